@@ -1,0 +1,45 @@
+// A fixed set of threads that run one parallel region at a time. The caller takes part as worker 0.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+namespace ds4::cpu {
+
+// A non-owning reference to a callable; valid for the duration of the call that takes it.
+class RegionFunction {
+  public:
+    template <typename F>
+    RegionFunction(const F &function)
+        : object_(&function), call_([](const void *object, int worker, int workers) {
+              (*static_cast<const F *>(object))(worker, workers);
+          }) {}
+    void operator()(int worker, int workers) const { call_(object_, worker, workers); }
+
+  private:
+    const void *object_;
+    void (*call_)(const void *, int, int);
+};
+
+class ThreadPool {
+  public:
+    explicit ThreadPool(int threads); // >= 1, the caller included
+    ~ThreadPool();
+    ThreadPool(const ThreadPool &) = delete;
+    ThreadPool &operator=(const ThreadPool &) = delete;
+
+    int threads() const;
+    // Runs function(worker, workers) for every worker in 0..threads-1 and returns when all have. Not reentrant.
+    // An exception thrown by a worker is rethrown here.
+    void run(const RegionFunction &function);
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// [begin, end) of `count` items for one worker; begins are multiples of `step`, workers get ranges that differ by at
+// most one step.
+struct Range { int64_t begin, end; };
+Range share(int64_t count, int worker, int workers, int64_t step = 1);
+
+} // namespace ds4::cpu
