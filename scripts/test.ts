@@ -1,0 +1,35 @@
+// The test command: modules, house rules, lint, types, all tests, and one closing line with the counts.
+// Usage: bun scripts/test.ts [turbo flags, e.g. --force or --filter=@ds4/cli]
+import { fileURLToPath } from "node:url"
+import { checkBunVersion, prepareModules } from "./prepare.ts"
+import { clearReports, isGreen, tallyLine, tallyReports } from "./tally.ts"
+import { turbo } from "./turbo.ts"
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url))
+
+/** Runs one stage under a heading; returns whether it succeeded. */
+function stage(name: string, run: () => number): boolean {
+  console.log(`\n== ${name}`)
+  const isGood = run() === 0
+  if (!isGood) console.log(`== ${name} FAILED`)
+  return isGood
+}
+
+function tidy(): number {
+  return Bun.spawnSync([process.execPath, "scripts/tidy.ts"], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exitCode ?? 1
+}
+
+checkBunVersion()
+prepareModules()
+clearReports(ROOT)
+const flags = process.argv.slice(2)
+const quiet = "--output-logs=errors-only"
+const stages = [
+  stage("house rules", tidy),
+  stage("lint", () => turbo(["lint", quiet, ...flags])),
+  stage("types", () => turbo(["typecheck", quiet, ...flags])),
+  stage("tests", () => turbo(["test", "--continue=dependencies-successful", "--concurrency=2", ...flags])),
+]
+const tally = await tallyReports(ROOT)
+console.log(`\n${tallyLine(tally)}`)
+process.exit(stages.every(Boolean) && isGreen(tally) ? 0 : 1)
