@@ -1,0 +1,146 @@
+#include "core/loop/job.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "core/sampling/logprobs.h"
+
+namespace ds4 {
+
+Job::Job(uint64_t id, JobRequest request, uint32_t room, std::shared_ptr<const Vocabulary> vocabulary)
+    : id(id),
+      session(request.session),
+      tag(request.options.tag),
+      options_(request.options),
+      prompt_(std::move(request.prompt)),
+      stop_tokens_(std::move(request.stop_tokens)),
+      vocabulary_(std::move(vocabulary)),
+      room_(room),
+      sampler_(request.options.sampling),
+      stop_strings_(std::move(request.stop_strings)) {}
+
+Job::Phase Job::phase() const {
+    if (status_ != DS4_JOB_RUNNING) return Phase::Terminal;
+    if (prompt_left() > 0) return Phase::Prefill;
+    return finish_ == DS4_FINISH_NONE ? Phase::Decode : Phase::Settle;
+}
+
+const int32_t *Job::next_tokens() const {
+    return prompt_left() > 0 ? prompt_.data() + prompt_processed_ : &last_token_;
+}
+
+bool Job::wants_logits(uint32_t count) const {
+    if (phase() == Phase::Decode) return true;
+    return phase() == Phase::Prefill && count == prompt_left() && options_.max_tokens > 0 && room_ > prompt_.size();
+}
+
+ds4_job_token Job::sample(std::span<const float> logits) {
+    ds4_job_token token = {};
+    if (is_thinking() && options_.reasoning_budget > 0 && thinking_tokens_ >= options_.reasoning_budget)
+        token.id = options_.think_close_token;
+    else
+        token.id = sampler_.draw(logits, options_.tool_zones != 0 && zones_.greedy());
+    if (options_.logprobs != 0) write_logprobs(logits, token.id, options_.top_logprobs, token);
+    return token;
+}
+
+void Job::advance(uint32_t count, const ds4_job_token *token) {
+    switch (phase()) {
+    case Phase::Prefill:
+        prompt_processed_ += count;
+        if (prompt_left() > 0) return;
+        prefilled_ = Clock::now();
+        break;
+    case Phase::Decode:
+        last_token_is_fed_ = true;
+        break;
+    case Phase::Settle:
+        last_token_is_fed_ = true;
+        status_ = DS4_JOB_DONE;
+        return;
+    case Phase::Terminal: return;
+    }
+    if (token != nullptr) report(*token);
+    else finish(options_.max_tokens == 0 ? DS4_FINISH_LENGTH : DS4_FINISH_CONTEXT);
+}
+
+void Job::report(const ds4_job_token &token) {
+    if (std::find(stop_tokens_.begin(), stop_tokens_.end(), token.id) != stop_tokens_.end()) {
+        stop_token_ = token.id;
+        return finish(DS4_FINISH_STOP);
+    }
+    produced_.push_back(token);
+    generated_++;
+    last_token_ = token.id;
+    last_token_is_fed_ = false;
+    const uint32_t end = read_token(token.id);
+    if (end != DS4_FINISH_NONE) return finish(end);
+    if (generated_ >= options_.max_tokens) return finish(DS4_FINISH_LENGTH);
+    if (generated_ >= room_ - prompt_.size()) return finish(DS4_FINISH_CONTEXT);
+}
+
+// Stop strings and tool blocks are looked for in the answer only, never in the thinking before it.
+uint32_t Job::read_token(int32_t token) {
+    if (is_thinking()) {
+        if (token == options_.think_close_token) closed_thinking_ = true;
+        else thinking_tokens_++;
+        return DS4_FINISH_NONE;
+    }
+    if (vocabulary_ == nullptr) return DS4_FINISH_NONE;
+    const std::span<const uint8_t> bytes = vocabulary_->bytes(token);
+    if (options_.tool_zones != 0) {
+        zones_.feed(bytes);
+        if (zones_.closed_blocks() > 0) return DS4_FINISH_STOP;
+    }
+    if (!stop_strings_.empty()) {
+        stop_string_ = stop_strings_.feed(bytes);
+        if (stop_string_ != StopStrings::kNone) return DS4_FINISH_STOP_STRING;
+    }
+    return DS4_FINISH_NONE;
+}
+
+void Job::finish(uint32_t finish) {
+    finish_ = finish;
+    finished_ = Clock::now();
+    if (last_token_is_fed_) status_ = DS4_JOB_DONE;
+}
+
+void Job::cancel() {
+    if (status_ != DS4_JOB_RUNNING) return;
+    if (finish_ == DS4_FINISH_NONE) finished_ = Clock::now();
+    status_ = DS4_JOB_CANCELLED;
+}
+
+void Job::fail(ds4_status status, std::string text) {
+    if (status_ != DS4_JOB_RUNNING) return;
+    if (finish_ == DS4_FINISH_NONE) finished_ = Clock::now();
+    status_ = DS4_JOB_FAILED;
+    error_ = status;
+    error_text = std::move(text);
+}
+
+void Job::drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
+    const uint32_t count = uint32_t(std::min<size_t>(capacity, produced_.size()));
+    std::copy_n(produced_.begin(), count, tokens);
+    produced_.erase(produced_.begin(), produced_.begin() + count);
+
+    const bool is_over = status_ != DS4_JOB_RUNNING || finish_ != DS4_FINISH_NONE;
+    const Clock::time_point end = is_over ? finished_ : Clock::now();
+    const Clock::time_point decode_begin = prompt_left() == 0 ? prefilled_ : end;
+    const auto microseconds = [](Clock::duration d) {
+        return uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
+    };
+    state.status = status_;
+    state.finish = finish_;
+    state.token_count = count;
+    state.pending_tokens = uint32_t(produced_.size());
+    state.prompt_processed = prompt_processed_;
+    state.generated = generated_;
+    state.stop_token = stop_token_;
+    state.stop_string = stop_string_;
+    state.error = error_;
+    state.prefill_us = microseconds(decode_begin - started_);
+    state.decode_us = microseconds(end - decode_begin);
+}
+
+} // namespace ds4

@@ -1,0 +1,260 @@
+#include "core/loop/loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <optional>
+
+#include "base/status.h"
+#include "core/sampling/logprobs.h"
+
+namespace ds4 {
+
+// What one item of a step came to.
+struct Loop::Outcome {
+    ds4_status status = DS4_OK;
+    std::string text;
+    size_t row = 0; // of logits_
+    std::optional<ds4_job_token> token;
+
+    bool attempt(const auto &action) {
+        status = DS4_OK;
+        text.clear();
+        try {
+            action();
+        } catch (const Error &error) {
+            status = error.status();
+            text = error.what();
+        } catch (const std::bad_alloc &) {
+            status = DS4_ERR_DEVICE_MEMORY;
+            text = "out of host memory during a step";
+        } catch (const std::exception &error) {
+            status = DS4_ERR_INTERNAL;
+            text = error.what();
+        }
+        return status == DS4_OK;
+    }
+};
+
+// Bounds on what one request may make the loop hold.
+static constexpr size_t kMaxStopTokens = 4096;
+static constexpr size_t kMaxStopStrings = 256;
+static constexpr size_t kMaxStopStringBytes = 64 * 1024;
+
+Loop::Loop(Stepper &stepper) : stepper_(stepper), batch_(stepper.max_step_tokens()) {}
+
+Loop::~Loop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        for (auto &[id, job] : jobs_) {
+            job->cancel_requested = true;
+            if (job->in_step) stepper_.cancel(job->session);
+        }
+    }
+    work_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void Loop::set_vocabulary(std::span<const uint8_t> bytes, std::span<const uint32_t> offsets) {
+    auto vocabulary = std::make_shared<const Vocabulary>(bytes, offsets);
+    if (vocabulary->size() != stepper_.vocab())
+        fail(DS4_ERR_ARGUMENT, "the vocabulary has %u tokens, the model has %u", vocabulary->size(), stepper_.vocab());
+    const std::lock_guard lock(mutex_);
+    vocabulary_ = std::move(vocabulary);
+}
+
+void Loop::set_waker(void (*wake)(uint32_t tag)) {
+    wake_.store(wake);
+}
+
+static void check_ids(const std::vector<int32_t> &ids, const char *what, uint32_t vocab) {
+    for (size_t i = 0; i < ids.size(); i++) {
+        if (ids[i] < 0 || uint32_t(ids[i]) >= vocab)
+            fail(DS4_ERR_ARGUMENT, "%s %zu is %d; this model's ids are 0..%u", what, i, ids[i], vocab - 1);
+    }
+}
+
+void Loop::check(const JobRequest &request) const {
+    const uint32_t vocab = stepper_.vocab();
+    const ds4_job_options &options = request.options;
+    if (request.session == nullptr) fail(DS4_ERR_ARGUMENT, "a job needs a session, got null");
+    if (request.prompt.empty()) fail(DS4_ERR_ARGUMENT, "a job needs at least one prompt token, got none");
+    check_ids(request.prompt, "prompt token", vocab);
+    check_ids(request.stop_tokens, "stop token", vocab);
+    if (request.stop_tokens.size() > kMaxStopTokens)
+        fail(DS4_ERR_ARGUMENT, "%zu stop tokens; at most %zu are allowed", request.stop_tokens.size(), kMaxStopTokens);
+    if (request.stop_strings.size() > kMaxStopStrings)
+        fail(DS4_ERR_ARGUMENT, "%zu stop strings; at most %zu are allowed", request.stop_strings.size(), kMaxStopStrings);
+    for (const std::string &text : request.stop_strings) {
+        if (text.empty() || text.size() > kMaxStopStringBytes)
+            fail(DS4_ERR_ARGUMENT, "a stop string has %zu bytes; 1..%zu are allowed", text.size(), kMaxStopStringBytes);
+    }
+    if (options.top_logprobs > kMaxTopLogprobs)
+        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u; 0..%u are allowed", options.top_logprobs, kMaxTopLogprobs);
+    if (options.top_logprobs > 0 && options.logprobs == 0)
+        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u but logprobs is 0; set logprobs to 1", options.top_logprobs);
+    if (options.think_close_token >= 0) check_ids({options.think_close_token}, "think_close_token", vocab);
+    if (options.reasoning_budget > 0 && options.think_close_token < 0)
+        fail(DS4_ERR_ARGUMENT, "reasoning_budget is %u but there is no think_close_token to force", options.reasoning_budget);
+}
+
+uint64_t Loop::start(JobRequest request) {
+    check(request);
+    const uint32_t position = stepper_.position(request.session);
+    const uint32_t capacity = stepper_.capacity(request.session);
+    const uint32_t room = capacity - std::min(position, capacity);
+    if (request.prompt.size() > room)
+        fail(DS4_ERR_CONTEXT_FULL, "the prompt has %zu tokens; the session has room for %u (context_tokens %u, position %u)",
+             request.prompt.size(), room, capacity, position);
+
+    const std::lock_guard lock(mutex_);
+    for (const auto &[id, job] : jobs_) {
+        if (job->session == request.session)
+            fail(DS4_ERR_ARGUMENT, "the session belongs to job %llu, which has not been freed", static_cast<unsigned long long>(id));
+    }
+    const bool reads_bytes = !request.stop_strings.empty() || request.options.tool_zones != 0;
+    if (reads_bytes && vocabulary_ == nullptr)
+        fail(DS4_ERR_ARGUMENT, "stop strings and tool zones need ds4_engine_set_vocabulary first");
+    const uint64_t id = next_id_;
+    auto job = std::make_unique<Job>(id, std::move(request), room, reads_bytes ? vocabulary_ : nullptr);
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    active_.push_back(job.get());
+    jobs_.emplace(id, std::move(job));
+    next_id_++;
+    work_.notify_one();
+    return id;
+}
+
+Job &Loop::find(uint64_t id) {
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end()) fail(DS4_ERR_ARGUMENT, "there is no job %llu, or it has been freed", static_cast<unsigned long long>(id));
+    return *found->second;
+}
+
+void Loop::poll(uint64_t id, ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
+    const std::lock_guard lock(mutex_);
+    Job &job = find(id);
+    job.armed = false;
+    job.drain(tokens, capacity, state);
+}
+
+std::string Loop::error(uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    return find(id).error_text;
+}
+
+void Loop::cancel(uint64_t id) {
+    Wakes wakes;
+    {
+        const std::lock_guard lock(mutex_);
+        Job &job = find(id);
+        if (job.phase() == Job::Phase::Terminal || job.phase() == Job::Phase::Settle) return;
+        job.cancel_requested = true;
+        if (job.in_step) {
+            stepper_.cancel(job.session);
+        } else {
+            job.cancel();
+            std::erase(active_, &job);
+            arm(job, wakes);
+        }
+    }
+    wake(wakes);
+}
+
+void Loop::free(uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    if (find(id).phase() != Job::Phase::Terminal)
+        fail(DS4_ERR_ARGUMENT, "job %llu is running; cancel it and poll until its status is terminal", static_cast<unsigned long long>(id));
+    jobs_.erase(id);
+}
+
+void Loop::arm(Job &job, Wakes &wakes) {
+    if (job.armed) return;
+    job.armed = true;
+    wakes.push_back(job.tag);
+}
+
+void Loop::wake(const Wakes &wakes) const {
+    void (*const function)(uint32_t) = wake_.load();
+    if (function == nullptr) return;
+    for (const uint32_t tag : wakes) function(tag);
+}
+
+void Loop::run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        work_.wait(lock, [this] { return stopping_ || !active_.empty(); });
+        if (stopping_) break;
+        step(lock, batch_.plan(active_));
+    }
+    for (auto &[id, job] : jobs_) job->cancel();
+}
+
+// One step of the planned parts. Holds the lock on entry and on return, not while the engine works and samples.
+void Loop::step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Part> &parts) {
+    std::vector<StepItem> items;
+    for (const Batch::Part &part : parts) {
+        const uint32_t logits = part.job->wants_logits(part.count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
+        items.push_back({part.job->session, part.job->next_tokens(), part.count, logits});
+        part.job->in_step = true;
+    }
+    lock.unlock();
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<Outcome> outcomes(parts.size());
+    evaluate(items, outcomes);
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+    sample(parts, items, outcomes);
+    lock.lock();
+
+    batch_.took(parts, uint64_t(took.count()));
+    Wakes wakes;
+    for (size_t i = 0; i < parts.size(); i++) {
+        Job &job = *parts[i].job;
+        job.in_step = false;
+        settle(job, parts[i].count, outcomes[i]);
+        if (job.phase() == Job::Phase::Terminal) std::erase(active_, &job);
+        arm(job, wakes);
+    }
+    lock.unlock();
+    wake(wakes);
+    lock.lock();
+}
+
+// Runs the items together. If that fails they are run one by one, so that only the ones at fault fail.
+void Loop::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes) {
+    size_t rows = 0;
+    for (size_t i = 0; i < items.size(); i++) {
+        outcomes[i].row = rows;
+        rows += items[i].logits == DS4_LOGITS_NONE ? 0 : 1;
+    }
+    const uint32_t vocab = stepper_.vocab();
+    if (logits_.size() < rows * vocab) logits_.resize(rows * vocab);
+    if (outcomes[0].attempt([&] { stepper_.step(items, rows > 0 ? logits_.data() : nullptr); })) return;
+    if (items.size() == 1) return;
+    for (size_t i = 0; i < items.size(); i++) {
+        float *logits = items[i].logits == DS4_LOGITS_NONE ? nullptr : logits_.data() + outcomes[i].row * vocab;
+        outcomes[i].attempt([&] { stepper_.step(items.subspan(i, 1), logits); });
+    }
+}
+
+void Loop::sample(const std::vector<Batch::Part> &parts, std::span<const StepItem> items, std::span<Outcome> outcomes) {
+    const uint32_t vocab = stepper_.vocab();
+    for (size_t i = 0; i < parts.size(); i++) {
+        Outcome &outcome = outcomes[i];
+        if (outcome.status != DS4_OK || items[i].logits == DS4_LOGITS_NONE) continue;
+        outcome.attempt([&] {
+            outcome.token = parts[i].job->sample({logits_.data() + outcome.row * vocab, vocab});
+        });
+    }
+}
+
+void Loop::settle(Job &job, uint32_t count, const Outcome &outcome) {
+    if (outcome.status == DS4_ERR_CANCELLED) return job.cancel();
+    if (outcome.status != DS4_OK) return job.fail(outcome.status, outcome.text);
+    job.advance(count, outcome.token ? &*outcome.token : nullptr);
+    // after its end is known a job is only settled, which is one step: the session stays worth keeping
+    if (job.cancel_requested && job.phase() != Job::Phase::Settle) job.cancel();
+}
+
+} // namespace ds4

@@ -1,0 +1,38 @@
+#include "core/sampling/logprobs.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/sampling/sampler.h"
+
+namespace ds4 {
+
+void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_count, ds4_job_token &out) {
+    const double largest = double(logits[size_t(largest_logit(logits))]);
+    double sum = 0.0;
+    for (const float logit : logits) {
+        if (std::isfinite(logit)) sum += std::exp(double(logit) - largest);
+    }
+    const double log_sum = largest + std::log(sum);
+    out.logprob = float(double(logits[size_t(chosen)]) - log_sum);
+
+    // Insertion into a short sorted list: almost every logit fails the first comparison.
+    std::array<int32_t, kMaxTopLogprobs> best;
+    const uint32_t wanted = std::min(top_count, kMaxTopLogprobs);
+    uint32_t count = 0;
+    for (size_t id = 0; id < logits.size() && wanted > 0; id++) {
+        const float logit = logits[id];
+        if (!std::isfinite(logit) || (count == wanted && !(logit > logits[size_t(best[count - 1])]))) continue;
+        uint32_t place = count < wanted ? count++ : count - 1;
+        for (; place > 0 && logit > logits[size_t(best[place - 1])]; place--) best[place] = best[place - 1];
+        best[place] = int32_t(id);
+    }
+    out.top_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        out.top_ids[i] = best[i];
+        out.top_logprobs[i] = float(double(logits[size_t(best[i])]) - log_sum);
+    }
+}
+
+} // namespace ds4

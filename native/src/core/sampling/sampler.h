@@ -1,0 +1,45 @@
+// One token from one row of logits. Everything is float32 and in a fixed order, so that a seed gives the same tokens
+// on every machine with the same expf.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/sampling/rng.h"
+#include "ds4.h"
+
+namespace ds4 {
+
+// The largest finite logit, the lowest id on a tie. Throws DS4_ERR_INTERNAL if no logit is finite.
+int32_t largest_logit(std::span<const float> logits);
+
+class Sampler {
+  public:
+    static constexpr uint32_t kMaxTopK = 1024;
+
+    // Throws DS4_ERR_ARGUMENT for a NaN setting. Out-of-range settings mean what ds4.h says.
+    explicit Sampler(const ds4_sampling &settings);
+    // logits: [vocab]. `greedy` takes the largest without a draw.
+    int32_t draw(std::span<const float> logits, bool greedy);
+    Rng &rng() { return rng_; }
+
+  private:
+    struct Candidate {
+        uint64_t key; // orders by logit descending, then id ascending
+        float weight;
+    };
+    int32_t draw_in_id_order(std::span<const float> logits, float largest);
+    int32_t draw_in_logit_order(std::span<const float> logits, float largest);
+    // Fills candidates_ with the finite logits of at least `floor` and sorts them.
+    void sort_candidates(std::span<const float> logits, float largest, float floor);
+
+    float temperature_;
+    float top_p_;
+    float min_p_;
+    uint32_t top_k_;
+    Rng rng_;
+    std::vector<float> weights_; // [vocab] scratch
+    std::vector<Candidate> candidates_;
+};
+
+} // namespace ds4
