@@ -10,7 +10,9 @@ export interface TensorKind {
   readonly official: string
 }
 
-const kind = (name: string, scope: TensorScope, gguf: string, official: string): TensorKind => ({ name, scope, gguf, official })
+// The type parameter keeps each name's literal type, so that TensorKindName is their union.
+const kind = <Name extends string>(name: Name, scope: TensorScope, gguf: string, official: string): TensorKind & { readonly name: Name } =>
+  ({ name, scope, gguf, official })
 
 export const TENSOR_KINDS = [
   kind("TOKEN_EMBD", "model", "token_embd.weight", "embed.weight"),

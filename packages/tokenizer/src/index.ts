@@ -1,0 +1,7 @@
+export { openModelFile, type ModelFile, type TokenizerSource } from "./model-file.ts"
+export { type ModelConfig } from "./model-config.ts"
+export { type TensorEntry } from "./tensor-table.ts"
+export { ModelFileError, type ModelFileErrorCode } from "./model-file-error.ts"
+export { TENSOR_KINDS, type TensorKind, type TensorKindName, type TensorScope } from "./tensor-kinds.ts"
+export { TENSOR_TYPES, tensorTypeById, tensorTypeName, elementBytes, type TensorType, type TensorTypeName } from "./tensor-types.ts"
+export { verifyModelFile, type VerifyOptions } from "./check-values.ts"
