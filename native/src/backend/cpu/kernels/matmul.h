@@ -7,39 +7,17 @@
 #include <cstdint>
 #include <span>
 
+#include "backend/cpu/kernels/operands.h"
 #include "backend/cpu/thread_pool.h"
 
 namespace ds4::cpu {
 
-enum class Isa { generic, avx2, avx512 };
 // The best set that CPU and operating system support.
 Isa best_isa();
 bool isa_supported(Isa isa);
 const char *isa_name(Isa isa);
 
-// How activations enter a product. f32: float products of the exactly decoded weight, float sums. int8: activations
-// rounded to int8 per 32 channels (scale amax/127), exact integer sums inside a group, float sums over groups; only
-// block types (Q8_0, MXFP4, FP4_PACKED, Q2_K, Q4_K, IQ2_XXS) take it, others fall back to f32.
-enum class Precision { f32, int8 };
-
-// A weight matrix where it lies in the mapped file. Not owning.
-struct Matrix {
-    uint32_t type = 0;              // DS4_TYPE_*
-    int64_t rows = 0, cols = 0;
-    const uint8_t *data = nullptr;  // rows * row bytes, any alignment
-    const uint8_t *scales = nullptr; // F8_E4M3 and FP4_PACKED only
-};
-
-// n rows of activations with the forms that products need, made once and shared by all products of the same vector.
-// The memory is the caller's: activation_bytes() of it, 64-byte aligned.
-struct Activations {
-    int64_t count = 0, cols = 0;
-    Precision precision = Precision::f32;
-    const float *values = nullptr;  // [count, cols], the caller's, always present
-    const int8_t *quants = nullptr; // [count, cols] int8, if precision is int8
-    const float *scales = nullptr;  // [count, cols/32]
-    const int32_t *sums = nullptr;  // [count, cols/16] sums of quants, in the order the kernels want
-};
+// Bytes of memory for prepare_activations; 0 for f32.
 uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision);
 Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count, int64_t cols,
                                 Precision precision, void *memory);
@@ -60,7 +38,7 @@ void multiply(ThreadPool &pool, Isa isa, std::span<const Product> products);
 // Straight-line vector helpers of the same instruction set; every one has a fixed order of summation.
 struct VectorKernels {
     float (*dot)(const float *a, const float *b, int64_t n);                  // sum a_i b_i
-    void (*add_scaled)(float *y, float a, const float *x, int64_t n);         // y_i += a x_i, fused
+    void (*add_scaled)(float *y, float a, const float *x, int64_t n);         // y_i += a x_i, fused but in generic
     float (*sum_squares)(const float *x, int64_t n);
     // y[0..heads) += sum over rows in increasing order of p[h][row] * v[row]: attention's second product.
     // p [heads, p_stride], v [rows, dim], y [heads, dim]

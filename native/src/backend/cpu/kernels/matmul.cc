@@ -1,0 +1,142 @@
+#include "backend/cpu/kernels/matmul.h"
+
+#include <atomic>
+#include <vector>
+
+#include "backend/cpu/kernels/row_kernels.h"
+#include "base/status.h"
+#include "format/convert.h"
+
+namespace ds4::cpu {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+// Rows go to workers in multiples of this: the kernels take four at a time.
+constexpr int64_t kRowStep = 8;
+// Below this cost (bytes, about) a second thread costs more than it saves.
+constexpr int64_t kParallelCost = 48 * 1024;
+constexpr int64_t kChunkCost = 128 * 1024;
+// Rows of activations below which quantising is not worth a parallel region.
+constexpr int64_t kParallelChannels = 64 * 1024;
+
+constexpr int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+struct ActivationLayout {
+    int64_t padded_cols, scale_offset, sum_offset, bytes;
+};
+
+ActivationLayout activation_layout(int64_t count, int64_t cols) {
+    ActivationLayout layout{};
+    layout.padded_cols = round_up(cols, kGroupChannels);
+    layout.scale_offset = round_up(count * layout.padded_cols, kAlignment);
+    layout.sum_offset = layout.scale_offset + round_up(count * layout.padded_cols / 32 * 4, kAlignment);
+    layout.bytes = layout.sum_offset + count * layout.padded_cols / 8 * 4;
+    return layout;
+}
+
+// A product cut into chunks of rows of about equal cost.
+struct Plan {
+    RowsTask task;
+    RowsFunction function;
+    int64_t row_cost;       // in bytes read or what takes as long
+    int64_t rows_per_chunk;
+    int64_t chunk_end;      // number of chunks up to and including this product's
+};
+
+RowsFunction choose(const Product &product, Isa isa) {
+    const RowKernels kernels = row_kernels(product.weight.type, isa);
+    DS4_ASSERT(kernels.f32 != nullptr);
+    const bool int8 = product.x->precision == Precision::int8 && kernels.int8 != nullptr;
+    return int8 ? kernels.int8 : kernels.f32;
+}
+
+Plan plan_product(const Product &product, Isa isa) {
+    const Matrix &weight = product.weight;
+    DS4_ASSERT(product.x->cols == weight.cols);
+    Plan plan{};
+    plan.function = choose(product, isa);
+    plan.task = {weight, 0, weight.rows, product.x, product.row_index, product.count, product.y, product.y_stride};
+    // One core reads some 20 bytes in the time of 256 multiply-adds.
+    plan.row_cost = int64_t(row_bytes(weight.type, uint64_t(weight.cols))) + product.count * weight.cols / 12 + 1;
+    return plan;
+}
+
+void run_chunk(const std::vector<Plan> &plans, size_t &hint, int64_t chunk) {
+    while (chunk >= plans[hint].chunk_end) hint++;
+    const Plan &plan = plans[hint];
+    const int64_t first = hint == 0 ? 0 : plans[hint - 1].chunk_end;
+    RowsTask task = plan.task;
+    task.row_begin = (chunk - first) * plan.rows_per_chunk;
+    task.row_end = task.row_begin + plan.rows_per_chunk;
+    if (task.row_end > task.weight.rows) task.row_end = task.weight.rows;
+    plan.function(task);
+}
+
+} // namespace
+
+uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision) {
+    return precision == Precision::int8 ? uint64_t(activation_layout(count, cols).bytes) : 0;
+}
+
+Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count, int64_t cols,
+                                Precision precision, void *memory) {
+    Activations x{};
+    x.count = count, x.cols = cols, x.precision = precision, x.values = values;
+    if (precision == Precision::f32) return x;
+    const ActivationLayout layout = activation_layout(count, cols);
+    auto *bytes = static_cast<uint8_t *>(memory);
+    auto *quants = reinterpret_cast<int8_t *>(bytes);
+    auto *scales = reinterpret_cast<float *>(bytes + layout.scale_offset);
+    auto *sums = reinterpret_cast<int32_t *>(bytes + layout.sum_offset);
+    const QuantiseFunction quantise = quantise_function(isa);
+    const auto quantise_rows = [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++)
+            quantise(values + i * cols, cols, quants + i * layout.padded_cols, scales + i * layout.padded_cols / 32,
+                     sums + i * layout.padded_cols / 8);
+    };
+    if (count * cols < kParallelChannels) {
+        quantise_rows(0, count);
+    } else {
+        pool.run([&](int worker, int workers) {
+            const Range range = share(count, worker, workers);
+            quantise_rows(range.begin, range.end);
+        });
+    }
+    x.quants = quants, x.scales = scales, x.sums = sums;
+    return x;
+}
+
+void multiply(ThreadPool &pool, Isa isa, std::span<const Product> products) {
+    std::vector<Plan> plans;
+    plans.reserve(products.size());
+    int64_t total_cost = 0;
+    for (const Product &product : products) {
+        if (product.count == 0 || product.weight.rows == 0) continue;
+        plans.push_back(plan_product(product, isa));
+        total_cost += plans.back().row_cost * product.weight.rows;
+    }
+    if (plans.empty()) return;
+    const int workers = pool.threads();
+    if (workers == 1 || total_cost < kParallelCost) {
+        for (const Plan &plan : plans) plan.function(plan.task);
+        return;
+    }
+    // Small enough that workers end together, large enough to stream.
+    int64_t chunk_cost = total_cost / (int64_t(workers) * 8);
+    if (chunk_cost > kChunkCost) chunk_cost = kChunkCost;
+    int64_t chunks = 0;
+    for (Plan &plan : plans) {
+        plan.rows_per_chunk = round_up(chunk_cost / plan.row_cost + 1, kRowStep);
+        chunks += (plan.task.weight.rows + plan.rows_per_chunk - 1) / plan.rows_per_chunk;
+        plan.chunk_end = chunks;
+    }
+    std::atomic<int64_t> next{0};
+    pool.run([&](int, int) {
+        size_t hint = 0;
+        for (int64_t chunk = next.fetch_add(1, std::memory_order_relaxed); chunk < chunks;
+             chunk = next.fetch_add(1, std::memory_order_relaxed))
+            run_chunk(plans, hint, chunk);
+    });
+}
+
+} // namespace ds4::cpu

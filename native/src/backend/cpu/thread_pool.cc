@@ -1,0 +1,149 @@
+#include "backend/cpu/thread_pool.h"
+
+#include <sched.h>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+
+namespace ds4::cpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+inline void pause_cpu() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    std::this_thread::yield();
+#endif
+}
+
+int schedulable_cpus() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+}
+
+// How long to poll before sleeping. The gap between two regions of one step is some microseconds and between two steps
+// tens of them, so that decoding rarely sleeps; a machine whose every core has a worker must not burn them for longer.
+std::chrono::microseconds spin_time(int threads) {
+    const int cpus = schedulable_cpus();
+    if (threads > cpus) return std::chrono::microseconds(0);
+    return std::chrono::microseconds(threads == cpus || cpus <= 4 ? 60 : 1000);
+}
+
+// Polls, then sleeps, until `word` differs from `old`; returns its value.
+uint32_t await_change(const std::atomic<uint32_t> &word, uint32_t old, std::chrono::microseconds spin) {
+    if (spin.count() > 0) {
+        const Clock::time_point end = Clock::now() + spin;
+        do {
+            for (int i = 0; i < 64; i++) {
+                const uint32_t value = word.load(std::memory_order_acquire);
+                if (value != old) return value;
+                pause_cpu();
+            }
+        } while (Clock::now() < end);
+    }
+    for (;;) {
+        const uint32_t value = word.load(std::memory_order_acquire);
+        if (value != old) return value;
+        word.wait(old, std::memory_order_acquire);
+    }
+}
+
+} // namespace
+
+struct ThreadPool::State {
+    int threads = 1;
+    std::chrono::microseconds spin{0};
+    const RegionFunction *function = nullptr; // of the region that `generation` started
+    alignas(64) std::atomic<uint32_t> generation{0};
+    alignas(64) std::atomic<uint32_t> remaining{0}; // workers still in the region, the caller not counted
+    alignas(64) std::atomic<bool> stopping{false};
+    std::atomic<bool> running{false};
+    std::mutex error_mutex;
+    std::exception_ptr error;
+    std::vector<std::thread> workers;
+
+    void call(int worker) noexcept {
+        try {
+            (*function)(worker, threads);
+        } catch (...) {
+            const std::lock_guard<std::mutex> lock(error_mutex);
+            if (error == nullptr) error = std::current_exception();
+        }
+    }
+
+    void work(int worker) {
+        uint32_t seen = 0;
+        for (;;) {
+            seen = await_change(generation, seen, spin);
+            if (stopping.load(std::memory_order_acquire)) return;
+            call(worker);
+            if (remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) remaining.notify_one();
+        }
+    }
+
+    void stop() {
+        stopping.store(true, std::memory_order_release);
+        generation.fetch_add(1, std::memory_order_acq_rel);
+        generation.notify_all();
+        for (std::thread &thread : workers) thread.join();
+        workers.clear();
+    }
+};
+
+ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
+    if (threads < 1) fail(DS4_ERR_ARGUMENT, "a thread pool needs at least 1 thread, got %d", threads);
+    state_->threads = threads;
+    state_->spin = spin_time(threads);
+    try {
+        for (int worker = 1; worker < threads; worker++)
+            state_->workers.emplace_back([state = state_.get(), worker] { state->work(worker); });
+    } catch (...) {
+        state_->stop();
+        throw;
+    }
+}
+
+ThreadPool::~ThreadPool() { state_->stop(); }
+
+int ThreadPool::threads() const { return state_->threads; }
+
+void ThreadPool::run(const RegionFunction &function) {
+    State &state = *state_;
+    if (state.threads == 1) {
+        function(0, 1);
+        return;
+    }
+    DS4_ASSERT(!state.running.exchange(true, std::memory_order_acquire));
+    state.function = &function;
+    state.error = nullptr;
+    state.remaining.store(uint32_t(state.threads - 1), std::memory_order_relaxed);
+    state.generation.fetch_add(1, std::memory_order_acq_rel);
+    state.generation.notify_all();
+    state.call(0);
+    uint32_t left = state.remaining.load(std::memory_order_acquire);
+    while (left != 0) left = await_change(state.remaining, left, state.spin);
+    const std::exception_ptr error = std::exchange(state.error, nullptr);
+    state.running.store(false, std::memory_order_release);
+    if (error != nullptr) std::rethrow_exception(error);
+}
+
+Range share(int64_t count, int worker, int workers, int64_t step) {
+    const int64_t steps = (count + step - 1) / step;
+    const int64_t each = steps / workers, extra = steps % workers;
+    const int64_t begin = each * worker + (worker < extra ? worker : extra);
+    const int64_t end = begin + each + (worker < extra ? 1 : 0);
+    return {begin * step < count ? begin * step : count, end * step < count ? end * step : count};
+}
+
+} // namespace ds4::cpu

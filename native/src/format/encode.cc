@@ -1,0 +1,116 @@
+#include "format/encode.h"
+
+#include "format/blocks.h"
+#include "format/scalar.h"
+
+#include "base/status.h"
+
+namespace ds4 {
+namespace {
+
+constexpr const char *kOverflow = "a value is too large for the type";
+
+// Both 16-bit types: infinity only from infinity.
+template <uint16_t (*Encode)(float), uint16_t Infinity>
+const char *encode_half(const float *in, uint8_t *out, int64_t cols) {
+    for (int64_t i = 0; i < cols; i++) {
+        const uint16_t half = Encode(in[i]);
+        if ((half & 0x7fffu) == Infinity && std::isfinite(in[i])) return kOverflow;
+        std::memcpy(out + 2 * i, &half, sizeof half);
+    }
+    return nullptr;
+}
+
+// scale = amax / 127 kept as f16; the codes are rounded with the unrounded scale's reciprocal, as ggml's reference
+// does, so that files of either are the same bytes.
+const char *encode_q8_0(const float *in, uint8_t *out, int64_t cols) {
+    auto *block = reinterpret_cast<BlockQ8_0 *>(out);
+    for (int64_t base = 0; base < cols; base += 32, block++) {
+        float largest = 0.0f;
+        for (int i = 0; i < 32; i++) {
+            if (!std::isfinite(in[base + i])) return "a value is not finite";
+            largest = std::fmax(largest, std::fabs(in[base + i]));
+        }
+        const float scale = largest / 127.0f;
+        const float inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+        const uint16_t half = f32_to_f16(scale);
+        if (half == 0x7c00u) return kOverflow;
+        std::memcpy(block->d, &half, sizeof half);
+        for (int i = 0; i < 32; i++) {
+            // A scale below 2^-128 has an infinite reciprocal; its f16 form is 0 and the codes do not matter.
+            const float code = std::isfinite(inverse) ? std::round(in[base + i] * inverse) : 0.0f;
+            block->q[i] = int8_t(code);
+        }
+    }
+    return nullptr;
+}
+
+bool has_nan_e8m0(const uint8_t *scales, int64_t count, int64_t stride) {
+    for (int64_t i = 0; i < count; i++)
+        if (scales[i * stride] == kE8m0Nan) return true;
+    return false;
+}
+
+// An f16 at the same place of every block.
+bool has_bad_f16(const uint8_t *first, int64_t blocks, int64_t stride) {
+    for (int64_t i = 0; i < blocks; i++)
+        if ((load_u16(first + i * stride) & 0x7c00u) == 0x7c00u) return true;
+    return false;
+}
+
+} // namespace
+
+bool can_encode(uint32_t type) {
+    return type == DS4_TYPE_F32 || type == DS4_TYPE_F16 || type == DS4_TYPE_BF16 || type == DS4_TYPE_Q8_0;
+}
+
+const char *encode_row(uint32_t type, const float *in, uint8_t *out, int64_t cols) {
+    switch (type) {
+    case DS4_TYPE_F32: std::memcpy(out, in, size_t(cols) * sizeof(float)); return nullptr;
+    case DS4_TYPE_F16: return encode_half<f32_to_f16, 0x7c00>(in, out, cols);
+    case DS4_TYPE_BF16: return encode_half<f32_to_bf16, 0x7f80>(in, out, cols);
+    case DS4_TYPE_Q8_0: return encode_q8_0(in, out, cols);
+    default: fail(DS4_ERR_ARGUMENT, "tensor type %u cannot be written from f32 values", type);
+    }
+}
+
+void fp4_packed_to_mxfp4(const uint8_t *codes, const uint8_t *scales, uint8_t *out, int64_t cols) {
+    auto *block = reinterpret_cast<BlockMxfp4 *>(out);
+    for (int64_t base = 0; base < cols; base += 32, block++) {
+        const uint8_t *pairs = codes + base / 2; // values 2j, 2j + 1 in pairs[j]
+        block->e = scales[base / 32];
+        for (int j = 0; j < 16; j++) {
+            const int shift = j % 2 * 4;
+            const uint32_t low = uint32_t(pairs[j / 2]) >> shift, high = uint32_t(pairs[j / 2 + 8]) >> shift;
+            block->q[j] = uint8_t((low & 15u) | ((high & 15u) << 4));
+        }
+    }
+}
+
+const char *row_defect(uint32_t type, const uint8_t *row, const uint8_t *scales, int64_t cols) {
+    constexpr const char *kNanScale = "an E8M0 scale is NaN (255)", *kBadScale = "a block scale is not finite";
+    switch (type) {
+    case DS4_TYPE_MXFP4: return has_nan_e8m0(row, cols / 32, sizeof(BlockMxfp4)) ? kNanScale : nullptr;
+    case DS4_TYPE_FP4_PACKED: return has_nan_e8m0(scales, cols / 32, 1) ? kNanScale : nullptr;
+    case DS4_TYPE_F8_E4M3:
+        if (has_nan_e8m0(scales, (cols + 127) / 128, 1)) return kNanScale;
+        for (int64_t i = 0; i < cols; i++)
+            if (e4m3_is_nan(row[i])) return "an E4M3 value is NaN (0x7f or 0xff)";
+        return nullptr;
+    case DS4_TYPE_Q8_0: return has_bad_f16(row, cols / 32, sizeof(BlockQ8_0)) ? kBadScale : nullptr;
+    case DS4_TYPE_Q2_K:
+        return has_bad_f16(row + offsetof(BlockQ2K, d), cols / 256, sizeof(BlockQ2K)) ||
+                       has_bad_f16(row + offsetof(BlockQ2K, dmin), cols / 256, sizeof(BlockQ2K))
+                   ? kBadScale
+                   : nullptr;
+    case DS4_TYPE_Q4_K:
+        return has_bad_f16(row, cols / 256, sizeof(BlockQ4K)) ||
+                       has_bad_f16(row + offsetof(BlockQ4K, dmin), cols / 256, sizeof(BlockQ4K))
+                   ? kBadScale
+                   : nullptr;
+    case DS4_TYPE_IQ2_XXS: return has_bad_f16(row, cols / 256, sizeof(BlockIq2Xxs)) ? kBadScale : nullptr;
+    default: return nullptr;
+    }
+}
+
+} // namespace ds4

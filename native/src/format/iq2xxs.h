@@ -1,0 +1,20 @@
+// The codebook of IQ2_XXS: 256 points of eight coordinates in {8, 25, 43}, and its sign masks.
+#pragma once
+#include <cstdint>
+
+namespace ds4 {
+
+struct Iq2XxsGrid {
+    uint64_t rows[256]; // eight bytes each, coordinate 0 in the low byte
+};
+extern const Iq2XxsGrid kIq2XxsGrid;
+
+// Mask of negative coordinates of a 7-bit sign index: bit 7 makes the number of set bits even.
+constexpr uint8_t iq2xxs_signs(uint32_t index) {
+    uint32_t parity = index ^ (index >> 4);
+    parity ^= parity >> 2;
+    parity ^= parity >> 1;
+    return uint8_t((index & 127u) | ((parity & 1u) << 7));
+}
+
+} // namespace ds4
