@@ -1,0 +1,159 @@
+/* kt_bridge.h -- routed experts of a mixture-of-experts model on the CPU. Pure C99, no other header of ours.
+ *
+ * Part 1 keeps the names and signatures of the published bridge (second revision). Part 2 is our additive
+ * extension; ktb_abi_version says which revision of it a library has, and a library without that function is
+ * the published one.
+ *
+ * Handles are opaque; destroy and close accept NULL, everything else reports NULL as an error. No exception, exit
+ * or abort leaves the library and nothing is printed. fork() is not supported while an engine exists.
+ *
+ * E = num_experts, k = num_experts_per_tok, H = hidden_size, I = intermediate_size. For a token x and its routes:
+ *   g = W1 x, u = W3 x; with a limit > 0: g = min(g, limit), u = clamp(u, -limit, limit)
+ *   y = sum over routes of weight * W2 (g * sigmoid(g) * u)
+ * A route whose id is outside [0, E) or whose weight is 0 is skipped; a repeated id counts each time.
+ */
+#ifndef KT_BRIDGE_H
+#define KT_BRIDGE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define KTB_API __attribute__((visibility("default")))
+#else
+#define KTB_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- part 1: the published bridge ----------------------------------------------------------- */
+
+typedef struct ktb_engine *ktb_engine_t;         /* worker threads of all parts          */
+typedef struct ktb_safetensor *ktb_safetensor_t; /* an open folder of *.safetensors      */
+typedef struct ktb_moe *ktb_moe_t;               /* the routed experts of one layer      */
+
+/* Numbers are fixed. This library implements KTB_MXFP4; ktb_moe_create refuses the others. */
+typedef enum ktb_method_t {
+    KTB_MXFP4 = 0,
+    KTB_FP8 = 1,
+    KTB_BF16 = 2,
+    KTB_FP8_PERCHANNEL = 3,
+    KTB_RAWINT4 = 4,
+    KTB_GPTQ_INT4 = 5,
+    KTB_AMXINT4 = 6,
+    KTB_AMXINT8 = 7
+} ktb_method_t;
+
+typedef enum ktb_io_type_t { KTB_IO_BF16 = 0, KTB_IO_F32 = 1 } ktb_io_type_t;
+
+/* Workers in all and parts (one per NUMA node; on fewer nodes the parts share them on disjoint cores). Threads
+ * are divided evenly, the first parts get the remainder. Never more workers than usable cores, except that each
+ * part has one. NULL when either number is <= 0 or a part would have no thread. Thread: any. */
+KTB_API ktb_engine_t ktb_engine_create(int n_threads, int n_numa_nodes);
+/* Waits for running work, joins the workers. Refused and recorded while the engine has live layers. */
+KTB_API void ktb_engine_destroy(ktb_engine_t engine);
+
+/* Reads the headers of all *.safetensors of a folder. NULL when there is none, when one is malformed or
+ * truncated, or when two tensors share a name. Thread: any. */
+KTB_API ktb_safetensor_t ktb_safetensor_open(const char *dir);
+/* Allowed any time after the layers that used it have loaded. */
+KTB_API void ktb_safetensor_close(ktb_safetensor_t tensors);
+/* Bytes of one tensor; valid until close. false leaves both outputs untouched. Thread: any. */
+KTB_API bool ktb_safetensor_get(ktb_safetensor_t tensors, const char *name, void **out_ptr, size_t *out_bytes);
+
+/* A layer without weights. H and I: multiples of 128; 1 <= k <= 16; E <= 1024; group_size 32 (0 is read as 32). */
+KTB_API ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts, int num_experts_per_tok,
+                                 int hidden_size, int intermediate_size, ktb_io_type_t io_type, ktb_method_t method,
+                                 int group_size, float swiglu_limit);
+/* Frees the weights. Refused and recorded while work of this layer is queued or running. */
+KTB_API void ktb_moe_destroy(ktb_moe_t moe);
+
+/* E pointers each: gate and up codes [I, H/2], scales bf16 [I, H/32]; down codes [H, I/2], scales bf16 [H, I/32].
+ * map[i] is the source index of expert i, NULL the identity. Sources may be freed afterwards. 0 or a negative
+ * KTB_ERR_*; after an error the layer has no weights. */
+KTB_API int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *gate_weight,
+                                      const void *const *gate_scale, const void *const *up_weight,
+                                      const void *const *up_scale, const void *const *down_weight,
+                                      const void *const *down_scale, const int64_t *physical_to_logical_map);
+/* The same from {model.,}layers.{layer_idx}.ffn.experts.{e}.w{1,3,2}.{weight,scale}. */
+KTB_API int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, int layer_idx,
+                                             const int64_t *physical_to_logical_map);
+
+/* input, output: [n_tokens, H] bf16, not overlapping; expert_ids, weights: [n_tokens, k]. incremental adds to the
+ * output in f32. Blocking; calls of one engine run in arrival order. On failure the output is filled with NaN. */
+KTB_API void ktb_moe_forward(ktb_moe_t moe, int n_tokens, const void *input, void *output, const int64_t *expert_ids,
+                             const float *weights, bool incremental, float swiglu_limit);
+/* The same with f32 input and output and 32-bit ids. */
+KTB_API void ktb_moe_forward_f32(ktb_moe_t moe, int n_tokens, const void *input_f32, void *output_f32,
+                                 const int32_t *expert_ids_i32, const float *weights, bool incremental,
+                                 float swiglu_limit);
+
+/* Round to nearest even, NaN stays a quiet NaN. Any alignment; no overlap. */
+KTB_API void ktb_convert_f32_to_bf16(const float *source, void *target, size_t count);
+KTB_API void ktb_convert_bf16_to_f32(const void *source, float *target, size_t count);
+
+/* ---- part 2: extension ---------------------------------------------------------------------- */
+
+#define KTB_ABI_VERSION 0x00020001u /* major << 16 | minor */
+
+/* Returned negative by every function of this part that returns int, unless it says otherwise. */
+enum {
+    KTB_OK = 0,
+    KTB_ERR_ARGUMENT = -1,
+    KTB_ERR_FORMAT = -2,
+    KTB_ERR_MEMORY = -3,
+    KTB_ERR_STATE = -4,
+    KTB_ERR_IO = -5,
+    KTB_ERR_INTERNAL = -6
+};
+
+/* flags of ktb_moe_forward2 and ktb_moe_submit */
+enum {
+    KTB_FORWARD_INCREMENTAL = 1, /* add to the output */
+    KTB_FORWARD_STRICT_IDS = 2   /* an id other than -1 outside [0, E) is KTB_ERR_ARGUMENT and nothing is written */
+};
+
+/* Thread: any. */
+KTB_API uint32_t ktb_abi_version(void);
+/* UTF-8 text of the last failure on this thread, "" if none; valid until this thread's next ktb_ call. */
+KTB_API const char *ktb_last_error(void);
+/* 0 ready, 1 no weights, 2 loading, negative: the code of the load that failed. Thread: any. */
+KTB_API int ktb_status(ktb_moe_t moe);
+
+/* A JSON object, every key optional: "threads" (default: usable cores but one), "nodes" (array: NUMA node of
+ * each part), "cores" (array of arrays: cores of each part), "numerics" "int8" | "bf16" | "fp8ref",
+ * "isa" "auto" | "generic" | "avx2" | "avx512", "huge" "auto" | "2m" | "1g" | "off", "max_tokens" (tokens
+ * per internal pass, default 8192), "spin_us" (busy wait after work). Unknown keys are an error. */
+KTB_API ktb_engine_t ktb_engine_create_json(const char *options);
+/* JSON: ISA, numerics, parts with their nodes and cores, memory and page kinds obtained, times of the last
+ * forward in microseconds. Returns the length without the final 0 (a longer text is cut to capacity), or a
+ * negative KTB_ERR_*. Thread: any. */
+KTB_API int ktb_engine_describe(ktb_engine_t engine, char *buffer, size_t capacity);
+
+/* in, out: [n_tokens, H] of in_type, out_type (KTB_IO_*); ids, weights: [n_tokens, k]. On error nothing is written. */
+KTB_API int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out, int out_type,
+                             const int32_t *ids, const float *weights, uint32_t flags, float limit);
+/* Queues the work and returns; the buffers must stay valid until the ticket is done. */
+KTB_API int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out, int out_type,
+                           const int32_t *ids, const float *weights, uint32_t flags, float limit, uint64_t *ticket);
+/* 0 done, 1 timeout, negative KTB_ERR_* of the work. timeout_ms < 0 waits without limit, 0 polls. Thread: any. */
+KTB_API int ktb_engine_wait(ktb_engine_t engine, uint64_t ticket, int timeout_ms);
+
+/* Loads n layers of one folder, ms[i] from layer_idx[i]; checks memory for all of them first. max_parallel 1
+ * finishes a layer before the next begins; 0 or more lets them follow without a pause. On error no layer of the
+ * call has weights. */
+KTB_API int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const ktb_moe_t *ms,
+                            const int *layer_idx, int max_parallel);
+/* Weight bytes of the current or last load of this engine. Thread: any. */
+KTB_API int ktb_load_progress(ktb_engine_t engine, uint64_t *done_bytes, uint64_t *total_bytes);
+/* Canonical bytes of one matrix (which: 1 = w1, 2 = w2, 3 = w3): codes to w, E8M0 scales to s. */
+KTB_API int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap);
+/* A small layer through every instruction set of this CPU against a scalar implementation. 0 = pass. */
+KTB_API int ktb_selftest(ktb_engine_t engine);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

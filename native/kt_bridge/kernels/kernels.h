@@ -1,0 +1,80 @@
+// The arithmetic of routed experts over packed tiles. One table per (instruction set, numerics); kernels know
+// pointers and counts, not layers or threads.
+//
+// A tile holds 64 output rows x 32 inputs (one scale group) in 1088 bytes, 17 cache lines:
+//   16 vectors of 64 bytes: vector 4*b+v (row block b = 0..3, v = 0..3), dword lane r = canonical bytes 4v..4v+3 of
+//   row 16*b+r, that is inputs 8v..8v+7, low nibble first; then 64 scale bytes E8M0 [row].
+// Value = E2M1(nibble) * 2^(scale - 127); scale 0 counts as zero.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace ds4::ktb {
+
+constexpr int kTileRows = 64;
+constexpr int kGroup = 32; // inputs that share a scale
+constexpr size_t kTileCodeBytes = 1024;
+constexpr size_t kTileBytes = 1088;
+constexpr size_t kPanelScratchBytes = 64 << 10;
+constexpr int kPanelTokens = 256; // callers split larger token counts, so that sums stay in L2
+
+// A prepared group of 32 activations: what the vectors of a tile meet, in their order.
+struct Int8Group {
+    int8_t values[32];   // per 8: inputs 0,2,4,6 (low nibbles) then 1,3,5,7 (high nibbles)
+    float scale;         // amax / 127 / 2: weights are kept as 2 * E2M1 + 12
+    int32_t correction;  // -12 * sum of values
+};
+static_assert(sizeof(Int8Group) == 40);
+struct Bf16Group {
+    uint16_t values[32]; // per 8: inputs 0,4,1,5,2,6,3,7: pairs of one dword belong to one dot instruction
+};
+static_assert(sizeof(Bf16Group) == 64);
+
+struct PanelArgs {
+    const uint8_t *tiles;        // tile of the first input group
+    size_t tile_stride;          // bytes to the tile of the next input group
+    int groups;                  // inputs / 32
+    const uint8_t *const *rows;  // [tokens] prepared activations, `groups` groups each
+    int tokens;                  // 1..kPanelTokens
+    float *sums;                 // [tokens, 64] f32, overwritten
+    uint8_t *scratch;            // kPanelScratchBytes, 64-byte aligned
+    bool scales_fold;            // every scale is in 2..252: the product with a code is a normal bf16
+};
+
+struct DownArgs {
+    const uint8_t *tiles;        // row_tiles tiles of one input group, contiguous
+    int row_tiles;
+    const uint8_t *const *groups; // [tokens] one prepared group each
+    const float *weights;        // [tokens] router weights
+    float *const *outputs;       // [tokens] rows of row_tiles * 64 f32, added to; rows may repeat
+    int tokens;
+};
+
+struct Kernels {
+    const char *isa;
+    const char *numerics;
+    size_t group_bytes;
+    // Activations to prepared groups. x: [groups * 32] f32.
+    void (*prepare)(const float *x, int groups, uint8_t *out);
+    // sums[t][row] = W row . x_t
+    void (*panel)(const PanelArgs &args);
+    // outputs[t][row] += weight_t * (W row . h_t)
+    void (*down)(const DownArgs &args);
+    // sums: 32 gate rows then 32 up rows; h = silu(min(gate, limit)) * clamp(up, limit), no clamp for limit <= 0
+    void (*swiglu)(const float *sums, float limit, float *h);
+    // y[64] += weight * sums[64]
+    void (*add_scaled)(const float *sums, float weight, float *y);
+};
+
+extern const Kernels kGenericInt8, kGenericBf16, kAvx2Int8, kAvx2Bf16, kAvx512Int8, kAvx512Bf16;
+
+enum class Isa { generic, avx2, avx512 };
+enum class Numerics { int8, bf16, fp8ref };
+const char *isa_name(Isa isa);
+const char *numerics_name(Numerics numerics);
+bool cpu_has(Isa isa);                               // by CPUID and the state that the system saves
+Isa best_isa();
+// fp8ref runs on the bf16 kernels with another preparation. AVX-512 without its bf16 extension takes AVX2 there.
+const Kernels &kernels_for(Isa isa, Numerics numerics);
+
+} // namespace ds4::ktb

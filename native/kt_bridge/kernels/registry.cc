@@ -1,0 +1,64 @@
+// Which kernels this CPU can run: decided here and nowhere else.
+#include <cpuid.h>
+
+#include "kernels/kernels.h"
+
+namespace ds4::ktb {
+namespace {
+
+struct CpuFeatures {
+    bool avx2 = false;
+    bool avx512 = false;     // F, BW, VL, DQ, VNNI, VBMI: Ice Lake or Zen 4 and later
+    bool avx512_bf16 = false;
+};
+
+uint64_t saved_state() {
+    uint32_t low = 0, high = 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return uint64_t(high) << 32 | low;
+}
+
+CpuFeatures detect() {
+    CpuFeatures found;
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
+    const auto bit = [](uint32_t word, int index) { return (word >> index & 1u) != 0; };
+    if (!bit(c, 27)) return found; // no XGETBV
+    const bool fma = bit(c, 12), f16c = bit(c, 29);
+    const uint64_t state = saved_state();
+    const bool ymm = (state & 0x6) == 0x6, zmm = (state & 0xe6) == 0xe6;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return found;
+    found.avx2 = ymm && fma && f16c && bit(b, 5);
+    found.avx512 = found.avx2 && zmm && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31) && bit(c, 1) && bit(c, 11);
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) found.avx512_bf16 = found.avx512 && bit(a, 5);
+    return found;
+}
+
+const CpuFeatures &features() {
+    static const CpuFeatures found = detect();
+    return found;
+}
+
+} // namespace
+
+const char *isa_name(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "generic"; }
+
+const char *numerics_name(Numerics numerics) {
+    return numerics == Numerics::int8 ? "int8" : numerics == Numerics::bf16 ? "bf16" : "fp8ref";
+}
+
+bool cpu_has(Isa isa) {
+    return isa == Isa::generic || (isa == Isa::avx2 ? features().avx2 : features().avx512);
+}
+
+Isa best_isa() { return cpu_has(Isa::avx512) ? Isa::avx512 : cpu_has(Isa::avx2) ? Isa::avx2 : Isa::generic; }
+
+const Kernels &kernels_for(Isa isa, Numerics numerics) {
+    const bool int8 = numerics == Numerics::int8;
+    if (isa == Isa::generic) return int8 ? kGenericInt8 : kGenericBf16;
+    if (isa == Isa::avx512 && int8) return kAvx512Int8;
+    if (isa == Isa::avx512 && features().avx512_bf16) return kAvx512Bf16;
+    return int8 ? kAvx2Int8 : kAvx2Bf16;
+}
+
+} // namespace ds4::ktb

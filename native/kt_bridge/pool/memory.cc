@@ -1,0 +1,153 @@
+#include "pool/memory.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pool/error.h"
+
+namespace ds4::ktb {
+namespace {
+
+constexpr size_t kTwoMib = size_t(2) << 20;
+constexpr size_t kOneGib = size_t(1) << 30;
+// from <linux/mempolicy.h> and <linux/mman.h>; spelled here because libnuma's headers are not required
+constexpr int kBindStrictly = 2;
+constexpr int kHugeShift = 26;
+
+size_t rounded_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+void bind_to_node(void *data, size_t bytes, int node) {
+    unsigned long mask[16] = {};
+    if (node >= int(sizeof mask * 8)) fail(KTB_ERR_MEMORY, "NUMA node %d is beyond the 1024 nodes supported", node);
+    mask[node / 64] = 1ul << (node % 64);
+    if (syscall(SYS_mbind, data, bytes, kBindStrictly, mask, sizeof mask * 8, 0) != 0)
+        fail(KTB_ERR_MEMORY, "cannot bind %zu bytes to NUMA node %d: %s", bytes, node, std::strerror(errno));
+}
+
+uint64_t free_huge_bytes() {
+    std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    uint64_t pages = 0;
+    file >> pages;
+    return pages * kTwoMib;
+}
+
+void *map_explicit(size_t bytes, int shift) {
+    void *got = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (shift << kHugeShift), -1, 0);
+    return got == MAP_FAILED ? nullptr : got;
+}
+
+uint64_t number_in(const std::string &path, uint64_t missing) {
+    std::ifstream file(path);
+    uint64_t value = 0;
+    return file >> value ? value : missing;
+}
+
+uint64_t field_in(const std::string &path, const std::string &key) {
+    std::ifstream file(path);
+    std::string word;
+    uint64_t value = 0;
+    while (file >> word)
+        if (word == key && file >> value) return value;
+    return 0;
+}
+
+// What one group of the unified hierarchy leaves, counting file pages as reclaimable.
+uint64_t left_in_group(const std::string &path) {
+    const uint64_t limit = number_in(path + "/memory.max", UINT64_MAX); // "max" does not parse: no limit
+    if (limit == UINT64_MAX) return UINT64_MAX;
+    const uint64_t used = number_in(path + "/memory.current", 0);
+    const uint64_t files = field_in(path + "/memory.stat", "inactive_file") + field_in(path + "/memory.stat", "active_file");
+    const uint64_t held = used > files ? used - files : 0;
+    return limit > held ? limit - held : 0;
+}
+
+} // namespace
+
+Mapping::Mapping(size_t bytes, const Placement &placement) {
+    if (bytes == 0) return;
+    const bool automatic = placement.huge == HugePages::automatic && bytes >= kTwoMib;
+    if (placement.huge == HugePages::one_gib) base_ = map_explicit(base_bytes_ = rounded_up(bytes, kOneGib), 30);
+    if (placement.huge == HugePages::two_mib || (automatic && free_huge_bytes() >= bytes + kTwoMib))
+        base_ = map_explicit(base_bytes_ = rounded_up(bytes, kTwoMib), 21);
+    data_ = static_cast<uint8_t *>(base_);
+    if (base_ == nullptr) {
+        if (placement.huge == HugePages::two_mib || placement.huge == HugePages::one_gib)
+            fail(KTB_ERR_MEMORY, "no %s huge pages for %zu bytes: configure hugetlb pages or use \"huge\":\"auto\"",
+                 placement.huge == HugePages::two_mib ? "2 MiB" : "1 GiB", bytes);
+        const size_t page = size_t(sysconf(_SC_PAGESIZE));
+        base_bytes_ = rounded_up(bytes, page) + (bytes >= kTwoMib ? kTwoMib : 0);
+        base_ = mmap(nullptr, base_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (base_ == MAP_FAILED) {
+            base_ = nullptr;
+            fail(KTB_ERR_MEMORY, "cannot map %zu bytes: %s", bytes, std::strerror(errno));
+        }
+        data_ = static_cast<uint8_t *>(base_);
+        if (bytes >= kTwoMib) {
+            data_ = reinterpret_cast<uint8_t *>(rounded_up(reinterpret_cast<uintptr_t>(base_), kTwoMib));
+            madvise(data_, rounded_up(bytes, page), placement.huge == HugePages::off ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+        }
+    }
+    bytes_ = bytes;
+    if (placement.node >= 0) {
+        try {
+            bind_to_node(base_, base_bytes_, placement.node);
+        } catch (...) {
+            munmap(base_, base_bytes_);
+            throw;
+        }
+    }
+}
+
+Mapping::~Mapping() {
+    if (base_ != nullptr) munmap(base_, base_bytes_);
+}
+
+uint64_t available_memory() {
+    uint64_t available = field_in("/proc/meminfo", "MemAvailable:") * 1024;
+    if (available == 0) return UINT64_MAX; // no /proc: nothing is known, and the allocation itself decides
+    std::ifstream file("/proc/self/cgroup");
+    std::string line;
+    while (std::getline(file, line)) {
+        if (line.rfind("0::", 0) != 0) continue;
+        std::string group = line.substr(3);
+        while (!group.empty() && group != "/") {
+            available = std::min(available, left_in_group("/sys/fs/cgroup" + group));
+            group = group.substr(0, group.rfind('/'));
+        }
+    }
+    return std::min(available, left_in_group("/sys/fs/cgroup"));
+}
+
+PageUse page_use(const std::pair<const uint8_t *, size_t> *ranges, size_t count) {
+    PageUse use;
+    std::ifstream file("/proc/self/smaps");
+    std::string line;
+    bool ours = false;
+    while (std::getline(file, line)) {
+        unsigned long long begin = 0, end = 0, value = 0;
+        char key[64];
+        if (std::sscanf(line.c_str(), "%llx-%llx ", &begin, &end) == 2) {
+            ours = false;
+            for (size_t i = 0; i < count && !ours; i++) {
+                const uint64_t data = reinterpret_cast<uintptr_t>(ranges[i].first);
+                ours = data < end && data + ranges[i].second > begin;
+            }
+        } else if (ours && std::sscanf(line.c_str(), "%63[^:]: %llu kB", key, &value) == 2) {
+            const std::string name = key;
+            if (name == "Rss") use.resident_bytes += value * 1024;
+            if (name == "AnonHugePages") use.huge_bytes += value * 1024;
+            if (name == "Private_Hugetlb") use.resident_bytes += value * 1024, use.huge_bytes += value * 1024;
+        }
+    }
+    return use;
+}
+
+} // namespace ds4::ktb

@@ -1,0 +1,83 @@
+// The threads of one engine: parts (one per NUMA node, or simulated), each with pinned workers. A step is one
+// function that every worker runs once; the last one to finish calls `finished` and may start the next step there.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "pool/futex.h"
+#include "pool/topology.h"
+
+namespace ds4::ktb {
+
+struct PoolOptions {
+    int threads = 0;                        // workers wanted in all; 0: usable cores but one
+    int parts = 0;                          // 0: one per node of the process
+    std::vector<int> nodes;                 // node of each part; empty: dealt round robin
+    std::vector<std::vector<int>> cores;    // cores of each part; empty: chosen
+    int64_t spin_us = -1;                   // busy wait of an idle worker; -1: chosen
+};
+
+class WorkerPool;
+struct Worker {
+    WorkerPool *pool;
+    int part;
+    int index;        // within the part
+    int part_workers;
+    int global_index; // over all parts
+    int workers;      // over all parts
+    int cpu;          // pinned to, -1 when it shares cores
+};
+
+class WorkerPool {
+  public:
+    // Throws KTB_ERR_ARGUMENT for impossible numbers and KTB_ERR_MEMORY when threads cannot be started.
+    WorkerPool(const PoolOptions &options, const Topology &topology);
+    ~WorkerPool(); // joins; no step may be running
+    WorkerPool(const WorkerPool &) = delete;
+
+    struct Step {
+        void (*run)(void *context, const Worker &worker) = nullptr;
+        void (*finished)(void *context) = nullptr; // on the last worker
+        void *context = nullptr;
+    };
+    void start(const Step &step); // no step may be running
+    void part_barrier(const Worker &worker) { parts_[size_t(worker.part)]->barrier.arrive(); }
+    void barrier() { all_.arrive(); }
+
+    int parts() const { return int(parts_.size()); }
+    int workers() const { return int(workers_.size()); }
+    int part_workers(int part) const { return parts_[size_t(part)]->workers; }
+    int part_node(int part) const { return parts_[size_t(part)]->node; } // -1: memory is not bound
+    const std::vector<Worker> &list() const { return workers_; }
+    bool oversubscribed() const { return oversubscribed_; } // more workers than cores
+    int64_t spin_us() const { return spin_us_; }
+
+  private:
+    struct Part {
+        Signal step;     // advanced once per step
+        Barrier barrier;
+        int workers = 0;
+        int node = -1;
+    };
+    void plan(const PoolOptions &options, const Topology &topology);
+    void place(const PoolOptions &options, const Topology &topology);
+    void launch();
+    void stop();
+    void loop(const Worker &worker);
+    uint32_t next_step(Signal &signal, uint32_t seen) const;
+
+    std::vector<std::unique_ptr<Part>> parts_;
+    std::vector<Worker> workers_;
+    std::vector<std::thread> threads_;
+    Barrier all_;
+    Step step_;
+    std::atomic<bool> stopping_{false};
+    alignas(64) std::atomic<int> unfinished_{0};
+    bool oversubscribed_ = false;
+    int64_t spin_us_ = 0;
+};
+
+} // namespace ds4::ktb
