@@ -1,0 +1,64 @@
+// The library about itself: version, last error, struct layout.
+#include <cstddef>
+#include <string>
+
+#include "api/boundary.h"
+#include "ds4.h"
+
+namespace {
+
+template <typename T> void begin_struct(std::string &out, const char *name) { out += std::string(name) + " " + std::to_string(sizeof(T)) + "\n"; }
+
+#define DS4_FIELD(type, field) out += #type "." #field " " + std::to_string(offsetof(type, field)) + "\n"
+
+std::string layout() {
+    std::string out;
+    begin_struct<ds4_shape>(out, "ds4_shape");
+    DS4_FIELD(ds4_shape, struct_bytes); DS4_FIELD(ds4_shape, layers); DS4_FIELD(ds4_shape, hidden); DS4_FIELD(ds4_shape, vocab);
+    DS4_FIELD(ds4_shape, heads); DS4_FIELD(ds4_shape, head_dim); DS4_FIELD(ds4_shape, rope_dim); DS4_FIELD(ds4_shape, q_rank);
+    DS4_FIELD(ds4_shape, out_groups); DS4_FIELD(ds4_shape, out_rank); DS4_FIELD(ds4_shape, experts); DS4_FIELD(ds4_shape, experts_used);
+    DS4_FIELD(ds4_shape, expert_width); DS4_FIELD(ds4_shape, hash_layers); DS4_FIELD(ds4_shape, window); DS4_FIELD(ds4_shape, index_heads);
+    DS4_FIELD(ds4_shape, index_dim); DS4_FIELD(ds4_shape, index_top_k); DS4_FIELD(ds4_shape, streams); DS4_FIELD(ds4_shape, sinkhorn_iterations);
+    DS4_FIELD(ds4_shape, context_tokens); DS4_FIELD(ds4_shape, normalise_weights); DS4_FIELD(ds4_shape, norm_epsilon); DS4_FIELD(ds4_shape, hc_epsilon);
+    DS4_FIELD(ds4_shape, rope_theta); DS4_FIELD(ds4_shape, compress_rope_theta); DS4_FIELD(ds4_shape, yarn_factor); DS4_FIELD(ds4_shape, yarn_beta_fast);
+    DS4_FIELD(ds4_shape, yarn_beta_slow); DS4_FIELD(ds4_shape, yarn_original_tokens); DS4_FIELD(ds4_shape, routed_scale);
+    begin_struct<ds4_layer_options>(out, "ds4_layer_options");
+    DS4_FIELD(ds4_layer_options, compress_ratio); DS4_FIELD(ds4_layer_options, swiglu_limit); DS4_FIELD(ds4_layer_options, shared_swiglu_limit); DS4_FIELD(ds4_layer_options, reserved);
+    begin_struct<ds4_tensor>(out, "ds4_tensor");
+    DS4_FIELD(ds4_tensor, kind); DS4_FIELD(ds4_tensor, layer); DS4_FIELD(ds4_tensor, expert); DS4_FIELD(ds4_tensor, type);
+    DS4_FIELD(ds4_tensor, rows); DS4_FIELD(ds4_tensor, cols); DS4_FIELD(ds4_tensor, depth); DS4_FIELD(ds4_tensor, file);
+    DS4_FIELD(ds4_tensor, scale_file); DS4_FIELD(ds4_tensor, offset); DS4_FIELD(ds4_tensor, bytes); DS4_FIELD(ds4_tensor, scale_offset);
+    DS4_FIELD(ds4_tensor, scale_bytes); DS4_FIELD(ds4_tensor, name_offset); DS4_FIELD(ds4_tensor, reserved);
+    begin_struct<ds4_engine_options>(out, "ds4_engine_options");
+    DS4_FIELD(ds4_engine_options, struct_bytes); DS4_FIELD(ds4_engine_options, numerics); DS4_FIELD(ds4_engine_options, switches);
+    DS4_FIELD(ds4_engine_options, isa); DS4_FIELD(ds4_engine_options, threads); DS4_FIELD(ds4_engine_options, max_step_tokens);
+    begin_struct<ds4_session_options>(out, "ds4_session_options");
+    DS4_FIELD(ds4_session_options, struct_bytes); DS4_FIELD(ds4_session_options, context_tokens);
+    begin_struct<ds4_step_item>(out, "ds4_step_item");
+    DS4_FIELD(ds4_step_item, session); DS4_FIELD(ds4_step_item, token_count); DS4_FIELD(ds4_step_item, logits);
+    begin_struct<ds4_sampling>(out, "ds4_sampling");
+    DS4_FIELD(ds4_sampling, struct_bytes); DS4_FIELD(ds4_sampling, temperature); DS4_FIELD(ds4_sampling, top_p); DS4_FIELD(ds4_sampling, min_p);
+    DS4_FIELD(ds4_sampling, top_k); DS4_FIELD(ds4_sampling, reserved); DS4_FIELD(ds4_sampling, seed);
+    begin_struct<ds4_job_options>(out, "ds4_job_options");
+    DS4_FIELD(ds4_job_options, struct_bytes); DS4_FIELD(ds4_job_options, tag); DS4_FIELD(ds4_job_options, max_tokens); DS4_FIELD(ds4_job_options, top_logprobs);
+    DS4_FIELD(ds4_job_options, logprobs); DS4_FIELD(ds4_job_options, tool_zones); DS4_FIELD(ds4_job_options, stop_token_count);
+    DS4_FIELD(ds4_job_options, reasoning_budget); DS4_FIELD(ds4_job_options, think_close_token); DS4_FIELD(ds4_job_options, reserved); DS4_FIELD(ds4_job_options, sampling);
+    begin_struct<ds4_job_state>(out, "ds4_job_state");
+    DS4_FIELD(ds4_job_state, struct_bytes); DS4_FIELD(ds4_job_state, status); DS4_FIELD(ds4_job_state, finish); DS4_FIELD(ds4_job_state, token_count);
+    DS4_FIELD(ds4_job_state, pending_tokens); DS4_FIELD(ds4_job_state, prompt_processed); DS4_FIELD(ds4_job_state, generated); DS4_FIELD(ds4_job_state, stop_token);
+    DS4_FIELD(ds4_job_state, stop_string); DS4_FIELD(ds4_job_state, error); DS4_FIELD(ds4_job_state, prefill_us); DS4_FIELD(ds4_job_state, decode_us);
+    begin_struct<ds4_job_token>(out, "ds4_job_token");
+    DS4_FIELD(ds4_job_token, id); DS4_FIELD(ds4_job_token, logprob); DS4_FIELD(ds4_job_token, top_count); DS4_FIELD(ds4_job_token, top_ids); DS4_FIELD(ds4_job_token, top_logprobs);
+    return out;
+}
+
+} // namespace
+
+uint32_t ds4_abi_version(void) { return DS4_ABI_VERSION; }
+
+const char *ds4_last_error(void) { return ds4::api::error_text().text; }
+
+const char *ds4_abi_layout(void) {
+    static const std::string text = layout();
+    return text.c_str();
+}

@@ -1,0 +1,31 @@
+// Softmax attention of a block of heads of one query, with a sink: the part of attention that knows no cache.
+#pragma once
+#include "backend/cpu/buffer.h"
+#include "backend/cpu/context.h"
+
+namespace ds4::cpu {
+
+constexpr int64_t kHeadBlock = 8; // heads of one work item; they share the rows they read
+
+struct HeadsInput {
+    const Shape &shape;
+    const VectorKernels &vectors;
+    const float *sinks; // [heads]
+};
+// Keys are the values: f32 rows of head_dim channels, window rows first.
+struct HeadsRows {
+    const float *window;
+    int64_t window_count;
+    const float *compressed;
+    int64_t compressed_count;
+};
+// Output is grouped as the output projection reads it: [out_groups, rows, group_width].
+struct HeadsOutput {
+    float *values;
+    int64_t row, rows;
+};
+
+// q [heads, head_dim] of the token, angles of its position. Writes heads begin..end-1, rotated back.
+void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, const float *angles, int64_t begin, int64_t end, Buffer &scratch, const HeadsOutput &out);
+
+} // namespace ds4::cpu

@@ -1,0 +1,47 @@
+#include "backend/cpu/blocks/compressor.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ds4::cpu {
+
+void Compressor::add_position_bias(const CompressorInput &in) const {
+    const int64_t width = int64_t(in.halves) * in.dim;
+    context_.each(in.count, [&](int64_t t) {
+        const float *bias = in.position_bias + (in.first + t) % in.ratio * width;
+        float *gate = in.gate + t * width;
+        for (int64_t i = 0; i < width; i++) gate[i] += bias[i];
+    });
+}
+
+void Compressor::pool_window(const CompressorInput &in, const CompressorState &state, int64_t window, float *entry) {
+    constexpr int kMaxCandidates = 128; // 2 * 4 or 128
+    struct Candidate {
+        const float *score, *value;
+    } candidates[kMaxCandidates];
+    int count = 0;
+    const int64_t width = int64_t(in.halves) * in.dim;
+    const auto add = [&](int64_t token, int half) {
+        const bool fresh = token >= in.first;
+        const float *values = fresh ? in.values + (token - in.first) * width : reinterpret_cast<const float *>(state.values.row(token));
+        const float *scores = fresh ? in.gate + (token - in.first) * width : reinterpret_cast<const float *>(state.scores.row(token));
+        candidates[count++] = {scores + half * in.dim, values + half * in.dim};
+    };
+    // With two halves a token gives its first half to the window after its own and its second half to its own.
+    if (in.halves == 2 && window > 0)
+        for (int64_t t = (window - 1) * in.ratio; t < window * in.ratio; t++) add(t, 0);
+    for (int64_t t = window * in.ratio; t < (window + 1) * in.ratio; t++) add(t, in.halves - 1);
+    for (int j = 0; j < in.dim; j++) {
+        float highest = -INFINITY;
+        for (int i = 0; i < count; i++) highest = std::max(highest, candidates[i].score[j]);
+        float sum = 0.0f, weighted = 0.0f;
+        for (int i = 0; i < count; i++) {
+            const float weight = std::exp(candidates[i].score[j] - highest);
+            sum += weight;
+            weighted += weight * candidates[i].value[j];
+        }
+        entry[j] = sum > 0.0f ? weighted / sum : 0.0f;
+    }
+}
+
+} // namespace ds4::cpu

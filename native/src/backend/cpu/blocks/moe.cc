@@ -1,0 +1,101 @@
+#include "backend/cpu/blocks/moe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "backend/cpu/blocks/router.h"
+
+namespace ds4::cpu {
+namespace {
+
+// gate <- silu(min(gate, limit)) * clamp(up, +-limit) * weight, in place
+void activate(float *gate, const float *up, int64_t n, float limit, float weight) {
+    for (int64_t i = 0; i < n; i++) {
+        float g = gate[i], u = up[i];
+        if (limit > 0.0f) g = std::min(g, limit), u = std::clamp(u, -limit, limit); // the gate has no lower clamp
+        gate[i] = g / (1.0f + std::exp(-g)) * u * weight;
+    }
+}
+
+} // namespace
+
+Moe::Routes Moe::route(int layer, const LayerWeights &w, const int32_t *tokens, const float *x, int64_t rows, Trace *trace) {
+    const Shape &shape = context_.shape;
+    const int64_t used = shape.experts_used, lines = rows * used;
+    float *logits = logits_.get<float>(rows * shape.experts);
+    Activations exact;
+    exact.count = rows, exact.cols = shape.hidden, exact.values = x;
+    const Product product{w.router, &exact, nullptr, rows, logits, shape.experts};
+    multiply(context_.pool, context_.isa, {&product, 1});
+    Routes routes{ids_.get<int32_t>(lines), weights_.get<float>(lines), token_of_.get<int32_t>(lines), line_of_.get<int32_t>(lines),
+                  weight_of_.get<float>(lines), begin_.get<int32_t>(shape.experts + 1)};
+    context_.each(rows, [&](int64_t t) { route_token(shape, w, logits + t * shape.experts, tokens[t], routes.ids + t * used, routes.weights + t * used); });
+    std::fill_n(routes.begin, shape.experts + 1, 0);
+    for (int64_t i = 0; i < lines; i++) routes.begin[routes.ids[i] + 1]++;
+    std::partial_sum(routes.begin, routes.begin + shape.experts + 1, routes.begin);
+    std::vector<int32_t> next(routes.begin, routes.begin + shape.experts);
+    for (int64_t i = 0; i < lines; i++) {
+        const int32_t line = next[size_t(routes.ids[i])]++;
+        routes.token_of[line] = int32_t(i / used), routes.line_of[i] = line, routes.weight_of[line] = routes.weights[i];
+    }
+    if (trace != nullptr) {
+        trace->put("layer" + std::to_string(layer) + ".route_ids", std::vector<float>(routes.ids, routes.ids + lines));
+        trace->put("route_weights", layer, routes.weights, lines);
+        trace->put("route_logits", layer, logits, rows * shape.experts);
+    }
+    return routes;
+}
+
+void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Routes &routes, const float *x, int64_t rows, float *out) {
+    const Shape &shape = context_.shape;
+    const int64_t width = shape.expert_width, hidden = shape.hidden, used = shape.experts_used, lines = rows * used;
+    const auto prepare = [&](const float *values, int64_t count, int64_t cols, Buffer &memory) {
+        return prepare_activations(context_.pool, context_.isa, values, count, cols, context_.precision,
+                                   memory.get<uint8_t>(int64_t(activation_bytes(count, cols, context_.precision))));
+    };
+    const Activations input = prepare(x, rows, hidden, x_forms_);
+    float *gate = gate_.get<float>(lines * width), *up = up_.get<float>(lines * width);
+    float *shared_gate = shared_gate_.get<float>(rows * width), *shared_up = shared_up_.get<float>(rows * width);
+    std::vector<Product> products;
+    const auto count_of = [&](int e) { return int64_t(routes.begin[e + 1] - routes.begin[e]); };
+    for (int e = 0; e < shape.experts; e++) {
+        if (count_of(e) == 0) continue;
+        const int64_t first = routes.begin[e];
+        products.push_back({w.gate[size_t(e)], &input, routes.token_of + first, count_of(e), gate + first * width, width});
+        products.push_back({w.up[size_t(e)], &input, routes.token_of + first, count_of(e), up + first * width, width});
+    }
+    products.push_back({w.shared_gate, &input, nullptr, rows, shared_gate, width});
+    products.push_back({w.shared_up, &input, nullptr, rows, shared_up, width});
+    multiply(context_.pool, context_.isa, products);
+
+    const float shared_limit = context_.shared_clamp ? facts.shared_swiglu_limit : 0.0f;
+    context_.each(lines + rows, [&](int64_t i) {
+        if (i < lines) activate(gate + i * width, up + i * width, width, facts.swiglu_limit, routes.weight_of[i]);
+        else activate(shared_gate + (i - lines) * width, shared_up + (i - lines) * width, width, shared_limit, 1.0f);
+    });
+
+    const Activations inner = prepare(gate, lines, width, hidden_forms_), shared_inner = prepare(shared_gate, rows, width, shared_forms_);
+    float *down = down_.get<float>(lines * hidden);
+    int32_t *line = lines_.get<int32_t>(lines);
+    std::iota(line, line + lines, 0);
+    products.clear();
+    for (int e = 0; e < shape.experts; e++)
+        if (count_of(e) != 0)
+            products.push_back({w.down[size_t(e)], &inner, line + routes.begin[e], count_of(e), down + routes.begin[e] * hidden, hidden});
+    products.push_back({w.shared_down, &shared_inner, nullptr, rows, out, hidden});
+    multiply(context_.pool, context_.isa, products);
+    // One order of summation whatever else is in the step: the shared expert, then the token's own slots.
+    context_.each(rows, [&](int64_t t) {
+        for (int64_t slot = 0; slot < used; slot++)
+            context_.vectors.add_scaled(out + t * hidden, 1.0f, down + routes.line_of[t * used + slot] * hidden, hidden);
+    });
+}
+
+void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, float *out, Trace *trace) {
+    const Routes routes = route(layer, weights, tokens, x, rows, trace);
+    run_experts(context_.shape.layer[size_t(layer)], weights, routes, x, rows, out);
+}
+
+} // namespace ds4::cpu

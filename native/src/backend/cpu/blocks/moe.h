@@ -1,0 +1,34 @@
+// Routed and shared experts of one layer (docs/numerics.md#experts).
+#pragma once
+#include "backend/cpu/buffer.h"
+#include "backend/cpu/context.h"
+#include "backend/cpu/weights.h"
+#include "core/trace.h"
+
+namespace ds4::cpu {
+
+class Moe {
+  public:
+    explicit Moe(const Context &context) : context_(context) {}
+    // x [rows, hidden] after the FFN norm, tokens [rows] -> out [rows, hidden].
+    void run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, float *out, Trace *trace);
+
+  private:
+    // Routes grouped by expert: one line per (token, slot), lines of an expert next to each other.
+    struct Routes {
+        int32_t *ids;      // [rows, used]
+        float *weights;    // [rows, used]
+        int32_t *token_of; // [lines] row of x
+        int32_t *line_of;  // [rows, used]
+        float *weight_of;  // [lines]
+        int32_t *begin;    // [experts + 1] first line of an expert
+    };
+    Routes route(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, Trace *trace);
+    void run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes, const float *x, int64_t rows, float *out);
+
+    const Context &context_;
+    Buffer logits_, ids_, weights_, token_of_, line_of_, weight_of_, begin_, x_forms_;
+    Buffer gate_, up_, hidden_forms_, down_, shared_gate_, shared_up_, shared_forms_, lines_;
+};
+
+} // namespace ds4::cpu

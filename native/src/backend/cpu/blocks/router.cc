@@ -1,0 +1,42 @@
+#include "backend/cpu/blocks/router.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ds4::cpu {
+namespace {
+
+// sqrt(softplus(z)), with the asymptotes where exp would overflow or lose everything
+float score_of(float z) {
+    const float softplus = z > 20.0f ? z : z < -20.0f ? std::exp(z) : std::log1p(std::exp(z));
+    return std::sqrt(softplus);
+}
+
+// Expert with the largest score + bias among those not taken; equal ones go to the smaller id.
+int best_free(const Shape &shape, const float *logits, const float *bias, const int32_t *taken, int taken_count) {
+    int best = -1;
+    float best_value = 0.0f;
+    for (int e = 0; e < shape.experts; e++) {
+        if (std::find(taken, taken + taken_count, e) != taken + taken_count) continue;
+        const float score = score_of(logits[e]), value = bias == nullptr ? score : score + bias[e];
+        if (best < 0 || value > best_value) best = e, best_value = value;
+    }
+    return best;
+}
+
+} // namespace
+
+void route_token(const Shape &shape, const LayerWeights &weights, const float *logits, int32_t token, int32_t *ids, float *chosen_weights) {
+    const int used = shape.experts_used;
+    if (!weights.router_table.empty()) {
+        std::copy_n(weights.router_table.begin() + int64_t(token) * used, used, ids);
+    } else {
+        for (int i = 0; i < used; i++) ids[i] = best_free(shape, logits, weights.router_bias.data(), ids, i);
+    }
+    float sum = 0.0f;
+    for (int i = 0; i < used; i++) sum += chosen_weights[i] = score_of(logits[ids[i]]);
+    const float scale = shape.normalise_weights ? shape.routed_scale / (sum + 1e-20f) : shape.routed_scale;
+    for (int i = 0; i < used; i++) chosen_weights[i] *= scale;
+}
+
+} // namespace ds4::cpu

@@ -1,0 +1,53 @@
+// What every block of a CPU step shares: shape, threads, kernels, precision.
+#pragma once
+#include <cstdint>
+
+#include "backend/cpu/kernels/matmul.h"
+#include "backend/cpu/thread_pool.h"
+#include "model/kv_rows.h"
+#include "model/model.h"
+#include "model/rope.h"
+
+namespace ds4::cpu {
+
+struct Context {
+    const Shape &shape;
+    ThreadPool &pool;
+    Isa isa;
+    const VectorKernels &vectors;
+    Precision precision;      // of activations entering quantised matrices
+    bool shared_clamp;
+    KvRowFormat kv_format;
+    IndexRowFormat index_format;
+    Rope window_rope, compressed_rope;
+
+    const Rope &rope(const LayerShape &layer) const { return layer.compress_ratio == 0 ? window_rope : compressed_rope; }
+    // Calls body(i, worker) for i in 0..count-1, spread over the threads; results must not depend on the worker.
+    template <typename Body> void each_with_worker(int64_t count, const Body &body) const {
+        if (count <= 1) {
+            if (count == 1) body(int64_t(0), 0);
+            return;
+        }
+        pool.run([&](int worker, int workers) {
+            const Range range = share(count, worker, workers);
+            for (int64_t i = range.begin; i < range.end; i++) body(i, worker);
+        });
+    }
+    template <typename Body> void each(int64_t count, const Body &body) const {
+        each_with_worker(count, [&](int64_t i, int) { body(i); });
+    }
+};
+
+inline Matrix matrix_of(const TensorView &view) { return {view.type, view.rows, view.cols, view.data, view.scales}; }
+
+// y = x * rsqrt(mean(x^2) + epsilon) * weight; weight may be null. x and y may be the same.
+inline void rms_norm(const VectorKernels &vectors, const float *x, const float *weight, float *y, int64_t n, float epsilon) {
+    const float scale = 1.0f / __builtin_sqrtf(vectors.sum_squares(x, n) / float(n) + epsilon);
+    if (weight == nullptr) {
+        for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale;
+    } else {
+        for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale * weight[i];
+    }
+}
+
+} // namespace ds4::cpu

@@ -1,0 +1,101 @@
+#include "core/engine.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "backend/cpu/cpu_backend.h"
+#include "base/status.h"
+
+namespace ds4 {
+
+EngineOptions make_engine_options(const ds4_engine_options *raw) {
+    ds4_engine_options full{};
+    if (raw != nullptr) {
+        if (raw->struct_bytes < offsetof(ds4_engine_options, numerics) + sizeof(uint32_t))
+            fail(DS4_ERR_ARGUMENT, "ds4_engine_options: struct_bytes is %u", raw->struct_bytes);
+        std::memcpy(&full, raw, std::min<size_t>(raw->struct_bytes, sizeof full));
+    }
+    constexpr uint32_t kKnownSwitches = DS4_SWITCH_NO_KV_ROUNDING | DS4_SWITCH_NO_INDEX_ROUNDING | DS4_SWITCH_NO_SHARED_CLAMP | DS4_SWITCH_F32_ACTIVATIONS;
+    if (full.numerics > DS4_NUMERICS_PLAIN) fail(DS4_ERR_ARGUMENT, "numerics is %u; expected 0 (fast), 1 (trained) or 2 (plain)", full.numerics);
+    if ((full.switches & ~kKnownSwitches) != 0) fail(DS4_ERR_ARGUMENT, "switches has unknown bits: %#x", full.switches);
+    if (full.isa > DS4_ISA_AVX512) fail(DS4_ERR_ARGUMENT, "isa is %u; expected 0 (auto), 1 (generic), 2 (AVX2) or 3 (AVX-512)", full.isa);
+    if (full.threads > 1024) fail(DS4_ERR_ARGUMENT, "threads is %u; expected 0..1024", full.threads);
+    if (full.max_step_tokens > 65536) fail(DS4_ERR_ARGUMENT, "max_step_tokens is %u; expected 0..65536", full.max_step_tokens);
+    EngineOptions options;
+    options.numerics = full.numerics, options.switches = full.switches, options.isa = full.isa;
+    options.threads = int(full.threads);
+    if (full.max_step_tokens != 0) options.max_step_tokens = full.max_step_tokens;
+    return options;
+}
+
+Engine::Engine(const Model &model, const EngineOptions &options, ds4_engine *handle)
+    : model_(model), options_(options), handle_(handle), backend_(cpu::open_cpu_backend(model, options)), loop_(*this) {}
+
+Engine::~Engine() = default;
+
+ds4_session *Engine::open_session(uint32_t context_tokens) {
+    auto session = std::make_unique<ds4_session>();
+    session->state = backend_->open_sequence(context_tokens);
+    session->engine = handle_;
+    std::lock_guard lock(sessions_mutex_);
+    sessions_.insert(session.get());
+    return session.release();
+}
+
+void Engine::close_session(ds4_session *session) {
+    exclusively([&] {
+        std::lock_guard lock(sessions_mutex_);
+        sessions_.erase(session);
+        delete session;
+    });
+}
+
+void Engine::check(std::span<const StepItem> items) const {
+    if (items.empty()) fail(DS4_ERR_ARGUMENT, "a step needs at least one item");
+    uint64_t total = 0;
+    std::lock_guard lock(sessions_mutex_);
+    for (size_t i = 0; i < items.size(); i++) {
+        const StepItem &item = items[i];
+        if (!sessions_.contains(item.session)) fail(DS4_ERR_ARGUMENT, "item %zu: not an open session of this engine", i);
+        for (size_t j = 0; j < i; j++)
+            if (items[j].session == item.session) fail(DS4_ERR_ARGUMENT, "items %zu and %zu are the same session", j, i);
+        if (item.count == 0) fail(DS4_ERR_ARGUMENT, "item %zu has no tokens", i);
+        if (item.logits > DS4_LOGITS_ALL) fail(DS4_ERR_ARGUMENT, "item %zu: logits is %u; expected 0..2", i, item.logits);
+        total += item.count;
+        const uint32_t position = item.session->state->position(), capacity = item.session->state->capacity();
+        if (item.count > capacity - position)
+            fail(DS4_ERR_CONTEXT_FULL, "%u tokens at position %u exceed the session's context of %u tokens", item.count, position, capacity);
+        for (uint32_t t = 0; t < item.count; t++)
+            if (item.tokens[t] < 0 || item.tokens[t] >= model_.shape().vocab)
+                fail(DS4_ERR_ARGUMENT, "token id %d at index %u is outside the vocabulary of %d", item.tokens[t], t, model_.shape().vocab);
+    }
+    if (total > options_.max_step_tokens)
+        fail(DS4_ERR_ARGUMENT, "%llu new tokens in one step; this engine takes %u (max_step_tokens)", (unsigned long long)total, options_.max_step_tokens);
+}
+
+void Engine::step(std::span<const StepItem> items, float *logits) {
+    std::lock_guard lock(step_mutex_);
+    check(items);
+    std::vector<SequenceStep> sequences;
+    sequences.reserve(items.size());
+    for (const StepItem &item : items) {
+        // A cancel is meant for a step that runs; one that came between two steps is the caller's own to keep.
+        item.session->cancelled.store(false, std::memory_order_relaxed);
+        sequences.push_back({item.session->state.get(), item.tokens, item.count, item.logits, &item.session->cancelled});
+    }
+    if (trace_) trace_->clear();
+    backend_->step(sequences, logits, trace_.get());
+}
+
+void Engine::enable_trace(bool enabled) {
+    exclusively([&] { trace_ = enabled ? std::make_unique<Trace>() : nullptr; });
+}
+
+std::string Engine::describe() const {
+    static const char *const names[] = {"fast", "trained", "plain"};
+    return std::string("{") + backend_->describe() + ",\"numerics\":\"" + names[options_.numerics] + "\",\"switches\":" + std::to_string(options_.switches) +
+           ",\"max_step_tokens\":" + std::to_string(options_.max_step_tokens) + ",\"mapped_bytes\":" + std::to_string(model_.mapped_bytes()) + "}";
+}
+
+} // namespace ds4

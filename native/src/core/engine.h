@@ -1,0 +1,81 @@
+// A model on a backend, its sessions and its generation loop. Steps of one engine are serialised.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "backend/backend.h"
+#include "core/loop/loop.h"
+#include "core/loop/stepper.h"
+#include "core/trace.h"
+#include "ds4.h"
+#include "model/model.h"
+
+struct ds4_session {
+    std::unique_ptr<ds4::SequenceState> state;
+    std::atomic<bool> cancelled{false};
+    ds4_engine *engine = nullptr;
+};
+
+namespace ds4 {
+
+struct EngineOptions {
+    uint32_t numerics = DS4_NUMERICS_FAST;
+    uint32_t switches = 0;
+    uint32_t isa = DS4_ISA_AUTO;
+    int threads = 0;
+    uint32_t max_step_tokens = 512;
+};
+// Defaults for what a shorter or null struct does not say; throws Error(DS4_ERR_ARGUMENT).
+EngineOptions make_engine_options(const ds4_engine_options *raw);
+
+class Engine : public Stepper {
+  public:
+    Engine(const Model &model, const EngineOptions &options, ds4_engine *handle);
+    ~Engine() override;
+
+    ds4_session *open_session(uint32_t context_tokens);
+    void close_session(ds4_session *session);
+
+    // Stepper
+    void step(std::span<const StepItem> items, float *logits) override;
+    uint32_t vocab() const override { return uint32_t(model_.shape().vocab); }
+    uint32_t max_step_tokens() const override { return options_.max_step_tokens; }
+    uint32_t position(const ds4_session *session) const override { return session->state->position(); }
+    uint32_t capacity(const ds4_session *session) const override { return session->state->capacity(); }
+    void cancel(ds4_session *session) override { session->cancelled.store(true, std::memory_order_relaxed); }
+
+    void enable_trace(bool enabled);
+    const Trace *trace() const { return trace_.get(); }
+    // Runs body while no step does: session reset, snapshot, restore.
+    template <typename Body> void exclusively(const Body &body) {
+        std::lock_guard lock(step_mutex_);
+        body();
+    }
+    Loop &loop() { return loop_; }
+    std::string describe() const; // JSON
+
+  private:
+    void check(std::span<const StepItem> items) const;
+
+    const Model &model_;
+    EngineOptions options_;
+    ds4_engine *handle_;
+    std::unique_ptr<Backend> backend_;
+    std::mutex step_mutex_;     // one step at a time
+    mutable std::mutex sessions_mutex_;
+    std::unordered_set<const ds4_session *> sessions_; // a pointer that is not here was never ours or is closed
+    std::unique_ptr<Trace> trace_;
+    Loop loop_; // last: its thread uses everything above
+};
+
+} // namespace ds4
+
+struct ds4_engine {
+    std::unique_ptr<ds4::Engine> engine;
+    ds4::Loop &loop() { return engine->loop(); }
+};

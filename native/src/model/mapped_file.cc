@@ -1,0 +1,42 @@
+#include "model/mapped_file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include "base/status.h"
+
+namespace ds4 {
+
+MappedFile::MappedFile(const std::string &path) : path_(path) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) fail(DS4_ERR_IO, "cannot open %s: %s", path.c_str(), std::strerror(errno));
+    struct stat facts {};
+    if (::fstat(descriptor, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+        ::close(descriptor);
+        fail(DS4_ERR_IO, "%s is not a regular file", path.c_str());
+    }
+    bytes_ = uint64_t(facts.st_size);
+    if (bytes_ != 0) {
+        void *mapped = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, descriptor, 0);
+        const int reason = errno;
+        ::close(descriptor);
+        if (mapped == MAP_FAILED) fail(DS4_ERR_IO, "cannot map %llu bytes of %s: %s", (unsigned long long)bytes_, path.c_str(), std::strerror(reason));
+        data_ = static_cast<const uint8_t *>(mapped);
+    } else {
+        ::close(descriptor);
+    }
+}
+
+MappedFile::~MappedFile() {
+    if (data_ != nullptr) ::munmap(const_cast<uint8_t *>(data_), bytes_);
+}
+
+MappedFile::MappedFile(MappedFile &&other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+} // namespace ds4

@@ -1,0 +1,55 @@
+// Mapped weights of one model: where each tensor lies, checked against the shape. Read-only once sealed.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ds4.h"
+#include "model/mapped_file.h"
+#include "model/shape.h"
+
+namespace ds4 {
+
+// A matrix [rows, cols] in a mapped file; data is null where the model has no such tensor.
+struct TensorView {
+    uint32_t type = 0;
+    int64_t rows = 0, cols = 0;
+    const uint8_t *data = nullptr;
+    const uint8_t *scales = nullptr; // E8M0, F8_E4M3 and FP4_PACKED only
+    explicit operator bool() const { return data != nullptr; }
+    // Rows [begin, begin + count). For F8_E4M3 begin must be a multiple of 128 (the height of a scale block).
+    TensorView slice_rows(int64_t begin, int64_t count) const;
+};
+
+struct LayerTensors {
+    TensorView single[DS4_TENSOR_KIND_COUNT];          // by kind; experts excepted
+    std::vector<TensorView> gate, up, down;            // [experts]
+    const TensorView &operator[](int kind) const { return single[kind]; }
+};
+
+class Model {
+  public:
+    explicit Model(Shape shape);
+
+    const Shape &shape() const { return shape_; }
+    uint32_t add_file(const std::string &path);
+    void add_tensors(const ds4_tensor *tensors, uint64_t tensor_count, const char *names, uint64_t names_bytes);
+    void seal();
+    bool sealed() const { return sealed_; }
+
+    const TensorView &global(int kind) const { return global_[kind]; }
+    const LayerTensors &layer(int index) const { return layers_[size_t(index)]; }
+    uint64_t mapped_bytes() const;
+
+  private:
+    void add_tensor(const ds4_tensor &tensor, const char *name);
+    TensorView view_of(const ds4_tensor &tensor, const char *name) const;
+
+    Shape shape_;
+    std::vector<MappedFile> files_;
+    TensorView global_[DS4_TENSOR_KIND_COUNT];
+    std::vector<LayerTensors> layers_;
+    bool sealed_ = false;
+};
+
+} // namespace ds4

@@ -1,0 +1,27 @@
+// Rotary embedding of the last rope_dim channels of a vector, adjacent channels paired (docs/numerics.md#rope).
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "model/shape.h"
+
+namespace ds4 {
+
+class Rope {
+  public:
+    // compressed: the frequencies of layers that compress (YaRN over compress_rope_theta); else the window layers'.
+    Rope(const Shape &shape, bool compressed);
+
+    int dim() const { return int(frequencies_.size()) * 2; }
+    const std::vector<float> &frequencies() const { return frequencies_; }
+    // cosines then sines of position * frequency, [rope_dim] in all. The angle is one f32 product, as trained.
+    void angles(uint32_t position, float *out) const;
+
+  private:
+    std::vector<float> frequencies_; // [rope_dim / 2]
+};
+
+// x: the last rope_dim channels of a vector; angles from Rope::angles; inverse rotates back.
+void rotate(float *x, const float *angles, int rope_dim, bool inverse);
+
+} // namespace ds4

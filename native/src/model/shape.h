@@ -1,0 +1,45 @@
+// Dimensions of one model of the family, read from its file and checked once.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "ds4.h"
+
+namespace ds4 {
+
+struct LayerShape {
+    int compress_ratio;        // 0, 4 or 128
+    float swiglu_limit;        // routed experts; <= 0: none
+    float shared_swiglu_limit; // <= 0: none
+    bool hash_routed;          // chosen by token id, no bias
+    // Halves of a compressor row: overlapping windows (ratio 4) keep two.
+    int compressor_halves() const { return compress_ratio == 4 ? 2 : 1; }
+    bool has_indexer() const { return compress_ratio == 4; }
+};
+
+struct Shape {
+    int layers, hidden, vocab;
+    int heads, head_dim, rope_dim, q_rank, out_groups, out_rank;
+    int experts, experts_used, expert_width, hash_layers;
+    int window;
+    int index_heads, index_dim, index_top_k;
+    int streams, sinkhorn_iterations;
+    uint32_t context_tokens;
+    bool normalise_weights;
+    float norm_epsilon, hc_epsilon;
+    float rope_theta, compress_rope_theta;
+    float yarn_factor, yarn_beta_fast, yarn_beta_slow;
+    uint32_t yarn_original_tokens;
+    float routed_scale;
+    std::vector<LayerShape> layer;
+
+    int hc_mix() const { return (2 + streams) * streams; } // pre, post and comb logits of one token
+    int hc_width() const { return streams * hidden; }
+    int attention_width() const { return heads * head_dim; }
+    int group_width() const { return heads / out_groups * head_dim; }
+};
+
+// Throws Error(DS4_ERR_FORMAT) naming the field, what it may be and what came.
+Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options, uint32_t layer_count);
+
+} // namespace ds4
