@@ -1,0 +1,95 @@
+// Composition only: guards, error map, routes, API page.
+import { Elysia } from "elysia"
+import { errorResponse, errorShapeOf } from "./errors.ts"
+import { apiPage } from "./http/api-page.ts"
+import { toApiError } from "./http/error-map.ts"
+import { checkHost, checkKey, corsHeaders } from "./http/guards.ts"
+import { parseJson, readBody, tooLarge } from "./http/json-body.ts"
+import { RequestContexts } from "./http/request-context.ts"
+import type { RequestLog } from "./http/request-log.ts"
+import { RouteTable } from "./http/route-table.ts"
+import { Answers } from "./life/answers.ts"
+import type { RequestRegistry } from "./life/request-registry.ts"
+import type { ServingState } from "./life/serving-state.ts"
+import type { Statistics } from "./life/statistics.ts"
+import { chatCompletions } from "./routes/chat-completions.ts"
+import { completions } from "./routes/completions.ts"
+import { health } from "./routes/health.ts"
+import { messages } from "./routes/messages.ts"
+import { models } from "./routes/models.ts"
+import { requests } from "./routes/requests.ts"
+import { responses } from "./routes/responses.ts"
+import { tokens } from "./routes/tokens.ts"
+import type { ServerSettings } from "./settings.ts"
+
+export interface AppDependencies {
+  state: ServingState
+  settings: ServerSettings
+  registry: RequestRegistry
+  statistics: Statistics
+  log: RequestLog
+}
+
+const OPEN_PATHS = new Set(["/health", "/healthz"])
+
+/** Bun closes a silent connection after this many seconds; streams switch it off for themselves. */
+const IDLE_TIMEOUT_SECONDS = 255
+
+/** The whole HTTP application. Nothing listens yet: call `.listen` or `.handle`. */
+export function createApp(dependencies: AppDependencies) {
+  const { state, settings, registry, statistics } = dependencies
+  const contexts = new RequestContexts()
+  const answers = new Answers(dependencies, contexts)
+  let routes: RouteTable | undefined
+  const app = new Elysia({
+    normalize: false,
+    // Bun's own limit answers with an empty body; the limit that counts is checked below.
+    serve: { idleTimeout: IDLE_TIMEOUT_SECONDS, maxRequestBodySize: Number.MAX_SAFE_INTEGER },
+  })
+    .onRequest(({ request, set }) => {
+      const context = contexts.of(request)
+      Object.assign(set.headers, corsHeaders(request.headers, settings.access), { "x-request-id": context.id })
+      checkHost(request.headers.get("host"), settings.access)
+      if (request.method === "OPTIONS") return new Response(null, { status: 204 })
+      if (!OPEN_PATHS.has(context.path)) checkKey(request.headers, settings.access)
+      if (Number(request.headers.get("content-length") ?? 0) > settings.body.maxBodyBytes) throw tooLarge(settings.body.maxBodyBytes)
+      return undefined
+    })
+    .onParse(async ({ request }) => parseJson(await readBody(request, settings.body.maxBodyBytes), settings.body.maxJsonDepth))
+    .onError(({ error, code, request }) => {
+      const context = contexts.of(request)
+      routes ??= new RouteTable(app.routes)
+      const shaped = toApiError(error, code, context, routes)
+      if (shaped.code === "INTERNAL") process.stderr.write(`${context.id} ${shaped.stack ?? shaped.message}\n`)
+      context.status = shaped.status
+      return errorResponse(shaped, errorShapeOf(context.path), context.id)
+    })
+    .onAfterResponse(({ request, set, response }) => record(dependencies, contexts, request, statusOf(set.status, response)))
+    .use(health(state))
+    .use(models(state, settings))
+    .use(chatCompletions(answers))
+    .use(completions(answers))
+    .use(messages(answers))
+    .use(responses(answers))
+    .use(tokens(answers))
+    .use(requests(registry, statistics, state))
+    .use(apiPage(() => app.routes))
+  return app
+}
+
+export type App = ReturnType<typeof createApp>
+
+function statusOf(status: unknown, response: unknown): number {
+  if (response instanceof Response) return response.status
+  return typeof status === "number" ? status : 200
+}
+
+/** Counts and logs a request that did not generate. */
+function record({ statistics, log }: AppDependencies, contexts: RequestContexts, request: Request, responseStatus: number): void {
+  const { id, method, path, startedAtMs, status, logsItself } = contexts.of(request)
+  if (logsItself) return
+  const finalStatus = status ?? responseStatus
+  statistics.countRequest(path.startsWith("/swagger") ? "/swagger" : finalStatus === 404 ? "unknown" : path, finalStatus)
+  log.write({ id, method, path, status: finalStatus, durationMs: performance.now() - startedAtMs, generation: undefined })
+}
+

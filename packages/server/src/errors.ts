@@ -1,0 +1,81 @@
+// What a route throws, and how it looks in each API's error shape. The table below is the only
+// place that turns a code into an HTTP status.
+
+export type ApiErrorCode =
+  | "INVALID_REQUEST" | "CONTEXT_LENGTH" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "METHOD_NOT_ALLOWED"
+  | "CONFLICT" | "TOO_LARGE" | "RATE_LIMITED" | "CLIENT_GONE" | "CANCELLED" | "INTERNAL" | "UNAVAILABLE"
+
+interface ErrorRow { status: number; openai: string; anthropic: string }
+
+const ERROR_TABLE: Record<ApiErrorCode, ErrorRow> = {
+  INVALID_REQUEST: { status: 400, openai: "invalid_request_error", anthropic: "invalid_request_error" },
+  CONTEXT_LENGTH: { status: 400, openai: "invalid_request_error", anthropic: "invalid_request_error" },
+  UNAUTHENTICATED: { status: 401, openai: "authentication_error", anthropic: "authentication_error" },
+  FORBIDDEN: { status: 403, openai: "permission_error", anthropic: "permission_error" },
+  NOT_FOUND: { status: 404, openai: "not_found_error", anthropic: "not_found_error" },
+  METHOD_NOT_ALLOWED: { status: 405, openai: "invalid_request_error", anthropic: "invalid_request_error" },
+  CONFLICT: { status: 409, openai: "conflict_error", anthropic: "invalid_request_error" },
+  TOO_LARGE: { status: 413, openai: "invalid_request_error", anthropic: "request_too_large" },
+  RATE_LIMITED: { status: 429, openai: "rate_limit_error", anthropic: "rate_limit_error" },
+  CLIENT_GONE: { status: 499, openai: "server_error", anthropic: "api_error" },
+  CANCELLED: { status: 503, openai: "server_error", anthropic: "overloaded_error" },
+  INTERNAL: { status: 500, openai: "server_error", anthropic: "api_error" },
+  UNAVAILABLE: { status: 503, openai: "server_error", anthropic: "overloaded_error" },
+}
+
+export interface ApiErrorDetails {
+  param?: string
+  /** Machine-readable word of the OpenAI shape, e.g. "context_length_exceeded". */
+  reason?: string
+  headers?: Record<string, string>
+  promptTokens?: number
+  contextTokens?: number
+  cause?: unknown
+}
+
+/** An error with a fixed HTTP status. `details.param` names the offending request field. */
+export class ApiError extends Error {
+  override readonly name = "ApiError"
+  constructor(readonly code: ApiErrorCode, message: string, readonly details: ApiErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+  }
+
+  get status(): number {
+    return ERROR_TABLE[this.code].status
+  }
+}
+
+export type ErrorShape = "openai" | "anthropic"
+
+/** Requests under /v1/messages are answered in Anthropic's shape, all others in OpenAI's. */
+export function errorShapeOf(path: string): ErrorShape {
+  return /^(\/v1)?\/messages(\/|$)/.test(path) ? "anthropic" : "openai"
+}
+
+/** The JSON body of an error response in the given shape. */
+export function errorBody(error: ApiError, shape: ErrorShape, requestId: string): Record<string, unknown> {
+  const row = ERROR_TABLE[error.code]
+  const { promptTokens, contextTokens, param, reason } = error.details
+  const overflow = promptTokens === undefined ? {} : { n_prompt_tokens: promptTokens, n_ctx: contextTokens }
+  if (shape === "anthropic") {
+    const message = param === undefined || error.message.includes(param) ? error.message : `${param}: ${error.message}`
+    return { type: "error", error: { type: row.anthropic, message, ...overflow }, request_id: requestId }
+  }
+  return { error: { message: error.message, type: row.openai, param: param ?? null, code: reason ?? null, ...overflow } }
+}
+
+export function errorResponse(error: ApiError, shape: ErrorShape, requestId: string): Response {
+  return Response.json(errorBody(error, shape, requestId), { status: error.status, headers: error.details.headers ?? {} })
+}
+
+export function invalid(message: string, param?: string): ApiError {
+  return new ApiError("INVALID_REQUEST", message, param === undefined ? {} : { param })
+}
+
+/** The prompt does not fit. Codex and Claude Code match these words and compact the conversation. */
+export function contextOverflow(promptTokens: number, contextTokens: number, param: string, shape: ErrorShape): ApiError {
+  const message = shape === "anthropic"
+    ? `prompt is too long: ${promptTokens} tokens > ${contextTokens} maximum`
+    : `This model's maximum context length is ${contextTokens} tokens; the prompt has ${promptTokens} tokens. Shorten it or start the server with a larger --ctx.`
+  return new ApiError("CONTEXT_LENGTH", message, { param, reason: "context_length_exceeded", promptTokens, contextTokens })
+}

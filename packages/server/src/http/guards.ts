@@ -1,0 +1,67 @@
+// Who may call: Host header, API key, origin. Pure functions over a request.
+import { timingSafeEqual } from "node:crypto"
+import { ApiError } from "../errors.ts"
+
+export interface AccessRules {
+  apiKey: string | undefined
+  /** True if only this machine can connect. */
+  isLoopback: boolean
+  /** Extra names for the Host header. */
+  allowedHosts: readonly string[]
+  corsAnyOrigin: boolean
+  corsOrigins: readonly string[]
+}
+
+const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/i
+
+/** Host without port, lower case. */
+function hostName(header: string): string {
+  return header.replace(/:\d+$/, "").toLowerCase()
+}
+
+/**
+ * On a loopback bind without a key a foreign Host name means that a web page reached us by DNS
+ * rebinding: 403. Addresses, localhost and configured names pass.
+ */
+export function checkHost(header: string | null, rules: AccessRules): void {
+  if (!rules.isLoopback || rules.apiKey !== undefined || header === null) return
+  const name = hostName(header)
+  if (ADDRESS.test(name) || name === "localhost" || rules.allowedHosts.some((allowed) => allowed.toLowerCase() === name)) return
+  throw new ApiError("FORBIDDEN", `host "${name}" is not allowed; add it with --allow-host or set --api-key`, { reason: "host_not_allowed" })
+}
+
+/** Accepts `Authorization: Bearer K` or `x-api-key: K`, compared in constant time. */
+export function checkKey(headers: Headers, rules: AccessRules): void {
+  if (rules.apiKey === undefined) return
+  const bearer = /^Bearer\s+(.+)$/i.exec(headers.get("authorization") ?? "")?.[1]
+  const given = bearer ?? headers.get("x-api-key")
+  if (given !== null && given !== undefined && isSameSecret(given.trim(), rules.apiKey)) return
+  throw new ApiError("UNAUTHENTICATED", given === null ? "no API key was sent; use Authorization: Bearer KEY or x-api-key" : "the API key is wrong", {
+    reason: "invalid_api_key", headers: { "www-authenticate": "Bearer" },
+  })
+}
+
+/** Hashes first, so that neither content nor length shows in the time taken. */
+function isSameSecret(given: string, expected: string): boolean {
+  const digest = (text: string) => new Bun.CryptoHasher("sha256").update(text).digest()
+  return timingSafeEqual(digest(given), digest(expected))
+}
+
+/** CORS headers for this request's origin, or none. */
+export function corsHeaders(headers: Headers, rules: AccessRules): Record<string, string> {
+  const origin = headers.get("origin")
+  const isAllowed = rules.corsAnyOrigin || (origin !== null && rules.corsOrigins.includes(origin))
+  if (!isAllowed) return {}
+  return {
+    "access-control-allow-origin": rules.corsAnyOrigin ? "*" : (origin ?? ""),
+    "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+    "access-control-allow-headers": headers.get("access-control-request-headers") ?? "*",
+    "access-control-max-age": "600",
+    ...(rules.corsAnyOrigin ? {} : { vary: "Origin" }),
+  }
+}
+
+/** Whether a listening address can only be reached from this machine. */
+export function isLoopbackAddress(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127\./.test(host)
+}

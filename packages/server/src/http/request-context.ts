@@ -1,0 +1,35 @@
+// Facts about one HTTP request that outlive its handler: id, start, status, and whether it logs itself.
+
+export interface RequestContext {
+  readonly id: string
+  readonly method: string
+  readonly path: string
+  readonly startedAtMs: number
+  /** Set where the status is decided before Elysia sees a response. */
+  status: number | undefined
+  /** A generation writes its own log line when it ends, after the handler has returned. */
+  logsItself: boolean
+}
+
+export class RequestContexts {
+  private readonly contexts = new WeakMap<Request, RequestContext>()
+
+  of(request: Request): RequestContext {
+    const known = this.contexts.get(request)
+    if (known !== undefined) return known
+    const context: RequestContext = {
+      id: `req_${crypto.randomUUID().replaceAll("-", "")}`, method: request.method, path: pathOf(request.url),
+      startedAtMs: performance.now(), status: undefined, logsItself: false,
+    }
+    this.contexts.set(request, context)
+    return context
+  }
+}
+
+/** The path of an absolute URL without its query. */
+export function pathOf(url: string): string {
+  const begin = url.indexOf("/", url.indexOf("://") + 3)
+  if (begin < 0) return "/"
+  const query = url.indexOf("?", begin)
+  return query < 0 ? url.slice(begin) : url.slice(begin, query)
+}

@@ -1,0 +1,211 @@
+// Runs one generation request from admission to its end and answers it as a stream or as one object.
+import { ApiError } from "../errors.ts"
+import type { RequestContext, RequestContexts } from "../http/request-context.ts"
+import type { RequestLog } from "../http/request-log.ts"
+import type { ServerSettings } from "../settings.ts"
+import { type Outcome, type StreamWriter, Transcript } from "../wire/answer.ts"
+import { commentFrame, SSE_HEADERS } from "../wire/sse.ts"
+import { cancelError, Generation, type GenerationPlan, type GenerationStep } from "./generation.ts"
+import { type ActiveRequest, CancelReason, type RequestRegistry } from "./request-registry.ts"
+import type { ServedModel, ServingState } from "./serving-state.ts"
+import type { Statistics } from "./statistics.ts"
+
+/** What a route makes of its body: the engine's plan and the two ways to answer. */
+export interface PreparedAnswer {
+  plan: GenerationPlan
+  /** The name echoed in the answer. */
+  model: string
+  stream: StreamWriter | undefined
+  whole(answer: Transcript, outcome: Outcome): Record<string, unknown>
+  /** Told the raw generated text when the answer ended by itself. */
+  settled?(answer: Transcript, outcome: Outcome): void
+}
+
+export interface AnswerDependencies {
+  state: ServingState
+  settings: ServerSettings
+  registry: RequestRegistry
+  statistics: Statistics
+  log: RequestLog
+}
+
+/** A generation request as it came in. */
+export interface Incoming {
+  request: Request
+  /** Absent when no port is open (tests). */
+  server: { timeout(request: Request, seconds: number): void } | null
+  /** The name under which it is counted. */
+  endpoint: string
+}
+
+interface Run {
+  hasStarted: boolean
+  context: RequestContext
+  active: ActiveRequest
+  generation: Generation
+  prepared: PreparedAnswer
+  transcript: Transcript
+  isSettled: boolean
+}
+
+const encoder = new TextEncoder()
+
+export class Answers {
+  constructor(private readonly dependencies: AnswerDependencies, private readonly contexts: RequestContexts) {}
+
+  get settings(): ServerSettings {
+    return this.dependencies.settings
+  }
+
+  /** The model, or 503. */
+  get model(): ServedModel {
+    return this.dependencies.state.require()
+  }
+
+  /**
+   * Admits the request, prepares it, starts the engine and answers. Errors before the first byte are
+   * thrown; later ones become the API's error frame.
+   */
+  async run({ request, server, endpoint }: Incoming, prepare: (model: ServedModel) => Promise<PreparedAnswer>): Promise<Response> {
+    const context = this.contexts.of(request)
+    // A generation may be silent for long; its own keep-alive and stall limits apply instead.
+    server?.timeout(request, 0)
+    const { state, registry, settings } = this.dependencies
+    const model = state.require()
+    const active = registry.admit(context.id, endpoint, model.id)
+    const onGone = () => active.controller.abort(new CancelReason("client", "the client went away"))
+    request.signal.addEventListener("abort", onGone, { once: true })
+    let run: Run
+    try {
+      if (request.signal.aborted) onGone()
+      const prepared = await prepare(model)
+      throwIfGone(active)
+      const generation = new Generation(model, prepared.plan, active, settings.timing)
+      run = { context, active, generation, prepared, transcript: new Transcript(), isSettled: false, hasStarted: false }
+    } catch (error) {
+      registry.finish(active)
+      throw error
+    }
+    context.logsItself = true
+    try {
+      await run.generation.admit()
+    } catch (error) {
+      this.settle(run, error)
+      throw error
+    }
+    return run.prepared.stream === undefined ? this.whole(run) : this.stream(run, run.prepared.stream)
+  }
+
+  private async whole(run: Run): Promise<Response> {
+    try {
+      for await (const step of run.generation.steps()) if (step.type === "output") run.transcript.add(step.batch)
+    } catch (error) {
+      this.settle(run, error)
+      throw error
+    }
+    const body = run.prepared.whole(run.transcript, run.generation.outcome)
+    this.settle(run, undefined)
+    return Response.json(body)
+  }
+
+  private stream(run: Run, writer: StreamWriter): Response {
+    const { signal } = run.active.controller
+    // A client that leaves before the body is read never starts the generator.
+    signal.addEventListener("abort", () => {
+      if (!run.hasStarted) this.settle(run, cancelError(signal.reason))
+    }, { once: true })
+    return new Response(this.frames(run, writer), { headers: SSE_HEADERS })
+  }
+
+  /** The frames of a stream; failures become the API's error frame. */
+  private async *frames(run: Run, writer: StreamWriter): AsyncGenerator<Uint8Array, void, undefined> {
+    run.hasStarted = true
+    const stall = new StallWatch(run.active, this.dependencies.settings.timing.stallMs)
+    let failure: unknown = new ApiError("CLIENT_GONE", "the client went away")
+    try {
+      const first = writer.opensWithUsage ? commentFrame(this.note(run)) : writer.open({ promptTokens: 0, cachedTokens: 0 })
+      yield* stall.guard(first)
+      for await (const step of run.generation.steps()) yield* stall.guard(this.frameOf(step, run, writer))
+      yield* stall.guard(writer.close(run.generation.outcome))
+      failure = undefined
+    } catch (error) {
+      failure = error
+      yield* stall.guard(writer.fail(messageOf(error)))
+    } finally {
+      stall.stop()
+      this.settle(run, failure)
+    }
+  }
+
+  private frameOf(step: GenerationStep, run: Run, writer: StreamWriter): string {
+    switch (step.type) {
+      case "opening":
+        return writer.opensWithUsage ? writer.open(step.usage) : ""
+      case "output":
+        run.transcript.add(step.batch)
+        return writer.write(step.batch)
+      case "idle":
+        return writer.keepAlive(this.note(run))
+    }
+  }
+
+  /** What the request is waiting for, in words. */
+  private note({ active }: Run): string {
+    if (active.phase === "waiting") return `queued ${this.dependencies.registry.queuePosition(active)}`
+    return active.phase === "prefill" ? `prefill ${active.processedTokens}/${active.promptTokens}` : "generating"
+  }
+
+  /** Ends a run once: frees its place, counts it and writes its log line. */
+  private settle(run: Run, failure: unknown): void {
+    if (run.isSettled) return
+    run.isSettled = true
+    const { registry, statistics, log } = this.dependencies
+    const { context, active, generation, transcript } = run
+    generation.dispose()
+    registry.finish(active)
+    const outcome = generation.outcome
+    const status = failure === undefined ? 200 : failure instanceof ApiError ? failure.status : 500
+    const isCancelled = active.controller.signal.aborted
+    statistics.countRequest(active.endpoint, status)
+    statistics.addGeneration({
+      ...outcome.usage, endpoint: active.endpoint, status, toolCalls: transcript.calls.length, isCancelled,
+      queueMs: generation.queueMs, ttftMs: generation.ttftMs, decodeMs: outcome.decodeMs, prefillMs: outcome.prefillMs,
+    })
+    log.write({
+      id: context.id, method: context.method, path: context.path, status, durationMs: performance.now() - context.startedAtMs,
+      generation: {
+        ...outcome.usage, ttftMs: generation.ttftMs, prefillMs: outcome.prefillMs, decodeMs: outcome.decodeMs,
+        finish: failure === undefined ? outcome.finish : isCancelled ? "cancelled" : "error",
+      },
+    })
+    if (failure === undefined) run.prepared.settled?.(transcript, outcome)
+  }
+}
+
+/** Cancels a stream whose client does not read: a frame was offered and nobody took it. */
+class StallWatch {
+  private timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(private readonly active: ActiveRequest, private readonly stallMs: number) {}
+
+  *guard(frame: string): Generator<Uint8Array> {
+    if (frame === "") return
+    this.timer = setTimeout(() => {
+      this.active.controller.abort(new CancelReason("stalled", `the client has not read for ${this.stallMs / 1000} s`))
+    }, this.stallMs)
+    yield encoder.encode(frame)
+    this.stop()
+  }
+
+  stop(): void {
+    clearTimeout(this.timer)
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function throwIfGone(active: ActiveRequest): void {
+  if (active.controller.signal.aborted) throw cancelError(active.controller.signal.reason)
+}

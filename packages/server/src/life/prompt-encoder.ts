@@ -1,0 +1,95 @@
+// Tokenizes long prompts in slices, so that the event loop answers others in between.
+import type { Segment, Tokenizer } from "@ds4/tokenizer"
+
+/** UTF-16 units per slice: some milliseconds of work. */
+const SLICE_UNITS = 32_768
+
+/**
+ * Ids of the segments, equal to `tokenizer.encodeSegments(segments)`. Text longer than `sliceUnits`
+ * is cut where the pre-tokenizer always cuts, and the loop turns between slices.
+ */
+export async function encodeInSlices(tokenizer: Tokenizer, segments: readonly Segment[], sliceUnits = SLICE_UNITS): Promise<number[]> {
+  const units = segments.reduce((total, segment) => total + segment.text.length, 0)
+  if (units <= sliceUnits) return tokenizer.encodeSegments(segments)
+  const ids: number[] = []
+  for (const batch of sliceSegments(segments, sliceUnits)) {
+    for (const id of tokenizer.encodeSegments(batch)) ids.push(id)
+    await nextTurn()
+  }
+  return ids
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/**
+ * Groups of segments of about `sliceUnits`. A group ends only at a safe cut inside text: at a border of
+ * segments the characters on both sides may belong to one token.
+ */
+export function* sliceSegments(segments: readonly Segment[], sliceUnits: number): Generator<Segment[]> {
+  let group: Segment[] = []
+  let units = 0
+  for (const segment of mergeText(segments)) {
+    let begin = 0
+    for (;;) {
+      const end = isText(segment) ? safeCut(segment.text, begin + Math.max(1, sliceUnits - units)) : segment.text.length
+      group.push(begin === 0 && end === segment.text.length ? segment : { ...segment, text: segment.text.slice(begin, end) })
+      units += end - begin
+      if (end >= segment.text.length) break
+      yield group
+      group = []
+      units = 0
+      begin = end
+    }
+  }
+  if (group.length > 0) yield group
+}
+
+function isText(segment: Segment): boolean {
+  return !segment.control && segment.ids === undefined
+}
+
+/** Neighbouring text is encoded as one, so it is cut as one, too. */
+function mergeText(segments: readonly Segment[]): Segment[] {
+  const merged: Segment[] = []
+  let run: string[] = []
+  const flush = () => {
+    if (run.length > 0) merged.push({ text: run.join(""), control: false })
+    run = []
+  }
+  for (const segment of segments) {
+    if (isText(segment)) run.push(segment.text)
+    else {
+      flush()
+      merged.push(segment)
+    }
+  }
+  flush()
+  return merged
+}
+
+const NEWLINE = 10
+
+/**
+ * The first index at or after `from` where two tokens always part: between a line feed and an ASCII letter
+ * (no pattern joins them), or between an ASCII letter and an ASCII digit (runs of digits are cut out
+ * first). The text's length if there is none.
+ */
+export function safeCut(text: string, from: number): number {
+  for (let at = Math.max(1, from); at < text.length; at++) {
+    const before = text.charCodeAt(at - 1)
+    const after = text.charCodeAt(at)
+    if (isLetter(after) ? before === NEWLINE : isDigit(after) && isLetter(before)) return at
+    if (after === 0x20 && isLetter(before) && isLetter(text.charCodeAt(at + 1))) return at
+  }
+  return text.length
+}
+
+function isLetter(unit: number): boolean {
+  return (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a)
+}
+
+function isDigit(unit: number): boolean {
+  return unit >= 0x30 && unit <= 0x39
+}

@@ -1,0 +1,45 @@
+// Request fields that several endpoints share. TypeBox: the same schema validates and describes.
+import { type Static, type TSchema, Type } from "@sinclair/typebox"
+
+/** The field may be absent or null; null means absent. */
+export const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+
+export const anyValue = Type.Optional(Type.Unknown())
+
+export const tokenLimit = Type.Integer({ minimum: 0, description: "most output tokens; 0 reads the prompt only" })
+
+export const stopField = Type.Union([
+  Type.String({ maxLength: 256 }),
+  Type.Array(Type.String({ maxLength: 256 }), { maxItems: 16 }),
+])
+
+export const samplingFields = {
+  temperature: optional(Type.Number({ minimum: 0, maximum: 100 })),
+  top_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
+  top_k: optional(Type.Integer({ minimum: 0 })),
+  min_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
+  seed: optional(Type.Integer()),
+}
+
+export const streamOptions = optional(Type.Object({
+  include_usage: optional(Type.Boolean()),
+  include_progress: optional(Type.Boolean({ description: "prefill progress as data frames" })),
+}, { additionalProperties: true }))
+
+export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
+export const effortField = Type.Union(EFFORTS.map((word) => Type.Literal(word)))
+
+/** Fields that are known and not supported; `checkUnsupported` refuses values that ask for something. */
+export const unsupportedFields = {
+  n: optional(Type.Integer({ description: "1" })),
+  logit_bias: anyValue,
+  frequency_penalty: optional(Type.Number()),
+  presence_penalty: optional(Type.Number()),
+  repetition_penalty: optional(Type.Number()),
+}
+
+const samplingObject = Type.Object(samplingFields)
+export type SamplingFields = Static<typeof samplingObject>
+
+const unsupportedObject = Type.Object(unsupportedFields)
+export type UnsupportedFields = Static<typeof unsupportedObject>

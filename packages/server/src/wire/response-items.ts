@@ -1,0 +1,89 @@
+// Output items of the Responses API: their ids and shapes. No I/O.
+
+/** How a tool is shown to the client; the model knows only the internal name. */
+export interface ToolIdentity {
+  kind: "function" | "custom"
+  name: string
+  namespace: string | undefined
+}
+
+/** Internal name → what the client declared. Names that are absent are plain functions. */
+export type ToolNames = ReadonlyMap<string, ToolIdentity>
+
+export type ItemStatus = "in_progress" | "completed" | "incomplete"
+
+/** Prefix + 32 random hex digits. */
+export function randomId(prefix: string): string {
+  return prefix + crypto.randomUUID().replaceAll("-", "")
+}
+
+/** Reasoning as the opaque string that the client sends back. */
+export function sealReasoning(text: string): string {
+  return Buffer.from(text, "utf8").toString("base64")
+}
+
+export interface ReasoningShape { showSummary: boolean; includeEncrypted: boolean }
+
+export function reasoningItem(id: string, text: string, status: ItemStatus, shape: ReasoningShape): Record<string, unknown> {
+  const isOpen = status === "in_progress"
+  return {
+    id,
+    type: "reasoning",
+    status,
+    summary: shape.showSummary && !isOpen ? [{ type: "summary_text", text }] : [],
+    ...(shape.includeEncrypted && !isOpen ? { encrypted_content: sealReasoning(text) } : {}),
+  }
+}
+
+export function textPart(text: string): Record<string, unknown> {
+  return { type: "output_text", text, annotations: [] }
+}
+
+export function messageItem(id: string, text: string, status: ItemStatus): Record<string, unknown> {
+  return { id, type: "message", status, role: "assistant", content: status === "in_progress" ? [] : [textPart(text)] }
+}
+
+export interface CallItem { id: string; callId: string; tool: ToolIdentity; payload: string }
+
+/** A `function_call` or `custom_tool_call` item; `payload` is the arguments or the free text. */
+export function callItem({ id, callId, tool, payload }: CallItem, status: ItemStatus): Record<string, unknown> {
+  const space = tool.namespace === undefined ? {} : { namespace: tool.namespace }
+  return tool.kind === "custom"
+    ? { id, type: "custom_tool_call", status, call_id: callId, name: tool.name, ...space, input: payload }
+    : { id, type: "function_call", status, call_id: callId, name: tool.name, ...space, arguments: payload }
+}
+
+/**
+ * The text of a custom tool's one string argument, taken out of the streamed arguments
+ * `{"input":"…"}` piece by piece. Fragments never split a JSON escape.
+ */
+export class CustomInputReader {
+  private opening = ""
+  private isInside = false
+  private isDone = false
+
+  /** The text that this fragment adds. */
+  push(fragment: string): string {
+    if (this.isDone) return ""
+    let body = fragment
+    if (!this.isInside) {
+      this.opening += fragment
+      const match = /^\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*"/.exec(this.opening)
+      if (match === null) return ""
+      this.isInside = true
+      body = this.opening.slice(match[0].length)
+    }
+    const end = closingQuote(body)
+    if (end >= 0) this.isDone = true
+    const raw = end >= 0 ? body.slice(0, end) : body
+    return raw === "" ? "" : String(JSON.parse(`"${raw}"`))
+  }
+}
+
+function closingQuote(body: string): number {
+  for (let at = 0; at < body.length; at++) {
+    if (body[at] === "\\") at++
+    else if (body[at] === '"') return at
+  }
+  return -1
+}
