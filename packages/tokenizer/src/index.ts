@@ -17,3 +17,14 @@ export { TokenizerError, type TokenizerErrorCode } from "./tokenizer-error.ts"
 export { StreamDecoder } from "./bpe/stream-decoder.ts"
 export { tokenizerGgufMetadata } from "./bpe/tokenizer-gguf.ts"
 export { buildVocabulary, type Vocabulary, type VocabularyParts } from "./bpe/vocabulary.ts"
+export { describeModelFile, TENSOR_GROUPS, type ModelDescription, type TensorGroup } from "./describe.ts"
+export {
+  ALLOWED_TYPES, expectedTensors, officialInventory, officialMtpInventory, officialStorage, scaleName, storedBytes, tensorName,
+  type ContainerFormat, type ExpectedTensor, type OfficialStorage, type StoredSafetensor, type TensorRole,
+} from "./inventory.ts"
+export { diskFiles, type ByteSource, type FileAccess } from "./byte-source.ts"
+export { type ByteSink, type WriteOptions } from "./atomic-file.ts"
+export { type GgufScalarType, type GgufValue } from "./gguf/metadata.ts"
+export { layoutGguf, writeGguf, type GgufLayout, type GgufPlan, type GgufTensorPlan } from "./gguf/writer.ts"
+export { metadataFromConfig, type ConfigMetadataOptions, type GgufDialect } from "./gguf/config-writer.ts"
+export { layoutSafetensors, writeSafetensors, type SafetensorsPlan } from "./safetensors/writer.ts"
