@@ -28,3 +28,38 @@ export { type GgufScalarType, type GgufValue } from "./gguf/metadata.ts"
 export { layoutGguf, writeGguf, type GgufLayout, type GgufPlan, type GgufTensorPlan } from "./gguf/writer.ts"
 export { metadataFromConfig, type ConfigMetadataOptions, type GgufDialect } from "./gguf/config-writer.ts"
 export { layoutSafetensors, writeSafetensors, type SafetensorsPlan } from "./safetensors/writer.ts"
+export { renderChat, startsInThinking, type RenderOptions } from "./chat/chat-template.ts"
+export { segmentsText } from "./chat/segment-writer.ts"
+export type { Profile } from "./chat/tools-block.ts"
+export type {
+  AssistantMessage,
+  Conversation,
+  DeveloperMessage,
+  Message,
+  ReminderMessage,
+  SystemMessage,
+  ToolCall,
+  ToolDeclaration,
+  ToolMessage,
+  UserMessage,
+} from "./chat/conversation.ts"
+export {
+  EFFORT_TABLES,
+  EFFORT_WORDS,
+  detectEffortTable,
+  effortTableFromJson,
+  parseEffort,
+  type Effort,
+  type EffortTable,
+} from "./chat/effort.ts"
+export {
+  ToolReplay,
+  alignBlock,
+  type ReplayBlock,
+  type ReplayHit,
+  type ReplayOrigin,
+  type ToolReplayLimits,
+} from "./chat/replay.ts"
+export { JsonError, MAX_JSON_DEPTH } from "./json/json-node.ts"
+export { parseJson } from "./json/json-value.ts"
+export * as specialTokens from "./special-tokens.ts"
