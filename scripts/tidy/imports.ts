@@ -1,0 +1,79 @@
+import { dirname, join, normalize } from "node:path"
+import { lineAt, type Finding, type SourceFile } from "./finding.ts"
+
+/** Package -> packages of ours that it may import. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  ffi: [],
+  tokenizer: [],
+  "kt-bridge": ["ffi", "native"],
+  engine: ["kt-bridge", "ffi", "tokenizer", "native"],
+  server: ["engine", "tokenizer"],
+  cli: ["engine", "tokenizer"],
+}
+/** Pairs that may name each other's types and nothing else. */
+const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }
+
+const IMPORT = /\b(import|export)\b(\s+type\b)?[^"';]*?\bfrom\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']\s*\)|\bimport\s*["']([^"']+)["']/g
+
+/** Native layers from the bottom up; an include may go to the same layer or below. */
+const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
+  { name: "base", prefix: "native/src/base/" },
+  { name: "format", prefix: "native/src/format/" },
+  { name: "kernels", prefix: "native/src/backend/cpu/kernels/" },
+  { name: "kernels", prefix: "native/src/backend/cpu/thread_pool" },
+  { name: "model", prefix: "native/src/model/" },
+  { name: "backend", prefix: "native/src/backend/" },
+  { name: "core", prefix: "native/src/core/" },
+  { name: "api", prefix: "native/src/api/" },
+]
+
+interface Import {
+  readonly specifier: string
+  readonly isType: boolean
+  readonly line: number
+}
+
+function importsOf(text: string): Import[] {
+  return [...text.matchAll(IMPORT)].map((match) => ({
+    specifier: match[3] ?? match[4] ?? match[5] ?? "",
+    isType: match[2] !== undefined,
+    line: lineAt(text, match.index),
+  }))
+}
+
+function checkOne(owner: string, file: SourceFile, { specifier, isType, line }: Import): Finding | undefined {
+  const finding = (message: string): Finding => ({ check: "imports", path: file.path, line, message })
+  if (specifier.startsWith(".")) {
+    const target = normalize(join(dirname(file.path), specifier))
+    const isInside = target.startsWith(`packages/${owner}/`)
+    return isInside ? undefined : finding(`reaches out of its package to ${target}; import the package by its name`)
+  }
+  const target = /^@ds4\/([\w-]+)/.exec(specifier)?.[1]
+  if (target === undefined || target === owner || ALLOWED[owner]?.includes(target) === true) return undefined
+  if (TYPES_ONLY[owner]?.includes(target) === true) {
+    return isType ? undefined : finding(`@ds4/${owner} may import types from @ds4/${target} and nothing else (import type)`)
+  }
+  return finding(`@ds4/${owner} must not import @ds4/${target}`)
+}
+
+function checkIncludes(file: SourceFile): Finding[] {
+  const rank = LAYERS.findIndex(({ prefix }) => file.path.startsWith(prefix))
+  if (rank === -1 || file.path.endsWith("_test.cc")) return []
+  const findings: Finding[] = []
+  for (const match of file.text.matchAll(/^[ \t]*#include\s+"([^"]+)"/gm)) {
+    const target = `native/src/${match[1] ?? ""}`
+    const targetRank = LAYERS.findIndex(({ prefix }) => target.startsWith(prefix))
+    if (targetRank <= rank || LAYERS[targetRank]?.name === LAYERS[rank]?.name) continue
+    const message = `${LAYERS[rank]?.name} must not include ${match[1]}: that is ${LAYERS[targetRank]?.name}, which lies above it`
+    findings.push({ check: "includes", path: file.path, line: lineAt(file.text, match.index), message })
+  }
+  return findings
+}
+
+/** Arrows between packages and between native layers never turn back. */
+export function checkImports(file: SourceFile): Finding[] {
+  if (/^native\/src\/.*\.(?:cc|h|cu|cuh)$/.test(file.path)) return checkIncludes(file)
+  const owner = /^packages\/([\w-]+)\/.*\.ts$/.exec(file.path)?.[1]
+  if (owner === undefined) return []
+  return importsOf(file.text).map((each) => checkOne(owner, file, each)).filter((finding) => finding !== undefined)
+}
