@@ -1,7 +1,9 @@
 // Runs one generation request from admission to its end and answers it as a stream or as one object.
+import { ToolReplay } from "@ds4/tokenizer"
 import { ApiError } from "../errors.ts"
 import type { RequestContext, RequestContexts } from "../http/request-context.ts"
 import type { RequestLog } from "../http/request-log.ts"
+import type { PrepareContext } from "../prepare/prompt.ts"
 import type { ServerSettings } from "../settings.ts"
 import { type Outcome, type StreamWriter, Transcript } from "../wire/answer.ts"
 import { commentFrame, SSE_HEADERS } from "../wire/sse.ts"
@@ -12,13 +14,11 @@ import type { Statistics } from "./statistics.ts"
 
 /** What a route makes of its body: the engine's plan and the two ways to answer. */
 export interface PreparedAnswer {
+  /** The answer's own id, such as "chatcmpl-…". */
+  id: string
   plan: GenerationPlan
-  /** The name echoed in the answer. */
-  model: string
   stream: StreamWriter | undefined
   whole(answer: Transcript, outcome: Outcome): Record<string, unknown>
-  /** Told the raw generated text when the answer ended by itself. */
-  settled?(answer: Transcript, outcome: Outcome): void
 }
 
 export interface AnswerDependencies {
@@ -28,6 +28,8 @@ export interface AnswerDependencies {
   statistics: Statistics
   log: RequestLog
 }
+
+export type Prepare = (model: ServedModel, context: PrepareContext) => Promise<PreparedAnswer>
 
 /** A generation request as it came in. */
 export interface Incoming {
@@ -51,11 +53,13 @@ interface Run {
 const encoder = new TextEncoder()
 
 export class Answers {
-  constructor(private readonly dependencies: AnswerDependencies, private readonly contexts: RequestContexts) {}
-
-  get settings(): ServerSettings {
-    return this.dependencies.settings
+  constructor(private readonly dependencies: AnswerDependencies, private readonly contexts: RequestContexts) {
+    const { answers, toolMemoryMaxIds } = dependencies.settings
+    this.context = { defaults: answers, replay: new ToolReplay({ maxIds: toolMemoryMaxIds }), now: () => Math.floor(Date.now() / 1000) }
   }
+
+  /** What endpoints need to turn a body into a prompt. */
+  readonly context: PrepareContext
 
   /** The model, or 503. */
   get model(): ServedModel {
@@ -66,7 +70,7 @@ export class Answers {
    * Admits the request, prepares it, starts the engine and answers. Errors before the first byte are
    * thrown; later ones become the API's error frame.
    */
-  async run({ request, server, endpoint }: Incoming, prepare: (model: ServedModel) => Promise<PreparedAnswer>): Promise<Response> {
+  async run({ request, server, endpoint }: Incoming, prepare: Prepare): Promise<Response> {
     const context = this.contexts.of(request)
     // A generation may be silent for long; its own keep-alive and stall limits apply instead.
     server?.timeout(request, 0)
@@ -78,7 +82,8 @@ export class Answers {
     let run: Run
     try {
       if (request.signal.aborted) onGone()
-      const prepared = await prepare(model)
+      const prepared = await prepare(model, this.context)
+      active.answerId = prepared.id
       throwIfGone(active)
       const generation = new Generation(model, prepared.plan, active, settings.timing)
       run = { context, active, generation, prepared, transcript: new Transcript(), isSettled: false, hasStarted: false }
@@ -94,6 +99,11 @@ export class Answers {
       throw error
     }
     return run.prepared.stream === undefined ? this.whole(run) : this.stream(run, run.prepared.stream)
+  }
+
+  /** Cancels the running response with this id; false if there is none. */
+  cancelResponse(responseId: string): boolean {
+    return this.dependencies.registry.cancel(responseId, new CancelReason("operator", "the response was cancelled"))
   }
 
   private async whole(run: Run): Promise<Response> {
@@ -178,7 +188,7 @@ export class Answers {
         finish: failure === undefined ? outcome.finish : isCancelled ? "cancelled" : "error",
       },
     })
-    if (failure === undefined) run.prepared.settled?.(transcript, outcome)
+    if (failure === undefined) this.rememberCalls(run)
   }
 }
 

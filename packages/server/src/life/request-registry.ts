@@ -8,6 +8,8 @@ export interface ActiveRequest {
   readonly endpoint: string
   readonly model: string
   readonly acceptedAtMs: number
+  /** The id that the client sees in the answer, once it is known. */
+  answerId: string | undefined
   phase: RequestPhase
   promptTokens: number
   processedTokens: number
@@ -47,7 +49,7 @@ export class RequestRegistry {
       })
     }
     const request: ActiveRequest = {
-      id, endpoint, model, acceptedAtMs: Date.now(), phase: "waiting",
+      id, endpoint, model, acceptedAtMs: Date.now(), answerId: undefined, phase: "waiting",
       promptTokens: 0, processedTokens: 0, outputTokens: 0, controller: new AbortController(),
     }
     this.active.set(id, request)
@@ -60,9 +62,9 @@ export class RequestRegistry {
     for (const wake of this.idleWaiters.splice(0)) wake()
   }
 
-  /** False if there is no such request. */
+  /** Cancels by request id or answer id; false if there is no such request. */
   cancel(id: string, reason: CancelReason): boolean {
-    const request = this.active.get(id)
+    const request = this.active.get(id) ?? this.list().find((each) => each.answerId === id)
     request?.controller.abort(reason)
     return request !== undefined
   }

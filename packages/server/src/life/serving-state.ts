@@ -1,12 +1,14 @@
 // What the process can do right now: load, serve, drain. Routes ask; main.ts drives it.
 import type { InferenceEngine } from "@ds4/engine"
-import type { Tokenizer } from "@ds4/tokenizer"
+import type { EffortTable, Tokenizer } from "@ds4/tokenizer"
 import { ApiError } from "../errors.ts"
 
 export interface ServedModel {
   id: string
   engine: InferenceEngine
   tokenizer: Tokenizer
+  /** What effort words mean to this checkpoint. */
+  effortTable: EffortTable
   /** Unix seconds shown by /v1/models. */
   created: number
   /** Names model, build and numeric mode. */

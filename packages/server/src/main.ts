@@ -1,0 +1,162 @@
+// Flags → settings → listen → load. The port answers /health while the model is still loading.
+import { EngineError, loadModel } from "@ds4/engine"
+import { ModelFileError } from "@ds4/tokenizer"
+import { createApp } from "./app.ts"
+import { parseServeOptions, serveHelp, type ServeOptions, UsageError } from "./flags.ts"
+import { isLoopbackAddress } from "./http/guards.ts"
+import { SILENT_LOG, stderrLog } from "./http/request-log.ts"
+import { RequestRegistry } from "./life/request-registry.ts"
+import { type ServedModel, ServingState } from "./life/serving-state.ts"
+import { Statistics } from "./life/statistics.ts"
+import { DEFAULT_SETTINGS, type ServerSettings } from "./settings.ts"
+import { shutDown } from "./shutdown.ts"
+
+/** Context of a session where no --ctx is given and the model allows more. */
+const DEFAULT_CONTEXT_TOKENS = 32_768
+
+const EXIT = { done: 0, failed: 1, usage: 2, model: 3, memory: 4, interrupted: 130 } as const
+
+async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
+  const keyFile = options["api-key-file"]
+  const apiKey = options["api-key"] ?? (keyFile === undefined ? undefined : (await Bun.file(keyFile).text()).split("\n")[0]?.trim())
+  if (apiKey === "") throw new UsageError(`the API key in ${keyFile ?? "--api-key"} is empty`)
+  return {
+    access: {
+      apiKey,
+      isLoopback: options.unix !== undefined || isLoopbackAddress(options.host),
+      allowedHosts: options["allow-host"],
+      corsAnyOrigin: options.cors,
+      corsOrigins: options["cors-origin"],
+    },
+    body: { maxBodyBytes: options["max-body"], maxJsonDepth: DEFAULT_SETTINGS.body.maxJsonDepth },
+    admission: { parallel: options.parallel, maxQueue: options["max-queue"] },
+    timing: {
+      keepAliveMs: options["keepalive-seconds"] * 1000,
+      frameIntervalMs: DEFAULT_SETTINGS.timing.frameIntervalMs,
+      stallMs: options["stall-seconds"] * 1000,
+    },
+    answers: {
+      maxTokens: options["max-tokens"],
+      isThinking: !options["no-think"],
+      effort: options.effort,
+      reasoningBudget: options["reasoning-budget"],
+      template: options.template,
+      strictTools: options["strict-tools"],
+      toolZones: options["tool-sampling"] === "zones",
+      completionsAsChat: options["completions-as-chat"],
+      strictModel: options["strict-model"],
+    },
+    toolMemoryMaxIds: options["tool-memory-max-ids"],
+  }
+}
+
+async function load(options: ServeOptions): Promise<ServedModel> {
+  const path = options.model === undefined || options.model === "demo" ? undefined : options.model
+  const chunk = options["prefill-chunk"]
+  const { tokenizer, engine } = await loadModel(path, {
+    numerics: options.numerics,
+    threads: options.threads,
+    isa: options.isa,
+    maxSessions: options.parallel,
+    contextTokens: options.ctx ?? DEFAULT_CONTEXT_TOKENS,
+    ...(chunk === undefined ? {} : { maxStepTokens: chunk }),
+  })
+  const { name } = engine.model
+  const id = options["model-id"] ?? (name.toLowerCase().replace(/[^a-z0-9._-]+/g, "-") || "model")
+  return { id, engine, tokenizer, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
+}
+
+function print(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+function gib(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`
+}
+
+function printModel({ id, engine }: ServedModel, options: ServeOptions): void {
+  const { name, contextTokens, path, description, isDemo } = engine.model
+  print(`model    ${name} (${id}), ${path}`)
+  if (isDemo) print(`         demo: ${description}`)
+  else if (description !== "") print(`         ${description}`)
+  print(`context  ${contextTokens} tokens, ${options.parallel} sessions at once, ${options["max-queue"]} may wait`)
+  print(`memory   ${gib(process.memoryUsage.rss())} resident, weights mapped from the file; on the CPU, ${options.numerics} numerics`)
+}
+
+/** Exit code of a failed load. */
+function loadExitCode(error: unknown): number {
+  if (error instanceof EngineError && error.code === "DEVICE_MEMORY") return EXIT.memory
+  return error instanceof ModelFileError || error instanceof EngineError ? EXIT.model : EXIT.failed
+}
+
+/**
+ * Serves until a signal ends it; resolves to the exit code. SIGINT or SIGTERM drains, a second one
+ * ends the process at once.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  let options: ServeOptions
+  let settings: ServerSettings
+  try {
+    options = parseServeOptions(argv, process.env)
+    if (options.help) {
+      process.stdout.write(serveHelp())
+      return EXIT.done
+    }
+    settings = await settingsOf(options)
+  } catch (error) {
+    print(error instanceof Error ? error.message : String(error))
+    return error instanceof UsageError ? EXIT.usage : EXIT.failed
+  }
+  return serve(options, settings)
+}
+
+async function serve(options: ServeOptions, settings: ServerSettings): Promise<number> {
+  const state = new ServingState()
+  const registry = new RequestRegistry(settings.admission)
+  const log = options.quiet ? SILENT_LOG : stderrLog(options["log-format"])
+  const app = createApp({ state, settings, registry, statistics: new Statistics(), log })
+  try {
+    app.listen(options.unix === undefined ? { hostname: options.host, port: options.port } : { unix: options.unix })
+  } catch (error) {
+    print(`cannot listen on ${options.unix ?? `${options.host}:${options.port}`}: ${error instanceof Error ? error.message : String(error)}`)
+    return EXIT.failed
+  }
+  const url = options.unix ?? app.server?.url.href.replace(/\/$/, "") ?? ""
+  print(`serving  ${url}  (API page ${url}/swagger)`)
+  if (!settings.access.isLoopback && settings.access.apiKey === undefined) {
+    print("warning  anyone who can reach this address can use the model; set --api-key")
+  }
+  const ended = waitForSignal()
+  const loaded = load(options).then((model) => {
+    state.ready(model)
+    printModel(model, options)
+    print("ready")
+    return undefined
+  }, (error: unknown) => ({ error }))
+  const failure = await Promise.race([ended, loaded.then((result) => result ?? ended)])
+  if (failure !== undefined) {
+    const { error } = failure
+    state.fail(error instanceof Error ? error.message : String(error))
+    print(`cannot load the model: ${error instanceof Error ? error.message : String(error)}`)
+    await app.stop(true)
+    return loadExitCode(error)
+  }
+  print("draining")
+  await shutDown(app, state, registry, options["drain-seconds"] * 1000)
+  return EXIT.done
+}
+
+/** Resolves at the first SIGINT or SIGTERM; the second one ends the process. */
+function waitForSignal(): Promise<undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  let count = 0
+  const onSignal = () => {
+    if (++count > 1) process.exit(EXIT.interrupted)
+    resolve(undefined)
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+  return promise
+}
+
+if (import.meta.main) process.exit(await main(process.argv.slice(2)))
