@@ -273,10 +273,10 @@ typedef struct ds4_job_options {
     uint32_t max_tokens;        /* 0: prefill only */
     uint32_t top_logprobs;      /* 0..20; with logprobs 1 */
     uint32_t logprobs;          /* 1: report the chosen token's logprob */
-    uint32_t tool_zones;        /* 1: greedy where tool syntax is structural */
+    uint32_t tool_zones;        /* 1: greedy where tool syntax is structural; the end of a block is DS4_FINISH_STOP */
     uint32_t stop_token_count;  /* stop ids follow the prompt tokens in the token array */
     uint32_t reasoning_budget;  /* 0: unlimited; else after so many tokens think_close_token is forced */
-    int32_t think_close_token;  /* -1: not thinking */
+    int32_t think_close_token;  /* -1: not thinking; else stop strings and zones are read only after it */
     uint32_t reserved;
     ds4_sampling sampling;
 } ds4_job_options;
@@ -286,7 +286,7 @@ enum { DS4_FINISH_NONE = 0, DS4_FINISH_STOP = 1, DS4_FINISH_LENGTH = 2, DS4_FINI
 typedef struct ds4_job_state {
     uint32_t struct_bytes;
     uint32_t status;           /* DS4_JOB_* */
-    uint32_t finish;           /* DS4_FINISH_* once done */
+    uint32_t finish;           /* DS4_FINISH_* once known; status is RUNNING until the session is settled */
     uint32_t token_count;      /* tokens copied by this poll */
     uint32_t pending_tokens;   /* produced and not yet copied */
     uint32_t prompt_processed; /* of the prompt tokens given */

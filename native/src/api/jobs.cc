@@ -1,0 +1,108 @@
+// ds4_job_* and what the loop needs to know first: the vocabulary's bytes and whom to wake.
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "api/boundary.h"
+#include "core/engine.h"
+#include "core/loop/loop.h"
+#include "ds4.h"
+
+using ds4::api::guarded;
+using ds4::api::require_pointer;
+
+ds4_status ds4_engine_set_vocabulary(ds4_engine *engine, const uint8_t *bytes, uint64_t byte_count,
+                                     const uint32_t *offsets, uint32_t vocab) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        require_pointer(bytes, "bytes");
+        require_pointer(offsets, "offsets");
+        engine->loop().set_vocabulary({bytes, size_t(byte_count)}, {offsets, size_t(vocab) + 1});
+    });
+}
+
+ds4_status ds4_engine_set_waker(ds4_engine *engine, void (*wake)(uint32_t tag)) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        engine->loop().set_waker(wake);
+    });
+}
+
+static std::vector<std::string> split_strings(const uint8_t *bytes, const uint32_t *lengths, uint32_t count) {
+    std::vector<std::string> strings;
+    if (count == 0) return strings;
+    require_pointer(bytes, "stop_strings");
+    require_pointer(lengths, "stop_string_lengths");
+    size_t begin = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        strings.emplace_back(reinterpret_cast<const char *>(bytes) + begin, lengths[i]);
+        begin += lengths[i];
+    }
+    return strings;
+}
+
+ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job_options *options,
+                         const int32_t *tokens, uint32_t prompt_count, const uint8_t *stop_strings,
+                         const uint32_t *stop_string_lengths, uint32_t stop_string_count, uint64_t *out_job) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        require_pointer(session, "session");
+        require_pointer(options, "options");
+        require_pointer(tokens, "tokens");
+        require_pointer(out_job, "out_job");
+        if (options->struct_bytes != sizeof(ds4_job_options) || options->sampling.struct_bytes != sizeof(ds4_sampling))
+            ds4::fail(DS4_ERR_ARGUMENT, "options.struct_bytes is %u and options.sampling.struct_bytes %u; expected %zu and %zu",
+                      options->struct_bytes, options->sampling.struct_bytes, sizeof(ds4_job_options), sizeof(ds4_sampling));
+        const int32_t *const stop_tokens = tokens + prompt_count;
+        *out_job = engine->loop().start({
+            .session = session,
+            .options = *options,
+            .prompt = {tokens, stop_tokens},
+            .stop_tokens = {stop_tokens, stop_tokens + options->stop_token_count},
+            .stop_strings = split_strings(stop_strings, stop_string_lengths, stop_string_count),
+        });
+    });
+}
+
+ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tokens, uint32_t capacity,
+                        ds4_job_state *out_state) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        require_pointer(out_state, "out_state");
+        if (capacity > 0) require_pointer(out_tokens, "out_tokens");
+        if (out_state->struct_bytes != sizeof(ds4_job_state))
+            ds4::fail(DS4_ERR_ARGUMENT, "out_state.struct_bytes is %u; this library's ds4_job_state has %zu bytes",
+                      out_state->struct_bytes, sizeof(ds4_job_state));
+        engine->loop().poll(job, out_tokens, capacity, *out_state);
+    });
+}
+
+uint64_t ds4_job_error(ds4_engine *engine, uint64_t job, char *text, uint64_t capacity) {
+    return ds4::api::guarded_value<uint64_t>(0, [&] {
+        require_pointer(engine, "engine");
+        const std::string error = engine->loop().error(job);
+        if (capacity > 0) {
+            require_pointer(text, "text");
+            const size_t count = std::min<size_t>(error.size(), size_t(capacity) - 1);
+            std::memcpy(text, error.data(), count);
+            text[count] = '\0';
+        }
+        return uint64_t(error.size());
+    });
+}
+
+ds4_status ds4_job_cancel(ds4_engine *engine, uint64_t job) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        engine->loop().cancel(job);
+    });
+}
+
+ds4_status ds4_job_free(ds4_engine *engine, uint64_t job) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        engine->loop().free(job);
+    });
+}

@@ -1,0 +1,93 @@
+// A model for the loop's tests: the token after t is t + 1, and a session is the list of what it was fed. Test code.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/status.h"
+#include "core/loop/stepper.h"
+
+namespace ds4::test {
+
+struct FakeSession {
+    std::vector<int32_t> tokens;
+    uint32_t capacity = 1000;
+    bool fails = false;
+    std::atomic<bool> cancelled{false};
+    ds4_session *handle() { return reinterpret_cast<ds4_session *>(this); }
+    static FakeSession *of(const ds4_session *session) {
+        return const_cast<FakeSession *>(reinterpret_cast<const FakeSession *>(session));
+    }
+};
+
+class FakeStepper : public Stepper {
+  public:
+    static constexpr uint32_t kVocab = 64;
+
+    void step(std::span<const StepItem> items, float *logits) override {
+        for (const StepItem &item : items) FakeSession::of(item.session)->cancelled = false;
+        wait_for_gate();
+        if (step_time.count() > 0) sleep(items);
+        std::vector<uint32_t> sizes;
+        for (const StepItem &item : items) {
+            const FakeSession *session = FakeSession::of(item.session);
+            if (items.size() == 1 && session->cancelled) fail(DS4_ERR_CANCELLED, "cancelled");
+            if (session->fails) fail(DS4_ERR_DEVICE, "the fake device is broken");
+            if (session->tokens.size() + item.count > session->capacity) fail(DS4_ERR_CONTEXT_FULL, "full");
+            sizes.push_back(item.count);
+        }
+        for (const StepItem &item : items) {
+            std::vector<int32_t> &tokens = FakeSession::of(item.session)->tokens;
+            tokens.insert(tokens.end(), item.tokens, item.tokens + item.count);
+            if (item.logits == DS4_LOGITS_NONE) continue;
+            for (uint32_t id = 0; id < kVocab; id++) logits[id] = id == uint32_t(tokens.back() + 1) % kVocab ? 4.0f : 0.0f;
+            logits += kVocab;
+        }
+        steps.push_back(sizes);
+    }
+    uint32_t vocab() const override { return kVocab; }
+    uint32_t max_step_tokens() const override { return budget; }
+    uint32_t position(const ds4_session *session) const override { return uint32_t(FakeSession::of(session)->tokens.size()); }
+    uint32_t capacity(const ds4_session *session) const override { return FakeSession::of(session)->capacity; }
+    void cancel(ds4_session *session) override { FakeSession::of(session)->cancelled = true; }
+
+    // While closed, steps wait at their start: what is started meanwhile is planned together.
+    void gate(bool open) {
+        std::lock_guard lock(mutex_);
+        open_ = open;
+        changed_.notify_all();
+    }
+    // Until the first step has begun.
+    void wait_until_in_step() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return has_begun_; });
+    }
+
+    uint32_t budget = 512;
+    std::chrono::microseconds step_time{0};
+    std::vector<std::vector<uint32_t>> steps; // counts of each step; read it when no job runs
+
+  private:
+    void wait_for_gate() {
+        std::unique_lock lock(mutex_);
+        has_begun_ = true;
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return open_; });
+    }
+    void sleep(std::span<const StepItem> items) const {
+        const auto end = std::chrono::steady_clock::now() + step_time;
+        while (std::chrono::steady_clock::now() < end) {
+            if (items.size() == 1 && FakeSession::of(items[0].session)->cancelled) return;
+            std::this_thread::sleep_for(std::chrono::microseconds(200));
+        }
+    }
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool open_ = true, has_begun_ = false;
+};
+
+} // namespace ds4::test

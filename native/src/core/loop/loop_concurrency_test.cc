@@ -1,0 +1,215 @@
+// Order, fairness, wake-ups and cancellation of many jobs at once. Run under ThreadSanitizer with
+// -DDS4_SANITIZE=thread.
+#include <algorithm>
+#include <array>
+#include <random>
+#include <set>
+
+#include "base/test.h"
+#include "core/loop/fake_stepper.h"
+#include "core/loop/loop.h"
+
+using namespace ds4;
+using ds4::test::FakeSession;
+using ds4::test::FakeStepper;
+
+namespace {
+
+JobRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_tokens, uint32_t tag = 0) {
+    JobRequest made{session.handle(), {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
+    made.options.struct_bytes = sizeof(ds4_job_options);
+    made.options.tag = tag;
+    made.options.max_tokens = max_tokens;
+    made.options.think_close_token = -1;
+    made.options.sampling = {sizeof(ds4_sampling), 0.0f, 1.0f, 0.0f, 0, 0, 1};
+    return made;
+}
+
+ds4_job_state poll(Loop &loop, uint64_t job, std::vector<int32_t> *ids = nullptr) {
+    ds4_job_state state{};
+    std::array<ds4_job_token, 16> tokens;
+    do {
+        loop.poll(job, tokens.data(), uint32_t(tokens.size()), state);
+        for (uint32_t i = 0; ids != nullptr && i < state.token_count; i++) ids->push_back(tokens[i].id);
+    } while (state.pending_tokens > 0);
+    return state;
+}
+
+ds4_job_state wait(Loop &loop, uint64_t job, std::vector<int32_t> *ids = nullptr) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    ds4_job_state state = poll(loop, job, ids);
+    while (state.status == DS4_JOB_RUNNING) {
+        if (std::chrono::steady_clock::now() > deadline) fail(DS4_ERR_INTERNAL, "a job does not end");
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+        state = poll(loop, job, ids);
+    }
+    loop.free(job);
+    return state;
+}
+
+std::mutex wake_mutex;
+std::map<uint32_t, int> wakes; // by tag
+void count_wake(uint32_t tag) {
+    const std::lock_guard lock(wake_mutex);
+    wakes[tag]++;
+}
+int wakes_of(uint32_t tag) {
+    const std::lock_guard lock(wake_mutex);
+    return wakes[tag];
+}
+
+} // namespace
+
+TEST("jobs that decode share every step, one token each") {
+    FakeStepper stepper;
+    stepper.gate(false);
+    Loop loop(stepper);
+    std::array<FakeSession, 5> sessions;
+    std::vector<uint64_t> jobs;
+    jobs.push_back(loop.start(request(sessions[0], 1, 30)));
+    stepper.wait_until_in_step();
+    for (size_t i = 1; i < sessions.size(); i++) jobs.push_back(loop.start(request(sessions[i], 1, 20)));
+    stepper.gate(true);
+    for (const uint64_t job : jobs) wait(loop, job);
+    CHECK(stepper.steps.size() == 31); // 30 tokens and the settling of the first job
+    const size_t shared = size_t(std::count(stepper.steps.begin(), stepper.steps.end(), std::vector<uint32_t>(5, 1)));
+    CHECK(shared == 21); // the others' prompt step, 19 decode steps and their settling
+}
+
+TEST("a long prompt does not keep a decoding job waiting, nor a short prompt behind it") {
+    FakeStepper stepper;
+    stepper.budget = 100;
+    stepper.gate(false);
+    Loop loop(stepper);
+    FakeSession talking, reading, asking;
+    talking.capacity = reading.capacity = 100'000;
+    const uint64_t talk = loop.start(request(talking, 1, 200));
+    stepper.wait_until_in_step();
+    const uint64_t read = loop.start(request(reading, 5000, 1));
+    const uint64_t ask = loop.start(request(asking, 20, 1));
+    stepper.gate(true);
+    wait(loop, ask);
+    wait(loop, talk);
+    wait(loop, read);
+    // until the talk ended every step fed its token, and no step was over the budget
+    size_t with_talk = 0;
+    for (size_t i = 0; i < stepper.steps.size(); i++) {
+        uint32_t sum = 0;
+        for (const uint32_t count : stepper.steps[i]) sum += count;
+        CHECK(sum <= 100);
+        with_talk += stepper.steps[i][0] == 1 && stepper.steps[i].size() > 1 ? 1 : 0;
+    }
+    CHECK(with_talk >= 50);
+    // the question, behind the document in order of arrival, is answered by the first step that both are in
+    CHECK(stepper.steps[1] == (std::vector<uint32_t>{1, 20, 44}));
+}
+
+TEST("more decoding jobs than the step budget take turns, and a prompt still gets in") {
+    FakeStepper stepper;
+    stepper.budget = 4;
+    Loop loop(stepper);
+    std::array<FakeSession, 12> sessions;
+    std::vector<uint64_t> jobs;
+    for (FakeSession &session : sessions) jobs.push_back(loop.start(request(session, 3, 40)));
+    for (const uint64_t job : jobs) CHECK(wait(loop, job).generated == 40);
+    for (const FakeSession &session : sessions) CHECK(session.tokens.size() == 43);
+}
+
+TEST("a job wakes once until it is polled, again after a poll, and always at its end") {
+    wakes.clear();
+    FakeStepper stepper;
+    Loop loop(stepper);
+    loop.set_waker(count_wake);
+    FakeSession session;
+    const uint64_t job = loop.start(request(session, 1, 50, 77));
+    while (wakes_of(77) == 0) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK(wakes_of(77) == 1); // 51 steps have passed, nobody polled
+    const ds4_job_state state = poll(loop, job);
+    CHECK(state.generated == 50 && state.status == DS4_JOB_DONE);
+    loop.free(job);
+}
+
+TEST("cancelling a job alone in a long step ends it at once and leaves the session where it was") {
+    FakeStepper stepper;
+    stepper.step_time = std::chrono::seconds(5);
+    Loop loop(stepper);
+    FakeSession session;
+    const uint64_t job = loop.start(request(session, 4, 10));
+    stepper.wait_until_in_step();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const auto begin = std::chrono::steady_clock::now();
+    loop.cancel(job);
+    CHECK(wait(loop, job).status == DS4_JOB_CANCELLED);
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
+    CHECK(session.tokens.empty());
+}
+
+TEST("a job that waits for its turn is cancelled without waiting for the running step") {
+    FakeStepper stepper;
+    stepper.gate(false);
+    Loop loop(stepper);
+    FakeSession first, second;
+    const uint64_t running = loop.start(request(first, 1, 1));
+    stepper.wait_until_in_step();
+    const uint64_t waiting = loop.start(request(second, 1, 1));
+    loop.cancel(waiting);
+    CHECK(poll(loop, waiting).status == DS4_JOB_CANCELLED);
+    loop.free(waiting);
+    stepper.gate(true);
+    wait(loop, running);
+    CHECK(second.tokens.empty());
+}
+
+TEST("thousands of jobs cancelled at random leave none behind, and every session a prefix of its own stream") {
+    FakeStepper stepper;
+    Loop loop(stepper);
+    constexpr int kThreads = 4, kJobs = 600;
+    std::array<int, kThreads> done{}, cancelled{}, wrong{};
+    std::vector<std::thread> clients;
+    for (int client = 0; client < kThreads; client++) {
+        clients.emplace_back([&, client] {
+            std::mt19937 random(uint32_t(client + 1));
+            for (int i = 0; i < kJobs; i++) {
+                FakeSession session;
+                const uint32_t wanted = 1 + random() % 150, prompt = 1 + random() % 60;
+                std::vector<int32_t> ids;
+                const uint64_t job = loop.start(request(session, prompt, wanted));
+                if (random() % 2 == 0) {
+                    for (uint32_t spins = random() % 40; spins > 0; spins--) std::this_thread::yield();
+                    loop.cancel(job);
+                }
+                const ds4_job_state state = wait(loop, job, &ids);
+                (state.status == DS4_JOB_DONE ? done : cancelled)[size_t(client)]++;
+                const size_t fed = session.tokens.size();
+                bool right = ids.size() == state.generated && fed <= prompt + ids.size();
+                for (size_t k = 0; k < ids.size(); k++) right = right && ids[k] == int32_t((2 + k) % FakeStepper::kVocab);
+                for (size_t k = prompt; k < fed; k++) right = right && session.tokens[k] == ids[k - prompt];
+                if (state.status == DS4_JOB_DONE) right = right && ids.size() == wanted && fed == prompt + wanted;
+                wrong[size_t(client)] += right ? 0 : 1;
+            }
+        });
+    }
+    for (std::thread &client : clients) client.join();
+    int all_done = 0, all_cancelled = 0, all_wrong = 0;
+    for (int client = 0; client < kThreads; client++) {
+        all_done += done[size_t(client)];
+        all_cancelled += cancelled[size_t(client)];
+        all_wrong += wrong[size_t(client)];
+    }
+    CHECK(all_done + all_cancelled == kThreads * kJobs);
+    CHECK(all_wrong == 0);
+    CHECK(all_done > 100 && all_cancelled > 100);
+}
+
+TEST("closing the loop while jobs run, wait and step joins without hanging") {
+    for (int round = 0; round < 30; round++) {
+        FakeStepper stepper;
+        stepper.step_time = std::chrono::microseconds(round * 100);
+        std::array<FakeSession, 6> sessions;
+        Loop loop(stepper);
+        for (FakeSession &session : sessions) loop.start(request(session, 10, 500));
+        std::this_thread::sleep_for(std::chrono::microseconds(300));
+    }
+    CHECK(true);
+}
