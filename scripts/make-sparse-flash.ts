@@ -6,13 +6,13 @@
 import { mkdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
-  TENSOR_TYPES, expectedTensors, metadataFromConfig, officialMtpInventory, officialStorage, storedBytes, writeGguf, writeSafetensors,
+  FLASH_CONFIG, TENSOR_TYPES, expectedTensors, metadataFromConfig, officialConfigJson, officialMtpInventory,
+  officialStorage, storedBytes, writeGguf, writeSafetensors,
   type ByteSink, type ExpectedTensor, type GgufValue, type ModelConfig, type StoredSafetensor, type TensorTypeName,
 } from "@ds4/tokenizer"
 import { DTYPE_BYTES, type SafetensorsDtype } from "../packages/tokenizer/src/safetensors/header.ts"
 import { CODE_POINT_OF_BYTE } from "../packages/tokenizer/src/bpe/byte-map.ts"
 import { REQUIRED_SPECIALS } from "../packages/tokenizer/src/special-tokens.ts"
-import { FLASH_CONFIG, officialConfigJson } from "./flash-config.ts"
 
 /** Bytes of one shard of the safetensors folder, about as in the release. */
 const SHARD_BYTES = 3.6e9
@@ -90,7 +90,7 @@ async function fillOfficial(tensor: ExpectedTensor, stored: StoredSafetensor, si
 /** Control tokens, bytes and made-up entries up to the model's vocabulary. */
 function vocabulary(size: number): Map<string, GgufValue> {
   const tokens = [...REQUIRED_SPECIALS, ...CODE_POINT_OF_BYTE.map((codePoint) => String.fromCodePoint(codePoint))]
-  const types = tokens.map((_, id) => (id < REQUIRED_SPECIALS.length ? 3 : 1))
+  const types: number[] = tokens.map((_, id) => (id < REQUIRED_SPECIALS.length ? 3 : 1))
   for (let id = tokens.length; id < size; id++) {
     tokens.push(`[PAD${id}]`)
     types.push(5)

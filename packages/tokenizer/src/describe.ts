@@ -1,6 +1,7 @@
 // What `ds4 inspect` shows of a model, as plain data.
 import type { ModelConfig } from "./model-config.ts"
 import type { ModelFile } from "./model-file.ts"
+import { publishedName } from "./published-configs.ts"
 import type { TensorKindName } from "./tensor-kinds.ts"
 import type { TensorEntry } from "./tensor-table.ts"
 import { tensorTypeName } from "./tensor-types.ts"
@@ -13,6 +14,8 @@ export type TensorGroup = (typeof TENSOR_GROUPS)[number]
 
 export interface ModelDescription {
   readonly name: string
+  /** The published model that it has the shape of, if any. */
+  readonly published: string | undefined
   readonly path: string
   readonly format: string
   readonly files: { path: string; bytes: number }[]
@@ -63,7 +66,7 @@ export function describeModelFile(file: ModelFile): ModelDescription {
   const typeCounts = (tensors: readonly TensorEntry[]): Record<string, number> =>
     Object.fromEntries([...Map.groupBy(tensors, (tensor) => tensorTypeName(tensor.type))].map(([type, group]) => [type, group.length]))
   return {
-    name: file.config.name, path: file.path, format: file.format, files: file.files,
+    name: file.config.name, published: publishedName(file.config), path: file.path, format: file.format, files: file.files,
     fileBytes: file.files.reduce((total, { bytes }) => total + bytes, 0),
     tensorBytes: sum(file.tensors, bytesOf),
     tensorCount: file.tensors.length,

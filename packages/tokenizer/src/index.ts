@@ -63,3 +63,5 @@ export {
 export { JsonError, MAX_JSON_DEPTH } from "./json/json-node.ts"
 export { parseJson } from "./json/json-value.ts"
 export * as specialTokens from "./special-tokens.ts"
+export { officialConfigJson } from "./safetensors/config-writer.ts"
+export { FLASH_CONFIG, PRO_CONFIG, publishedName } from "./published-configs.ts"
