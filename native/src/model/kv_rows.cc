@@ -155,6 +155,10 @@ void IndexRowFormat::encode(float *x, uint8_t *row) const {
         return;
     }
     hadamard(x, channels);
+    encode_transformed(x, row);
+}
+
+void IndexRowFormat::encode_transformed(const float *x, uint8_t *row) const {
     uint8_t *scales = row + channels / 2;
     for (int g = 0; g < channels / kIndexGroup; g++) {
         const float *group = x + g * kIndexGroup;

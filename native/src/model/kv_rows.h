@@ -26,6 +26,8 @@ struct IndexRowFormat {
     int64_t bytes() const;
     // x: [channels] after norm and rope; overwritten by its transform when packed.
     void encode(float *x, uint8_t *row) const;
+    // The FP4 step of encode alone, for rows that are transformed already. Packed storage only.
+    void encode_transformed(const float *x, uint8_t *row) const;
     void decode(const uint8_t *row, float *x) const;
 };
 
