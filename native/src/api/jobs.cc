@@ -89,7 +89,7 @@ uint64_t ds4_job_error(ds4_engine *engine, uint64_t job, char *text, uint64_t ca
             std::memcpy(text, error.data(), count);
             text[count] = '\0';
         }
-        return uint64_t(error.size());
+        return uint64_t(error.size()) + 1;
     });
 }
 
