@@ -188,7 +188,13 @@ export class Answers {
         finish: failure === undefined ? outcome.finish : isCancelled ? "cancelled" : "error",
       },
     })
-    if (failure === undefined) this.rememberCalls(run)
+    if (failure === undefined) this.rememberCalls(generation)
+  }
+
+  /** Keeps the sampled block of this turn: when the client sends the calls back, it replaces their rendering. */
+  private rememberCalls(generation: Generation): void {
+    const sampled = generation.sampledBlock
+    if (sampled !== undefined) this.context.replay.remember(sampled.calls.map((call) => call.id), sampled.block)
   }
 }
 

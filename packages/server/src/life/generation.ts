@@ -1,8 +1,9 @@
 // One request inside the engine: tokens in, output events out, one outcome at the end. It knows no API.
 import { EngineError, type GenerateEvent, type GeneratedToken, type GenerateRequest } from "@ds4/engine"
-import { OutputParser, type OutputEvent, type StreamDecoder } from "@ds4/tokenizer"
+import { alignBlock, type OutputEvent, OutputParser, type ParsedCall, type ReplayBlock, type StreamDecoder } from "@ds4/tokenizer"
 import { ApiError } from "../errors.ts"
 import { coalesce, type Finish, type LogprobLists, type OpeningUsage, type Outcome, type OutputBatch, type TokenLogprob } from "../wire/answer.ts"
+import { randomId } from "../wire/response-items.ts"
 import { type ActiveRequest, CancelReason } from "./request-registry.ts"
 import type { ServedModel } from "./serving-state.ts"
 
@@ -10,9 +11,7 @@ export interface GenerationPlan {
   promptTokens: readonly number[]
   /** The prompt ends with an open thinking block. */
   isThinking: boolean
-  /** Tools are declared: call blocks are read and end the answer. */
-  hasTools: boolean
-  /** Tool names, as the model sees them. */
+  /** Declared tools, as the model sees them; without any, nothing is read as a call. */
   toolNames: readonly string[]
   allowParallelCalls: boolean
   strictTools: boolean
@@ -45,8 +44,8 @@ export class Generation {
   private pending: Promise<IteratorResult<GenerateEvent>>
   private opening: OpeningUsage | undefined
   private finish: Finish | undefined
-  private stopString: string | undefined
-  private completionTokens = 0
+  private readonly thinkClose: number | undefined
+  private readonly sampled: number[] = []
   private reasoningTokens = 0
   private isReasoning: boolean
   private engineUsage = { prefillMs: 0, decodeMs: 0, cachedTokens: 0 }
@@ -67,10 +66,12 @@ export class Generation {
     this.decoder = model.tokenizer.streamDecoder()
     this.parser = new OutputParser({
       thinking: plan.isThinking,
-      tools: plan.hasTools ? plan.toolNames : [],
+      tools: plan.toolNames.map((name) => ({ name })),
       stopStrings: plan.stopStrings,
       strictTools: plan.strictTools,
+      newCallId: () => randomId(plan.callIdPrefix),
     })
+    this.thinkClose = model.tokenizer.special.get("</think>")
     active.promptTokens = plan.promptTokens.length
     const { signal } = active.controller
     if (signal.aborted) this.engineAbort.abort(signal.reason)
@@ -103,10 +104,10 @@ export class Generation {
     const { cachedTokens, prefillMs, decodeMs } = this.engineUsage
     return {
       finish: this.finish ?? "stop",
-      stopString: this.stopString,
+      stopString: this.parser.result.stopString,
       usage: {
         promptTokens: this.plan.promptTokens.length, cachedTokens,
-        completionTokens: this.completionTokens, reasoningTokens: this.reasoningTokens,
+        completionTokens: this.sampled.length, reasoningTokens: this.reasoningTokens,
       },
       prefillMs,
       decodeMs,
@@ -197,26 +198,28 @@ export class Generation {
     this.active.phase = "decode"
     this.firstTokenMs ??= Date.now() - this.active.acceptedAtMs
     for (const token of tokens) {
-      this.completionTokens++
-      this.active.outputTokens = this.completionTokens
-      if (this.isReasoning) this.reasoningTokens++
+      this.sampled.push(token.id)
       if (token.logprob !== undefined) this.holdLogprob(token)
-      for (const event of this.parser.push(this.decoder.push(token.id))) {
+      if (this.isReasoning) this.reasoningTokens++
+      if (token.id === this.thinkClose) this.isReasoning = false
+      const arrived = this.parser.push(this.decoder.push(token.id))
+      const last = this.plan.allowParallelCalls ? -1 : arrived.findIndex((event) => event.type === "call-end")
+      for (const event of last < 0 ? arrived : arrived.slice(0, last + 1)) {
         if (event.type !== "reasoning") this.isReasoning = false
         events.push(event)
-        if (this.endsAnswer(event)) return events
       }
+      if (last >= 0) this.complete("tool-calls")
+      else if (this.parser.isDone) this.complete(finishOf(this.parser.result))
+      if (this.finish !== undefined) break
     }
+    this.active.outputTokens = this.sampled.length
     return events
   }
 
-  /** True if the event completes the answer, whatever the model would write next. */
-  private endsAnswer(event: OutputEvent): boolean {
-    const isSingleCall = event.type === "call-end" && !this.plan.allowParallelCalls
-    if (event.type === "block-end" || isSingleCall) this.finish = "tool-calls"
-    else return false
+  /** Ends the answer, whatever the model would write next. */
+  private complete(finish: Finish): void {
+    this.finish = finish
     this.engineAbort.abort(ANSWER_COMPLETE)
-    return true
   }
 
   private end(event: Extract<GenerateEvent, { type: "end" }>): OutputEvent[] {
@@ -225,8 +228,8 @@ export class Generation {
     if (this.finish !== undefined) return []
     if (event.reason === "cancelled") return []
     const isCut = event.reason === "length" || event.reason === "context"
-    const events = [...this.parser.push(this.decoder.flush()), ...this.parser.end(isCut ? "length" : "stop")]
-    this.finish = isCut ? "length" : events.some((each) => each.type === "call-end") ? "tool-calls" : "stop"
+    const events = [...this.parser.push(this.decoder.flush()), ...this.parser.end(isCut ? "cut" : "stop")]
+    this.finish = finishOf(this.parser.result)
     return events
   }
 
@@ -243,6 +246,14 @@ export class Generation {
     return { token: Buffer.from(bytes).toString("utf8"), logprob, bytes: [...bytes] }
   }
 
+  /** The sampled call block with its tokens, so that the same calls can be replayed exactly. */
+  get sampledBlock(): { calls: readonly ParsedCall[]; block: ReplayBlock } | undefined {
+    const { calls, block } = this.parser.result
+    if (block === undefined || calls.length === 0) return undefined
+    const aligned = alignBlock(this.model.tokenizer, this.sampled, block)
+    return aligned === undefined ? undefined : { calls, block: { ...aligned, calls } }
+  }
+
   /** Cancels the job if it still runs. */
   dispose(): void {
     this.engineAbort.abort(ANSWER_COMPLETE)
@@ -257,6 +268,12 @@ export class Generation {
 }
 
 const ANSWER_COMPLETE = new Error("the answer is complete")
+
+function finishOf(result: OutputParser["result"]): Finish {
+  if (result.finish === "tool_calls") return "tool-calls"
+  if (result.stopString !== undefined) return "stop-string"
+  return result.finish
+}
 
 /** The error of a cancelled request. */
 export function cancelError(reason: unknown): ApiError {

@@ -31,7 +31,6 @@ export async function prepareCompletion(body: CompletionRequest, headers: Header
     plan: {
       promptTokens: prompt.tokens,
       isThinking: false,
-      hasTools: false,
       toolNames: [],
       allowParallelCalls: true,
       strictTools: true,

@@ -50,7 +50,6 @@ export function chatPlan(tokens: readonly number[], parts: ChatPlanParts, model:
   return {
     promptTokens: tokens,
     isThinking: thinking.isThinking,
-    hasTools,
     toolNames,
     allowParallelCalls: parts.allowParallelCalls,
     strictTools: defaults.strictTools,

@@ -1,5 +1,5 @@
 // What every API's writer is given: events while the model writes, and one outcome at the end.
-import type { OutputEvent } from "../contracts.ts"
+import type { OutputEvent } from "@ds4/tokenizer"
 
 export type Finish = "stop" | "stop-string" | "length" | "tool-calls"
 
@@ -55,8 +55,14 @@ export interface Call { id: string; name: string; arguments: string }
 export class Transcript {
   reasoning = ""
   content = ""
-  readonly calls: Call[] = []
+  private readonly started: Call[] = []
+  private readonly ended = new Set<number>()
   readonly logprobs: LogprobLists = { content: [], reasoning: [] }
+
+  /** Complete calls; one that was cut by a limit is not among them. */
+  get calls(): readonly Call[] {
+    return this.started.filter((_, index) => this.ended.has(index))
+  }
 
   add(batch: OutputBatch): void {
     for (const event of batch.events) this.addEvent(event)
@@ -74,15 +80,17 @@ export class Transcript {
         this.content += event.text
         break
       case "call-start":
-        this.calls[event.index] = { id: event.id, name: event.name, arguments: "" }
+        this.started[event.index] = { id: event.id, name: event.name, arguments: "" }
         break
       case "call-args": {
-        const call = this.calls[event.index]
+        const call = this.started[event.index]
         if (call === undefined) throw new Error(`call-args for call ${event.index} before its call-start`)
         call.arguments += event.text
         break
       }
       case "call-end":
+        this.ended.add(event.index)
+        break
       case "block-end":
         break
     }

@@ -1,5 +1,5 @@
 // Anthropic messages: frames of a stream and the whole object. No I/O.
-import type { OutputEvent } from "../contracts.ts"
+import type { OutputEvent } from "@ds4/tokenizer"
 import type { OpeningUsage, Outcome, OutputBatch, StreamWriter, Transcript } from "./answer.ts"
 import { eventFrame } from "./sse.ts"
 

@@ -1,5 +1,5 @@
 // OpenAI chat completions: frames of a stream and the whole object. No I/O.
-import type { OutputEvent } from "../contracts.ts"
+import type { OutputEvent } from "@ds4/tokenizer"
 import type { LogprobLists, OpeningUsage, Outcome, OutputBatch, StreamWriter, Transcript } from "./answer.ts"
 import { commentFrame, dataFrame, DONE_FRAME } from "./sse.ts"
 

@@ -1,7 +1,7 @@
 // OpenAI Responses: frames of a stream and the whole object. No I/O.
 // One builder serves both: the whole answer is the `response` of the stream's last frame.
-import type { OutputEvent } from "../contracts.ts"
-import type { OpeningUsage, Outcome, OutputBatch, StreamWriter } from "./answer.ts"
+import type { OutputEvent } from "@ds4/tokenizer"
+import type { OpeningUsage, Outcome, OutputBatch, StreamWriter, Transcript } from "./answer.ts"
 import {
   callItem, CustomInputReader, messageItem, randomId, reasoningItem, textPart,
   type CallItem, type ItemStatus, type ReasoningShape, type ToolNames,
@@ -60,9 +60,12 @@ export class ResponseStreamWriter implements StreamWriter {
     return frames + this.frame(`response.${status}`, { response: this.response(status, this.ending(outcome)) })
   }
 
-  /** The whole response object, after every event was written and `close` was called. */
-  whole(outcome: Outcome): Record<string, unknown> {
-    return this.response(outcome.finish === "length" ? "incomplete" : "completed", this.ending(outcome))
+  /** The whole response object of an answer that was not streamed. */
+  wholeOf(answer: Transcript, outcome: Outcome): Record<string, unknown> {
+    this.write({ events: eventsOf(answer), logprobs: undefined })
+    const isCut = outcome.finish === "length"
+    this.closeItem(isCut ? "incomplete" : "completed")
+    return this.response(isCut ? "incomplete" : "completed", this.ending(outcome))
   }
 
   fail(message: string): string {
@@ -198,4 +201,15 @@ export class ResponseStreamWriter implements StreamWriter {
 
 function callEvent(open: OpenCall): string {
   return open.call.tool.kind === "custom" ? "response.custom_tool_call_input" : "response.function_call_arguments"
+}
+
+/** The events of a gathered answer, in the order in which they came. */
+function eventsOf(answer: Transcript): OutputEvent[] {
+  const events: OutputEvent[] = []
+  if (answer.reasoning !== "") events.push({ type: "reasoning", text: answer.reasoning })
+  if (answer.content !== "") events.push({ type: "content", text: answer.content })
+  answer.calls.forEach((call, index) => {
+    events.push({ type: "call-start", index, id: call.id, name: call.name }, { type: "call-args", index, text: call.arguments }, { type: "call-end", index })
+  })
+  return events
 }

@@ -1,0 +1,73 @@
+// POST /v1/chat/completions: body to prompt, plan and writers.
+import { type Conversation, chatRequest } from "@ds4/tokenizer"
+import type { PreparedAnswer } from "../life/answers.ts"
+import type { ServedModel } from "../life/serving-state.ts"
+import type { ChatRequest } from "../schema/chat.ts"
+import type { AnswerDefaults } from "../settings.ts"
+import { chatCompletion, ChatStreamWriter } from "../wire/openai-chat.ts"
+import { randomId } from "../wire/response-items.ts"
+import { invalid } from "../errors.ts"
+import { checkUnsupported, resolveModelName, resolveThinking, samplingOf, stopStringsOf, type Thinking, toolsAllowed } from "./policy.ts"
+import { chatPlan, type PrepareContext, type RenderedPrompt, renderPrompt, sessionHintOf } from "./prompt.ts"
+
+interface ReadChat { conversation: Conversation; thinking: Thinking }
+
+function readChat(body: ChatRequest, defaults: AnswerDefaults): ReadChat {
+  const { tools: _dropped, ...withoutTools } = body
+  const { conversation } = chatRequest(toolsAllowed(body.tool_choice) ? body : withoutTools)
+  const kwargs = body.chat_template_kwargs
+  const thinking = resolveThinking({
+    switches: [body.thinking, body.think, kwargs?.enable_thinking, kwargs?.thinking],
+    efforts: [body.reasoning_effort, body.reasoning?.effort, kwargs?.reasoning_effort],
+    model: body.model,
+  }, defaults)
+  return { conversation, thinking }
+}
+
+/** The prompt that a chat body becomes, for /apply-template. */
+export async function renderChatBody(body: ChatRequest, model: ServedModel, context: PrepareContext): Promise<RenderedPrompt> {
+  const { conversation, thinking } = readChat(body, context.defaults)
+  return renderPrompt(conversation, thinking, model, context)
+}
+
+export async function prepareChat(body: ChatRequest, headers: Headers, model: ServedModel, context: PrepareContext): Promise<PreparedAnswer> {
+  checkUnsupported(body)
+  const name = resolveModelName(body.model, model, context.defaults)
+  const topLogprobs = readLogprobs(body)
+  const { conversation, thinking } = readChat(body, context.defaults)
+  const { tokens } = await renderPrompt(conversation, thinking, model, context)
+  const plan = chatPlan(tokens, {
+    thinking,
+    toolNames: (conversation.tools ?? []).map((tool) => tool.name),
+    allowParallelCalls: body.parallel_tool_calls !== false,
+    stopStrings: stopStringsOf(body.stop),
+    callIdPrefix: "call_",
+    requestedTokens: body.max_completion_tokens ?? body.max_tokens,
+    promptField: { param: "messages", shape: "openai" },
+    sampling: samplingOf(body),
+    topLogprobs,
+    sessionHint: sessionHintOf(body, headers),
+  }, model, context.defaults)
+  const identity = { id: randomId("chatcmpl-"), created: context.now(), model: name, fingerprint: model.fingerprint }
+  const logprobs = topLogprobs !== undefined
+  return {
+    id: identity.id,
+    plan,
+    stream: body.stream === true
+      ? new ChatStreamWriter(identity, {
+        includeUsage: body.stream_options?.include_usage === true,
+        includeProgress: body.stream_options?.include_progress === true,
+        logprobs,
+      })
+      : undefined,
+    whole: (answer, outcome) => chatCompletion(identity, answer, outcome, logprobs),
+  }
+}
+
+/** How many alternatives to report, or undefined for no logprobs at all. */
+function readLogprobs(body: ChatRequest): number | undefined {
+  const top = body.top_logprobs ?? undefined
+  if (body.logprobs === true) return top ?? 0
+  if (top !== undefined && top > 0) throw invalid(`top_logprobs is ${top}; it needs logprobs: true`, "top_logprobs")
+  return undefined
+}

@@ -1,0 +1,55 @@
+// POST /v1/messages: body to prompt, plan and writers.
+import { anthropicRequest, type Conversation } from "@ds4/tokenizer"
+import { invalid } from "../errors.ts"
+import type { PreparedAnswer } from "../life/answers.ts"
+import type { ServedModel } from "../life/serving-state.ts"
+import type { MessagesRequest } from "../schema/messages.ts"
+import type { AnswerDefaults } from "../settings.ts"
+import { anthropicMessage, MessageStreamWriter } from "../wire/anthropic-messages.ts"
+import { randomId } from "../wire/response-items.ts"
+import { resolveModelName, resolveThinking, samplingOf, stopStringsOf, type Thinking } from "./policy.ts"
+import { chatPlan, type PrepareContext, renderPrompt } from "./prompt.ts"
+
+interface ReadMessages { conversation: Conversation; thinking: Thinking }
+
+function readMessages(body: MessagesRequest, defaults: AnswerDefaults): ReadMessages {
+  const { tools: _dropped, ...withoutTools } = body
+  const choice = body.tool_choice?.type ?? "auto"
+  if (choice !== "auto" && choice !== "none") {
+    throw invalid(`tool_choice of type ${JSON.stringify(choice)} is not supported until constrained decoding exists; use "auto" or "none"`, "tool_choice")
+  }
+  const { conversation } = anthropicRequest(choice === "none" ? withoutTools : body)
+  const thinking = resolveThinking({ switches: [body.thinking], efforts: [body.output_config?.effort, body.reasoning_effort], model: body.model }, defaults)
+  return { conversation, thinking }
+}
+
+/** Tokens of the prompt that a body becomes. */
+export async function countPromptTokens(body: MessagesRequest, model: ServedModel, context: PrepareContext): Promise<number> {
+  const { conversation, thinking } = readMessages(body, context.defaults)
+  return (await renderPrompt(conversation, thinking, model, context)).tokens.length
+}
+
+export async function prepareMessages(body: MessagesRequest, model: ServedModel, context: PrepareContext): Promise<PreparedAnswer> {
+  const name = resolveModelName(body.model, model, context.defaults)
+  const { conversation, thinking } = readMessages(body, context.defaults)
+  const { tokens } = await renderPrompt(conversation, thinking, model, context)
+  const plan = chatPlan(tokens, {
+    thinking,
+    toolNames: (conversation.tools ?? []).map((tool) => tool.name),
+    allowParallelCalls: body.tool_choice?.disable_parallel_tool_use !== true,
+    stopStrings: stopStringsOf(body.stop_sequences),
+    callIdPrefix: "toolu_",
+    requestedTokens: body.max_tokens,
+    promptField: { param: "messages", shape: "anthropic" },
+    sampling: samplingOf(body),
+    topLogprobs: undefined,
+    sessionHint: body.metadata?.user_id ?? undefined,
+  }, model, context.defaults)
+  const identity = { id: randomId("msg_"), model: name }
+  return {
+    id: identity.id,
+    plan,
+    stream: body.stream === true ? new MessageStreamWriter(identity) : undefined,
+    whole: (answer, outcome) => anthropicMessage(identity, answer, outcome),
+  }
+}
