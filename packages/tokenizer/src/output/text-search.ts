@@ -1,0 +1,34 @@
+// Left-to-right search in text that is still growing.
+/** A match, the place of one that more text may complete, or nothing. */
+export type Finding<T> = { readonly at: number; readonly found: T } | { readonly at: number; readonly found: undefined }
+
+export interface Matcher<T> {
+  /** UTF-16 units a match can begin with. */
+  readonly firstUnits: ReadonlySet<number>
+  /** What stands at `index`; "partial" when the text ends before that is decided. */
+  match(text: string, index: number): T | "partial" | undefined
+}
+
+/**
+ * The first place at or after `begin` where something matches or may yet match. Searching for the earliest start
+ * makes the result independent of how the text arrived.
+ */
+export const findFirst = <T>(text: string, begin: number, matcher: Matcher<T>, isFinal: boolean): Finding<T> | undefined => {
+  for (let at = begin; at < text.length; at++) {
+    if (!matcher.firstUnits.has(text.charCodeAt(at))) continue
+    const found = matcher.match(text, at)
+    if (found === undefined || (found === "partial" && isFinal)) continue
+    return found === "partial" ? { at, found: undefined } : { at, found }
+  }
+  return undefined
+}
+
+/** One of several literals. */
+export const matchLiteral = (text: string, index: number, literals: readonly string[]): string | "partial" | undefined => {
+  let isPartial = false
+  for (const literal of literals) {
+    if (text.startsWith(literal, index)) return literal
+    if (text.length - index < literal.length && literal.startsWith(text.slice(index))) isPartial = true
+  }
+  return isPartial ? "partial" : undefined
+}
