@@ -66,8 +66,8 @@ void WorkerPool::plan(const PoolOptions &options, const Topology &topology) {
         parts_.back()->workers = granted / parts + (part < granted % parts ? 1 : 0);
     }
     // workers on every core leave none to the caller: they must give way quickly
-    const bool fills_machine = granted >= topology.usable;
-    spin_us_ = options.spin_us >= 0 ? options.spin_us : oversubscribed_ ? 0 : fills_machine ? kSharedSpinUs : kSpinUs;
+    fills_machine_ = granted >= topology.usable;
+    spin_us_ = options.spin_us >= 0 ? options.spin_us : oversubscribed_ ? 0 : fills_machine_ ? kSharedSpinUs : kSpinUs;
     all_.reset(uint32_t(granted), oversubscribed_ ? 0 : kBarrierSpins);
 }
 
@@ -159,7 +159,7 @@ void WorkerPool::loop(const Worker &worker) {
         if (stopping_.load(std::memory_order_acquire)) return;
         const Step step = step_;
         step.run(step.context, worker);
-        if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) step.finished(step.context);
+        if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) step.finished(step.finished_context);
     }
 }
 

@@ -40,8 +40,9 @@ class WorkerPool {
 
     struct Step {
         void (*run)(void *context, const Worker &worker) = nullptr;
-        void (*finished)(void *context) = nullptr; // on the last worker
         void *context = nullptr;
+        void (*finished)(void *context) = nullptr; // on the last worker
+        void *finished_context = nullptr;
     };
     void start(const Step &step); // no step may be running
     void part_barrier(const Worker &worker) { parts_[size_t(worker.part)]->barrier.arrive(); }
@@ -53,6 +54,7 @@ class WorkerPool {
     int part_node(int part) const { return parts_[size_t(part)]->node; } // -1: memory is not bound
     const std::vector<Worker> &list() const { return workers_; }
     bool oversubscribed() const { return oversubscribed_; } // more workers than cores
+    bool fills_machine() const { return fills_machine_; }   // no core is left to the caller
     int64_t spin_us() const { return spin_us_; }
 
   private:
@@ -77,6 +79,7 @@ class WorkerPool {
     std::atomic<bool> stopping_{false};
     alignas(64) std::atomic<int> unfinished_{0};
     bool oversubscribed_ = false;
+    bool fills_machine_ = false;
     int64_t spin_us_ = 0;
 };
 

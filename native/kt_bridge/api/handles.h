@@ -1,0 +1,44 @@
+// What the opaque handles of kt_bridge.h point to.
+#pragma once
+#include <memory>
+
+#include "experts/engine.h"
+#include "experts/safetensors.h"
+#include "kt_bridge.h"
+#include "pool/error.h"
+
+struct ktb_engine {
+    ds4::ktb::Engine engine;
+};
+struct ktb_safetensor {
+    ds4::ktb::Safetensors tensors;
+};
+struct ktb_moe {
+    std::unique_ptr<ds4::ktb::Layer> layer;
+};
+
+namespace ds4::ktb {
+
+// Text of ktb_last_error on this thread; a plain array, so that worker threads have nothing to destroy.
+void clear_error();
+int record_error(int code, const char *text); // returns code
+
+// Runs body, translating exceptions into a code and the text of ktb_last_error. body returns a KTB_OK or KTB_ERR_*.
+template <class Body> int guarded(Body body) noexcept {
+    clear_error();
+    try {
+        return body();
+    } catch (const Error &error) {
+        return record_error(error.code(), error.what());
+    } catch (const std::bad_alloc &) {
+        return record_error(KTB_ERR_MEMORY, "out of memory");
+    } catch (const std::exception &error) {
+        return record_error(KTB_ERR_INTERNAL, error.what());
+    } catch (...) {
+        return record_error(KTB_ERR_INTERNAL, "unknown exception");
+    }
+}
+
+int self_test(); // 0 or a KTB_ERR_*, with a text by exception
+
+} // namespace ds4::ktb

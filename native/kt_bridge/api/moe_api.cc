@@ -1,0 +1,212 @@
+#include <cstring>
+
+#include "api/handles.h"
+
+using namespace ds4::ktb;
+
+namespace {
+
+constexpr int kMaximumExperts = 1024, kMaximumUsed = 16, kMaximumWidth = 1 << 16;
+
+Layer &layer_of(ktb_moe_t moe, const char *function) {
+    if (moe == nullptr) fail(KTB_ERR_ARGUMENT, "%s: the layer is NULL", function);
+    return *moe->layer;
+}
+
+void check_dimension(const char *name, int value) {
+    if (value < kSplitChannels || value > kMaximumWidth || value % kSplitChannels != 0)
+        fail(KTB_ERR_ARGUMENT, "%s is %d; expected a multiple of 128 in 128..%d", name, value, kMaximumWidth);
+}
+
+// Everything that can be wrong with a forward; nothing has been written yet.
+void check_request(const ForwardRequest &request, bool strict_ids) {
+    const Layer &layer = *request.layer;
+    if (request.input == nullptr || request.output == nullptr || request.ids == nullptr || request.weights == nullptr)
+        fail(KTB_ERR_ARGUMENT, "layer %d: input, output, ids or weights are NULL", layer.index);
+    for (int type : {request.input_type, request.output_type})
+        if (type != KTB_IO_BF16 && type != KTB_IO_F32) fail(KTB_ERR_ARGUMENT, "layer %d: type %d is neither KTB_IO_BF16 nor KTB_IO_F32", layer.index, type);
+    if (const int state = layer.state.load(std::memory_order_acquire); state != int(LayerState::ready))
+        fail(KTB_ERR_STATE, "layer %d has no weights (status %d): load it first", layer.index, state);
+    const size_t row = size_t(layer.shape.hidden) * size_t(request.tokens);
+    const auto begin_of = [](const void *pointer) { return reinterpret_cast<uintptr_t>(pointer); };
+    const uintptr_t input = begin_of(request.input), output = begin_of(request.output);
+    if (input < output + row * (request.output_type == KTB_IO_BF16 ? 2 : 4) && output < input + row * (request.input_type == KTB_IO_BF16 ? 2 : 4))
+        fail(KTB_ERR_ARGUMENT, "layer %d: input and output overlap", layer.index);
+    if (!strict_ids) return;
+    const int32_t *ids = static_cast<const int32_t *>(request.ids);
+    for (size_t slot = 0; slot < size_t(request.tokens) * size_t(layer.shape.used); slot++)
+        if (ids[slot] < -1 || ids[slot] >= layer.shape.experts)
+            fail(KTB_ERR_ARGUMENT, "layer %d: expert id %d of token %zu is outside 0..%d (-1 skips)", layer.index, ids[slot], slot / size_t(layer.shape.used), layer.shape.experts - 1);
+}
+
+uint64_t submit(const ForwardRequest &request, bool strict_ids) {
+    check_request(request, strict_ids);
+    return request.layer->engine->submit_forward(request);
+}
+
+// The forms without a status show a failure in the output.
+void run_visible(const ForwardRequest &request) {
+    Layer &layer = *request.layer;
+    try {
+        layer.engine->wait(submit(request, false), -1);
+    } catch (...) {
+        if (request.output != nullptr) std::memset(request.output, 0xff, size_t(request.tokens) * size_t(layer.shape.hidden) * (request.output_type == KTB_IO_BF16 ? 2 : 4));
+        throw;
+    }
+}
+
+int load(Layer &layer, std::shared_ptr<const ExpertSource> source) {
+    layer.engine->load({{&layer, std::move(source)}}, true);
+    return KTB_OK;
+}
+
+uint64_t weight_bytes(const LayerShape &shape) { return uint64_t(shape.experts) * shape.hidden * shape.inner * 3 / 32 * 17; }
+
+// Pages of a model much larger than free memory would push out what else lives there.
+bool drops_pages(uint64_t bytes) { return bytes > available_memory() / 4; }
+
+} // namespace
+
+extern "C" {
+
+ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts, int num_experts_per_tok, int hidden_size, int intermediate_size,
+                         ktb_io_type_t io_type, ktb_method_t method, int group_size, float swiglu_limit) {
+    ktb_moe_t made = nullptr;
+    guarded([&] {
+        if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create: the engine is NULL");
+        if (method != KTB_MXFP4) fail(KTB_ERR_ARGUMENT, "method %d is not implemented: this library has KTB_MXFP4 (0)", int(method));
+        if (io_type != KTB_IO_BF16 && io_type != KTB_IO_F32) fail(KTB_ERR_ARGUMENT, "io_type is %d; expected KTB_IO_BF16 (0) or KTB_IO_F32 (1)", int(io_type));
+        if (group_size != 0 && group_size != kGroup) fail(KTB_ERR_ARGUMENT, "group_size is %d; MXFP4 has groups of 32", group_size);
+        if (num_experts < 1 || num_experts > kMaximumExperts) fail(KTB_ERR_ARGUMENT, "num_experts is %d; expected 1..%d", num_experts, kMaximumExperts);
+        if (num_experts_per_tok < 1 || num_experts_per_tok > kMaximumUsed) fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", num_experts_per_tok, kMaximumUsed);
+        check_dimension("hidden_size", hidden_size);
+        check_dimension("intermediate_size", intermediate_size);
+        const LayerShape shape{num_experts, num_experts_per_tok, hidden_size, intermediate_size};
+        auto moe = std::make_unique<ktb_moe>();
+        moe->layer = engine->engine.create_layer(layer_idx, shape, int(io_type), swiglu_limit);
+        made = moe.release();
+        return KTB_OK;
+    });
+    return made;
+}
+
+void ktb_moe_destroy(ktb_moe_t moe) {
+    guarded([&] {
+        if (moe == nullptr) return KTB_OK;
+        moe->layer->engine->remove_layer(moe->layer.get());
+        delete moe;
+        return KTB_OK;
+    });
+}
+
+int ktb_status(ktb_moe_t moe) {
+    return guarded([&] { return layer_of(moe, "ktb_status").state.load(std::memory_order_acquire); });
+}
+
+int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *gate_weight, const void *const *gate_scale, const void *const *up_weight,
+                              const void *const *up_scale, const void *const *down_weight, const void *const *down_scale, const int64_t *physical_to_logical_map) {
+    return guarded([&] {
+        Layer &layer = layer_of(moe, "ktb_moe_load_weights_ptrs");
+        if (group_size != 0 && group_size != kGroup) fail(KTB_ERR_ARGUMENT, "group_size is %d; MXFP4 has groups of 32", group_size);
+        const void *const *const codes[3] = {gate_weight, up_weight, down_weight};
+        const void *const *const scales[3] = {gate_scale, up_scale, down_scale};
+        return load(layer, std::make_shared<PointerSource>(layer.shape, layer.index, codes, scales, physical_to_logical_map));
+    });
+}
+
+int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, int layer_idx, const int64_t *physical_to_logical_map) {
+    return guarded([&] {
+        Layer &layer = layer_of(moe, "ktb_moe_load_weights_safetensors");
+        if (tensors == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_load_weights_safetensors: the folder is NULL");
+        return load(layer, std::make_shared<FolderSource>(layer.shape, tensors->tensors, layer_idx, physical_to_logical_map, drops_pages(weight_bytes(layer.shape))));
+    });
+}
+
+int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const ktb_moe_t *ms, const int *layer_idx, int max_parallel) {
+    return guarded([&] {
+        if (engine == nullptr || tensors == nullptr || (n > 0 && (ms == nullptr || layer_idx == nullptr))) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: an argument is NULL");
+        if (n < 0 || max_parallel < 0) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: n is %d and max_parallel %d; expected 0 or more", n, max_parallel);
+        if (n == 0) return int(KTB_OK);
+        std::vector<LoadJob::Item> items;
+        uint64_t bytes = 0;
+        for (int i = 0; i < n; i++) {
+            const Layer &layer = layer_of(ms[i], "ktb_load_layers");
+            if (layer.engine != &engine->engine) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d belongs to another engine", layer.index);
+            for (int other = 0; other < i; other++)
+                if (ms[other] == ms[i]) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d is listed twice", layer.index);
+            bytes += weight_bytes(layer.shape);
+        }
+        const bool drop = drops_pages(bytes);
+        for (int i = 0; i < n; i++) {
+            Layer &layer = *ms[i]->layer;
+            items.push_back({&layer, std::make_shared<FolderSource>(layer.shape, tensors->tensors, layer_idx[i], nullptr, drop)});
+        }
+        engine->engine.load(std::move(items), max_parallel == 1);
+        return int(KTB_OK);
+    });
+}
+
+void ktb_moe_forward(ktb_moe_t moe, int n_tokens, const void *input, void *output, const int64_t *expert_ids, const float *weights, bool incremental, float swiglu_limit) {
+    guarded([&] {
+        Layer &layer = layer_of(moe, "ktb_moe_forward");
+        if (n_tokens > 0) run_visible({&layer, n_tokens, input, KTB_IO_BF16, output, KTB_IO_BF16, expert_ids, true, weights, incremental, swiglu_limit});
+        return KTB_OK;
+    });
+}
+
+void ktb_moe_forward_f32(ktb_moe_t moe, int n_tokens, const void *input_f32, void *output_f32, const int32_t *expert_ids_i32, const float *weights, bool incremental, float swiglu_limit) {
+    guarded([&] {
+        Layer &layer = layer_of(moe, "ktb_moe_forward_f32");
+        if (n_tokens > 0) run_visible({&layer, n_tokens, input_f32, KTB_IO_F32, output_f32, KTB_IO_F32, expert_ids_i32, false, weights, incremental, swiglu_limit});
+        return KTB_OK;
+    });
+}
+
+int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out, int out_type, const int32_t *ids, const float *weights, uint32_t flags, float limit, uint64_t *ticket) {
+    return guarded([&] {
+        Layer &layer = layer_of(moe, "ktb_moe_submit");
+        if (ticket == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_submit: ticket is NULL");
+        if (n_tokens < 0) fail(KTB_ERR_ARGUMENT, "layer %d: n_tokens is %d", layer.index, n_tokens);
+        if ((flags & ~uint32_t(KTB_FORWARD_INCREMENTAL | KTB_FORWARD_STRICT_IDS)) != 0) fail(KTB_ERR_ARGUMENT, "layer %d: flags 0x%x has bits that this library does not know", layer.index, flags);
+        const ForwardRequest request{&layer, n_tokens, in, in_type, out, out_type, ids, false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0, limit};
+        *ticket = n_tokens == 0 ? layer.engine->submit_forward(request) : submit(request, (flags & KTB_FORWARD_STRICT_IDS) != 0);
+        return int(KTB_OK);
+    });
+}
+
+int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out, int out_type, const int32_t *ids, const float *weights, uint32_t flags, float limit) {
+    uint64_t ticket = 0;
+    const int code = ktb_moe_submit(moe, n_tokens, in, in_type, out, out_type, ids, weights, flags, limit, &ticket);
+    if (code != KTB_OK) return code;
+    return guarded([&] { return moe->layer->engine->wait(ticket, -1); });
+}
+
+int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap) {
+    return guarded([&] {
+        const Layer &layer = layer_of(moe, "ktb_moe_export_expert");
+        const LayerLayout &layout = layer.layout;
+        if (layer.state.load(std::memory_order_acquire) != int(LayerState::ready)) fail(KTB_ERR_STATE, "layer %d has no weights to export", layer.index);
+        if (expert < 0 || expert >= layer.shape.experts) fail(KTB_ERR_ARGUMENT, "layer %d: expert %d is outside 0..%d", layer.index, expert, layer.shape.experts - 1);
+        if (which < 1 || which > 3) fail(KTB_ERR_ARGUMENT, "which is %d; expected 1 (w1), 2 (w2) or 3 (w3)", which);
+        const size_t values = size_t(layer.shape.hidden) * size_t(layer.shape.inner);
+        if (w == nullptr || s == nullptr || wcap < values / 2 || scap < values / kGroup)
+            fail(KTB_ERR_ARGUMENT, "layer %d: the buffers hold %zu and %zu bytes; codes need %zu and scales %zu", layer.index, wcap, scap, values / 2, values / kGroup);
+        uint8_t *codes = static_cast<uint8_t *>(w), *scales = static_cast<uint8_t *>(s);
+        const int groups = (which == 2 ? layer.shape.inner : layer.shape.hidden) / kGroup;
+        for (int part = 0; part < layout.parts(); part++)
+            for (int slice = 0; slice < layout.slices(part); slice++) {
+                const int whole_slice = layout.slice_begin[size_t(part)] + slice;
+                const uint8_t *record = layer.record(part, expert, slice);
+                for (int row = 0; row < (which == 2 ? layer.shape.hidden : kGroup); row++)
+                    for (int group = 0; group < (which == 2 ? 1 : groups); group++) {
+                        const uint8_t *tile = which == 2 ? record + layout.down_offset + size_t(row / kTileRows) * kTileBytes : record + size_t(group) * kTileBytes;
+                        const int tile_row = which == 2 ? row % kTileRows : row + (which == 3 ? kGroup : 0);
+                        const size_t at = which == 2 ? size_t(row) * size_t(groups) + size_t(whole_slice) : size_t(whole_slice * kGroup + row) * size_t(groups) + size_t(group);
+                        scales[at] = unpack_row(tile, tile_row, codes + at * (kGroup / 2));
+                    }
+            }
+        return int(KTB_OK);
+    });
+}
+
+} // extern "C"

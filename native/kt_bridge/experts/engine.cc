@@ -1,0 +1,165 @@
+#include "experts/engine.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "pool/error.h"
+
+namespace ds4::ktb {
+namespace {
+
+constexpr size_t kKeptFailures = 64;
+
+} // namespace
+
+Engine::Engine(const EngineOptions &options) : options_(options) {
+    if (!cpu_has(options.isa)) fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa), isa_name(best_isa()));
+    if (options.max_tokens < 1 || options.max_tokens > 65536) fail(KTB_ERR_ARGUMENT, "max_tokens is %d; expected 1..65536", options.max_tokens);
+    pool_ = std::make_unique<WorkerPool>(options.pool, read_topology());
+}
+
+std::unique_ptr<Layer> Engine::create_layer(int index, const LayerShape &shape, int io_type, float limit) {
+    auto layer = std::make_unique<Layer>();
+    layer->engine = this;
+    layer->index = index;
+    layer->shape = shape;
+    layer->io_type = io_type;
+    layer->limit = limit;
+    std::vector<int> part_workers;
+    for (int part = 0; part < pool_->parts(); part++) part_workers.push_back(pool_->part_workers(part));
+    layer->layout = LayerLayout(shape, part_workers);
+    const std::lock_guard<std::mutex> lock(lock_);
+    layers_.push_back(layer.get());
+    return layer;
+}
+
+void Engine::remove_layer(Layer *layer) {
+    if (const int pending = layer->pending.load(); pending != 0)
+        fail(KTB_ERR_STATE, "layer %d has %d jobs queued or running: wait for them before destroying it", layer->index, pending);
+    const std::lock_guard<std::mutex> lock(lock_);
+    layers_.erase(std::find(layers_.begin(), layers_.end(), layer));
+}
+
+int Engine::live_layers() const {
+    const std::lock_guard<std::mutex> lock(lock_);
+    return int(layers_.size());
+}
+
+uint64_t Engine::submit(std::unique_ptr<Job> job) {
+    uint64_t ticket = 0;
+    {
+        const std::lock_guard<std::mutex> lock(lock_);
+        queue_.push_back(std::move(job));
+        ticket = ++last_ticket_;
+        if (running_) return ticket;
+        running_ = true;
+    }
+    advance();
+    return ticket;
+}
+
+uint64_t Engine::submit_forward(const ForwardRequest &request) {
+    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, kernels_for(options_.isa, options_.numerics),
+                                          options_.numerics == Numerics::fp8ref, options_.max_tokens};
+    auto job = std::make_unique<ForwardJob>(resources, request);
+    request.layer->pending.fetch_add(1);
+    return submit(std::move(job));
+}
+
+void Engine::load(std::vector<LoadJob::Item> items, bool serial) {
+    std::vector<Layer *> layers;
+    for (const LoadJob::Item &item : items) layers.push_back(item.layer);
+    auto job = std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial, progress_);
+    for (Layer *layer : layers) layer->pending.fetch_add(1);
+    wait(submit(std::move(job)), -1);
+}
+
+// Starts the next step of the first job, completing jobs that have none left. Runs on the submitting thread when the
+// engine was idle, else on the worker that finished the previous step; never on two threads at once.
+void Engine::advance() {
+    bool more = true;
+    while (more) {
+        Job *job = nullptr;
+        {
+            const std::lock_guard<std::mutex> lock(lock_);
+            job = queue_.front().get();
+        }
+        int code = 0;
+        std::string text;
+        try {
+            if (start_next(*job)) return;
+        } catch (const Error &error) {
+            code = error.code(), text = error.what();
+        } catch (const std::exception &error) {
+            code = KTB_ERR_MEMORY, text = std::string("out of memory while planning: ") + error.what();
+        }
+        more = complete(code, text);
+    }
+}
+
+bool Engine::start_next(Job &job) {
+    WorkerPool::Step step;
+    if (!job.next(step)) return false;
+    step.finished = [](void *context) { static_cast<Engine *>(context)->advance(); };
+    step.finished_context = this;
+    pool_->start(step);
+    return true;
+}
+
+// Publishes the end of the first job; false when the queue is empty and the engine idle.
+bool Engine::complete(int code, const std::string &text) {
+    bool more = false;
+    {
+        const std::lock_guard<std::mutex> lock(lock_);
+        const uint64_t ticket = completed_.load() + 1;
+        queue_.front()->finish(code);
+        queue_.pop_front();
+        if (code != 0) failures_.push_back({ticket, code, text});
+        if (failures_.size() > kKeptFailures) failures_.pop_front();
+        more = !queue_.empty();
+        running_ = more;
+        completed_.store(ticket, std::memory_order_release);
+    }
+    done_.advance();
+    return more;
+}
+
+void Engine::check_failed(uint64_t ticket) const {
+    const std::lock_guard<std::mutex> lock(lock_);
+    for (const Failure &failure : failures_)
+        if (failure.ticket == ticket) throw Error(failure.code, failure.text);
+}
+
+int Engine::wait(uint64_t ticket, int timeout_ms) {
+    using Clock = std::chrono::steady_clock;
+    {
+        const std::lock_guard<std::mutex> lock(lock_);
+        if (ticket == 0 || ticket > last_ticket_)
+            fail(KTB_ERR_ARGUMENT, "ticket %llu was never given; the last one is %llu", (unsigned long long)ticket, (unsigned long long)last_ticket_);
+    }
+    const auto begin = Clock::now();
+    // a core of its own lets the caller spin; on a full machine it would take one from the workers
+    const auto spin_until = begin + std::chrono::microseconds(pool_->fills_machine() || timeout_ms == 0 ? 0 : pool_->spin_us());
+    while (completed_.load(std::memory_order_acquire) < ticket) {
+        const uint32_t seen = done_.value();
+        if (completed_.load(std::memory_order_acquire) >= ticket) break;
+        const auto now = Clock::now();
+        if (timeout_ms >= 0 && now - begin >= std::chrono::milliseconds(timeout_ms)) return 1;
+        if (now < spin_until) {
+            for (int i = 0; i < 64; i++) cpu_pause();
+            continue;
+        }
+        if (timeout_ms < 0) {
+            done_.sleep(seen, nullptr);
+            continue;
+        }
+        const auto left = std::chrono::milliseconds(timeout_ms) - (now - begin);
+        const int64_t nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
+        const timespec timeout{time_t(nanoseconds / 1000000000), long(nanoseconds % 1000000000)};
+        done_.sleep(seen, &timeout);
+    }
+    check_failed(ticket);
+    return 0;
+}
+
+} // namespace ds4::ktb

@@ -1,0 +1,77 @@
+// Workers, a queue of jobs that run in order, and the workspace of forwards.
+#pragma once
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "experts/forward_job.h"
+#include "experts/job.h"
+#include "experts/layer.h"
+#include "experts/load_job.h"
+#include "experts/workspace.h"
+#include "pool/worker_pool.h"
+
+namespace ds4::ktb {
+
+struct EngineOptions {
+    PoolOptions pool;
+    Isa isa = best_isa();
+    Numerics numerics = Numerics::int8;
+    HugePages huge = HugePages::automatic;
+    int max_tokens = 8192; // of one internal pass
+
+    static EngineOptions from_json(const char *text);
+};
+
+class Engine {
+  public:
+    explicit Engine(const EngineOptions &options);
+
+    std::unique_ptr<Layer> create_layer(int index, const LayerShape &shape, int io_type, float limit);
+    // Empties the layer's place in the list; throws while it has jobs.
+    void remove_layer(Layer *layer);
+    int live_layers() const;
+
+    // Queues a job; returns its ticket. Its layers must have been counted as pending by the caller.
+    uint64_t submit(std::unique_ptr<Job> job);
+    // 0 done, 1 timeout; throws the error of a failed job. timeout_ms < 0: no limit.
+    int wait(uint64_t ticket, int timeout_ms);
+    // Submits and waits; throws when a tensor is wrong, memory is short or reading fails.
+    void load(std::vector<LoadJob::Item> items, bool serial);
+    uint64_t submit_forward(const ForwardRequest &request);
+
+    std::string describe() const; // JSON
+    const LoadProgress &progress() const { return progress_; }
+    const EngineOptions &options() const { return options_; }
+    const WorkerPool &pool() const { return *pool_; }
+
+  private:
+    void advance();
+    bool start_next(Job &job);
+    bool complete(int code, const std::string &text);
+    void check_failed(uint64_t ticket) const;
+
+    struct Failure {
+        uint64_t ticket;
+        int code;
+        std::string text;
+    };
+    EngineOptions options_;
+    mutable std::mutex lock_;
+    std::deque<std::unique_ptr<Job>> queue_;
+    bool running_ = false;
+    uint64_t last_ticket_ = 0;
+    std::atomic<uint64_t> completed_{0};
+    std::deque<Failure> failures_; // the newest ones
+    std::vector<Layer *> layers_;
+    LoadProgress progress_;
+    Workspace workspace_;
+    ForwardTimes times_;
+    Signal done_;
+    std::unique_ptr<WorkerPool> pool_; // last: its threads use everything above
+};
+
+} // namespace ds4::ktb

@@ -1,0 +1,108 @@
+#include <climits>
+
+#include "experts/engine.h"
+#include "experts/json_reader.h"
+#include "pool/error.h"
+
+namespace ds4::ktb {
+namespace {
+
+int bounded(JsonReader &json, const char *key, int64_t low, int64_t high) {
+    const int64_t value = json.integer();
+    if (value < low || value > high)
+        fail(KTB_ERR_ARGUMENT, "options: \"%s\" is %lld; expected %lld..%lld", key, (long long)value, (long long)low, (long long)high);
+    return int(value);
+}
+
+std::vector<int> integers(JsonReader &json, const char *key) {
+    std::vector<int> out;
+    json.enter_array();
+    while (json.next_item()) out.push_back(bounded(json, key, 0, 65535));
+    return out;
+}
+
+[[noreturn]] void unknown(const std::string &key, const std::string &value, const char *expected) {
+    fail(KTB_ERR_ARGUMENT, "options: \"%s\" is \"%s\"; expected %s", key.c_str(), value.c_str(), expected);
+}
+
+Isa isa_named(const std::string &name) {
+    if (name == "auto") return best_isa();
+    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
+        if (name == isa_name(isa)) return isa;
+    unknown("isa", name, "auto, generic, avx2 or avx512");
+}
+
+Numerics numerics_named(const std::string &name) {
+    for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref})
+        if (name == numerics_name(numerics)) return numerics;
+    unknown("numerics", name, "int8, bf16 or fp8ref");
+}
+
+HugePages huge_named(const std::string &name) {
+    if (name == "auto") return HugePages::automatic;
+    if (name == "2m") return HugePages::two_mib;
+    if (name == "1g") return HugePages::one_gib;
+    if (name == "off") return HugePages::off;
+    unknown("huge", name, "auto, 2m, 1g or off");
+}
+
+std::string quoted(const std::string &text) { return "\"" + text + "\""; }
+
+} // namespace
+
+EngineOptions EngineOptions::from_json(const char *text) {
+    EngineOptions options;
+    JsonReader json(text, "options");
+    json.enter_object();
+    std::string key;
+    while (json.next_key(key)) {
+        if (key == "threads") options.pool.threads = bounded(json, "threads", 1, INT_MAX);
+        else if (key == "nodes") options.pool.nodes = integers(json, "nodes");
+        else if (key == "cores") {
+            json.enter_array();
+            while (json.next_item()) options.pool.cores.push_back(integers(json, "cores"));
+        } else if (key == "numerics") options.numerics = numerics_named(json.string());
+        else if (key == "isa") options.isa = isa_named(json.string());
+        else if (key == "huge") options.huge = huge_named(json.string());
+        else if (key == "max_tokens") options.max_tokens = bounded(json, "max_tokens", 1, 65536);
+        else if (key == "spin_us") options.pool.spin_us = bounded(json, "spin_us", 0, 60000000);
+        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, nodes, cores, numerics, isa, huge, max_tokens or spin_us", key.c_str());
+    }
+    json.end();
+    return options;
+}
+
+std::string Engine::describe() const {
+    std::vector<std::pair<const uint8_t *, size_t>> ranges;
+    std::vector<uint64_t> part_bytes(size_t(pool_->parts()), 0);
+    size_t layers = 0;
+    {
+        const std::lock_guard<std::mutex> lock(lock_);
+        layers = layers_.size();
+        for (const Layer *layer : layers_) {
+            if (layer->state.load(std::memory_order_acquire) != int(LayerState::ready)) continue;
+            for (size_t part = 0; part < layer->arenas.size(); part++) {
+                ranges.emplace_back(layer->arenas[part].data(), layer->arenas[part].bytes());
+                part_bytes[part] += layer->arenas[part].bytes();
+            }
+        }
+    }
+    const PageUse use = page_use(ranges.data(), ranges.size());
+    std::string out = "{\"isa\":" + quoted(isa_name(options_.isa)) + ",\"numerics\":" + quoted(numerics_name(options_.numerics));
+    out += ",\"kernels\":" + quoted(kernels_for(options_.isa, options_.numerics).isa);
+    out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false");
+    out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
+    out += ",\"layers\":" + std::to_string(layers) + ",\"parts\":[";
+    for (int part = 0; part < pool_->parts(); part++) {
+        out += (part == 0 ? "" : ",") + std::string("{\"node\":") + std::to_string(pool_->part_node(part)) + ",\"cores\":[";
+        bool first = true;
+        for (const Worker &worker : pool_->list())
+            if (worker.part == part) out += (first ? "" : ",") + std::to_string(worker.cpu), first = false;
+        out += "],\"weight_bytes\":" + std::to_string(part_bytes[size_t(part)]) + "}";
+    }
+    out += "],\"resident_bytes\":" + std::to_string(use.resident_bytes) + ",\"huge_page_bytes\":" + std::to_string(use.huge_bytes);
+    out += ",\"last_forward_us\":{\"prepare\":" + std::to_string(times_.prepare.load()) + ",\"experts\":" + std::to_string(times_.experts.load());
+    return out + ",\"reduce\":" + std::to_string(times_.reduce.load()) + "}}";
+}
+
+} // namespace ds4::ktb

@@ -1,0 +1,16 @@
+// One entry of an engine's queue.
+#pragma once
+#include "pool/worker_pool.h"
+
+namespace ds4::ktb {
+
+class Job {
+  public:
+    virtual ~Job() = default;
+    // Called while no worker runs: sets run and context of the next step; false when the job is complete. May throw.
+    virtual bool next(WorkerPool::Step &step) = 0;
+    // Called once, after the last step or after a failure, before the ticket counts as done.
+    virtual void finish(int code) = 0;
+};
+
+} // namespace ds4::ktb

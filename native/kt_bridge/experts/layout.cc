@@ -1,0 +1,46 @@
+#include "experts/layout.h"
+
+#include <cstring>
+#include <emmintrin.h>
+
+namespace ds4::ktb {
+
+LayerLayout::LayerLayout(const LayerShape &shape, const std::vector<int> &part_workers) {
+    input_groups = shape.hidden / kGroup;
+    row_tiles = shape.hidden / kTileRows;
+    down_offset = size_t(input_groups) * kTileBytes;
+    record_bytes = down_offset + size_t(row_tiles) * kTileBytes;
+    int64_t workers = 0, before = 0;
+    for (int count : part_workers) workers += count;
+    const int64_t units = shape.inner / kSplitChannels;
+    for (int count : part_workers) {
+        slice_begin.push_back(int(units * before / workers) * (kSplitChannels / kGroup));
+        before += count;
+    }
+    slice_begin.push_back(shape.inner / kGroup);
+}
+
+// Four rows at a time: a 4x4 transpose of dwords puts dword v of the four rows side by side.
+void pack_tile(const uint8_t *const *codes, const uint8_t *const *scales, uint8_t *tile) {
+    for (int row = 0; row < kTileRows; row += 4) {
+        const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row]));
+        const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 1]));
+        const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 2]));
+        const __m128i d = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 3]));
+        const __m128i ab_low = _mm_unpacklo_epi32(a, b), ab_high = _mm_unpackhi_epi32(a, b);
+        const __m128i cd_low = _mm_unpacklo_epi32(c, d), cd_high = _mm_unpackhi_epi32(c, d);
+        __m128i *out = reinterpret_cast<__m128i *>(tile + (row / 16) * 256 + (row % 16) * 4);
+        _mm_store_si128(out, _mm_unpacklo_epi64(ab_low, cd_low));
+        _mm_store_si128(out + 4, _mm_unpackhi_epi64(ab_low, cd_low));
+        _mm_store_si128(out + 8, _mm_unpacklo_epi64(ab_high, cd_high));
+        _mm_store_si128(out + 12, _mm_unpackhi_epi64(ab_high, cd_high));
+    }
+    for (int row = 0; row < kTileRows; row++) tile[kTileCodeBytes + size_t(row)] = *scales[row];
+}
+
+uint8_t unpack_row(const uint8_t *tile, int row, uint8_t *codes) {
+    for (int v = 0; v < 4; v++) std::memcpy(codes + v * 4, tile + ((row / 16) * 4 + v) * 64 + (row % 16) * 4, 4);
+    return tile[kTileCodeBytes + size_t(row)];
+}
+
+} // namespace ds4::ktb

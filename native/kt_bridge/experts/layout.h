@@ -1,0 +1,47 @@
+// Where the weights of one layer lie in memory, and how canonical rows become tiles and back.
+//
+// The inner width I is split over parts in units of 128 channels. Within a part, slices of 32 channels follow each
+// other, and a slice of one expert is one contiguous record that a worker reads front to back:
+//   H/32 tiles [32 gate rows, 32 up rows] x 32 inputs, in input order; then H/64 tiles [64 down rows] x 32 channels.
+// Part arena: [expert][slice of the part][record].
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace ds4::ktb {
+
+constexpr int kSplitChannels = 128;
+
+struct LayerShape {
+    int experts;
+    int used; // experts per token
+    int hidden;
+    int inner; // expert width I
+};
+
+struct LayerLayout {
+    LayerLayout() = default;
+    // part_workers: threads of each part; channels are dealt in proportion.
+    LayerLayout(const LayerShape &shape, const std::vector<int> &part_workers);
+
+    int input_groups = 0;          // H / 32
+    int row_tiles = 0;             // H / 64
+    size_t record_bytes = 0;       // one slice of one expert
+    size_t down_offset = 0;        // of the down tiles within a record
+    std::vector<int> slice_begin;  // [parts + 1] first slice of each part, in slices of the whole expert
+
+    int parts() const { return int(slice_begin.size()) - 1; }
+    int slices(int part) const { return slice_begin[size_t(part) + 1] - slice_begin[size_t(part)]; }
+    size_t expert_bytes(int part) const { return size_t(slices(part)) * record_bytes; }
+};
+
+// Canonical bytes of 64 rows: row r's codes of this group are 16 bytes at codes[r], its scale is *scales[r].
+// Writes one tile (64-byte aligned).
+void pack_tile(const uint8_t *const *codes, const uint8_t *const *scales, uint8_t *tile);
+// Row `row` of a tile: its 16 code bytes to codes; returns its scale.
+uint8_t unpack_row(const uint8_t *tile, int row, uint8_t *codes);
+
+} // namespace ds4::ktb

@@ -1,0 +1,31 @@
+// A slow, obvious forward in f64 over canonical bytes, sharing nothing with the kernels or the tile layout.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace ds4::ktb {
+
+struct CanonicalExpert {               // w1, w3: [I, H]; w2: [H, I]
+    std::vector<uint8_t> codes[3];     // gate, up, down: [rows, cols / 2]
+    std::vector<uint8_t> scales[3];    // E8M0 [rows, cols / 32]
+};
+
+// Value of one weight, exact.
+double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int column, int columns);
+
+struct ReferenceRequest {
+    int hidden, inner, tokens, used;
+    const float *input;   // [tokens, hidden]
+    const int32_t *ids;   // [tokens, used]; outside the experts: skipped
+    const float *weights; // [tokens, used]
+    double limit;
+};
+// [tokens, hidden]
+std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts, const ReferenceRequest &request);
+
+// Codes and scales drawn from `seed`; scales near 2^-6 so that outputs are of order 1.
+std::vector<CanonicalExpert> random_experts(int count, int hidden, int inner, uint64_t seed);
+std::vector<float> random_values(size_t count, float deviation, uint64_t seed); // roughly Gaussian
+
+} // namespace ds4::ktb

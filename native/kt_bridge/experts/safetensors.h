@@ -1,0 +1,52 @@
+// A folder of safetensors shards: names to places in files, every place checked against its file at open.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace ds4::ktb {
+
+struct Tensor {
+    std::string dtype;            // as in the header: "I8", "F8_E8M0", ...
+    std::vector<int64_t> shape;
+    int shard;
+    uint64_t offset; // from the start of the file
+    uint64_t bytes;
+};
+
+class Safetensors {
+  public:
+    // Throws Error naming the file (and tensor) for anything unreadable, malformed, overlapping or duplicated.
+    explicit Safetensors(const std::string &folder);
+    ~Safetensors();
+    Safetensors(const Safetensors &) = delete;
+
+    const Tensor *find(const std::string &name) const; // nullptr when absent
+    const std::string &path(int shard) const { return shards_[size_t(shard)].path; }
+    const std::string &folder() const { return folder_; }
+    // Whole range into `out`; throws naming the file when it has become shorter. Thread-safe.
+    void read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out) const;
+    // Bytes of a tensor in a private mapping of its file.
+    const uint8_t *mapped(const Tensor &tensor) const { return shards_[size_t(tensor.shard)].map + tensor.offset; }
+    // Starts reading a tensor into the page cache, and drops it from there.
+    void prefetch(const Tensor &tensor) const;
+    void forget(const Tensor &tensor) const;
+
+  private:
+    struct Shard {
+        std::string path;
+        int file = -1;
+        uint64_t bytes = 0;
+        uint8_t *map = nullptr;
+    };
+    void open_shard(const std::string &path);
+    void read_header(const std::string &text, int shard, uint64_t data_begin);
+    void close();
+
+    std::string folder_;
+    std::vector<Shard> shards_;
+    std::unordered_map<std::string, Tensor> tensors_;
+};
+
+} // namespace ds4::ktb

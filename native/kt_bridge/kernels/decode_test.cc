@@ -1,0 +1,122 @@
+// Every code and every scale through every kernel table.
+#include <cmath>
+#include <vector>
+
+#include "base/test.h"
+#include "experts/layout.h"
+#include "experts/reference.h"
+
+using namespace ds4::ktb;
+
+namespace {
+
+// A tile whose row r has the given scale and code pattern.
+struct Tile {
+    alignas(64) uint8_t bytes[kTileBytes];
+    uint8_t codes[kTileRows][16];
+    uint8_t scales[kTileRows];
+    void pack() {
+        const uint8_t *row_codes[kTileRows], *row_scales[kTileRows];
+        for (int row = 0; row < kTileRows; row++) row_codes[row] = codes[row], row_scales[row] = &scales[row];
+        pack_tile(row_codes, row_scales, bytes);
+    }
+};
+
+std::vector<const Kernels *> usable_kernels() {
+    std::vector<const Kernels *> out;
+    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
+        for (Numerics numerics : {Numerics::int8, Numerics::bf16})
+            if (cpu_has(isa)) out.push_back(&kernels_for(isa, numerics));
+    return out;
+}
+
+double value_of(uint8_t nibble, int scale) {
+    constexpr double kMagnitudes[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    return std::ldexp(kMagnitudes[nibble & 7], scale - 127) * ((nibble & 8) != 0 ? -1 : 1);
+}
+
+} // namespace
+
+TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
+    // One-hot activations read single weights. 127 is exact in int8 (127 * amax / 127) and in bf16.
+    for (const Kernels *kernels : usable_kernels()) {
+        int wrong = 0;
+        for (int scale = 1; scale <= 254; scale++) {
+            Tile tile;
+            for (int row = 0; row < kTileRows; row++) {
+                tile.scales[row] = uint8_t(scale);
+                for (int i = 0; i < 16; i++) tile.codes[row][i] = uint8_t(((row + 2 * i) & 15) | ((row + 2 * i + 1) & 15) << 4);
+            }
+            tile.pack();
+            const int position = scale % kGroup;
+            float x[kGroup] = {};
+            x[position] = 127.0f;
+            alignas(64) uint8_t group[64];
+            kernels->prepare(x, 1, group);
+            alignas(64) static uint8_t scratch[kPanelScratchBytes];
+            float sums[kTileRows];
+            const uint8_t *rows[1] = {group};
+            kernels->panel({tile.bytes, kTileBytes, 1, rows, 1, sums, scratch, false});
+            for (int row = 0; row < kTileRows; row++) {
+                const double expected = 127 * value_of(uint8_t((row + position) & 15), scale);
+                const bool right = std::fabs(expected) > 3.4e38 ? std::isinf(sums[row]) : sums[row] == float(expected);
+                wrong += right ? 0 : 1;
+            }
+        }
+        if (wrong != 0) ds4::test::record(__FILE__, __LINE__, std::string(kernels->isa) + " " + kernels->numerics + ": " + std::to_string(wrong) + " wrong values");
+    }
+}
+
+TEST("one token, small blocks and the block kernels of many tokens agree, strided tiles included") {
+    constexpr int kGroups = 21, kMost = 40, kStride = 2 * int(kTileBytes);
+    std::vector<Tile> tiles(kGroups);
+    const std::vector<CanonicalExpert> random = random_experts(1, kGroups * kGroup, kTileRows, 5);
+    alignas(64) static uint8_t memory[kGroups * kStride];
+    for (int g = 0; g < kGroups; g++) {
+        for (int row = 0; row < kTileRows; row++) {
+            tiles[size_t(g)].scales[row] = random[0].scales[0][size_t(row * kGroups + g)];
+            for (int i = 0; i < 16; i++) tiles[size_t(g)].codes[row][i] = random[0].codes[0][size_t((row * kGroups + g) * 16 + i)];
+        }
+        tiles[size_t(g)].pack();
+        std::copy(tiles[size_t(g)].bytes, tiles[size_t(g)].bytes + kTileBytes, memory + g * kStride);
+    }
+    const std::vector<float> x = random_values(size_t(kMost) * kGroups * kGroup, 1.0f, 6);
+    for (const Kernels *kernels : usable_kernels()) {
+        std::vector<uint8_t> prepared(size_t(kMost) * kGroups * kernels->group_bytes + 64);
+        std::vector<const uint8_t *> rows;
+        for (int t = 0; t < kMost; t++) {
+            uint8_t *row = prepared.data() + size_t(t) * kGroups * kernels->group_bytes;
+            kernels->prepare(&x[size_t(t) * kGroups * kGroup], kGroups, row);
+            rows.push_back(row);
+        }
+        for (int tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 15, 16, 40})
+            for (bool fold : {false, true}) {
+                alignas(64) static uint8_t scratch[kPanelScratchBytes];
+                std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
+                kernels->panel({memory, kStride, kGroups, rows.data(), tokens, sums.data(), scratch, fold});
+                double error = 0, size = 0;
+                for (int t = 0; t < tokens; t++)
+                    for (int row = 0; row < kTileRows; row++) {
+                        double expected = 0;
+                        for (int k = 0; k < kGroups * kGroup; k++) expected += canonical_weight(random[0], 0, row, k, kGroups * kGroup) * double(x[size_t(t * kGroups * kGroup + k)]);
+                        const double difference = double(sums[size_t(t * kTileRows + row)]) - expected;
+                        error += difference * difference, size += expected * expected;
+                    }
+                CHECK(std::sqrt(error / size) <= (std::string(kernels->numerics) == "int8" ? 1.2e-2 : 3e-3));
+            }
+    }
+}
+
+TEST("packing and unpacking a tile gives the same bytes") {
+    Tile tile;
+    for (int row = 0; row < kTileRows; row++) {
+        tile.scales[row] = uint8_t(row * 3 + 1);
+        for (int i = 0; i < 16; i++) tile.codes[row][i] = uint8_t(row * 16 + i * 7);
+    }
+    tile.pack();
+    for (int row = 0; row < kTileRows; row++) {
+        uint8_t codes[16];
+        CHECK(unpack_row(tile.bytes, row, codes) == tile.scales[row]);
+        for (int i = 0; i < 16; i++) CHECK(codes[i] == tile.codes[row][i]);
+    }
+}
