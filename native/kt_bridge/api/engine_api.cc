@@ -92,7 +92,7 @@ int ktb_load_progress(ktb_engine_t engine, uint64_t *done_bytes, uint64_t *total
 int ktb_selftest(ktb_engine_t engine) {
     return guarded([&] {
         if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_selftest: the engine is NULL");
-        return self_test();
+        return self_check();
     });
 }
 

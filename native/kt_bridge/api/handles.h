@@ -39,6 +39,6 @@ template <class Body> int guarded(Body body) noexcept {
     }
 }
 
-int self_test(); // 0 or a KTB_ERR_*, with a text by exception
+int self_check(); // 0 or a KTB_ERR_*, with a text by exception
 
 } // namespace ds4::ktb

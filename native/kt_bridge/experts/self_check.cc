@@ -62,7 +62,7 @@ void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<Can
 
 } // namespace
 
-int self_test() {
+int self_check() {
     const std::vector<CanonicalExpert> experts = random_experts(kExperts, kHidden, kInner, 1);
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref})
