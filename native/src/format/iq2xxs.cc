@@ -43,8 +43,19 @@ constexpr Iq2XxsGrid make_grid() {
     return grid;
 }
 
+constexpr Iq2XxsSigns make_signs() {
+    Iq2XxsSigns signs{};
+    for (uint32_t i = 0; i < 128; i++) {
+        signs.masks[i] = iq2xxs_signs(i);
+        for (int k = 0; k < 8; k++)
+            signs.factors[i] |= uint64_t((signs.masks[i] >> k) & 1 ? 0xff : 0x01) << (8 * k);
+    }
+    return signs;
+}
+
 } // namespace
 
 constinit const Iq2XxsGrid kIq2XxsGrid = make_grid();
+constinit const Iq2XxsSigns kIq2XxsSigns = make_signs();
 
 } // namespace ds4

@@ -9,6 +9,13 @@ struct Iq2XxsGrid {
 };
 extern const Iq2XxsGrid kIq2XxsGrid;
 
+// Sign masks of all 128 indices, and the same as eight bytes of 1 or -1.
+struct Iq2XxsSigns {
+    alignas(64) uint8_t masks[128];
+    uint64_t factors[128];
+};
+extern const Iq2XxsSigns kIq2XxsSigns;
+
 // Mask of negative coordinates of a 7-bit sign index: bit 7 makes the number of set bits even.
 constexpr uint8_t iq2xxs_signs(uint32_t index) {
     uint32_t parity = index ^ (index >> 4);

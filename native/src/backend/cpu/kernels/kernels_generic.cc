@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/cpu/kernels/groups.h"
+#include "backend/cpu/kernels/vector_kernels.h"
 #include "format/convert.h"
 #include "format/scalar.h"
 

@@ -1,6 +1,5 @@
 // The plain kernels: the reference of the others, and what runs on a CPU below AVX2.
 #pragma once
-#include "backend/cpu/kernels/matmul.h"
 #include "backend/cpu/kernels/row_kernels.h"
 
 namespace ds4::cpu {
@@ -8,6 +7,5 @@ namespace ds4::cpu {
 void rows_f32_generic(const RowsTask &task);  // any weight type
 void rows_int8_generic(const RowsTask &task); // block types
 void quantise_generic(const float *values, int64_t cols, int8_t *quants, float *scales, int32_t *sums);
-extern const VectorKernels kVectorKernelsGeneric;
 
 } // namespace ds4::cpu

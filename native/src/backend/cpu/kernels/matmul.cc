@@ -15,7 +15,7 @@ constexpr int64_t kAlignment = 64;
 constexpr int64_t kRowStep = 8;
 // Below this cost (bytes, about) a second thread costs more than it saves.
 constexpr int64_t kParallelCost = 48 * 1024;
-constexpr int64_t kChunkCost = 128 * 1024;
+constexpr int64_t kChunkCost = 512 * 1024;
 // Rows of activations below which quantising is not worth a parallel region.
 constexpr int64_t kParallelChannels = 64 * 1024;
 

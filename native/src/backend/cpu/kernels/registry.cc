@@ -1,10 +1,11 @@
 // The one place that maps (instruction set, weight type, precision) to functions.
 #include <cpuid.h>
 
-#include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/kernels_generic.h"
+#include "backend/cpu/kernels/vector_kernels.h"
 #include "backend/cpu/kernels/row_kernels.h"
-#include "format/convert.h"
+#include "backend/cpu/kernels/row_kernels_avx2.h"
+#include "backend/cpu/kernels/row_kernels_avx512.h"
 
 #include "ds4.h"
 
@@ -33,6 +34,24 @@ bool detect(Isa isa) {
     return (b & kLeaf7b) == kLeaf7b && (c & kLeaf7c) == kLeaf7c && (enabled_state() & 0xe6) == 0xe6;
 }
 
+struct Entry {
+    uint32_t type;
+    RowKernels generic, avx2, avx512;
+};
+constexpr RowKernels kGenericBlock = {rows_f32_generic, rows_int8_generic}, kGenericDense = {rows_f32_generic, nullptr};
+constexpr Entry kEntries[] = {
+    {DS4_TYPE_F32, kGenericDense, {rows_f32_f32_avx2, nullptr}, {rows_f32_f32_avx512, nullptr}},
+    {DS4_TYPE_F16, kGenericDense, {rows_f32_f16_avx2, nullptr}, {rows_f32_f16_avx512, nullptr}},
+    {DS4_TYPE_BF16, kGenericDense, {rows_f32_bf16_avx2, nullptr}, {rows_f32_bf16_avx512, nullptr}},
+    {DS4_TYPE_F8_E4M3, kGenericDense, {rows_f32_f8_e4m3_avx2, nullptr}, {rows_f32_f8_e4m3_avx512, nullptr}},
+    {DS4_TYPE_Q8_0, kGenericBlock, {rows_f32_q8_0_avx2, rows_int8_q8_0_avx2}, {rows_f32_q8_0_avx512, rows_int8_q8_0_avx512}},
+    {DS4_TYPE_MXFP4, kGenericBlock, {rows_f32_mxfp4_avx2, rows_int8_mxfp4_avx2}, {rows_f32_mxfp4_avx512, rows_int8_mxfp4_avx512}},
+    {DS4_TYPE_FP4_PACKED, kGenericBlock, {rows_f32_fp4_packed_avx2, rows_int8_fp4_packed_avx2}, {rows_f32_fp4_packed_avx512, rows_int8_fp4_packed_avx512}},
+    {DS4_TYPE_Q4_K, kGenericBlock, {rows_f32_q4k_avx2, rows_int8_q4k_avx2}, {rows_f32_q4k_avx512, rows_int8_q4k_avx512}},
+    {DS4_TYPE_Q2_K, kGenericBlock, {rows_f32_q2k_avx2, rows_int8_q2k_avx2}, {rows_f32_q2k_avx512, rows_int8_q2k_avx512}},
+    {DS4_TYPE_IQ2_XXS, kGenericBlock, {rows_f32_iq2xxs_avx2, rows_int8_iq2xxs_avx2}, {rows_f32_iq2xxs_avx512, rows_int8_iq2xxs_avx512}},
+};
+
 } // namespace
 
 bool isa_supported(Isa isa) {
@@ -55,14 +74,16 @@ const char *isa_name(Isa isa) {
 }
 
 RowKernels row_kernels(uint32_t type, Isa isa) {
-    const TypeTraits *traits = type_traits(type);
-    if (traits == nullptr || type == DS4_TYPE_I32 || type == DS4_TYPE_I64 || type == DS4_TYPE_F8_E8M0)
-        return {nullptr, nullptr};
-    return {rows_f32_generic, group_decoder(type) != nullptr ? rows_int8_generic : nullptr};
+    for (const Entry &entry : kEntries)
+        if (entry.type == type) return isa == Isa::generic ? entry.generic : isa == Isa::avx2 ? entry.avx2 : entry.avx512;
+    return {nullptr, nullptr};
 }
 
-QuantiseFunction quantise_function(Isa isa) { return quantise_generic; }
+QuantiseFunction quantise_function(Isa isa) { return isa == Isa::generic ? quantise_generic : quantise_avx2; }
 
-const VectorKernels &vector_kernels(Isa isa) { return kVectorKernelsGeneric; }
+const VectorKernels &vector_kernels(Isa isa) {
+    if (isa == Isa::avx512) return kVectorKernelsAvx512;
+    return isa == Isa::avx2 ? kVectorKernelsAvx2 : kVectorKernelsGeneric;
+}
 
 } // namespace ds4::cpu

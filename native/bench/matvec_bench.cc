@@ -1,0 +1,249 @@
+// Matrix products against the machine's streaming read rate, both measured in this run with the same threads and the
+// same kind of pages. Prints a table, or with --json one object a line.
+//   matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] [--prefill] [--json]
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "backend/cpu/kernels/matmul.h"
+#include "ds4.h"
+#include "format/convert.h"
+#include "stream_read.h"
+
+namespace {
+
+using namespace ds4;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+    int threads = 2, repeats = 7;
+    int64_t mib = 512;
+    std::string isa, type;
+    bool prefill = false, json = false;
+};
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
+struct WeightType { uint32_t type; bool int8; };
+constexpr WeightType kTypes[] = {
+    {DS4_TYPE_Q8_0, true},  {DS4_TYPE_MXFP4, true}, {DS4_TYPE_FP4_PACKED, true}, {DS4_TYPE_Q4_K, true}, {DS4_TYPE_Q2_K, true},
+    {DS4_TYPE_IQ2_XXS, true}, {DS4_TYPE_F16, false}, {DS4_TYPE_BF16, false}, {DS4_TYPE_F32, false}, {DS4_TYPE_F8_E4M3, false},
+};
+
+void fill(uint8_t *bytes, uint64_t count) {
+    uint64_t state = 0x9e3779b97f4a7c15ull;
+    for (uint64_t i = 0; i + 8 <= count; i += 8) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        std::memcpy(bytes + i, &state, 8);
+    }
+}
+
+// Gives every block of random bytes a scale near 2^-8, as weights have: random exponents would make subnormal sums.
+void set_scales(uint32_t type, uint8_t *codes, uint64_t count, uint8_t *scales, uint64_t scale_count) {
+    constexpr uint16_t kHalf = 0x1c00, kBfloat = 0x3b80;
+    struct Field { uint64_t stride, offset; uint16_t value; uint32_t bytes; };
+    const auto set = [&](const Field &field) {
+        for (uint64_t i = field.offset; i + field.bytes <= count; i += field.stride)
+            std::memcpy(codes + i, &field.value, field.bytes);
+    };
+    switch (type) {
+    case DS4_TYPE_Q8_0: return set({34, 0, kHalf, 2});
+    case DS4_TYPE_MXFP4: return set({17, 0, 119, 1});
+    case DS4_TYPE_IQ2_XXS: return set({66, 0, kHalf, 2});
+    case DS4_TYPE_Q4_K: set({144, 0, kHalf, 2}); return set({144, 2, kHalf, 2});
+    case DS4_TYPE_Q2_K: set({84, 80, kHalf, 2}); return set({84, 82, kHalf, 2});
+    case DS4_TYPE_F16: return set({2, 0, kHalf, 2});
+    case DS4_TYPE_BF16: return set({2, 0, kBfloat, 2});
+    case DS4_TYPE_F32: return set({4, 2, kBfloat, 2});
+    default:
+        for (uint64_t i = 0; i < count && type == DS4_TYPE_F8_E4M3; i++) codes[i] &= 0xbf;
+        std::memset(scales, 119, scale_count);
+    }
+}
+
+struct Bench {
+    Options options;
+    cpu::ThreadPool pool;
+    uint8_t *memory = nullptr;
+    uint64_t bytes = 0;
+    std::vector<double> read_rates;
+    volatile uint64_t sink = 0;
+
+    explicit Bench(const Options &given) : options(given), pool(given.threads) {
+        bytes = uint64_t(options.mib) << 20;
+        void *mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (mapped == MAP_FAILED) {
+            std::perror("mmap");
+            std::exit(1);
+        }
+        memory = static_cast<uint8_t *>(mapped);
+        fill(memory, bytes);
+    }
+
+    // GB/s of the plain read loop, all threads over their share of the memory.
+    double read_once() {
+        const Clock::time_point begin = Clock::now();
+        pool.run([&](int worker, int workers) {
+            const cpu::Range part = cpu::share(int64_t(bytes), worker, workers, 4096);
+            const uint64_t word = bench::stream_read(memory + part.begin, uint64_t(part.end - part.begin));
+            if (worker == 0) sink = word;
+        });
+        return double(bytes) / seconds_since(begin) / 1e9;
+    }
+};
+
+constexpr int64_t kCols = 4096;
+
+struct Case {
+    cpu::Matrix weight;
+    uint64_t bytes; // codes and scales
+};
+
+Case make_case(const Bench &bench, uint32_t type) {
+    fill(bench.memory, bench.bytes);
+    Case c{};
+    const uint64_t row = row_bytes(type, kCols);
+    const bool separate = type_traits(type)->separate_scales;
+    c.weight.type = type;
+    c.weight.cols = kCols;
+    c.weight.rows = int64_t(bench.bytes / (row + (separate ? uint64_t(kCols) / 32 : 0))) / 128 * 128;
+    c.weight.data = bench.memory;
+    c.bytes = uint64_t(c.weight.rows) * row;
+    const uint64_t code_bytes = c.bytes, scales = scale_bytes(type, uint64_t(c.weight.rows), kCols);
+    if (separate) c.weight.scales = bench.memory + code_bytes;
+    set_scales(type, bench.memory, code_bytes, bench.memory + code_bytes, scales);
+    c.bytes += scales;
+    return c;
+}
+
+void report(const Options &options, const char *scenario, uint32_t type, cpu::Isa isa, cpu::Precision precision,
+            int64_t tokens, double rate, double ratio) {
+    const char *precision_name = precision == cpu::Precision::int8 ? "int8" : "f32";
+    const char *unit = std::strcmp(scenario, "matvec") == 0 ? "GB/s" : "GFLOP/s";
+    if (options.json) {
+        std::printf("{\"scenario\":\"%s\",\"type\":\"%s\",\"isa\":\"%s\",\"precision\":\"%s\",\"tokens\":%lld,"
+                    "\"threads\":%d,\"unit\":\"%s\",\"rate\":%.2f,\"read_ratio\":%.4f}\n",
+                    scenario, type_traits(type)->name, cpu::isa_name(isa), precision_name, (long long)tokens,
+                    options.threads, unit, rate, ratio);
+    } else {
+        std::printf("%-8s %-11s %-8s %-5s %4lld  %9.2f %-8s", scenario, type_traits(type)->name, cpu::isa_name(isa),
+                    precision_name, (long long)tokens, rate, unit);
+        if (ratio > 0) std::printf(" %5.1f %% of read", 100 * ratio);
+        std::printf("\n");
+    }
+    std::fflush(stdout);
+}
+
+// Each repeat measures the read rate next to the product, so that the ratio survives a noisy neighbour.
+void run_matvec(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision) {
+    const Case c = make_case(bench, type);
+    std::vector<float> x(kCols), y(size_t(c.weight.rows));
+    for (size_t i = 0; i < x.size(); i++) x[i] = float(int(i * 37 % 101) - 50) / 50.0f;
+    std::vector<uint8_t> scratch(cpu::activation_bytes(1, kCols, precision) + 64);
+    void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) & ~uintptr_t(63));
+    const cpu::Activations prepared = cpu::prepare_activations(bench.pool, isa, x.data(), 1, kCols, precision, aligned);
+    cpu::Product product{};
+    product.weight = c.weight, product.x = &prepared, product.count = 1, product.y = y.data();
+    product.y_stride = c.weight.rows;
+    std::vector<double> rates, ratios;
+    for (int repeat = 0; repeat < bench.options.repeats; repeat++) {
+        const double before = bench.read_once();
+        const Clock::time_point begin = Clock::now();
+        cpu::multiply(bench.pool, isa, {&product, 1});
+        const double rate = double(c.bytes) / seconds_since(begin) / 1e9;
+        const double after = bench.read_once();
+        bench.read_rates.push_back(before);
+        rates.push_back(rate);
+        ratios.push_back(rate / (0.5 * (before + after)));
+    }
+    report(bench.options, "matvec", type, isa, precision, 1, median(rates), median(ratios));
+}
+
+void run_prefill(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision, int64_t tokens) {
+    Case c = make_case(bench, type);
+    c.weight.rows = std::min<int64_t>(c.weight.rows, 2048);
+    std::vector<float> x(size_t(kCols * tokens)), y(size_t(c.weight.rows * tokens));
+    for (size_t i = 0; i < x.size(); i++) x[i] = float(int(i * 37 % 101) - 50) / 50.0f;
+    std::vector<uint8_t> scratch(cpu::activation_bytes(tokens, kCols, precision) + 64);
+    void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) & ~uintptr_t(63));
+    const cpu::Activations prepared =
+        cpu::prepare_activations(bench.pool, isa, x.data(), tokens, kCols, precision, aligned);
+    cpu::Product product{};
+    product.weight = c.weight, product.x = &prepared, product.count = tokens, product.y = y.data();
+    product.y_stride = c.weight.rows;
+    std::vector<double> rates;
+    for (int repeat = 0; repeat < bench.options.repeats; repeat++) {
+        const Clock::time_point begin = Clock::now();
+        cpu::multiply(bench.pool, isa, {&product, 1});
+        rates.push_back(2.0 * double(tokens * c.weight.rows * kCols) / seconds_since(begin) / 1e9);
+    }
+    report(bench.options, "prefill", type, isa, precision, tokens, median(rates), 0);
+}
+
+Options parse(int argc, char **argv) {
+    Options options;
+    for (int i = 1; i < argc; i++) {
+        const std::string flag = argv[i];
+        const auto value = [&]() -> const char * {
+            if (i + 1 >= argc) {
+                std::fprintf(stderr, "%s needs a value\n", flag.c_str());
+                std::exit(2);
+            }
+            return argv[++i];
+        };
+        if (flag == "--threads") options.threads = std::atoi(value());
+        else if (flag == "--mib") options.mib = std::atoll(value());
+        else if (flag == "--repeats") options.repeats = std::atoi(value());
+        else if (flag == "--isa") options.isa = value();
+        else if (flag == "--type") options.type = value();
+        else if (flag == "--prefill") options.prefill = true;
+        else if (flag == "--json") options.json = true;
+        else {
+            std::fprintf(stderr, "usage: matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] "
+                                 "[--prefill] [--json]\n");
+            std::exit(2);
+        }
+    }
+    if (options.threads < 1 || options.repeats < 1 || options.mib < 16) {
+        std::fprintf(stderr, "--threads and --repeats must be at least 1, --mib at least 16\n");
+        std::exit(2);
+    }
+    return options;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    const Options options = parse(argc, argv);
+    Bench bench(options);
+    for (const cpu::Isa isa : {cpu::Isa::generic, cpu::Isa::avx2, cpu::Isa::avx512}) {
+        if (!cpu::isa_supported(isa) || (!options.isa.empty() && options.isa != cpu::isa_name(isa))) continue;
+        for (const WeightType &weight : kTypes) {
+            if (!options.type.empty() && options.type != type_traits(weight.type)->name) continue;
+            for (const cpu::Precision precision : {cpu::Precision::int8, cpu::Precision::f32}) {
+                if (precision == cpu::Precision::int8 && !weight.int8) continue;
+                if (!options.prefill) run_matvec(bench, weight.type, isa, precision);
+                else
+                    for (const int64_t tokens : {1, 2, 4, 8, 16, 64, 256})
+                        run_prefill(bench, weight.type, isa, precision, tokens);
+            }
+        }
+    }
+    if (!bench.read_rates.empty()) {
+        const double read = median(bench.read_rates);
+        if (options.json) std::printf("{\"scenario\":\"read\",\"threads\":%d,\"unit\":\"GB/s\",\"rate\":%.2f}\n", options.threads, read);
+        else std::printf("streaming read, %d threads: %.2f GB/s\n", options.threads, read);
+    }
+    return 0;
+}

@@ -1,0 +1,71 @@
+// Eight weights of a dense type at a time, exact.
+#pragma once
+#include "backend/cpu/kernels/f32_rows.h"
+#include "backend/cpu/kernels/ops_avx2.h"
+
+namespace ds4::cpu {
+namespace {
+
+struct F32Avx2 {
+    static constexpr int kBytes = 4;
+    static inline __m256 load(const DenseRow &row, int64_t i) {
+        return _mm256_castsi256_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(row.data + 4 * i)));
+    }
+    static inline float load_one(const DenseRow &row, int64_t i) {
+        float value;
+        __builtin_memcpy(&value, row.data + 4 * i, sizeof value);
+        return value;
+    }
+};
+
+struct F16Avx2 {
+    static constexpr int kBytes = 2;
+    static inline __m256 load(const DenseRow &row, int64_t i) {
+        return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row.data + 2 * i)));
+    }
+    static inline float load_one(const DenseRow &row, int64_t i) {
+        uint16_t half;
+        __builtin_memcpy(&half, row.data + 2 * i, sizeof half);
+        return _cvtsh_ss(half);
+    }
+};
+
+struct Bf16Avx2 {
+    static constexpr int kBytes = 2;
+    static inline __m256 load(const DenseRow &row, int64_t i) {
+        const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i *>(row.data + 2 * i));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+    }
+    static inline float load_one(const DenseRow &row, int64_t i) {
+        uint16_t word;
+        __builtin_memcpy(&word, row.data + 2 * i, sizeof word);
+        return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(int32_t(uint32_t(word) << 16))));
+    }
+};
+
+// The byte's exponent and mantissa as an f16 are the value times 2^-8; NaN codes are put in by hand.
+struct F8E4m3Avx2 {
+    static constexpr int kBytes = 1;
+    static inline __m256 scale(const DenseRow &row, int64_t i) {
+        const uint32_t e = row.scales[i / 128];
+        const uint32_t bits = e == 255 ? 0x7fc00000u : e == 0 ? 0x00400000u : e << 23;
+        return _mm256_castsi256_ps(_mm256_set1_epi32(int32_t(bits)));
+    }
+    static inline __m256 values(__m128i codes) {
+        const __m128i words = _mm_cvtepu8_epi16(codes);
+        const __m128i magnitude = _mm_and_si128(words, _mm_set1_epi16(0x7f));
+        const __m128i sign = _mm_slli_epi16(_mm_and_si128(words, _mm_set1_epi16(0x80)), 8);
+        const __m128i nan = _mm_cmpeq_epi16(magnitude, _mm_set1_epi16(0x7f));
+        const __m128i halves = _mm_blendv_epi8(_mm_slli_epi16(magnitude, 7), _mm_set1_epi16(0x7e00), nan);
+        return _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(halves, sign)), _mm256_set1_ps(256.0f));
+    }
+    static inline __m256 load(const DenseRow &row, int64_t i) {
+        return _mm256_mul_ps(values(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(row.data + i))), scale(row, i));
+    }
+    static inline float load_one(const DenseRow &row, int64_t i) {
+        return _mm256_cvtss_f32(_mm256_mul_ps(values(_mm_cvtsi32_si128(row.data[i])), scale(row, i)));
+    }
+};
+
+} // namespace
+} // namespace ds4::cpu

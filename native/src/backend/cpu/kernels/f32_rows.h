@@ -1,0 +1,190 @@
+// Products with f32 activations and exactly decoded weights, for any instruction set.
+//
+// Order of summation of one dot product: element i goes to lane i % width by a fused multiply-add, i increasing; lanes
+// are added up in pairs; then the elements past the last whole vector are added one by one. Whatever the tile.
+#pragma once
+#include "backend/cpu/kernels/row_kernels.h"
+#include "backend/cpu/kernels/weight_rows.h"
+
+namespace ds4::cpu {
+namespace {
+
+inline const float *token_values(const RowsTask &task, int64_t i) {
+    return task.x->values + (task.row_index != nullptr ? task.row_index[i] : i) * task.x->cols;
+}
+
+// A row of a dense type; scales only for F8_E4M3: the row's own.
+struct DenseRow {
+    const uint8_t *data, *scales;
+};
+
+inline DenseRow dense_row(const RowLayout &layout, int64_t row) {
+    const Matrix &weight = *layout.weight;
+    const uint8_t *scales = weight.scales != nullptr ? weight.scales + row / 128 * ((weight.cols + 127) / 128) : nullptr;
+    return {weight.data + row * layout.row_bytes, scales};
+}
+
+// R rows times T tokens, weights straight from memory: for one or two tokens.
+template <typename Ops, typename Dense, int R, int T>
+inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t row, int64_t token) {
+    const int64_t cols = task.weight.cols;
+    DenseRow rows[R];
+    const float *x[T];
+    typename Ops::Lanes sums[R][T];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) rows[r] = dense_row(layout, row + r);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) x[t] = token_values(task, token + t);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) sums[r][t] = Ops::zero();
+    int64_t i = 0;
+    for (; i + Ops::kWidth <= cols; i += Ops::kWidth) {
+        typename Ops::Lanes values[T];
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) values[t] = Ops::load(x[t] + i);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            __builtin_prefetch(rows[r].data + R * layout.row_bytes + i * Dense::kBytes);
+            const typename Ops::Lanes weight = Dense::load(rows[r], i);
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++) sums[r][t] = Ops::fma(weight, values[t], sums[r][t]);
+        }
+    }
+    for (int r = 0; r < R; r++)
+        for (int t = 0; t < T; t++) {
+            float sum = Ops::total(sums[r][t]);
+            for (int64_t j = i; j < cols; j++) sum = __builtin_fmaf(Dense::load_one(rows[r], j), x[t][j], sum);
+            task.y[(token + t) * task.y_stride + row + r] = sum;
+        }
+}
+
+template <typename Ops, typename Dense, int T>
+void dense_rows(const RowsTask &task, const RowLayout &layout) {
+    int64_t row = task.row_begin;
+    for (; row + 4 <= task.row_end; row += 4) dense_tile<Ops, Dense, 4, T>(task, layout, row, 0);
+    for (; row < task.row_end; row++) dense_tile<Ops, Dense, 1, T>(task, layout, row, 0);
+}
+
+// Decoding of channels [first, first + count) of a row into scratch. `first` is a multiple of the group.
+template <typename Ops, typename Dense>
+struct DenseSource {
+    static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count, float *out) {
+        const DenseRow place = dense_row(layout, row);
+        int64_t i = 0;
+        for (; i + Ops::kWidth <= count; i += Ops::kWidth) Ops::store(out + i, Dense::load(place, first + i));
+        for (; i < count; i++) out[i] = Dense::load_one(place, first + i);
+    }
+};
+
+template <typename Ops, typename Decoder>
+struct BlockSource {
+    static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count, float *out) {
+        const BlockRow place = block_row<Decoder>(layout, row);
+        for (int64_t i = 0; i < count; i += kGroupChannels)
+            Ops::store_group(out + i, load_group<Decoder>(place, layout, (first + i) / kGroupChannels),
+                             Decoder::kResultFactor);
+    }
+};
+
+// A panel of rows is decoded into scratch, some channels at a time, and swept by all tokens.
+constexpr int kScratchRows = 8;
+constexpr int kScratchChannels = 512;
+constexpr int kScratchTokens = 64;
+
+template <typename Ops>
+struct Scratch {
+    alignas(64) float weights[kScratchRows][kScratchChannels];
+    typename Ops::Lanes sums[kScratchRows][kScratchTokens];
+    const float *x[kScratchTokens];
+};
+
+template <typename Ops, int R, int T>
+inline void scratch_tile(Scratch<Ops> &scratch, int row, int token, int64_t first, int64_t count) {
+    typename Ops::Lanes sums[R][T];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) sums[r][t] = scratch.sums[row + r][token + t];
+    for (int64_t i = 0; i + Ops::kWidth <= count; i += Ops::kWidth) {
+        typename Ops::Lanes values[T];
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) values[t] = Ops::load(scratch.x[token + t] + first + i);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            const typename Ops::Lanes weight = Ops::load(&scratch.weights[row + r][i]);
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++) sums[r][t] = Ops::fma(weight, values[t], sums[r][t]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) scratch.sums[row + r][token + t] = sums[r][t];
+}
+
+template <typename Ops, int R>
+inline void sweep_scratch(Scratch<Ops> &scratch, int row, int tokens, int64_t first, int64_t count) {
+    int token = 0;
+    for (; token + Ops::kTileTokens <= tokens; token += Ops::kTileTokens)
+        scratch_tile<Ops, R, Ops::kTileTokens>(scratch, row, token, first, count);
+    for (; token < tokens; token++) scratch_tile<Ops, R, 1>(scratch, row, token, first, count);
+}
+
+template <typename Ops, typename Source>
+void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &layout, int64_t row, int rows,
+                  int64_t token, int tokens) {
+    const int64_t cols = task.weight.cols;
+    for (int r = 0; r < rows; r++)
+        for (int t = 0; t < tokens; t++) scratch.sums[r][t] = Ops::zero();
+    int64_t last = 0;
+    for (int64_t first = 0; first < cols; first += kScratchChannels) {
+        const int64_t count = cols - first < kScratchChannels ? cols - first : kScratchChannels;
+        for (int r = 0; r < rows; r++) Source::decode(layout, row + r, first, count, scratch.weights[r]);
+        int r = 0;
+        for (; r + Ops::kTileRows <= rows; r += Ops::kTileRows)
+            sweep_scratch<Ops, Ops::kTileRows>(scratch, r, tokens, first, count);
+        for (; r < rows; r++) sweep_scratch<Ops, 1>(scratch, r, tokens, first, count);
+        last = first;
+    }
+    const int64_t whole = cols / Ops::kWidth * Ops::kWidth;
+    for (int t = 0; t < tokens; t++)
+        for (int r = 0; r < rows; r++) {
+            float sum = Ops::total(scratch.sums[r][t]);
+            for (int64_t j = whole; j < cols; j++)
+                sum = __builtin_fmaf(scratch.weights[r][j - last], scratch.x[t][j], sum);
+            task.y[(token + t) * task.y_stride + row + r] = sum;
+        }
+}
+
+template <typename Ops, typename Source>
+void rows_through_scratch(const RowsTask &task, const RowLayout &layout) {
+    Scratch<Ops> scratch;
+    // With one token the four rows of a tile are all that helps, and fit the first-level cache better.
+    const int step = task.count == 1 ? 4 : kScratchRows;
+    for (int64_t row = task.row_begin; row < task.row_end; row += step) {
+        const int rows = int(task.row_end - row < step ? task.row_end - row : step);
+        for (int64_t token = 0; token < task.count; token += kScratchTokens) {
+            const int tokens = int(task.count - token < kScratchTokens ? task.count - token : kScratchTokens);
+            for (int t = 0; t < tokens; t++) scratch.x[t] = token_values(task, token + t);
+            scratch_rows<Ops, Source>(scratch, task, layout, row, rows, token, tokens);
+        }
+    }
+}
+
+template <typename Ops, typename Dense>
+void rows_f32_dense(const RowsTask &task) {
+    const RowLayout layout = row_layout(task.weight);
+    if (task.count == 1) dense_rows<Ops, Dense, 1>(task, layout);
+    else if (task.count == 2) dense_rows<Ops, Dense, 2>(task, layout);
+    else rows_through_scratch<Ops, DenseSource<Ops, Dense>>(task, layout);
+}
+
+template <typename Ops, typename Decoder>
+void rows_f32_block(const RowsTask &task) {
+    rows_through_scratch<Ops, BlockSource<Ops, Decoder>>(task, row_layout(task.weight));
+}
+
+} // namespace
+} // namespace ds4::cpu

@@ -1,0 +1,124 @@
+// Vectors of 8 lanes. A group of 128 channels is two halves: lane l of half h belongs to block 2h + l / 4 and holds
+// channels 4(l % 4).. of the block's first and second half.
+#pragma once
+#include "backend/cpu/kernels/intrinsics.h"
+
+#include <cstdint>
+
+namespace ds4::cpu {
+namespace {
+
+struct Avx2 {
+    using Lanes = __m256;
+    static constexpr int kWidth = 8, kTileRows = 4, kTileTokens = 2, kTileColumns = 2;
+
+    // Weights as signed bytes, first and second halves of two blocks, and each lane's scale; for both halves.
+    struct Codes {
+        __m256i low[2], high[2];
+        __m256 scale[2];
+    };
+    // With minimums: bytes that stand for every channel of a lane, and their common scale.
+    struct CodesWithMins {
+        Codes codes;
+        __m256i min_low[2], min_high[2];
+        __m256 min_scale;
+    };
+    struct Activation {
+        const int8_t *quants;
+        __m256 scale[2];
+    };
+
+    static inline Lanes zero() { return _mm256_setzero_ps(); }
+    static inline Lanes all(float value) { return _mm256_set1_ps(value); }
+    static inline Lanes load(const float *from) { return _mm256_loadu_ps(from); }
+    static inline void store(float *to, Lanes value) { _mm256_storeu_ps(to, value); }
+    static inline Lanes add(Lanes a, Lanes b) { return _mm256_add_ps(a, b); }
+    static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return _mm256_fmadd_ps(a, b, c); }
+
+    // Four scales of a group, each in its block's lanes.
+    static inline __m256 spread(__m128 four, int half) {
+        const __m128 first = half == 0 ? _mm_permute_ps(four, 0x00) : _mm_permute_ps(four, 0xaa);
+        const __m128 second = half == 0 ? _mm_permute_ps(four, 0x55) : _mm_permute_ps(four, 0xff);
+        return _mm256_insertf128_ps(_mm256_castps128_ps256(first), second, 1);
+    }
+
+    static inline Activation activation(const int8_t *quants, const float *scales, const int32_t *, int64_t group) {
+        const __m128 four = _mm_load_ps(scales + group * 4);
+        return {quants + group * 128, {spread(four, 0), spread(four, 1)}};
+    }
+
+    static inline __m256i quants_at(const Activation &x, int offset) {
+        return _mm256_load_si256(reinterpret_cast<const __m256i *>(x.quants + offset));
+    }
+
+    // Sums of four products: |a pair| <= 2 * 128 * 127 stays below 2^15.
+    static inline __m256i dot4(__m256i weights, __m256i x) {
+        const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights));
+        return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    }
+
+    static inline Lanes accumulate(Lanes sum, const Codes &codes, const Activation &x) {
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const __m256i dot = _mm256_add_epi32(dot4(codes.low[half], quants_at(x, 32 * half)),
+                                                 dot4(codes.high[half], quants_at(x, 64 + 32 * half)));
+            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(codes.scale[half], x.scale[half]), sum);
+        }
+        return sum;
+    }
+
+    static inline Lanes accumulate(Lanes sum, const CodesWithMins &codes, const Activation &x) {
+        sum = accumulate(sum, codes.codes, x);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const __m256i dot = _mm256_add_epi32(dot4(codes.min_low[half], quants_at(x, 32 * half)),
+                                                 dot4(codes.min_high[half], quants_at(x, 64 + 32 * half)));
+            sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(codes.min_scale, x.scale[half]), sum);
+        }
+        return sum;
+    }
+
+    // A decoded group as 128 floats in channel order: factor * code * scale - min * min scale.
+    static inline void store_group(float *out, const Codes &codes, float factor) {
+        store_values(out, codes, factor, [](int, int) { return _mm256_setzero_ps(); });
+    }
+    static inline void store_group(float *out, const CodesWithMins &codes, float factor) {
+        store_values(out, codes.codes, factor, [&](int half, int part) {
+            const __m256i bytes = part < 2 ? codes.min_low[half] : codes.min_high[half];
+            const __m128i eight = part % 2 == 0 ? _mm256_castsi256_si128(bytes) : _mm256_extracti128_si256(bytes, 1);
+            return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight)), codes.min_scale);
+        });
+    }
+    // min(half, part): part 0 and 1 are the first halves of the two blocks, 2 and 3 the second halves
+    template <typename Min>
+    static inline void store_values(float *out, const Codes &codes, float factor, const Min &min) {
+        alignas(32) int8_t bytes[32];
+        alignas(32) float scales[8];
+        const __m256 factors = _mm256_set1_ps(factor);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            _mm256_store_ps(scales, codes.scale[half]);
+#pragma GCC unroll 4
+            for (int part = 0; part < 4; part++) {
+                _mm256_store_si256(reinterpret_cast<__m256i *>(bytes), part < 2 ? codes.low[half] : codes.high[half]);
+                const __m256 mins = min(half, part), scale = _mm256_set1_ps(scales[part % 2 * 4]);
+                float *to = out + 64 * half + part % 2 * 32 + part / 2 * 16;
+                for (int eight = 0; eight < 16; eight += 8) {
+                    const __m128i code = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(bytes + part % 2 * 16 + eight));
+                    const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(code)), factors);
+                    store(to + eight, _mm256_fmsub_ps(value, scale, mins));
+                }
+            }
+        }
+    }
+
+    // Lanes added in pairs: 4 apart, 2, 1.
+    static inline float total(Lanes sum) {
+        const __m128 four = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
+};
+
+} // namespace
+} // namespace ds4::cpu

@@ -1,0 +1,28 @@
+// The kernels of one instruction set, as the registry sees them.
+#pragma once
+#include "backend/cpu/kernels/row_kernels.h"
+
+namespace ds4::cpu {
+
+void rows_int8_q8_0_avx2(const RowsTask &task);
+void rows_int8_mxfp4_avx2(const RowsTask &task);
+void rows_int8_fp4_packed_avx2(const RowsTask &task);
+void rows_int8_q4k_avx2(const RowsTask &task);
+void rows_int8_q2k_avx2(const RowsTask &task);
+void rows_int8_iq2xxs_avx2(const RowsTask &task);
+
+void rows_f32_q8_0_avx2(const RowsTask &task);
+void rows_f32_mxfp4_avx2(const RowsTask &task);
+void rows_f32_fp4_packed_avx2(const RowsTask &task);
+void rows_f32_q4k_avx2(const RowsTask &task);
+void rows_f32_q2k_avx2(const RowsTask &task);
+void rows_f32_iq2xxs_avx2(const RowsTask &task);
+void rows_f32_f32_avx2(const RowsTask &task);
+void rows_f32_f16_avx2(const RowsTask &task);
+void rows_f32_bf16_avx2(const RowsTask &task);
+void rows_f32_f8_e4m3_avx2(const RowsTask &task);
+
+// Used by AVX-512 too: it runs once a vector.
+void quantise_avx2(const float *values, int64_t cols, int8_t *quants, float *scales, int32_t *sums);
+
+} // namespace ds4::cpu

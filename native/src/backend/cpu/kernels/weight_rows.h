@@ -1,0 +1,56 @@
+// Where the rows of a weight matrix lie and how a group of 128 channels is decoded. In an unnamed namespace: each file
+// that includes this is compiled for its own CPU.
+//
+// A decoder of a block type has: Codes, kBlockBytes (0: rows are always whole groups), kGroupBytes, kSeparateScales,
+// kResultFactor (what a product of its codes and scales is multiplied with), load(row, group).
+#pragma once
+#include "backend/cpu/kernels/groups.h"
+#include "backend/cpu/kernels/operands.h"
+#include "format/convert.h"
+
+namespace ds4::cpu {
+namespace {
+
+struct RowLayout {
+    const Matrix *weight;
+    int64_t row_bytes, full_groups, tail_blocks, groups;
+};
+
+inline RowLayout row_layout(const Matrix &weight) {
+    RowLayout layout{};
+    layout.weight = &weight;
+    layout.row_bytes = int64_t(row_bytes(weight.type, uint64_t(weight.cols)));
+    layout.full_groups = weight.cols / kGroupChannels;
+    layout.tail_blocks = weight.cols % kGroupChannels / 32;
+    layout.groups = layout.full_groups + (layout.tail_blocks != 0 ? 1 : 0);
+    return layout;
+}
+
+template <typename Decoder>
+inline BlockRow block_row(const RowLayout &layout, int64_t row) {
+    const Matrix &weight = *layout.weight;
+    return {weight.data + row * layout.row_bytes,
+            Decoder::kSeparateScales ? weight.scales + row * (weight.cols / 32) : nullptr};
+}
+
+// The last, incomplete group of a row through a copy filled up with zeros: nothing is read past the row.
+template <typename Decoder>
+inline typename Decoder::Codes load_tail(const BlockRow &row, const RowLayout &layout) {
+    uint8_t blocks[kGroupBlocks * Decoder::kBlockBytes] = {}, scales[kGroupBlocks] = {};
+    const uint8_t *from = row.data + layout.full_groups * kGroupBlocks * Decoder::kBlockBytes;
+    for (int64_t i = 0; i < layout.tail_blocks * Decoder::kBlockBytes; i++) blocks[i] = from[i];
+    if constexpr (Decoder::kSeparateScales)
+        for (int64_t b = 0; b < layout.tail_blocks; b++)
+            scales[b] = row.scales[layout.full_groups * kGroupBlocks + b];
+    return Decoder::load({blocks, scales}, 0);
+}
+
+template <typename Decoder>
+inline typename Decoder::Codes load_group(const BlockRow &row, const RowLayout &layout, int64_t group) {
+    if constexpr (Decoder::kBlockBytes != 0)
+        if (group >= layout.full_groups) return load_tail<Decoder>(row, layout);
+    return Decoder::load(row, group);
+}
+
+} // namespace
+} // namespace ds4::cpu
