@@ -4,7 +4,7 @@ import { errorResponse, errorShapeOf } from "./errors.ts"
 import { apiPage } from "./http/api-page.ts"
 import { toApiError } from "./http/error-map.ts"
 import { checkHost, checkKey, corsHeaders } from "./http/guards.ts"
-import { parseJson, readBody, tooLarge } from "./http/json-body.ts"
+import { readJson, tooLarge } from "./http/json-body.ts"
 import { RequestContexts } from "./http/request-context.ts"
 import type { RequestLog } from "./http/request-log.ts"
 import { RouteTable } from "./http/route-table.ts"
@@ -35,11 +35,21 @@ const OPEN_PATHS = new Set(["/health", "/healthz"])
 /** Bun closes a silent connection after this many seconds; streams switch it off for themselves. */
 const IDLE_TIMEOUT_SECONDS = 255
 
+/** What others need of the application. */
+export interface App {
+  handle(request: Request): Promise<Response>
+  listen(options: { hostname: string; port: number } | { unix: string }): unknown
+  /** Closes the port; with true also open connections. */
+  stop(closeActiveConnections?: boolean): Promise<unknown>
+  readonly server: { readonly url: URL; readonly port?: number | undefined } | null
+}
+
 /** The whole HTTP application. Nothing listens yet: call `.listen` or `.handle`. */
-export function createApp(dependencies: AppDependencies) {
+export function createApp(dependencies: AppDependencies): App {
   const { state, settings, registry, statistics } = dependencies
   const contexts = new RequestContexts()
   const answers = new Answers(dependencies, contexts)
+  const registered: Registered = { routes: () => [] }
   let routes: RouteTable | undefined
   const app = new Elysia({
     normalize: false,
@@ -55,10 +65,10 @@ export function createApp(dependencies: AppDependencies) {
       if (Number(request.headers.get("content-length") ?? 0) > settings.body.maxBodyBytes) throw tooLarge(settings.body.maxBodyBytes)
       return undefined
     })
-    .onParse(async ({ request }) => parseJson(await readBody(request, settings.body.maxBodyBytes), settings.body.maxJsonDepth))
+    .onParse(async ({ request }) => readJson(request, settings.body))
     .onError(({ error, code, request }) => {
       const context = contexts.of(request)
-      routes ??= new RouteTable(app.routes)
+      routes ??= new RouteTable(registered.routes())
       const shaped = toApiError(error, code, context, routes)
       if (shaped.code === "INTERNAL") process.stderr.write(`${context.id} ${shaped.stack ?? shaped.message}\n`)
       context.status = shaped.status
@@ -73,11 +83,13 @@ export function createApp(dependencies: AppDependencies) {
     .use(responses(answers))
     .use(tokens(answers))
     .use(requests(registry, statistics, state))
-    .use(apiPage(() => app.routes))
+    .use(apiPage(() => registered.routes()))
+  registered.routes = () => app.routes
   return app
 }
 
-export type App = ReturnType<typeof createApp>
+/** The routes of the finished application, for those of its parts that describe it. */
+interface Registered { routes(): Elysia["routes"] }
 
 function statusOf(status: unknown, response: unknown): number {
   if (response instanceof Response) return response.status

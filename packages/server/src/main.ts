@@ -1,6 +1,6 @@
 // Flags → settings → listen → load. The port answers /health while the model is still loading.
 import { EngineError, loadModel } from "@ds4/engine"
-import { ModelFileError } from "@ds4/tokenizer"
+import { detectEffortTable, ModelFileError } from "@ds4/tokenizer"
 import { createApp } from "./app.ts"
 import { parseServeOptions, serveHelp, type ServeOptions, UsageError } from "./flags.ts"
 import { isLoopbackAddress } from "./http/guards.ts"
@@ -53,7 +53,7 @@ async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
 async function load(options: ServeOptions): Promise<ServedModel> {
   const path = options.model === undefined || options.model === "demo" ? undefined : options.model
   const chunk = options["prefill-chunk"]
-  const { tokenizer, engine } = await loadModel(path, {
+  const { file, tokenizer, engine } = await loadModel(path, {
     numerics: options.numerics,
     threads: options.threads,
     isa: options.isa,
@@ -63,7 +63,8 @@ async function load(options: ServeOptions): Promise<ServedModel> {
   })
   const { name } = engine.model
   const id = options["model-id"] ?? (name.toLowerCase().replace(/[^a-z0-9._-]+/g, "-") || "model")
-  return { id, engine, tokenizer, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
+  const hints = [name, engine.model.path, ...["general.name", "general.version"].map((key) => String(file.metadata.get(key) ?? ""))]
+  return { id, engine, tokenizer, effortTable: detectEffortTable(hints).table, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
 }
 
 function print(line: string): void {

@@ -3,6 +3,12 @@ import { ApiError, invalid } from "../errors.ts"
 
 export interface BodyLimits { maxBodyBytes: number; maxJsonDepth: number }
 
+/** The body as a JSON value whatever its content type says; null if it is empty. */
+export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+  const bytes = await readBody(request, limits.maxBodyBytes)
+  return bytes.length === 0 ? null : parseJson(bytes, limits.maxJsonDepth)
+}
+
 /** Reads the whole body, at most `maxBodyBytes`; a chunked body is counted while it arrives. */
 export async function readBody(request: Request, maxBodyBytes: number): Promise<Uint8Array> {
   const declared = request.headers.get("content-length")

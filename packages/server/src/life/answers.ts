@@ -41,7 +41,10 @@ export interface Incoming {
 }
 
 interface Run {
-  hasStarted: boolean
+  /** The frame generator waits for its reader. */
+  isParked: boolean
+  /** Lets the transport close a connection whose client has stopped reading. */
+  closeWhenIdle: () => void
   context: RequestContext
   active: ActiveRequest
   generation: Generation
@@ -51,6 +54,9 @@ interface Run {
 }
 
 const encoder = new TextEncoder()
+
+/** A connection whose client stopped reading is closed after this long without traffic. */
+const STALLED_IDLE_SECONDS = 1
 
 export class Answers {
   constructor(private readonly dependencies: AnswerDependencies, private readonly contexts: RequestContexts) {
@@ -86,7 +92,10 @@ export class Answers {
       active.answerId = prepared.id
       throwIfGone(active)
       const generation = new Generation(model, prepared.plan, active, settings.timing)
-      run = { context, active, generation, prepared, transcript: new Transcript(), isSettled: false, hasStarted: false }
+      run = {
+        context, active, generation, prepared, transcript: new Transcript(), isSettled: false, isParked: true,
+        closeWhenIdle: () => server?.timeout(request, STALLED_IDLE_SECONDS),
+      }
     } catch (error) {
       registry.finish(active)
       throw error
@@ -120,17 +129,17 @@ export class Answers {
 
   private stream(run: Run, writer: StreamWriter): Response {
     const { signal } = run.active.controller
-    // A client that leaves before the body is read never starts the generator.
+    // Before the first read and while a frame waits to be taken nobody would notice the abort.
     signal.addEventListener("abort", () => {
-      if (!run.hasStarted) this.settle(run, cancelError(signal.reason))
+      if (run.isParked) this.settle(run, cancelError(signal.reason))
     }, { once: true })
     return new Response(this.frames(run, writer), { headers: SSE_HEADERS })
   }
 
   /** The frames of a stream; failures become the API's error frame. */
   private async *frames(run: Run, writer: StreamWriter): AsyncGenerator<Uint8Array, void, undefined> {
-    run.hasStarted = true
-    const stall = new StallWatch(run.active, this.dependencies.settings.timing.stallMs)
+    run.isParked = false
+    const stall = new StallWatch(run, this.dependencies.settings.timing.stallMs)
     let failure: unknown = new ApiError("CLIENT_GONE", "the client went away")
     try {
       const first = writer.opensWithUsage ? commentFrame(this.note(run)) : writer.open({ promptTokens: 0, cachedTokens: 0 })
@@ -202,15 +211,18 @@ export class Answers {
 class StallWatch {
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(private readonly active: ActiveRequest, private readonly stallMs: number) {}
+  constructor(private readonly run: Run, private readonly stallMs: number) {}
 
   *guard(frame: string): Generator<Uint8Array> {
     if (frame === "") return
     this.timer = setTimeout(() => {
-      this.active.controller.abort(new CancelReason("stalled", `the client has not read for ${this.stallMs / 1000} s`))
+      this.run.active.controller.abort(new CancelReason("stalled", `the client has not read for ${this.stallMs / 1000} s`))
+      this.run.closeWhenIdle()
     }, this.stallMs)
+    this.run.isParked = true
     yield encoder.encode(frame)
-    this.stop()
+    this.run.isParked = false
+    clearTimeout(this.timer)
   }
 
   stop(): void {

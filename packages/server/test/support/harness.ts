@@ -48,6 +48,7 @@ export function harness(options: HarnessOptions = {}): Harness {
       return options.script?.(request) ?? "Hello world"
     },
     ...(options.tokenMs === undefined ? {} : { tokenMs: options.tokenMs }),
+    ...(options.prefillMs === undefined ? {} : { prefillMs: options.prefillMs }),
     ...(options.contextTokens === undefined ? {} : { contextTokens: options.contextTokens }),
   })
   const state = new ServingState()
