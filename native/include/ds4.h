@@ -200,7 +200,7 @@ DS4_API uint64_t ds4_session_bytes(const ds4_session *session);
 DS4_API ds4_status ds4_session_reset(ds4_session *session);
 /* Thread: one. Bytes that ds4_session_snapshot would write now. */
 DS4_API uint64_t ds4_session_snapshot_bytes(const ds4_session *session);
-DS4_API ds4_status ds4_session_snapshot(const ds4_session *session, void *out, uint64_t capacity, uint64_t *out_bytes);
+DS4_API ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity, uint64_t *out_bytes);
 /* Thread: one. Everything in the bytes is checked before the session changes; on error it keeps its state. */
 DS4_API ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count);
 /* Thread: any. A running step of this session returns DS4_ERR_CANCELLED at its next layer boundary

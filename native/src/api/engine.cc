@@ -109,33 +109,29 @@ void ds4_session_close(ds4_session *session) {
 uint32_t ds4_session_position(const ds4_session *session) { return session == nullptr ? 0 : session->state->position(); }
 
 uint64_t ds4_session_bytes(const ds4_session *session) {
-    uint64_t bytes = 0;
-    if (session != nullptr) guarded([&] { session->engine->engine->exclusively([&] { bytes = session->state->bytes(); }); });
-    return bytes;
+    return session == nullptr ? 0 : session->state->bytes();
 }
 
 ds4_status ds4_session_reset(ds4_session *session) {
     return guarded([&] {
         require_pointer(session, "session");
-        session->engine->engine->exclusively([&] { session->state->reset(); });
+        session->engine->engine->with_session(session, [](ds4::SequenceState &state) { state.reset(); });
     });
 }
 
 uint64_t ds4_session_snapshot_bytes(const ds4_session *session) {
-    uint64_t bytes = 0;
-    if (session != nullptr) guarded([&] { session->engine->engine->exclusively([&] { bytes = session->state->snapshot_bytes(); }); });
-    return bytes;
+    return session == nullptr ? 0 : session->state->snapshot_bytes();
 }
 
-ds4_status ds4_session_snapshot(const ds4_session *session, void *out, uint64_t capacity, uint64_t *out_bytes) {
+ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity, uint64_t *out_bytes) {
     return guarded([&] {
         require_pointer(session, "session");
         require_pointer(out, "out");
         require_pointer(out_bytes, "out_bytes");
-        session->engine->engine->exclusively([&] {
-            const uint64_t needed = session->state->snapshot_bytes();
+        session->engine->engine->with_session(session, [&](ds4::SequenceState &state) {
+            const uint64_t needed = state.snapshot_bytes();
             if (capacity < needed) fail(DS4_ERR_ARGUMENT, "the snapshot takes %llu bytes; the buffer has %llu", (unsigned long long)needed, (unsigned long long)capacity);
-            session->state->snapshot(static_cast<uint8_t *>(out));
+            state.snapshot(static_cast<uint8_t *>(out));
             *out_bytes = needed;
         });
     });
@@ -145,7 +141,7 @@ ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t
     return guarded([&] {
         require_pointer(session, "session");
         require_pointer(bytes, "bytes");
-        session->engine->engine->exclusively([&] { session->state->restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)}); });
+        session->engine->engine->with_session(session, [&](ds4::SequenceState &state) { state.restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)}); });
     });
 }
 

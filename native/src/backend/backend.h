@@ -18,11 +18,13 @@ namespace ds4 {
 class SequenceState {
   public:
     virtual ~SequenceState() = default;
+    // These four may be called from any thread, also while a step runs.
     virtual uint32_t position() const = 0;
     virtual uint32_t capacity() const = 0; // tokens
     virtual uint64_t bytes() const = 0;
-    virtual void reset() = 0;
     virtual uint64_t snapshot_bytes() const = 0;
+
+    virtual void reset() = 0;
     virtual void snapshot(uint8_t *out) const = 0; // snapshot_bytes() bytes
     // Throws Error(DS4_ERR_FORMAT) and leaves the state as it was if the bytes are not a snapshot for this model and
     // numerics.

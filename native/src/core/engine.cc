@@ -44,20 +44,38 @@ ds4_session *Engine::open_session(uint32_t context_tokens) {
 }
 
 void Engine::close_session(ds4_session *session) {
-    exclusively([&] {
+    {
+        const Hold hold(*this, {&session, 1});
         std::lock_guard lock(sessions_mutex_);
         sessions_.erase(session);
-        delete session;
-    });
+    }
+    delete session;
 }
 
+Engine::Hold::Hold(Engine &engine, std::span<ds4_session *const> sessions) : engine_(engine), sessions_(sessions.begin(), sessions.end()) {
+    std::unique_lock lock(engine_.sessions_mutex_);
+    const auto open = [&] {
+        for (const ds4_session *session : sessions_)
+            if (!engine_.sessions_.contains(session)) fail(DS4_ERR_ARGUMENT, "not an open session of this engine");
+        return true;
+    };
+    engine_.idle_.wait(lock, [&] { return open() && std::none_of(sessions_.begin(), sessions_.end(), [](const ds4_session *s) { return s->busy; }); });
+    for (ds4_session *session : sessions_) session->busy = true;
+}
+
+Engine::Hold::~Hold() {
+    {
+        std::lock_guard lock(engine_.sessions_mutex_);
+        for (ds4_session *session : sessions_) session->busy = false;
+    }
+    engine_.idle_.notify_all();
+}
+
+// The sessions are held; everything that a caller could get wrong is refused before any of them moves.
 void Engine::check(std::span<const StepItem> items) const {
-    if (items.empty()) fail(DS4_ERR_ARGUMENT, "a step needs at least one item");
     uint64_t total = 0;
-    std::lock_guard lock(sessions_mutex_);
     for (size_t i = 0; i < items.size(); i++) {
         const StepItem &item = items[i];
-        if (!sessions_.contains(item.session)) fail(DS4_ERR_ARGUMENT, "item %zu: not an open session of this engine", i);
         for (size_t j = 0; j < i; j++)
             if (items[j].session == item.session) fail(DS4_ERR_ARGUMENT, "items %zu and %zu are the same session", j, i);
         if (item.count == 0) fail(DS4_ERR_ARGUMENT, "item %zu has no tokens", i);
@@ -75,6 +93,10 @@ void Engine::check(std::span<const StepItem> items) const {
 }
 
 void Engine::step(std::span<const StepItem> items, float *logits) {
+    if (items.empty()) fail(DS4_ERR_ARGUMENT, "a step needs at least one item");
+    std::vector<ds4_session *> sessions;
+    for (const StepItem &item : items) sessions.push_back(item.session);
+    const Hold hold(*this, sessions);
     std::lock_guard lock(step_mutex_);
     check(items);
     std::vector<SequenceStep> sequences;
@@ -89,7 +111,8 @@ void Engine::step(std::span<const StepItem> items, float *logits) {
 }
 
 void Engine::enable_trace(bool enabled) {
-    exclusively([&] { trace_ = enabled ? std::make_unique<Trace>() : nullptr; });
+    std::lock_guard lock(step_mutex_);
+    trace_ = enabled ? std::make_unique<Trace>() : nullptr;
 }
 
 std::string Engine::describe() const {

@@ -1,6 +1,7 @@
 // A model on a backend, its sessions and its generation loop. Steps of one engine are serialised.
 #pragma once
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -18,6 +19,7 @@
 struct ds4_session {
     std::unique_ptr<ds4::SequenceState> state;
     std::atomic<bool> cancelled{false};
+    bool busy = false; // in a step, a snapshot or another call that owns its state; guarded by the engine's mutex
     ds4_engine *engine = nullptr;
 };
 
@@ -51,23 +53,35 @@ class Engine : public Stepper {
 
     void enable_trace(bool enabled);
     const Trace *trace() const { return trace_.get(); }
-    // Runs body while no step does: session reset, snapshot, restore.
-    template <typename Body> void exclusively(const Body &body) {
-        std::lock_guard lock(step_mutex_);
-        body();
+    // Runs body while nothing else uses the session; steps of other sessions go on.
+    template <typename Body> void with_session(ds4_session *session, const Body &body) {
+        const Hold hold(*this, {&session, 1});
+        body(*session->state);
     }
     Loop &loop() { return loop_; }
     std::string describe() const; // JSON
 
   private:
+    // Owns sessions for the length of a call: waits until nobody else does. Throws for a pointer that is no open
+    // session of this engine.
+    class Hold {
+      public:
+        Hold(Engine &engine, std::span<ds4_session *const> sessions);
+        ~Hold();
+
+      private:
+        Engine &engine_;
+        std::vector<ds4_session *> sessions_;
+    };
     void check(std::span<const StepItem> items) const;
 
     const Model &model_;
     EngineOptions options_;
     ds4_engine *handle_;
     std::unique_ptr<Backend> backend_;
-    std::mutex step_mutex_;     // one step at a time
-    mutable std::mutex sessions_mutex_;
+    std::mutex step_mutex_; // one step at a time; also guards the trace
+    std::mutex sessions_mutex_;
+    std::condition_variable idle_; // a session is no longer busy
     std::unordered_set<const ds4_session *> sessions_; // a pointer that is not here was never ours or is closed
     std::unique_ptr<Trace> trace_;
     Loop loop_; // last: its thread uses everything above

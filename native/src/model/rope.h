@@ -1,6 +1,7 @@
 // Rotary embedding of the last rope_dim channels of a vector, adjacent channels paired (docs/numerics.md#rope).
 #pragma once
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "model/shape.h"
@@ -11,6 +12,8 @@ class Rope {
   public:
     // compressed: the frequencies of layers that compress (YaRN over compress_rope_theta); else the window layers'.
     Rope(const Shape &shape, bool compressed);
+    // Given frequencies, [rope_dim / 2]: a reference's own table, which may differ in the last place.
+    explicit Rope(std::vector<float> frequencies) : frequencies_(std::move(frequencies)) {}
 
     int dim() const { return int(frequencies_.size()) * 2; }
     const std::vector<float> &frequencies() const { return frequencies_; }

@@ -36,22 +36,25 @@ LayerCache::LayerCache(const Shape &shape, const LayerShape &layer, const KvRowF
 Sequence::Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index, uint32_t capacity)
     : shape_(shape), kv_(kv), index_(index), capacity_(capacity) {
     for (const LayerShape &layer : shape.layer) layers_.emplace_back(shape, layer, kv, index);
+    publish();
 }
 
-uint64_t Sequence::bytes() const {
+void Sequence::publish() {
     uint64_t total = tokens_.capacity() * sizeof(int32_t);
     for (const LayerCache &layer : layers_) {
         total += layer.raw.bytes() + layer.compressed.bytes() + layer.index.bytes();
         for (const auto *state : {layer.compressor.get(), layer.index_compressor.get()})
             if (state != nullptr) total += state->values.bytes() + state->scores.bytes();
     }
-    return total;
+    bytes_.store(total, std::memory_order_relaxed);
+    position_.store(uint32_t(tokens_.size()), std::memory_order_release);
 }
 
 void Sequence::reset() {
     tokens_.clear();
     // Rows of the rings are never read before they are written again: every reader starts from the position.
     for (LayerCache &layer : layers_) layer.compressed.clear(), layer.index.clear();
+    publish();
 }
 
 void Sequence::reserve(uint32_t count) {
@@ -72,6 +75,7 @@ void Sequence::commit(const int32_t *tokens, uint32_t count) {
             if (state != nullptr) state->values.commit(), state->scores.commit();
     }
     tokens_.insert(tokens_.end(), tokens, tokens + count);
+    publish();
 }
 
 } // namespace ds4::cpu

@@ -2,6 +2,7 @@
 // the staged rows current. Until then nothing that the old position needs is overwritten, so a step can be dropped at
 // any layer boundary.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -72,9 +73,9 @@ class Sequence : public SequenceState {
   public:
     Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index, uint32_t capacity);
 
-    uint32_t position() const override { return uint32_t(tokens_.size()); }
+    uint32_t position() const override { return position_.load(std::memory_order_acquire); }
     uint32_t capacity() const override { return capacity_; }
-    uint64_t bytes() const override;
+    uint64_t bytes() const override { return bytes_.load(std::memory_order_relaxed); }
     void reset() override;
     uint64_t snapshot_bytes() const override;
     void snapshot(uint8_t *out) const override;
@@ -88,6 +89,7 @@ class Sequence : public SequenceState {
   private:
     struct Header;
     Header header_for(uint32_t position) const;
+    void publish(); // position and bytes, after a change
 
     const Shape &shape_;
     KvRowFormat kv_;
@@ -95,6 +97,8 @@ class Sequence : public SequenceState {
     uint32_t capacity_;
     std::vector<LayerCache> layers_;
     std::vector<int32_t> tokens_;
+    std::atomic<uint32_t> position_{0};
+    std::atomic<uint64_t> bytes_{0};
 };
 
 } // namespace ds4::cpu

@@ -127,6 +127,7 @@ void Sequence::restore(std::span<const uint8_t> bytes) {
     DS4_ASSERT(cursor == bytes.data() + bytes.size());
     layers_.swap(fresh.layers_);
     tokens_.swap(tokens);
+    publish();
 }
 
 } // namespace ds4::cpu

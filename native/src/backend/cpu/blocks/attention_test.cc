@@ -108,6 +108,10 @@ TEST("a ratio-128 layer with trained roundings equals the recorded one") {
     const LayerWeights weights = layer_weights(attention, &compressor, false);
     for (const Isa isa : unit::every_isa()) {
         unit::Bench bench(isa, RowStorage::packed);
+        // A frequency that differs in its last place turns a few bf16 roundings of rotary channels: take the recorded ones.
+        const VectorFile tables("unit/rope.safetensors");
+        const test::Recorded &frequencies = tables["release.compress.inv_freq"];
+        bench.context.compressed_rope = Rope(std::vector<float>(frequencies.floats(), frequencies.floats() + 32));
         const Run run = run_layer(bench, 2, weights, compressor["x"].floats(), 140, {140});
         CHECK_CLOSE(worst(run.out, trained["layer128.out"].floats()), 0.0, 5e-4);
         CHECK(changed(run.trace.values().at("layer2.compressed"), trained["layer128.compressed"], 0, 512) <= 2e-3);
