@@ -30,16 +30,18 @@ export const models = (state: ServingState, settings: ServerSettings) => {
     if (!request.headers.has("anthropic-version")) return { object: "list", data: [openaiModel(model, settings)] }
     return { data: [anthropicModel(model)], has_more: false, first_id: model.id, last_id: model.id }
   }
-  const one = ({ request, params }: { request: Request; params: { "*": string } }) => {
+  const one = ({ request, params }: { request: Request; params: { id?: string; "*"?: string } }) => {
     const model = state.require()
-    const name = decodeURIComponent(params["*"])
+    const name = decodeURIComponent(params.id ?? params["*"] ?? "")
     if (name !== model.id) throw new ApiError("NOT_FOUND", `no model "${name}"; this server has "${model.id}"`, { param: "model", reason: "model_not_found" })
     return request.headers.has("anthropic-version") ? anthropicModel(model) : openaiModel(model, settings)
   }
   const tags = ["models"]
   return new Elysia({ name: "routes/models" })
     .get("/v1/models", list, { detail: { summary: "List the served model", tags } })
-    .get("/v1/models/*", one, { detail: { summary: "One model", tags } })
+    .get("/v1/models/:id", one, { detail: { summary: "One model", tags } })
+    .get("/v1/models/*", one, { detail: { hide: true } })
     .get("/models", list, { detail: { hide: true } })
+    .get("/models/:id", one, { detail: { hide: true } })
     .get("/models/*", one, { detail: { hide: true } })
 }
