@@ -106,8 +106,7 @@ export class OutputParser {
         const tag = withOpeners ? this.openerAt(text, index) : undefined
         if (tag !== undefined && tag !== PARTIAL) return { tag }
         const literal = matchLiteral(text, index, literals)
-        if (literal !== undefined && literal !== "partial") return { literal }
-        return tag ?? literal
+        return typeof literal === "object" ? literal : (tag ?? literal)
       },
     }
   }
@@ -172,7 +171,7 @@ export class OutputParser {
   private advanceStart(isFinal: boolean): boolean {
     const opening = matchLiteral(this.buffer, 0, [THINK_OPEN])
     if (opening === "partial" && !isFinal) return false
-    if (opening === THINK_OPEN) this.buffer = this.buffer.slice(THINK_OPEN.length)
+    if (typeof opening === "object") this.buffer = this.buffer.slice(THINK_OPEN.length)
     this.state = "thinking"
     return true
   }

@@ -23,11 +23,11 @@ export const findFirst = <T>(text: string, begin: number, matcher: Matcher<T>, i
   return undefined
 }
 
-/** One of several literals. */
-export const matchLiteral = (text: string, index: number, literals: readonly string[]): string | "partial" | undefined => {
+/** One of several literals, in an object so that no literal can be taken for the word "partial". */
+export const matchLiteral = (text: string, index: number, literals: readonly string[]): { literal: string } | "partial" | undefined => {
   let isPartial = false
   for (const literal of literals) {
-    if (text.startsWith(literal, index)) return literal
+    if (text.startsWith(literal, index)) return { literal }
     if (text.length - index < literal.length && literal.startsWith(text.slice(index))) isPartial = true
   }
   return isPartial ? "partial" : undefined
