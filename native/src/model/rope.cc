@@ -42,10 +42,11 @@ void Rope::angles(uint32_t position, float *out) const {
 void rotate(float *x, const float *angles, int rope_dim, bool inverse) {
     const int pairs = rope_dim / 2;
     for (int i = 0; i < pairs; i++) {
-        const float c = angles[i], s = inverse ? -angles[pairs + i] : angles[pairs + i];
-        const float a = x[2 * i], b = x[2 * i + 1];
-        x[2 * i] = a * c - b * s;
-        x[2 * i + 1] = a * s + b * c;
+        // products in f64: one rounding instead of three
+        const double c = angles[i], s = inverse ? -angles[pairs + i] : angles[pairs + i];
+        const double a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = float(a * c - b * s);
+        x[2 * i + 1] = float(a * s + b * c);
     }
 }
 

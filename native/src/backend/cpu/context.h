@@ -50,4 +50,13 @@ inline void rms_norm(const VectorKernels &vectors, const float *x, const float *
     }
 }
 
+// The same with its sum and products in f64, rounded once: for cache rows, whose coarse rounding afterwards turns the
+// last bit of an f32 value into a whole step now and then.
+inline void rms_norm_precise(const float *x, const float *weight, float *y, int64_t n, float epsilon) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) sum += double(x[i]) * x[i];
+    const double scale = 1.0 / __builtin_sqrt(sum / double(n) + epsilon);
+    for (int64_t i = 0; i < n; i++) y[i] = float(x[i] * scale * weight[i]);
+}
+
 } // namespace ds4::cpu

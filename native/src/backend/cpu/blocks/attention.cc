@@ -55,7 +55,7 @@ void Attention::finish_queries(const LayerWeights &w, const float *angles, Proje
     const float epsilon = shape.norm_epsilon;
     context_.each(rows, [&](int64_t t) {
         rms_norm(context_.vectors, p.q_low + t * shape.q_rank, w.q_norm.data(), p.q_low + t * shape.q_rank, shape.q_rank, epsilon);
-        rms_norm(context_.vectors, p.kv + t * dim, w.kv_norm.data(), p.kv + t * dim, dim, epsilon);
+        rms_norm_precise(p.kv + t * dim, w.kv_norm.data(), p.kv + t * dim, dim, epsilon);
         rotate(p.kv + (t + 1) * dim - rotary, angles + t * rotary, int(rotary), false);
     });
     p.low = prepare_activations(context_.pool, context_.isa, p.q_low, rows, shape.q_rank, context_.precision,

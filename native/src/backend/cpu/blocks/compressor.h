@@ -30,7 +30,7 @@ class Compressor {
         context_.each_with_worker(end - begin, [&](int64_t i, int worker) {
             float *entry = entries_[size_t(worker)].get<float>(in.dim);
             pool_window(in, state, begin + i, entry);
-            rms_norm(context_.vectors, entry, in.norm, entry, in.dim, context_.shape.norm_epsilon);
+            rms_norm_precise(entry, in.norm, entry, in.dim, context_.shape.norm_epsilon);
             float *angles = angles_[size_t(worker)].get<float>(rope.dim());
             rope.angles(uint32_t((begin + i) * in.ratio), angles);
             rotate(entry + in.dim - rope.dim(), angles, rope.dim(), false);
