@@ -1,0 +1,13 @@
+export { NativeEngine, type EngineTrace } from "./client.ts"
+export { EMBEDDED_MODEL_PATH, loadModel, openEngine, type LoadedModel } from "./load-model.ts"
+export { EngineError, type EngineErrorCode } from "./errors.ts"
+export { machine } from "./library.ts"
+export { nativeConvertRows } from "./convert-rows.ts"
+export type { LogitsOptions, LogitsRow } from "./logits.ts"
+export type { EngineDescription } from "./native/engine-handle.ts"
+export type { SessionHandle } from "./native/session.ts"
+export { DEFAULT_SAMPLING } from "./check-request.ts"
+export type {
+  EndReason, EngineModel, EngineOptions, EngineStats, EngineSwitches, GeneratedToken, GenerateEvent, GenerateRequest,
+  InferenceEngine, SamplingOptions, Usage,
+} from "./types.ts"

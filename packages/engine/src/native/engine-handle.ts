@@ -1,0 +1,117 @@
+import type { Pointer } from "bun:ffi"
+import { cString, readText } from "@ds4/ffi"
+import type { Tokenizer } from "@ds4/tokenizer"
+import { EngineError } from "../errors.ts"
+import { engineLibrary } from "../library.ts"
+import { ENGINE_OPTIONS, ISA, LOGITS, NUMERICS, STEP_ITEM, SWITCHES } from "../symbols.ts"
+import type { EngineOptions, EngineSwitches } from "../types.ts"
+import { openPointer, OutHandle } from "./handle.ts"
+import type { NativeModel } from "./native-model.ts"
+import type { SessionHandle } from "./session.ts"
+import { wakeCallback } from "./wake-up.ts"
+
+/** What an engine says of itself. */
+export type EngineDescription = Readonly<Record<string, unknown>>
+
+/** Threads, kernels and workspace over one model. */
+export class EngineHandle implements Disposable {
+  private constructor(private handle: Pointer | undefined) {}
+
+  /** @throws EngineError ARGUMENT for an option that this machine or build cannot give */
+  static open(model: NativeModel, options: EngineOptions): EngineHandle {
+    const { symbols, check } = engineLibrary()
+    const out = new OutHandle()
+    const settings = ENGINE_OPTIONS.create({
+      numerics: NUMERICS[options.numerics ?? "fast"], isa: ISA[options.isa ?? "auto"], switches: switchBits(options.switches ?? {}),
+      threads: options.threads ?? 0, max_step_tokens: options.maxStepTokens ?? 0,
+    })
+    check("ds4_engine_open", symbols.ds4_engine_open(model.pointer, settings, out.memory))
+    const engine = new EngineHandle(out.pointer)
+    check("ds4_engine_set_waker", symbols.ds4_engine_set_waker(engine.pointer, wakeCallback()))
+    return engine
+  }
+
+  get pointer(): Pointer {
+    return openPointer(this.handle, "engine")
+  }
+
+  /** Gives the bytes of every token, which stop strings and tool zones need. Ids without a token have none. */
+  setVocabulary(tokenizer: Tokenizer, vocab: number): void {
+    if (tokenizer.vocab > vocab) {
+      throw new EngineError("FORMAT", `the tokenizer has ${tokenizer.vocab} ids, the model's vocabulary ${vocab}: they do not belong together`)
+    }
+    const offsets = new Uint32Array(vocab + 1)
+    const tokens: Uint8Array[] = []
+    for (let id = 0, end = 0; id < vocab; id++) {
+      const bytes = id < tokenizer.vocab ? tokenizer.tokenBytes(id) : undefined
+      if (bytes !== undefined) tokens.push(bytes)
+      end += bytes?.length ?? 0
+      offsets[id + 1] = end
+    }
+    const joined = Buffer.concat([...tokens, new Uint8Array(1)]) // never empty: an empty array has no address
+    const { symbols, check } = engineLibrary()
+    check("ds4_engine_set_vocabulary", symbols.ds4_engine_set_vocabulary(this.pointer, joined, BigInt(joined.length - 1), offsets, vocab))
+  }
+
+  describe(): EngineDescription {
+    const { symbols } = engineLibrary()
+    return JSON.parse(readText((buffer, capacity) => symbols.ds4_engine_describe(this.pointer, buffer, BigInt(capacity)))) as EngineDescription
+  }
+
+  /**
+   * One step of one session; blocks the calling thread until it is done. Never from a server.
+   * @param logits [rows, vocab] f32; rows is 1 for LAST, tokens.length for ALL; undefined for NONE
+   */
+  step(session: SessionHandle, tokens: Int32Array, rows: keyof typeof LOGITS, logits: Float32Array | undefined): void {
+    if (tokens.length === 0) throw new EngineError("ARGUMENT", "a step needs at least one token")
+    const { symbols, check } = engineLibrary()
+    const item = STEP_ITEM.create({ session: session.pointer, token_count: tokens.length, logits: LOGITS[rows] })
+    check("ds4_engine_step", symbols.ds4_engine_step(
+      this.pointer, item, 1, tokens, BigInt(tokens.length), logits ?? null, BigInt(logits?.length ?? 0),
+    ))
+  }
+
+  /** Records intermediates of following steps; `false` drops what was kept. */
+  setTracing(isEnabled: boolean): void {
+    const { symbols, check } = engineLibrary()
+    check("ds4_engine_trace", symbols.ds4_engine_trace(this.pointer, isEnabled ? 1 : 0))
+  }
+
+  /** What the last step recorded: name to number of values. */
+  traceNames(): Map<string, number> {
+    const { symbols } = engineLibrary()
+    const text = readText((buffer, capacity) => symbols.ds4_engine_trace_names(this.pointer, buffer, BigInt(capacity)))
+    const names = new Map<string, number>()
+    for (const line of text.split("\n")) {
+      const [name, count] = line.split(" ")
+      if (name !== undefined && name !== "") names.set(name, Number(count))
+    }
+    return names
+  }
+
+  traceRead(name: string): Float32Array {
+    const count = this.traceNames().get(name)
+    if (count === undefined) throw new EngineError("ARGUMENT", `the last step recorded nothing called ${name}`)
+    const values = new Float32Array(Math.max(1, count))
+    const written = new BigUint64Array(1)
+    const { symbols, check } = engineLibrary()
+    check("ds4_engine_trace_read", symbols.ds4_engine_trace_read(this.pointer, cString(name), values, BigInt(values.length), written))
+    return values.subarray(0, Number(written[0]))
+  }
+
+  /** Idempotent. Sessions must be closed and jobs ended first. */
+  close(): void {
+    if (this.handle === undefined) return
+    engineLibrary().symbols.ds4_engine_close(this.handle)
+    this.handle = undefined
+  }
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+function switchBits(switches: EngineSwitches): number {
+  let bits = 0
+  for (const [name, bit] of Object.entries(SWITCHES)) if (switches[name as keyof EngineSwitches] === true) bits |= bit
+  return bits
+}

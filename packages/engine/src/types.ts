@@ -1,0 +1,126 @@
+// What other packages see of an engine. The native client and the fake of `@ds4/engine/testing` implement it.
+
+export interface EngineOptions {
+  /** fast: the default arithmetic; trained: f32 with the trained-in roundings; plain: f32 without them. */
+  readonly numerics?: "fast" | "trained" | "plain"
+  /** 0: as many as pay. */
+  readonly threads?: number
+  readonly isa?: "auto" | "generic" | "avx2" | "avx512"
+  /** Longest sum of new tokens in one step; 0: the engine's default. */
+  readonly maxStepTokens?: number
+  /** Tokens of one session, capped at what the model was made for, which is also the default. */
+  readonly contextTokens?: number
+  /** Generations at once (default 4); later ones wait in order of arrival. */
+  readonly maxSessions?: number
+  /** How many may wait (default 64) before generate() throws BUSY. */
+  readonly maxQueue?: number
+  readonly switches?: EngineSwitches
+}
+
+/** Deviations from the chosen numerics, for comparison with engines that leave a rounding out. */
+export interface EngineSwitches {
+  readonly noKvRounding?: boolean
+  readonly noIndexRounding?: boolean
+  readonly noSharedClamp?: boolean
+  readonly f32Activations?: boolean
+}
+
+export interface SamplingOptions {
+  /** Default 1; 0 or less: the likeliest token. */
+  readonly temperature?: number
+  /** Default 1. */
+  readonly topP?: number
+  /** Default 0: off; capped at 1024. */
+  readonly topK?: number
+  /** Default 0.05: relative to the likeliest token. */
+  readonly minP?: number
+  /** Default: drawn. Taken modulo 2^64. */
+  readonly seed?: number | bigint
+}
+
+export interface GenerateRequest {
+  readonly promptTokens: readonly number[]
+  /** Default: as many as the context has room for. 0: only process the prompt. */
+  readonly maxTokens?: number
+  readonly sampling?: SamplingOptions
+  /** Ids that end the answer and are not part of it. Default: the model's end token. */
+  readonly stopTokens?: readonly number[]
+  /**
+   * Looked for in the bytes of the answer, across tokens; never in the thinking before thinkCloseToken. Tokens up to
+   * the one that completes the match are delivered: cutting the text is the caller's.
+   */
+  readonly stopStrings?: readonly string[]
+  readonly logprobs?: boolean
+  /** 0..20 alternatives a token; implies logprobs. */
+  readonly topLogprobs?: number
+  /** Decode the syntax of tool calls greedily, and end the answer with reason "stop" where a block of them closes. */
+  readonly toolZones?: boolean
+  /** After so many tokens without thinkCloseToken it is forced. */
+  readonly reasoningBudget?: number
+  /** The prompt ends inside thinking, and this token ends it. */
+  readonly thinkCloseToken?: number
+  /** Aborting ends the answer with reason "cancelled", at once. */
+  readonly signal?: AbortSignal
+  /** Requests of one conversation give the same one: between sessions that serve equally well it decides. */
+  readonly sessionHint?: string
+}
+
+export interface GeneratedToken {
+  readonly id: number
+  /** Log-softmax of the raw logits. */
+  readonly logprob?: number
+  readonly top?: readonly { readonly id: number; readonly logprob: number }[]
+}
+
+export interface Usage {
+  readonly promptTokens: number
+  /** Of the prompt: those that a session held already. */
+  readonly cachedTokens: number
+  readonly generatedTokens: number
+  readonly prefillMs: number
+  readonly decodeMs: number
+}
+
+export type EndReason = "stop" | "length" | "context" | "stop-string" | "cancelled"
+
+export type GenerateEvent =
+  /** The first event, once admitted, and again while the prompt is processed. `processed` counts cached tokens too. */
+  | { readonly type: "prefill"; readonly processed: number; readonly total: number; readonly cached: number }
+  /** Everything produced since the last event. */
+  | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
+  | {
+      readonly type: "end"
+      readonly reason: EndReason
+      readonly stopToken?: number
+      readonly stopString?: string
+      readonly usage: Usage
+    }
+
+export interface EngineModel {
+  readonly name: string
+  readonly vocab: number
+  /** Of one session: prompt and answer together. */
+  readonly contextTokens: number
+  readonly path: string
+  readonly description: string
+  /** The embedded model, whose text means nothing. */
+  readonly isDemo: boolean
+}
+
+export interface EngineStats {
+  readonly running: number
+  readonly queued: number
+  readonly sessions: number
+}
+
+export interface InferenceEngine {
+  readonly model: EngineModel
+  /**
+   * Ends with an "end" event. Leaving the loop early cancels the work. A request may wait in a queue first.
+   * @throws EngineError ARGUMENT, CONTEXT_FULL or BUSY before the first event; another code when the engine fails
+   */
+  generate(request: GenerateRequest): AsyncIterable<GenerateEvent>
+  readonly stats: () => EngineStats
+  /** Cancels what runs and waits for it. Idempotent. */
+  close(): Promise<void>
+}
