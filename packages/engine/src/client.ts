@@ -5,7 +5,7 @@ import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "./check-request.ts"
 import { invariant } from "./errors.ts"
 import { logitsOf, type LogitsOptions, type LogitsRow } from "./logits.ts"
-import { EngineHandle, type EngineDescription } from "./native/engine-handle.ts"
+import { EngineHandle, type EngineDescription, type StepItem } from "./native/engine-handle.ts"
 import { Job, type JobRequest } from "./native/job.ts"
 import { NativeModel } from "./native/native-model.ts"
 import { SessionHandle } from "./native/session.ts"
@@ -188,6 +188,14 @@ export class NativeEngine implements InferenceEngine {
   /** A session outside the pool, for snapshots and single steps. The caller closes it before the engine. */
   openSession(contextTokens: number = this.model.contextTokens): SessionHandle {
     return SessionHandle.open(this.engine, contextTokens)
+  }
+
+  /** One step of several sessions of openSession; blocks. Returns the rows asked for, [rows, vocab] f32 in item order. */
+  step(items: readonly StepItem[]): Float32Array {
+    const rows = items.reduce((sum, item) => sum + (item.rows === "ALL" ? item.tokens.length : item.rows === "LAST" ? 1 : 0), 0)
+    const logits = new Float32Array(rows * this.model.vocab)
+    this.engine.step(items, rows === 0 ? undefined : logits)
+    return logits
   }
 
   async close(): Promise<void> {

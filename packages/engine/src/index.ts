@@ -4,7 +4,7 @@ export { EngineError, type EngineErrorCode } from "./errors.ts"
 export { machine } from "./library.ts"
 export { nativeConvertRows } from "./convert-rows.ts"
 export type { LogitsOptions, LogitsRow } from "./logits.ts"
-export type { EngineDescription } from "./native/engine-handle.ts"
+export type { EngineDescription, StepItem } from "./native/engine-handle.ts"
 export type { SessionHandle } from "./native/session.ts"
 export { DEFAULT_SAMPLING } from "./check-request.ts"
 export type {

@@ -37,10 +37,10 @@ export function* logitsOf(source: LogitsSource, tokens: readonly number[], optio
   using session = SessionHandle.open(engine, contextTokens)
   const rows = new Float32Array((isAll ? Math.min(chunk, tokens.length) : 1) * vocab)
   for (let begin = 0; begin < tokens.length; begin += chunk) {
-    const part = Int32Array.from(tokens.slice(begin, begin + chunk))
+    const part = tokens.slice(begin, begin + chunk)
     const end = begin + part.length
     const wanted = isAll ? part.length : end === tokens.length ? 1 : 0
-    engine.step(session, part, isAll ? "ALL" : wanted === 1 ? "LAST" : "NONE", wanted === 0 ? undefined : rows.subarray(0, wanted * vocab))
+    engine.step([{ session, tokens: part, rows: isAll ? "ALL" : wanted === 1 ? "LAST" : "NONE" }], wanted === 0 ? undefined : rows.subarray(0, wanted * vocab))
     for (let row = 0; row < wanted; row++) {
       const logits = rows.subarray(row * vocab, (row + 1) * vocab)
       yield { position: end - wanted + row, logits, top: largest(logits, options.topK ?? 0) }

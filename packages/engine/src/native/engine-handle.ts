@@ -13,6 +13,13 @@ import { wakeCallback } from "./wake-up.ts"
 /** What an engine says of itself. */
 export type EngineDescription = Readonly<Record<string, unknown>>
 
+/** The new tokens of one session in a step, and which of its rows of logits are wanted. */
+export interface StepItem {
+  readonly session: SessionHandle
+  readonly tokens: Int32Array | readonly number[]
+  readonly rows: keyof typeof LOGITS
+}
+
 /** Threads, kernels and workspace over one model. */
 export class EngineHandle implements Disposable {
   private constructor(private handle: Pointer | undefined) {}
@@ -59,15 +66,20 @@ export class EngineHandle implements Disposable {
   }
 
   /**
-   * One step of one session; blocks the calling thread until it is done. Never from a server.
-   * @param logits [rows, vocab] f32; rows is 1 for LAST, tokens.length for ALL; undefined for NONE
+   * One step of several sessions; blocks the calling thread until it is done. Never from a server.
+   * @param logits [rows asked for, vocab] f32 in item order; undefined if none are
    */
-  step(session: SessionHandle, tokens: Int32Array, rows: keyof typeof LOGITS, logits: Float32Array | undefined): void {
-    if (tokens.length === 0) throw new EngineError("ARGUMENT", "a step needs at least one token")
+  step(items: readonly StepItem[], logits: Float32Array | undefined): void {
+    if (items.some(({ tokens }) => tokens.length === 0) || items.length === 0) throw new EngineError("ARGUMENT", "a step needs at least one token of each session")
     const { symbols, check } = engineLibrary()
-    const item = STEP_ITEM.create({ session: session.pointer, token_count: tokens.length, logits: LOGITS[rows] })
+    const table = new Uint8Array(STEP_ITEM.bytes * items.length)
+    const view = new DataView(table.buffer)
+    for (const [i, { session, tokens, rows }] of items.entries()) {
+      STEP_ITEM.write(view, i * STEP_ITEM.bytes, { session: session.pointer, token_count: tokens.length, logits: LOGITS[rows] })
+    }
+    const tokens = Int32Array.from(items.flatMap((item) => [...item.tokens]))
     check("ds4_engine_step", symbols.ds4_engine_step(
-      this.pointer, item, 1, tokens, BigInt(tokens.length), logits ?? null, BigInt(logits?.length ?? 0),
+      this.pointer, table, items.length, tokens, BigInt(tokens.length), logits ?? null, BigInt(logits?.length ?? 0),
     ))
   }
 
