@@ -1,0 +1,242 @@
+// Engines, threads, the queue and refusals of the C ABI.
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "api/test_layer.h"
+#include "base/test.h"
+#include "pool/topology.h"
+
+using namespace ds4::ktb;
+using namespace ds4::ktb::test;
+
+namespace {
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int kCycles = 60;
+#else
+constexpr int kCycles = 1000;
+#endif
+constexpr Shape kShape{4, 2, 256, 256};
+
+int threads_now() {
+    int count = 0;
+    for (const auto &entry : std::filesystem::directory_iterator("/proc/self/task")) count += entry.exists() ? 1 : 0;
+    return count;
+}
+
+int mappings_now() {
+    std::ifstream maps("/proc/self/maps");
+    int count = 0;
+    for (std::string line; std::getline(maps, line);) count++;
+    return count;
+}
+
+std::string error_of(const char *options) {
+    ktb_engine_t engine = ktb_engine_create_json(options);
+    const std::string text = ktb_last_error();
+    ktb_engine_destroy(engine);
+    return engine == nullptr ? text : "created";
+}
+
+bool contains(const std::string &text, const char *part) { return text.find(part) != std::string::npos; }
+
+struct Call {
+    std::vector<float> input = random_values(20u * 256, 1.0f, 31), weights = std::vector<float>(40, 0.5f);
+    std::vector<int32_t> ids;
+    Call() {
+        for (int slot = 0; slot < 40; slot++) ids.push_back(slot % 4);
+    }
+};
+
+} // namespace
+
+TEST("engines come and go without leaving threads or mappings, asleep or spinning") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 41);
+    const CanonicalPointers pointers(experts);
+    const Call call;
+    int threads = 0, mappings = 0;
+    for (int cycle = 0; cycle < kCycles; cycle++) {
+        if (cycle == 20) threads = threads_now(), mappings = mappings_now();
+        const char *options = cycle % 2 == 0 ? "{\"threads\":3,\"nodes\":[0,0],\"spin_us\":0}" : "{\"threads\":2,\"nodes\":[0],\"spin_us\":60000000}";
+        ktb_engine_t engine = ktb_engine_create_json(options);
+        CHECK(engine != nullptr);
+        if (cycle % 10 == 0) { // with a layer that has worked
+            ktb_moe_t moe = ktb_moe_create(engine, 0, 4, 2, 256, 256, KTB_IO_F32, KTB_MXFP4, 0, 10);
+            CHECK(pointers.load(moe) == 0);
+            std::vector<float> output(20u * 256);
+            CHECK(ktb_moe_forward2(moe, 20, call.input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, call.ids.data(), call.weights.data(), 0, 10) == 0);
+            ktb_moe_destroy(moe);
+        }
+        ktb_engine_destroy(engine);
+    }
+    CHECK(threads_now() == threads);
+    CHECK(mappings_now() <= mappings + 8); // the allocator may keep arenas of its own
+}
+
+TEST("destroying an engine with live layers is refused and the engine goes on working") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 42);
+    TestLayer layer(options_for("auto", "int8", 1, 2), kShape, experts);
+    ktb_engine_destroy(layer.engine);
+    CHECK(contains(ktb_last_error(), "1 live layers"));
+    const Call call;
+    layer.forward(1, call.input.data(), call.ids.data(), call.weights.data());
+    CHECK(layer.status == 0);
+}
+
+TEST("null handles are refused, except by destroy and close") {
+    ktb_engine_destroy(nullptr);
+    ktb_moe_destroy(nullptr);
+    ktb_safetensor_close(nullptr);
+    CHECK(std::strlen(ktb_last_error()) == 0);
+    CHECK(ktb_moe_create(nullptr, 0, 4, 2, 256, 256, KTB_IO_F32, KTB_MXFP4, 32, 10) == nullptr && contains(ktb_last_error(), "NULL"));
+    float values[256] = {};
+    int32_t ids[2] = {};
+    ktb_moe_forward_f32(nullptr, 1, values, values, ids, values, false, 10);
+    CHECK(contains(ktb_last_error(), "NULL"));
+    CHECK(ktb_moe_forward2(nullptr, 1, values, 1, values, 1, ids, values, 0, 10) == KTB_ERR_ARGUMENT);
+    CHECK(ktb_status(nullptr) == KTB_ERR_ARGUMENT && ktb_engine_wait(nullptr, 1, 0) == KTB_ERR_ARGUMENT && ktb_selftest(nullptr) == KTB_ERR_ARGUMENT);
+    uint64_t done = 0;
+    CHECK(ktb_load_progress(nullptr, &done, &done) == KTB_ERR_ARGUMENT && ktb_engine_describe(nullptr, nullptr, 0) == KTB_ERR_ARGUMENT);
+    CHECK(ktb_safetensor_open(nullptr) == nullptr && !ktb_safetensor_get(nullptr, "x", nullptr, nullptr));
+    CHECK(ktb_moe_export_expert(nullptr, 0, 1, values, 1, values, 1) == KTB_ERR_ARGUMENT);
+}
+
+TEST("impossible engines and layers are refused with the reason") {
+    CHECK(ktb_engine_create(0, 1) == nullptr && ktb_engine_create(1, 0) == nullptr && ktb_engine_create(-3, 2) == nullptr);
+    CHECK(ktb_engine_create(1, 2) == nullptr && contains(ktb_last_error(), "each part needs a thread"));
+    CHECK(contains(error_of("{\"treads\":1}"), "unknown key \"treads\""));
+    CHECK(contains(error_of("{\"threads\":0}"), "\"threads\" is 0"));
+    CHECK(contains(error_of("{\"isa\":\"amx\"}"), "expected auto, generic, avx2 or avx512"));
+    CHECK(contains(error_of("{\"numerics\":\"fp4\"}"), "expected int8, bf16 or fp8ref"));
+    CHECK(contains(error_of("{\"huge\":\"4k\"}"), "expected auto, 2m, 1g or off"));
+    CHECK(contains(error_of("{\"nodes\":[4095]}"), "node 4095"));
+    CHECK(contains(error_of("{\"cores\":[[9999]]}"), "core 9999"));
+    CHECK(contains(error_of("{\"threads\":2} x"), "the end of the text"));
+    CHECK(contains(error_of("[]"), "'{'"));
+    CHECK(contains(error_of("{\"max_tokens\":0}"), "max_tokens"));
+    CHECK(ktb_engine_create_json(nullptr) == nullptr);
+
+    ktb_engine_t engine = ktb_engine_create(1, 1);
+    const auto refused = [&](int experts, int used, int hidden, int inner, ktb_method_t method, int group, const char *part) {
+        CHECK(ktb_moe_create(engine, 0, experts, used, hidden, inner, KTB_IO_F32, method, group, 10) == nullptr);
+        CHECK(contains(ktb_last_error(), part));
+    };
+    refused(0, 1, 256, 256, KTB_MXFP4, 32, "num_experts");
+    refused(1025, 1, 256, 256, KTB_MXFP4, 32, "num_experts");
+    refused(4, 17, 256, 256, KTB_MXFP4, 32, "num_experts_per_tok");
+    refused(4, 2, 200, 256, KTB_MXFP4, 32, "hidden_size is 200; expected a multiple of 128");
+    refused(4, 2, 256, 0, KTB_MXFP4, 32, "intermediate_size");
+    refused(4, 2, 256, 256, KTB_FP8, 32, "method 1 is not implemented");
+    refused(4, 2, 256, 256, KTB_MXFP4, 128, "group_size is 128");
+    ktb_engine_destroy(engine);
+}
+
+TEST("strict ids refuse the call and write nothing; -1 still skips") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 43);
+    TestLayer layer(options_for("auto", "int8", 1, 2), kShape, experts);
+    Call call;
+    std::vector<float> output(20u * 256, 7.0f);
+    for (int32_t wrong : {4, 1000000, -2}) {
+        call.ids[39] = wrong;
+        CHECK(ktb_moe_forward2(layer.moe, 20, call.input.data(), 1, output.data(), 1, call.ids.data(), call.weights.data(), KTB_FORWARD_STRICT_IDS, 10) == KTB_ERR_ARGUMENT);
+        CHECK(contains(ktb_last_error(), "of token 19 is outside 0..3"));
+        for (float value : output) CHECK(value == 7.0f);
+    }
+    call.ids[39] = -1;
+    CHECK(ktb_moe_forward2(layer.moe, 20, call.input.data(), 1, output.data(), 1, call.ids.data(), call.weights.data(), KTB_FORWARD_STRICT_IDS, 10) == 0);
+    CHECK(ktb_moe_forward2(layer.moe, 20, call.input.data(), 1, call.input.data(), 1, call.ids.data(), call.weights.data(), 0, 10) == KTB_ERR_ARGUMENT);
+    CHECK(contains(ktb_last_error(), "overlap"));
+    CHECK(ktb_moe_forward2(layer.moe, 20, call.input.data(), 1, output.data(), 2, call.ids.data(), call.weights.data(), 0, 10) == KTB_ERR_ARGUMENT);
+    CHECK(ktb_moe_forward2(layer.moe, 20, call.input.data(), 1, output.data(), 1, call.ids.data(), call.weights.data(), 4, 10) == KTB_ERR_ARGUMENT);
+}
+
+TEST("queued work runs in order, and its layer cannot be destroyed before") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 44);
+    TestLayer layer(options_for("auto", "int8", 2, 3), kShape, experts);
+    const Call call;
+    const std::vector<float> once = layer.forward(20, call.input.data(), call.ids.data(), call.weights.data());
+    std::vector<float> output(20u * 256, 0.0f);
+    uint64_t tickets[50];
+    for (int i = 0; i < 50; i++) // one overwrites, the others add
+        CHECK(ktb_moe_submit(layer.moe, 20, call.input.data(), 1, output.data(), 1, call.ids.data(), call.weights.data(), i == 0 ? 0 : KTB_FORWARD_INCREMENTAL, 10, &tickets[i]) == 0);
+    ktb_moe_t still = layer.moe;
+    ktb_moe_destroy(layer.moe); // refused while queued; if all work is already done there is nothing to refuse
+    if (std::strlen(ktb_last_error()) == 0) layer.moe = nullptr;
+    else CHECK(contains(ktb_last_error(), "wait for them"));
+    int code = 1;
+    while (code == 1) code = ktb_engine_wait(layer.engine, tickets[49], 5);
+    CHECK(code == 0 && still != nullptr);
+    for (int i = 0; i < 50; i++) CHECK(tickets[i] == tickets[0] + uint64_t(i) && ktb_engine_wait(layer.engine, tickets[i], 0) == 0);
+    std::vector<float> sum = once;
+    for (int i = 1; i < 50; i++)
+        for (size_t at = 0; at < sum.size(); at++) sum[at] += once[at];
+    CHECK(output == sum);
+    CHECK(ktb_engine_wait(layer.engine, tickets[49] + 1, 0) == KTB_ERR_ARGUMENT && ktb_engine_wait(layer.engine, 0, 0) == KTB_ERR_ARGUMENT);
+}
+
+TEST("threads may call different layers of one engine at once") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 45);
+    const std::vector<CanonicalExpert> others = random_experts(kShape.experts, kShape.hidden, kShape.inner, 46);
+    TestLayer first(options_for("auto", "int8", 2, 2), kShape, experts);
+    ktb_moe_t second = ktb_moe_create(first.engine, 1, 4, 2, 256, 256, KTB_IO_F32, KTB_MXFP4, 32, 10);
+    CHECK(CanonicalPointers(others).load(second) == 0);
+    const Call call;
+    std::atomic<int> wrong{0};
+    const auto hammer = [&](ktb_moe_t moe, int tokens) {
+        std::vector<float> expected(size_t(tokens) * 256), output(expected.size());
+        ktb_moe_forward2(moe, tokens, call.input.data(), 1, expected.data(), 1, call.ids.data(), call.weights.data(), 0, 10);
+        for (int i = 0; i < 40; i++) {
+            ktb_moe_forward2(moe, tokens, call.input.data(), 1, output.data(), 1, call.ids.data(), call.weights.data(), 0, 10);
+            wrong += output == expected ? 0 : 1;
+        }
+    };
+    std::thread a(hammer, first.moe, 20), b(hammer, second, 3), c(hammer, first.moe, 1);
+    a.join(), b.join(), c.join();
+    CHECK(wrong.load() == 0);
+    ktb_moe_destroy(second);
+}
+
+TEST("the description names what was chosen and obtained") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 47);
+    TestLayer layer("{\"threads\":2,\"nodes\":[0,0],\"numerics\":\"bf16\",\"isa\":\"generic\",\"spin_us\":0}", kShape, experts);
+    const Call call;
+    layer.forward(1, call.input.data(), call.ids.data(), call.weights.data());
+    char text[4096];
+    const int length = ktb_engine_describe(layer.engine, text, sizeof text);
+    CHECK(length > 0 && size_t(length) == std::strlen(text));
+    CHECK(contains(text, "\"isa\":\"generic\"") && contains(text, "\"numerics\":\"bf16\"") && contains(text, "\"workers\":2"));
+    CHECK(contains(text, "\"weight_bytes\":208896") || contains(text, "\"weight_bytes\":417792"));
+    char cut[8];
+    CHECK(ktb_engine_describe(layer.engine, cut, sizeof cut) == length && std::strlen(cut) == 7);
+}
+
+TEST("the self test passes on this machine") {
+    ktb_engine_t engine = ktb_engine_create(1, 1);
+    const int code = ktb_selftest(engine);
+    if (code != 0) ds4::test::record(__FILE__, __LINE__, ktb_last_error());
+    ktb_engine_destroy(engine);
+}
+
+TEST("conversions round to nearest even and keep NaN") {
+    const uint32_t bits[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x7f800000, 0x7fa00001, 0xff800000, 0x7f7fffff, 0x80000000, 0x00008000};
+    const uint16_t expected[] = {0x3f80, 0x3f82, 0x3f81, 0x7f80, 0x7fe0, 0xff80, 0x7f80, 0x8000, 0x0000};
+    uint8_t unaligned[1 + sizeof bits];
+    std::memcpy(unaligned + 1, bits, sizeof bits);
+    uint16_t words[9];
+    ktb_convert_f32_to_bf16(reinterpret_cast<const float *>(unaligned + 1), words, 9);
+    for (int i = 0; i < 9; i++) CHECK(words[i] == expected[i]);
+    float back[9];
+    ktb_convert_bf16_to_f32(words, back, 9);
+    CHECK(back[0] == 1.0f && std::isnan(back[4]) && std::isinf(back[5]) && std::signbit(back[7]));
+}
+
+TEST("cpu lists are read as the kernel writes them") {
+    CHECK((parse_cpu_list("0-2,5,8-9\n") == std::vector<int>{0, 1, 2, 5, 8, 9}));
+    CHECK(parse_cpu_list("").empty() && parse_cpu_list("\n").empty());
+    const Topology topology = read_topology();
+    CHECK(!topology.cores.empty() && !topology.nodes.empty() && topology.usable >= 1);
+}
