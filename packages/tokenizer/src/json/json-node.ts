@@ -22,10 +22,8 @@ export class JsonError extends Error {
 }
 
 const LITERAL = /true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
-// oxlint-disable-next-line no-control-regex -- JSON forbids raw control characters inside strings
-const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y
 // Without escapes, which is nearly always, the value is a plain slice.
-// oxlint-disable-next-line no-control-regex -- as above
+// oxlint-disable-next-line no-control-regex -- JSON forbids raw control characters inside strings
 const PLAIN_STRING = /"[^"\\\u0000-\u001f]*"/y
 
 class Reader {
@@ -65,9 +63,30 @@ class Reader {
     this.skipSpace()
     const plain = this.match(PLAIN_STRING)
     if (plain !== undefined) return plain.slice(1, -1)
-    const escaped = this.match(STRING)
-    if (escaped === undefined) throw this.fail("a string")
-    return JSON.parse(escaped) as string // the pattern admits string literals only
+    return this.escapedString()
+  }
+
+  /** Not by a pattern: repeating an alternation over megabytes exhausts the regular expression engine. */
+  private escapedString(): string {
+    const begin = this.index
+    if (this.text[begin] !== '"') throw this.fail("a string")
+    let end = this.text.indexOf('"', begin + 1)
+    while (end >= 0 && this.isEscaped(end)) end = this.text.indexOf('"', end + 1)
+    if (end < 0) throw this.fail("a string with its closing quote")
+    try {
+      const value = JSON.parse(this.text.slice(begin, end + 1)) as string // a JSON string literal or a SyntaxError
+      this.index = end + 1
+      return value
+    } catch {
+      throw this.fail("a string without control characters and unknown escapes")
+    }
+  }
+
+  /** Whether an odd number of backslashes stands before `index`. */
+  private isEscaped(index: number): boolean {
+    let backslashes = 0
+    while (this.text[index - 1 - backslashes] === "\\") backslashes++
+    return backslashes % 2 === 1
   }
 
   private object(begin: number): JsonNode {

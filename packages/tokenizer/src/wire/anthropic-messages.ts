@@ -28,7 +28,7 @@ const systemText = (system: unknown): string =>
 /** Media inside a result is the tool's doing, not the client's choice: a note stands for it. */
 const resultPart = (path: string, block: Fields, isCompat: boolean): string => {
   if (block.type === undefined || block.type === "text") return stringAt(`${path}.text`, block.text)
-  return isCompat ? "" : `[${String(block.type)} left out: this model reads text only]\n`
+  return isCompat ? "" : `[${JSON.stringify(block.type)} left out: this model reads text only]\n`
 }
 
 const readResult = (path: string, block: Fields, isCompat: boolean): Message => {
