@@ -6,6 +6,8 @@ export { nativeConvertRows } from "./convert-rows.ts"
 export type { LogitsOptions, LogitsRow } from "./logits.ts"
 export type { EngineDescription, StepItem } from "./native/engine-handle.ts"
 export type { SessionHandle } from "./native/session.ts"
+export { quantize, quantizePlan, type QuantizeOptions, type QuantizeProgress } from "./quantize/quantize.ts"
+export { RECIPES, isRecipeName, type Recipe, type RecipeName } from "./quantize/recipe.ts"
 export { DEFAULT_SAMPLING } from "./check-request.ts"
 export type {
   EndReason, EngineModel, EngineOptions, EngineStats, EngineSwitches, GeneratedToken, GenerateEvent, GenerateRequest,
