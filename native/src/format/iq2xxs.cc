@@ -1,11 +1,9 @@
 #include "format/iq2xxs.h"
 
 namespace ds4 {
-namespace {
 
-// Each row as eight 2-bit levels, coordinate k in bits 2k and 2k + 1; levels 0, 1, 2 are 8, 25, 43. The table is
-// ggml's, found there by a numerical search, and the same in every GGUF implementation.
-constexpr uint16_t kLevels[256] = {
+// The table is ggml's, found there by a numerical search, and the same in every GGUF implementation.
+constexpr Iq2XxsLevels kIq2XxsLevels = {{
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0020, 0x0022, 0x0028, 0x002a, 0x0041,
     0x0044, 0x0050, 0x0058, 0x0061, 0x0064, 0x0080, 0x0082, 0x008a, 0x00a2, 0x0101, 0x0104, 0x0110,
     0x0115, 0x0140, 0x0184, 0x0198, 0x0200, 0x0202, 0x0222, 0x0282, 0x0401, 0x0404, 0x0410, 0x0421,
@@ -28,7 +26,9 @@ constexpr uint16_t kLevels[256] = {
     0x8609, 0x8640, 0x8660, 0x8802, 0x8904, 0x8a11, 0x9004, 0x9010, 0x9024, 0x9040, 0x90a1, 0x9116,
     0x9180, 0x9245, 0x9400, 0x9422, 0x9444, 0x9551, 0x9881, 0x9920, 0xa002, 0xa050, 0xa085, 0xa109,
     0xa200, 0xa418, 0xa850, 0xa904,
-};
+}};
+
+namespace {
 
 constexpr uint64_t expand(uint16_t levels) {
     constexpr uint8_t kCoordinate[4] = {8, 25, 43, 0};
@@ -39,7 +39,7 @@ constexpr uint64_t expand(uint16_t levels) {
 
 constexpr Iq2XxsGrid make_grid() {
     Iq2XxsGrid grid{};
-    for (int i = 0; i < 256; i++) grid.rows[i] = expand(kLevels[i]);
+    for (int i = 0; i < 256; i++) grid.rows[i] = expand(kIq2XxsLevels.rows[i]);
     return grid;
 }
 

@@ -167,37 +167,51 @@ struct Q2KAvx512 : PlainCodesAvx512 {
 struct Iq2XxsAvx512 : PlainCodesAvx512 {
     static constexpr int kBlockBytes = 0, kGroupBytes = 33;
 
-    // Eight sub-groups of eight: grid rows by index, negative where the sign mask has a bit.
-    static inline __m512i codes(__m512i groups, __m512i index_bytes, __m512i word_parts, __m512i shifts) {
-        const __m512i index = _mm512_maskz_permutexvar_epi8(0x0101010101010101ull, index_bytes, groups);
-        const __m512i grid = _mm512_i64gather_epi64(index, kIq2XxsGrid.rows, 8);
-        const __m512i words = _mm512_srlv_epi64(_mm512_permutexvar_epi32(word_parts, groups), shifts);
-        const __m512i sign_index = _mm512_and_si512(words, _mm512_set1_epi64(127));
+    // The codebook rows of 16 indices (one in each 16-bit lane) as 2-bit levels: a lookup in 256 words held as four
+    // pairs of vectors. (Gathering the expanded rows from memory took five times as long.)
+    static inline __m512i levels_of(__m512i index) {
+        const auto pair = [&](int i) {
+            const uint16_t *words = kIq2XxsLevels.rows + 64 * i;
+            return _mm512_permutex2var_epi16(_mm512_load_si512(words), index, _mm512_load_si512(words + 32));
+        };
+        const __mmask32 bit6 = _mm512_test_epi16_mask(index, _mm512_set1_epi16(64));
+        const __mmask32 bit7 = _mm512_test_epi16_mask(index, _mm512_set1_epi16(128));
+        return _mm512_mask_mov_epi16(_mm512_mask_mov_epi16(pair(0), bit6, pair(1)), bit7,
+                                     _mm512_mask_mov_epi16(pair(2), bit6, pair(3)));
+    }
+
+    // Eight sub-groups of eight: levels to magnitudes, negative where the sign mask has a bit.
+    static inline __m512i codes(__m128i levels, __m512i words, __m512i shifts) {
+        const __m512i bit = _mm512_set1_epi64(0x0e0c0a0806040200);
+        const __m512i magnitude = _mm512_set1_epi32(8 | 25 << 8 | 43 << 16); // by level, upper index bits ignored
+        const __m512i spread = _mm512_multishift_epi64_epi8(bit, _mm512_cvtepu16_epi64(levels));
+        const __m512i values = _mm512_permutexvar_epi8(spread, magnitude);
+        const __m512i sign_index = _mm512_and_si512(_mm512_srlv_epi64(words, shifts), _mm512_set1_epi64(127));
         const __m512i masks = _mm512_permutex2var_epi8(_mm512_load_si512(kIq2XxsSigns.masks), sign_index,
                                                        _mm512_load_si512(kIq2XxsSigns.masks + 64));
         const __m512i first_byte = _mm512_set_epi64(0x0808080808080808, 0, 0x0808080808080808, 0, 0x0808080808080808, 0,
                                                     0x0808080808080808, 0);
         const __mmask64 negative = _mm512_test_epi8_mask(_mm512_shuffle_epi8(masks, first_byte),
                                                          _mm512_set1_epi64(int64_t(0x8040201008040201ull)));
-        const __m512i values = _mm512_mask_sub_epi8(grid, negative, _mm512_setzero_si512(), grid);
-        return _mm512_xor_si512(values, _mm512_set1_epi8(char(0x80)));
+        const __m512i sign = _mm512_set1_epi8(char(0x80));
+        return _mm512_mask_sub_epi8(_mm512_xor_si512(values, sign), negative, sign, values);
     }
 
     static inline Codes load(const BlockRow &row, int64_t group) {
         const uint8_t *p = row.data + group / 2 * 66;
         const __m512i groups = _mm512_castsi256_si512(
             _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p + 2 + group % 2 * 32)));
-        // indices 0 and 1 (then 2 and 3) of each 8-byte group; its sign word is dword 2b + 1
-        const __m512i low_index = _mm512_setr_epi64(0, 1, 8, 9, 16, 17, 24, 25);
-        const __m512i high_index = _mm512_add_epi64(low_index, _mm512_set1_epi64(2));
-        const __m512i words = _mm512_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7);
+        // indices 0 and 1 of the four 8-byte groups, then 2 and 3; a group's sign word is dword 2b + 1
+        const __m512i index_bytes = _mm512_castsi256_si512(_mm256_setr_epi16(0, 1, 8, 9, 16, 17, 24, 25, 2, 3, 10, 11, 18, 19, 26, 27));
+        const __m512i levels = levels_of(_mm512_maskz_permutexvar_epi8(0x55555555ull, index_bytes, groups));
+        const __m512i word_lanes = _mm512_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7);
+        const __m512i words = _mm512_permutexvar_epi32(word_lanes, groups);
         const __m512i low_shift = _mm512_set_epi64(7, 0, 7, 0, 7, 0, 7, 0);
         const __m512i high_shift = _mm512_add_epi64(low_shift, _mm512_set1_epi64(14));
-        const __m512i levels = _mm512_srli_epi32(_mm512_permutexvar_epi32(words, groups), 28);
-        const __m512 level = _mm512_add_ps(_mm512_cvtepi32_ps(levels), _mm512_set1_ps(0.5f));
+        const __m512 level = _mm512_add_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(words, 28)), _mm512_set1_ps(0.5f));
         const __m512 quarter = _mm512_mul_ps(half_everywhere(p), _mm512_set1_ps(0.25f));
-        return {codes(groups, low_index, words, low_shift), codes(groups, high_index, words, high_shift),
-                _mm512_mul_ps(quarter, level)};
+        return {codes(_mm512_castsi512_si128(levels), words, low_shift),
+                codes(_mm512_extracti32x4_epi32(levels, 1), words, high_shift), _mm512_mul_ps(quarter, level)};
     }
 };
 

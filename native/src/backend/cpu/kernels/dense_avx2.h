@@ -2,6 +2,7 @@
 #pragma once
 #include "backend/cpu/kernels/f32_rows.h"
 #include "backend/cpu/kernels/ops_avx2.h"
+#include "format/e8m0.h"
 
 namespace ds4::cpu {
 namespace {
@@ -46,24 +47,19 @@ struct Bf16Avx2 {
 // The byte's exponent and mantissa as an f16 are the value times 2^-8; NaN codes are put in by hand.
 struct F8E4m3Avx2 {
     static constexpr int kBytes = 1;
-    static inline __m256 scale(const DenseRow &row, int64_t i) {
-        const uint32_t e = row.scales[i / 128];
-        const uint32_t bits = e == 255 ? 0x7fc00000u : e == 0 ? 0x00400000u : e << 23;
-        return _mm256_castsi256_ps(_mm256_set1_epi32(int32_t(bits)));
-    }
     static inline __m256 values(__m128i codes) {
-        const __m128i words = _mm_cvtepu8_epi16(codes);
-        const __m128i magnitude = _mm_and_si128(words, _mm_set1_epi16(0x7f));
-        const __m128i sign = _mm_slli_epi16(_mm_and_si128(words, _mm_set1_epi16(0x80)), 8);
-        const __m128i nan = _mm_cmpeq_epi16(magnitude, _mm_set1_epi16(0x7f));
-        const __m128i halves = _mm_blendv_epi8(_mm_slli_epi16(magnitude, 7), _mm_set1_epi16(0x7e00), nan);
-        return _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(halves, sign)), _mm256_set1_ps(256.0f));
+        const __m128i words = _mm_cvtepi8_epi16(codes);
+        const __m128i nan = _mm_cmpeq_epi16(_mm_or_si128(words, _mm_set1_epi16(int16_t(0xff80))), _mm_set1_epi16(-1));
+        const __m128i shifted = _mm_and_si128(_mm_slli_epi16(words, 7), _mm_set1_epi16(int16_t(0xbf80)));
+        const __m128i halves = _mm_or_si128(shifted, _mm_and_si128(nan, _mm_set1_epi16(0x7e00)));
+        return _mm256_mul_ps(_mm256_cvtph_ps(halves), _mm256_set1_ps(256.0f));
     }
     static inline __m256 load(const DenseRow &row, int64_t i) {
-        return _mm256_mul_ps(values(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(row.data + i))), scale(row, i));
+        return _mm256_mul_ps(values(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(row.data + i))),
+                             _mm256_set1_ps(kE8m0Values.of[row.scales[i / 128]]));
     }
     static inline float load_one(const DenseRow &row, int64_t i) {
-        return _mm256_cvtss_f32(_mm256_mul_ps(values(_mm_cvtsi32_si128(row.data[i])), scale(row, i)));
+        return _mm256_cvtss_f32(values(_mm_cvtsi32_si128(row.data[i]))) * kE8m0Values.of[row.scales[i / 128]];
     }
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "backend/cpu/kernels/f32_rows.h"
 #include "backend/cpu/kernels/ops_avx512.h"
+#include "format/e8m0.h"
 
 namespace ds4::cpu {
 namespace {
@@ -44,25 +45,20 @@ struct Bf16Avx512 {
 // The byte's exponent and mantissa as an f16 are the value times 2^-8; NaN codes are put in by hand.
 struct F8E4m3Avx512 {
     static constexpr int kBytes = 1;
-    static inline __m512 scale(const DenseRow &row, int64_t i) {
-        const __m512i e = _mm512_set1_epi32(row.scales[i / 128]);
-        const __m512i bits = _mm512_max_epu32(_mm512_slli_epi32(e, 23), _mm512_set1_epi32(0x00400000));
-        const __m512i nan = _mm512_set1_epi32(0x7fc00000);
-        return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, _mm512_cmpeq_epi32_mask(e, _mm512_set1_epi32(255)), nan));
-    }
     static inline __m512 values(__m128i codes) {
-        const __m256i words = _mm256_cvtepu8_epi16(codes);
-        const __m256i magnitude = _mm256_and_si256(words, _mm256_set1_epi16(0x7f));
-        const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0x80)), 8);
-        const __mmask16 nan = _mm256_cmpeq_epi16_mask(magnitude, _mm256_set1_epi16(0x7f));
-        const __m256i halves = _mm256_mask_mov_epi16(_mm256_slli_epi16(magnitude, 7), nan, _mm256_set1_epi16(0x7e00));
-        return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(halves, sign)), _mm512_set1_ps(256.0f));
+        const __m256i words = _mm256_cvtepi8_epi16(codes);
+        const __mmask16 nan = _mm256_cmpeq_epi16_mask(_mm256_or_si256(words, _mm256_set1_epi16(int16_t(0xff80))),
+                                                      _mm256_set1_epi16(-1));
+        const __m256i shifted = _mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16(int16_t(0xbf80)));
+        const __m256i halves = _mm256_mask_mov_epi16(shifted, nan, _mm256_set1_epi16(0x7e00));
+        return _mm512_mul_ps(_mm512_cvtph_ps(halves), _mm512_set1_ps(256.0f));
     }
     static inline __m512 load(const DenseRow &row, int64_t i) {
-        return _mm512_mul_ps(values(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row.data + i))), scale(row, i));
+        return _mm512_mul_ps(values(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row.data + i))),
+                             _mm512_set1_ps(kE8m0Values.of[row.scales[i / 128]]));
     }
     static inline float load_one(const DenseRow &row, int64_t i) {
-        return _mm512_cvtss_f32(_mm512_mul_ps(values(_mm_cvtsi32_si128(row.data[i])), scale(row, i)));
+        return _mm512_cvtss_f32(values(_mm_cvtsi32_si128(row.data[i]))) * kE8m0Values.of[row.scales[i / 128]];
     }
 };
 

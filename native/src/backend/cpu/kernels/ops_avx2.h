@@ -78,36 +78,41 @@ struct Avx2 {
         return sum;
     }
 
-    // A decoded group as 128 floats in channel order: factor * code * scale - min * min scale.
+    // A decoded group as 128 floats in channel order: code * scale - min * min scale. A factor of 1 or 1/2 on the scale
+    // is exact.
     static inline void store_group(float *out, const Codes &codes, float factor) {
-        store_values(out, codes, factor, [](int, int) { return _mm256_setzero_ps(); });
+        store_values(out, codes, factor, [](__m256 value, __m256 scale, int, int) { return _mm256_mul_ps(value, scale); });
     }
     static inline void store_group(float *out, const CodesWithMins &codes, float factor) {
-        store_values(out, codes.codes, factor, [&](int half, int part) {
-            const __m256i bytes = part < 2 ? codes.min_low[half] : codes.min_high[half];
-            const __m128i eight = part % 2 == 0 ? _mm256_castsi256_si128(bytes) : _mm256_extracti128_si256(bytes, 1);
-            return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight)), codes.min_scale);
+        alignas(32) float mins[2][2][8]; // [half][first or second halves of its blocks]
+        for (int half = 0; half < 2; half++) {
+            _mm256_store_ps(mins[half][0], min_values(codes.min_low[half], codes.min_scale));
+            _mm256_store_ps(mins[half][1], min_values(codes.min_high[half], codes.min_scale));
+        }
+        store_values(out, codes.codes, factor, [&](__m256 value, __m256 scale, int half, int part) {
+            return _mm256_fmsub_ps(value, scale, _mm256_set1_ps(mins[half][part / 2][part % 2 * 4]));
         });
     }
-    // min(half, part): part 0 and 1 are the first halves of the two blocks, 2 and 3 the second halves
-    template <typename Min>
-    static inline void store_values(float *out, const Codes &codes, float factor, const Min &min) {
-        alignas(32) int8_t bytes[32];
+    static inline __m256 min_values(__m256i bytes, __m256 scale) {
+        return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_and_si256(bytes, _mm256_set1_epi32(255))), scale);
+    }
+    // part 0 and 1 are the first halves of a half's two blocks, 2 and 3 the second halves
+    template <typename Combine>
+    static inline void store_values(float *out, const Codes &codes, float factor, const Combine &combine) {
+        alignas(32) int8_t bytes[64];
         alignas(32) float scales[8];
-        const __m256 factors = _mm256_set1_ps(factor);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
-            _mm256_store_ps(scales, codes.scale[half]);
-#pragma GCC unroll 4
-            for (int part = 0; part < 4; part++) {
-                _mm256_store_si256(reinterpret_cast<__m256i *>(bytes), part < 2 ? codes.low[half] : codes.high[half]);
-                const __m256 mins = min(half, part), scale = _mm256_set1_ps(scales[part % 2 * 4]);
-                float *to = out + 64 * half + part % 2 * 32 + part / 2 * 16;
-                for (int eight = 0; eight < 16; eight += 8) {
-                    const __m128i code = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(bytes + part % 2 * 16 + eight));
-                    const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(code)), factors);
-                    store(to + eight, _mm256_fmsub_ps(value, scale, mins));
-                }
+            _mm256_store_ps(scales, _mm256_mul_ps(codes.scale[half], _mm256_set1_ps(factor)));
+            _mm256_store_si256(reinterpret_cast<__m256i *>(bytes), codes.low[half]);
+            _mm256_store_si256(reinterpret_cast<__m256i *>(bytes + 32), codes.high[half]);
+#pragma GCC unroll 8
+            for (int eight = 0; eight < 8; eight++) {
+                const int part = eight / 2;
+                const __m128i code = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(bytes + 8 * eight));
+                const __m256 value = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(code));
+                store(out + 64 * half + part % 2 * 32 + part / 2 * 16 + eight % 2 * 8,
+                      combine(value, _mm256_set1_ps(scales[part % 2 * 4]), half, part));
             }
         }
     }

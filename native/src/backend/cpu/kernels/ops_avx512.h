@@ -56,34 +56,41 @@ struct Avx512 {
         return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(codes.min_scale, x.scale), sum);
     }
 
-    // A decoded group as 128 floats in channel order: factor * code * scale.
+    // A decoded group as 128 floats in channel order: code * scale - min * min scale. A factor of 1 or 1/2 on the scale
+    // is exact.
     static inline void store_group(float *out, const Codes &codes, float factor) {
-        store_values(out, codes.low, codes.high, codes.scale, factor, _mm512_setzero_si512(), _mm512_setzero_si512(),
-                     _mm512_setzero_ps());
+        alignas(64) int8_t bytes[128];
+        alignas(64) float scales[16];
+        unpack(codes.low, codes.high, bytes);
+        _mm512_store_ps(scales, _mm512_mul_ps(codes.scale, _mm512_set1_ps(factor)));
+#pragma GCC unroll 8
+        for (int part = 0; part < 8; part++)
+            store(out + 16 * part, _mm512_mul_ps(code_values(bytes, part), _mm512_set1_ps(scales[part / 2 * 4])));
     }
     static inline void store_group(float *out, const CodesWithMins &codes, float factor) {
-        store_values(out, codes.low, codes.high, codes.scale, factor, codes.min_low, codes.min_high, codes.min_scale);
-    }
-    static inline void store_values(float *out, __m512i low, __m512i high, __m512 scale, float factor, __m512i min_low,
-                                    __m512i min_high, __m512 min_scale) {
         alignas(64) int8_t bytes[128];
-        alignas(64) uint8_t mins[128];
-        alignas(64) float scales[16];
+        alignas(64) float scales[16], mins[2][16];
+        unpack(codes.low, codes.high, bytes);
+        _mm512_store_ps(scales, _mm512_mul_ps(codes.scale, _mm512_set1_ps(factor)));
+        _mm512_store_ps(mins[0], min_values(codes.min_low, codes.min_scale));
+        _mm512_store_ps(mins[1], min_values(codes.min_high, codes.min_scale));
+#pragma GCC unroll 8
+        for (int part = 0; part < 8; part++)
+            store(out + 16 * part, _mm512_fmsub_ps(code_values(bytes, part), _mm512_set1_ps(scales[part / 2 * 4]),
+                                                   _mm512_set1_ps(mins[part % 2][part / 2 * 4])));
+    }
+    static inline void unpack(__m512i low, __m512i high, int8_t *bytes) {
         const __m512i sign = _mm512_set1_epi8(char(0x80));
         _mm512_store_si512(bytes, _mm512_xor_si512(low, sign));
         _mm512_store_si512(bytes + 64, _mm512_xor_si512(high, sign));
-        _mm512_store_si512(mins, min_low);
-        _mm512_store_si512(mins + 64, min_high);
-        _mm512_store_ps(scales, scale);
-        const __m512 factors = _mm512_set1_ps(factor);
-#pragma GCC unroll 8
-        for (int part = 0; part < 8; part++) {
-            const int block = part / 2, place = part % 2 * 64 + block * 16;
-            const __m128i code = _mm_load_si128(reinterpret_cast<const __m128i *>(bytes + place));
-            const __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(code)), factors);
-            const __m512 min = _mm512_mul_ps(_mm512_set1_ps(float(mins[place])), min_scale);
-            store(out + 16 * part, _mm512_fmsub_ps(value, _mm512_set1_ps(scales[4 * block]), min));
-        }
+    }
+    // Sixteen codes: part 2b is the first half of block b, 2b + 1 the second.
+    static inline __m512 code_values(const int8_t *bytes, int part) {
+        const __m128i code = _mm_load_si128(reinterpret_cast<const __m128i *>(bytes + part % 2 * 64 + part / 2 * 16));
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(code));
+    }
+    static inline __m512 min_values(__m512i bytes, __m512 scale) {
+        return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_and_si512(bytes, _mm512_set1_epi32(255))), scale);
     }
 
     // Lanes added in pairs: 8 apart, 4, 2, 1.
