@@ -1,0 +1,103 @@
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "backend/cpu/kernels/matmul.h"
+#include "backend/cpu/kernels/weights_for_tests.h"
+#include "base/test.h"
+
+namespace ds4::cpu {
+namespace {
+
+using namespace ds4::cpu::test;
+
+// n floats that end at an unmapped page.
+struct Floats {
+    GuardedBytes bytes;
+    Floats(int64_t count, uint64_t seed) : bytes(uint64_t(count) * 4) {
+        Random random(seed);
+        for (int64_t i = 0; i < count; i++) data()[i] = random.symmetric();
+    }
+    float *data() const { return reinterpret_cast<float *>(bytes.data()); }
+};
+
+double exact_dot(const float *a, const float *b, int64_t n, double *magnitude) {
+    double sum = 0;
+    *magnitude = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += double(a[i]) * b[i];
+        *magnitude += std::fabs(double(a[i]) * b[i]);
+    }
+    return sum;
+}
+
+bool is_close(double actual, double expected, double magnitude, int64_t n) {
+    return std::fabs(actual - expected) <= magnitude * double(n) * 0x1p-24 + 1e-30;
+}
+
+constexpr int64_t kLengths[] = {0, 1, 7, 8, 15, 16, 17, 64, 100, 512, 515};
+
+} // namespace
+
+TEST("dot, sum of squares and scaled addition agree with double") {
+    for (const Isa isa : kIsas) {
+        if (!isa_supported(isa)) continue;
+        const VectorKernels &kernels = vector_kernels(isa);
+        for (const int64_t n : kLengths) {
+            const Floats a(n, 1), b(n, 2), y(n, 3);
+            double magnitude = 0;
+            const double expected = exact_dot(a.data(), b.data(), n, &magnitude);
+            CHECK(is_close(kernels.dot(a.data(), b.data(), n), expected, magnitude, n));
+            const double squares = exact_dot(a.data(), a.data(), n, &magnitude);
+            CHECK(is_close(kernels.sum_squares(a.data(), n), squares, magnitude, n));
+            const std::vector<float> before(y.data(), y.data() + n);
+            kernels.add_scaled(y.data(), 0.37f, a.data(), n);
+            for (int64_t i = 0; i < n; i++) {
+                const double sum = double(before[size_t(i)]) + double(0.37f) * a.data()[i];
+                CHECK(std::fabs(y.data()[i] - sum) <= 2 * 0x1p-24);
+            }
+        }
+    }
+}
+
+TEST("attention's two products agree with double and do not depend on the number of heads or rows") {
+    for (const Isa isa : kIsas) {
+        if (!isa_supported(isa)) continue;
+        const VectorKernels &kernels = vector_kernels(isa);
+        for (const int64_t dim : {16, 33, 128, 512})
+            for (const int64_t heads : {1, 4, 7})
+                for (const int64_t rows : {0, 1, 5, 64}) {
+                    const int64_t stride = rows + 2;
+                    const Floats q(heads * dim, 4), k(rows * dim, 5), p(heads * stride, 6), y(heads * dim, 7);
+                    std::vector<float> s(size_t(heads * stride), -99.0f);
+                    kernels.score_rows(s.data(), stride, q.data(), k.data(), heads, rows, dim);
+                    const std::vector<float> start(y.data(), y.data() + heads * dim);
+                    kernels.weighted_rows(y.data(), p.data(), stride, k.data(), heads, rows, dim);
+                    for (int64_t h = 0; h < heads; h++) {
+                        for (int64_t row = 0; row < rows; row++) {
+                            double magnitude = 0;
+                            const double expected = exact_dot(q.data() + h * dim, k.data() + row * dim, dim, &magnitude);
+                            const float score = s[size_t(h * stride + row)];
+                            CHECK(is_close(score, expected, magnitude, dim));
+                            float alone = 0;
+                            kernels.score_rows(&alone, 1, q.data() + h * dim, k.data() + row * dim, 1, 1, dim);
+                            CHECK(alone == score);
+                        }
+                        for (int64_t row = rows; row < stride; row++) CHECK(s[size_t(h * stride + row)] == -99.0f);
+                        std::vector<float> alone(start.begin() + h * dim, start.begin() + (h + 1) * dim);
+                        kernels.weighted_rows(alone.data(), p.data() + h * stride, stride, k.data(), 1, rows, dim);
+                        CHECK(std::memcmp(alone.data(), y.data() + h * dim, size_t(dim) * 4) == 0);
+                        for (int64_t i = 0; i < dim; i++) {
+                            double sum = start[size_t(h * dim + i)], magnitude = std::fabs(sum);
+                            for (int64_t row = 0; row < rows; row++) {
+                                const double term = double(p.data()[h * stride + row]) * k.data()[row * dim + i];
+                                sum += term, magnitude += std::fabs(term);
+                            }
+                            CHECK(is_close(y.data()[h * dim + i], sum, magnitude, rows + 1));
+                        }
+                    }
+                }
+    }
+}
+
+} // namespace ds4::cpu
