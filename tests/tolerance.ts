@@ -1,0 +1,18 @@
+// Every tolerance of the parity tests, by what is compared. They may only be tightened.
+export const TOLERANCE = {
+  /** |logit| of f32 arithmetic against the recorded f32 and f64 runs (tests/vectors, plain numerics). */
+  plainLogits: 3e-4,
+  /** Any value of a residual stream, f32 arithmetic. */
+  plainStreams: 3e-4,
+  /** Mixing weights of hyper-connections and routing weights, f32 arithmetic. */
+  plainWeights: 2e-5,
+  /** Trained numerics: every logit of the prompts whose roundings are known to be stable. */
+  trainedStable: 1e-3,
+  /** Trained numerics, any prompt: a floor plus so many times the recorded spread of f32 engines at that position. */
+  trainedFloor: 3e-4,
+  trainedSpreads: 4,
+  /** Share of a prompt's positions that may lie beyond that. */
+  trainedBeyond: 0.01,
+  /** llama.cpp keeps its caches in F16: largest logit difference over the standard deviation of the logits. */
+  llamaLogits: 1e-2,
+} as const
