@@ -7,7 +7,7 @@ import type { ModelConfig } from "./model-config.ts"
 import { ModelFileError, type ModelFileErrorCode } from "./model-file-error.ts"
 import type { StoredTensor } from "./stored-tensor.ts"
 import type { TensorKindName } from "./tensor-kinds.ts"
-import { TENSOR_TYPES } from "./tensor-types.ts"
+import { TENSOR_TYPES, tensorTypeName } from "./tensor-types.ts"
 
 /** One weight of the model: what it is for and where its bytes are. All offsets are absolute in their file. */
 export interface TensorEntry {
@@ -128,7 +128,7 @@ function checkPairs(tensors: readonly TensorEntry[], path: string): void {
     if (tensor.kind === "EXPERT_GATE") gates.set(key, tensor)
     const gate = gates.get(key)
     if (tensor.kind === "EXPERT_UP" && gate !== undefined && gate.type !== tensor.type) {
-      throw fault("UNSUPPORTED", tensor.name, `has type ${tensor.type}, but ${gate.name} has type ${gate.type}; gate and up of a layer must share one`, path)
+      throw fault("UNSUPPORTED", tensor.name, `has type ${tensorTypeName(tensor.type)}, but ${gate.name} has ${tensorTypeName(gate.type)}; gate and up of a layer must share one`, path)
     }
   }
 }

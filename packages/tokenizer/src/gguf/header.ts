@@ -76,7 +76,8 @@ async function readMetadata(reader: GgufHeaderReader, source: ByteSource, record
   return metadata
 }
 
-function alignmentOf(metadata: ReadonlyMap<string, GgufValue>, path: string): number {
+/** general.alignment, or the default. @throws ModelFileError RANGE when it is no power of two within the limit. */
+export function alignmentOf(metadata: ReadonlyMap<string, GgufValue>, path: string | undefined): number {
   const value: unknown = metadata.get("general.alignment")?.value ?? DEFAULT_ALIGNMENT
   if (typeof value === "number" && value >= 1 && value <= MAX_ALIGNMENT && Number.isInteger(Math.log2(value))) return value
   throw new ModelFileError("RANGE", `general.alignment is ${shown(value)}; expected a power of two up to ${MAX_ALIGNMENT}`, { path })
@@ -94,7 +95,7 @@ function readDirectoryEntry(cursor: Cursor, path: string): DirectoryEntry {
     const size = cursor.count(Number.MAX_SAFE_INTEGER, `dimension ${i} of tensor ${name}`)
     elements *= size
     if (size < 1 || !Number.isSafeInteger(elements)) {
-      throw new ModelFileError("SHAPE", `tensor ${name} has the dimensions ${[...shape, size].join(" x ")}; expected positive ones with a product below 2^53`, { path, tensor: name })
+      throw new ModelFileError("SHAPE", `tensor ${name} has the dimensions ${[size, ...shape].join(" x ")}; expected positive ones with a product below 2^53`, { path, tensor: name })
     }
     shape.unshift(size)
   }

@@ -2,7 +2,7 @@
 import { countingSink, writeAtomically, type ByteSink, type WriteOptions } from "../atomic-file.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import { elementBytes, type TensorType } from "../tensor-types.ts"
-import { DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION } from "./header.ts"
+import { GGUF_MAGIC, GGUF_VERSION, alignmentOf } from "./header.ts"
 import { GGUF_VALUE_TYPES, type GgufScalarType, type GgufValue } from "./metadata.ts"
 
 /** A tensor to be written. `shape` is outermost first, [rows, cols]; it is stored the other way round. */
@@ -94,8 +94,7 @@ const roundUp = (value: number, to: number): number => Math.ceil(value / to) * t
 
 /** Lays the file out: every tensor starts at a multiple of general.alignment, in the order given. */
 export function layoutGguf({ metadata, tensors }: GgufPlan): GgufLayout {
-  const stated = metadata.get("general.alignment")?.value
-  const alignment = typeof stated === "number" ? stated : DEFAULT_ALIGNMENT
+  const alignment = alignmentOf(metadata, undefined)
   const output = new Output()
   output.u32(GGUF_MAGIC)
   output.u32(GGUF_VERSION)
