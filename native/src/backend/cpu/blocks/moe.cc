@@ -8,9 +8,7 @@
 #include "backend/cpu/blocks/router.h"
 
 namespace ds4::cpu {
-namespace {
 
-// gate <- silu(min(gate, limit)) * clamp(up, +-limit) * weight, in place
 void activate(float *gate, const float *up, int64_t n, float limit, float weight) {
     for (int64_t i = 0; i < n; i++) {
         float g = gate[i], u = up[i];
@@ -18,8 +16,6 @@ void activate(float *gate, const float *up, int64_t n, float limit, float weight
         gate[i] = g / (1.0f + std::exp(-g)) * u * weight;
     }
 }
-
-} // namespace
 
 Moe::Routes Moe::route(int layer, const LayerWeights &w, const int32_t *tokens, const float *x, int64_t rows, Trace *trace) {
     const Shape &shape = context_.shape;

@@ -7,6 +7,9 @@
 
 namespace ds4::cpu {
 
+// gate <- silu(min(gate, limit)) * clamp(up, -limit, limit) * weight, in place; limit <= 0: no clamp.
+void activate(float *gate, const float *up, int64_t n, float limit, float weight);
+
 class Moe {
   public:
     explicit Moe(const Context &context) : context_(context) {}

@@ -96,3 +96,16 @@ TEST("equal scores go to the smaller expert, and extreme logits stay finite") {
     CHECK(ids[0] == 1 && ids[1] == 3 && ids[2] == 4);
     for (const float weight : weights) CHECK(std::isfinite(weight));
 }
+
+TEST("the clamp holds the gate from above only, and the other factor on both sides") {
+    const auto result = [](float gate, float up, float limit) {
+        activate(&gate, &up, 1, limit, 1.0f);
+        return gate;
+    };
+    const auto silu = [](double g) { return g / (1.0 + std::exp(-g)); };
+    CHECK_CLOSE(result(50.0f, 1.0f, 10.0f), silu(10.0), 1e-5);
+    CHECK_CLOSE(result(1.0f, -50.0f, 10.0f), -10.0 * silu(1.0), 1e-5);
+    CHECK_CLOSE(result(1.0f, 50.0f, 10.0f), 10.0 * silu(1.0), 1e-5);
+    CHECK_CLOSE(result(-50.0f, 1.0f, 10.0f), silu(-50.0), 1e-20); // not clamped to -10, whose silu is -4.5e-4
+    CHECK_CLOSE(result(50.0f, 3.0f, 0.0f), 3.0 * silu(50.0), 1e-4);
+}
