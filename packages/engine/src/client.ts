@@ -77,7 +77,7 @@ export class NativeEngine implements InferenceEngine {
   static async open(file: ModelFile, tokenizer: Tokenizer | undefined, options: EngineOptions, isDemo: boolean): Promise<NativeEngine> {
     const nativeModel = await NativeModel.open(file)
     try {
-      const engine = EngineHandle.open(nativeModel, options)
+      const engine = await EngineHandle.open(nativeModel, options)
       try {
         if (tokenizer !== undefined) engine.setVocabulary(tokenizer, file.config.vocab)
         return new NativeEngine({ file, nativeModel, engine, isDemo, options })

@@ -132,6 +132,14 @@ test("requests that cannot work are refused before the first event, and the engi
   expect((await collect({ promptTokens: [1], maxTokens: 1 })).events.length).toBeGreaterThan(1)
 })
 
+test("options that the library refuses are errors with its text", async () => {
+  const refused = await openEngine(loaded.file, loaded.tokenizer, { threads: 5000 }).catch((error: unknown) => error)
+  expect(refused).toBeInstanceOf(EngineError)
+  expect(refused).toMatchObject({ code: "ARGUMENT", message: "threads is 5000; expected 0..1024" })
+  const broken = { ...loaded.file, tensors: loaded.file.tensors.slice(1) }
+  expect(openEngine(broken, loaded.tokenizer)).rejects.toMatchObject({ code: "FORMAT" })
+})
+
 test("an answer ends where the context is full", async () => {
   await using small = Object.assign(await openEngine(loaded.file, loaded.tokenizer, { contextTokens: 16 }), {
     async [Symbol.asyncDispose](this: NativeEngine) { await this.close() },

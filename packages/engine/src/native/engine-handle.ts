@@ -5,7 +5,8 @@ import { EngineError } from "../errors.ts"
 import { engineLibrary } from "../library.ts"
 import { ENGINE_OPTIONS, ISA, LOGITS, NUMERICS, STEP_ITEM, SWITCHES } from "../symbols.ts"
 import type { EngineOptions, EngineSwitches } from "../types.ts"
-import { openPointer, OutHandle } from "./handle.ts"
+import { callInBackground, steadyBytes } from "./background.ts"
+import { openPointer } from "./handle.ts"
 import type { NativeModel } from "./native-model.ts"
 import type { SessionHandle } from "./session.ts"
 import { wakeCallback } from "./wake-up.ts"
@@ -24,16 +25,19 @@ export interface StepItem {
 export class EngineHandle implements Disposable {
   private constructor(private handle: Pointer | undefined) {}
 
-  /** @throws EngineError ARGUMENT for an option that this machine or build cannot give */
-  static open(model: NativeModel, options: EngineOptions): EngineHandle {
-    const { symbols, check } = engineLibrary()
-    const out = new OutHandle()
-    const settings = ENGINE_OPTIONS.create({
+  /**
+   * Opens an engine without holding up the calling thread.
+   * @throws EngineError ARGUMENT for an option that this machine or build cannot give
+   */
+  static async open(model: NativeModel, options: EngineOptions): Promise<EngineHandle> {
+    const settings = steadyBytes(ENGINE_OPTIONS.create({
       numerics: NUMERICS[options.numerics ?? "fast"], isa: ISA[options.isa ?? "auto"], switches: switchBits(options.switches ?? {}),
       threads: options.threads ?? 0, max_step_tokens: options.maxStepTokens ?? 0,
-    })
-    check("ds4_engine_open", symbols.ds4_engine_open(model.pointer, settings, out.memory))
-    const engine = new EngineHandle(out.pointer)
+    }))
+    const out = new BigUint64Array(new ArrayBuffer(8))
+    await callInBackground("ds4_engine_open", [model.pointer, settings, out])
+    const engine = new EngineHandle(Number(out[0]) as Pointer)
+    const { symbols, check } = engineLibrary()
     check("ds4_engine_set_waker", symbols.ds4_engine_set_waker(engine.pointer, wakeCallback()))
     return engine
   }
