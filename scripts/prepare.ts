@@ -64,8 +64,12 @@ function checkBuildTools(): void {
   if (missing.length > 0) say("ninja is not installed, building with make (Debian: apt-get install ninja-build)")
 }
 
-/** Builds native/dist when it is missing or older than its sources; a build that is in turbo's cache is restored. */
+/**
+ * Builds native/dist when it is missing or older than its sources; a build that is in turbo's cache is restored.
+ * Nothing is built when DS4_LIBRARY names another library.
+ */
 export function prepareNative(): void {
+  if ((process.env.DS4_LIBRARY ?? "") !== "") return
   if (existsSync(LIBRARY) && statSync(LIBRARY).mtimeMs >= newestChange(join(ROOT, "native"))) return
   checkBuildTools()
   say(existsSync(LIBRARY) ? "the native sources have changed, building" : "building the native library, once (minutes)")

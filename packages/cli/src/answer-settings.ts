@@ -1,0 +1,38 @@
+import { readFileSync } from "node:fs"
+import type { AnswerSettings } from "./backend/backend.ts"
+import { messageOf, usageError } from "./errors.ts"
+import type { FlagValues, SAMPLING_FLAGS } from "./flags/registry.ts"
+
+type SamplingFlags = FlagValues<(typeof SAMPLING_FLAGS)[number]>
+
+const DEMO_TOKENS = 256 // random weights hardly ever end an answer
+
+/** The generation flags as the backends take them. The demo model has no reasoning and answers stay short. */
+export function answerSettings(flags: SamplingFlags, isDemo: boolean): AnswerSettings {
+  return {
+    temperature: flags.temp,
+    topP: flags["top-p"],
+    topK: flags["top-k"],
+    minP: flags["min-p"],
+    seed: flags.seed,
+    maxTokens: flags["max-tokens"] ?? (isDemo ? DEMO_TOKENS : undefined),
+    stop: flags.stop,
+    think: flags.think ?? (isDemo ? "off" : "default"),
+    reasoningBudget: flags["reasoning-budget"],
+  }
+}
+
+/** Reads a text file named by a flag; a missing one is a usage error that names the flag. */
+export function readTextFlag(flag: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8")
+  } catch (error) {
+    throw usageError(`--${flag} ${path} cannot be read: ${messageOf(error)}`)
+  }
+}
+
+/** The system text from --system or --system-file. */
+export function systemText(flags: SamplingFlags): string | undefined {
+  if (flags.system !== undefined) return flags.system
+  return flags["system-file"] === undefined ? undefined : readTextFlag("system-file", flags["system-file"])
+}

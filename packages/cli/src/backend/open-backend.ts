@@ -1,0 +1,17 @@
+import type { FlagValues, MODEL_FLAGS } from "../flags/registry.ts"
+import type { Io } from "../io.ts"
+import { loadEngine } from "../load-engine.ts"
+import type { Backend } from "./backend.ts"
+import { RemoteBackend } from "./remote-backend.ts"
+
+type BackendFlags = FlagValues<(typeof MODEL_FLAGS)[number] | "url" | "api-key">
+
+/** The server at --url, or a local engine over the model that the flags name. */
+export async function openBackend(flags: BackendFlags, io: Io, prepareNative: () => void): Promise<Backend> {
+  if (flags.url !== undefined) {
+    return await RemoteBackend.open({ url: flags.url, apiKey: flags["api-key"], ...(flags.model === undefined ? {} : { model: flags.model }) })
+  }
+  const { file, tokenizer, engine } = await loadEngine(flags, io, prepareNative)
+  const { LocalBackend } = await import("./local-backend.ts")
+  return new LocalBackend({ file, tokenizer, engine, where: `on the CPU, ${flags.numerics} numerics` })
+}

@@ -1,0 +1,79 @@
+import type { Conversation, Message } from "@ds4/tokenizer"
+import type { AnswerSettings, AnswerUsage, PartialAnswer } from "../backend/backend.ts"
+
+export interface Totals {
+  turns: number
+  promptTokens: number
+  cachedTokens: number
+  generatedTokens: number
+  prefillMs: number
+  decodeMs: number
+}
+
+/** The conversation at hand and its settings: everything about a chat except the terminal. */
+export class ChatSession {
+  messages: Message[] = []
+  /** The last answer stopped early and can be continued. */
+  isUnfinished = false
+  readonly totals: Totals = { turns: 0, promptTokens: 0, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
+
+  constructor(
+    public system: string | undefined,
+    public settings: AnswerSettings,
+  ) {}
+
+  /** What is sent to the model: the system text and all messages. */
+  conversation(): Conversation {
+    const system: Message[] = this.system === undefined || this.system === "" ? [] : [{ role: "system", content: this.system }]
+    return { messages: [...system, ...this.messages] }
+  }
+
+  ask(text: string): void {
+    this.messages.push({ role: "user", content: text })
+    this.isUnfinished = false
+  }
+
+  /** Appends the answer, or completes the unfinished one. */
+  keepAnswer(answer: PartialAnswer, isUnfinished: boolean): void {
+    const reasoning = answer.reasoning === "" ? {} : { reasoning: answer.reasoning }
+    this.messages.push({ role: "assistant", content: answer.content, ...reasoning })
+    this.isUnfinished = isUnfinished
+  }
+
+  /** Takes the unfinished answer out of the conversation, to be continued. */
+  takeUnfinished(): PartialAnswer | undefined {
+    const last = this.messages.at(-1)
+    if (!this.isUnfinished || last?.role !== "assistant") return undefined
+    this.messages.pop()
+    this.isUnfinished = false
+    return { reasoning: last.reasoning ?? "", content: last.content }
+  }
+
+  /** Removes the last `turns` questions with everything after them; returns the earliest one's text. */
+  undo(turns = 1): string | undefined {
+    let text: string | undefined
+    for (let removed = 0; removed < turns; removed++) {
+      const index = this.messages.findLastIndex((message) => message.role === "user")
+      const question = this.messages[index]
+      if (question === undefined) break
+      text = typeof question.content === "string" ? question.content : ""
+      this.messages.length = index
+    }
+    if (text !== undefined) this.isUnfinished = false
+    return text
+  }
+
+  clear(): void {
+    this.messages = []
+    this.isUnfinished = false
+  }
+
+  count(usage: AnswerUsage): void {
+    this.totals.turns += 1
+    this.totals.promptTokens += usage.promptTokens
+    this.totals.cachedTokens += usage.cachedTokens
+    this.totals.generatedTokens += usage.generatedTokens
+    this.totals.prefillMs += usage.prefillMs
+    this.totals.decodeMs += usage.decodeMs
+  }
+}

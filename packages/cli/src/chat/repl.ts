@@ -1,0 +1,152 @@
+// The interactive loop: prompt, slash commands, turns. Knows a terminal, a session and a backend, nothing below.
+import type { Backend, PartialAnswer } from "../backend/backend.ts"
+import { messageOf, exitCodeOf, EXIT, type ExitCode } from "../errors.ts"
+import { dim, type Io } from "../io.ts"
+import type { LineEditor } from "../terminal/line-editor.ts"
+import type { Key } from "../terminal/keys.ts"
+import type { RawTerminal } from "../terminal/raw-terminal.ts"
+import { AnswerView } from "./answer-view.ts"
+import { attachMentions } from "./attach-file.ts"
+import type { ChatSession } from "./chat-session.ts"
+import type { ConversationStore } from "./conversation-store.ts"
+import { runTurn } from "./run-turn.ts"
+import { runSlash } from "./slash/dispatch.ts"
+import type { SlashContext, SlashResult } from "./slash/slash-command.ts"
+
+export interface ReplOptions {
+  readonly io: Io
+  readonly session: ChatSession
+  readonly backend: Backend
+  readonly store: ConversationStore
+  readonly editor: LineEditor
+  readonly terminal: RawTerminal
+  readonly isRendered: boolean
+  readonly showsReasoning: boolean
+  readonly showsStats: boolean
+}
+
+const PROMPT = "> "
+const STOP_WAIT_MS = 5000 // a second Ctrl+C after this long leaves without waiting for the engine
+
+export class Repl {
+  private readonly attachments: string[] = []
+  private readonly display: { showsReasoning: boolean }
+
+  constructor(private readonly options: ReplOptions) {
+    this.display = { showsReasoning: options.showsReasoning }
+  }
+
+  /** Runs until the person leaves. */
+  async run(): Promise<ExitCode> {
+    let initial = ""
+    let wasInterrupted = false
+    for (;;) {
+      const read = await this.options.editor.read(PROMPT, initial)
+      initial = ""
+      if (read.type === "end") return EXIT.done
+      if (read.type === "interrupt") {
+        if (wasInterrupted) return EXIT.done
+        wasInterrupted = true
+        this.say("Ctrl+C again leaves")
+        continue
+      }
+      wasInterrupted = false
+      if (read.text.trim() === "") continue
+      const result = await this.take(read.text)
+      if (result.next === "quit") return EXIT.done
+      if (result.next === "prompt") initial = result.line ?? ""
+    }
+  }
+
+  /** Acts on one line; errors are shown and the chat goes on. */
+  private async take(line: string): Promise<SlashResult> {
+    try {
+      const isCommand = line.startsWith("/") && !line.startsWith("//")
+      let result: SlashResult = isCommand
+        ? runSlash(line, this.context())
+        : { next: "ask", text: this.withAttachments(attachMentions(line.startsWith("//") ? line.slice(1) : line)) }
+      if (result.next === "ask") result = await this.ask(result.text, line)
+      else if (result.next === "continue") result = await this.turn(this.options.session.takeUnfinished(), "")
+      return result
+    } catch (error) {
+      if (exitCodeOf(error) === EXIT.unreachable || exitCodeOf(error) === EXIT.failed) this.options.session.isUnfinished = false
+      this.options.io.err(`${messageOf(error)}\n`)
+      return { next: "prompt" }
+    }
+  }
+
+  private async ask(text: string, typed: string): Promise<SlashResult> {
+    this.options.session.ask(text)
+    try {
+      return await this.turn(undefined, typed.startsWith("/") ? text : typed)
+    } catch (error) {
+      this.options.session.undo() // an unanswered question would stand before the next one
+      throw error
+    }
+  }
+
+  /** One answer. `typed` goes back into the line when it is interrupted before any output. */
+  private async turn(from: PartialAnswer | undefined, typed: string): Promise<SlashResult> {
+    const { session, backend, io } = this.options
+    const view = new AnswerView({ ...this.options, ...this.display, rows: () => process.stdout.rows || 24 })
+    const abort = new AbortController()
+    const stopListening = this.listenWhileAnswering(abort, view)
+    try {
+      const prompt = { type: "conversation", conversation: session.conversation() } as const
+      const result = await runTurn(backend, { prompt, settings: session.settings, signal: abort.signal, ...(from === undefined ? {} : { from }) }, view)
+      if (result.usage !== undefined) session.count(result.usage)
+      if (result.isEmpty && result.finish === "cancelled") {
+        view.end(undefined)
+        if (from !== undefined) session.keepAnswer(from, true)
+        else session.undo()
+        io.err(`${dim(io, from === undefined ? "stopped; nothing was said, the question is back in the line" : "stopped")}\n`)
+        return from === undefined ? { next: "prompt", line: typed } : { next: "prompt" }
+      }
+      const isUnfinished = result.finish === "cancelled" || result.finish === "length"
+      session.keepAnswer(result.answer, isUnfinished)
+      if (isUnfinished) view.remark(result.finish === "cancelled" ? "[interrupted; /continue goes on]" : "[token limit; /continue goes on]")
+      if (result.finish === "context") view.remark("[the context is full; /undo or /new makes room]")
+      view.end(result.usage)
+      return { next: "prompt" }
+    } catch (error) {
+      if (from !== undefined) session.keepAnswer(from, true)
+      throw error
+    } finally {
+      stopListening()
+    }
+  }
+
+  /** Ctrl+C stops, Ctrl+T folds reasoning; whatever else is typed waits for the prompt. */
+  private listenWhileAnswering(abort: AbortController, view: AnswerView): () => void {
+    const { terminal } = this.options
+    let stopMs = 0
+    terminal.onResume = () => {}
+    terminal.listen((key: Key) => {
+      const name = key.type === "key" ? key.name : ""
+      if (name === "ctrl-c") {
+        if (abort.signal.aborted && performance.now() - stopMs > STOP_WAIT_MS) process.exit(EXIT.interrupted)
+        if (!abort.signal.aborted) stopMs = performance.now()
+        abort.abort()
+      } else if (name === "ctrl-t") {
+        this.display.showsReasoning = !this.display.showsReasoning
+        view.showsReasoning = this.display.showsReasoning
+      } else if (name === "ctrl-z") terminal.stop()
+      else terminal.postpone(key)
+    })
+    return () => terminal.listen(undefined)
+  }
+
+  private withAttachments(text: string): string {
+    const all = this.attachments.splice(0)
+    return all.length === 0 ? text : `${all.join("\n")}\n${text}`
+  }
+
+  private context(): SlashContext {
+    const { session, backend, store, io } = this.options
+    return { session, backend, store, io, attachments: this.attachments, display: this.display, say: (text) => this.say(text) }
+  }
+
+  private say(text: string): void {
+    this.options.io.err(`${text}\n`)
+  }
+}

@@ -1,0 +1,89 @@
+import { writeFileSync } from "node:fs"
+import { usageError } from "../../errors.ts"
+import { attachFile } from "../attach-file.ts"
+import { STAY, type SlashCommand, type SlashContext } from "./slash-command.ts"
+
+function markdown({ session }: SlashContext): string {
+  const heading: Readonly<Record<string, string>> = { user: "Question", assistant: "Answer", system: "System" }
+  return session.conversation().messages.map(({ role, content }) => `## ${heading[role] ?? role}\n\n${content}\n`).join("\n")
+}
+
+function exportTo(path: string, context: SlashContext): void {
+  const isJson = path.endsWith(".json")
+  if (!isJson && !path.endsWith(".md")) throw usageError("say /export FILE.md or /export FILE.json")
+  writeFileSync(path, isJson ? `${JSON.stringify(context.session.conversation(), undefined, 2)}\n` : markdown(context))
+}
+
+/** Commands that read and write files and saved conversations. */
+export const FILE_COMMANDS: readonly SlashCommand[] = [
+  {
+    name: "read",
+    usage: "FILE…",
+    summary: "attach files to the next question (@path in a line does the same)",
+    run: (argument, context) => {
+      const paths = argument.split(/\s+/).filter(Boolean)
+      if (paths.length === 0) throw usageError("say /read FILE")
+      for (const path of paths) {
+        const attached = attachFile(path)
+        context.attachments.push(attached)
+        const tokens = context.backend.prompt({ messages: [{ role: "user", content: attached }] }, "off")?.ids.length
+        context.say(`attached ${path}${tokens === undefined ? "" : `, ${tokens} tokens`}`)
+      }
+      return STAY
+    },
+  },
+  {
+    name: "save",
+    usage: "[NAME]",
+    summary: "save the conversation",
+    run: (argument, { session, backend, store, say }) => {
+      const name = argument === "" ? `chat-${new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, "-")}` : argument
+      const { messages, system, isUnfinished } = session
+      say(`saved ${store.save(name, { version: 1, model: backend.description.model, system, messages, isUnfinished })}`)
+      return STAY
+    },
+  },
+  {
+    name: "load",
+    usage: "NAME",
+    summary: "go on with a saved conversation",
+    run: (argument, { session, store, say }) => {
+      const saved = store.load(argument)
+      session.messages = [...saved.messages]
+      session.system = saved.system
+      session.isUnfinished = saved.isUnfinished
+      say(`${saved.messages.length} messages`)
+      return STAY
+    },
+  },
+  {
+    name: "list",
+    usage: "",
+    summary: "saved conversations",
+    run: (_, { store, say }) => {
+      const entries = store.list()
+      say(entries.length === 0 ? "nothing saved" : entries.map(({ name, savedAt }) => `  ${savedAt.toISOString().slice(0, 16).replace("T", " ")}  ${name}`).join("\n"))
+      return STAY
+    },
+  },
+  {
+    name: "rm",
+    usage: "NAME",
+    summary: "delete a saved conversation",
+    run: (argument, { store, say }) => {
+      store.remove(argument)
+      say(`removed ${argument}`)
+      return STAY
+    },
+  },
+  {
+    name: "export",
+    usage: "FILE.md|FILE.json",
+    summary: "write the conversation to a file",
+    run: (argument, context) => {
+      exportTo(argument, context)
+      context.say(`wrote ${argument}`)
+      return STAY
+    },
+  },
+]

@@ -1,0 +1,32 @@
+import type { Backend } from "../../backend/backend.ts"
+import type { Io } from "../../io.ts"
+import type { ChatSession } from "../chat-session.ts"
+import type { ConversationStore } from "../conversation-store.ts"
+
+/** What the chat does after a slash command. */
+export type SlashResult =
+  | { readonly next: "prompt"; readonly line?: string } // back to the prompt, with this text in it
+  | { readonly next: "ask"; readonly text: string } // send this question
+  | { readonly next: "continue" } // go on with the unfinished answer
+  | { readonly next: "quit" }
+
+export interface SlashContext {
+  readonly session: ChatSession
+  readonly backend: Backend
+  readonly store: ConversationStore
+  readonly io: Io
+  /** Texts that go in front of the next question. */
+  readonly attachments: string[]
+  readonly display: { showsReasoning: boolean }
+  /** Prints a line about what was done. */
+  readonly say: (text: string) => void
+}
+
+export interface SlashCommand {
+  readonly name: string
+  readonly usage: string
+  readonly summary: string
+  run(argument: string, context: SlashContext): SlashResult
+}
+
+export const STAY: SlashResult = { next: "prompt" }

@@ -1,0 +1,77 @@
+import { writeFileSync } from "node:fs"
+import { measure, type BenchResult } from "../bench/measure.ts"
+import type { Spread } from "../bench/spread.ts"
+import { defineCommand } from "../command.ts"
+import { EXIT, usageError } from "../errors.ts"
+import { MODEL_FLAGS } from "../flags/registry.ts"
+import { formatBytes } from "../format-size.ts"
+import { loadEngine } from "../load-engine.ts"
+import { machineFacts, type MachineFacts } from "../machine-facts.ts"
+
+interface Run {
+  readonly model: string
+  readonly contextTokens: number
+  readonly genTokens: number
+  readonly machine: MachineFacts
+  readonly engine: Readonly<Record<string, unknown>>
+  readonly result: BenchResult
+}
+
+function spreadText({ median, low, high }: Spread, unit: string): string {
+  return `${median.toFixed(1)} ${unit} (${low.toFixed(1)} to ${high.toFixed(1)})`
+}
+
+function table({ model, contextTokens, genTokens, machine, engine, result }: Run): string {
+  return [
+    `${model} on ${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}`,
+    `engine   ${JSON.stringify(engine)}`,
+    `prefill  ${spreadText(result.prefillTokensPerSecond, "t/s")} for ${contextTokens} tokens`,
+    `decode   ${spreadText(result.decodeTokensPerSecond, "t/s")} for ${genTokens} tokens`,
+    `first    ${spreadText(result.firstTokenMs, "ms")}`,
+    `state    ${formatBytes(result.kvCacheBytes)} a session`,
+    "",
+  ].join("\n")
+}
+
+/** The columns of ds4-bench. */
+function csv({ contextTokens, genTokens, result }: Run): string {
+  const row = [contextTokens, contextTokens, result.prefillTokensPerSecond.median.toFixed(2), genTokens, result.decodeTokensPerSecond.median.toFixed(2), result.kvCacheBytes]
+  return `ctx_tokens,prefill_tokens,prefill_tps,gen_tokens,gen_tps,kvcache_bytes\n${row.join(",")}\n`
+}
+
+function json({ model, contextTokens, genTokens, machine, engine, result }: Run): string {
+  return `${JSON.stringify({
+    schema: "ds4.bench/1", model, machine, engine,
+    prompt_tokens: contextTokens, gen_tokens: genTokens,
+    prefill_tokens_per_second: result.prefillTokensPerSecond, decode_tokens_per_second: result.decodeTokensPerSecond,
+    first_token_ms: result.firstTokenMs, kv_cache_bytes: result.kvCacheBytes,
+  })}\n`
+}
+
+export const bench = defineCommand({
+  name: "bench",
+  usage: "[FLAGS]",
+  summary: "measures prefill and decode rates",
+  details: "One run warms up; then the median of --repeats runs, with the smallest and largest.",
+  examples: ["ds4 bench", "ds4 bench -m model.gguf --prompt-tokens 2k --gen-tokens 128", "ds4 bench --json"],
+  flags: [...MODEL_FLAGS, "prompt-tokens", "gen-tokens", "repeats", "csv", "json"],
+  maxPositionals: 0,
+  run: async ({ flags, io, prepareNative }) => {
+    const { engine } = await loadEngine(flags, io, prepareNative)
+    try {
+      const [contextTokens, genTokens] = [flags["prompt-tokens"], flags["gen-tokens"]]
+      if (contextTokens + genTokens > engine.model.contextTokens) {
+        throw usageError(`${contextTokens} prompt and ${genTokens} generated tokens do not fit into the context of ${engine.model.contextTokens}`)
+      }
+      const onRepeat = (repeat: number) => io.isErrorTerminal && io.err(`\r${repeat + 1}/${flags.repeats}\x1b[K`)
+      const result = measure(engine, { promptTokens: contextTokens, genTokens, repeats: flags.repeats, onRepeat })
+      if (io.isErrorTerminal) io.err("\r\x1b[K")
+      const run: Run = { model: engine.model.name, contextTokens, genTokens, machine: machineFacts(), engine: engine.describe(), result }
+      if (flags.csv !== undefined) writeFileSync(flags.csv, csv(run))
+      io.out(flags.json ? json(run) : table(run))
+      return EXIT.done
+    } finally {
+      await engine.close()
+    }
+  },
+})

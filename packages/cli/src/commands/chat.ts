@@ -1,0 +1,65 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { answerSettings, systemText } from "../answer-settings.ts"
+import { openBackend } from "../backend/open-backend.ts"
+import { ChatSession } from "../chat/chat-session.ts"
+import { ConversationStore } from "../chat/conversation-store.ts"
+import { runLines } from "../chat/line-loop.ts"
+import { Repl } from "../chat/repl.ts"
+import { defineCommand } from "../command.ts"
+import { stateFolder } from "../config/folders.ts"
+import { MODEL_FLAGS, SAMPLING_FLAGS } from "../flags/registry.ts"
+import { allowsColour, dim, type Io } from "../io.ts"
+import { History } from "../terminal/history.ts"
+import { LineEditor } from "../terminal/line-editor.ts"
+import { RawTerminal } from "../terminal/raw-terminal.ts"
+
+/** Opens a text in $VISUAL or $EDITOR and returns what was saved. */
+function editExternally(io: Io, text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "ds4-edit-"))
+  try {
+    const path = join(folder, "message.md")
+    writeFileSync(path, text, { mode: 0o600 })
+    const editor = io.environment.VISUAL ?? io.environment.EDITOR ?? "vi"
+    Bun.spawnSync(["sh", "-c", `${editor} "$1"`, "sh", path], { stdio: ["inherit", "inherit", "inherit"] })
+    return readFileSync(path, "utf8").replace(/\n$/, "")
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+export const chat = defineCommand({
+  name: "chat",
+  usage: "[FLAGS]",
+  summary: "talks to a model in the terminal",
+  details: "Lines that begin with a slash are commands; /help lists them. Without a terminal every line of input is one turn.",
+  examples: ["ds4 chat", "ds4 chat -m deepseek-v4-flash.gguf --think", "ds4 chat --url http://127.0.0.1:8000"],
+  flags: [...MODEL_FLAGS, ...SAMPLING_FLAGS, "url", "api-key", "plain", "hide-reasoning", "quiet"],
+  maxPositionals: 0,
+  run: async ({ flags, io, prepareNative }) => {
+    const backend = await openBackend(flags, io, prepareNative)
+    try {
+      const session = new ChatSession(systemText(flags), answerSettings(flags, backend.description.isDemo))
+      const store = new ConversationStore(join(stateFolder(io.environment), "chats"))
+      const shown = { io, session, backend, store, showsReasoning: !flags["hide-reasoning"], showsStats: !flags.quiet }
+      if (!io.isInputTerminal || !io.isErrorTerminal) return await runLines(shown)
+      const terminal = new RawTerminal()
+      const screen = { write: (text: string) => io.err(text), columns: () => io.columns(), rows: () => process.stdout.rows || 24 }
+      const history = new History(join(stateFolder(io.environment), "history"))
+      const editor = new LineEditor({ terminal, history, screen, editExternally: (text) => editExternally(io, text) })
+      io.err(`${dim(io, `${backend.description.model}, ${backend.description.where}. /help lists the commands, Ctrl+D leaves.`)}\n`)
+      const onResize = () => editor.redraw()
+      process.stdout.on("resize", onResize)
+      terminal.open()
+      try {
+        return await new Repl({ ...shown, editor, terminal, isRendered: allowsColour(io, io.isOutputTerminal) && !flags.plain }).run()
+      } finally {
+        terminal.close()
+        process.stdout.off("resize", onResize)
+      }
+    } finally {
+      await backend.close()
+    }
+  },
+})

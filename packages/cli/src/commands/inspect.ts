@@ -1,0 +1,74 @@
+import { describeModelFile, openModelFile, tensorTypeName, type ModelDescription, type ModelFile } from "@ds4/tokenizer"
+import { defineCommand } from "../command.ts"
+import { EXIT } from "../errors.ts"
+import { formatBytes, formatCount } from "../format-size.ts"
+import { modelPath } from "../model-path.ts"
+import { tokenizerOf } from "../open-tokenizer.ts"
+
+interface TokenizerFacts {
+  readonly vocab: number
+  readonly specialTokens: number
+  readonly bos: number
+  readonly eos: number
+}
+
+async function tokenizerFacts(file: ModelFile): Promise<TokenizerFacts | undefined> {
+  if (file.tokenizer === undefined) return undefined
+  const { vocab, special, bos, eos } = await tokenizerOf(file)
+  return { vocab, specialTokens: special.size, bos, eos }
+}
+
+function shapeLines({ config }: ModelDescription): string[] {
+  return [
+    `  layers ${config.layers} (${config.hashLayers} routed by hash), hidden ${config.hidden}, vocab ${config.vocab}, streams ${config.streams}`,
+    `  attention ${config.heads} heads of ${config.headDim} (${config.ropeDim} rotated), window ${config.window}, query rank ${config.qRank}`,
+    `  compression ratios ${[...new Set(config.compressRatios)].join(", ")}; indexer ${config.indexHeads} heads of ${config.indexDim}, top ${config.indexTopK}`,
+    `  experts ${config.experts} of width ${config.expertWidth}, ${config.expertsUsed} used and one shared; context ${config.contextTokens}`,
+  ]
+}
+
+function summary(description: ModelDescription, tokenizer: TokenizerFacts | undefined): string {
+  const { groups, types, warnings, ignoredTensors, files } = description
+  const width = Math.max(...groups.map(({ group }) => group.length))
+  return [
+    `${description.name}: ${description.format}, ${files.length === 1 ? "one file" : `${files.length} files`}, ${formatBytes(description.fileBytes)}`,
+    `  ${formatCount(description.parameters)} parameters, ${formatCount(description.activeParameters)} used by one token; ${description.tensorCount} tensors`,
+    ...shapeLines(description),
+    tokenizer === undefined ? "  no vocabulary" : `  vocabulary of ${tokenizer.vocab}, ${tokenizer.specialTokens} control tokens, begins with ${tokenizer.bos}, ends with ${tokenizer.eos}`,
+    "groups:",
+    ...groups.map(({ group, tensors, bytes, types: used }) => `  ${group.padEnd(width)}  ${formatBytes(bytes).padStart(10)}  ${String(tensors).padStart(6)} tensors  ${Object.keys(used).join(" ")}`),
+    "types:",
+    ...types.map(({ type, tensors, bytes }) => `  ${type.padEnd(width)}  ${formatBytes(bytes).padStart(10)}  ${String(tensors).padStart(6)} tensors`),
+    ...(ignoredTensors.length === 0 ? [] : [`not used: ${ignoredTensors.length} tensors, such as ${ignoredTensors[0] ?? ""}`]),
+    ...warnings.map((warning) => `warning: ${warning}`),
+    "",
+  ].join("\n")
+}
+
+function tensorLines(file: ModelFile): string {
+  const shape = (tensor: ModelFile["tensors"][number]) => [...(tensor.depth > 1 ? [tensor.depth] : []), tensor.rows, tensor.cols].join("×")
+  return file.tensors.map((tensor) => `${tensor.name}  ${shape(tensor)}  ${tensorTypeName(tensor.type)}  file ${tensor.file} at ${tensor.offset}, ${tensor.bytes} bytes\n`).join("")
+}
+
+export const inspect = defineCommand({
+  name: "inspect",
+  usage: "[FILE] [FLAGS]",
+  summary: "shows what a model file holds",
+  details: "Reads headers only and checks them: missing, misshapen, overlapping and out-of-file tensors are errors (exit 3).",
+  examples: ["ds4 inspect model.gguf", "ds4 inspect DeepSeek-V4-Flash/ --tensors", "ds4 inspect model.gguf --json"],
+  flags: ["model", "tensors", "json"],
+  maxPositionals: 1,
+  run: async ({ flags, io, positionals }) => {
+    const file = await openModelFile(modelPath(positionals[0] ?? flags.model))
+    const description = describeModelFile(file)
+    const tokenizer = await tokenizerFacts(file)
+    if (flags.json) {
+      const tensors = flags.tensors ? { tensors: file.tensors.map((tensor) => ({ ...tensor, type: tensorTypeName(tensor.type) })) } : {}
+      io.out(`${JSON.stringify({ schema: "ds4.inspect/1", ...description, tokenizer, ...tensors }, undefined, 2)}\n`)
+    } else {
+      io.out(summary(description, tokenizer))
+      if (flags.tensors) io.out(tensorLines(file))
+    }
+    return EXIT.done
+  },
+})

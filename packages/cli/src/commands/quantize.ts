@@ -1,0 +1,47 @@
+import { openModelFile } from "@ds4/tokenizer"
+import { defineCommand } from "../command.ts"
+import { EXIT, usageError } from "../errors.ts"
+import { formatBytes } from "../format-size.ts"
+import { modelPath } from "../model-path.ts"
+
+export const quantize = defineCommand({
+  name: "quantize",
+  usage: "INPUT OUTPUT.gguf [FLAGS]",
+  summary: "makes a GGUF file from a safetensors folder or another GGUF file",
+  details: "On any error, a full disk included, nothing is left behind.",
+  examples: ["ds4 quantize DeepSeek-V4-Flash/ flash.gguf", "ds4 quantize DeepSeek-V4-Flash/ flash-q8.gguf --recipe q8", "ds4 quantize demo tiny.gguf --recipe f16"],
+  flags: ["recipe", "experts", "force", "quiet", "json"],
+  maxPositionals: 2,
+  run: async ({ flags, io, positionals, prepareNative }) => {
+    const [input, output] = positionals
+    if (input === undefined || output === undefined) throw usageError("expected an input and an output: ds4 quantize INPUT OUTPUT.gguf")
+    const file = await openModelFile(modelPath(input))
+    prepareNative()
+    const { nativeConvertRows, quantize: writeQuantized } = await import("@ds4/engine")
+    const abort = new AbortController()
+    const onInterrupt = () => abort.abort(new Error("interrupted; nothing was written"))
+    process.on("SIGINT", onInterrupt)
+    const startMs = performance.now()
+    try {
+      const plan = await writeQuantized(file, output, nativeConvertRows, {
+        recipe: flags.recipe,
+        overwrite: flags.force,
+        signal: abort.signal,
+        ...(flags.experts === undefined ? {} : { types: { experts: flags.experts } }),
+        onProgress: ({ tensor, tensorIndex, tensorCount, writtenBytes, fileBytes }) => {
+          if (!flags.quiet && io.isErrorTerminal) io.err(`\r${tensorIndex + 1}/${tensorCount} ${formatBytes(writtenBytes)} of ${formatBytes(fileBytes)} ${tensor}\x1b[K`)
+        },
+      })
+      if (!flags.quiet && io.isErrorTerminal) io.err("\r\x1b[K")
+      const result = { schema: "ds4.quantize/1", path: output, bytes: plan.fileBytes, tensors: plan.tensors.length, recipe: flags.recipe, seconds: (performance.now() - startMs) / 1000 }
+      io.out(flags.json ? `${JSON.stringify(result)}\n` : `${output}: ${result.tensors} tensors, ${formatBytes(result.bytes)}, ${result.seconds.toFixed(1)} s\n`)
+      return EXIT.done
+    } catch (error) {
+      if (!abort.signal.aborted) throw error
+      io.err("ds4: interrupted; nothing was written\n")
+      return EXIT.interrupted
+    } finally {
+      process.off("SIGINT", onInterrupt)
+    }
+  },
+})

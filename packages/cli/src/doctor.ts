@@ -1,0 +1,66 @@
+import { statfsSync } from "node:fs"
+import { formatBytes } from "./format-size.ts"
+import { divergence } from "./logits/divergence.ts"
+import { machineFacts } from "./machine-facts.ts"
+
+export type Verdict = "ok" | "note" | "problem"
+
+/** One thing that was looked at, and what to do about it. */
+export interface Check {
+  readonly name: string
+  readonly verdict: Verdict
+  readonly found: string
+  readonly advice?: string
+}
+
+const SELF_CHECK_TOKENS = 24
+const SELF_CHECK_RMS = 1e-3 // two orders of f32 summation of the same products differ by far less
+const LOW_MEMORY_BYTES = 4 * 2 ** 30
+
+/** Memory and disk: what the operating system says. */
+export function systemChecks(): Check[] {
+  const { cpu, cores, memoryBytes, availableBytes, kernel } = machineFacts()
+  const disk = statfsSync(".")
+  const freeBytes = disk.bavail * disk.bsize
+  const isLow = availableBytes < LOW_MEMORY_BYTES
+  return [
+    { name: "system", verdict: process.arch === "x64" && process.platform === "linux" ? "ok" : "problem", found: `${cpu}, ${cores} cores, ${process.platform} ${kernel}`, ...(process.arch === "x64" ? {} : { advice: "the native library is made for x86-64 Linux" }) },
+    { name: "memory", verdict: isLow ? "note" : "ok", found: `${formatBytes(availableBytes)} available of ${formatBytes(memoryBytes)}`, ...(isLow ? { advice: "weights are mapped, not copied: they run from disk when they do not fit, slowly" } : {}) },
+    { name: "disk", verdict: "ok", found: `${formatBytes(freeBytes)} free in this folder` },
+  ]
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined
+}
+
+/** What the library found: CPU features, kernel set, GPUs. */
+export function libraryChecks(machine: unknown): Check[] {
+  const text = (value: unknown) => (Array.isArray(value) ? value.map(String).join(" ") : typeof value === "string" ? value : JSON.stringify(value))
+  const facts = typeof machine === "object" && machine !== null ? Object.keys(machine) : []
+  const listed = facts.map((name): Check => ({ name, verdict: "ok", found: text(field(machine, name)) || "none" }))
+  return [{ name: "library", verdict: "ok", found: "loads, and its version fits" }, ...listed]
+}
+
+/** Runs the embedded model with the kernels chosen for this CPU and with the plain ones, and compares the logits. */
+export async function selfCheck(): Promise<Check> {
+  const { loadModel } = await import("@ds4/engine")
+  const startMs = performance.now()
+  const results: Float32Array[] = []
+  let vocab = 1
+  for (const isa of ["generic", "auto"] as const) {
+    const { engine } = await loadModel(undefined, { isa, numerics: "trained", contextTokens: 64 })
+    vocab = engine.model.vocab
+    const all = new Float32Array(SELF_CHECK_TOKENS * vocab)
+    const ids = Array.from({ length: SELF_CHECK_TOKENS }, (_, index) => (index * 37 + 5) % vocab)
+    for (const { position, logits } of engine.logits(ids, { mode: "all" })) all.set(logits, position * vocab)
+    results.push(all)
+    await engine.close()
+  }
+  const [generic, chosen] = results
+  if (generic === undefined || chosen === undefined) return { name: "self check", verdict: "problem", found: "did not run" }
+  const { relativeRms, top1Agreement } = divergence(generic, chosen, vocab)
+  const isGood = relativeRms < SELF_CHECK_RMS
+  const found = `kernels of this CPU against the plain ones: relative difference ${relativeRms.toExponential(1)}, ${(top1Agreement * 100).toFixed(0)} % same top token, ${((performance.now() - startMs) / 1000).toFixed(1)} s`
+  return { name: "self check", verdict: isGood ? "ok" : "problem", found, ...(isGood ? {} : { advice: "run with --isa generic and report this machine" }) }
+}

@@ -1,0 +1,16 @@
+import { loadTokenizer, openModelFile, type ModelFile, type Tokenizer } from "@ds4/tokenizer"
+import { CliError, EXIT } from "./errors.ts"
+import { modelPath } from "./model-path.ts"
+
+/** A model's tokenizer without its engine; a tokenizer.json may stand alone. */
+export async function openTokenizer(model: string | undefined): Promise<Tokenizer> {
+  const path = modelPath(model)
+  if (path.endsWith(".json")) return await loadTokenizer({ kind: "tokenizer.json", path })
+  return await tokenizerOf(await openModelFile(path))
+}
+
+/** The tokenizer of an opened model file. */
+export async function tokenizerOf(file: ModelFile): Promise<Tokenizer> {
+  if (file.tokenizer === undefined) throw new CliError(EXIT.model, `${file.path} carries no vocabulary; put its tokenizer.json beside the weights`)
+  return await loadTokenizer(file.tokenizer)
+}

@@ -1,0 +1,65 @@
+import { appendFileSync, writeFileSync } from "node:fs"
+import type { Message } from "@ds4/tokenizer"
+import { readTextFlag } from "../answer-settings.ts"
+import type { AnswerRequest, AnswerSettings, Backend } from "../backend/backend.ts"
+import { EXIT, messageOf, usageError, type ExitCode } from "../errors.ts"
+import type { Io } from "../io.ts"
+import { collectAnswer, promptOf, resultJson } from "./answer-json.ts"
+
+export interface BatchOptions {
+  readonly backend: Backend
+  readonly settings: AnswerSettings
+  readonly input: string
+  readonly output: string
+  readonly io: Io
+  readonly signal: AbortSignal
+}
+
+interface BatchLine {
+  readonly id: unknown
+  readonly prompt: AnswerRequest["prompt"]
+}
+
+function isPlainMessage(value: unknown): value is Message {
+  if (typeof value !== "object" || value === null || !("role" in value) || !("content" in value)) return false
+  return ["system", "user", "assistant"].includes(String(value.role)) && typeof value.content === "string"
+}
+
+/** Checks one line before anything runs: a mistake in line 900 must not cost 899 answers. */
+function parseLine(path: string, text: string, index: number): BatchLine {
+  const bad = (why: string) => usageError(`${path}:${index + 1}: ${why}`)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw bad(`not JSON: ${messageOf(error)}`)
+  }
+  if (typeof value !== "object" || value === null) throw bad('expected {"prompt": "…"} or {"messages": […]}')
+  const id = "id" in value ? value.id : index
+  if ("prompt" in value && typeof value.prompt === "string") return { id, prompt: promptOf(value.prompt, undefined, false) }
+  const messages: unknown = "messages" in value ? value.messages : undefined
+  if (!Array.isArray(messages) || !messages.every(isPlainMessage)) throw bad('expected a "prompt" text or "messages" with role and text content')
+  return { id, prompt: { type: "conversation", conversation: { messages } } }
+}
+
+/** Answers every line of a JSON lines file. An answer that fails becomes a line with "error", and exit code 1. */
+export async function runBatch({ backend, settings, input, output, io, signal }: BatchOptions): Promise<ExitCode> {
+  const lines = readTextFlag("batch", input).split("\n").map((text, index) => ({ text, index })).filter(({ text }) => text.trim() !== "")
+  const requests = lines.map(({ text, index }) => parseLine(input, text, index))
+  writeFileSync(output, "")
+  let failed = 0
+  for (const [index, { id, prompt }] of requests.entries()) {
+    if (signal.aborted) return EXIT.interrupted
+    let result: Record<string, unknown>
+    try {
+      result = resultJson(backend, await collectAnswer(backend, { prompt, settings, signal }))
+    } catch (error) {
+      failed += 1
+      result = { error: messageOf(error) }
+    }
+    appendFileSync(output, `${JSON.stringify({ id, ...result })}\n`)
+    io.err(`\r${index + 1}/${requests.length}`)
+  }
+  io.err("\n")
+  return failed === 0 ? EXIT.done : EXIT.failed
+}
