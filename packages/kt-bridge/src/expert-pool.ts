@@ -1,0 +1,191 @@
+// Routed experts in main memory, computed by pinned native threads.
+import type { Pointer } from "bun:ffi"
+import { cString } from "@ds4/ffi"
+import { ExpertPoolError, invalid } from "./errors.ts"
+import { ExpertLayer, type ExpertShape } from "./expert-layer.ts"
+import { handleOf, openKtBridge, type KtBridge } from "./library.ts"
+import type { LoadReply, LoadRequest } from "./load.ts"
+import { parseStats, type ExpertPoolStats } from "./stats.ts"
+import { KTB } from "./symbols.ts"
+
+export interface ExpertPoolOptions {
+  /** `--kt-bridge-lib`: another build of the library. Default: the repository's own. */
+  libraryPath?: string
+  /** Workers in all. Default: usable cores but one. */
+  threads?: number
+  /** NUMA node of each part; repeat a node to split it. Default: one part per node. */
+  nodes?: number[]
+  /** Cores of each part. Default: physical cores of the part's node. */
+  cores?: number[][]
+  /** Activations: int8 (default) or bf16; fp8ref repeats the official recipe's roundings. */
+  numerics?: "int8" | "bf16" | "fp8ref"
+  isa?: "auto" | "generic" | "avx2" | "avx512"
+  hugePages?: "auto" | "2m" | "1g" | "off"
+  /** Tokens of one internal pass, 1..65536. Default 8192. */
+  maxTokens?: number
+  /** How long an idle worker spins before it sleeps. */
+  spinUs?: number
+}
+
+export interface LoadOptions {
+  /** Folder of safetensors in the official layout. */
+  folder: string
+  layers: readonly number[]
+  shape: ExpertShape
+  /** Called about ten times a second with weight bytes. */
+  onProgress?: (progress: { doneBytes: number; totalBytes: number }) => void
+}
+
+const PROGRESS_MS = 100
+
+export class ExpertPool {
+  #engine: Pointer | undefined
+  #layers: ExpertLayer[] = []
+  #isLoading = false
+
+  private constructor(
+    private readonly library: KtBridge,
+    engine: Pointer,
+  ) {
+    this.#engine = engine
+  }
+
+  /**
+   * Starts the workers.
+   * @throws ExpertPoolError LIBRARY when the library cannot be used, ARGUMENT for an option that this machine or
+   *   library cannot honour
+   */
+  static open(options: ExpertPoolOptions = {}): ExpertPool {
+    const library = openKtBridge(options.libraryPath)
+    const engine = library.extension === undefined ? createPublished(library, options) : handleOf(library.extension.ktb_engine_create_json(cString(optionsText(options))))
+    if (engine === null) throw new ExpertPoolError("ARGUMENT", library.lastError() || "the library could not start its workers")
+    return new ExpertPool(library, engine)
+  }
+
+  /**
+   * Packs the experts of some layers from a checkpoint. Runs beside the event loop; memory for all of them is
+   * checked before anything is read.
+   * @throws ExpertPoolError FORMAT naming the tensor, what was expected and what came; MEMORY; IO; STATE while
+   *   another load runs
+   */
+  async load({ folder, layers, shape, onProgress }: LoadOptions): Promise<ExpertLayer[]> {
+    if (this.#isLoading) throw new ExpertPoolError("STATE", "the pool is already loading: wait for it")
+    const engine = this.#openEngine()
+    this.#isLoading = true
+    const made: ExpertLayer[] = []
+    try {
+      for (const layer of layers) made.push(this.#createLayer(engine, layer, shape))
+      const request: LoadRequest = {
+        libraryPath: this.library.path, folder, engine,
+        layers: made.map(({ handle, layer }) => ({ handle, layer })),
+      }
+      const reply = await this.#loadBeside(request, onProgress)
+      if (!reply.ok) throw new ExpertPoolError(reply.code, reply.message)
+      this.#layers.push(...made)
+      return made
+    } catch (error) {
+      for (const layer of made) layer.close()
+      throw error
+    } finally {
+      this.#isLoading = false
+    }
+  }
+
+  /** @throws ExpertPoolError LIBRARY on the published library */
+  stats(): ExpertPoolStats {
+    const { extension, path, check } = this.library
+    if (extension === undefined) throw new ExpertPoolError("LIBRARY", `${path} lacks ktb_engine_describe`)
+    const engine = this.#openEngine()
+    const length = extension.ktb_engine_describe(engine, null, 0)
+    if (length < 0) check("ktb_engine_describe", length)
+    const text = new Uint8Array(length + 4096) // numbers may have grown since
+    const written = extension.ktb_engine_describe(engine, text, text.length)
+    return parseStats(new TextDecoder().decode(text.subarray(0, written)))
+  }
+
+  /**
+   * A small layer through every instruction set of this CPU against a scalar implementation.
+   * @throws ExpertPoolError INTERNAL naming what disagreed
+   */
+  selfTest(): void {
+    const { extension, path, check } = this.library
+    if (extension === undefined) throw new ExpertPoolError("LIBRARY", `${path} lacks ktb_selftest`)
+    check("ktb_selftest", extension.ktb_selftest(this.#openEngine()))
+  }
+
+  /**
+   * Frees the layers and joins the workers. Idempotent.
+   * @throws ExpertPoolError STATE while a load or a submitted call is unfinished
+   */
+  close(): void {
+    if (this.#engine === undefined) return
+    if (this.#isLoading) throw new ExpertPoolError("STATE", "the pool is loading: wait for it before closing")
+    for (const layer of this.#layers) layer.close()
+    this.#layers = []
+    this.library.published.ktb_engine_destroy(this.#engine)
+    const refusal = this.library.lastError()
+    if (refusal !== "") throw new ExpertPoolError("STATE", refusal)
+    this.#engine = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #openEngine(): Pointer {
+    if (this.#engine === undefined) throw new ExpertPoolError("STATE", "the pool is closed")
+    return this.#engine
+  }
+
+  #createLayer(engine: Pointer, layer: number, shape: ExpertShape): ExpertLayer {
+    const { experts, expertsUsed, hidden, expertWidth, swigluLimit } = shape
+    for (const [name, value] of Object.entries({ layer, experts, expertsUsed, hidden, expertWidth })) {
+      if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff) invalid(`${name} is ${value}; expected a count`)
+    }
+    const handle = handleOf(this.library.published.ktb_moe_create(
+      engine, layer, experts, expertsUsed, hidden, expertWidth, KTB.KTB_IO_F32, KTB.KTB_MXFP4, 32, swigluLimit))
+    if (handle === null) throw new ExpertPoolError("ARGUMENT", this.library.lastError() || `the library refused layer ${layer}`)
+    return new ExpertLayer(this.library, engine, handle, layer, { ...shape })
+  }
+
+  async #loadBeside(request: LoadRequest, onProgress: LoadOptions["onProgress"]): Promise<LoadReply> {
+    const worker = new Worker(new URL("./load-worker.ts", import.meta.url).href)
+    const timer = onProgress === undefined ? undefined : setInterval(() => onProgress(this.#progress()), PROGRESS_MS)
+    try {
+      const { promise, resolve } = Promise.withResolvers<LoadReply>()
+      worker.onmessage = (event: MessageEvent<LoadReply>) => resolve(event.data)
+      worker.onerror = (event) => resolve({ ok: false, code: "INTERNAL", message: `the loading thread failed: ${event.message}` })
+      worker.postMessage(request)
+      const reply = await promise
+      onProgress?.(this.#progress())
+      return reply
+    } finally {
+      clearInterval(timer)
+      worker.terminate()
+    }
+  }
+
+  #progress(): { doneBytes: number; totalBytes: number } {
+    const done = new BigUint64Array(1)
+    const total = new BigUint64Array(1)
+    const { extension, check } = this.library
+    if (extension !== undefined) check("ktb_load_progress", extension.ktb_load_progress(this.#openEngine(), done, total))
+    return { doneBytes: Number(done[0] ?? 0n), totalBytes: Number(total[0] ?? 0n) }
+  }
+}
+
+/** The published library takes two numbers; anything else asked of it is an error, not ignored. */
+function createPublished(library: KtBridge, options: ExpertPoolOptions): Pointer | null {
+  const known = new Set(["libraryPath", "threads", "nodes"])
+  const asked = Object.entries(options).flatMap(([name, value]) => (value === undefined || known.has(name) ? [] : [name]))
+  if (asked.length > 0) {
+    throw new ExpertPoolError("ARGUMENT", `${library.path} is the published library, which has no option ${asked.join(", ")}`)
+  }
+  const { threads, nodes } = options
+  if (threads === undefined) throw new ExpertPoolError("ARGUMENT", `${library.path} is the published library: give threads`)
+  return handleOf(library.published.ktb_engine_create(threads, nodes?.length ?? 1))
+}
+
+function optionsText({ threads, nodes, cores, numerics, isa, hugePages, maxTokens, spinUs }: ExpertPoolOptions): string {
+  return JSON.stringify({ threads, nodes, cores, numerics, isa, huge: hugePages, max_tokens: maxTokens, spin_us: spinUs })
+}

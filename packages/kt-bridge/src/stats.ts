@@ -1,0 +1,64 @@
+// What ktb_engine_describe reports, checked.
+import { ExpertPoolError } from "./errors.ts"
+
+export interface PartStats {
+  /** NUMA node that its memory is bound to, -1 when the machine has one node. */
+  node: number
+  /** CPU of each worker, -1 when workers outnumber cores and share them. */
+  cores: number[]
+  weightBytes: number
+}
+
+export interface ExpertPoolStats {
+  isa: string
+  numerics: string
+  workers: number
+  /** More workers than cores: correct, but slow. */
+  isOversubscribed: boolean
+  layers: number
+  parts: PartStats[]
+  /** Of the weights, as the kernel counts them; huge pages are 2 MiB or more. */
+  residentBytes: number
+  hugePageBytes: number
+  lastForwardUs: { prepare: number; experts: number; reduce: number }
+}
+
+type Json = { readonly [key: string]: unknown }
+
+const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+
+function field<T>(object: Json, key: string, isRight: (value: unknown) => value is T): T {
+  const value = object[key]
+  if (!isRight(value)) throw new ExpertPoolError("INTERNAL", `the library's description has no usable "${key}"`)
+  return value
+}
+const isNumber = (value: unknown): value is number => typeof value === "number"
+const isText = (value: unknown): value is string => typeof value === "string"
+const isFlag = (value: unknown): value is boolean => typeof value === "boolean"
+const isNumbers = (value: unknown): value is number[] => Array.isArray(value) && value.every(isNumber)
+const isObjects = (value: unknown): value is Json[] => Array.isArray(value) && value.every(isObject)
+
+export function parseStats(text: string): ExpertPoolStats {
+  const root: unknown = JSON.parse(text)
+  if (!isObject(root)) throw new ExpertPoolError("INTERNAL", "the library's description is no object")
+  const times = field(root, "last_forward_us", isObject)
+  return {
+    isa: field(root, "isa", isText),
+    numerics: field(root, "numerics", isText),
+    workers: field(root, "workers", isNumber),
+    isOversubscribed: field(root, "oversubscribed", isFlag),
+    layers: field(root, "layers", isNumber),
+    parts: field(root, "parts", isObjects).map((part) => ({
+      node: field(part, "node", isNumber),
+      cores: field(part, "cores", isNumbers),
+      weightBytes: field(part, "weight_bytes", isNumber),
+    })),
+    residentBytes: field(root, "resident_bytes", isNumber),
+    hugePageBytes: field(root, "huge_page_bytes", isNumber),
+    lastForwardUs: {
+      prepare: field(times, "prepare", isNumber),
+      experts: field(times, "experts", isNumber),
+      reduce: field(times, "reduce", isNumber),
+    },
+  }
+}
