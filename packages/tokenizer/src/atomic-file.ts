@@ -13,6 +13,9 @@ export interface WriteOptions {
   readonly freeBytes?: (folder: string) => Promise<number>
 }
 
+/** Two writers of one target in one process must not share an unfinished file. */
+let nextPart = 0
+
 /** Where a writer puts bytes, in order. */
 export interface ByteSink {
   write(bytes: Uint8Array): Promise<void>
@@ -34,7 +37,7 @@ const freeOnDisk = async (folder: string): Promise<number> => {
 export async function writeAtomically(path: string, fileBytes: number, fill: (sink: ByteSink) => Promise<void>, options: WriteOptions = {}): Promise<void> {
   const folder = dirname(path)
   const neededBytes = fileBytes - (options.skippedBytes ?? 0)
-  const part = join(folder, `.${basename(path)}.part-${process.pid}`)
+  const part = join(folder, `.${basename(path)}.part-${process.pid}-${nextPart++}`)
   let handle: FileHandle
   try {
     const free = await (options.freeBytes ?? freeOnDisk)(folder)
@@ -47,7 +50,9 @@ export async function writeAtomically(path: string, fileBytes: number, fill: (si
   }
   try {
     await fillAndFlush(handle, path, fill)
-    await rename(part, path)
+    await rename(part, path).catch((error: unknown) => {
+      throw asIoError(error, path)
+    })
   } catch (error) {
     await rm(part, { force: true })
     throw error
