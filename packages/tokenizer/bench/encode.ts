@@ -1,5 +1,6 @@
 // Encoding speed of the real DeepSeek vocabulary on mixed text, and of inputs that ruin careless encoders.
 // Usage: bun bench/encode.ts [megabytes]
+import { USER } from "../src/special-tokens.ts"
 import { loadTokenizer } from "../src/tokenizer.ts"
 import { DEEPSEEK_V3_TOKENIZER } from "../test/support/deepseek-v3.ts"
 import { mixedText } from "../test/support/mixed-text.ts"
@@ -11,10 +12,10 @@ const loadBegin = performance.now()
 const tokenizer = await loadTokenizer({ kind: "tokenizer.json", path: DEEPSEEK_V3_TOKENIZER }, { requireChat: false })
 const loadMs = performance.now() - loadBegin
 
-const measure = (scenario: string, text: string): void => {
+const measure = (scenario: string, text: string, encode = (): number[] => tokenizer.encode(text)): void => {
   const size = Buffer.byteLength(text)
   const begin = performance.now()
-  const tokens = tokenizer.encode(text).length
+  const tokens = encode().length
   const ms = performance.now() - begin
   const row = { scenario, bytes: size, tokens, ms: Math.round(ms), megabytesPerSecond: Number((size / ms / 1000).toFixed(2)) }
   console.log(JSON.stringify(row))
@@ -24,6 +25,12 @@ console.log(JSON.stringify({ scenario: "load", ms: Math.round(loadMs), vocab: to
 const mixed = mixedText(bytes)
 measure("mixed, cold caches", mixed)
 measure("mixed, warm caches", mixed)
+const messages = Array.from({ length: 100 }, (_, index) => mixed.slice((index * mixed.length) / 100, ((index + 1) * mixed.length) / 100))
+for (const turn of ["first", "second"]) {
+  measure(`100 messages as segments, ${turn} turn`, mixed, () =>
+    tokenizer.encodeSegments(messages.flatMap((text) => [{ text, control: false }, { text: USER, control: true }])),
+  )
+}
 measure("spaces", " ".repeat(bytes))
 measure("one letter", "a".repeat(bytes))
 measure("digits", "7".repeat(bytes))

@@ -1,6 +1,7 @@
 import { BpeEncoder } from "./bpe/encoder.ts"
 import { SpecialSplitter } from "./bpe/special-splitter.ts"
 import { StreamDecoder, decodeUtf8 } from "./bpe/stream-decoder.ts"
+import { StretchCache } from "./bpe/stretch-cache.ts"
 import { readTokenizerGguf } from "./bpe/tokenizer-gguf.ts"
 import { readTokenizerJson } from "./bpe/tokenizer-json.ts"
 import { type Vocabulary, buildVocabulary, tokenByteTable } from "./bpe/vocabulary.ts"
@@ -53,6 +54,7 @@ class BpeTokenizer implements Tokenizer {
   private readonly bytes: readonly Uint8Array[]
   private readonly encoder: BpeEncoder
   private readonly splitter: SpecialSplitter
+  private readonly stretches = new StretchCache()
 
   constructor(
     readonly vocabulary: Vocabulary,
@@ -77,7 +79,7 @@ class BpeTokenizer implements Tokenizer {
     const ids: number[] = []
     let plain = ""
     const flush = (): void => {
-      if (plain !== "") this.encoder.append(plain, ids)
+      if (plain !== "") this.stretches.append(plain, ids, (text, out) => this.encoder.append(text, out))
       plain = ""
     }
     for (const segment of segments) {

@@ -59,6 +59,17 @@ describe("control strings", () => {
     expect(ids).toEqual(small.encode("hello world"))
   })
 
+  test("long messages get the same ids every time", () => {
+    const random = new Random(8)
+    const texts = Array.from({ length: 5 }, () => random.text(CHARACTERS, 1500))
+    for (let round = 0; round < 3; round++) {
+      for (const text of texts) {
+        const ids = small.encodeSegments([{ text: USER, control: true }, { text, control: false }, { text: EOS, control: true }])
+        expect(ids).toEqual([special(USER), ...small.encode(text), special(EOS)])
+      }
+    }
+  })
+
   test("sampled ids are taken as they are", () => {
     const ids = small.encodeSegments([{ text: "he", control: false }, { text: "llo", control: true, ids: [9, 8, 7] }, { text: "he", control: false }])
     expect(ids).toEqual([...small.encode("he"), 9, 8, 7, ...small.encode("he")])
