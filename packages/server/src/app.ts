@@ -62,10 +62,10 @@ export function createApp(dependencies: AppDependencies): App {
       checkHost(request.headers.get("host"), settings.access)
       if (request.method === "OPTIONS") return new Response(null, { status: 204 })
       if (!OPEN_PATHS.has(context.path)) checkKey(request.headers, settings.access)
-      if (Number(request.headers.get("content-length") ?? 0) > settings.body.maxBodyBytes) throw tooLarge(settings.body.maxBodyBytes)
+      if (Number(request.headers.get("content-length") ?? 0) > settings.maxBodyBytes) throw tooLarge(settings.maxBodyBytes)
       return undefined
     })
-    .onParse(async ({ request }) => readJson(request, settings.body))
+    .onParse(async ({ request }) => readJson(request, settings.maxBodyBytes))
     .onError(({ error, code, request }) => {
       const context = contexts.of(request)
       routes ??= new RouteTable(registered.routes())

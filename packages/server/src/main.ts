@@ -28,7 +28,7 @@ async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
       corsAnyOrigin: options.cors,
       corsOrigins: options["cors-origin"],
     },
-    body: { maxBodyBytes: options["max-body"], maxJsonDepth: DEFAULT_SETTINGS.body.maxJsonDepth },
+    maxBodyBytes: options["max-body"],
     admission: { parallel: options.parallel, maxQueue: options["max-queue"] },
     timing: {
       keepAliveMs: options["keepalive-seconds"] * 1000,
@@ -58,12 +58,16 @@ async function load(options: ServeOptions): Promise<ServedModel> {
     threads: options.threads,
     isa: options.isa,
     maxSessions: options.parallel,
+    maxQueue: options["max-queue"],
     contextTokens: options.ctx ?? DEFAULT_CONTEXT_TOKENS,
     ...(chunk === undefined ? {} : { maxStepTokens: chunk }),
   })
   const { name } = engine.model
   const id = options["model-id"] ?? (name.toLowerCase().replace(/[^a-z0-9._-]+/g, "-") || "model")
-  const hints = [name, engine.model.path, ...["general.name", "general.version"].map((key) => String(file.metadata.get(key) ?? ""))]
+  const hints = [name, engine.model.path, ...["general.name", "general.version"].flatMap((key) => {
+    const value = file.metadata.get(key)
+    return typeof value === "string" ? [value] : []
+  })]
   return { id, engine, tokenizer, effortTable: detectEffortTable(hints).table, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
 }
 

@@ -1,6 +1,5 @@
 // The server's settings as the routes read them; main.ts makes them from flags.
 import type { AccessRules } from "./http/guards.ts"
-import type { BodyLimits } from "./http/json-body.ts"
 import type { AdmissionLimits } from "./life/request-registry.ts"
 import type { GenerationTiming } from "./life/generation.ts"
 
@@ -20,7 +19,8 @@ export interface AnswerDefaults {
 
 export interface ServerSettings {
   access: AccessRules
-  body: BodyLimits
+  /** Largest request body in bytes. */
+  maxBodyBytes: number
   admission: AdmissionLimits
   timing: GenerationTiming & { stallMs: number }
   answers: AnswerDefaults
@@ -30,7 +30,7 @@ export interface ServerSettings {
 /** Settings as the flags' defaults make them. */
 export const DEFAULT_SETTINGS: ServerSettings = {
   access: { apiKey: undefined, isLoopback: true, allowedHosts: [], corsAnyOrigin: false, corsOrigins: [] },
-  body: { maxBodyBytes: 67_108_864, maxJsonDepth: 128 },
+  maxBodyBytes: 67_108_864,
   admission: { parallel: 4, maxQueue: 64 },
   timing: { keepAliveMs: 5000, frameIntervalMs: 8, stallMs: 30_000 },
   answers: {

@@ -95,13 +95,21 @@ function summary(frames: readonly Frame[], ignored: readonly string[] = []): Sum
     }
     const all = leaves(data).filter(([path]) => !ignored.some((part) => path.includes(part)))
     const owner = all.find(([path]) => /\/(output_index|index)$/.test(path) && !path.startsWith("/choices/0/index"))?.[1] ?? ""
-    for (const [path, text] of all) if (TEXT_FIELDS.test(path)) texts[`${String(data.type ?? "")}${path}@${owner}`] = (texts[`${String(data.type ?? "")}${path}@${owner}`] ?? "") + text
+    const type = typeof data.type === "string" ? data.type : ""
+    for (const [path, text] of all) if (TEXT_FIELDS.test(path)) texts[`${type}${path}@${owner}`] = (texts[`${type}${path}@${owner}`] ?? "") + text
     const shape = all.filter(([path]) => !TEXT_FIELDS.test(path) && !/usage|logprobs|timings|sequence_number/.test(path)).map(([path, text]) => `${path}=${normalised(path, text)}`)
     const kind = [...shape, ...all.filter(([path]) => TEXT_FIELDS.test(path)).map(([path]) => path)].sort().join(" ")
     if (kinds.at(-1) !== kind) kinds.push(kind)
   }
   for (const [path, text] of Object.entries(texts)) texts[path] = normalised(path, text)
   return { kinds, texts }
+}
+
+/** The JSON of one frame, counted from the end if negative. */
+function dataAt<T>(frames: readonly Frame[], index: number): T {
+  const frame = frames.at(index)
+  if (frame === undefined) throw new Error(`no frame ${index} among ${frames.length}`)
+  return frame.data as T
 }
 
 const ON_PURPOSE = new Set(["openai-bad-call", "anthropic-bad-call"])
@@ -113,10 +121,10 @@ describe("recorded chat streams", () => {
   test.each(of("openai").filter(({ id }) => !ON_PURPOSE.has(id)).map((recorded) => [recorded.id, recorded] as const))("%s", (_, recorded) => {
     const ours = read(play(recorded, writerOf(recorded)).text)
     // The opening frame also carries "content":"", which some clients want.
-    expect((ours[0]?.data as { choices: [{ delta: Json }] }).choices[0].delta).toEqual({ role: "assistant", content: "" })
-    delete (ours[0]?.data as { choices: [{ delta: Json }] }).choices[0].delta.content
+    expect(dataAt<{ choices: [{ delta: Json }] }>(ours, 0).choices[0].delta).toEqual({ role: "assistant", content: "" })
+    delete dataAt<{ choices: [{ delta: Json }] }>(ours, 0).choices[0].delta.content
     expect(summary(ours, CHAT_EXTRAS)).toEqual(summary(recorded.expected_events, CHAT_EXTRAS))
-    const usage = (frames: Frame[]) => (frames.at(-2)?.data as { usage: Json }).usage
+    const usage = (frames: Frame[]) => dataAt<{ usage: Json }>(frames, -2).usage
     expect(usage(ours)).toEqual({ ...usage(recorded.expected_events), completion_tokens_details: { reasoning_tokens: 0 } })
   })
 })
@@ -127,15 +135,15 @@ describe("recorded message streams", () => {
     expect(summary(ours)).toEqual(summary(recorded.expected_events))
     // Required, and different in the recordings: cached tokens are counted, and the usage is repeated at the end.
     const usage = { input_tokens: 6, cache_read_input_tokens: 4, cache_creation_input_tokens: 0 }
-    expect((ours[0]?.data as { message: { usage: Json } }).message.usage).toEqual({ ...usage, output_tokens: 0 })
-    expect((ours.at(-2)?.data as { usage: Json }).usage).toEqual({ ...usage, output_tokens: 20 })
+    expect(dataAt<{ message: { usage: Json } }>(ours, 0).message.usage).toEqual({ ...usage, output_tokens: 0 })
+    expect(dataAt<{ usage: Json }>(ours, -2).usage).toEqual({ ...usage, output_tokens: 20 })
   })
 })
 
 describe("recorded response streams", () => {
   const types = (frames: readonly Frame[]) => frames.map(({ data }) => (data as { type: string }).type)
   const output = (frames: readonly Frame[]) => {
-    const { response } = frames.at(-1)?.data as { response: { output: Json[]; status: string; usage: Json; incomplete_details?: Json | null } }
+    const { response } = dataAt<{ response: { output: Json[]; status: string; usage: Json } }>(frames, -1)
     const clean = (item: Json) => Object.fromEntries(leaves(item).map(([path, text]) => [path, normalised(path, text)]))
     return { status: response.status, usage: response.usage, output: response.output.map(clean) }
   }
@@ -158,7 +166,7 @@ describe("recorded response streams", () => {
     }
     const numbers = ours.map(({ data }) => (data as { sequence_number: number }).sequence_number)
     expect(numbers).toEqual(numbers.map((_number, index) => index))
-    if (isCut(recorded)) expect((ours.at(-1)?.data as { response: Json }).response.incomplete_details).toEqual({ reason: "max_output_tokens" })
+    if (isCut(recorded)) expect(dataAt<{ response: Json }>(ours, -1).response.incomplete_details).toEqual({ reason: "max_output_tokens" })
   })
 })
 

@@ -44,11 +44,11 @@ describe("paths and methods", () => {
 })
 
 describe("bodies", () => {
-  const server = harness({ settings: (settings) => void (settings.body.maxBodyBytes = 5000) })
+  const server = harness({ settings: (settings) => void (settings.maxBodyBytes = 5000) })
   test("malformed JSON is 400 with the byte offset, whatever the content type", async () => {
     const response = await server.post("/v1/chat/completions", '{"messages": [}', { "content-type": "text/plain" })
     expect(response.status).toBe(400)
-    expect((await errorOf(response)).message).toBe("invalid JSON request: expected a JSON value at byte 14")
+    expect((await errorOf(response)).message).toBe("invalid JSON request at byte 14: expected a JSON value, found \"}\"")
   })
 
   const faults: [unknown, string, string][] = [
@@ -80,7 +80,7 @@ describe("bodies", () => {
     const declared = await server.post("/v1/messages", long)
     expect(declared.status).toBe(413)
     expect(((await declared.json()) as AnthropicError).error.type).toBe("request_too_large")
-    const listening = listen({ settings: (settings) => void (settings.body.maxBodyBytes = 5000) })
+    const listening = listen({ settings: (settings) => void (settings.maxBodyBytes = 5000) })
     async function* chunks() {
       for (let index = 0; index < 10; index++) yield "x".repeat(1000)
     }

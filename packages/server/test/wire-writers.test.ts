@@ -16,6 +16,10 @@ const OUTCOME: Outcome = {
 const json = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>
 const frames = (text: string) => parseFrames(text).map((frame) => ({ event: frame.event, data: frame.data === "[DONE]" ? "[DONE]" : json(frame.data) }))
 
+function lastData<T>(all: { data: unknown }[]): T {
+  return all[all.length - 1]?.data as T
+}
+
 function run(writer: StreamWriter, events: Parameters<typeof coalesce>[0], outcome = OUTCOME): string {
   const open = writer.open({ promptTokens: 10, cachedTokens: 4 })
   return open + writer.write({ events, logprobs: undefined }) + writer.close(outcome)
@@ -87,7 +91,7 @@ describe("MessageStreamWriter", () => {
 
   test("arguments that are no object become one field of the input", () => {
     const answer = new Transcript()
-    answer.add({ events: [{ type: "call-start", index: 0, id: "toolu_1", name: "f" }, { type: "call-args", index: 0, text: "[1" }], logprobs: undefined })
+    answer.add({ events: [{ type: "call-start", index: 0, id: "toolu_1", name: "f" }, { type: "call-args", index: 0, text: "[1" }, { type: "call-end", index: 0 }], logprobs: undefined })
     expect(anthropicMessage({ id: "msg_1", model: "m" }, answer, OUTCOME)).toMatchObject({ content: [{ type: "tool_use", input: { arguments: "[1" } }] })
   })
 })
@@ -101,7 +105,7 @@ describe("ResponseStreamWriter", () => {
   test("hidden reasoning makes no item; encrypted reasoning makes one without a summary", () => {
     const events = [{ type: "reasoning" as const, text: "secret" }, { type: "content" as const, text: "a" }]
     expect(run(new ResponseStreamWriter(identity(false, false)), events)).not.toContain("reasoning_summary")
-    const last = frames(run(new ResponseStreamWriter(identity(false, true)), events)).at(-1)?.data as { response: { output: { encrypted_content?: string; summary?: unknown[] }[] } }
+    const last = lastData<{ response: { output: { encrypted_content?: string; summary?: unknown[] }[] } }>(frames(run(new ResponseStreamWriter(identity(false, true)), events)))
     expect(Buffer.from(last.response.output[0]?.encrypted_content ?? "", "base64").toString()).toBe("secret")
     expect(last.response.output[0]?.summary).toEqual([])
   })
@@ -114,7 +118,7 @@ describe("ResponseStreamWriter", () => {
       { type: "call-start", index: 1, id: "call_2", name: "ns.list" }, { type: "call-args", index: 1, text: "{}" }, { type: "call-end", index: 1 },
       { type: "block-end" },
     ], { ...OUTCOME, finish: "tool-calls" }))
-    const output = (all.at(-1)?.data as { response: { output: unknown[] } }).response.output
+    const output = lastData<{ response: { output: unknown[] } }>(all).response.output
     expect(output).toMatchObject([
       { type: "custom_tool_call", call_id: "call_1", name: "patch", namespace: "ns", input: "a\nb", status: "completed" },
       { type: "function_call", call_id: "call_2", name: "list", namespace: "ns", arguments: "{}", status: "completed" },

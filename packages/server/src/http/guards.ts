@@ -63,5 +63,5 @@ export function corsHeaders(headers: Headers, rules: AccessRules): Record<string
 
 /** Whether a listening address can only be reached from this machine. */
 export function isLoopbackAddress(host: string): boolean {
-  return host === "localhost" || host === "::1" || host === "[::1]" || /^127\./.test(host)
+  return host === "localhost" || host === "::1" || host === "[::1]" || host.startsWith("127.")
 }

@@ -1,5 +1,5 @@
 // POST /v1/chat/completions: body to prompt, plan and writers.
-import { type Conversation, chatRequest } from "@ds4/tokenizer"
+import { chatRequest, type ReadRequest } from "@ds4/tokenizer"
 import type { PreparedAnswer } from "../life/answers.ts"
 import type { ServedModel } from "../life/serving-state.ts"
 import type { ChatRequest } from "../schema/chat.ts"
@@ -10,35 +10,35 @@ import { invalid } from "../errors.ts"
 import { checkUnsupported, resolveModelName, resolveThinking, samplingOf, stopStringsOf, type Thinking, toolsAllowed } from "./policy.ts"
 import { chatPlan, type PrepareContext, type RenderedPrompt, renderPrompt, sessionHintOf } from "./prompt.ts"
 
-interface ReadChat { conversation: Conversation; thinking: Thinking }
+interface ReadChat { read: ReadRequest; thinking: Thinking }
 
 function readChat(body: ChatRequest, defaults: AnswerDefaults): ReadChat {
   const { tools: _dropped, ...withoutTools } = body
-  const { conversation } = chatRequest(toolsAllowed(body.tool_choice) ? body : withoutTools)
+  const read = chatRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, { profile: defaults.template })
   const kwargs = body.chat_template_kwargs
   const thinking = resolveThinking({
     switches: [body.thinking, body.think, kwargs?.enable_thinking, kwargs?.thinking],
     efforts: [body.reasoning_effort, body.reasoning?.effort, kwargs?.reasoning_effort],
     model: body.model,
   }, defaults)
-  return { conversation, thinking }
+  return { read, thinking }
 }
 
 /** The prompt that a chat body becomes, for /apply-template. */
 export async function renderChatBody(body: ChatRequest, model: ServedModel, context: PrepareContext): Promise<RenderedPrompt> {
-  const { conversation, thinking } = readChat(body, context.defaults)
-  return renderPrompt(conversation, thinking, model, context)
+  const { read, thinking } = readChat(body, context.defaults)
+  return renderPrompt(read, thinking, model, context)
 }
 
 export async function prepareChat(body: ChatRequest, headers: Headers, model: ServedModel, context: PrepareContext): Promise<PreparedAnswer> {
   checkUnsupported(body)
   const name = resolveModelName(body.model, model, context.defaults)
   const topLogprobs = readLogprobs(body)
-  const { conversation, thinking } = readChat(body, context.defaults)
-  const { tokens } = await renderPrompt(conversation, thinking, model, context)
+  const { read, thinking } = readChat(body, context.defaults)
+  const { tokens } = await renderPrompt(read, thinking, model, context)
   const plan = chatPlan(tokens, {
     thinking,
-    toolNames: (conversation.tools ?? []).map((tool) => tool.name),
+    toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
     allowParallelCalls: body.parallel_tool_calls !== false,
     stopStrings: stopStringsOf(body.stop),
     callIdPrefix: "call_",

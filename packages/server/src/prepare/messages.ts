@@ -1,5 +1,5 @@
 // POST /v1/messages: body to prompt, plan and writers.
-import { anthropicRequest, type Conversation } from "@ds4/tokenizer"
+import { anthropicRequest, type ReadRequest } from "@ds4/tokenizer"
 import { invalid } from "../errors.ts"
 import type { PreparedAnswer } from "../life/answers.ts"
 import type { ServedModel } from "../life/serving-state.ts"
@@ -10,7 +10,7 @@ import { randomId } from "../wire/response-items.ts"
 import { resolveModelName, resolveThinking, samplingOf, stopStringsOf, type Thinking } from "./policy.ts"
 import { chatPlan, type PrepareContext, renderPrompt } from "./prompt.ts"
 
-interface ReadMessages { conversation: Conversation; thinking: Thinking }
+interface ReadMessages { read: ReadRequest; thinking: Thinking }
 
 function readMessages(body: MessagesRequest, defaults: AnswerDefaults): ReadMessages {
   const { tools: _dropped, ...withoutTools } = body
@@ -18,24 +18,24 @@ function readMessages(body: MessagesRequest, defaults: AnswerDefaults): ReadMess
   if (choice !== "auto" && choice !== "none") {
     throw invalid(`tool_choice of type ${JSON.stringify(choice)} is not supported until constrained decoding exists; use "auto" or "none"`, "tool_choice")
   }
-  const { conversation } = anthropicRequest(choice === "none" ? withoutTools : body)
+  const read = anthropicRequest(choice === "none" ? withoutTools : body, { profile: defaults.template })
   const thinking = resolveThinking({ switches: [body.thinking], efforts: [body.output_config?.effort, body.reasoning_effort], model: body.model }, defaults)
-  return { conversation, thinking }
+  return { read, thinking }
 }
 
 /** Tokens of the prompt that a body becomes. */
 export async function countPromptTokens(body: MessagesRequest, model: ServedModel, context: PrepareContext): Promise<number> {
-  const { conversation, thinking } = readMessages(body, context.defaults)
-  return (await renderPrompt(conversation, thinking, model, context)).tokens.length
+  const { read, thinking } = readMessages(body, context.defaults)
+  return (await renderPrompt(read, thinking, model, context)).tokens.length
 }
 
 export async function prepareMessages(body: MessagesRequest, model: ServedModel, context: PrepareContext): Promise<PreparedAnswer> {
   const name = resolveModelName(body.model, model, context.defaults)
-  const { conversation, thinking } = readMessages(body, context.defaults)
-  const { tokens } = await renderPrompt(conversation, thinking, model, context)
+  const { read, thinking } = readMessages(body, context.defaults)
+  const { tokens } = await renderPrompt(read, thinking, model, context)
   const plan = chatPlan(tokens, {
     thinking,
-    toolNames: (conversation.tools ?? []).map((tool) => tool.name),
+    toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
     allowParallelCalls: body.tool_choice?.disable_parallel_tool_use !== true,
     stopStrings: stopStringsOf(body.stop_sequences),
     callIdPrefix: "toolu_",

@@ -83,13 +83,18 @@ export function toolsAllowed(choice: unknown): boolean {
 
 /** Sampling settings for the engine; absent and null fields keep the engine's defaults. */
 export function samplingOf(fields: SamplingFields): NonNullable<GenerateRequest["sampling"]> {
+  const { temperature, top_p: topP, top_k: topK, min_p: minP, seed } = fields
   return {
-    ...(fields.temperature == null ? {} : { temperature: fields.temperature }),
-    ...(fields.top_p == null ? {} : { topP: fields.top_p }),
-    ...(fields.top_k == null ? {} : { topK: fields.top_k }),
-    ...(fields.min_p == null ? {} : { minP: fields.min_p }),
-    ...(fields.seed == null ? {} : { seed: BigInt.asUintN(64, BigInt(fields.seed)) }),
+    ...(isGiven(temperature) ? { temperature } : {}),
+    ...(isGiven(topP) ? { topP } : {}),
+    ...(isGiven(topK) ? { topK } : {}),
+    ...(isGiven(minP) ? { minP } : {}),
+    ...(isGiven(seed) ? { seed: BigInt.asUintN(64, BigInt(seed)) } : {}),
   }
+}
+
+function isGiven<T>(value: T | null | undefined): value is T {
+  return value !== null && value !== undefined
 }
 
 export function stopStringsOf(stop: string | readonly string[] | null | undefined): string[] {

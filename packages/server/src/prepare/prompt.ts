@@ -1,5 +1,5 @@
 // From a conversation to prompt tokens and an engine plan; shared by the chat-like endpoints.
-import { type Conversation, renderChat, type Segment, type ToolReplay } from "@ds4/tokenizer"
+import { type ReadRequest, renderChat, type Segment, type ToolReplay } from "@ds4/tokenizer"
 import type { ErrorShape } from "../errors.ts"
 import type { GenerationPlan } from "../life/generation.ts"
 import { encodeInSlices } from "../life/prompt-encoder.ts"
@@ -17,8 +17,9 @@ export interface PrepareContext {
 
 export interface RenderedPrompt { segments: readonly Segment[]; tokens: number[] }
 
-export async function renderPrompt(conversation: Conversation, thinking: Thinking, model: ServedModel, { defaults, replay }: PrepareContext): Promise<RenderedPrompt> {
-  const segments = renderChat(conversation, {
+export async function renderPrompt(read: ReadRequest, thinking: Thinking, model: ServedModel, { defaults, replay }: PrepareContext): Promise<RenderedPrompt> {
+  const segments = renderChat(read.conversation, {
+    continueFinal: read.continueFinal,
     thinking: thinking.isThinking,
     profile: defaults.template,
     effortTable: model.effortTable,
@@ -60,7 +61,8 @@ export function chatPlan(tokens: readonly number[], parts: ChatPlanParts, model:
       ...(parts.sampling === undefined ? {} : { sampling: parts.sampling }),
       ...(parts.topLogprobs === undefined ? {} : { logprobs: true, topLogprobs: parts.topLogprobs }),
       ...(hasTools && defaults.toolZones ? { toolZones: true } : {}),
-      ...(thinking.budget === undefined || thinkClose === undefined ? {} : { reasoningBudget: thinking.budget, thinkCloseToken: thinkClose }),
+      ...(thinking.isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
+      ...(thinking.isThinking && thinking.budget !== undefined ? { reasoningBudget: thinking.budget } : {}),
       ...(parts.sessionHint === undefined ? {} : { sessionHint: parts.sessionHint }),
     },
   }

@@ -26,12 +26,12 @@ export async function prepareResponse(body: ResponsesRequest, headers: Headers, 
   checkUnsupportedResponse(body)
   const name = resolveModelName(body.model, model, context.defaults)
   const { tools: _dropped, ...withoutTools } = body
-  const { conversation, toolNames } = responsesRequest(toolsAllowed(body.tool_choice) ? body : withoutTools)
+  const read = responsesRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, { profile: context.defaults.template })
   const thinking = resolveThinking({ switches: [], efforts: [body.reasoning?.effort], model: body.model }, context.defaults)
-  const { tokens } = await renderPrompt(conversation, thinking, model, context)
+  const { tokens } = await renderPrompt(read, thinking, model, context)
   const plan = chatPlan(tokens, {
     thinking,
-    toolNames: (conversation.tools ?? []).map((tool) => tool.name),
+    toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
     allowParallelCalls: body.parallel_tool_calls !== false,
     stopStrings: stopStringsOf(body.stop),
     callIdPrefix: "call_",
@@ -41,7 +41,7 @@ export async function prepareResponse(body: ResponsesRequest, headers: Headers, 
     topLogprobs: undefined,
     sessionHint: sessionHintOf(body, headers),
   }, model, context.defaults)
-  const identity = identityOf(body, name, toolNames, context)
+  const identity = identityOf(body, name, read.toolNames, context)
   const writer = new ResponseStreamWriter(identity)
   return {
     id: identity.id,

@@ -1,11 +1,5 @@
 // Output items of the Responses API: their ids and shapes. No I/O.
-
-/** How a tool is shown to the client; the model knows only the internal name. */
-export interface ToolIdentity {
-  kind: "function" | "custom"
-  name: string
-  namespace: string | undefined
-}
+import type { ToolIdentity } from "@ds4/tokenizer"
 
 /** Internal name → what the client declared. Names that are absent are plain functions. */
 export type ToolNames = ReadonlyMap<string, ToolIdentity>

@@ -1,6 +1,6 @@
 // A whole server over the scripted engine, with or without a port.
 import type { GenerateRequest } from "@ds4/engine"
-import { fakeEngine } from "@ds4/engine/testing"
+import { type FakeEngine, fakeEngine, type FakeScript } from "@ds4/engine/testing"
 import { EFFORT_TABLES } from "@ds4/tokenizer"
 import { type App, createApp } from "../../src/app.ts"
 import type { RequestLine } from "../../src/http/request-log.ts"
@@ -13,11 +13,13 @@ import { testTokenizer } from "./tokenizer.ts"
 export const tokenizer = testTokenizer()
 
 export interface HarnessOptions {
-  /** What the model says; a string may hold control strings. */
-  script?: (request: GenerateRequest) => string
+  /** What the model says; text may hold control strings. */
+  script?: (request: GenerateRequest) => FakeScript
   /** Milliseconds per token. */
   tokenMs?: number
-  /** Milliseconds before the first prefill event. */
+  /** Tokens of one engine event. */
+  batchTokens?: number
+  /** Milliseconds that the prompt takes. */
   prefillMs?: number
   contextTokens?: number
   settings?: (defaults: ServerSettings) => void
@@ -30,8 +32,7 @@ export interface Harness {
   registry: RequestRegistry
   statistics: Statistics
   lines: RequestLine[]
-  /** Requests that reached the engine, in order. */
-  seen: GenerateRequest[]
+  engine: FakeEngine
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
   get(path: string, headers?: Record<string, string>): Promise<Response>
 }
@@ -40,16 +41,14 @@ export function harness(options: HarnessOptions = {}): Harness {
   const settings = structuredClone(DEFAULT_SETTINGS)
   settings.timing.frameIntervalMs = 0
   options.settings?.(settings)
-  const seen: GenerateRequest[] = []
   const engine = fakeEngine({
     tokenizer,
-    script: (request: GenerateRequest) => {
-      seen.push(request)
-      return options.script?.(request) ?? "Hello world"
-    },
-    ...(options.tokenMs === undefined ? {} : { tokenMs: options.tokenMs }),
-    ...(options.prefillMs === undefined ? {} : { prefillMs: options.prefillMs }),
-    ...(options.contextTokens === undefined ? {} : { contextTokens: options.contextTokens }),
+    script: (request) => options.script?.(request) ?? "Hello world",
+    maxSessions: settings.admission.parallel,
+    batchMs: options.tokenMs ?? 0,
+    batchTokens: options.batchTokens ?? 1,
+    prefillMs: options.prefillMs ?? 0,
+    model: { contextTokens: options.contextTokens ?? 100_000 },
   })
   const state = new ServingState()
   const model = { id: "test-model", engine, tokenizer, effortTable: EFFORT_TABLES.original, created: 1_767_225_600, fingerprint: "fp" }
@@ -60,7 +59,7 @@ export function harness(options: HarnessOptions = {}): Harness {
   const app = createApp({ state, settings, registry, statistics, log: { write: (line) => void lines.push(line) } })
   const headers = { "content-type": "application/json" }
   return {
-    app, state, registry, statistics, lines, seen,
+    app, state, registry, statistics, lines, engine,
     post: (path, body, extra) => app.handle(new Request(`http://localhost${path}`, {
       method: "POST", headers: { ...headers, ...extra }, body: typeof body === "string" ? body : JSON.stringify(body),
     })),
