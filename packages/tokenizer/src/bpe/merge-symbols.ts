@@ -1,8 +1,12 @@
 // Byte-pair merging of one piece: lowest rank first, leftmost on a tie, until no adjacent pair has a rank.
-import { MergeTable } from "./merge-table.ts"
+import { BucketMerger } from "./bucket-merger.ts"
+import type { MergeTable } from "./merge-table.ts"
 
 /** Above this many symbols the quadratic scan loses to the heap (measured between 48 and 96). */
 const SCAN_LIMIT = 64
+
+/** Above this many the walk over all ranks, which buckets need, no longer counts. */
+const HEAP_LIMIT = 8192
 
 /** A heap key is rank * 2^28 + position: ranks stay below 2^20, positions below 2^28, the product below 2^53. */
 const POSITION_SPAN = 2 ** 28
@@ -14,11 +18,17 @@ export class SymbolMerger {
   private heap = new Float64Array(0)
   private heapSize = 0
 
-  constructor(private readonly table: MergeTable) {}
+  private readonly buckets: BucketMerger | undefined
+
+  constructor(private readonly table: MergeTable) {
+    this.buckets = table.isOrdered ? new BucketMerger(table) : undefined
+  }
 
   /** Merges symbols[0, count) in place; returns how many are left. */
   merge(symbols: Int32Array, count: number): number {
-    return count <= SCAN_LIMIT ? this.scan(symbols, count) : this.withHeap(symbols, count)
+    if (count <= SCAN_LIMIT) return this.scan(symbols, count)
+    if (count > HEAP_LIMIT && this.buckets !== undefined) return this.buckets.merge(symbols, count)
+    return this.withHeap(symbols, count)
   }
 
   private scan(symbols: Int32Array, count: number): number {

@@ -2,11 +2,23 @@
 // touches one cache line.
 const EMPTY = -1
 
+const isTrainingOrder = (merges: Int32Array): boolean => {
+  const lastMaker = new Map<number, number>()
+  for (let rank = 0; rank * 3 < merges.length; rank++) lastMaker.set(merges[rank * 3 + 2] as number, rank)
+  const isMadeBefore = (id: number | undefined, rank: number): boolean => (lastMaker.get(id ?? -1) ?? -1) < rank
+  for (let rank = 0; rank * 3 < merges.length; rank++) {
+    if (!isMadeBefore(merges[rank * 3], rank) || !isMadeBefore(merges[rank * 3 + 1], rank)) return false
+  }
+  return true
+}
+
 export class MergeTable {
   private readonly slots: Int32Array // [capacity * 3] left, right, rank; left is EMPTY in a free slot
   private readonly mask: number
   /** [merges] id of the joined token, by rank. */
   readonly joined: Int32Array
+  /** Every merge comes after all merges that make its parts, as in tables made by training. */
+  readonly isOrdered: boolean
 
   /** @param merges [merges * 3] left id, right id, joined id by rank; of equal pairs the first one counts */
   constructor(merges: Int32Array) {
@@ -20,6 +32,7 @@ export class MergeTable {
       this.joined[rank] = merges[rank * 3 + 2] as number // rank * 3 + 2 < merges.length
       this.insert(merges[rank * 3] as number, merges[rank * 3 + 1] as number, rank)
     }
+    this.isOrdered = isTrainingOrder(merges)
   }
 
   private slotOf(left: number, right: number): number {

@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { ASSISTANT, BOS, DSML, EOS, THINK_OPEN, USER } from "../../src/special-tokens.ts"
 import { loadTokenizer, type Tokenizer, type TokenizerOptions } from "../../src/tokenizer.ts"
 import { MergeTable } from "../../src/bpe/merge-table.ts"
+import { BucketMerger } from "../../src/bpe/bucket-merger.ts"
 import { SymbolMerger } from "../../src/bpe/merge-symbols.ts"
 import { DEEPSEEK_V3_TOKENIZER } from "../support/deepseek-v3.ts"
 import { Random } from "../support/random.ts"
@@ -141,12 +142,17 @@ describe("merging", () => {
       }
       // Out of training order: a merge may come before the ones that make its parts.
       if (round % 2 === 1) merges.reverse()
-      const merger = new SymbolMerger(new MergeTable(Int32Array.from(merges.flat())))
+      const table = new MergeTable(Int32Array.from(merges.flat()))
+      const merger = new SymbolMerger(table)
+      const buckets = table.isOrdered ? new BucketMerger(table) : undefined
+      expect(table.isOrdered || round % 2 === 1).toBe(true)
       for (const length of [0, 1, 2, 7, 63, 64, 65, 200]) {
         const symbols = Int32Array.from({ length }, () => random.below(4))
         const expected = slow([...symbols], merges)
+        const again = symbols.slice()
         const kept = merger.merge(symbols, length)
         expect([...symbols.subarray(0, kept)]).toEqual(expected)
+        if (buckets !== undefined) expect([...again.subarray(0, buckets.merge(again, length))]).toEqual(expected)
       }
     }
   })
