@@ -127,19 +127,29 @@ Case make_case(const Bench &bench, uint32_t type) {
     return c;
 }
 
-void report(const Options &options, const char *scenario, uint32_t type, cpu::Isa isa, cpu::Precision precision,
-            int64_t tokens, double rate, double ratio) {
-    const char *precision_name = precision == cpu::Precision::int8 ? "int8" : "f32";
-    const char *unit = std::strcmp(scenario, "matvec") == 0 ? "GB/s" : "GFLOP/s";
+struct Result {
+    const char *scenario;
+    uint32_t type;
+    cpu::Isa isa;
+    cpu::Precision precision;
+    int64_t tokens;
+    std::vector<double> rates, ratios; // of every repeat; ratios to the read rate next to it, if measured
+};
+
+void report(const Options &options, const Result &r) {
+    const double rate = median(r.rates), best = *std::max_element(r.rates.begin(), r.rates.end());
+    const double ratio = r.ratios.empty() ? 0 : median(r.ratios);
+    const char *precision_name = r.precision == cpu::Precision::int8 ? "int8" : "f32";
+    const char *unit = std::strcmp(r.scenario, "matvec") == 0 ? "GB/s" : "GFLOP/s";
     if (options.json) {
         std::printf("{\"scenario\":\"%s\",\"type\":\"%s\",\"isa\":\"%s\",\"precision\":\"%s\",\"tokens\":%lld,"
-                    "\"threads\":%d,\"unit\":\"%s\",\"rate\":%.2f,\"read_ratio\":%.4f}\n",
-                    scenario, type_traits(type)->name, cpu::isa_name(isa), precision_name, (long long)tokens,
-                    options.threads, unit, rate, ratio);
+                    "\"threads\":%d,\"repeats\":%d,\"unit\":\"%s\",\"median\":%.2f,\"best\":%.2f,\"read_ratio\":%.4f}\n",
+                    r.scenario, type_traits(r.type)->name, cpu::isa_name(r.isa), precision_name, (long long)r.tokens,
+                    options.threads, options.repeats, unit, rate, best, ratio);
     } else {
-        std::printf("%-8s %-11s %-8s %-5s %4lld  %9.2f %-8s", scenario, type_traits(type)->name, cpu::isa_name(isa),
-                    precision_name, (long long)tokens, rate, unit);
-        if (ratio > 0) std::printf(" %5.1f %% of read", 100 * ratio);
+        std::printf("%-8s %-11s %-8s %-5s %4lld  %9.2f %-8s best %9.2f", r.scenario, type_traits(r.type)->name,
+                    cpu::isa_name(r.isa), precision_name, (long long)r.tokens, rate, unit, best);
+        if (ratio > 0) std::printf("  %5.1f %% of read", 100 * ratio);
         std::printf("\n");
     }
     std::fflush(stdout);
@@ -167,7 +177,7 @@ void run_matvec(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precis
         rates.push_back(rate);
         ratios.push_back(rate / (0.5 * (before + after)));
     }
-    report(bench.options, "matvec", type, isa, precision, 1, median(rates), median(ratios));
+    report(bench.options, {"matvec", type, isa, precision, 1, rates, ratios});
 }
 
 void run_prefill(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision, int64_t tokens) {
@@ -188,7 +198,7 @@ void run_prefill(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision preci
         cpu::multiply(bench.pool, isa, {&product, 1});
         rates.push_back(2.0 * double(tokens * c.weight.rows * kCols) / seconds_since(begin) / 1e9);
     }
-    report(bench.options, "prefill", type, isa, precision, tokens, median(rates), 0);
+    report(bench.options, {"prefill", type, isa, precision, tokens, rates, {}});
 }
 
 Options parse(int argc, char **argv) {

@@ -1,4 +1,5 @@
-// Encoding of f32 rows into storage types, and the lossless change of FP4 order. Rounding is to nearest, ties to even.
+// Encoding of f32 rows into storage types, and the lossless change of FP4 order. F16 and BF16 round to nearest, ties to
+// even; codes of Q8_0 round halves away from zero, as ggml does (the bytes were compared with its own).
 #pragma once
 #include <cstdint>
 
