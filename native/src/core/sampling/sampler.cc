@@ -1,7 +1,6 @@
 #include "core/sampling/sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -71,28 +70,6 @@ int32_t Sampler::draw_in_id_order(std::span<const float> logits, float largest) 
     return last;
 }
 
-// Bits of a float as an integer of the same order, inverted: the largest float has the smallest key.
-static uint32_t descending_bits(float value) {
-    const uint32_t bits = std::bit_cast<uint32_t>(value == 0.0f ? 0.0f : value);
-    return (bits & 0x80000000u) != 0 ? bits : ~bits & 0x7fffffffu;
-}
-
-void Sampler::sort_candidates(std::span<const float> logits, float largest, float floor) {
-    candidates_.clear();
-    for (size_t id = 0; id < logits.size(); id++) {
-        if (std::isfinite(logits[id]) && logits[id] >= floor)
-            candidates_.push_back({uint64_t(descending_bits(logits[id])) << 32 | id, 0.0f});
-    }
-    const auto earlier = [](const Candidate &a, const Candidate &b) { return a.key < b.key; };
-    if (top_k_ != 0 && candidates_.size() > top_k_) {
-        std::nth_element(candidates_.begin(), candidates_.begin() + top_k_, candidates_.end(), earlier);
-        candidates_.resize(top_k_);
-    }
-    std::sort(candidates_.begin(), candidates_.end(), earlier);
-    for (Candidate &candidate : candidates_)
-        candidate.weight = std::exp((logits[uint32_t(candidate.key)] - largest) / temperature_);
-}
-
 // With top-k or top-p: candidates in the order of their logits. The sum of all weights is taken in that order too; it
 // is at least 1 from its first term on, so weights under 2^-25 cannot change it and their logits are left out of the
 // sort. They are only brought back when the nucleus or the draw reaches past the others. -1: nothing is left.
@@ -101,32 +78,34 @@ int32_t Sampler::draw_in_logit_order(std::span<const float> logits, float larges
     bool complete = top_k_ != 0;
     float floor = complete ? -std::numeric_limits<float>::infinity() : logit_floor(largest, temperature_, 0x1p-25f);
     for (;;) {
-        sort_candidates(logits, largest, floor);
+        const std::span<const uint64_t> keys = top_k_ != 0 ? order_.sort_top(logits, top_k_) : order_.sort(logits, floor);
+        weights_.resize(keys.size());
         float sum = 0.0f;
-        for (const Candidate &candidate : candidates_) sum += candidate.weight;
-
-        const float first = candidates_[0].weight / sum;
+        for (size_t i = 0; i < keys.size(); i++) {
+            weights_[i] = std::exp((logits[size_t(LogitOrder::id(keys[i]))] - largest) / temperature_);
+            sum += weights_[i];
+        }
+        const float first = weights_[0] / sum;
         size_t kept = 0;
         float nucleus = 0.0f, kept_sum = 0.0f;
         bool closed = false; // the nucleus ends among these candidates
-        for (const Candidate &candidate : candidates_) {
-            const float share = candidate.weight / sum;
+        while (kept < keys.size() && !closed) {
+            const float weight = weights_[kept], share = weight / sum;
             closed = share < min_p_ * first;
             if (closed) break;
             kept++;
-            kept_sum += candidate.weight;
+            kept_sum += weight;
             nucleus += share;
             closed = nucleus >= top_p_;
-            if (closed) break;
         }
         if (kept == 0) return -1;
 
         float rest = uniform * kept_sum;
         for (size_t i = 0; i < kept; i++) {
-            rest -= candidates_[i].weight;
-            if (rest <= 0.0f) return int32_t(uint32_t(candidates_[i].key));
+            rest -= weights_[i];
+            if (rest <= 0.0f) return LogitOrder::id(keys[i]);
         }
-        if (closed || complete) return int32_t(uint32_t(candidates_[kept - 1].key));
+        if (closed || complete) return LogitOrder::id(keys[kept - 1]);
         complete = true;
         floor = -std::numeric_limits<float>::infinity();
     }

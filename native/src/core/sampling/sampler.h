@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "core/sampling/logit_order.h"
 #include "core/sampling/rng.h"
 #include "ds4.h"
 
@@ -24,14 +25,8 @@ class Sampler {
     Rng &rng() { return rng_; }
 
   private:
-    struct Candidate {
-        uint64_t key; // orders by logit descending, then id ascending
-        float weight;
-    };
     int32_t draw_in_id_order(std::span<const float> logits, float largest);
     int32_t draw_in_logit_order(std::span<const float> logits, float largest);
-    // Fills candidates_ with the finite logits of at least `floor` and sorts them.
-    void sort_candidates(std::span<const float> logits, float largest, float floor);
 
     float temperature_;
     float top_p_;
@@ -39,7 +34,7 @@ class Sampler {
     uint32_t top_k_;
     Rng rng_;
     std::vector<float> weights_; // [vocab] scratch
-    std::vector<Candidate> candidates_;
+    LogitOrder order_;
 };
 
 } // namespace ds4

@@ -1,0 +1,67 @@
+#include "core/sampling/logit_order.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <utility>
+
+namespace ds4 {
+
+// Below this many keys comparing is faster than counting.
+static constexpr size_t kRadixFrom = 2048;
+
+static uint64_t key_of(float logit, size_t id) {
+    const uint32_t bits = std::bit_cast<uint32_t>(logit == 0.0f ? 0.0f : logit); // -0 equals 0
+    const uint32_t descending = (bits & 0x80000000u) != 0 ? bits : ~bits & 0x7fffffffu;
+    return uint64_t(descending) << 32 | id;
+}
+
+std::span<const uint64_t> LogitOrder::sort(std::span<const float> logits, float floor) {
+    keys_.clear();
+    for (size_t id = 0; id < logits.size(); id++) {
+        if (std::isfinite(logits[id]) && logits[id] >= floor) keys_.push_back(key_of(logits[id], id));
+    }
+    if (keys_.size() < kRadixFrom) std::sort(keys_.begin(), keys_.end());
+    else radix_sort();
+    return keys_;
+}
+
+std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, uint32_t count) {
+    keys_.clear();
+    uint64_t worst = ~uint64_t(0); // of the kept ones: nothing at or after it can be among the first
+    const auto cut = [&] {
+        std::nth_element(keys_.begin(), keys_.begin() + count - 1, keys_.end());
+        keys_.resize(count);
+        worst = keys_[count - 1];
+    };
+    for (size_t id = 0; id < logits.size(); id++) {
+        if (!std::isfinite(logits[id])) continue;
+        const uint64_t key = key_of(logits[id], id);
+        if (key >= worst) continue;
+        keys_.push_back(key);
+        if (keys_.size() >= size_t(count) * 4) cut();
+    }
+    if (keys_.size() > count) cut();
+    std::sort(keys_.begin(), keys_.end());
+    return keys_;
+}
+
+// By the logit half of the keys, least significant digit first. Stable, and ids come in ascending: so do equals.
+void LogitOrder::radix_sort() {
+    constexpr int kDigits = 3, kBits = 11;
+    constexpr uint32_t kMask = (1u << kBits) - 1;
+    std::array<std::array<uint32_t, 1u << kBits>, kDigits> begins{};
+    for (const uint64_t key : keys_) {
+        for (int digit = 0; digit < kDigits; digit++) begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++;
+    }
+    spare_.resize(keys_.size());
+    for (int digit = 0; digit < kDigits; digit++) {
+        uint32_t begin = 0;
+        for (uint32_t &count : begins[size_t(digit)]) begin += std::exchange(count, begin);
+        for (const uint64_t key : keys_) spare_[begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++] = key;
+        keys_.swap(spare_);
+    }
+}
+
+} // namespace ds4
