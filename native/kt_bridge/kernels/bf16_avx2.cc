@@ -31,22 +31,34 @@ inline void widen(const uint8_t *row, int g, float *out) {
     for (int p = 0; p < kGroup; p++) out[bf16_source(p)] = f32_from_bf16(group.values[p]);
 }
 
-// Unscaled dots of 8 rows with one group of T tokens. x: [T, 32] f32.
+// Unscaled dots of 8 rows with one group of T tokens. x: [T, 32] f32. Four vectors of a row have sums of their own
+// when there is one token, so that the latency of the FMAs overlaps.
 template <int T> inline void half_dots(const uint8_t *codes, const float *x, __m256 *dots) {
+    constexpr int kChains = T == 1 ? 4 : 1;
     const __m256 magnitudes = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
     const __m256i sign = _mm256_set1_epi32(int(0x80000000u));
-    for (int t = 0; t < T; t++) dots[t] = _mm256_setzero_ps();
+    __m256 sums[T][kChains];
+    for (int t = 0; t < T; t++)
+        for (int chain = 0; chain < kChains; chain++) sums[t][chain] = _mm256_setzero_ps();
+#pragma GCC unroll 4
     for (int v = 0; v < 4; v++) {
-        __m256i packed = _mm256_load_si256(reinterpret_cast<const __m256i *>(codes + v * 64));
+        const __m256i packed = _mm256_load_si256(reinterpret_cast<const __m256i *>(codes + v * 64));
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++) {
-            const __m256 magnitude = _mm256_permutevar8x32_ps(magnitudes, packed);
-            const __m256i negative = _mm256_and_si256(_mm256_slli_epi32(packed, 28), sign);
+            const __m256i code = _mm256_srli_epi32(packed, i * 4);
+            const __m256 magnitude = _mm256_permutevar8x32_ps(magnitudes, code);
+            const __m256i negative = _mm256_and_si256(_mm256_slli_epi32(packed, 28 - i * 4), sign);
             const __m256 weights = _mm256_xor_ps(magnitude, _mm256_castsi256_ps(negative));
 #pragma GCC unroll 4
-            for (int t = 0; t < T; t++) dots[t] = _mm256_fmadd_ps(weights, _mm256_broadcast_ss(x + t * kGroup + v * 8 + i), dots[t]);
-            packed = _mm256_srli_epi32(packed, 4);
+            for (int t = 0; t < T; t++) {
+                __m256 &sum = sums[t][i % kChains];
+                sum = _mm256_fmadd_ps(weights, _mm256_broadcast_ss(x + t * kGroup + v * 8 + i), sum);
+            }
         }
+    }
+    for (int t = 0; t < T; t++) {
+        dots[t] = sums[t][0];
+        for (int chain = 1; chain < kChains; chain++) dots[t] = _mm256_add_ps(dots[t], sums[t][chain]);
     }
 }
 

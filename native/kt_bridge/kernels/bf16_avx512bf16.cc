@@ -11,11 +11,12 @@ namespace {
 
 constexpr int kRowBlocks = 4;
 constexpr int kChunkGroups = 16;
-constexpr int kGemmTokens = 12;
+constexpr int kGemmTokens = 8;
 constexpr int kGemmGroups = 8;        // decoded block: 256 inputs x 64 rows, 32 KB
 constexpr size_t kGroupBytes = 4096;  // of one decoded group
 static_assert(kGemmGroups * kGroupBytes <= kPanelScratchBytes);
 
+inline void prefetch_ahead(const uint8_t *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T0); }
 inline __m512i code_table() {
     const __m256i words = _mm256_setr_epi16(0, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040, 0x4080, 0x40c0, short(0x8000), short(0xbf00),
                                             short(0xbf80), short(0xbfc0), short(0xc000), short(0xc040), short(0xc080), short(0xc0c0));
@@ -58,6 +59,7 @@ inline void panel_tokens(const PanelArgs &args, int first_token, int begin, int 
 #pragma GCC unroll 4
             for (int v = 0; v < 4; v++) {
                 const __m512i codes = _mm512_load_si512(tile + (b * 4 + v) * 64);
+                if (first_token == 0) prefetch_ahead(tile + kPrefetchTiles * args.tile_stride + (b * 4 + v) * 64);
                 const __m512bh w0 = as_bf16(_mm512_permutexvar_epi16(codes, table));
                 const __m512bh w1 = as_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 4), table));
                 const __m512bh w2 = as_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 8), table));
@@ -90,6 +92,7 @@ inline void decode_block(const PanelArgs &args, int begin, int end) {
             const __m512i shift = _mm512_slli_epi32(_mm512_sub_epi32(scale_bytes(tile, b), bias), 7);
             const __m512i added = _mm512_or_epi32(_mm512_slli_epi32(shift, 16), _mm512_and_epi32(shift, _mm512_set1_epi32(0xffff)));
             for (int v = 0; v < 4; v++) {
+                prefetch_ahead(tile + kGemmGroups * args.tile_stride + (b * 4 + v) * 64);
                 __m512i codes = _mm512_load_si512(tile + (b * 4 + v) * 64);
                 for (int i = 0; i < 4; i++) {
                     const __m512i words = _mm512_permutexvar_epi16(codes, table);
@@ -145,8 +148,7 @@ void panel(const PanelArgs &args) {
             if (args.tokens - t == 1) sweep_tokens<1>(args, t, begin, end);
             continue;
         }
-        for (; t + 3 <= args.tokens; t += 3) panel_tokens<3>(args, t, begin, end);
-        if (args.tokens - t == 2) panel_tokens<2>(args, t, begin, end);
+        for (; t + 2 <= args.tokens; t += 2) panel_tokens<2>(args, t, begin, end); // three spill
         if (args.tokens - t == 1) panel_tokens<1>(args, t, begin, end);
     }
 }
@@ -165,6 +167,7 @@ void down(const DownArgs &args) {
 #pragma GCC unroll 4
                 for (int v = 0; v < 4; v++) {
                     const __m512i codes = _mm512_load_si512(tile + (b * 4 + v) * 64);
+                    prefetch_ahead(tile + kPrefetchTiles * kTileBytes + (b * 4 + v) * 64);
                     even = _mm512_dpbf16_ps(even, as_bf16(_mm512_permutexvar_epi16(codes, table)), pairs[v * 4]);
                     odd = _mm512_dpbf16_ps(odd, as_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 4), table)), pairs[v * 4 + 1]);
                     even = _mm512_dpbf16_ps(even, as_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 8), table)), pairs[v * 4 + 2]);

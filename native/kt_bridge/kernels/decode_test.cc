@@ -68,7 +68,7 @@ TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
 }
 
 TEST("one token, small blocks and the block kernels of many tokens agree, strided tiles included") {
-    constexpr int kGroups = 21, kMost = 40, kStride = 2 * int(kTileBytes);
+    constexpr int kGroups = 21, kMost = 47, kStride = 2 * int(kTileBytes);
     std::vector<Tile> tiles(kGroups);
     const std::vector<CanonicalExpert> random = random_experts(1, kGroups * kGroup, kTileRows, 5);
     alignas(64) static uint8_t memory[kGroups * kStride];
@@ -89,7 +89,7 @@ TEST("one token, small blocks and the block kernels of many tokens agree, stride
             kernels->prepare(&x[size_t(t) * kGroups * kGroup], kGroups, row);
             rows.push_back(row);
         }
-        for (int tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 15, 16, 40})
+        for (int tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 15, 16, 40, 41, 47})
             for (bool fold : {false, true}) {
                 alignas(64) static uint8_t scratch[kPanelScratchBytes];
                 std::vector<float> sums(size_t(tokens) * kTileRows, NAN);

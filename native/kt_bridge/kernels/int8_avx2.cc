@@ -11,6 +11,11 @@ namespace {
 constexpr int kHalves = 8;       // half row blocks of 8 rows
 constexpr int kChunkGroups = 16; // 17 KB of tiles stay in L1 while token blocks pass over them
 
+// Both lines of half a row block.
+inline void prefetch_ahead(const uint8_t *line) {
+    _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char *>(line + 64), _MM_HINT_T0);
+}
 inline __m256i code_table() {
     return _mm256_broadcastsi128_si256(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
 }
@@ -97,6 +102,7 @@ template <int T> inline void panel_tokens(const PanelArgs &args, int first_token
         for (int t = 0; t < T; t++) groups[t] = &group_at(args.rows[first_token + t], g);
         for (int half = 0; half < kHalves; half++) {
             __m256i dots[T];
+            if (first_token == 0) prefetch_ahead(tile + kPrefetchTiles * args.tile_stride + half * 128);
             half_dots<T>(half_codes(tile, half), groups, dots);
             const __m256 scales = half_scales(tile, half);
             for (int t = 0; t < T; t++) {
@@ -128,6 +134,7 @@ template <int T> inline void down_tokens(const DownArgs &args, int first_token) 
     for (int i = 0; i < args.row_tiles; i++, tile += kTileBytes)
         for (int half = 0; half < kHalves; half++) {
             __m256i dots[T];
+            prefetch_ahead(tile + kPrefetchTiles * kTileBytes + half * 128);
             half_dots<T>(half_codes(tile, half), groups, dots);
             const __m256 scales = half_scales(tile, half);
             for (int t = 0; t < T; t++) {

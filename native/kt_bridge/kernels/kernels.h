@@ -15,6 +15,9 @@ constexpr int kTileRows = 64;
 constexpr int kGroup = 32; // inputs that share a scale
 constexpr size_t kTileCodeBytes = 1024;
 constexpr size_t kTileBytes = 1088;
+// How far ahead of the arithmetic weights are asked for: 8.7 KB. Without it a core's own window of loads reaches 0.77
+// (int8), 0.61 (bf16), 0.61 (AVX2) of the streaming read rate; with it 0.91, 0.91, 0.95 (Zen 5, one core, DRAM).
+constexpr size_t kPrefetchTiles = 8;
 constexpr size_t kPanelScratchBytes = 64 << 10;
 constexpr int kPanelTokens = 256; // callers split larger token counts, so that sums stay in L2
 
