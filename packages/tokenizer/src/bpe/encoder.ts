@@ -5,6 +5,21 @@ import { MAX_CACHED_UNITS, PieceCache } from "./piece-cache.ts"
 import { pieceEnd } from "./pretokenizer.ts"
 import type { Vocabulary } from "./vocabulary.ts"
 
+/** Room for a larger piece is given back after it. */
+const KEPT_SYMBOLS = 1 << 18
+
+/** UTF-8 length of text[begin, end), which is well-formed. */
+const utf8Bytes = (text: string, begin: number, end: number): number => {
+  let bytes = 0
+  for (let i = begin; i < end; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x80) bytes += 1
+    else if (unit < 0x800 || (unit & 0xf800) === 0xd800) bytes += 2 // half of a pair: four bytes for both
+    else bytes += 3
+  }
+  return bytes
+}
+
 /** Plain text to ids: pieces, bytes, merges. Knows no control token and can produce none. */
 export class BpeEncoder {
   private readonly idOfByte: Int32Array // [256]
@@ -39,18 +54,18 @@ export class BpeEncoder {
   }
 
   private appendLong(text: string, begin: number, end: number, out: number[]): void {
-    const bytes = (end - begin) * 3
+    const bytes = utf8Bytes(text, begin, end)
     if (this.symbols.length < bytes) this.symbols = new Int32Array(bytes)
     const count = this.mergePiece(text, begin, end)
     for (let i = 0; i < count; i++) out.push(this.symbols[i] as number)
-    if (bytes > 1 << 18) this.symbols = new Int32Array(MAX_CACHED_UNITS * 3)
+    if (bytes > KEPT_SYMBOLS) this.symbols = new Int32Array(MAX_CACHED_UNITS * 3)
   }
 
   private mergePiece(text: string, begin: number, end: number): number {
     return this.merger.merge(this.symbols, this.fillSymbols(text, begin, end))
   }
 
-  /** The single-byte tokens of text[begin, end) as UTF-8; returns their number (at most three a unit). */
+  /** The single-byte tokens of text[begin, end) as UTF-8; returns their number. `symbols` has room for them. */
   private fillSymbols(text: string, begin: number, end: number): number {
     const { symbols, idOfByte } = this
     let count = 0

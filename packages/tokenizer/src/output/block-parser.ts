@@ -76,9 +76,10 @@ export class BlockParser {
     return this.consumedText + this.raw
   }
 
-  /** Outside every invoke, after at least one: only the closer is missing. */
+  /** Outside every invoke, after at least one: only the closer, or the end of it, is missing. */
   get lacksOnlyCloser(): boolean {
-    return this.state === "open" && this.call === undefined && this.calls.length > 0 && isBlank(this.buffer)
+    if (this.state !== "open" || this.call !== undefined || this.calls.length === 0) return false
+    return isBlank(this.buffer) || this.buffer.trimStart().startsWith("</") // no other tag is awaited here
   }
 
   /** Whether part of a call that is not complete is out already. */

@@ -101,8 +101,10 @@ describe("missing closers", () => {
   })
 
   test("of the block, at the end of the answer", () => {
-    const result = parse(RUN.slice(0, RUN.lastIndexOf("</")))
-    expect([called(result), result.finish]).toEqual([[["run", { p: "1" }, false]], "tool_calls"])
+    for (const end of [RUN.lastIndexOf("</"), -1, -8]) {
+      const result = parse(RUN.slice(0, end))
+      expect([called(result), result.content, result.finish]).toEqual([[["run", { p: "1" }, false]], "", "tool_calls"])
+    }
   })
 })
 
