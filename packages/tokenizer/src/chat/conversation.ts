@@ -41,6 +41,7 @@ export interface UserMessage {
 export interface AssistantMessage {
   readonly role: "assistant"
   readonly content: string
+  /** Absent: nothing is known of it. Empty: the turn thought nothing between its tags. */
   readonly reasoning?: string
   readonly toolCalls?: readonly ToolCall[]
   readonly task?: Task

@@ -83,7 +83,7 @@ class ReferenceRenderer {
     const isKept = options.thinking && (this.keepsAllReasoning || index > this.lastUserIndex)
     if (this.state !== "task") {
       this.turns.assistantMarker()
-      this.turns.thinkingPart(isKept ? message.reasoning || undefined : undefined)
+      this.turns.thinkingPart(isKept ? message.reasoning : undefined)
     }
     this.turns.assistantBody(message, options.continueFinal === true && index === this.messages.length - 1)
     this.state = "assistant"

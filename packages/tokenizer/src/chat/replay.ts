@@ -70,7 +70,8 @@ export class ToolReplay {
   /** Keeps one turn's block under all its call ids. A block beyond the limits by itself is not kept. */
   remember(ids: readonly string[], block: ReplayBlock, origin: ReplayOrigin = "memory"): void {
     const [first] = ids
-    if (first === undefined || ids.length !== block.calls.length) return
+    if (first === undefined) return
+    if (ids.length !== block.calls.length) throw new Error(`${ids.length} ids for ${block.calls.length} calls of one turn`)
     for (const id of ids) {
       const old = this.entryOfId.get(id)
       if (old !== undefined) this.remove(old)

@@ -68,7 +68,7 @@ const readUser = (path: string, blocks: readonly Fields[], isCompat: boolean): M
 const readAssistant = (path: string, blocks: readonly Fields[], isCompat: boolean): Message => {
   const toolCalls: ToolCall[] = []
   let content = ""
-  let reasoning = ""
+  let reasoning: string | undefined
   blocks.forEach((block, index) => {
     const blockPath = `${path}[${index}]`
     switch (block.type) {
@@ -77,7 +77,7 @@ const readAssistant = (path: string, blocks: readonly Fields[], isCompat: boolea
         content += stringAt(`${blockPath}.text`, block.text)
         break
       case "thinking":
-        reasoning += stringAt(`${blockPath}.thinking`, block.thinking)
+        reasoning = (reasoning ?? "") + stringAt(`${blockPath}.thinking`, block.thinking)
         break
       case "tool_use":
         toolCalls.push({
@@ -92,7 +92,7 @@ const readAssistant = (path: string, blocks: readonly Fields[], isCompat: boolea
         if (!isCompat) throw unsupportedBlock(blockPath, block)
     }
   })
-  return { role: "assistant", content, ...(reasoning !== "" && { reasoning }), ...(toolCalls.length > 0 && { toolCalls }) }
+  return { role: "assistant", content, ...(reasoning !== undefined && { reasoning }), ...(toolCalls.length > 0 && { toolCalls }) }
 }
 
 const readMessage = (path: string, raw: unknown, isCompat: boolean): Message[] => {

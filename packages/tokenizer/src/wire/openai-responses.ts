@@ -53,7 +53,7 @@ class ItemReader {
   readonly messages: Message[] = []
   /** Tools that a tool search brought in. */
   readonly foundTools: unknown[] = []
-  private open: { reasoning: string; content: string | undefined; calls: ToolCall[] } | undefined
+  private open: { reasoning: string | undefined; content: string | undefined; calls: ToolCall[] } | undefined
   private readonly callIds = new Set<string>()
 
   constructor(private readonly options: ReadResponsesOptions) {}
@@ -65,7 +65,7 @@ class ItemReader {
     const message: AssistantMessage = {
       role: "assistant",
       content,
-      ...(reasoning !== "" && { reasoning }),
+      ...(reasoning !== undefined && { reasoning }),
       ...(calls.length > 0 && { toolCalls: calls }),
     }
     this.messages.push(message)
@@ -117,7 +117,7 @@ class ItemReader {
         return
       case "assistant":
         if (this.open?.content !== undefined || (this.open?.calls.length ?? 0) > 0) this.flush()
-        this.open = { reasoning: this.open?.reasoning ?? "", content, calls: [] }
+        this.open = { reasoning: this.open?.reasoning, content, calls: [] }
         return
       default:
         throw new RequestError(`${path}.role: expected system, developer, user or assistant, got ${JSON.stringify(item.role)}`, `${path}.role`)
@@ -127,12 +127,12 @@ class ItemReader {
   private reasoning(path: string, item: Fields): void {
     const text = reasoningText(path, item)
     if (this.open?.content !== undefined || (this.open?.calls.length ?? 0) > 0) this.flush()
-    const before = this.open?.reasoning ?? ""
-    this.open = { reasoning: before === "" ? text : `${before}\n${text}`, content: undefined, calls: [] }
+    const before = this.open?.reasoning
+    this.open = { reasoning: before === undefined ? text : `${before}\n${text}`, content: undefined, calls: [] }
   }
 
   private call(call: ToolCall): void {
-    this.open ??= { reasoning: "", content: undefined, calls: [] }
+    this.open ??= { reasoning: undefined, content: undefined, calls: [] }
     this.open.calls.push(call)
     this.callIds.add(call.id)
   }

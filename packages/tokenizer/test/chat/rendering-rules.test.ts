@@ -32,9 +32,11 @@ describe("reference layout", () => {
     expect(render(messages)).toBe("A\n\nB<｜User｜>u<｜Assistant｜></think>r<｜end▁of▁sentence｜><｜User｜>C\n\nv<｜Assistant｜></think>")
   })
 
-  test("a turn whose reasoning is kept but absent is closed at once", () => {
-    const messages: Message[] = [{ role: "user", content: "u" }, { role: "assistant", content: "r" }]
-    expect(render(messages, THINKING)).toBe("<｜User｜>u<｜Assistant｜></think>r<｜end▁of▁sentence｜>")
+  test("a turn without reasoning is closed at once; one that thought nothing shows it", () => {
+    const turn = (reasoning?: string): Message[] => [{ role: "user", content: "u" }, { role: "assistant", content: "r", ...(reasoning !== undefined && { reasoning }) }]
+    expect(render(turn(), THINKING)).toBe("<｜User｜>u<｜Assistant｜></think>r<｜end▁of▁sentence｜>")
+    expect(render(turn(""), THINKING)).toBe("<｜User｜>u<｜Assistant｜><think></think>r<｜end▁of▁sentence｜>")
+    expect(render(turn(""), CHAT)).toBe("<｜User｜>u<｜Assistant｜></think>r<｜end▁of▁sentence｜>")
   })
 
   test("continuing the last answer leaves its end marker out", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { join } from "node:path"
-import { renderChat } from "../../src/chat/chat-template.ts"
-import type { Conversation, ToolCall } from "../../src/chat/conversation.ts"
+import { renderChat, startsInThinking } from "../../src/chat/chat-template.ts"
+import type { Conversation, Message, ToolCall } from "../../src/chat/conversation.ts"
 import { alignBlock, type ReplayBlock, ToolReplay } from "../../src/chat/replay.ts"
 import { segmentsText } from "../../src/chat/segment-writer.ts"
 import { OutputParser } from "../../src/output/output-parser.ts"
@@ -95,6 +95,27 @@ describe("replay of sampled calls", () => {
     expect(replay.lookup(CALLS)).toBeUndefined()
     expect(replay.lookup(CALLS.slice(0, 1))).toBeDefined()
     expect(replay.usage.ids).toBe(1)
+  })
+})
+
+describe("the next turn of a tool loop", () => {
+  const tools = [{ name: "run" }]
+  const ask: Message = { role: "user", content: "go" }
+  const cases = ["why<|>", "<|>content ", "why<|>done.", "<|>"].map((text) => text.replace("<|>", "</think>") + SAMPLED)
+  test.each(cases)("begins with the prompt and the answer of this one: %j", (answer) => {
+    const options = { thinking: true, replay: new ToolReplay() }
+    const prompt = renderChat({ tools, messages: [ask] }, options)
+    let issued = 0
+    const parser = new OutputParser({ thinking: startsInThinking(prompt), tools, newCallId: () => `call_${issued++}` })
+    parser.push(answer)
+    parser.end("stop")
+    const { reasoning, content, calls, block = "" } = parser.result
+    const aligned = alignBlock(tokenizer, tokenizer.encodeSegments([{ text: answer, control: true }]), block)
+    if (aligned === undefined) throw new Error("the block is the end of what was sampled")
+    options.replay.remember(calls.map(({ id }) => id), { ...aligned, calls })
+    const results = calls.map(({ id }): Message => ({ role: "tool", toolCallId: id, content: "x" }))
+    const next = renderChat({ tools, messages: [ask, { role: "assistant", content, reasoning, toolCalls: calls }, ...results] }, options)
+    expect(segmentsText(next)).toStartWith(segmentsText(prompt) + answer)
   })
 })
 
