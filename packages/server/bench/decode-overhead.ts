@@ -1,0 +1,117 @@
+// Decode rate inside the engine against decode rate through server and openai client, on the embedded model.
+// Three processes: engine alone, server, and this one as the client. Runs alternate, medians are compared.
+//   bun bench/decode-overhead.ts [--repeats N] [--tokens N] [--threads N] [--json]
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { loadModel } from "@ds4/engine"
+import OpenAI from "openai"
+
+const { values } = parseArgs({
+  options: {
+    repeats: { type: "string", default: "9" }, tokens: { type: "string", default: "1000" }, threads: { type: "string", default: "0" },
+    json: { type: "boolean", default: false }, engine: { type: "boolean", default: false },
+  },
+})
+const repeats = Number(values.repeats)
+const maxTokens = Number(values.tokens)
+const MESSAGES = [{ role: "user" as const, content: "Tell me a long story about the sea." }]
+
+interface Rate { tokens: number; wallMs: number }
+
+/** Generates greedily inside this process; one line of JSON in gives one out. */
+async function engineProcess(): Promise<void> {
+  const { engine } = await loadModel(undefined, { threads: Number(values.threads) })
+  for await (const line of console) {
+    const promptTokens = JSON.parse(line) as number[]
+    const begin = performance.now()
+    let tokens = 0
+    for await (const event of engine.generate({ promptTokens, maxTokens, sampling: { temperature: 0 } })) if (event.type === "tokens") tokens += event.tokens.length
+    process.stdout.write(`${JSON.stringify({ tokens, wallMs: performance.now() - begin })}\n`)
+  }
+  await engine.close()
+}
+
+/** Lines that a child writes, as they come. */
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
+  const decoder = new TextDecoder()
+  let rest = ""
+  for await (const chunk of stream) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n")
+    rest = parts.pop() ?? ""
+    yield* parts
+  }
+  return undefined
+}
+
+async function throughServer(client: OpenAI): Promise<Rate> {
+  const begin = performance.now()
+  let tokens = 0
+  const stream = await client.chat.completions.create({
+    model: "demo", messages: MESSAGES, max_completion_tokens: maxTokens, temperature: 0, stream: true, stream_options: { include_usage: true },
+  })
+  for await (const chunk of stream) tokens = chunk.usage?.completion_tokens ?? tokens
+  return { tokens, wallMs: performance.now() - begin }
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((left, right) => left - right)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
+
+const rate = ({ tokens, wallMs }: Rate) => (tokens * 1000) / wallMs
+
+async function compare(): Promise<void> {
+  const engine = Bun.spawn([process.execPath, import.meta.path, "--engine", "--tokens", String(maxTokens), "--threads", values.threads], { stdin: "pipe", stdout: "pipe", stderr: "inherit" })
+  const server = Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), "--port", "0", "--quiet", "--threads", values.threads], { stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+  try {
+    const answers = linesOf(engine.stdout)
+    const printed = linesOf(server.stderr)
+    let url = ""
+    for await (const line of printed) {
+      url = /serving +(http:\S+)/.exec(line)?.[1] ?? url
+      if (line === "ready") break
+    }
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none" })
+    const template = await fetch(`${url}/apply-template`, { method: "POST", body: JSON.stringify({ messages: MESSAGES }) })
+    const { tokens: prompt } = (await template.json()) as { tokens: number[] }
+    const inside = async (): Promise<Rate> => {
+      engine.stdin.write(`${JSON.stringify(prompt)}\n`)
+      await engine.stdin.flush()
+      const line = await answers.next()
+      return JSON.parse(line.value ?? "") as Rate
+    }
+    const rates = { inside: [] as number[], through: [] as number[] }
+    let generated = 0
+    for (let repeat = -1; repeat < repeats; repeat++) {
+      const [alone, served] = [await inside(), await throughServer(client)]
+      if (alone.tokens !== served.tokens) throw new Error(`the engine gave ${alone.tokens} tokens alone and ${served.tokens} behind the server; greedy answers must be equal`)
+      generated = alone.tokens
+      if (repeat < 0) continue // warm-up
+      rates.inside.push(rate(alone))
+      rates.through.push(rate(served))
+    }
+    report(rates, generated)
+  } finally {
+    engine.kill()
+    server.kill("SIGKILL")
+  }
+}
+
+function report(rates: { inside: number[]; through: number[] }, tokens: number): void {
+  const inside = median(rates.inside)
+  const through = median(rates.through)
+  const overhead = inside / through - 1
+  if (values.json) {
+    console.log(JSON.stringify({ scenario: "server/decode-overhead", tokens, repeats, tokens_per_second: { inside, through }, overhead, runs: rates }))
+    return
+  }
+  const span = (each: number[]) => `${Math.min(...each).toFixed(0)}..${Math.max(...each).toFixed(0)}`
+  console.log(`${tokens} tokens, ${repeats} alternating runs, prompt included`)
+  console.log(`inside the engine          ${inside.toFixed(0)} tokens/s (${span(rates.inside)})`)
+  console.log(`through server and client  ${through.toFixed(0)} tokens/s (${span(rates.through)})`)
+  console.log(`overhead                   ${(overhead * 100).toFixed(1)} %`)
+}
+
+if (values.engine) await engineProcess()
+else await compare()
