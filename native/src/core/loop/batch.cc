@@ -48,9 +48,14 @@ void Batch::took(const std::vector<Part> &parts, uint64_t microseconds) {
         if (part.job->phase() == Job::Phase::Prefill) prompt_tokens += part.count;
         else others++;
     }
-    if (others == 0 || prompt_tokens == 0) return;
-    if (microseconds > kMixedStepUs) mixed_chunk_ = std::max(std::min(kMinChunk, max_step_tokens_), mixed_chunk_ / 2);
-    else if (microseconds * 2 < kMixedStepUs && prompt_tokens == mixed_chunk_)
+    if (others == 0) return;
+    if (prompt_tokens == 0) {
+        decode_us_ = microseconds;
+        return;
+    }
+    const uint64_t aim = std::max(kMixedStepUs, decode_us_ * kMixedFactor);
+    if (microseconds > aim) mixed_chunk_ = std::max(std::min(kMinChunk, max_step_tokens_), mixed_chunk_ / 2);
+    else if (microseconds * 2 < aim && prompt_tokens == mixed_chunk_)
         mixed_chunk_ = std::min(max_step_tokens_, mixed_chunk_ * 2);
 }
 
