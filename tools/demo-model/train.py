@@ -1,0 +1,308 @@
+"""Trains the demo model. A command covers a stretch of the schedule; the next one resumes from its state.
+
+  python3 train.py --seconds 500 --begin 0 --end 0.5 --state /tmp/demo-model
+  python3 train.py --seconds 500 --begin 0.5 --end 1 --state /tmp/demo-model --export OUT
+
+Progress runs from --begin to --end with the wall clock (or with --steps, which makes a run repeatable on any machine).
+"""
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import pathlib
+import time
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOKENIZER = HERE.parents[1] / "models" / "demo" / "tokenizer.json"
+SHORT_TOKENS, LONG_TOKENS = 1024, 4608
+WARMUP_STEPS, DECAY_FROM = 150, 0.5
+LONG_FROM, LONG_EVERY, SELECT_FROM = 0.2, 4, 0.6
+DRAFT_WEIGHT, INDEX_WEIGHT, BALANCE_RATE = 0.15, 1.0, 1e-3
+
+
+def produce(queue, seed, tokens, shares, rows):
+    """One worker: batches of `rows` packed rows, for ever."""
+    from bpe import Tokenizer
+    from mixture import LONG, SHORT, Stream, Texts
+    stream = Stream(seed, Tokenizer(TOKENIZER), Texts(), tokens, {"short": SHORT, "long": LONG}[shares])
+    while True:
+        made = [stream.row() for _ in range(rows)]
+        queue.put((np.stack([ids for ids, _ in made]), np.stack([weights for _, weights in made])))
+
+
+class Feed:
+    """Batches of several workers in a fixed order."""
+
+    def __init__(self, seed, workers, tokens, shares, rows):
+        context = multiprocessing.get_context("fork")
+        self.queues = [context.Queue(6) for _ in range(workers)]
+        self.turn = 0
+        for i, queue in enumerate(self.queues):
+            context.Process(target=produce, args=(queue, seed * 1000 + i, tokens, shares, rows), daemon=True).start()
+
+    def next(self, device):
+        import torch
+        ids, weights = self.queues[self.turn % len(self.queues)].get()
+        self.turn += 1
+        return torch.from_numpy(ids).to(device).long(), torch.from_numpy(weights).to(device).float()
+
+
+def initialise(model, seed):
+    import torch
+    torch.manual_seed(seed)
+    c = model.c
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            last = name.rsplit(".", 1)[-1]
+            if "norm" in last:
+                p.fill_(1.0)
+            elif last == "fn":
+                p.normal_(0, 0.005)
+            elif last in ("base", "attn_sink", "ape"):
+                p.zero_()
+            elif last == "scale":
+                p.fill_(0.5)
+            elif last == "embed":
+                p.normal_(0, 0.5)
+            else:
+                gain = 0.15 if last in ("wo_b", "w2", "head") else 0.3 if last == "wgate" else 0.6
+                p.normal_(0, gain * p.shape[-1] ** -0.5)
+        m = c.streams
+        for l, layer in enumerate([*model.layers, *model.mtp]):
+            for k, mixer in enumerate((layer.hc_attn, layer.hc_ffn)):
+                # Each sublayer mostly reads and writes one stream, and the streams mix little: they start apart.
+                mixer.base[:m].fill_(-1.5)
+                mixer.base[(2 * l + k) % m] = 1.5
+                mixer.base[m:2 * m].fill_(-0.7)
+                mixer.base[m + (2 * l + k) % m] = 0.7
+                mixer.base[2 * m:].copy_(4 * torch.eye(m).flatten())
+            if layer.ffn.hashed:
+                generator = torch.Generator().manual_seed(seed)
+                order = torch.rand(c.vocab, c.experts, generator=generator).argsort(1)[:, :c.experts_used]
+                layer.ffn.gate.tid2eid.copy_(order)
+
+
+def learning_rate(progress, step):
+    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    return warm * (1.0 if progress < DECAY_FROM else max(0.02, (1 - progress) / (1 - DECAY_FROM)))
+
+
+class Trainer:
+    def __init__(self, args):
+        import torch
+        from model import Model, read_config
+        from optimiser import Optimiser
+        self.torch, self.args = torch, args
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        self.model = Model(read_config(args.config))
+        initialise(self.model, args.seed)
+        self.model.to(self.device)
+        self.optimiser = Optimiser(self.model)
+        self.step, self.tokens = 0, 0
+        path = os.path.join(args.state, "state.pt")
+        if args.begin > 0 and os.path.exists(path):
+            saved = torch.load(path, map_location="cpu", weights_only=False)
+            self.optimiser.load(saved["optimiser"])
+            for name, value in self.model.named_buffers():
+                if name in saved["buffers"]:
+                    value.copy_(saved["buffers"][name])
+            self.step, self.tokens = saved["step"], saved["tokens"]
+        self.optimiser.publish()
+        if self.device == "cuda" and not args.eager:
+            torch._dynamo.config.recompile_limit = 64
+            torch._dynamo.config.cache_size_limit = 64
+            for layer in [*self.model.layers, *self.model.mtp]:
+                layer.compile(dynamic=False)
+            self.token_losses = torch.compile(self.token_losses, dynamic=False)
+
+    @staticmethod
+    def token_losses(hidden, head, targets):
+        """Cross entropy [B, T] and the likeliest token [B, T]."""
+        import torch
+        logits = torch.nn.functional.linear(hidden, head.to(hidden.dtype)).float()
+        chosen = logits.gather(-1, targets[..., None])[..., 0]
+        return torch.logsumexp(logits, -1) - chosen, logits.argmax(-1)
+
+    def losses(self, ids, weights, select):
+        hidden, draft, index_loss, loads = self.model(ids, dtype=self.dtype, rounding=True, select=select)
+        after = self.torch.roll(weights, -1, 1)
+        after[:, -1] = 0
+        per_token, guess = self.token_losses(hidden, self.model.head, self.torch.roll(ids, -1, 1))
+        main = (per_token * after).sum() / after.sum()
+        total, draft_loss = main + INDEX_WEIGHT * index_loss, main.new_zeros(())
+        if draft is not None:
+            later = self.torch.roll(after, -1, 1)
+            later[:, -1] = 0
+            per_draft, _ = self.token_losses(draft, self.model.head, self.torch.roll(ids, -2, 1))
+            draft_loss = (per_draft * later).sum() / later.sum()
+            total = total + DRAFT_WEIGHT * draft_loss
+        return total, main, draft_loss, index_loss, loads, guess
+
+    def balance(self, loads):
+        """Moves each router's bias towards an even load."""
+        for layer, load in zip([*self.model.layers, *self.model.mtp], loads):
+            if not layer.ffn.hashed:
+                load = load.float()
+                layer.ffn.gate.bias += BALANCE_RATE * self.torch.sign(load.mean() - load)
+
+    def run(self, feeds):
+        torch, args = self.torch, self.args
+        begun, last, log = time.time(), time.time(), open(os.path.join(args.log, "train.log"), "a")
+        first = self.step
+        while True:
+            spent = time.time() - begun
+            share = (self.step - first) / args.steps if args.steps else spent / args.seconds
+            if share >= 1:
+                break
+            progress = args.begin + (args.end - args.begin) * share
+            is_long = progress >= LONG_FROM and self.step % LONG_EVERY == 0
+            ids, weights = feeds[is_long].next(self.device)
+            total, main, draft, index, loads, _ = self.losses(ids, weights, is_long and progress >= SELECT_FROM)
+            total.backward()
+            self.optimiser.step(learning_rate(progress, self.step))
+            with torch.no_grad():
+                self.balance(loads)
+            for p in self.model.parameters():
+                p.grad = None
+            self.step += 1
+            self.tokens += ids.numel()
+            if self.step % args.print_every == 0 or self.step - first in (1, 2, 5, 10):
+                line = (f"step {self.step} progress {progress:.3f} {'long' if is_long else 'short'} loss {main.item():.4f} draft {draft.item():.4f} index {index.item():.4f} "
+                        f"{(time.time() - last):.1f}s tokens {self.tokens / 1e6:.1f}M elapsed {time.time() - begun:.0f}s")
+                if self.device == "cuda":
+                    line += f" peak {torch.cuda.max_memory_allocated() / 2 ** 30:.1f}GiB"
+                print(line, flush=True)
+                log.write(line + "\n")
+                log.flush()
+                last = time.time()
+                if not math.isfinite(main.item()):
+                    raise SystemExit("the loss is not finite")
+
+    def exact(self, kinds, tokenizer, texts, samples):
+        """Share of held-out samples whose every target token is the likeliest one: what greedy decoding would get right."""
+        from chat import encode, render
+        from dialogues.words import Source
+        torch, found = self.torch, {}
+        for kind, (maker, tokens, rows) in kinds.items():
+            source, right = Source(77, is_eval=True, filler=texts.filler), []
+            for _ in range(max(1, samples // rows)):
+                ids = np.zeros((rows, tokens), np.int64)
+                flags = np.zeros((rows, tokens), bool)
+                for row in range(rows):
+                    while True:
+                        made, flag = encode(tokenizer, render(maker(source)))
+                        if len(made) <= tokens:
+                            break
+                    last = max(i for i, f in enumerate(flag) if f and not flag[i - 1])
+                    ids[row, :len(made)] = made
+                    flags[row, last:len(made)] = True
+                ids_t, flags_t = torch.from_numpy(ids).to(self.device), torch.from_numpy(flags).to(self.device)
+                *_, guess = self.losses(ids_t, flags_t.float(), tokens == LONG_TOKENS)
+                good = (guess[:, :-1] == ids_t[:, 1:]) | ~flags_t[:, 1:]
+                right += good.all(1).tolist()
+            found[kind] = round(float(np.mean(right)), 4)
+        return found
+
+    def perplexity(self, tokenizer, texts, rows, rounded):
+        """Per-token perplexity on held-out documents; not rounded: float32 masters and no row rounding."""
+        from model import Model
+        torch = self.torch
+        self.optimiser.publish(rounded)
+        plain = Model(self.model.c).to(self.device)  # not compiled: another dtype would compile everything again
+        plain.load_state_dict(self.model.state_dict())
+        ids = [i for d in texts.held_out for i in [tokenizer.special["<\uff5cbegin\u2581of\u2581sentence\uff5c>"], *tokenizer.encode(d[:6000])]]
+        count = min(len(ids) // SHORT_TOKENS, 64) // rows * rows
+        total, n = 0.0, 0
+        for at in range(0, count, rows):
+            batch = torch.tensor(ids[at * SHORT_TOKENS:(at + rows) * SHORT_TOKENS], device=self.device).view(rows, SHORT_TOKENS)
+            with torch.no_grad():
+                hidden = plain(batch, dtype=torch.float32, rounding=rounded)[0]
+                losses, _ = Trainer.token_losses(hidden, self.model.head, torch.roll(batch, -1, 1))
+            total, n = total + losses[:, :-1].double().sum().item(), n + losses[:, :-1].numel()
+        self.optimiser.publish()
+        return math.exp(total / n), n
+
+    def save(self):
+        torch = self.torch
+        buffers = {n: b.cpu() for n, b in self.model.named_buffers() if n.endswith(("bias", "tid2eid"))}
+        torch.save({"optimiser": self.optimiser.state(), "buffers": buffers, "step": self.step, "tokens": self.tokens}, os.path.join(self.args.state, "state.pt"))
+
+    def carry(self, folder, size=15 * 2 ** 20):
+        """Masters as bfloat16 in files small enough to travel."""
+        torch = self.torch
+        named = {n: m.to(torch.bfloat16).cpu() for g in self.optimiser.groups for n, _, m in g.pieces()}
+        named |= {n: b.cpu() for n, b in self.model.named_buffers() if n.endswith(("bias", "tid2eid"))}
+        parts, used = [{}], 0
+        for name, value in named.items():
+            used += value.numel() * value.element_size()
+            if used > size:
+                parts.append({})
+                used = value.numel() * value.element_size()
+            parts[-1][name] = value.clone()
+        for i, part in enumerate(parts):
+            torch.save(part, os.path.join(folder, f"masters-{i}.pt"))
+
+
+def kinds_of(recall_rows):
+    from dialogues.arithmetic import arithmetic
+    from dialogues.facts import fact
+    from dialogues.instructions import instruction
+    from dialogues.recall import recall
+    from dialogues.tools import tool_call
+    short = (SHORT_TOKENS, 64)
+    return {"fact": (fact, *short), "arithmetic": (lambda s: arithmetic(s, thinking=True), *short), "instruction": (instruction, *short),
+            "tool-call": (lambda s: tool_call(s, stage="call"), *short), "tool-result": (lambda s: tool_call(s, stage="result"), *short),
+            "tool-none": (lambda s: tool_call(s, stage="none"), *short), "recall-near": (lambda s: recall(s, 2000), *short),
+            "recall-4000": (lambda s: recall(s, 12500), LONG_TOKENS, recall_rows)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default=HERE / "config.json")
+    parser.add_argument("--seconds", type=float, default=500)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--begin", type=float, default=0.0)
+    parser.add_argument("--end", type=float, default=1.0)
+    parser.add_argument("--state", default=str(HERE / "build"))
+    parser.add_argument("--log", default=str(HERE / "build"))
+    parser.add_argument("--export")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--long-rows", type=int, default=14)
+    parser.add_argument("--print-every", type=int, default=50)
+    parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--eager", action="store_true")
+    args = parser.parse_args()
+    for folder in (args.state, args.log):
+        os.makedirs(folder, exist_ok=True)
+    seed = args.seed + int(args.begin * 1e4)
+    feeds = [Feed(seed, args.workers, SHORT_TOKENS, "short", args.rows), Feed(seed + 5, max(1, args.workers // 2), LONG_TOKENS, "long", args.long_rows)]
+    trainer = Trainer(args)
+    trainer.run(feeds)
+    trainer.save()
+    from bpe import Tokenizer
+    from mixture import Texts
+    tokenizer, texts = Tokenizer(TOKENIZER), Texts()
+    if args.export:
+        from storage import write_checkpoint
+        os.makedirs(args.export, exist_ok=True)
+        size = write_checkpoint(args.export, [*trainer.model.named_parameters(), *((n, b) for n, b in trainer.model.named_buffers() if not n.endswith("hadamard"))])
+        trainer.carry(args.export)
+        print(f"wrote {size} bytes")
+    report = {"step": trainer.step, "tokens": trainer.tokens, "exact": trainer.exact(kinds_of(args.long_rows), tokenizer, texts, args.samples)}
+    print(json.dumps(report), flush=True)
+    if args.export:
+        full, count = trainer.perplexity(tokenizer, texts, 16, False)
+        stored, _ = trainer.perplexity(tokenizer, texts, 16, True)
+        report |= {"perplexity_full": full, "perplexity_stored": stored, "perplexity_tokens": count, "rise_percent": 100 * (stored / full - 1)}
+        print(json.dumps(report), flush=True)
+        pathlib.Path(args.export, "report.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
