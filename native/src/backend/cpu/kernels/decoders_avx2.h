@@ -46,8 +46,8 @@ struct Q8_0Avx2 : PlainCodesAvx2 {
 
 // E2M1 codes in the low nibbles (the rest 0) as twice the value.
 inline __m256i e2m1_codes(__m256i nibbles) {
-    const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
-    return _mm256_shuffle_epi8(table, nibbles);
+    const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
 }
 inline __m256i low_nibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
 inline __m256i high_nibbles(__m256i bytes) { return low_nibbles(_mm256_srli_epi16(bytes, 4)); }
@@ -64,7 +64,8 @@ struct Mxfp4Avx2 : PlainCodesAvx2 {
     static inline Codes load(const BlockRow &row, int64_t group) {
         const uint8_t *p = row.data + group * 68;
         const __m256i first = join(load16(p + 1), load16(p + 18)), last = join(load16(p + 35), load16(p + 52));
-        const __m128 scales = e8m0_scales(uint32_t(p[0]) | uint32_t(p[17]) << 8 | uint32_t(p[34]) << 16 | uint32_t(p[51]) << 24);
+        const __m128 scales = e8m0_scales(uint32_t(p[0]) | uint32_t(p[17]) << 8 | uint32_t(p[34]) << 16 |
+                                          uint32_t(p[51]) << 24);
         return {{e2m1_codes(low_nibbles(first)), e2m1_codes(low_nibbles(last))},
                 {e2m1_codes(high_nibbles(first)), e2m1_codes(high_nibbles(last))},
                 {Avx2::spread(scales, 0), Avx2::spread(scales, 1)}};
@@ -158,7 +159,8 @@ struct Iq2XxsAvx2 : PlainCodesAvx2 {
     // Two sub-groups of eight, `first` and the one after it, of a group of 32.
     static inline __m128i codes(const uint8_t *group, int first) {
         const uint32_t word = word_at(group + 4);
-        const __m128i grid = _mm_set_epi64x(int64_t(kIq2XxsGrid.rows[group[first + 1]]), int64_t(kIq2XxsGrid.rows[group[first]]));
+        const __m128i grid = _mm_set_epi64x(int64_t(kIq2XxsGrid.rows[group[first + 1]]),
+                                            int64_t(kIq2XxsGrid.rows[group[first]]));
         const __m128i signs = _mm_set_epi64x(int64_t(kIq2XxsSigns.factors[(word >> (7 * first + 7)) & 127u]),
                                              int64_t(kIq2XxsSigns.factors[(word >> (7 * first)) & 127u]));
         return _mm_sign_epi8(grid, signs);

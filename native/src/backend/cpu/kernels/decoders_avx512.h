@@ -121,13 +121,15 @@ struct Q4KAvx512 : PlainCodesAvx512 {
         const uint32_t first = word_at(p + 4), second = word_at(p + 8), third = word_at(p + 12);
         const bool is_upper = group % 2 != 0;
         const uint32_t scales = is_upper ? (third & 0x0f0f0f0fu) | ((first >> 2) & 0x30303030u) : first & 0x3f3f3f3fu;
-        const uint32_t mins = is_upper ? ((third >> 4) & 0x0f0f0f0fu) | ((second >> 2) & 0x30303030u) : second & 0x3f3f3f3fu;
+        const uint32_t mins =
+            is_upper ? ((third >> 4) & 0x0f0f0f0fu) | ((second >> 2) & 0x30303030u) : second & 0x3f3f3f3fu;
         const __m512i q = _mm512_loadu_si512(p + 16 + group % 2 * 64);
         const __m512i mask = _mm512_set1_epi8(15), sign = _mm512_set1_epi8(char(0x80));
         // 16-byte parts: even = blocks 0 0' 2 2', odd = blocks 1 1' 3 3'
         const __m512i even = _mm512_or_si512(_mm512_and_si512(q, mask), sign);
         const __m512i odd = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(q, 4), mask), sign);
-        const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+        const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+        const __m512i high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
         const __m512i min_bytes = block_bytes(mins);
         return {_mm512_permutex2var_epi64(even, low, odd), _mm512_permutex2var_epi64(even, high, odd),
                 _mm512_mul_ps(half_everywhere(p), _mm512_cvtepi32_ps(block_integers(block_bytes(scales)))),
@@ -202,7 +204,8 @@ struct Iq2XxsAvx512 : PlainCodesAvx512 {
         const __m512i groups = _mm512_castsi256_si512(
             _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p + 2 + group % 2 * 32)));
         // indices 0 and 1 of the four 8-byte groups, then 2 and 3; a group's sign word is dword 2b + 1
-        const __m512i index_bytes = _mm512_castsi256_si512(_mm256_setr_epi16(0, 1, 8, 9, 16, 17, 24, 25, 2, 3, 10, 11, 18, 19, 26, 27));
+        const __m512i index_bytes = _mm512_castsi256_si512(
+            _mm256_setr_epi16(0, 1, 8, 9, 16, 17, 24, 25, 2, 3, 10, 11, 18, 19, 26, 27));
         const __m512i levels = levels_of(_mm512_maskz_permutexvar_epi8(0x55555555ull, index_bytes, groups));
         const __m512i word_lanes = _mm512_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7);
         const __m512i words = _mm512_permutexvar_epi32(word_lanes, groups);

@@ -26,7 +26,7 @@ inline DenseRow dense_row(const RowLayout &layout, int64_t row) {
 
 // R rows times T tokens, weights straight from memory: for one or two tokens.
 template <typename Ops, typename Dense, int R, int T>
-inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t row, int64_t token) {
+inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t row) {
     const int64_t cols = task.weight.cols;
     DenseRow rows[R];
     const float *x[T];
@@ -34,7 +34,7 @@ inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) rows[r] = dense_row(layout, row + r);
 #pragma GCC unroll 8
-    for (int t = 0; t < T; t++) x[t] = token_values(task, token + t);
+    for (int t = 0; t < T; t++) x[t] = token_values(task, t);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -56,15 +56,15 @@ inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
         for (int t = 0; t < T; t++) {
             float sum = Ops::total(sums[r][t]);
             for (int64_t j = i; j < cols; j++) sum = __builtin_fmaf(Dense::load_one(rows[r], j), x[t][j], sum);
-            task.y[(token + t) * task.y_stride + row + r] = sum;
+            task.y[t * task.y_stride + row + r] = sum;
         }
 }
 
 template <typename Ops, typename Dense, int T>
 void dense_rows(const RowsTask &task, const RowLayout &layout) {
     int64_t row = task.row_begin;
-    for (; row + 4 <= task.row_end; row += 4) dense_tile<Ops, Dense, 4, T>(task, layout, row, 0);
-    for (; row < task.row_end; row++) dense_tile<Ops, Dense, 1, T>(task, layout, row, 0);
+    for (; row + 4 <= task.row_end; row += 4) dense_tile<Ops, Dense, 4, T>(task, layout, row);
+    for (; row < task.row_end; row++) dense_tile<Ops, Dense, 1, T>(task, layout, row);
 }
 
 // Decoding of channels [first, first + count) of a row into scratch. `first` is a multiple of the group.
@@ -133,15 +133,16 @@ inline void sweep_scratch(Scratch<Ops> &scratch, int row, int tokens, int64_t fi
 }
 
 template <typename Ops, typename Source>
-void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &layout, int64_t row, int rows,
-                  int64_t token, int tokens) {
+void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &layout, const PanelPlace &place) {
     const int64_t cols = task.weight.cols;
+    const int rows = place.rows, tokens = place.tokens;
+    for (int t = 0; t < tokens; t++) scratch.x[t] = token_values(task, place.token + t);
     for (int r = 0; r < rows; r++)
         for (int t = 0; t < tokens; t++) scratch.sums[r][t] = Ops::zero();
     int64_t last = 0;
     for (int64_t first = 0; first < cols; first += kScratchChannels) {
         const int64_t count = cols - first < kScratchChannels ? cols - first : kScratchChannels;
-        for (int r = 0; r < rows; r++) Source::decode(layout, row + r, first, count, scratch.weights[r]);
+        for (int r = 0; r < rows; r++) Source::decode(layout, place.row + r, first, count, scratch.weights[r]);
         int r = 0;
         for (; r + Ops::kTileRows <= rows; r += Ops::kTileRows)
             sweep_scratch<Ops, Ops::kTileRows>(scratch, r, tokens, first, count);
@@ -154,7 +155,7 @@ void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &
             float sum = Ops::total(scratch.sums[r][t]);
             for (int64_t j = whole; j < cols; j++)
                 sum = __builtin_fmaf(scratch.weights[r][j - last], scratch.x[t][j], sum);
-            task.y[(token + t) * task.y_stride + row + r] = sum;
+            task.y[(place.token + t) * task.y_stride + place.row + r] = sum;
         }
 }
 
@@ -167,8 +168,7 @@ void rows_through_scratch(const RowsTask &task, const RowLayout &layout) {
         const int rows = int(task.row_end - row < step ? task.row_end - row : step);
         for (int64_t token = 0; token < task.count; token += kScratchTokens) {
             const int tokens = int(task.count - token < kScratchTokens ? task.count - token : kScratchTokens);
-            for (int t = 0; t < tokens; t++) scratch.x[t] = token_values(task, token + t);
-            scratch_rows<Ops, Source>(scratch, task, layout, row, rows, token, tokens);
+            scratch_rows<Ops, Source>(scratch, task, layout, {row, token, rows, tokens});
         }
     }
 }

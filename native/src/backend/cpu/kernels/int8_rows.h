@@ -38,8 +38,7 @@ inline void prefetch_next(const uint8_t *row, int64_t group) {
 
 // R rows times T tokens with the weights decoded into registers: for one or two tokens.
 template <typename Ops, typename Decoder, int R, int T>
-inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t row, const TokenRow *tokens,
-                       int64_t token) {
+inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t row, const TokenRow *tokens) {
     BlockRow rows[R];
     typename Ops::Lanes sums[R][T];
 #pragma GCC unroll 8
@@ -72,14 +71,14 @@ inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++)
-            task.y[(token + t) * task.y_stride + row + r] = Decoder::kResultFactor * Ops::total(sums[r][t]);
+            task.y[t * task.y_stride + row + r] = Decoder::kResultFactor * Ops::total(sums[r][t]);
 }
 
 template <typename Ops, typename Decoder, int T>
-void fused_rows(const RowsTask &task, const RowLayout &layout, const TokenRow *tokens, int64_t token) {
+void fused_rows(const RowsTask &task, const RowLayout &layout, const TokenRow *tokens) {
     int64_t row = task.row_begin;
-    for (; row + 4 <= task.row_end; row += 4) fused_tile<Ops, Decoder, 4, T>(task, layout, row, tokens, token);
-    for (; row < task.row_end; row++) fused_tile<Ops, Decoder, 1, T>(task, layout, row, tokens, token);
+    for (; row + 4 <= task.row_end; row += 4) fused_tile<Ops, Decoder, 4, T>(task, layout, row, tokens);
+    for (; row < task.row_end; row++) fused_tile<Ops, Decoder, 1, T>(task, layout, row, tokens);
 }
 
 // For more tokens a panel of rows is decoded into scratch, some groups at a time, and swept by all tokens.
@@ -91,23 +90,24 @@ template <typename Ops, typename Decoder>
 struct Panel {
     typename Decoder::Codes codes[kPanelRows][kPanelGroups];
     typename Ops::Lanes sums[kPanelRows][kPanelTokens];
+    TokenRow tokens[kPanelTokens];
 };
 
 template <typename Ops, typename Decoder, int R, int T>
-inline void panel_tile(Panel<Ops, Decoder> &panel, int row, const TokenRow *tokens, int token, int64_t first_group,
-                       int groups) {
+inline void panel_tile(Panel<Ops, Decoder> &panel, int row, int token, int64_t first_group, int groups) {
     typename Ops::Lanes sums[R][T];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) sums[r][t] = panel.sums[row + r][token + t];
+    TokenRow tokens[T];
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) tokens[t] = panel.tokens[token + t];
     for (int g = 0; g < groups; g++) {
         typename Ops::Activation x[T];
 #pragma GCC unroll 8
-        for (int t = 0; t < T; t++) {
-            const TokenRow &source = tokens[token + t];
-            x[t] = Ops::activation(source.quants, source.scales, source.sums, first_group + g);
-        }
+        for (int t = 0; t < T; t++)
+            x[t] = Ops::activation(tokens[t].quants, tokens[t].scales, tokens[t].sums, first_group + g);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -120,52 +120,52 @@ inline void panel_tile(Panel<Ops, Decoder> &panel, int row, const TokenRow *toke
 }
 
 template <typename Ops, typename Decoder, int R>
-inline void sweep_tokens(Panel<Ops, Decoder> &panel, int row, const TokenRow *tokens, int count, int64_t first_group,
-                         int groups) {
+inline void sweep_tokens(Panel<Ops, Decoder> &panel, int row, int count, int64_t first_group, int groups) {
     int token = 0;
-    for (; token + Ops::kTileTokens <= count; token += Ops::kTileTokens)
-        panel_tile<Ops, Decoder, R, Ops::kTileTokens>(panel, row, tokens, token, first_group, groups);
-    for (; token < count; token++) panel_tile<Ops, Decoder, R, 1>(panel, row, tokens, token, first_group, groups);
+    for (; token + Ops::kInt8Tokens <= count; token += Ops::kInt8Tokens)
+        panel_tile<Ops, Decoder, R, Ops::kInt8Tokens>(panel, row, token, first_group, groups);
+    for (; token < count; token++) panel_tile<Ops, Decoder, R, 1>(panel, row, token, first_group, groups);
 }
 
 template <typename Ops, typename Decoder>
-void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayout &layout, int64_t row, int rows,
-                const TokenRow *tokens, int64_t token, int count) {
+void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayout &layout, const PanelPlace &place) {
+    const int rows = place.rows, count = place.tokens;
+    for (int t = 0; t < count; t++) panel.tokens[t] = token_row(task, place.token + t);
     for (int r = 0; r < rows; r++)
         for (int t = 0; t < count; t++) panel.sums[r][t] = Ops::zero();
     for (int64_t first = 0; first < layout.groups; first += kPanelGroups) {
         const int groups = int(layout.groups - first < kPanelGroups ? layout.groups - first : kPanelGroups);
         for (int r = 0; r < rows; r++) {
-            const BlockRow place = block_row<Decoder>(layout, row + r);
-            for (int g = 0; g < groups; g++) panel.codes[r][g] = load_group<Decoder>(place, layout, first + g);
+            const BlockRow source = block_row<Decoder>(layout, place.row + r);
+            for (int g = 0; g < groups; g++) panel.codes[r][g] = load_group<Decoder>(source, layout, first + g);
         }
         int r = 0;
-        for (; r + Ops::kTileRows <= rows; r += Ops::kTileRows)
-            sweep_tokens<Ops, Decoder, Ops::kTileRows>(panel, r, tokens, count, first, groups);
-        for (; r < rows; r++) sweep_tokens<Ops, Decoder, 1>(panel, r, tokens, count, first, groups);
+        for (; r + Ops::kInt8Rows <= rows; r += Ops::kInt8Rows)
+            sweep_tokens<Ops, Decoder, Ops::kInt8Rows>(panel, r, count, first, groups);
+        for (; r < rows; r++) sweep_tokens<Ops, Decoder, 1>(panel, r, count, first, groups);
     }
     for (int t = 0; t < count; t++)
         for (int r = 0; r < rows; r++)
-            task.y[(token + t) * task.y_stride + row + r] = Decoder::kResultFactor * Ops::total(panel.sums[r][t]);
+            task.y[(place.token + t) * task.y_stride + place.row + r] =
+                Decoder::kResultFactor * Ops::total(panel.sums[r][t]);
 }
 
 template <typename Ops, typename Decoder>
 void rows_int8(const RowsTask &task) {
     const RowLayout layout = row_layout(task.weight);
-    TokenRow tokens[kPanelTokens];
     if (task.count <= 2) {
+        TokenRow tokens[2];
         for (int64_t i = 0; i < task.count; i++) tokens[i] = token_row(task, i);
-        if (task.count == 1) fused_rows<Ops, Decoder, 1>(task, layout, tokens, 0);
-        if (task.count == 2) fused_rows<Ops, Decoder, 2>(task, layout, tokens, 0);
+        if (task.count == 1) fused_rows<Ops, Decoder, 1>(task, layout, tokens);
+        if (task.count == 2) fused_rows<Ops, Decoder, 2>(task, layout, tokens);
         return;
     }
     Panel<Ops, Decoder> panel;
     for (int64_t row = task.row_begin; row < task.row_end; row += kPanelRows) {
         const int rows = int(task.row_end - row < kPanelRows ? task.row_end - row : kPanelRows);
         for (int64_t token = 0; token < task.count; token += kPanelTokens) {
-            const int count = int(task.count - token < kPanelTokens ? task.count - token : kPanelTokens);
-            for (int t = 0; t < count; t++) tokens[t] = token_row(task, token + t);
-            panel_rows(panel, task, layout, row, rows, tokens, token, count);
+            const int tokens = int(task.count - token < kPanelTokens ? task.count - token : kPanelTokens);
+            panel_rows(panel, task, layout, {row, token, rows, tokens});
         }
     }
 }

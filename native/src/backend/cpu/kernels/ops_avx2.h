@@ -11,6 +11,7 @@ namespace {
 struct Avx2 {
     using Lanes = __m256;
     static constexpr int kWidth = 8, kTileRows = 4, kTileTokens = 2, kTileColumns = 2;
+    static constexpr int kInt8Rows = 4, kInt8Tokens = 2;
 
     // Weights as signed bytes, first and second halves of two blocks, and each lane's scale; for both halves.
     struct Codes {

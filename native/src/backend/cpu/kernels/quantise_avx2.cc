@@ -11,7 +11,8 @@ struct Block {
 };
 
 inline Block load_block(const float *values) {
-    return {{_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8), _mm256_loadu_ps(values + 16), _mm256_loadu_ps(values + 24)}};
+    return {{_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8), _mm256_loadu_ps(values + 16),
+             _mm256_loadu_ps(values + 24)}};
 }
 
 inline Block load_part(const float *values, int64_t count) {
@@ -61,7 +62,9 @@ inline float quantise_block(const Block &block, int8_t *low, int8_t *high) {
 // -128 * (sum of four of the first halves and four of the second), per lane.
 inline void store_sums(const int8_t *quants, int32_t *sums) {
     for (int part = 0; part < 64; part += 32) {
-        const auto load = [&](int offset) { return _mm256_load_si256(reinterpret_cast<const __m256i *>(quants + part + offset)); };
+        const auto load = [&](int offset) {
+            return _mm256_load_si256(reinterpret_cast<const __m256i *>(quants + part + offset));
+        };
         const __m256i ones = _mm256_set1_epi8(1);
         const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(ones, load(0)), _mm256_maddubs_epi16(ones, load(64)));
         const __m256i lanes = _mm256_madd_epi16(pairs, _mm256_set1_epi16(-128));

@@ -11,6 +11,12 @@
 namespace ds4::cpu {
 namespace {
 
+// A panel: rows [row, row + rows) of the weights times tokens [token, token + tokens) of the task.
+struct PanelPlace {
+    int64_t row, token;
+    int rows, tokens;
+};
+
 struct RowLayout {
     const Matrix *weight;
     int64_t row_bytes, full_groups, tail_blocks, groups;
