@@ -37,7 +37,7 @@ function functionName(code: string, brace: number, language: Language): string |
   const head = code.slice(Math.max(0, brace - 2000), brace).trimEnd()
   if (language === "typescript" && head.endsWith("=>")) {
     const before = head.slice(0, -2).trimEnd()
-    const isContainer = /\bdescribe(?:\.\w+)?\([^()]*\(?\s*(?:\(\s*\))?$/.test(before)
+    const isContainer = /\bdescribe(?:\.\w+)*\(/.test(before.slice(before.lastIndexOf("\n") + 1))
     return isContainer ? undefined : (/([\w$]+)\s*[:=]?[^=\n]*$/.exec(before)?.[1] ?? "arrow")
   }
   const tail = language === "typescript" ? /\)(?:\s*:\s*[^;{}()=]+)?$/ : /\)(?:\s*(?:const|noexcept|override|final|mutable|&|->\s*[\w:<>*&\s]+))*$/

@@ -3,7 +3,7 @@ import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
 import { usageError } from "./errors.ts"
 import type { FlagValues, MODEL_FLAGS } from "./flags/registry.ts"
 import { dim, type Io } from "./io.ts"
-import { DEMO_NOTICE, isDemoModel, modelPath } from "./model-path.ts"
+import { isDemoModel, modelPath } from "./model-path.ts"
 
 export type ModelFlags = FlagValues<(typeof MODEL_FLAGS)[number]>
 
@@ -35,6 +35,7 @@ export async function loadEngine(flags: ModelFlags, io: Io, prepareNative: () =>
   prepareNative()
   const { loadModel } = await import("@ds4/engine") // loads the library: only commands that compute pay for it
   const loaded = await loadModel(isDemoModel(flags.model) ? undefined : path, options)
-  if (isDemoModel(flags.model)) io.err(`${dim(io, DEMO_NOTICE)}\n`)
+  const { model } = loaded.engine
+  if (model.isDemo) io.err(`${dim(io, `demo model: ${model.description} (-m PATH for a real one)`)}\n`)
   return loaded
 }

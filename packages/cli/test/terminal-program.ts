@@ -4,6 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
+// named, so that no test builds anything: the library is there before tests run
+const LIBRARY = fileURLToPath(new URL("../../../native/dist/libds4.so", import.meta.url))
 const ENTRY = fileURLToPath(new URL("../bin/ds4.ts", import.meta.url))
 const WAIT_MS = 4000 // below the time limit of a test, so that the screen is shown
 
@@ -35,7 +37,7 @@ export class TerminalProgram {
     this.child = Bun.spawn([process.execPath, ENTRY, ...args], {
       terminal: this.terminal,
       cwd: this.home,
-      env: { PATH: process.env.PATH ?? "", HOME: this.home, TERM: "xterm-256color", NO_COLOR: "1", BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", ...options.environment },
+      env: { PATH: process.env.PATH ?? "", HOME: this.home, TERM: "xterm-256color", NO_COLOR: "1", BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", DS4_LIBRARY: LIBRARY, ...options.environment },
     })
   }
 

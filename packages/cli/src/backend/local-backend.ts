@@ -4,6 +4,7 @@ import {
   type Conversation, type EffortTable, type ModelFile, type OutputEvent, type Segment, type Tokenizer,
 } from "@ds4/tokenizer"
 import type { AnswerEvent, AnswerRequest, Backend, BackendDescription, PartialAnswer, PromptView, ThinkLevel } from "./backend.ts"
+import { SampledAnswers } from "./sampled-answers.ts"
 
 export interface LocalBackendOptions {
   readonly file: ModelFile
@@ -23,6 +24,7 @@ export class LocalBackend implements Backend {
   readonly description: BackendDescription
   private readonly effortTable: EffortTable
   private readonly thinkClose: number | undefined
+  private readonly sampled = new SampledAnswers(specialTokens.THINK_CLOSE)
 
   constructor(private readonly options: LocalBackendOptions) {
     const { engine, file, tokenizer, where } = options
@@ -34,12 +36,16 @@ export class LocalBackend implements Backend {
   async *answer(request: AnswerRequest): AsyncIterable<AnswerEvent> {
     const { tokenizer, engine } = this.options
     const segments = this.segments(request)
-    const isThinking = request.from === undefined ? startsInThinking(segments) : request.from.content === "" && request.settings.think !== "off"
-    const parser = new AnswerParser(tokenizer, isThinking, request.settings.stop)
+    const isThinking = request.from === undefined ? startsInThinking(segments) : isOpenThinking(request.settings.think, request.from)
+    const answer = new AnswerReader(tokenizer, { isThinking, stop: request.settings.stop, thinkClose: this.thinkClose })
     for await (const event of engine.generate(this.engineRequest(request, tokenizer.encodeSegments(segments), isThinking))) {
       if (event.type === "prefill") yield event
-      else if (event.type === "tokens") yield* parser.push(event.tokens.map(({ id }) => id))
-      else yield* parser.end(event)
+      else if (event.type === "tokens") yield* answer.push(event.tokens.map(({ id }) => id))
+      else {
+        yield* answer.end(event)
+        this.remember(answer, request.from)
+        yield { type: "end", finish: event.reason === "stop-string" ? "stop" : event.reason, usage: event.usage }
+      }
     }
   }
 
@@ -60,15 +66,15 @@ export class LocalBackend implements Backend {
 
   private render(conversation: Conversation, think: ThinkLevel): Segment[] {
     const effort = think === "off" || think === "default" ? {} : { effort: think }
-    return renderChat(conversation, { thinking: think !== "off", ...effort, effortTable: this.effortTable })
+    return this.sampled.apply(renderChat(conversation, { thinking: think !== "off", ...effort, effortTable: this.effortTable }))
   }
 
   /** The prompt with the beginning of the answer in place: reasoning still open while there is no content. */
   private renderFrom(conversation: Conversation, think: ThinkLevel, from: PartialAnswer): Segment[] {
-    const prompt = this.render(conversation, think)
-    const isOpen = think !== "off" && from.content === ""
-    const closed: Segment[] = isOpen || think === "off" ? [] : [{ text: specialTokens.THINK_CLOSE, control: true }]
-    return [...prompt, { text: from.reasoning, control: false }, ...closed, { text: from.content, control: false }]
+    const isClosed = think !== "off" && !isOpenThinking(think, from)
+    const closed: Segment[] = isClosed ? [{ text: specialTokens.THINK_CLOSE, control: true }] : []
+    const content: Segment[] = from.content === "" ? [] : [{ text: from.content, control: false }]
+    return this.sampled.apply([...this.render(conversation, think), { text: from.reasoning, control: false }, ...closed, ...content].filter(({ text }) => text !== ""))
   }
 
   private engineRequest({ settings, signal }: AnswerRequest, promptTokens: number[], isThinking: boolean): GenerateRequest {
@@ -86,32 +92,70 @@ export class LocalBackend implements Backend {
       sessionHint: "chat",
     }
   }
+
+  /** Keeps the tokens of an answer that was all delivered; what it continued counts when its tokens are known. */
+  private remember(answer: AnswerReader, from: PartialAnswer | undefined): void {
+    if (!answer.isWhole) return
+    const before = from?.content ?? ""
+    const idsBefore = before === "" ? [] : this.sampled.idsOf(before)
+    if (idsBefore !== undefined) this.sampled.remember(before + answer.content, [...idsBefore, ...answer.contentIds])
+  }
+}
+
+/** Whether an answer to be continued is still in its reasoning. */
+function isOpenThinking(think: ThinkLevel, from: PartialAnswer): boolean {
+  return think !== "off" && from.content === ""
 }
 
 type EndEvent = Extract<GenerateEvent, { type: "end" }>
 
-/** Ids to reasoning and content; without declared tools nothing is read as a call. */
-class AnswerParser {
+interface ReaderOptions {
+  readonly isThinking: boolean
+  readonly stop: readonly string[]
+  readonly thinkClose: number | undefined
+}
+
+/** Sampled ids to reasoning and content; without declared tools nothing is read as a call. */
+class AnswerReader {
+  content = ""
+  /** Tokens of the content, as sampled. */
+  readonly contentIds: number[] = []
+  private isInContent: boolean
   private readonly decoder: ReturnType<Tokenizer["streamDecoder"]>
   private readonly parser: OutputParser
 
-  constructor(tokenizer: Tokenizer, thinking: boolean, stop: readonly string[]) {
+  constructor(
+    private readonly tokenizer: Tokenizer,
+    private readonly options: ReaderOptions,
+  ) {
+    this.isInContent = !options.isThinking
     this.decoder = tokenizer.streamDecoder()
-    this.parser = new OutputParser({ thinking, stopStrings: stop })
+    this.parser = new OutputParser({ thinking: options.isThinking, stopStrings: options.stop })
+  }
+
+  /** The content is exactly its tokens: nothing was cut off and no character was left unfinished. */
+  get isWhole(): boolean {
+    return this.tokenizer.decode(this.contentIds) === this.content
   }
 
   *push(ids: readonly number[]): Iterable<AnswerEvent> {
-    const text = ids.map((id) => this.decoder.push(id)).join("")
-    yield* this.translate(this.parser.push(text))
+    for (const id of ids) {
+      if (this.isInContent) this.contentIds.push(id)
+      else this.isInContent = id === this.options.thinkClose
+    }
+    yield* this.take(this.parser.push(ids.map((id) => this.decoder.push(id)).join("")))
   }
 
   *end(event: EndEvent): Iterable<AnswerEvent> {
-    yield* this.translate(this.parser.push(this.decoder.flush()))
-    yield* this.translate(this.parser.end(event.reason === "stop" || event.reason === "stop-string" ? "stop" : "cut"))
-    yield { type: "end", finish: event.reason === "stop-string" ? "stop" : event.reason, usage: event.usage }
+    yield* this.take(this.parser.push(this.decoder.flush()))
+    yield* this.take(this.parser.end(event.reason === "stop" || event.reason === "stop-string" ? "stop" : "cut"))
   }
 
-  private *translate(events: readonly OutputEvent[]): Iterable<AnswerEvent> {
-    for (const event of events) if (event.type === "reasoning" || event.type === "content") yield event
+  private *take(events: readonly OutputEvent[]): Iterable<AnswerEvent> {
+    for (const event of events) {
+      if (event.type !== "reasoning" && event.type !== "content") continue
+      if (event.type === "content") this.content += event.text
+      yield event
+    }
   }
 }

@@ -6,9 +6,10 @@ import { openBackend } from "../backend/open-backend.ts"
 import { ChatSession } from "../chat/chat-session.ts"
 import { ConversationStore } from "../chat/conversation-store.ts"
 import { runLines } from "../chat/line-loop.ts"
-import { Repl } from "../chat/repl.ts"
+import { Repl, type ReplOptions } from "../chat/repl.ts"
 import { defineCommand } from "../command.ts"
 import { stateFolder } from "../config/folders.ts"
+import { EXIT, type ExitCode } from "../errors.ts"
 import { MODEL_FLAGS, SAMPLING_FLAGS } from "../flags/registry.ts"
 import { allowsColour, dim, type Io } from "../io.ts"
 import { History } from "../terminal/history.ts"
@@ -38,28 +39,47 @@ export const chat = defineCommand({
   flags: [...MODEL_FLAGS, ...SAMPLING_FLAGS, "url", "api-key", "plain", "hide-reasoning", "quiet"],
   maxPositionals: 0,
   run: async ({ flags, io, prepareNative }) => {
-    const backend = await openBackend(flags, io, prepareNative)
+    const terminal = io.isInputTerminal && io.isErrorTerminal ? openTerminal() : undefined
     try {
-      const session = new ChatSession(systemText(flags), answerSettings(flags, backend.description.isDemo))
-      const store = new ConversationStore(join(stateFolder(io.environment), "chats"))
-      const shown = { io, session, backend, store, showsReasoning: !flags["hide-reasoning"], showsStats: !flags.quiet }
-      if (!io.isInputTerminal || !io.isErrorTerminal) return await runLines(shown)
-      const terminal = new RawTerminal()
-      const screen = { write: (text: string) => io.err(text), columns: () => io.columns(), rows: () => process.stdout.rows || 24 }
-      const history = new History(join(stateFolder(io.environment), "history"))
-      const editor = new LineEditor({ terminal, history, screen, editExternally: (text) => editExternally(io, text) })
-      io.err(`${dim(io, `${backend.description.model}, ${backend.description.where}. /help lists the commands, Ctrl+D leaves.`)}\n`)
-      const onResize = () => editor.redraw()
-      process.stdout.on("resize", onResize)
-      terminal.open()
+      const backend = await openBackend(flags, io, prepareNative)
       try {
-        return await new Repl({ ...shown, editor, terminal, isRendered: allowsColour(io, io.isOutputTerminal) && !flags.plain }).run()
+        const session = new ChatSession(systemText(flags), answerSettings(flags, backend.description.isDemo))
+        const store = new ConversationStore(join(stateFolder(io.environment), "chats"))
+        const shown = { io, session, backend, store, showsReasoning: !flags["hide-reasoning"], showsStats: !flags.quiet }
+        if (terminal === undefined) return await runLines(shown)
+        return await runInteractive({ ...shown, terminal, isRendered: allowsColour(io, io.isOutputTerminal) && !flags.plain })
       } finally {
-        terminal.close()
-        process.stdout.off("resize", onResize)
+        await backend.close()
       }
     } finally {
-      await backend.close()
+      terminal?.close()
     }
   },
 })
+
+/** Takes the terminal over before the model loads: what is typed meanwhile waits for the prompt, Ctrl+C still leaves. */
+function openTerminal(): RawTerminal {
+  const terminal = new RawTerminal()
+  terminal.open()
+  terminal.listen((key) => {
+    if (key.type === "key" && key.name === "ctrl-c") process.exit(EXIT.interrupted)
+    terminal.postpone(key)
+  })
+  return terminal
+}
+
+/** The prompt with its history, redrawn when the window changes. */
+async function runInteractive(shown: Omit<ReplOptions, "editor">): Promise<ExitCode> {
+  const { io, backend, terminal } = shown
+  const screen = { write: io.err, columns: io.columns, rows: () => process.stdout.rows || 24 }
+  const history = new History(join(stateFolder(io.environment), "history"))
+  const editor = new LineEditor({ terminal, history, screen, editExternally: (text) => editExternally(io, text) })
+  const onResize = () => editor.redraw()
+  io.err(`${dim(io, `${backend.description.model}, ${backend.description.where}. /help lists the commands, Ctrl+D leaves.`)}\n`)
+  process.stdout.on("resize", onResize)
+  try {
+    return await new Repl({ ...shown, editor }).run()
+  } finally {
+    process.stdout.off("resize", onResize)
+  }
+}

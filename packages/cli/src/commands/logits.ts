@@ -104,7 +104,8 @@ export const logits = defineCommand({
   usage: "--ids FILE [FLAGS]",
   summary: "prints the logits of every position of a token list",
   details: [
-    "FILE is a JSON array of token ids. --json prints {\"tokens\":[…],\"positions\":[{\"position\":0,\"top\":[{\"id\":…,\"logit\":…,\"logprob\":…}]}]}.",
+    "FILE is a JSON array of token ids. --json prints",
+    "  {\"tokens\":[…],\"positions\":[{\"position\":0,\"top\":[{\"id\":…,\"logit\":…,\"logprob\":…}]}]}",
     "--compare MODE prints how far --numerics is from MODE, over given or default ids.",
   ].join("\n"),
   examples: ["ds4 logits -m model.gguf --ids ids.json --top-k 5 --json", "ds4 logits --ids ids.json --raw logits.f32 --numerics trained", "ds4 logits --compare trained"],

@@ -5,6 +5,7 @@ import { KeyDecoder } from "./keys.ts"
 const PASTE_ON = "\x1b[?2004h"
 const PASTE_OFF = "\x1b[?2004l"
 const ESCAPE_WAIT_MS = 40 // a lone Escape is told from a sequence by silence
+const TYPED_AHEAD_MS = 50 // input that is there so soon after raw mode began was typed before it
 
 /**
  * The terminal in raw mode: keys go to whoever listens and wait while nobody does. The mode is undone on every way
@@ -16,6 +17,7 @@ export class RawTerminal {
   private listener: ((key: Key) => void) | undefined
   private escapeTimer: ReturnType<typeof setTimeout> | undefined
   private isRaw = false
+  private rawSinceMs = 0
   private readonly onData = (bytes: Uint8Array) => this.receive(bytes)
   private readonly onExit = () => this.leave()
   private readonly onContinue = () => {
@@ -77,6 +79,7 @@ export class RawTerminal {
     process.stdin.resume()
     writeSync(2, PASTE_ON)
     this.isRaw = true
+    this.rawSinceMs = performance.now()
   }
 
   private leave(): void {
@@ -88,7 +91,9 @@ export class RawTerminal {
 
   private receive(bytes: Uint8Array): void {
     clearTimeout(this.escapeTimer)
-    this.deliver(this.decoder.push(bytes))
+    const isTypedAhead = performance.now() - this.rawSinceMs < TYPED_AHEAD_MS
+    // the terminal had turned Enter into a line feed then
+    this.deliver(this.decoder.push(isTypedAhead ? bytes.map((byte) => (byte === 0x0a ? 0x0d : byte)) : bytes))
     if (this.decoder.isWaiting) this.escapeTimer = setTimeout(() => this.deliver(this.decoder.flush()), ESCAPE_WAIT_MS)
   }
 

@@ -112,6 +112,12 @@ describe("chat in a terminal", () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  test("what is typed before the prompt is there waits for it", async () => {
+    await using program = chat()
+    program.type("early\r")
+    await program.until("You said: early")
+  })
+
   test("reasoning is shown apart from the answer, or folded into one line", async () => {
     await using program = chat()
     await program.prompt()

@@ -1,0 +1,52 @@
+import { expect, setDefaultTimeout, test } from "bun:test"
+import { TerminalProgram } from "../terminal-program.ts"
+
+setDefaultTimeout(30_000) // a cold start of the engine on a loaded machine
+
+test("a local chat keeps its context: the second turn finds the first one cached", async () => {
+  await using program = new TerminalProgram(["chat", "-n", "8", "--seed", "3"])
+  await program.until("demo model")
+  await program.prompt()
+  program.type("hello\r")
+  expect(await program.until("8 out")).not.toContain("cached")
+  await program.prompt()
+  program.type("/tokens\r")
+  await program.until(/\d+ tokens/)
+  await program.prompt()
+  program.type("again\r")
+  await program.until(/\(\d+ cached\) · 8 out/)
+  await program.prompt()
+  program.type("/prompt\r")
+  await program.until("<\uff5cUser\uff5c>again")
+  program.type("\x04")
+  expect(await program.exit()).toBe(0)
+})
+
+test("an answer cut by the limit goes on where it stopped", async () => {
+  await using program = new TerminalProgram(["chat", "-n", "6", "--temp", "0"])
+  await program.prompt()
+  program.type("hello\r")
+  await program.until("[token limit; /continue goes on]")
+  await program.prompt()
+  program.type("/continue\r")
+  await program.until("13 in · 6 out") // seven of the question, six of the answer so far
+  await program.prompt()
+  program.type("/export all.json\r")
+  await program.until("wrote all.json")
+  const { messages } = (await Bun.file(`${program.home}/all.json`).json()) as { messages: { role: string }[] }
+  expect(messages.map(({ role }) => role)).toEqual(["user", "assistant"])
+})
+
+test("Ctrl+C stops a long answer at once, and the chat goes on", async () => {
+  await using program = new TerminalProgram(["chat", "-n", "3500", "--temp", "0"])
+  await program.prompt()
+  program.type("hello\r")
+  await program.until(/\r\n[^\r\n>]/) // the first text
+  const startMs = performance.now()
+  program.type("\x03")
+  await program.until(/interrupted|stopped/)
+  expect(performance.now() - startMs).toBeLessThan(1000)
+  await program.prompt()
+  program.type("\x15/quit\r")
+  expect(await program.exit()).toBe(0)
+})
