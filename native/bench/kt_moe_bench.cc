@@ -1,8 +1,8 @@
 // Routed experts of Flash shape: decode against the streaming read rate of the same threads, and prefill by tokens
 // per expert. kt_moe_bench [--experts N] [--threads N] [--parts N] [--seconds S] [--json]
 //
-// Weight bytes are canonical ones (codes + one-byte scales). Read and decode alternate in one run and the best round
-// of each counts, so that a neighbour's load hits both alike.
+// Weight bytes are canonical ones (codes + one-byte scales). A read of the bytes of one token and a one-token call
+// alternate; the first decile of each counts, so that a neighbour's load hits both alike and neither gets a lucky run.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -59,17 +59,28 @@ class PoolRunner {
     WorkerPool pool_;
 };
 
+// One pass over `bytes` from `data`, shared by all workers.
+struct ReadJob {
+    const uint8_t *data;
+    size_t bytes;
+};
+
 void read_share(void *context, const Worker &worker) {
-    const uint8_t *data = static_cast<const uint8_t *>(context);
-    const size_t lines = kReadBytes / 256, begin = lines * size_t(worker.global_index) / size_t(worker.workers);
+    const ReadJob &job = *static_cast<const ReadJob *>(context);
+    const size_t lines = job.bytes / 256, begin = lines * size_t(worker.global_index) / size_t(worker.workers);
     const size_t end = lines * (size_t(worker.global_index) + 1) / size_t(worker.workers);
     __m128i sums[4] = {};
     for (size_t line = begin; line < end; line++)
         for (int i = 0; i < 16; i++)
-            sums[i % 4] = _mm_xor_si128(sums[i % 4], _mm_load_si128(reinterpret_cast<const __m128i *>(data + line * 256 + size_t(i) * 16)));
+            sums[i % 4] = _mm_xor_si128(sums[i % 4], _mm_load_si128(reinterpret_cast<const __m128i *>(job.data + line * 256 + size_t(i) * 16)));
     const __m128i all = _mm_xor_si128(_mm_xor_si128(sums[0], sums[1]), _mm_xor_si128(sums[2], sums[3]));
     volatile int64_t sink = _mm_cvtsi128_si64(all); // keeps the loads
     (void)sink;
+}
+
+double first_decile(std::vector<double> &values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 10];
 }
 
 class Layer {
@@ -102,21 +113,12 @@ class Layer {
         if (status_ != 0) std::fprintf(stderr, "kt_moe_bench: %s\n", ktb_last_error());
         return status_ == 0;
     }
-    // Seconds per token of one-token calls with random distinct experts.
-    double decode(double seconds) {
-        const std::vector<float> input = random_values(kHidden, 1.0f, 3);
-        std::vector<float> output(kHidden);
-        int calls = 0;
-        const double spent = seconds_of([&] {
-            const auto begin = Clock::now();
-            do {
-                int32_t ids[kUsed];
-                for (int i = 0; i < kUsed; i++) ids[i] = int32_t((random_ += 0x9e3779b97f4a7c15u) >> 40) % (settings_.experts / kUsed) * kUsed + i;
-                ktb_moe_forward2(moe_, 1, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, ids, weights_, 0, 10);
-                calls++;
-            } while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
-        });
-        return spent / calls;
+    // Seconds of a one-token call with six distinct experts, others than the last time.
+    double decode() {
+        int32_t ids[kUsed];
+        const int first = int((random_ += 0x9e3779b97f4a7c15u) >> 40) % (settings_.experts / kUsed) * kUsed;
+        for (int i = 0; i < kUsed; i++) ids[i] = int32_t(first + i);
+        return seconds_of([&] { ktb_moe_forward2(moe_, 1, input_.data(), KTB_IO_F32, output_.data(), KTB_IO_F32, ids, weights_, 0, 10); });
     }
     // Best seconds of a call in which each of twelve experts has `tokens` tokens; up to four calls in `seconds`.
     double prefill(int tokens, double seconds) {
@@ -141,6 +143,7 @@ class Layer {
     ktb_moe_t moe_ = nullptr;
     int status_ = 0;
     uint64_t random_ = 1;
+    std::vector<float> input_ = random_values(kHidden, 1.0f, 3), output_ = std::vector<float>(kHidden);
     float weights_[kUsed] = {0.3f, 0.25f, 0.2f, 0.15f, 0.1f, 0.5f};
 };
 
@@ -157,12 +160,15 @@ void measure(const Settings &settings, const Kind &kind, const uint8_t *memory, 
     options.parts = settings.parts;
     options.spin_us = 0; // sleeps while the layer's own workers run
     PoolRunner runner(options);
-    double read = 1e9, decode = 1e9;
-    for (int round = 0; round < 6; round++) {
-        read = std::min(read, seconds_of([&] { runner.run(read_share, const_cast<uint8_t *>(memory)); }));
-        decode = std::min(decode, layer.decode(settings.seconds / 6));
+    std::vector<double> reads, decodes;
+    const size_t step = size_t(kUsed * kExpertBytes) / 4096 * 4096;
+    const auto begin = Clock::now();
+    for (size_t round = 0; round < 20 || std::chrono::duration<double>(Clock::now() - begin).count() < settings.seconds; round++) {
+        ReadJob job{memory + round % (kReadBytes / step) * step, step};
+        reads.push_back(seconds_of([&] { runner.run(read_share, &job); }));
+        decodes.push_back(layer.decode());
     }
-    const double read_rate = kReadBytes / read / 1e9, decode_rate = kUsed * kExpertBytes / decode / 1e9;
+    const double read_rate = double(step) / first_decile(reads) / 1e9, decode_rate = kUsed * kExpertBytes / first_decile(decodes) / 1e9;
     results.push_back({name + ".load_gb_per_s", settings.experts * kExpertBytes / layer.load_seconds / 1e9});
     results.push_back({name + ".read_gb_per_s", read_rate});
     results.push_back({name + ".decode_gb_per_s", decode_rate});

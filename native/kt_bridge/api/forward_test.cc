@@ -69,6 +69,26 @@ TEST("every instruction set, numerics, part count and token count agrees with fl
             for (int parts : {1, 2, 3, 8}) check_all_sizes(isa, numerics, parts);
 }
 
+TEST("the real dimensions of Flash and Pro agree with float64, decoding and grouped") {
+    if (kSanitized) return; // the small shapes take the same code
+    for (const Shape &shape : {Shape{2, 2, 4096, 2048}, Shape{2, 2, 7168, 3072}}) {
+        const std::vector<CanonicalExpert> experts = random_experts(shape.experts, shape.hidden, shape.inner, 51);
+        const int tokens = 12;
+        const std::vector<float> input = random_values(size_t(tokens) * size_t(shape.hidden), 1.0f, 52), weights(size_t(tokens) * 2, 0.5f);
+        std::vector<int32_t> ids;
+        for (int slot = 0; slot < 2 * tokens; slot++) ids.push_back(slot % 3 == 2 ? -1 : slot % 2);
+        const std::vector<double> expected = reference_forward(experts, {shape.hidden, shape.inner, tokens, 2, input.data(), ids.data(), weights.data(), 10});
+        for (const char *numerics : {"int8", "bf16"})
+            for (int parts : {1, 3}) {
+                TestLayer layer(options_for("auto", numerics, parts, 3), shape, experts);
+                for (int count : {1, tokens}) {
+                    const std::vector<float> output = layer.forward(count, input.data(), ids.data(), weights.data());
+                    CHECK(relative_error(output.data(), expected.data(), output.size()) <= tolerance(numerics));
+                }
+            }
+    }
+}
+
 TEST("parts and instruction sets change the sums by rounding only") {
     const Problem &given = problem();
     for (const char *numerics : {"int8", "bf16"})

@@ -178,6 +178,33 @@ TEST("queued work runs in order, and its layer cannot be destroyed before") {
     CHECK(ktb_engine_wait(layer.engine, tickets[49] + 1, 0) == KTB_ERR_ARGUMENT && ktb_engine_wait(layer.engine, 0, 0) == KTB_ERR_ARGUMENT);
 }
 
+TEST("work queued behind a load that fails gets an error, not a crash") {
+    std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 48);
+    TestLayer layer(options_for("auto", "int8", 1, 2), kShape, experts);
+    const Call call;
+    experts[3].scales[2].back() = 255; // a NaN that is found while packing
+    const CanonicalPointers broken(experts);
+    std::vector<float> output(20u * 256);
+    std::atomic<bool> stop{false};
+    std::atomic<int> others{0};
+    std::thread caller([&] {
+        while (!stop.load()) {
+            const int code = ktb_moe_forward2(layer.moe, 20, call.input.data(), 1, output.data(), 1, call.ids.data(), call.weights.data(), 0, 10);
+            others += code == 0 || code == KTB_ERR_STATE ? 0 : 1;
+            char text[4096];
+            others += ktb_engine_describe(layer.engine, text, sizeof text) > 0 ? 0 : 1;
+        }
+    });
+    experts[3].scales[2].back() = 120;
+    const CanonicalPointers good(experts);
+    for (int i = 0; i < 10; i++) CHECK(broken.load(layer.moe) != 0 && good.load(layer.moe) == 0);
+    stop.store(true);
+    caller.join();
+    CHECK(others.load() == 0);
+    layer.forward(1, call.input.data(), call.ids.data(), call.weights.data());
+    CHECK(layer.status == 0);
+}
+
 TEST("threads may call different layers of one engine at once") {
     const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 45);
     const std::vector<CanonicalExpert> others = random_experts(kShape.experts, kShape.hidden, kShape.inner, 46);

@@ -183,8 +183,9 @@ int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, v
 
 int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap) {
     return guarded([&] {
-        const Layer &layer = layer_of(moe, "ktb_moe_export_expert");
+        Layer &layer = layer_of(moe, "ktb_moe_export_expert");
         const LayerLayout &layout = layer.layout;
+        const std::lock_guard<std::mutex> lock(layer.arenas_lock);
         if (layer.state.load(std::memory_order_acquire) != int(LayerState::ready)) fail(KTB_ERR_STATE, "layer %d has no weights to export", layer.index);
         if (expert < 0 || expert >= layer.shape.experts) fail(KTB_ERR_ARGUMENT, "layer %d: expert %d is outside 0..%d", layer.index, expert, layer.shape.experts - 1);
         if (which < 1 || which > 3) fail(KTB_ERR_ARGUMENT, "which is %d; expected 1 (w1), 2 (w2) or 3 (w3)", which);

@@ -79,7 +79,8 @@ std::string Engine::describe() const {
     {
         const std::lock_guard<std::mutex> lock(lock_);
         layers = layers_.size();
-        for (const Layer *layer : layers_) {
+        for (Layer *layer : layers_) {
+            const std::lock_guard<std::mutex> arenas(layer->arenas_lock);
             if (layer->state.load(std::memory_order_acquire) != int(LayerState::ready)) continue;
             for (size_t part = 0; part < layer->arenas.size(); part++) {
                 ranges.emplace_back(layer->arenas[part].data(), layer->arenas[part].bytes());

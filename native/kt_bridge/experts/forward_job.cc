@@ -7,6 +7,7 @@
 #include "kernels/fp8_reference.h"
 #include "kernels/scalar.h"
 #include "kt_bridge.h"
+#include "pool/error.h"
 
 namespace ds4::ktb {
 namespace {
@@ -47,6 +48,9 @@ uint32_t micros_since(std::chrono::steady_clock::time_point &from) {
 bool ForwardJob::next(WorkerPool::Step &step) {
     const int left = request_.tokens - position_;
     if (left <= 0) return false;
+    // a load that was queued in between may have failed
+    if (const int state = request_.layer->state.load(std::memory_order_acquire); state != int(LayerState::ready))
+        fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d): load it again", request_.layer->index, state);
     const int limit = resources_.fp8_reference ? std::min(kFp8PassTokens, resources_.max_tokens) : resources_.max_tokens;
     ForwardRequest pass = request_;
     pass.tokens = std::min(left, limit);

@@ -1,6 +1,7 @@
 // The routed experts of one layer: shape, place in memory, state.
 #pragma once
 #include <atomic>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Layer {
     LayerShape shape{};
     LayerLayout layout;
     std::vector<Mapping> arenas;      // per part; empty without weights
+    std::mutex arenas_lock;           // for readers outside the queue: description, export
     bool scales_fold = false;         // see PanelArgs
     std::atomic<int> state{int(LayerState::empty)};
     std::atomic<int> pending{0};      // jobs queued or running

@@ -34,8 +34,9 @@ bool LoadJob::next(WorkerPool::Step &step) {
 void LoadJob::allocate() {
     uint64_t total = 0;
     for (const Item &item : items_) {
-        item.layer->arenas.clear();
+        const std::lock_guard<std::mutex> lock(item.layer->arenas_lock);
         item.layer->state.store(int(LayerState::loading));
+        item.layer->arenas.clear();
         total += item.layer->bytes();
     }
     progress_.done_bytes.store(0);
@@ -44,6 +45,7 @@ void LoadJob::allocate() {
     if (total > available)
         fail(KTB_ERR_MEMORY, "%zu layers need %llu MiB of memory, %llu MiB are available", items_.size(), (unsigned long long)(total >> 20), (unsigned long long)(available >> 20));
     for (const Item &item : items_) {
+        const std::lock_guard<std::mutex> lock(item.layer->arenas_lock);
         item.layer->scales_fold = true;
         for (int part = 0; part < item.layer->layout.parts(); part++)
             item.layer->arenas.emplace_back(size_t(item.layer->shape.experts) * item.layer->layout.expert_bytes(part), Placement{pool_.part_node(part), huge_});
@@ -53,10 +55,11 @@ void LoadJob::allocate() {
 
 void LoadJob::finish(int code) {
     for (const Item &item : items_) {
+        const std::lock_guard<std::mutex> lock(item.layer->arenas_lock);
         if (code != 0) item.layer->arenas.clear();
         item.layer->state.store(code != 0 ? code : int(LayerState::ready), std::memory_order_release);
-        item.layer->pending.fetch_sub(1);
     }
+    for (const Item &item : items_) item.layer->pending.fetch_sub(1); // from here on a layer may be destroyed
 }
 
 size_t LoadJob::staging_bytes() const {

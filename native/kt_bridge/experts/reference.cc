@@ -16,13 +16,9 @@ struct Generator { // splitmix64
     double uniform() { return double(next() >> 11) * 0x1p-53; }
 };
 
-// One matrix with its weights decoded once.
-std::vector<double> decoded(const CanonicalExpert &expert, int matrix, int rows, int columns) {
-    std::vector<double> out;
-    out.reserve(size_t(rows) * size_t(columns));
-    for (int row = 0; row < rows; row++)
-        for (int column = 0; column < columns; column++) out.push_back(canonical_weight(expert, matrix, row, column, columns));
-    return out;
+// One row of a matrix.
+void decode_row(const CanonicalExpert &expert, int matrix, int row, std::vector<double> &out) {
+    for (size_t column = 0; column < out.size(); column++) out[column] = canonical_weight(expert, matrix, row, int(column), int(out.size()));
 }
 
 double dot(const double *weights, const double *values, int count) {
@@ -42,29 +38,28 @@ double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int 
 }
 
 std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts, const ReferenceRequest &request) {
-    std::vector<double> out(size_t(request.tokens) * size_t(request.hidden), 0.0);
-    std::vector<double> input(request.input, request.input + out.size()), inner(size_t(request.inner));
+    const size_t hidden = size_t(request.hidden), inner = size_t(request.inner);
+    std::vector<double> out(size_t(request.tokens) * hidden, 0.0), input(request.input, request.input + out.size());
     for (size_t id = 0; id < experts.size(); id++) {
-        std::vector<double> gate, up, down; // decoded when first used
-        for (int slot = 0; slot < request.tokens * request.used; slot++) {
-            if (request.ids[slot] != int32_t(id) || request.weights[slot] == 0.0f) continue;
-            if (gate.empty()) {
-                gate = decoded(experts[id], 0, request.inner, request.hidden);
-                up = decoded(experts[id], 1, request.inner, request.hidden);
-                down = decoded(experts[id], 2, request.hidden, request.inner);
+        std::vector<int> slots;
+        for (int slot = 0; slot < request.tokens * request.used; slot++)
+            if (request.ids[slot] == int32_t(id) && request.weights[slot] != 0.0f) slots.push_back(slot);
+        if (slots.empty()) continue;
+        std::vector<double> gate(hidden), up(hidden), down(inner), activations(slots.size() * inner);
+        for (int row = 0; row < request.inner; row++) {
+            decode_row(experts[id], 0, row, gate);
+            decode_row(experts[id], 1, row, up);
+            for (size_t i = 0; i < slots.size(); i++) {
+                const double *x = &input[size_t(slots[i] / request.used) * hidden];
+                double g = dot(gate.data(), x, request.hidden), u = dot(up.data(), x, request.hidden);
+                if (request.limit > 0) g = std::fmin(g, request.limit), u = std::fmax(-request.limit, std::fmin(u, request.limit));
+                activations[i * inner + size_t(row)] = g / (1 + std::exp(-g)) * u;
             }
-            const size_t token = size_t(slot / request.used) * size_t(request.hidden);
-            for (int row = 0; row < request.inner; row++) {
-                double g = dot(&gate[size_t(row) * size_t(request.hidden)], &input[token], request.hidden);
-                double u = dot(&up[size_t(row) * size_t(request.hidden)], &input[token], request.hidden);
-                if (request.limit > 0) {
-                    g = std::fmin(g, request.limit);
-                    u = std::fmax(-request.limit, std::fmin(u, request.limit));
-                }
-                inner[size_t(row)] = g / (1 + std::exp(-g)) * u;
-            }
-            for (int row = 0; row < request.hidden; row++)
-                out[token + size_t(row)] += double(request.weights[slot]) * dot(&down[size_t(row) * size_t(request.inner)], inner.data(), request.inner);
+        }
+        for (int row = 0; row < request.hidden; row++) {
+            decode_row(experts[id], 2, row, down);
+            for (size_t i = 0; i < slots.size(); i++)
+                out[size_t(slots[i] / request.used) * hidden + size_t(row)] += double(request.weights[slots[i]]) * dot(down.data(), &activations[i * inner], request.inner);
         }
     }
     return out;
