@@ -21,21 +21,24 @@ LayerLayout::LayerLayout(const LayerShape &shape, const std::vector<int> &part_w
 }
 
 // Four rows at a time: a 4x4 transpose of dwords puts dword v of the four rows side by side.
-void pack_tile(const uint8_t *const *codes, const uint8_t *const *scales, uint8_t *tile) {
-    for (int row = 0; row < kTileRows; row += 4) {
-        const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row]));
-        const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 1]));
-        const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 2]));
-        const __m128i d = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 3]));
-        const __m128i ab_low = _mm_unpacklo_epi32(a, b), ab_high = _mm_unpackhi_epi32(a, b);
-        const __m128i cd_low = _mm_unpacklo_epi32(c, d), cd_high = _mm_unpackhi_epi32(c, d);
-        __m128i *out = reinterpret_cast<__m128i *>(tile + (row / 16) * 256 + (row % 16) * 4);
-        _mm_store_si128(out, _mm_unpacklo_epi64(ab_low, cd_low));
-        _mm_store_si128(out + 4, _mm_unpackhi_epi64(ab_low, cd_low));
-        _mm_store_si128(out + 8, _mm_unpacklo_epi64(ab_high, cd_high));
-        _mm_store_si128(out + 12, _mm_unpackhi_epi64(ab_high, cd_high));
-    }
-    for (int row = 0; row < kTileRows; row++) tile[kTileCodeBytes + size_t(row)] = *scales[row];
+void pack_tiles(const uint8_t *const *codes, const uint8_t *const *scales, uint8_t *tile, size_t stride) {
+    for (int row = 0; row < kTileRows; row += 4)
+        for (int group = 0; group < kPackGroups; group++) {
+            const size_t at = size_t(group) * (kGroup / 2);
+            const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row] + at));
+            const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 1] + at));
+            const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 2] + at));
+            const __m128i d = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 3] + at));
+            const __m128i ab_low = _mm_unpacklo_epi32(a, b), ab_high = _mm_unpackhi_epi32(a, b);
+            const __m128i cd_low = _mm_unpacklo_epi32(c, d), cd_high = _mm_unpackhi_epi32(c, d);
+            __m128i *out = reinterpret_cast<__m128i *>(tile + size_t(group) * stride + (row / 16) * 256 + (row % 16) * 4);
+            _mm_store_si128(out, _mm_unpacklo_epi64(ab_low, cd_low));
+            _mm_store_si128(out + 4, _mm_unpackhi_epi64(ab_low, cd_low));
+            _mm_store_si128(out + 8, _mm_unpacklo_epi64(ab_high, cd_high));
+            _mm_store_si128(out + 12, _mm_unpackhi_epi64(ab_high, cd_high));
+        }
+    for (int row = 0; row < kTileRows; row++)
+        for (int group = 0; group < kPackGroups; group++) tile[size_t(group) * stride + kTileCodeBytes + size_t(row)] = scales[row][group];
 }
 
 uint8_t unpack_row(const uint8_t *tile, int row, uint8_t *codes) {

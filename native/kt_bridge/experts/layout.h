@@ -38,9 +38,12 @@ struct LayerLayout {
     size_t expert_bytes(int part) const { return size_t(slices(part)) * record_bytes; }
 };
 
-// Canonical bytes of 64 rows: row r's codes of this group are 16 bytes at codes[r], its scale is *scales[r].
-// Writes one tile (64-byte aligned).
-void pack_tile(const uint8_t *const *codes, const uint8_t *const *scales, uint8_t *tile);
+constexpr int kPackGroups = kSplitChannels / kGroup; // 64 bytes of codes a row: one cache line
+
+// Canonical bytes of 64 rows: row r's codes of kPackGroups groups are 64 bytes at codes[r], their scales 4 bytes at
+// scales[r]. Writes the kPackGroups tiles at tile, tile + stride, ... (64-byte aligned). Four groups at once because
+// the rows of a matrix lie a power of two apart: their lines fall into few cache sets and do not wait for a second use.
+void pack_tiles(const uint8_t *const *codes, const uint8_t *const *scales, uint8_t *tile, size_t stride);
 // Row `row` of a tile: its 16 code bytes to codes; returns its scale.
 uint8_t unpack_row(const uint8_t *tile, int row, uint8_t *codes);
 

@@ -137,9 +137,9 @@ void LoadJob::pack_inputs(const Item &item, int expert, uint8_t *staging) {
                 row_codes[row] = codes[matrix] + size_t(first + row % kGroup) * row_bytes;
                 row_scale[row] = scales[matrix] + size_t(first + row % kGroup) * row_scales;
             }
-            for (int group = 0; group < layout.input_groups; group++, tile += kTileBytes) {
-                pack_tile(row_codes, row_scale, tile);
-                for (int row = 0; row < kTileRows; row++) row_codes[row] += kGroup / 2, row_scale[row]++;
+            for (int group = 0; group < layout.input_groups; group += kPackGroups, tile += kPackGroups * kTileBytes) {
+                pack_tiles(row_codes, row_scale, tile, kTileBytes);
+                for (int row = 0; row < kTileRows; row++) row_codes[row] += kPackGroups * kGroup / 2, row_scale[row] += kPackGroups;
             }
         }
     }
@@ -160,9 +160,9 @@ void LoadJob::pack_down(const Item &item, int expert, uint8_t *staging) {
             for (int row = 0; row < kTileRows; row++) row_codes[row] = codes + size_t(first + row) * row_bytes, row_scale[row] = scales + size_t(first + row) * row_scales;
             const size_t offset = layout.down_offset + size_t((begin + first) / kTileRows) * kTileBytes;
             for (int part = 0; part < layout.parts(); part++)
-                for (int slice = 0; slice < layout.slices(part); slice++) {
-                    pack_tile(row_codes, row_scale, const_cast<uint8_t *>(item.layer->record(part, expert, slice)) + offset);
-                    for (int row = 0; row < kTileRows; row++) row_codes[row] += kGroup / 2, row_scale[row]++;
+                for (int slice = 0; slice < layout.slices(part); slice += kPackGroups) {
+                    pack_tiles(row_codes, row_scale, const_cast<uint8_t *>(item.layer->record(part, expert, slice)) + offset, layout.record_bytes);
+                    for (int row = 0; row < kTileRows; row++) row_codes[row] += kPackGroups * kGroup / 2, row_scale[row] += kPackGroups;
                 }
         }
     }

@@ -1,4 +1,5 @@
 // Every code and every scale through every kernel table.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -10,15 +11,23 @@ using namespace ds4::ktb;
 
 namespace {
 
-// A tile whose row r has the given scale and code pattern.
+// A tile whose row r has the given scale and codes: one of the four that are packed at once.
 struct Tile {
     alignas(64) uint8_t bytes[kTileBytes];
     uint8_t codes[kTileRows][16];
     uint8_t scales[kTileRows];
-    void pack() {
+    void pack(int place = 0) {
+        uint8_t four_codes[kTileRows][64] = {}, four_scales[kTileRows][kPackGroups] = {};
         const uint8_t *row_codes[kTileRows], *row_scales[kTileRows];
-        for (int row = 0; row < kTileRows; row++) row_codes[row] = codes[row], row_scales[row] = &scales[row];
-        pack_tile(row_codes, row_scales, bytes);
+        for (int row = 0; row < kTileRows; row++) {
+            std::copy(codes[row], codes[row] + 16, four_codes[row] + place * 16);
+            four_scales[row][place] = scales[row];
+            row_codes[row] = four_codes[row], row_scales[row] = four_scales[row];
+        }
+        constexpr size_t kApart = kTileBytes + 64;
+        alignas(64) static uint8_t four[kPackGroups * kApart];
+        pack_tiles(row_codes, row_scales, four, kApart);
+        std::copy(four + size_t(place) * kApart, four + size_t(place) * kApart + kTileBytes, bytes);
     }
 };
 
@@ -77,7 +86,7 @@ TEST("one token, small blocks and the block kernels of many tokens agree, stride
             tiles[size_t(g)].scales[row] = random[0].scales[0][size_t(row * kGroups + g)];
             for (int i = 0; i < 16; i++) tiles[size_t(g)].codes[row][i] = random[0].codes[0][size_t((row * kGroups + g) * 16 + i)];
         }
-        tiles[size_t(g)].pack();
+        tiles[size_t(g)].pack(g % kPackGroups);
         std::copy(tiles[size_t(g)].bytes, tiles[size_t(g)].bytes + kTileBytes, memory + g * kStride);
     }
     const std::vector<float> x = random_values(size_t(kMost) * kGroups * kGroup, 1.0f, 6);
