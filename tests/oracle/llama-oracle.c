@@ -110,6 +110,7 @@ int main(int argc, char **argv) {
     context_params.batch = context_params.ubatch = 512;
     context_params.threads = context_params.batch_threads = atoi(argv[5]);
     context_params.flash_attention = 0;
+    context_params.type_k = context_params.type_v = 0; /* F32 where the architecture lets us choose */
     llama_context *context = open_context(model, context_params);
     if (context == NULL) return 1;
 

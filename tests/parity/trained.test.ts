@@ -73,7 +73,7 @@ function checkChoices(engine: NativeEngine, recorded: Recorded, name: string, le
     for (let t = 0; t < length; t++) {
       if (safe[layer * length + t] !== 1) continue
       const at = (layer * length + t) * used
-      expect([...ids.slice(t * used, (t + 1) * used)].sort((a, b) => a - b)).toEqual(expected.slice(at, at + used))
+      expect(Array.from(ids.slice(t * used, (t + 1) * used)).sort((a, b) => a - b)).toEqual(expected.slice(at, at + used))
       compared++
     }
     checkSelection(engine, recorded, `${name}.layer${layer}`, layer, length)
@@ -90,7 +90,7 @@ function checkSelection(engine: NativeEngine, recorded: Recorded, prefix: string
   const first = length - (topK === 0 ? 0 : ours.length / topK)
   for (let t = first; t < length; t++) {
     if (safe[t] !== 1) continue
-    expect([...ours.slice((t - first) * topK, (t - first + 1) * topK)]).toEqual(expected.slice(t * topK, (t + 1) * topK))
+    expect(Array.from(ours.slice((t - first) * topK, (t - first + 1) * topK))).toEqual(expected.slice(t * topK, (t + 1) * topK))
   }
 }
 
