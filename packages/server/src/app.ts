@@ -53,8 +53,9 @@ export function createApp(dependencies: AppDependencies): App {
   let routes: RouteTable | undefined
   const app = new Elysia({
     normalize: false,
-    // Bun's own limit answers with an empty body; the limit that counts is checked below.
-    serve: { idleTimeout: IDLE_TIMEOUT_SECONDS, maxRequestBodySize: Number.MAX_SAFE_INTEGER },
+    // Bun's own limit answers with an empty body; the limit that counts is checked below. Elysia would share the
+    // port with another server that listens there; requests would then go to either.
+    serve: { idleTimeout: IDLE_TIMEOUT_SECONDS, maxRequestBodySize: Number.MAX_SAFE_INTEGER, reusePort: false },
   })
     .onRequest(({ request, set }) => {
       const context = contexts.of(request)
