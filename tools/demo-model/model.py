@@ -264,7 +264,7 @@ class MoE(nn.Module):
         self.shared_experts = Expert(c.hidden, c.expert_width)
 
     def route(self, x, ids):
-        """Weights [B, T, experts], zero for experts not chosen, and the tokens each expert got [experts]."""
+        """x [N, D] -> weights [N, experts], zero for experts not chosen, and the tokens each expert got [experts]."""
         c = self.c
         score = torch.sqrt(F.softplus(linear(x, self.gate.weight).float()))
         number = torch.arange(c.experts, device=x.device)
@@ -290,52 +290,51 @@ class MoE(nn.Module):
         return torch.matmul(inner.flatten(-2).to(x.dtype), w2.to(x.dtype)), load
 
 
-def sinkhorn(rows, eps, iterations):
-    """rows: lists of equally shaped tensors, rows[j][k]; the mixing matrix in the same form."""
-    top = [torch.stack(row).amax(0) for row in rows]
-    rows = [[torch.exp(a - m) for a in row] for row, m in zip(rows, top)]
-    rows = [[a / sum(row) + eps for a in row] for row in rows]
-    size = range(len(rows))
+def read_streams(streams, fn, base, scale, norm, norm_eps, hc_eps):
+    """streams [N, M, D] -> sublayer input after its RMSNorm [N, D], post [N, M], mixing logits [N, M, M]."""
+    m = streams.shape[-2]
+    flat = streams.flatten(-2)
+    mixed = linear(flat, fn).float() * torch.rsqrt(flat.float().square().mean(-1, keepdim=True) + norm_eps)
+    pre = torch.sigmoid(scale[0] * mixed[:, :m] + base[:m]) + hc_eps
+    post = 2 * torch.sigmoid(scale[1] * mixed[:, m:2 * m] + base[m:2 * m])
+    logits = scale[2] * mixed[:, 2 * m:] + base[2 * m:]
+    x = (pre[..., None] * streams.float()).sum(-2)
+    return rms_norm(x, norm, norm_eps).to(streams.dtype), post, logits.unflatten(-1, (m, m))
+
+
+def sinkhorn(logits, eps, iterations):
+    """[N, M, M] -> the mixing matrix, rows normalised before columns. Never compiled: its fused form takes minutes to build."""
+    comb = torch.softmax(logits, -1) + eps
     for step in range(iterations):
         if step:
-            rows = [[a / (sum(row) + eps) for a in row] for row in rows]
-        columns = [sum(rows[j][k] for j in size) + eps for k in size]
-        rows = [[rows[j][k] / columns[k] for k in size] for j in size]
-    return rows
+            comb = comb / (comb.sum(-1, keepdim=True) + eps)
+        comb = comb / (comb.sum(-2, keepdim=True) + eps)
+    return comb
+
+
+def write_streams(output, streams, post, comb):
+    """New streams [N, M, D]: post[k] * output + sum over j of comb[j, k] * streams[j]."""
+    size = range(streams.shape[-2])
+    old = [streams[:, j].float() for j in size]
+    new = [post[:, k, None] * output.float() + sum(comb[:, j, k, None] * old[j] for j in size) for k in size]
+    return torch.stack(new, 1).to(streams.dtype)
 
 
 class Mixer(nn.Module):
-    """One hyper-connection: how a sublayer reads the streams and how its output goes back."""
+    """The parameters of one hyper-connection."""
 
     def __init__(self, c):
         super().__init__()
         m = c.streams
-        self.c = c
         self.fn = nn.Parameter(torch.zeros((2 + m) * m, m * c.hidden))
         self.base = nn.Parameter(torch.zeros((2 + m) * m))
         self.scale = nn.Parameter(torch.ones(3))
 
-    def forward(self, streams):
-        """streams [B, T, M, D] -> input [B, T, D], post [B, T, M], comb (lists of [B, T])."""
-        c, m = self.c, self.c.streams
-        flat = streams.flatten(-2)
-        mixed = linear(flat, self.fn).float() * torch.rsqrt(flat.float().square().mean(-1, keepdim=True) + c.norm_eps)
-        pre = torch.sigmoid(self.scale[0] * mixed[..., :m] + self.base[:m]) + c.hc_eps
-        post = 2 * torch.sigmoid(self.scale[1] * mixed[..., m:2 * m] + self.base[m:2 * m])
-        logits = self.scale[2] * mixed[..., 2 * m:] + self.base[2 * m:]
-        comb = sinkhorn([[logits[..., m * j + k] for k in range(m)] for j in range(m)], c.hc_eps, c.sinkhorn)
-        return (pre[..., None] * streams.float()).sum(-2).to(streams.dtype), post, comb
-
-
-def expand(output, streams, post, comb):
-    """New streams: post[k] * output + sum over j of comb[j][k] * streams[j]."""
-    size = range(streams.shape[-2])
-    old = [streams[..., j, :].float() for j in size]
-    new = [post[..., k, None] * output.float() + sum(comb[j][k][..., None] * old[j] for j in size) for k in size]
-    return torch.stack(new, -2).to(streams.dtype)
-
 
 class Layer(nn.Module):
+    # train.py replaces these two by compiled versions, once for all layers.
+    read, write = staticmethod(read_streams), staticmethod(write_streams)
+
     def __init__(self, c, ratio, hashed):
         super().__init__()
         self.c = c
@@ -344,14 +343,18 @@ class Layer(nn.Module):
         self.ffn_norm = nn.Parameter(torch.ones(c.hidden))
         self.attn, self.ffn = Attention(c, ratio), MoE(c, hashed)
 
+    def enter(self, streams, mixer, norm):
+        x, post, logits = Layer.read(streams, mixer.fn, mixer.base, mixer.scale, norm, self.c.norm_eps, self.c.hc_eps)
+        return x, post, sinkhorn(logits, self.c.hc_eps, self.c.sinkhorn)
+
     def forward(self, streams, ids, cos, sin, rounding: bool, select: bool):
-        """-> streams, index loss, expert load [experts]."""
-        x, post, comb = self.hc_attn(streams)
-        out, loss = self.attn(rms_norm(x, self.attn_norm, self.c.norm_eps), cos, sin, rounding, select)
-        streams = expand(out, streams, post, comb)
-        x, post, comb = self.hc_ffn(streams)
-        out, load = self.ffn(rms_norm(x, self.ffn_norm, self.c.norm_eps), ids)
-        return expand(out, streams, post, comb), loss, load
+        """streams [B * T, M, D], ids [B, T] -> streams, index loss, expert load [experts]."""
+        x, post, comb = self.enter(streams, self.hc_attn, self.attn_norm)
+        out, loss = self.attn(x.view(*ids.shape, -1), cos, sin, rounding, select)
+        streams = Layer.write(out.flatten(0, 1), streams, post, comb)
+        x, post, comb = self.enter(streams, self.hc_ffn, self.ffn_norm)
+        out, load = self.ffn(x, ids.flatten())
+        return Layer.write(out, streams, post, comb), loss, load
 
 
 class Head(nn.Module):
@@ -412,7 +415,7 @@ class Model(nn.Module):
 
         Draft row i is the prediction block over (streams i, token i + 1): a guess of token i + 2; its last row is junk.
         """
-        streams = F.embedding(ids, self.embed).to(dtype)[..., None, :].expand(-1, -1, self.c.streams, -1)
+        streams = F.embedding(ids.flatten(), self.embed).to(dtype)[:, None].expand(-1, self.c.streams, -1).contiguous()
         losses, loads = [], []
         for layer, ratio in zip(self.layers, self.c.ratios):
             cos, sin = self.rope(ids.shape[1], ratio != 0, ids.device)
@@ -423,7 +426,8 @@ class Model(nn.Module):
         for block in self.mtp[:1]:
             cos, sin = self.rope(ids.shape[1], False, ids.device)
             following = torch.roll(ids, -1, 1)
-            out, _, load = block(block.join(streams, F.embedding(following, self.embed).to(dtype)), following, cos, sin, rounding, select)
+            joined = block.join(streams, F.embedding(following.flatten(), self.embed).to(dtype))
+            out, _, load = block(joined, following, cos, sin, rounding, select)
             loads.append(load)
-            draft = block.hc_head(out, block.norm)
-        return hidden, draft, sum(losses), loads
+            draft = block.hc_head(out, block.norm).view(*ids.shape, -1)
+        return hidden.view(*ids.shape, -1), draft, sum(losses), loads

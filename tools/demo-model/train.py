@@ -6,6 +6,7 @@
 Progress runs from --begin to --end with the wall clock (or with --steps, which makes a run repeatable on any machine).
 """
 import argparse
+import faulthandler
 import json
 import math
 import multiprocessing
@@ -17,7 +18,7 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOKENIZER = HERE.parents[1] / "models" / "demo" / "tokenizer.json"
-SHORT_TOKENS, LONG_TOKENS = 1024, 4608
+SHORT_TOKENS, LONG_TOKENS = 1024, 4608  # 63 rows of one are as many tokens as 14 of the other: most parts compile once
 WARMUP_STEPS, DECAY_FROM = 150, 0.5
 LONG_FROM, LONG_EVERY, SELECT_FROM = 0.2, 4, 0.6
 DRAFT_WEIGHT, INDEX_WEIGHT, BALANCE_RATE = 0.15, 1.0, 1e-3
@@ -45,7 +46,7 @@ class Feed:
 
     def next(self, device):
         import torch
-        ids, weights = self.queues[self.turn % len(self.queues)].get()
+        ids, weights = self.queues[self.turn % len(self.queues)].get(timeout=120)
         self.turn += 1
         return torch.from_numpy(ids).to(device).long(), torch.from_numpy(weights).to(device).float()
 
@@ -113,11 +114,31 @@ class Trainer:
             self.step, self.tokens = saved["step"], saved["tokens"]
         self.optimiser.publish()
         if self.device == "cuda" and not args.eager:
-            torch._dynamo.config.recompile_limit = 64
-            torch._dynamo.config.cache_size_limit = 64
-            for layer in [*self.model.layers, *self.model.mtp]:
-                layer.compile(dynamic=False)
-            self.token_losses = torch.compile(self.token_losses, dynamic=False)
+            self.compile_parts()
+
+    def compile_parts(self):
+        """Compiles parts that layers share, so that each is built once per shape and not once per layer."""
+        from model import Layer
+        torch = self.torch
+        torch._dynamo.config.recompile_limit = torch._dynamo.config.cache_size_limit = 64
+        Layer.read, Layer.write = (staticmethod(torch.compile(f, dynamic=False)) for f in (Layer.read, Layer.write))
+        for layer in [*self.model.layers, *self.model.mtp]:
+            layer.attn.compile(dynamic=False)
+            layer.ffn.compile(dynamic=False)
+        self.token_losses = torch.compile(self.token_losses, dynamic=False)
+
+    def warm_up(self, feeds, select):
+        """One pass of every shape before the clock starts: compiles, changes nothing."""
+        for is_long, selecting in ((False, False), (True, False), *([(True, True)] if select else [])):
+            begun = time.time()
+            ids, weights = feeds[is_long].next(self.device)
+            print(f"batch after {time.time() - begun:.1f}s", flush=True)
+            self.losses(ids, weights, selecting)[0].backward()
+            if self.device == "cuda":
+                self.torch.cuda.synchronize()
+            print(f"{'long' if is_long else 'short'} select {selecting}: built after {time.time() - begun:.1f}s", flush=True)
+        for p in self.model.parameters():
+            p.grad = None
 
     @staticmethod
     def token_losses(hidden, head, targets):
@@ -151,11 +172,11 @@ class Trainer:
 
     def run(self, feeds):
         torch, args = self.torch, self.args
-        begun, last, log = time.time(), time.time(), open(os.path.join(args.log, "train.log"), "a")
+        begun = last = time.time()
+        ends, log = args.started + args.seconds, open(os.path.join(args.log, "train.log"), "a")
         first = self.step
         while True:
-            spent = time.time() - begun
-            share = (self.step - first) / args.steps if args.steps else spent / args.seconds
+            share = (self.step - first) / args.steps if args.steps else (time.time() - begun) / max(1e-3, ends - begun)
             if share >= 1:
                 break
             progress = args.begin + (args.end - args.begin) * share
@@ -201,7 +222,7 @@ class Trainer:
                     ids[row, :len(made)] = made
                     flags[row, last:len(made)] = True
                 ids_t, flags_t = torch.from_numpy(ids).to(self.device), torch.from_numpy(flags).to(self.device)
-                *_, guess = self.losses(ids_t, flags_t.float(), tokens == LONG_TOKENS)
+                *_, guess = self.losses(ids_t, flags_t.float(), tokens == LONG_TOKENS and self.args.end > SELECT_FROM)
                 good = (guess[:, :-1] == ids_t[:, 1:]) | ~flags_t[:, 1:]
                 right += good.all(1).tolist()
             found[kind] = round(float(np.mean(right)), 4)
@@ -247,13 +268,13 @@ class Trainer:
             torch.save(part, os.path.join(folder, f"masters-{i}.pt"))
 
 
-def kinds_of(recall_rows):
+def kinds_of(rows, recall_rows):
     from dialogues.arithmetic import arithmetic
     from dialogues.facts import fact
     from dialogues.instructions import instruction
     from dialogues.recall import recall
     from dialogues.tools import tool_call
-    short = (SHORT_TOKENS, 64)
+    short = (SHORT_TOKENS, rows)
     return {"fact": (fact, *short), "arithmetic": (lambda s: arithmetic(s, thinking=True), *short), "instruction": (instruction, *short),
             "tool-call": (lambda s: tool_call(s, stage="call"), *short), "tool-result": (lambda s: tool_call(s, stage="result"), *short),
             "tool-none": (lambda s: tool_call(s, stage="none"), *short), "recall-near": (lambda s: recall(s, 2000), *short),
@@ -263,7 +284,7 @@ def kinds_of(recall_rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=HERE / "config.json")
-    parser.add_argument("--seconds", type=float, default=500)
+    parser.add_argument("--seconds", type=float, default=500, help="wall clock of start and training together")
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--begin", type=float, default=0.0)
     parser.add_argument("--end", type=float, default=1.0)
@@ -272,17 +293,22 @@ def main():
     parser.add_argument("--export")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=63)
     parser.add_argument("--long-rows", type=int, default=14)
     parser.add_argument("--print-every", type=int, default=50)
     parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--patience", type=float, default=200, help="seconds after which a start that hangs is given up")
     parser.add_argument("--eager", action="store_true")
     args = parser.parse_args()
+    args.started = time.time()
     for folder in (args.state, args.log):
         os.makedirs(folder, exist_ok=True)
     seed = args.seed + int(args.begin * 1e4)
     feeds = [Feed(seed, args.workers, SHORT_TOKENS, "short", args.rows), Feed(seed + 5, max(1, args.workers // 2), LONG_TOKENS, "long", args.long_rows)]
+    faulthandler.dump_traceback_later(args.patience, exit=True)
     trainer = Trainer(args)
+    trainer.warm_up(feeds, args.end > SELECT_FROM)
+    faulthandler.cancel_dump_traceback_later()
     trainer.run(feeds)
     trainer.save()
     from bpe import Tokenizer
@@ -294,7 +320,7 @@ def main():
         size = write_checkpoint(args.export, [*trainer.model.named_parameters(), *((n, b) for n, b in trainer.model.named_buffers() if not n.endswith("hadamard"))])
         trainer.carry(args.export)
         print(f"wrote {size} bytes")
-    report = {"step": trainer.step, "tokens": trainer.tokens, "exact": trainer.exact(kinds_of(args.long_rows), tokenizer, texts, args.samples)}
+    report = {"step": trainer.step, "tokens": trainer.tokens, "exact": trainer.exact(kinds_of(args.rows, args.long_rows), tokenizer, texts, args.samples)}
     print(json.dumps(report), flush=True)
     if args.export:
         full, count = trainer.perplexity(tokenizer, texts, 16, False)
