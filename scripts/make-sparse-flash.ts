@@ -1,6 +1,7 @@
 // Writes a model with the shape of Flash, as large as the real one to every reader, that takes almost no disk: what
 // would be weights is holes, which read as zeros. Norms, scales, sinks, biases and routing tables hold sane values, and
-// so do the embedding of token 1 and the leading expert of each layer, so a forward pass runs and gives finite logits.
+// so do the embedding of token 1, the head's first row and the leading expert of each layer, so a forward pass runs and
+// its logits are finite and not all alike.
 //   bun scripts/make-sparse-flash.ts gguf TARGET.gguf       antirez dialect, IQ2_XXS and Q2_K experts, 86.7 GB
 //   bun scripts/make-sparse-flash.ts safetensors FOLDER     official layout, 159.6 GB with the prediction block
 import { mkdir, stat } from "node:fs/promises"
@@ -69,7 +70,7 @@ async function fillGguf(tensor: ExpectedTensor, sink: ByteSink, config: ModelCon
   if (tensor.role === "table") return sink.write(tableBytes(tensor, config.experts, 4))
   const rowBytes = bytes / (tensor.depth * tensor.rows)
   if (tensor.kind === "TOKEN_EMBD") return fillHole(sink, bytes, TOKEN * rowBytes, patternBytes(type, rowBytes))
-  if (tensor.role === "expert") return fillHole(sink, bytes, 0, patternBytes(type, rowBytes))
+  if (tensor.role === "expert" || tensor.kind === "OUTPUT") return fillHole(sink, bytes, 0, patternBytes(type, rowBytes))
   return sink.skip(bytes)
 }
 
@@ -83,6 +84,7 @@ async function fillOfficial(tensor: ExpectedTensor, stored: StoredSafetensor, si
   if (tensor.role === "table") return sink.write(tableBytes(tensor, config.experts, 8))
   const rowBytes = stored.bytes / tensor.rows
   if (tensor.kind === "TOKEN_EMBD") return fillHole(sink, stored.bytes, TOKEN * rowBytes, patternBytes("BF16", rowBytes))
+  if (tensor.kind === "OUTPUT") return fillHole(sink, stored.bytes, 0, patternBytes("BF16", rowBytes))
   if (tensor.role === "expert" && tensor.expert === 0) return fillHole(sink, stored.bytes, 0, new Uint8Array(rowBytes).fill(0x21))
   return sink.skip(stored.bytes)
 }
