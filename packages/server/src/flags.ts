@@ -29,7 +29,6 @@ export const SERVE_FLAGS = {
   "reasoning-budget": { kind: "size", value: "N", min: 1, help: "close the reasoning after this many tokens" },
   "strict-tools": { kind: "switch", help: "a tool block inside unclosed thinking stays text" },
   "tool-sampling": { kind: "choice", value: "MODE", choices: ["zones", "request"], default: "zones", help: "zones: tool syntax is decoded greedily; request: sampled like text" },
-  "completions-as-chat": { kind: "switch", help: "/v1/completions renders the prompt as one user turn" },
   "tool-memory-max-ids": { kind: "integer", value: "N", min: 0, max: 10_000_000, default: 100_000, help: "sampled calls remembered for exact replay; 0: none" },
   "model-id": { kind: "text", value: "NAME", help: "name under which the model is listed" },
   "strict-model": { kind: "switch", help: "refuse other model names with 404 instead of serving them" },

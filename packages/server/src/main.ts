@@ -43,7 +43,6 @@ async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
       template: options.template,
       strictTools: options["strict-tools"],
       toolZones: options["tool-sampling"] === "zones",
-      completionsAsChat: options["completions-as-chat"],
       strictModel: options["strict-model"],
     },
     toolMemoryMaxIds: options["tool-memory-max-ids"],

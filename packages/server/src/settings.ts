@@ -13,7 +13,6 @@ export interface AnswerDefaults {
   strictTools: boolean
   /** Decode tool syntax greedily. */
   toolZones: boolean
-  completionsAsChat: boolean
   strictModel: boolean
 }
 
@@ -35,7 +34,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   timing: { keepAliveMs: 5000, frameIntervalMs: 8, stallMs: 30_000 },
   answers: {
     maxTokens: 393_216, isThinking: true, effort: undefined, reasoningBudget: undefined, template: "reference",
-    strictTools: false, toolZones: true, completionsAsChat: false, strictModel: false,
+    strictTools: false, toolZones: true, strictModel: false,
   },
   toolMemoryMaxIds: 100_000,
 }

@@ -6,7 +6,7 @@ import { testTokenizer } from "./support/tokenizer.ts"
 const tokenizer = testTokenizer()
 
 const PIECES = [
-  "the", " and", " world", "\n", "\n\n", "  ", "   ", "123", "4567", ".", ".\n", "{\n", " {", "日本語", "é", "🙂", "\t", "</", "tool", "a1", "b 2", "\r\n", "!foo", "x\ny", "_",
+  "the", " and", " world", "\n", "\n\n", "  ", "   ", "123", "4567", ".", ".\n", "{\n", " {", "日本語", "。", "の", "привет", " мир", "\u0301", "٣", "²", "ー", "龥龦", "é", "🙂", "\t", "</", "tool", "a1", "b 2", "\r\n", "!foo", "x\ny", "_",
 ]
 
 /** Small deterministic generator, so that a failure can be repeated from its seed. */

@@ -44,7 +44,7 @@ describe.skipIf(LACKING.length > 0)(`the real engine${LACKING.length > 0 ? ` (la
   let server: Running
   let client: OpenAI
   beforeAll(async () => {
-    server = await start()
+    server = await start("--quiet")
     await waitReady(server.url)
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 })
   }, 60_000)

@@ -2,7 +2,7 @@
 import type { Segment, Tokenizer } from "@ds4/tokenizer"
 
 /** UTF-16 units per slice: some milliseconds of work. */
-const SLICE_UNITS = 32_768
+const SLICE_UNITS = 16_384
 
 /**
  * Ids of the segments, equal to `tokenizer.encodeSegments(segments)`. Text longer than `sliceUnits`
@@ -69,27 +69,37 @@ function mergeText(segments: readonly Segment[]): Segment[] {
   return merged
 }
 
-const NEWLINE = 10
+const NEWLINE = 0x0a
+const SPACE = 0x20
 
 /**
- * The first index at or after `from` where two tokens always part: between a line feed and an ASCII letter
- * (no pattern joins them), or between an ASCII letter and an ASCII digit (runs of digits are cut out
- * first). The text's length if there is none.
+ * The first index at or after `from` where two tokens always part, or the text's length. The pre-tokenizer
+ * cuts out runs of digits first, then runs of Han and kana: the borders of both are safe. In what is left
+ * no pattern joins a line feed with a letter after it, or a letter with a space before another letter.
  */
 export function safeCut(text: string, from: number): number {
   for (let at = Math.max(1, from); at < text.length; at++) {
     const before = text.charCodeAt(at - 1)
     const after = text.charCodeAt(at)
-    if (isLetter(after) ? before === NEWLINE : isDigit(after) && isLetter(before)) return at
-    if (after === 0x20 && isLetter(before) && isLetter(text.charCodeAt(at + 1))) return at
+    if (isHanOrKana(before) !== isHanOrKana(after)) return at
+    if (after === SPACE ? isLetter(before) && isLetter(text.charCodeAt(at + 1)) : isDigit(after) && isLetter(before)) return at
+    if (before === NEWLINE && isLetter(after)) return at
   }
   return text.length
 }
 
+const LETTER = /^\p{L}$/u
+
+/** Letters of the basic plane; half a surrogate pair is none. */
 function isLetter(unit: number): boolean {
-  return (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a)
+  if (unit < 0x80) return (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a)
+  return LETTER.test(String.fromCharCode(unit))
 }
 
 function isDigit(unit: number): boolean {
   return unit >= 0x30 && unit <= 0x39
+}
+
+function isHanOrKana(unit: number): boolean {
+  return (unit >= 0x4e00 && unit <= 0x9fa5) || (unit >= 0x3040 && unit <= 0x30ff)
 }
