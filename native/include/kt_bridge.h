@@ -72,7 +72,8 @@ KTB_API void ktb_moe_destroy(ktb_moe_t moe);
 
 /* E pointers each: gate and up codes [I, H/2], scales bf16 [I, H/32]; down codes [H, I/2], scales bf16 [H, I/32].
  * map[i] is the source index of expert i, NULL the identity. Sources may be freed afterwards. 0 or a negative
- * KTB_ERR_*; after an error the layer has no weights. */
+ * KTB_ERR_*: what is wrong with the arguments, names or shapes leaves the layer as it was, a later error (memory,
+ * reading, a NaN scale) leaves it without weights. */
 KTB_API int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *gate_weight,
                                       const void *const *gate_scale, const void *const *up_weight,
                                       const void *const *up_scale, const void *const *down_weight,
@@ -142,8 +143,8 @@ KTB_API int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_t
 KTB_API int ktb_engine_wait(ktb_engine_t engine, uint64_t ticket, int timeout_ms);
 
 /* Loads n layers of one folder, ms[i] from layer_idx[i]; checks memory for all of them first. max_parallel 1
- * finishes a layer before the next begins; 0 or more lets them follow without a pause. On error no layer of the
- * call has weights. */
+ * finishes a layer before the next begins; other values let them follow without a pause. Errors as above, for all
+ * layers of the call alike. */
 KTB_API int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const ktb_moe_t *ms,
                             const int *layer_idx, int max_parallel);
 /* Weight bytes of the current or last load of this engine. Thread: any. */

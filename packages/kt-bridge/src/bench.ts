@@ -20,7 +20,8 @@ export interface BenchOptions {
 /**
  * Figures by name: `<isa>_<numerics>.read_gb_per_s` (streaming read of the same threads in the same run),
  * `.decode_gb_per_s` (canonical weight bytes of one-token calls), `.decode_of_read` (their ratio),
- * `.prefill_gflops_<tokens per expert>`, `.load_gb_per_s`.
+ * `.prefill_gflops_<tokens per expert>`, `.load_gb_per_s`, `.load_of_copy_time` (time to load a layer from memory over the
+ * time of a plain copy of its bytes to fresh memory).
  */
 export type BenchFigures = Record<string, number>
 
