@@ -37,16 +37,18 @@ test("an answer cut by the limit goes on where it stopped", async () => {
   expect(messages.map(({ role }) => role)).toEqual(["user", "assistant"])
 })
 
-test("Ctrl+C stops a long answer at once, and the chat goes on", async () => {
-  await using program = new TerminalProgram(["chat", "-n", "3500", "--temp", "0"])
+test("Ctrl+C while the prompt is read stops the engine within a step and gives the question back", async () => {
+  await using program = new TerminalProgram(["chat", "-n", "5", "--prefill-chunk", "16"])
   await program.prompt()
-  program.type("hello\r")
-  await program.until(/\r\n[^\r\n>]/) // the first text
+  program.paste(Array.from({ length: 700 }, (_, index) => `#${index}`).join("\n"))
+  await program.until("#699")
+  program.type("\r")
+  await Bun.sleep(50)
   const startMs = performance.now()
   program.type("\x03")
-  await program.until(/interrupted|stopped/)
+  await program.until("the question is back in the line")
   expect(performance.now() - startMs).toBeLessThan(1000)
-  await program.prompt()
-  program.type("\x15/quit\r")
+  await program.until("#699")
+  program.type("\x03/quit\r") // Ctrl+C clears the line
   expect(await program.exit()).toBe(0)
 })
