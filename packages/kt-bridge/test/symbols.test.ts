@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { KT_BRIDGE_HEADER_PATH } from "@ds4/native"
+import { KT_BRIDGE_HEADER_PATH, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
 import { parseCEnums, parseCFunctions, tableRows } from "@ds4/ffi/testing"
 import { ABI_VERSION, EXTENSION_SYMBOLS, KTB, PUBLISHED_SYMBOLS } from "../src/symbols.ts"
 
@@ -29,4 +29,10 @@ test.skipIf(Bun.which("cc") === null)("the header is C99 (needs a C compiler)", 
   const run = Bun.spawnSync(["cc", "-std=c99", "-pedantic", "-Wall", "-Werror", "-fsyntax-only", "-x", "c", KT_BRIDGE_HEADER_PATH])
   expect(run.stderr.toString()).toBe("")
   expect(run.exitCode).toBe(0)
+})
+
+test.skipIf(Bun.which("nm") === null)("the library exports the header's functions and nothing else (needs nm)", () => {
+  const lines = Bun.spawnSync(["nm", "-D", "--defined-only", KT_BRIDGE_LIBRARY_PATH]).stdout.toString().trim().split("\n")
+  const names = lines.map((line) => line.split(" ").at(-1) ?? "").toSorted()
+  expect(names).toEqual(Object.keys({ ...PUBLISHED_SYMBOLS, ...EXTENSION_SYMBOLS }).toSorted())
 })
