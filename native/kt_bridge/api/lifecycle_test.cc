@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sched.h>
 #include <thread>
 
 #include "api/test_layer.h"
@@ -225,6 +226,53 @@ TEST("threads may call different layers of one engine at once") {
     a.join(), b.join(), c.join();
     CHECK(wrong.load() == 0);
     ktb_moe_destroy(second);
+}
+
+TEST("a layer larger than memory is refused before anything is read, and huge pages that do not exist by name") {
+    ktb_engine_t engine = ktb_engine_create(1, 1);
+    ktb_moe_t moe = ktb_moe_create(engine, 3, 1024, 8, 65536, 65536, KTB_IO_F32, KTB_MXFP4, 32, 10); // 7 TB
+    const std::vector<const void *> nowhere(1024, reinterpret_cast<const void *>(uintptr_t(64)));
+    const void *const *p = nowhere.data();
+    CHECK(ktb_moe_load_weights_ptrs(moe, 32, p, p, p, p, p, p, nullptr) == KTB_ERR_MEMORY);
+    CHECK(contains(ktb_last_error(), "MiB are available") && ktb_status(moe) == KTB_ERR_MEMORY);
+    ktb_moe_destroy(moe);
+    ktb_engine_destroy(engine);
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 49);
+    const Call call;
+    TestLayer off("{\"threads\":1,\"huge\":\"off\",\"spin_us\":0}", kShape, experts), normal("{\"threads\":1,\"spin_us\":0}", kShape, experts);
+    CHECK(off.forward(20, call.input.data(), call.ids.data(), call.weights.data()) == normal.forward(20, call.input.data(), call.ids.data(), call.weights.data()));
+    TestLayer giant("{\"threads\":1,\"huge\":\"1g\"}", kShape, experts);
+    CHECK(giant.ready || contains(ktb_last_error(), "no 1 GiB huge pages"));
+}
+
+TEST("a restricted cpu set limits the workers and where they run") {
+    cpu_set_t before, one;
+    CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
+    const Core core = read_topology().cores.back();
+    CPU_ZERO(&one);
+    CPU_SET(core.cpu, &one);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 50);
+    const Call call;
+    char text[4096];
+    {
+        TestLayer layer("{\"threads\":16,\"spin_us\":0}", kShape, experts);
+        ktb_engine_describe(layer.engine, text, sizeof text);
+        CHECK(contains(text, "\"workers\":1,\"oversubscribed\":false") && contains(text, ("\"cores\":[" + std::to_string(core.cpu) + "]").c_str()));
+        layer.forward(20, call.input.data(), call.ids.data(), call.weights.data());
+        CHECK(layer.status == 0);
+        const std::string node = std::to_string(core.node);
+        TestLayer parts("{\"threads\":8,\"nodes\":[" + node + "," + node + "," + node + "]}", kShape, experts); // each part keeps a worker
+        ktb_engine_describe(parts.engine, text, sizeof text);
+        CHECK(contains(text, "\"workers\":3,\"oversubscribed\":true"));
+        parts.forward(20, call.input.data(), call.ids.data(), call.weights.data());
+        CHECK(parts.status == 0);
+    }
+    CHECK(sched_setaffinity(0, sizeof before, &before) == 0);
+    const std::string listed = "{\"cores\":[[" + std::to_string(core.cpu) + "]]}";
+    TestLayer chosen(listed, kShape, experts);
+    ktb_engine_describe(chosen.engine, text, sizeof text);
+    CHECK(contains(text, ("\"cores\":[" + std::to_string(core.cpu) + "]").c_str()));
 }
 
 TEST("the description names what was chosen and obtained") {
