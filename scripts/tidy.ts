@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { checkDocs, checkReadmes } from "./tidy/docs.ts"
+import { checkAnchors, checkDocs, checkReadmes } from "./tidy/docs.ts"
 import { applyExemptions, parseExemptions } from "./tidy/exemptions.ts"
 import type { Finding, SourceFile } from "./tidy/finding.ts"
 import { checkImports } from "./tidy/imports.ts"
@@ -32,7 +32,7 @@ function packageFolders(files: readonly SourceFile[]): string[] {
 export function checkTree(root: string, exemptions: string): Finding[] {
   const files = sourceFiles(root)
   const findings = files.flatMap((file) => [...checkSizes(file), ...checkImports(file), ...checkWords(file), ...checkDocs(root, file)])
-  return applyExemptions([...findings, ...checkReadmes(root, packageFolders(files))], parseExemptions(exemptions))
+  return applyExemptions([...findings, ...checkAnchors(files), ...checkReadmes(root, packageFolders(files))], parseExemptions(exemptions))
 }
 
 if (import.meta.main) {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { checkTree } from "../tidy.ts"
 import { blankSource } from "../tidy/blank-source.ts"
-import { namedPaths } from "../tidy/docs.ts"
+import { checkAnchors, namedPaths } from "../tidy/docs.ts"
 import { applyExemptions, parseExemptions } from "../tidy/exemptions.ts"
 import { checkImports } from "../tidy/imports.ts"
 import { checkSizes, functionSpans } from "../tidy/sizes.ts"
@@ -105,6 +105,13 @@ describe("words", () => {
 test("documents name paths in backticks and links; commands and addresses are not paths", () => {
   const text = "see `packages/cli/src/main.ts`, `bun run test`, `a/b` and [x](docs/abi.md#log), [y](https://example.org)"
   expect(namedPaths(text).map(({ path }) => path)).toEqual(["packages/cli/src/main.ts", "docs/abi.md"])
+})
+
+test("cited headings exist", () => {
+  const document = { path: "docs/numerics.md", text: "# Numerics\n\n## Cache rows\n" }
+  const citing = (anchor: string) => ({ path: "native/src/model/a.h", text: `// docs/numerics.md#${anchor}\n` })
+  expect(checkAnchors([document, citing("cache-rows")])).toEqual([])
+  expect(checks(checkAnchors([document, citing("cache-row")]))).toEqual(["docs"])
 })
 
 test("an exemption needs a reason and must still be needed", () => {

@@ -22,7 +22,10 @@ export function namedPaths(text: string): { path: string; line: number; isLink: 
   return [...quoted, ...links]
 }
 
+const BUILT = /^native\/(?:dist|build)(?:\/|$)|(?:^|\/)\.reports(?:\/|$)/
+
 function exists(root: string, path: string): boolean {
+  if (BUILT.test(path)) return true // a fresh clone has no build outputs yet
   if (!/[*{]/.test(path)) return existsSync(join(root, path))
   return !new Bun.Glob(path).scanSync({ cwd: root, onlyFiles: false }).next().done
 }
@@ -39,6 +42,21 @@ export function checkDocs(root: string, file: SourceFile): Finding[] {
     if (!exists(root, path)) findings.push({ check: "docs", path: file.path, line: named.line, message: `names ${named.path}, which does not exist` })
   }
   return findings
+}
+
+/** Name of a heading as links spell it. */
+function anchorOf(heading: string): string {
+  return heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-")
+}
+
+/** Code cites documents by heading, such as docs/numerics.md with an anchor; the heading has to be there. */
+export function checkAnchors(files: readonly SourceFile[]): Finding[] {
+  const headings = new Map(files.filter(({ path }) => path.endsWith(".md")).map(({ path, text }) => [path, new Set([...text.matchAll(/^#+ (.+)$/gm)].map((match) => anchorOf(match[1] ?? "")))]))
+  return files.filter(({ path }) => !path.includes("/test/")).flatMap((file) =>
+    [...file.text.matchAll(/\b(docs\/[\w-]+\.md)#([\w-]+)/g)]
+      .filter((match) => headings.get(match[1] ?? "")?.has(match[2] ?? "") !== true)
+      .map((match) => ({ check: "docs", path: file.path, line: lineAt(file.text, match.index), message: `cites ${match[0]}, which is no heading` })),
+  )
 }
 
 /** Every package says what it is. */

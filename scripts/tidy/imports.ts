@@ -8,7 +8,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "kt-bridge": ["ffi", "native"],
   engine: ["kt-bridge", "ffi", "tokenizer", "native"],
   server: ["engine", "tokenizer"],
-  cli: ["engine", "tokenizer"],
+  cli: ["engine", "kt-bridge", "tokenizer"],
 }
 /** Pairs that may name each other's types and nothing else. */
 const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }

@@ -24,6 +24,7 @@ describe("exit codes", () => {
       [["run", "x", "--backend", "cuda"], 2, "runs on the CPU only"],
       [["run", "x", "--config", "bad.toml"], 2, 'did you mean "temp"?'],
       [["logits"], 2, "--ids FILE is missing"],
+      [["bench", "memory"], 2, 'there is no benchmark "memory"'],
       [["run", "x", "-m", "absent.gguf"], 3, "there is no model at absent.gguf"],
       [["inspect", "broken.gguf"], 3, "broken.gguf"],
       [["chat", "--url", "http://127.0.0.1:9"], 5, "there is no server"],
