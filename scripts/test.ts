@@ -26,6 +26,8 @@ const flags = process.argv.slice(2)
 const quiet = "--output-logs=errors-only"
 const stages = [
   stage("house rules", tidy),
+  // before the tests: compilers on all cores beside tests with time limits would make them fail
+  stage("build", () => turbo(["build", "--output-logs=new-only", ...flags])),
   stage("lint", () => turbo(["lint", quiet, ...flags])),
   stage("types", () => turbo(["typecheck", quiet, ...flags])),
   stage("tests", () => turbo(["test", "--continue=dependencies-successful", "--concurrency=2", ...flags])),
