@@ -43,12 +43,16 @@ class MatrixGroup:
         rate = MUON_RATE * scale
         self.masters.mul_(1 - rate * DECAY).sub_(update * (rate * 0.2 * max(update.shape[-2:]) ** 0.5))
 
-    def pieces(self):
-        """(name, parameter, master in the parameter's shape)."""
+    def stored(self):
+        """The rounded masters, all at once: one storage kind a group, and cuts fall on whole FP8 blocks."""
+        return stored_value(self.named[0][0], self.masters)
+
+    def pieces(self, values):
+        """(name, parameter, its share of `values` in the parameter's shape)."""
         at = 0
         for name, p in self.named:
             count = p.numel() // (self.rows * p.shape[-1])
-            yield name, p, self.masters[at:at + count].reshape(p.shape)
+            yield name, p, values[at:at + count].reshape(p.shape)
             at += count
 
 
@@ -60,6 +64,7 @@ class FlatGroup:
         self.masters = torch.cat([p.detach().flatten() for _, p in named])
         self.rates = torch.cat([torch.full_like(p.flatten(), EMBED_RATE if name in ("embed", "head") else ADAM_RATE) for name, p in named])
         self.mean, self.square = torch.zeros_like(self.masters), torch.zeros_like(self.masters)
+        self.is_rounded = torch.cat([torch.full_like(p.flatten(), storage_kind(name) == "bf16" or name.endswith(".fn")) for name, p in named]).bool()
         self.count = 0
 
     def step(self, scale):
@@ -70,8 +75,11 @@ class FlatGroup:
         corrected = (self.square / (1 - BETAS[1] ** self.count)).sqrt_().add_(1e-10)
         self.masters.sub_(self.rates * scale * (self.mean / (1 - BETAS[0] ** self.count)) / corrected)
 
-    def pieces(self):
-        for (name, p), part in zip(self.named, self.masters.split([p.numel() for _, p in self.named])):
+    def stored(self):
+        return torch.where(self.is_rounded, self.masters.to(torch.bfloat16).float(), self.masters)
+
+    def pieces(self, values):
+        for (name, p), part in zip(self.named, values.split([p.numel() for _, p in self.named])):
             yield name, p, part.view(p.shape)
 
 
@@ -95,9 +103,12 @@ class Optimiser:
     @torch.no_grad()
     def publish(self, rounded=True):
         """Puts the masters into the model, rounded as they would be stored, or as they are."""
+        targets, values = [], []
         for group in self.groups:
-            for name, p, master in group.pieces():
-                p.copy_(stored_value(name, master) if rounded else master)
+            for _, p, value in group.pieces(group.stored() if rounded else group.masters):
+                targets.append(p)
+                values.append(value)
+        torch._foreach_copy_(targets, values) if hasattr(torch, "_foreach_copy_") else [t.copy_(v) for t, v in zip(targets, values)]
 
     def state(self):
         return [{k: v for k, v in vars(g).items() if k in ("masters", "momentum", "mean", "square", "count")} for g in self.groups]

@@ -12,15 +12,16 @@ import math
 import multiprocessing
 import os
 import pathlib
+import threading
 import time
 
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOKENIZER = HERE.parents[1] / "models" / "demo" / "tokenizer.json"
-SHORT_TOKENS, LONG_TOKENS = 1024, 4608  # 63 rows of one are as many tokens as 14 of the other: most parts compile once
+SHORT_TOKENS, LONG_TOKENS = 1024, 4608  # 36 rows of one are as many tokens as 8 of the other: most parts compile once
 WARMUP_STEPS, DECAY_FROM = 150, 0.5
-LONG_FROM, LONG_EVERY, SELECT_FROM = 0.2, 4, 0.6
+LONG_FROM, LONG_EVERY, SELECT_FROM = 0.2, 4, 0.75
 DRAFT_WEIGHT, INDEX_WEIGHT, BALANCE_RATE = 0.15, 1.0, 1e-3
 
 
@@ -120,6 +121,12 @@ class Trainer:
         """Compiles parts that layers share, so that each is built once per shape and not once per layer."""
         from model import Layer
         torch = self.torch
+        import torch._inductor.config
+        import torch._inductor.tiling_utils
+        # Its symbolic search takes minutes on these index expressions (torch 2.11).
+        torch._inductor.config.triton.coalesce_tiling_analysis = False
+        torch._inductor.tiling_utils.analyze_memory_coalescing = lambda node: None
+        torch._dynamo.config.suppress_errors = True
         torch._dynamo.config.recompile_limit = torch._dynamo.config.cache_size_limit = 64
         Layer.read, Layer.write = (staticmethod(torch.compile(f, dynamic=False)) for f in (Layer.read, Layer.write))
         for layer in [*self.model.layers, *self.model.mtp]:
@@ -127,9 +134,9 @@ class Trainer:
             layer.ffn.compile(dynamic=False)
         self.token_losses = torch.compile(self.token_losses, dynamic=False)
 
-    def warm_up(self, feeds, select):
+    def warm_up(self, feeds):
         """One pass of every shape before the clock starts: compiles, changes nothing."""
-        for is_long, selecting in ((False, False), (True, False), *([(True, True)] if select else [])):
+        for is_long, selecting in ((False, False), (True, False)):
             begun = time.time()
             ids, weights = feeds[is_long].next(self.device)
             print(f"batch after {time.time() - begun:.1f}s", flush=True)
@@ -252,10 +259,18 @@ class Trainer:
         buffers = {n: b.cpu() for n, b in self.model.named_buffers() if n.endswith(("bias", "tid2eid"))}
         torch.save({"optimiser": self.optimiser.state(), "buffers": buffers, "step": self.step, "tokens": self.tokens}, os.path.join(self.args.state, "state.pt"))
 
+    def export(self):
+        from storage import write_checkpoint
+        os.makedirs(self.args.export, exist_ok=True)
+        buffers = [(n, b) for n, b in self.model.named_buffers() if not n.endswith("hadamard")]
+        size = write_checkpoint(self.args.export, [*self.model.named_parameters(), *buffers])
+        self.carry(self.args.export)
+        print(f"wrote {size} bytes after step {self.step}", flush=True)
+
     def carry(self, folder, size=15 * 2 ** 20):
         """Masters as bfloat16 in files small enough to travel."""
         torch = self.torch
-        named = {n: m.to(torch.bfloat16).cpu() for g in self.optimiser.groups for n, _, m in g.pieces()}
+        named = {n: m.to(torch.bfloat16).cpu() for g in self.optimiser.groups for n, _, m in g.pieces(g.masters)}
         named |= {n: b.cpu() for n, b in self.model.named_buffers() if n.endswith(("bias", "tid2eid"))}
         parts, used = [{}], 0
         for name, value in named.items():
@@ -266,6 +281,14 @@ class Trainer:
             parts[-1][name] = value.clone()
         for i, part in enumerate(parts):
             torch.save(part, os.path.join(folder, f"masters-{i}.pt"))
+
+
+def give_up(trainer):
+    """Called when a step hangs past the end: what was learnt so far is written, then the process ends."""
+    faulthandler.dump_traceback()
+    if trainer.args.export:
+        trainer.export()
+    os._exit(3)
 
 
 def kinds_of(rows, recall_rows):
@@ -293,8 +316,8 @@ def main():
     parser.add_argument("--export")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--rows", type=int, default=63)
-    parser.add_argument("--long-rows", type=int, default=14)
+    parser.add_argument("--rows", type=int, default=36)
+    parser.add_argument("--long-rows", type=int, default=8)
     parser.add_argument("--print-every", type=int, default=50)
     parser.add_argument("--samples", type=int, default=128)
     parser.add_argument("--patience", type=float, default=200, help="seconds after which a start that hangs is given up")
@@ -307,19 +330,19 @@ def main():
     feeds = [Feed(seed, args.workers, SHORT_TOKENS, "short", args.rows), Feed(seed + 5, max(1, args.workers // 2), LONG_TOKENS, "long", args.long_rows)]
     faulthandler.dump_traceback_later(args.patience, exit=True)
     trainer = Trainer(args)
-    trainer.warm_up(feeds, args.end > SELECT_FROM)
+    trainer.warm_up(feeds)
     faulthandler.cancel_dump_traceback_later()
+    rescue = threading.Timer(args.started + args.seconds + 15 - time.time(), give_up, [trainer])
+    rescue.daemon = True
+    rescue.start()
     trainer.run(feeds)
+    rescue.cancel()
+    if args.export:
+        trainer.export()
     trainer.save()
     from bpe import Tokenizer
     from mixture import Texts
     tokenizer, texts = Tokenizer(TOKENIZER), Texts()
-    if args.export:
-        from storage import write_checkpoint
-        os.makedirs(args.export, exist_ok=True)
-        size = write_checkpoint(args.export, [*trainer.model.named_parameters(), *((n, b) for n, b in trainer.model.named_buffers() if not n.endswith("hadamard"))])
-        trainer.carry(args.export)
-        print(f"wrote {size} bytes")
     report = {"step": trainer.step, "tokens": trainer.tokens, "exact": trainer.exact(kinds_of(args.rows, args.long_rows), tokenizer, texts, args.samples)}
     print(json.dumps(report), flush=True)
     if args.export:
