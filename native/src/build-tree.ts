@@ -1,0 +1,38 @@
+// Configures the CMake tree and builds targets of it into dist/. CUDA is decided here and nowhere else: DS4_CUDA=OFF
+// never, DS4_CUDA=ON always (and fails without nvcc), unset: when nvcc is on PATH.
+import { realpathSync } from "node:fs"
+import { dirname, join } from "node:path"
+
+const TREE = join(import.meta.dir, "..")
+/** What runs for users: the libraries, and the benchmark programs that `ds4 bench` starts. */
+export const PRODUCTS = ["ds4", "kt_bridge", "matvec_bench", "kt_moe_bench"]
+export const TEST_PROGRAMS = ["ds4_tests", "ktb_tests"]
+
+function environment(nvcc: string | undefined): Record<string, string | undefined> {
+  if (nvcc === undefined) return process.env
+  // nvcc reached through a bare symbolic link does not find its own headers
+  const real = realpathSync(nvcc)
+  return { ...process.env, CUDACXX: real, PATH: `${dirname(real)}:${process.env.PATH ?? ""}` }
+}
+
+/** Builds CMake targets, all of them in one go. Ends the process with the tool's status when a tool fails. */
+export function buildTargets(targets: readonly string[]): void {
+  const nvcc = process.env.DS4_CUDA === "OFF" ? undefined : (process.env.CUDACXX ?? Bun.which("nvcc") ?? undefined)
+  const wantsCuda = process.env.DS4_CUDA === "ON" || nvcc !== undefined
+  for (const tool of ["cmake", "c++"]) {
+    if (Bun.which(tool) !== null) continue
+    console.error(`native build: ${tool} is not installed (Debian: apt-get install cmake g++)`)
+    process.exit(1)
+  }
+  const generator = Bun.which("ninja") === null ? "Unix Makefiles" : "Ninja"
+  const folder = generator === "Ninja" ? "build/ninja" : "build/make"
+  const env = environment(nvcc)
+  const commands = [
+    ["cmake", "-S", ".", "-B", folder, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", `-DDS4_CUDA=${wantsCuda ? "ON" : "OFF"}`],
+    ["cmake", "--build", folder, "--parallel", String(navigator.hardwareConcurrency), "--target", ...targets],
+  ]
+  for (const command of commands) {
+    const { exitCode } = Bun.spawnSync(command, { cwd: TREE, env, stdio: ["ignore", "inherit", "inherit"] })
+    if (exitCode !== 0) process.exit(exitCode === null ? 1 : exitCode)
+  }
+}
