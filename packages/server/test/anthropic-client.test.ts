@@ -41,6 +41,20 @@ describe("messages with the Anthropic client", () => {
     expect(server.engine.requests.at(-2)?.reasoningBudget).toBe(1024)
   })
 
+  test("an answer that the client has begun is gone on from as text: its thinking is over", async () => {
+    const begun = [...user("hi"), { role: "assistant" as const, content: "Well:" }]
+    const message = await client.messages.create({ ...base, messages: begun, thinking: { type: "enabled", budget_tokens: 1024 } })
+    const request = server.engine.requests.at(-1)
+    expect(server.state.require().tokenizer.decode(request?.promptTokens ?? [])).toEndWith("</think>Well:")
+    expect(message.content).toMatchObject([{ type: "text", text: "The answer is 7. END of it" }])
+    expect([request?.reasoningBudget, request?.thinkCloseToken]).toEqual([undefined, undefined])
+  })
+
+  test("a tool that only the vendor's servers can run is left out, and the log says so", async () => {
+    await client.messages.create({ ...base, messages: user("hi"), tools: [{ type: "web_search_20250305", name: "web_search" }] })
+    expect(server.lines.at(-1)?.generation?.warnings).toEqual(['tool of type "web_search_20250305" left out: only its vendor\'s servers can run it'])
+  })
+
   test("thinking can be disabled, a stop sequence is named", async () => {
     const message = await client.messages.create({ ...base, messages: user("hi"), thinking: { type: "disabled" }, stop_sequences: ["END"] })
     expect(message.content).toMatchObject([{ type: "text", text: "The answer is 7. " }])

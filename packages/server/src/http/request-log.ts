@@ -19,6 +19,8 @@ export interface GenerationLine {
   prefillMs: number
   decodeMs: number
   finish: string
+  /** What was left out of the request. */
+  warnings: readonly string[]
 }
 
 export interface RequestLog { write(line: RequestLine): void }
@@ -32,10 +34,10 @@ function rate(tokens: number, milliseconds: number): string {
 export function textLine({ id, method, path, status, durationMs, generation }: RequestLine): string {
   const head = `${new Date().toISOString()} ${id} ${method} ${path} ${status} ${Math.round(durationMs)}ms`
   if (generation === undefined) return head
-  const { promptTokens, cachedTokens, completionTokens, reasoningTokens, ttftMs, prefillMs, decodeMs, finish } = generation
+  const { promptTokens, cachedTokens, completionTokens, reasoningTokens, ttftMs, prefillMs, decodeMs, finish, warnings } = generation
   return `${head} prompt=${promptTokens}(${cachedTokens} cached) output=${completionTokens}(${reasoningTokens} reasoning)`
     + ` ttft=${ttftMs === undefined ? "-" : `${Math.round(ttftMs)}ms`} prefill=${rate(promptTokens - cachedTokens, prefillMs)}t/s`
-    + ` decode=${rate(completionTokens, decodeMs)}t/s finish=${finish}`
+    + ` decode=${rate(completionTokens, decodeMs)}t/s finish=${finish}${warnings.map((warning) => ` warning=${JSON.stringify(warning)}`).join("")}`
 }
 
 /** Writes lines to stderr as text or JSON. */

@@ -19,6 +19,8 @@ export interface PreparedAnswer {
   plan: GenerationPlan
   stream: StreamWriter | undefined
   whole(answer: Transcript, outcome: Outcome): Record<string, unknown>
+  /** What was left out of the request, for the log. */
+  warnings?: readonly string[]
 }
 
 export interface AnswerDependencies {
@@ -195,6 +197,7 @@ export class Answers {
       generation: {
         ...outcome.usage, ttftMs: generation.ttftMs, prefillMs: outcome.prefillMs, decodeMs: outcome.decodeMs,
         finish: failure === undefined ? outcome.finish : isCancelled ? "cancelled" : "error",
+        warnings: run.prepared.warnings ?? [],
       },
     })
     if (failure === undefined) this.rememberCalls(generation)

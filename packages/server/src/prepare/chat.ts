@@ -35,8 +35,8 @@ export async function prepareChat(body: ChatRequest, headers: Headers, model: Se
   const name = resolveModelName(body.model, model, context.defaults)
   const topLogprobs = readLogprobs(body)
   const { read, thinking } = readChat(body, context.defaults)
-  const { tokens } = await renderPrompt(read, thinking, model, context)
-  const plan = chatPlan(tokens, {
+  const prompt = await renderPrompt(read, thinking, model, context)
+  const plan = chatPlan(prompt, {
     thinking,
     toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
     allowParallelCalls: body.parallel_tool_calls !== false,
@@ -53,6 +53,7 @@ export async function prepareChat(body: ChatRequest, headers: Headers, model: Se
   return {
     id: identity.id,
     plan,
+    warnings: read.warnings,
     stream: body.stream === true
       ? new ChatStreamWriter(identity, {
         includeUsage: body.stream_options?.include_usage === true,

@@ -32,8 +32,8 @@ export async function countPromptTokens(body: MessagesRequest, model: ServedMode
 export async function prepareMessages(body: MessagesRequest, model: ServedModel, context: PrepareContext): Promise<PreparedAnswer> {
   const name = resolveModelName(body.model, model, context.defaults)
   const { read, thinking } = readMessages(body, context.defaults)
-  const { tokens } = await renderPrompt(read, thinking, model, context)
-  const plan = chatPlan(tokens, {
+  const prompt = await renderPrompt(read, thinking, model, context)
+  const plan = chatPlan(prompt, {
     thinking,
     toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
     allowParallelCalls: body.tool_choice?.disable_parallel_tool_use !== true,
@@ -49,6 +49,7 @@ export async function prepareMessages(body: MessagesRequest, model: ServedModel,
   return {
     id: identity.id,
     plan,
+    warnings: read.warnings,
     stream: body.stream === true ? new MessageStreamWriter(identity) : undefined,
     whole: (answer, outcome) => anthropicMessage(identity, answer, outcome),
   }

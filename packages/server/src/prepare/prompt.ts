@@ -1,5 +1,5 @@
 // From a conversation to prompt tokens and an engine plan; shared by the chat-like endpoints.
-import { type ReadRequest, renderChat, type Segment, type ToolReplay } from "@ds4/tokenizer"
+import { type ReadRequest, renderChat, type Segment, startsInThinking, type ToolReplay } from "@ds4/tokenizer"
 import type { ErrorShape } from "../errors.ts"
 import type { GenerationPlan } from "../life/generation.ts"
 import { encodeInSlices } from "../life/prompt-encoder.ts"
@@ -15,7 +15,12 @@ export interface PrepareContext {
   now: () => number
 }
 
-export interface RenderedPrompt { segments: readonly Segment[]; tokens: number[] }
+export interface RenderedPrompt {
+  segments: readonly Segment[]
+  tokens: number[]
+  /** The answer begins inside thinking; where it goes on from text it does not, whatever was asked for. */
+  isThinking: boolean
+}
 
 export async function renderPrompt(read: ReadRequest, thinking: Thinking, model: ServedModel, { defaults, replay }: PrepareContext): Promise<RenderedPrompt> {
   const segments = renderChat(read.conversation, {
@@ -26,7 +31,7 @@ export async function renderPrompt(read: ReadRequest, thinking: Thinking, model:
     replay,
     ...(thinking.effort === undefined ? {} : { effort: thinking.effort }),
   })
-  return { segments, tokens: await encodeInSlices(model.tokenizer, segments) }
+  return { segments, tokens: await encodeInSlices(model.tokenizer, segments), isThinking: startsInThinking(segments) }
 }
 
 /** The parts of a plan that differ between endpoints. */
@@ -44,13 +49,14 @@ export interface ChatPlanParts {
   sessionHint: string | undefined
 }
 
-export function chatPlan(tokens: readonly number[], parts: ChatPlanParts, model: ServedModel, defaults: AnswerDefaults): GenerationPlan {
+export function chatPlan(prompt: RenderedPrompt, parts: ChatPlanParts, model: ServedModel, defaults: AnswerDefaults): GenerationPlan {
   const { thinking, toolNames } = parts
+  const { tokens, isThinking } = prompt
   const hasTools = toolNames.length > 0
   const thinkClose = model.tokenizer.special.get("</think>")
   return {
     promptTokens: tokens,
-    isThinking: thinking.isThinking,
+    isThinking,
     toolNames,
     allowParallelCalls: parts.allowParallelCalls,
     strictTools: defaults.strictTools,
@@ -61,8 +67,8 @@ export function chatPlan(tokens: readonly number[], parts: ChatPlanParts, model:
       ...(parts.sampling === undefined ? {} : { sampling: parts.sampling }),
       ...(parts.topLogprobs === undefined ? {} : { logprobs: true, topLogprobs: parts.topLogprobs }),
       ...(hasTools && defaults.toolZones ? { toolZones: true } : {}),
-      ...(thinking.isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
-      ...(thinking.isThinking && thinking.budget !== undefined ? { reasoningBudget: thinking.budget } : {}),
+      ...(isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
+      ...(isThinking && thinking.budget !== undefined ? { reasoningBudget: thinking.budget } : {}),
       ...(parts.sessionHint === undefined ? {} : { sessionHint: parts.sessionHint }),
     },
   }

@@ -28,8 +28,8 @@ export async function prepareResponse(body: ResponsesRequest, headers: Headers, 
   const { tools: _dropped, ...withoutTools } = body
   const read = responsesRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, { profile: context.defaults.template })
   const thinking = resolveThinking({ switches: [], efforts: [body.reasoning?.effort], model: body.model }, context.defaults)
-  const { tokens } = await renderPrompt(read, thinking, model, context)
-  const plan = chatPlan(tokens, {
+  const prompt = await renderPrompt(read, thinking, model, context)
+  const plan = chatPlan(prompt, {
     thinking,
     toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
     allowParallelCalls: body.parallel_tool_calls !== false,
@@ -46,6 +46,7 @@ export async function prepareResponse(body: ResponsesRequest, headers: Headers, 
   return {
     id: identity.id,
     plan,
+    warnings: read.warnings,
     stream: body.stream === true ? writer : undefined,
     whole: (answer, outcome) => writer.wholeOf(answer, outcome),
   }

@@ -40,4 +40,7 @@ export const renderChat = (conversation: Conversation, options: RenderOptions): 
 }
 
 /** Whether the answer to a rendered prompt begins inside thinking. */
-export const startsInThinking = (segments: readonly Segment[]): boolean => segments.at(-1)?.text.endsWith(ASSISTANT + THINK_OPEN) ?? false
+export const startsInThinking = (segments: readonly Segment[]): boolean => {
+  const last = segments.at(-1)
+  return last !== undefined && last.control && last.text.endsWith(ASSISTANT + THINK_OPEN)
+}

@@ -14,13 +14,14 @@ const blocksOf = (path: string, content: unknown): readonly Fields[] => {
   return itemsAt(path, content).map((block, index) => fieldsAt(`${path}[${index}]`, block))
 }
 
-const systemText = (system: unknown): string =>
-  blocksOf("system", system)
+const systemText = (path: string, system: unknown): string =>
+  blocksOf(path, system)
     .map((block, index) => {
+      const blockPath = `${path}[${index}]`
       if (block.type !== undefined && block.type !== "text") {
-        throw new RequestError(`system[${index}].type: expected "text", got ${JSON.stringify(block.type)}`, `system[${index}].type`)
+        throw new RequestError(`${blockPath}.type: expected "text", got ${JSON.stringify(block.type)}`, `${blockPath}.type`)
       }
-      return stringAt(`system[${index}].text`, block.text)
+      return stringAt(`${blockPath}.text`, block.text)
     })
     .filter((text) => !text.startsWith(PRIVATE_PREFIX))
     .join("\n")
@@ -98,11 +99,13 @@ const readAssistant = (path: string, blocks: readonly Fields[], isCompat: boolea
 const readMessage = (path: string, raw: unknown, isCompat: boolean): Message[] => {
   const message = fieldsAt(path, raw)
   const role = message.role ?? "user"
+  // Claude Code says what it finds out on the way (agents, skills) in system messages between the turns
+  if (role === "system" && !isCompat) return [{ role: "system", content: systemText(`${path}.content`, message.content) }]
   const blocks = blocksOf(`${path}.content`, message.content)
   if (role === "user") return readUser(`${path}.content`, blocks, isCompat)
   if (role === "assistant") return [readAssistant(`${path}.content`, blocks, isCompat)]
   if (isCompat) return []
-  throw new RequestError(`${path}.role: expected "user" or "assistant", got ${JSON.stringify(role)}`, `${path}.role`)
+  throw new RequestError(`${path}.role: expected "user", "assistant" or "system", got ${JSON.stringify(role)}`, `${path}.role`)
 }
 
 /** Tools that Anthropic's own servers run carry a type of theirs; nobody here could run them. */
@@ -127,7 +130,7 @@ export const anthropicRequest = (body: unknown, options: ReadOptions = {}): Read
   const warnings = isCompat ? [] : rawTools.filter(isServerTool).map((tool) => `tool of type ${JSON.stringify(tool.type)} left out: only its vendor's servers can run it`)
   const tools = rawTools.flatMap((tool, index) => (isServerTool(tool) && !isCompat ? [] : [readTool(`tools[${index}]`, tool, isCompat)]))
   checkDistinct(tools)
-  const system = systemText(fields.system)
+  const system = systemText("system", fields.system)
   const messages = rawMessages.flatMap((message, index) => readMessage(`messages[${index}]`, message, isCompat))
   const last = messages.at(-1)
   return {

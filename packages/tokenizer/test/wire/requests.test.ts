@@ -107,13 +107,26 @@ describe("Anthropic messages", () => {
     expect(continueFinal).toBe(false)
   })
 
+  test("system messages may stand between the turns, as Claude Code sends them", () => {
+    const blocks = [{ type: "text", text: "x-anthropic-billing-header: 1" }, { type: "text", text: "agents", cache_control: { type: "ephemeral" } }]
+    const { conversation, continueFinal } = anthropicRequest({ system: "S", messages: [{ content: "u" }, { role: "system", content: blocks }, { role: "system", content: "plain" }] })
+    expect(conversation.messages).toEqual([
+      { role: "system", content: "S" },
+      { role: "user", content: "u" },
+      { role: "system", content: "agents" },
+      { role: "system", content: "plain" },
+    ])
+    expect(continueFinal).toBe(false)
+  })
+
   test("a trailing assistant message is gone on from", () => {
     expect(anthropicRequest({ messages: [{ content: "u" }, { role: "assistant", content: "so" }] }).continueFinal).toBe(true)
   })
 
   test.each<[string, unknown, string]>([
     ["no messages", {}, "messages"],
-    ["a system role", { messages: [{ role: "system", content: "x" }] }, "messages[0].role"],
+    ["an unknown role", { messages: [{ role: "critic", content: "x" }] }, "messages[0].role"],
+    ["a system message of another kind", { messages: [{ content: "u" }, { role: "system", content: [{ type: "image" }] }] }, "messages[1].content[0].type"],
     ["an image", { messages: [{ content: [{ type: "image" }] }] }, "messages[0].content[0]"],
     ["an unknown block", { messages: [{ content: [{ type: "hologram" }] }] }, "messages[0].content[0].type"],
     ["a call without a name", { messages: [{ role: "assistant", content: [{ type: "tool_use", input: {} }] }] }, "messages[0].content[0].name"],
