@@ -122,20 +122,28 @@ export class NativeEngine implements InferenceEngine {
     }
     const live = request.prompt.slice()
     const abort = (): void => {
-      if (job.endReason === undefined) job.cancel()
+      if (job.endReason === undefined && !this.retired.has(job)) job.cancel()
+      job.wakeUp.notify()
+    }
+    // a consumer may never come back for the end: closing does not wait for it
+    const leave = (): void => {
+      this.retire(job, lease, live)
       job.wakeUp.notify()
     }
     signal.addEventListener("abort", abort)
+    this.closing.signal.addEventListener("abort", leave)
     const usage = (): Usage => ({
       promptTokens: total, cachedTokens: cached, generatedTokens: job.state.generated,
       prefillMs: job.state.prefill_us / 1000, decodeMs: job.state.decode_us / 1000,
     })
     try {
-      if (signal.aborted) abort()
+      if (this.closing.signal.aborted) leave()
+      else if (signal.aborted) abort()
       let processed = 0
       yield { type: "prefill", processed: cached, total, cached }
       for (;;) {
-        await job.wakeUp.wait()
+        if (!this.retired.has(job)) await job.wakeUp.wait()
+        if (this.retired.has(job)) return yield { type: "end", reason: "cancelled", usage: usage() }
         const tokens = job.poll()
         for (const { id } of tokens) live.push(id)
         if (job.state.prompt_processed > processed) {
@@ -159,6 +167,7 @@ export class NativeEngine implements InferenceEngine {
       }
     } finally {
       signal.removeEventListener("abort", abort)
+      this.closing.signal.removeEventListener("abort", leave)
       this.retire(job, lease, live)
     }
   }

@@ -251,6 +251,22 @@ test("closing cancels what runs, refuses what comes and can be repeated", async 
   expect(collect({ promptTokens: [0] }, closing)).rejects.toThrow("closed")
 })
 
+test("closing does not wait for a consumer that stopped asking, and that one still gets an end", async () => {
+  const closing = await openEngine(loaded.file, loaded.tokenizer, { maxSessions: 2 })
+  const aborted = new AbortController()
+  const idle = [
+    closing.generate({ promptTokens: [0, 1], stopTokens: [] }),
+    closing.generate({ promptTokens: [0, 2], stopTokens: [], signal: aborted.signal }),
+  ]
+  for (const each of idle) expect((await each.next()).value?.type).toBe("prefill")
+  aborted.abort()
+  await closing.close()
+  for (const each of idle) {
+    const rest = await Array.fromAsync(each)
+    expect(rest.at(-1)).toMatchObject({ type: "end", reason: "cancelled" })
+  }
+}, 10_000)
+
 test("a process ends by itself while an answer is awaited, and only after it", async () => {
   const script = `
     const { loadModel } = await import(${JSON.stringify(new URL("../src/index.ts", import.meta.url).pathname)})

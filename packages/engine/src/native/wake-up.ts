@@ -14,11 +14,11 @@ export function wakeCallback(): Pointer {
   return callback.ptr
 }
 
-/** One sleeper: a wake-up that comes while nobody waits is kept for the next wait. */
+/** A wake-up that comes while nobody waits is kept for the next wait; one that comes while several wait ends them all. */
 export class WakeUp implements Disposable {
   readonly tag: number
   private isPending = false
-  private resolve: (() => void) | undefined
+  private readonly resolves: (() => void)[] = []
 
   constructor() {
     while (sleepers.has(nextTag)) nextTag = (nextTag + 1) >>> 0
@@ -31,7 +31,7 @@ export class WakeUp implements Disposable {
   async wait(): Promise<void> {
     if (!this.isPending) {
       const { promise, resolve } = Promise.withResolvers<void>()
-      this.resolve = resolve
+      this.resolves.push(resolve)
       await promise
     }
     this.isPending = false
@@ -39,8 +39,7 @@ export class WakeUp implements Disposable {
 
   notify(): void {
     this.isPending = true
-    this.resolve?.()
-    this.resolve = undefined
+    for (const resolve of this.resolves.splice(0)) resolve()
   }
 
   [Symbol.dispose](): void {
