@@ -179,7 +179,8 @@ typedef struct ds4_engine_options {
 } ds4_engine_options;
 
 DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options, ds4_engine **out_engine);
-/* Thread: one. Stops the loop, cancels its jobs, joins its threads. Sessions must be closed first. */
+/* Thread: one. Stops the loop, cancels its jobs, joins its threads. A session that is still
+ * open afterwards can only be closed. */
 DS4_API void ds4_engine_close(ds4_engine *engine);
 /* Thread: any. JSON: kernel set, threads, numerics, bytes mapped, bytes of workspace. Copies at most
  * capacity bytes with a NUL and returns the length needed. */
@@ -191,6 +192,7 @@ typedef struct ds4_session_options {
 } ds4_session_options;
 
 DS4_API ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *options, ds4_session **out_session);
+/* Thread: one. A job that owns the session is cancelled first, within one step. */
 DS4_API void ds4_session_close(ds4_session *session);
 /* Thread: any. Tokens processed so far. */
 DS4_API uint32_t ds4_session_position(const ds4_session *session);

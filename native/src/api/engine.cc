@@ -32,6 +32,12 @@ uint64_t copy_text(const std::string &text, char *out, uint64_t capacity) {
     return text.size() + 1;
 }
 
+ds4::Engine &engine_of(const ds4_session *session) {
+    require_pointer(session, "session");
+    if (session->engine == nullptr) fail(DS4_ERR_ARGUMENT, "the session's engine has been closed");
+    return *session->engine->engine;
+}
+
 } // namespace
 
 ds4_status ds4_model_create(const ds4_shape *shape, const ds4_layer_options *layer_options, uint32_t layer_count, ds4_model **out_model) {
@@ -103,7 +109,11 @@ ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *optio
 }
 
 void ds4_session_close(ds4_session *session) {
-    if (session != nullptr) guarded([&] { session->engine->engine->close_session(session); });
+    if (session == nullptr) return;
+    guarded([&] {
+        if (session->engine == nullptr) delete session; // its engine is gone
+        else session->engine->engine->close_session(session);
+    });
 }
 
 uint32_t ds4_session_position(const ds4_session *session) { return session == nullptr ? 0 : session->state->position(); }
@@ -114,8 +124,7 @@ uint64_t ds4_session_bytes(const ds4_session *session) {
 
 ds4_status ds4_session_reset(ds4_session *session) {
     return guarded([&] {
-        require_pointer(session, "session");
-        session->engine->engine->with_session(session, [](ds4::SequenceState &state) { state.reset(); });
+        engine_of(session).with_session(session, [](ds4::SequenceState &state) { state.reset(); });
     });
 }
 
@@ -125,10 +134,9 @@ uint64_t ds4_session_snapshot_bytes(const ds4_session *session) {
 
 ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity, uint64_t *out_bytes) {
     return guarded([&] {
-        require_pointer(session, "session");
         require_pointer(out, "out");
         require_pointer(out_bytes, "out_bytes");
-        session->engine->engine->with_session(session, [&](ds4::SequenceState &state) {
+        engine_of(session).with_session(session, [&](ds4::SequenceState &state) {
             const uint64_t needed = state.snapshot_bytes();
             if (capacity < needed) fail(DS4_ERR_ARGUMENT, "the snapshot takes %llu bytes; the buffer has %llu", (unsigned long long)needed, (unsigned long long)capacity);
             state.snapshot(static_cast<uint8_t *>(out));
@@ -139,16 +147,14 @@ ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capaci
 
 ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count) {
     return guarded([&] {
-        require_pointer(session, "session");
         require_pointer(bytes, "bytes");
-        session->engine->engine->with_session(session, [&](ds4::SequenceState &state) { state.restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)}); });
+        engine_of(session).with_session(session, [&](ds4::SequenceState &state) { state.restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)}); });
     });
 }
 
 ds4_status ds4_session_cancel(ds4_session *session) {
     return guarded([&] {
-        require_pointer(session, "session");
-        session->engine->engine->cancel(session);
+        engine_of(session).cancel(session);
     });
 }
 
@@ -186,8 +192,10 @@ uint64_t ds4_engine_trace_names(ds4_engine *engine, char *text, uint64_t capacit
     return guarded_value(uint64_t(0), [&] {
         require_pointer(engine, "engine");
         std::string names;
-        if (const ds4::Trace *trace = engine->engine->trace())
+        engine->engine->with_trace([&](const ds4::Trace *trace) {
+            if (trace == nullptr) return;
             for (const auto &[name, values] : trace->values()) names += name + " " + std::to_string(values.size()) + "\n";
+        });
         return copy_text(names, text, capacity);
     });
 }
@@ -198,12 +206,13 @@ ds4_status ds4_engine_trace_read(ds4_engine *engine, const char *name, float *ou
         require_pointer(name, "name");
         require_pointer(out, "out");
         require_pointer(out_count, "out_count");
-        const ds4::Trace *trace = engine->engine->trace();
-        if (trace == nullptr) fail(DS4_ERR_ARGUMENT, "the trace is off: call ds4_engine_trace first");
-        const auto found = trace->values().find(name);
-        if (found == trace->values().end()) fail(DS4_ERR_ARGUMENT, "the last step recorded no \"%s\"", name);
-        if (capacity < found->second.size()) fail(DS4_ERR_ARGUMENT, "\"%s\" has %zu values; the buffer takes %llu", name, found->second.size(), (unsigned long long)capacity);
-        std::copy(found->second.begin(), found->second.end(), out);
-        *out_count = found->second.size();
+        engine->engine->with_trace([&](const ds4::Trace *trace) {
+            if (trace == nullptr) fail(DS4_ERR_ARGUMENT, "the trace is off: call ds4_engine_trace first");
+            const auto found = trace->values().find(name);
+            if (found == trace->values().end()) fail(DS4_ERR_ARGUMENT, "the last step recorded no \"%s\"", name);
+            if (capacity < found->second.size()) fail(DS4_ERR_ARGUMENT, "\"%s\" has %zu values; the buffer takes %llu", name, found->second.size(), (unsigned long long)capacity);
+            std::copy(found->second.begin(), found->second.end(), out);
+            *out_count = found->second.size();
+        });
     });
 }

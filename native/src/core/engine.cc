@@ -32,7 +32,11 @@ EngineOptions make_engine_options(const ds4_engine_options *raw) {
 Engine::Engine(const Model &model, const EngineOptions &options, ds4_engine *handle)
     : model_(model), options_(options), handle_(handle), backend_(cpu::open_cpu_backend(model, options)), loop_(*this) {}
 
-Engine::~Engine() = default;
+// Sessions should be gone by now; one that is not can still be closed.
+Engine::~Engine() {
+    std::lock_guard lock(sessions_mutex_);
+    for (ds4_session *session : sessions_) session->engine = nullptr;
+}
 
 ds4_session *Engine::open_session(uint32_t context_tokens) {
     auto session = std::make_unique<ds4_session>();
@@ -44,6 +48,7 @@ ds4_session *Engine::open_session(uint32_t context_tokens) {
 }
 
 void Engine::close_session(ds4_session *session) {
+    loop_.release(session);
     {
         const Hold hold(*this, {&session, 1});
         std::lock_guard lock(sessions_mutex_);
@@ -52,11 +57,31 @@ void Engine::close_session(ds4_session *session) {
     delete session;
 }
 
+void Engine::check_open(const ds4_session *session) const {
+    if (!sessions_.contains(const_cast<ds4_session *>(session))) fail(DS4_ERR_ARGUMENT, "not an open session of this engine");
+}
+
+uint32_t Engine::position(const ds4_session *session) const {
+    std::lock_guard lock(sessions_mutex_);
+    check_open(session);
+    return session->state->position();
+}
+
+uint32_t Engine::capacity(const ds4_session *session) const {
+    std::lock_guard lock(sessions_mutex_);
+    check_open(session);
+    return session->state->capacity();
+}
+
+void Engine::cancel(ds4_session *session) {
+    std::lock_guard lock(sessions_mutex_);
+    if (sessions_.contains(session)) session->cancelled.store(true, std::memory_order_relaxed);
+}
+
 Engine::Hold::Hold(Engine &engine, std::span<ds4_session *const> sessions) : engine_(engine), sessions_(sessions.begin(), sessions.end()) {
     std::unique_lock lock(engine_.sessions_mutex_);
     const auto open = [&] {
-        for (const ds4_session *session : sessions_)
-            if (!engine_.sessions_.contains(session)) fail(DS4_ERR_ARGUMENT, "not an open session of this engine");
+        for (const ds4_session *session : sessions_) engine_.check_open(session);
         return true;
     };
     engine_.idle_.wait(lock, [&] { return open() && std::none_of(sessions_.begin(), sessions_.end(), [](const ds4_session *s) { return s->busy; }); });

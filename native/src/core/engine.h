@@ -20,7 +20,7 @@ struct ds4_session {
     std::unique_ptr<ds4::SequenceState> state;
     std::atomic<bool> cancelled{false};
     bool busy = false; // in a step, a snapshot or another call that owns its state; guarded by the engine's mutex
-    ds4_engine *engine = nullptr;
+    ds4_engine *engine = nullptr; // null once it has been closed
 };
 
 namespace ds4 {
@@ -47,12 +47,17 @@ class Engine : public Stepper {
     void step(std::span<const StepItem> items, float *logits) override;
     uint32_t vocab() const override { return uint32_t(model_.shape().vocab); }
     uint32_t max_step_tokens() const override { return options_.max_step_tokens; }
-    uint32_t position(const ds4_session *session) const override { return session->state->position(); }
-    uint32_t capacity(const ds4_session *session) const override { return session->state->capacity(); }
-    void cancel(ds4_session *session) override { session->cancelled.store(true, std::memory_order_relaxed); }
+    // Throw DS4_ERR_ARGUMENT for a pointer that is no open session of this engine.
+    uint32_t position(const ds4_session *session) const override;
+    uint32_t capacity(const ds4_session *session) const override;
+    void cancel(ds4_session *session) override; // does nothing for such a pointer
 
     void enable_trace(bool enabled);
-    const Trace *trace() const { return trace_.get(); }
+    // Gives body the trace, null if it is off, while no step writes to it.
+    template <typename Body> void with_trace(const Body &body) {
+        const std::lock_guard lock(step_mutex_);
+        body(static_cast<const Trace *>(trace_.get()));
+    }
     // Runs body while nothing else uses the session; steps of other sessions go on.
     template <typename Body> void with_session(ds4_session *session, const Body &body) {
         const Hold hold(*this, {&session, 1});
@@ -74,15 +79,16 @@ class Engine : public Stepper {
         std::vector<ds4_session *> sessions_;
     };
     void check(std::span<const StepItem> items) const;
+    void check_open(const ds4_session *session) const; // with sessions_mutex_
 
     const Model &model_;
     EngineOptions options_;
     ds4_engine *handle_;
     std::unique_ptr<Backend> backend_;
     std::mutex step_mutex_; // one step at a time; also guards the trace
-    std::mutex sessions_mutex_;
+    mutable std::mutex sessions_mutex_;
     std::condition_variable idle_; // a session is no longer busy
-    std::unordered_set<const ds4_session *> sessions_; // a pointer that is not here was never ours or is closed
+    std::unordered_set<ds4_session *> sessions_; // a pointer that is not here was never ours or is closed
     std::unique_ptr<Trace> trace_;
     Loop loop_; // last: its thread uses everything above
 };

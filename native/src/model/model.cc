@@ -92,8 +92,10 @@ TensorView Model::view_of(const ds4_tensor &tensor, const char *name) const {
 
 void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
     if (tensor.layer < -1 || tensor.layer >= shape_.layers) fail(DS4_ERR_ARGUMENT, "%s: layer %d of %d", name, tensor.layer, shape_.layers);
+    if (tensor.reserved != 0) fail(DS4_ERR_ARGUMENT, "%s: the reserved field is %u; expected 0", name, tensor.reserved);
     const ExpectedTensor expected = expected_tensor(shape_, int(tensor.kind), tensor.layer);
     if ((expected.scope == TensorScope::model) != (tensor.layer == -1)) fail(DS4_ERR_ARGUMENT, "%s: layer %d does not fit its role", name, tensor.layer);
+    if (expected.scope != TensorScope::expert && tensor.expert != -1) fail(DS4_ERR_ARGUMENT, "%s: expert %d does not fit its role; expected -1", name, tensor.expert);
     if (!expected.present) fail(DS4_ERR_FORMAT, "%s: layer %d has no such tensor", name, tensor.layer);
     if (!type_allowed(expected.use, expected.scope, tensor.type)) {
         const TypeTraits *traits = type_traits(tensor.type);

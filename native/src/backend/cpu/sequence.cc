@@ -59,7 +59,7 @@ void Sequence::reset() {
 
 void Sequence::reserve(uint32_t count) {
     const int64_t end = int64_t(position()) + count;
-    tokens_.reserve(size_t(end));
+    if (size_t(end) > tokens_.capacity()) tokens_.reserve(std::max(size_t(end), tokens_.capacity() * 2)); // in proportion, not once a token
     for (int l = 0; l < shape_.layers; l++) {
         const LayerShape &layer = shape_.layer[size_t(l)];
         if (layer.compress_ratio == 0) continue;

@@ -87,7 +87,7 @@ uint64_t Sequence::snapshot_bytes() const { return header_for(position()).bytes;
 void Sequence::snapshot(uint8_t *out) const {
     Header header = header_for(position());
     uint8_t *cursor = out + sizeof header;
-    std::memcpy(cursor, tokens_.data(), tokens_.size() * 4);
+    if (!tokens_.empty()) std::memcpy(cursor, tokens_.data(), tokens_.size() * 4);
     cursor += tokens_.size() * 4;
     for (size_t l = 0; l < layers_.size(); l++)
         visit_layer(shape_, shape_.layer[l], layers_[l], position(), [&](const uint8_t *row, int64_t bytes) {
@@ -104,7 +104,7 @@ void Sequence::restore(std::span<const uint8_t> bytes) {
     if (bytes.size() < sizeof header) fail(DS4_ERR_FORMAT, "a snapshot of %zu bytes is shorter than its header", bytes.size());
     std::memcpy(&header, bytes.data(), sizeof header);
     const Header expected = header_for(header.tokens);
-    if (std::memcmp(header.magic, expected.magic, sizeof header.magic) != 0) fail(DS4_ERR_FORMAT, "not a snapshot of this version");
+    if (std::memcmp(header.magic, expected.magic, sizeof header.magic) != 0 || header.reserved != 0) fail(DS4_ERR_FORMAT, "not a snapshot of this version");
     if (header.shape != expected.shape) fail(DS4_ERR_FORMAT, "the snapshot was made by another model shape or with other cache numerics");
     if (header.tokens > capacity_) fail(DS4_ERR_CONTEXT_FULL, "the snapshot holds %u tokens; this session's context is %u", header.tokens, capacity_);
     if (header.bytes != expected.bytes || bytes.size() != expected.bytes)
@@ -112,7 +112,7 @@ void Sequence::restore(std::span<const uint8_t> bytes) {
     if (header.checksum != checksum(bytes.data() + sizeof header, bytes.size() - sizeof header)) fail(DS4_ERR_FORMAT, "the snapshot is damaged: its checksum does not fit");
     const uint8_t *cursor = bytes.data() + sizeof header;
     std::vector<int32_t> tokens(header.tokens);
-    std::memcpy(tokens.data(), cursor, tokens.size() * 4);
+    if (!tokens.empty()) std::memcpy(tokens.data(), cursor, tokens.size() * 4);
     for (const int32_t token : tokens)
         if (token < 0 || token >= shape_.vocab) fail(DS4_ERR_FORMAT, "the snapshot holds token id %d; the vocabulary has %d", token, shape_.vocab);
     cursor += tokens.size() * 4;

@@ -1,5 +1,6 @@
 // A model for the loop's tests: the token after t is t + 1, and a session is the list of what it was fed. Test code.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -30,12 +31,14 @@ class FakeStepper : public Stepper {
 
     void step(std::span<const StepItem> items, float *logits) override {
         for (const StepItem &item : items) FakeSession::of(item.session)->cancelled = false;
+        attempts++;
         wait_for_gate();
         if (step_time.count() > 0) sleep(items);
+        if (std::all_of(items.begin(), items.end(), [](const StepItem &item) { return FakeSession::of(item.session)->cancelled.load(); }))
+            fail(DS4_ERR_CANCELLED, "cancelled");
         std::vector<uint32_t> sizes;
         for (const StepItem &item : items) {
             const FakeSession *session = FakeSession::of(item.session);
-            if (items.size() == 1 && session->cancelled) fail(DS4_ERR_CANCELLED, "cancelled");
             if (session->fails) fail(DS4_ERR_DEVICE, "the fake device is broken");
             if (session->tokens.size() + item.count > session->capacity) fail(DS4_ERR_CONTEXT_FULL, "full");
             sizes.push_back(item.count);
@@ -45,11 +48,11 @@ class FakeStepper : public Stepper {
             tokens.insert(tokens.end(), item.tokens, item.tokens + item.count);
             if (item.logits == DS4_LOGITS_NONE) continue;
             for (uint32_t id = 0; id < kVocab; id++) logits[id] = id == uint32_t(tokens.back() + 1) % kVocab ? 4.0f : 0.0f;
-            logits += kVocab;
+            logits += claimed_vocab;
         }
         steps.push_back(sizes);
     }
-    uint32_t vocab() const override { return kVocab; }
+    uint32_t vocab() const override { return claimed_vocab; }
     uint32_t max_step_tokens() const override { return budget; }
     uint32_t position(const ds4_session *session) const override { return uint32_t(FakeSession::of(session)->tokens.size()); }
     uint32_t capacity(const ds4_session *session) const override { return FakeSession::of(session)->capacity; }
@@ -61,6 +64,12 @@ class FakeStepper : public Stepper {
         open_ = open;
         changed_.notify_all();
     }
+    // Lets the step that waits go on; the next one waits again.
+    void let_one_pass() {
+        std::lock_guard lock(mutex_);
+        passes_++;
+        changed_.notify_all();
+    }
     // Until the first step has begun.
     void wait_until_in_step() {
         std::unique_lock lock(mutex_);
@@ -68,7 +77,9 @@ class FakeStepper : public Stepper {
     }
 
     uint32_t budget = 512;
+    uint32_t claimed_vocab = kVocab;          // logits beyond kVocab stay unwritten
     std::chrono::microseconds step_time{0};
+    std::atomic<int> attempts{0};             // steps begun, failed ones included
     std::vector<std::vector<uint32_t>> steps; // counts of each step; read it when no job runs
 
   private:
@@ -76,7 +87,8 @@ class FakeStepper : public Stepper {
         std::unique_lock lock(mutex_);
         has_begun_ = true;
         changed_.notify_all();
-        changed_.wait(lock, [this] { return open_; });
+        changed_.wait(lock, [this] { return open_ || passes_ > 0; });
+        if (!open_) passes_--;
     }
     void sleep(std::span<const StepItem> items) const {
         const auto end = std::chrono::steady_clock::now() + step_time;
@@ -88,6 +100,7 @@ class FakeStepper : public Stepper {
     std::mutex mutex_;
     std::condition_variable changed_;
     bool open_ = true, has_begun_ = false;
+    int passes_ = 0;
 };
 
 } // namespace ds4::test

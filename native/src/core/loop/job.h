@@ -50,7 +50,7 @@ class Job {
     void drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state);
 
     const uint64_t id;
-    ds4_session *const session;
+    ds4_session *session; // null once it has been released
     const uint32_t tag;
     bool armed = false;            // the waker has been called and no poll came since
     bool in_step = false;          // the loop's thread uses this job outside the lock

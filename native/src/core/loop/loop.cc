@@ -109,18 +109,17 @@ uint64_t Loop::start(JobRequest request) {
              request.prompt.size(), room, capacity, position);
 
     const std::lock_guard lock(mutex_);
-    for (const auto &[id, job] : jobs_) {
-        if (job->session == request.session)
-            fail(DS4_ERR_ARGUMENT, "the session belongs to job %llu, which has not been freed", static_cast<unsigned long long>(id));
-    }
+    if (const Job *job = owner(request.session))
+        fail(DS4_ERR_ARGUMENT, "the session belongs to job %llu, which has not been freed", static_cast<unsigned long long>(job->id));
     const bool reads_bytes = !request.stop_strings.empty() || request.options.tool_zones != 0;
     if (reads_bytes && vocabulary_ == nullptr)
         fail(DS4_ERR_ARGUMENT, "stop strings and tool zones need ds4_engine_set_vocabulary first");
     const uint64_t id = next_id_;
     auto job = std::make_unique<Job>(id, std::move(request), room, reads_bytes ? vocabulary_ : nullptr);
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-    active_.push_back(job.get());
-    jobs_.emplace(id, std::move(job));
+    active_.reserve(active_.size() + 1); // nothing may fail once the job is in one of the two
+    Job *const added = jobs_.emplace(id, std::move(job)).first->second.get();
+    active_.push_back(added);
     next_id_++;
     work_.notify_one();
     return id;
@@ -130,6 +129,11 @@ Job &Loop::find(uint64_t id) {
     const auto found = jobs_.find(id);
     if (found == jobs_.end()) fail(DS4_ERR_ARGUMENT, "there is no job %llu, or it has been freed", static_cast<unsigned long long>(id));
     return *found->second;
+}
+
+Job *Loop::owner(const ds4_session *session) {
+    const auto found = std::find_if(jobs_.begin(), jobs_.end(), [session](const auto &entry) { return entry.second->session == session; });
+    return found == jobs_.end() ? nullptr : found->second.get();
 }
 
 void Loop::poll(uint64_t id, ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
@@ -167,6 +171,30 @@ void Loop::free(uint64_t id) {
     if (find(id).phase() != Job::Phase::Terminal)
         fail(DS4_ERR_ARGUMENT, "job %llu is running; cancel it and poll until its status is terminal", static_cast<unsigned long long>(id));
     jobs_.erase(id);
+}
+
+void Loop::release(const ds4_session *session) {
+    Wakes wakes;
+    {
+        std::unique_lock lock(mutex_);
+        if (Job *job = owner(session); job != nullptr && job->in_step) {
+            job->cancel_requested = true;
+            stepper_.cancel(job->session);
+        }
+        stepped_.wait(lock, [&] {
+            const Job *job = owner(session);
+            return job == nullptr || !job->in_step;
+        });
+        Job *const job = owner(session);
+        if (job == nullptr) return;
+        job->session = nullptr;
+        if (job->phase() != Job::Phase::Terminal) {
+            job->cancel();
+            std::erase(active_, job);
+            arm(*job, wakes);
+        }
+    }
+    wake(wakes);
 }
 
 void Loop::arm(Job &job, Wakes &wakes) {
@@ -217,11 +245,13 @@ void Loop::step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Par
         arm(job, wakes);
     }
     lock.unlock();
+    stepped_.notify_all();
     wake(wakes);
     lock.lock();
 }
 
-// Runs the items together. If that fails they are run one by one, so that only the ones at fault fail.
+// Runs the items together. If that fails they are run one by one, so that only the ones at fault fail; a step that was
+// cancelled was so by all of them.
 void Loop::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes) {
     size_t rows = 0;
     for (size_t i = 0; i < items.size(); i++) {
@@ -229,13 +259,23 @@ void Loop::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes
         rows += items[i].logits == DS4_LOGITS_NONE ? 0 : 1;
     }
     const uint32_t vocab = stepper_.vocab();
-    if (logits_.size() < rows * vocab) logits_.resize(rows * vocab);
-    if (outcomes[0].attempt([&] { stepper_.step(items, rows > 0 ? logits_.data() : nullptr); })) return;
-    if (items.size() == 1) return;
-    for (size_t i = 0; i < items.size(); i++) {
-        float *logits = items[i].logits == DS4_LOGITS_NONE ? nullptr : logits_.data() + outcomes[i].row * vocab;
-        outcomes[i].attempt([&] { stepper_.step(items.subspan(i, 1), logits); });
+    const auto row = [&](size_t index) {
+        if (logits_.size() < (index + 1) * vocab) logits_.resize((index + 1) * vocab);
+        return logits_.data() + index * vocab;
+    };
+    const auto run_together = [&] {
+        if (rows > 0) row(rows - 1);
+        stepper_.step(items, rows > 0 ? logits_.data() : nullptr);
+    };
+    if (outcomes[0].attempt(run_together) || items.size() == 1) return;
+    if (outcomes[0].status == DS4_ERR_CANCELLED) {
+        for (Outcome &outcome : outcomes) outcome.status = DS4_ERR_CANCELLED;
+        return;
     }
+    for (size_t i = 0; i < items.size(); i++)
+        outcomes[i].attempt([&] {
+            stepper_.step(items.subspan(i, 1), items[i].logits == DS4_LOGITS_NONE ? nullptr : row(outcomes[i].row));
+        });
 }
 
 void Loop::sample(const std::vector<Batch::Part> &parts, std::span<const StepItem> items, std::span<Outcome> outcomes) {

@@ -40,6 +40,8 @@ class Loop {
     std::string error(uint64_t job);
     void cancel(uint64_t job);
     void free(uint64_t job);
+    // The session is about to go: ends the job that owns it, if any, and returns when no step uses it.
+    void release(const ds4_session *session);
 
   private:
     struct Outcome;
@@ -54,10 +56,11 @@ class Loop {
     void arm(Job &job, Wakes &wakes);
     void wake(const Wakes &wakes) const;
     Job &find(uint64_t id);
+    Job *owner(const ds4_session *session);
 
     Stepper &stepper_;
     std::mutex mutex_;
-    std::condition_variable work_;
+    std::condition_variable work_, stepped_; // there is something to do; a step has ended
     std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
     std::vector<Job *> active_; // in order of arrival; everything that may still be stepped
     Batch batch_;

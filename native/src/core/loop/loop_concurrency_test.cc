@@ -2,12 +2,27 @@
 // -DDS4_SANITIZE=thread.
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cstdlib>
+#include <new>
 #include <random>
 #include <set>
 
 #include "base/test.h"
 #include "core/loop/fake_stepper.h"
 #include "core/loop/loop.h"
+
+// Allocations above this size fail, in every thread. (Inlined, g++ takes malloc and delete for a mismatched pair.)
+#define DS4_NOINLINE __attribute__((noinline))
+static std::atomic<size_t> largest_allocation = SIZE_MAX;
+DS4_NOINLINE void *operator new(size_t bytes) {
+    void *const memory = bytes > largest_allocation ? nullptr : std::malloc(bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+DS4_NOINLINE void *operator new(size_t bytes, const std::nothrow_t &) noexcept { return bytes > largest_allocation ? nullptr : std::malloc(bytes); }
+DS4_NOINLINE void operator delete(void *memory) noexcept { std::free(memory); }
+DS4_NOINLINE void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
 using namespace ds4;
 using ds4::test::FakeSession;
@@ -159,6 +174,57 @@ TEST("a job that waits for its turn is cancelled without waiting for the running
     stepper.gate(true);
     wait(loop, running);
     CHECK(second.tokens.empty());
+}
+
+TEST("cancelling every job of a shared step ends them with that step: none is run again by itself") {
+    FakeStepper stepper;
+    stepper.gate(false);
+    Loop loop(stepper);
+    FakeSession first, others[2];
+    const uint64_t ahead = loop.start(request(first, 1, 1)); // a step to wait behind, so that the two are planned together
+    stepper.wait_until_in_step();
+    uint64_t jobs[2];
+    for (int i = 0; i < 2; i++) jobs[i] = loop.start(request(others[i], 4, 10));
+    loop.cancel(ahead); // its step is over at once: the next one has only the two
+    stepper.let_one_pass();
+    while (stepper.attempts < 2) std::this_thread::yield();
+    for (const uint64_t job : jobs) loop.cancel(job);
+    stepper.gate(true);
+    wait(loop, ahead);
+    for (const uint64_t job : jobs) CHECK(wait(loop, job).status == DS4_JOB_CANCELLED);
+    CHECK(stepper.attempts == 2);
+    CHECK(others[0].tokens.empty() && others[1].tokens.empty());
+}
+
+TEST("a session taken from a running job ends the job, and nothing steps it afterwards") {
+    FakeStepper stepper;
+    Loop loop(stepper);
+    for (int round = 0; round < 200; round++) {
+        FakeSession session;
+        session.capacity = 100'000;
+        const uint64_t job = loop.start(request(session, 4, 50'000));
+        for (int spins = round; spins > 0; spins--) std::this_thread::yield();
+        loop.release(session.handle());
+        const size_t fed = session.tokens.size();
+        CHECK(poll(loop, job).status == DS4_JOB_CANCELLED);
+        const uint64_t next = loop.start(request(session, 1, 0)); // though the first job is not freed
+        CHECK(wait(loop, next).status == DS4_JOB_DONE);
+        CHECK(session.tokens.size() == fed + 1);
+        loop.free(job);
+    }
+}
+
+TEST("logits that do not fit in memory fail the job, not the process") {
+    FakeStepper stepper;
+    stepper.claimed_vocab = 1 << 20;
+    Loop loop(stepper);
+    FakeSession session;
+    largest_allocation = 1 << 20;
+    const ds4_job_state failed = wait(loop, loop.start(request(session, 2, 1)));
+    largest_allocation = SIZE_MAX;
+    CHECK(failed.status == DS4_JOB_FAILED && failed.error == DS4_ERR_DEVICE_MEMORY);
+    CHECK(session.tokens.empty());
+    CHECK(wait(loop, loop.start(request(session, 2, 1))).status == DS4_JOB_DONE);
 }
 
 TEST("thousands of jobs cancelled at random leave none behind, and every session a prefix of its own stream") {
