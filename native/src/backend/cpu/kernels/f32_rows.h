@@ -13,6 +13,9 @@ inline const float *token_values(const RowsTask &task, int64_t i) {
     return task.x->values + (task.row_index != nullptr ? task.row_index[i] : i) * task.x->cols;
 }
 
+// A dense type has: kBytes of an element, load(row, i) of one vector and load_one(row, i) of one element, and
+// load_vectors(row, i) of kVectors vectors, i a multiple of them, which lie within 128 elements.
+//
 // A row of a dense type; scales only for F8_E4M3: the row's own.
 struct DenseRow {
     const uint8_t *data, *scales;
@@ -40,18 +43,23 @@ inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) sums[r][t] = Ops::zero();
     int64_t i = 0;
-    for (; i + Ops::kWidth <= cols; i += Ops::kWidth) {
-        typename Ops::Lanes values[T];
-#pragma GCC unroll 8
-        for (int t = 0; t < T; t++) values[t] = Ops::load(x[t] + i);
+    for (; i + Dense::kVectors * Ops::kWidth <= cols; i += Dense::kVectors * Ops::kWidth)
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             __builtin_prefetch(rows[r].data + R * layout.row_bytes + i * Dense::kBytes);
-            const typename Ops::Lanes weight = Dense::load(rows[r], i);
+            typename Ops::Lanes weights[Dense::kVectors];
+            Dense::load_vectors(rows[r], i, weights);
 #pragma GCC unroll 8
-            for (int t = 0; t < T; t++) sums[r][t] = Ops::fma(weight, values[t], sums[r][t]);
+            for (int v = 0; v < Dense::kVectors; v++)
+#pragma GCC unroll 8
+                for (int t = 0; t < T; t++)
+                    sums[r][t] = Ops::fma(weights[v], Ops::load(x[t] + i + v * Ops::kWidth), sums[r][t]);
         }
-    }
+    for (; i + Ops::kWidth <= cols; i += Ops::kWidth)
+        for (int r = 0; r < R; r++) {
+            const typename Ops::Lanes weight = Dense::load(rows[r], i);
+            for (int t = 0; t < T; t++) sums[r][t] = Ops::fma(weight, Ops::load(x[t] + i), sums[r][t]);
+        }
     for (int r = 0; r < R; r++)
         for (int t = 0; t < T; t++) {
             float sum = Ops::total(sums[r][t]);
@@ -73,6 +81,12 @@ struct DenseSource {
     static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count, float *out) {
         const DenseRow place = dense_row(layout, row);
         int64_t i = 0;
+        for (; i + Dense::kVectors * Ops::kWidth <= count; i += Dense::kVectors * Ops::kWidth) {
+            typename Ops::Lanes weights[Dense::kVectors];
+            Dense::load_vectors(place, first + i, weights);
+#pragma GCC unroll 8
+            for (int v = 0; v < Dense::kVectors; v++) Ops::store(out + i + v * Ops::kWidth, weights[v]);
+        }
         for (; i + Ops::kWidth <= count; i += Ops::kWidth) Ops::store(out + i, Dense::load(place, first + i));
         for (; i < count; i++) out[i] = Dense::load_one(place, first + i);
     }

@@ -215,6 +215,29 @@ TEST("extreme E8M0 scales keep their value") {
     }
 }
 
+TEST("every E4M3 code has its exact value under the least, common and greatest scales, NaN codes included") {
+    constexpr int64_t kCodes = 256, kCols = 152; // whole vectors of every set and single elements
+    Weights weights(DS4_TYPE_F8_E4M3, kCodes, kCols, 6);
+    for (int64_t row = 0; row < kCodes; row++)
+        std::memset(weights.codes.data() + row * kCols, int(row), size_t(kCols));
+    for (const int scale : {0, 1, 120, 246, 247, 254, 255}) {
+        std::memset(weights.scales.data(), scale, weights.scales.size());
+        const std::vector<float> w = weights.decoded();
+        for (const int64_t channel : {0, 31, 77, 127, 145, 151})
+            for (const int64_t tokens : {1, 3})
+                for (const Isa isa : kIsas) {
+                    if (!isa_supported(isa)) continue;
+                    std::vector<float> x(size_t(tokens * kCols), 0.0f);
+                    x[size_t(channel)] = 1.0f;
+                    const std::vector<float> y = Run{&weights.matrix, &x, isa, Precision::f32, 1, {}}();
+                    for (int64_t row = 0; row < kCodes; row++) {
+                        const float expected = w[size_t(row * kCols + channel)], got = y[size_t(row)];
+                        CHECK(std::isfinite(expected) ? got == expected : std::isnan(got)); // 0 * infinity is NaN
+                    }
+                }
+    }
+}
+
 TEST("zeros, subnormals, infinities and NaN in activations") {
     const Weights weights(DS4_TYPE_Q8_0, 3, 64, 5);
     const std::vector<float> zeros(64, 0.0f);
