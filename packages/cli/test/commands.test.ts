@@ -142,7 +142,9 @@ describe("engine commands on the embedded model", () => {
   test("quantize makes a file that answers like its source, and never overwrites unasked", async () => {
     expect((await work.run(["quantize", "demo", "out.gguf", "--recipe", "f32", "--experts", "MXFP4"])).code).toBe(0)
     const again = await work.run(["quantize", "demo", "out.gguf"])
-    expect([again.code === 0, work.files()]).toEqual([false, ["out.gguf"]])
+    expect([again.code, work.files()]).toEqual([2, ["out.gguf"]])
+    expect(again.err).toContain("--force")
+    expect((await work.run(["quantize", "demo", "nowhere/out.gguf"])).code).toBe(1) // not 3: the model is fine
     writeFileSync(work.path("ids.json"), "[0, 5, 9, 30]")
     const top = async (...model: string[]) => {
       const { positions } = json((await work.run(["logits", "--ids", "ids.json", "--top-k", "1", "--json", "--numerics", "plain", ...model])).out) as { positions: { top: { id: number }[] }[] }

@@ -52,14 +52,15 @@ describe("bodies", () => {
   })
 
   const faults: [unknown, string, string][] = [
-    [{}, "messages", "missing messages"], [{ messages: "x" }, "messages", "messages is"], [{ messages: [] }, "messages", "messages is"],
-    [{ ...CHAT, temperature: "hot" }, "temperature", "temperature is \"hot\""], [{ ...CHAT, max_tokens: -1 }, "max_tokens", "max_tokens is -1"],
+    [{}, "messages", "missing messages"], [{ messages: "x" }, "messages", "messages is"], [{ messages: [] }, "messages", "messages is []; expected an array of at least 1, each an object"],
+    [{ ...CHAT, temperature: "hot" }, "temperature", "temperature is \"hot\"; expected a number from 0 to 100"], [{ ...CHAT, max_tokens: -1 }, "max_tokens", "max_tokens is -1; expected an integer of at least 0"],
+    [{ ...CHAT, stream_options: { include_usage: 3 } }, "stream_options", "expected an object with {include_usage: true or false;"],
     [{ ...CHAT, max_tokens: "5" }, "max_tokens", "max_tokens is \"5\""],
     [{ messages: [{ role: 5, content: "a" }] }, "messages[0].role", "messages[0].role is 5"], [{ ...CHAT, top_logprobs: 21 }, "top_logprobs", "top_logprobs is 21"],
     [{ ...CHAT, n: 2 }, "n", "only 1 is supported"], [{ ...CHAT, logit_bias: { 5: 1 } }, "logit_bias", "not supported"],
     [{ ...CHAT, frequency_penalty: 0.5 }, "frequency_penalty", "penalties are not supported"], [{ ...CHAT, response_format: { type: "json_object" } }, "response_format", "not supported"],
-    [{ ...CHAT, tool_choice: "required" }, "tool_choice", "not supported"], [{ ...CHAT, reasoning_effort: "huge" }, "reasoning_effort", "reasoning_effort is"],
-    [{ ...CHAT, top_logprobs: 3 }, "top_logprobs", "needs logprobs"], [{ ...CHAT, stop: Array(17).fill("a") }, "stop", "stop is"],
+    [{ ...CHAT, tool_choice: "required" }, "tool_choice", "not supported"], [{ ...CHAT, reasoning_effort: "huge" }, "reasoning_effort", '"huge"; expected "none", "minimal", "low", "medium", "high", "xhigh" or "max"'],
+    [{ ...CHAT, top_logprobs: 3 }, "top_logprobs", "needs logprobs"], [{ ...CHAT, stop: Array(17).fill("a") }, "stop", "expected a string of at most 256 characters or an array of at most 16, each"],
     [[], "", "must be a JSON object"], ["5", "", "must be a JSON object"],
   ]
   test.each(faults)("chat refuses %j naming %s", async (body, param, words) => {

@@ -1,6 +1,7 @@
-import { openModelFile } from "@ds4/tokenizer"
+import { existsSync } from "node:fs"
+import { ModelFileError, openModelFile } from "@ds4/tokenizer"
 import { defineCommand } from "../command.ts"
-import { EXIT, usageError } from "../errors.ts"
+import { CliError, EXIT, usageError } from "../errors.ts"
 import { formatBytes } from "../format-size.ts"
 import { modelPath } from "../model-path.ts"
 
@@ -15,6 +16,7 @@ export const quantize = defineCommand({
   run: async ({ flags, io, positionals, prepareNative }) => {
     const [input, output] = positionals
     if (input === undefined || output === undefined) throw usageError("expected an input and an output: ds4 quantize INPUT OUTPUT.gguf")
+    if (!flags.force && existsSync(output)) throw usageError(`${output} exists already; choose another name, or --force overwrites it`)
     const file = await openModelFile(modelPath(input))
     prepareNative()
     const { nativeConvertRows, quantize: writeQuantized } = await import("@ds4/engine")
@@ -37,6 +39,8 @@ export const quantize = defineCommand({
       io.out(flags.json ? `${JSON.stringify(result)}\n` : `${output}: ${result.tensors} tensors, ${formatBytes(result.bytes)}, ${result.seconds.toFixed(1)} s\n`)
       return EXIT.done
     } catch (error) {
+      // what cannot be written says nothing about the model
+      if (error instanceof ModelFileError && error.path === output) throw new CliError(EXIT.failed, error.message, { cause: error })
       if (!abort.signal.aborted) throw error
       io.err("ds4: interrupted; nothing was written\n")
       return EXIT.interrupted

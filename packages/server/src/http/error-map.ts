@@ -2,12 +2,13 @@
 import { RequestError } from "@ds4/tokenizer"
 import { ValidationError } from "elysia"
 import { ApiError, invalid } from "../errors.ts"
+import { expectedOf } from "./expected.ts"
 import type { RouteTable } from "./route-table.ts"
 
 /** Messages that clients of older servers match, for a required field that is missing. */
 const MISSING_WORDS: Record<string, string> = { messages: "missing messages", input: "missing input", prompt: "missing prompt" }
 
-interface SchemaFault { path?: string; summary?: string; message?: string; value?: unknown }
+interface SchemaFault { path?: string; schema?: unknown; value?: unknown }
 
 /** A schema violation as 400, naming the field: "messages[0].role". */
 function fromValidation(error: ValidationError): ApiError {
@@ -16,7 +17,7 @@ function fromValidation(error: ValidationError): ApiError {
   if (fault !== undefined && fault.value === undefined && param in MISSING_WORDS) return invalid(MISSING_WORDS[param] ?? "", param)
   const shown = fault?.value === undefined ? "nothing" : (JSON.stringify(fault.value) ?? "nothing").slice(0, 80)
   if (param === "") return invalid(`the body must be a JSON object; got ${shown}`)
-  return invalid(`${param} is ${shown}: ${fault?.summary ?? fault?.message ?? error.message}`, param)
+  return invalid(`${param} is ${shown}; expected ${fault?.schema === undefined ? error.message : expectedOf(fault.schema)}`, param)
 }
 
 /** "/messages/0/role" → "messages[0].role". */
