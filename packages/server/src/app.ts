@@ -5,7 +5,7 @@ import { apiPage } from "./http/api-page.ts"
 import { toApiError } from "./http/error-map.ts"
 import { checkHost, checkKey, corsHeaders } from "./http/guards.ts"
 import { readJson, tooLarge } from "./http/json-body.ts"
-import { RequestContexts } from "./http/request-context.ts"
+import { type RequestContext, RequestContexts } from "./http/request-context.ts"
 import type { RequestLog } from "./http/request-log.ts"
 import { RouteTable } from "./http/route-table.ts"
 import { Answers } from "./life/answers.ts"
@@ -50,7 +50,8 @@ export function createApp(dependencies: AppDependencies): App {
   const contexts = new RequestContexts()
   const answers = new Answers(dependencies, contexts)
   const registered: Registered = { routes: () => [] }
-  let routes: RouteTable | undefined
+  let table: RouteTable | undefined
+  const routes = () => (table ??= new RouteTable(registered.routes()))
   const app = new Elysia({
     normalize: false,
     // Bun's own limit answers with an empty body; the limit that counts is checked below. Elysia would share the
@@ -69,13 +70,12 @@ export function createApp(dependencies: AppDependencies): App {
     .onParse(async ({ request }) => readJson(request, settings.maxBodyBytes))
     .onError(({ error, code, request }) => {
       const context = contexts.of(request)
-      routes ??= new RouteTable(registered.routes())
-      const shaped = toApiError(error, code, context, routes)
+      const shaped = toApiError(error, code, context, routes())
       if (shaped.code === "INTERNAL") process.stderr.write(`${context.id} ${shaped.stack ?? shaped.message}\n`)
       context.status = shaped.status
       return errorResponse(shaped, errorShapeOf(context.path), context.id)
     })
-    .onAfterResponse(({ request, set, response }) => record(dependencies, contexts, request, statusOf(set.status, response)))
+    .onAfterResponse(({ request, set, response }) => record(dependencies, contexts.of(request), routes(), statusOf(set.status, response)))
     .use(health(state))
     .use(models(state, settings))
     .use(chatCompletions(answers))
@@ -98,11 +98,11 @@ function statusOf(status: unknown, response: unknown): number {
 }
 
 /** Counts and logs a request that did not generate. */
-function record({ statistics, log }: AppDependencies, contexts: RequestContexts, request: Request, responseStatus: number): void {
-  const { id, method, path, startedAtMs, status, logsItself } = contexts.of(request)
+function record({ statistics, log }: AppDependencies, context: RequestContext, routes: RouteTable, responseStatus: number): void {
+  const { id, method, path, startedAtMs, status, logsItself } = context
   if (logsItself) return
   const finalStatus = status ?? responseStatus
-  statistics.countRequest(path.startsWith("/swagger") ? "/swagger" : finalStatus === 404 ? "unknown" : path, finalStatus)
+  statistics.countRequest(routes.routeOf(path) ?? "unknown", finalStatus)
   log.write({ id, method, path, status: finalStatus, durationMs: performance.now() - startedAtMs, generation: undefined })
 }
 

@@ -26,6 +26,14 @@ describe("paths and methods", () => {
     expect(models.headers.get("allow")).toBe("GET, HEAD, OPTIONS")
   })
 
+  test("another model's name is 404, whatever is written in it", async () => {
+    for (const name of ["nope", "%25zz", "a/%25zz", "a%2Fb", "%E0%A4%A"]) {
+      const response = await server.get(`/v1/models/${name}`)
+      expect({ name, status: response.status, ...(await errorOf(response)) }).toMatchObject({ name, status: 404, code: "model_not_found" })
+    }
+    expect((await server.post("/v1/models/a/b", {})).status).toBe(405)
+  })
+
   test("OPTIONS is 204 everywhere; the query string does not matter; paths work without /v1", async () => {
     expect((await server.app.handle(new Request("http://localhost/v1/models", { method: "OPTIONS" }))).status).toBe(204)
     expect((await server.post("/v1/messages?beta=true", { ...CHAT, max_tokens: 9 })).status).toBe(200)
@@ -61,6 +69,7 @@ describe("bodies", () => {
     [{ ...CHAT, frequency_penalty: 0.5 }, "frequency_penalty", "penalties are not supported"], [{ ...CHAT, response_format: { type: "json_object" } }, "response_format", "not supported"],
     [{ ...CHAT, tool_choice: "required" }, "tool_choice", "not supported"], [{ ...CHAT, reasoning_effort: "huge" }, "reasoning_effort", '"huge"; expected "none", "minimal", "low", "medium", "high", "xhigh" or "max"'],
     [{ ...CHAT, top_logprobs: 3 }, "top_logprobs", "needs logprobs"], [{ ...CHAT, stop: Array(17).fill("a") }, "stop", "expected a string of at most 256 characters or an array of at most 16, each"],
+    [{ ...CHAT, top_k: 1e15 }, "top_k", "expected an integer from 0 to 4294967295"],
     [[], "", "must be a JSON object"], ["5", "", "must be a JSON object"],
   ]
   test.each(faults)("chat refuses %j naming %s", async (body, param, words) => {
@@ -72,7 +81,7 @@ describe("bodies", () => {
   })
 
   test("neutral values of unsupported fields, nulls and unknown fields are accepted", async () => {
-    const neutral = { n: 1, logit_bias: {}, frequency_penalty: 0, presence_penalty: 0, repetition_penalty: 1, response_format: { type: "text" }, temperature: null, stop: null, whatever: { a: 1 }, metadata: {}, store: true, tool_choice: "auto" }
+    const neutral = { n: 1, logit_bias: {}, frequency_penalty: 0, presence_penalty: 0, repetition_penalty: 1, response_format: { type: "text" }, temperature: null, stop: null, whatever: { a: 1 }, metadata: {}, store: true, tool_choice: { type: "auto" } }
     expect((await server.post("/v1/chat/completions", { ...CHAT, ...neutral })).status).toBe(200)
   })
 

@@ -1,9 +1,9 @@
-// Known paths and their methods: tells 404 from 405.
+// Known paths and their methods: tells 404 from 405, and names a path without what the client put into it.
 
 export interface KnownRoute { method: string; path: string }
 
 export class RouteTable {
-  private readonly rows: { pattern: RegExp; methods: Set<string> }[] = []
+  private readonly rows: { path: string; pattern: RegExp; methods: Set<string> }[] = []
 
   constructor(routes: readonly KnownRoute[]) {
     const methods = new Map<string, Set<string>>()
@@ -14,9 +14,14 @@ export class RouteTable {
       methods.set(path, known.add("OPTIONS"))
     }
     for (const [path, set] of methods) {
-      const source = path.split("/").map((part) => (part.startsWith(":") ? "[^/]+" : RegExp.escape(part))).join("/")
-      this.rows.push({ pattern: new RegExp(`^${source}/?$`), methods: set })
+      const source = path.split("/").map((part) => (part.startsWith(":") ? "[^/]+" : part === "*" ? ".+" : RegExp.escape(part))).join("/")
+      this.rows.push({ path, pattern: new RegExp(`^${source}/?$`), methods: set })
     }
+  }
+
+  /** The route that a path belongs to, such as "/v1/models/:id", or undefined if it is unknown. */
+  routeOf(path: string): string | undefined {
+    return this.rows.find((row) => row.pattern.test(path))?.path
   }
 
   /** Methods of a path, or undefined if it is unknown. */

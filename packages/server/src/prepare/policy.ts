@@ -76,8 +76,9 @@ export function checkFormat(format: unknown, param: string): void {
 
 /** OpenAI's tool_choice: "none" removes the tools, "auto" and nothing keep them, the rest is refused. */
 export function toolsAllowed(choice: unknown): boolean {
-  if (choice === undefined || choice === null || choice === "auto") return true
-  if (choice === "none") return false
+  const word = typeof choice === "object" && choice !== null && "type" in choice ? choice.type : choice
+  if (word === undefined || word === null || word === "auto") return true
+  if (word === "none") return false
   throw invalid(`tool_choice ${JSON.stringify(choice)} is not supported until constrained decoding exists; use "auto" or "none"`, "tool_choice")
 }
 

@@ -23,6 +23,15 @@ function anthropicModel(model: ServedModel): Record<string, unknown> {
   return { type: "model", id: model.id, display_name: model.engine.model.name, created_at: new Date(model.created * 1000).toISOString() }
 }
 
+/** A path's text with its escapes resolved, or as it is where they are none. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
 /** The served model, in the shape of the caller's API. */
 export const models = (state: ServingState, settings: ServerSettings) => {
   const list = ({ request }: { request: Request }) => {
@@ -32,7 +41,7 @@ export const models = (state: ServingState, settings: ServerSettings) => {
   }
   const one = ({ request, params }: { request: Request; params: { id?: string; "*"?: string } }) => {
     const model = state.require()
-    const name = decodeURIComponent(params.id ?? params["*"] ?? "")
+    const name = params.id ?? unescaped(params["*"] ?? "") // the router unescapes named parts only
     if (name !== model.id) throw new ApiError("NOT_FOUND", `no model "${name}"; this server has "${model.id}"`, { param: "model", reason: "model_not_found" })
     return request.headers.has("anthropic-version") ? anthropicModel(model) : openaiModel(model, settings)
   }

@@ -16,7 +16,7 @@ export const stopField = Type.Union([
 export const samplingFields = {
   temperature: optional(Type.Number({ minimum: 0, maximum: 100 })),
   top_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
-  top_k: optional(Type.Integer({ minimum: 0 })),
+  top_k: optional(Type.Integer({ minimum: 0, maximum: 4_294_967_295 })),
   min_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
   seed: optional(Type.Integer()),
 }
