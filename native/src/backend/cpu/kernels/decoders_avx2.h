@@ -10,6 +10,7 @@ namespace {
 struct PlainCodesAvx2 {
     using Codes = Avx2::Codes;
     static constexpr bool kSeparateScales = false;
+    static constexpr int kStepGroups = 1;
     static constexpr float kResultFactor = 1.0f;
 };
 

@@ -10,6 +10,7 @@ namespace {
 struct PlainCodesAvx512 {
     using Codes = Avx512::Codes;
     static constexpr bool kSeparateScales = false;
+    static constexpr int kStepGroups = 1;
     static constexpr float kResultFactor = 1.0f;
 };
 
@@ -103,14 +104,14 @@ inline __m512 half_everywhere(const uint8_t *from) {
     __builtin_memcpy(&half, from, sizeof half);
     return _mm512_cvtph_ps(_mm256_set1_epi16(int16_t(half)));
 }
-// Byte b of `four` for all 16 bytes of block b, or as an integer in each of its lanes.
-inline __m512i block_bytes(uint32_t four) {
-    const __m512i index = _mm512_setr_epi32(0, 0, 0, 0, 0x01010101, 0x01010101, 0x01010101, 0x01010101, 0x02020202,
-                                            0x02020202, 0x02020202, 0x02020202, 0x03030303, 0x03030303, 0x03030303,
-                                            0x03030303);
-    return _mm512_permutexvar_epi8(index, _mm512_set1_epi32(int32_t(four)));
+// Byte b of `four` as integers of the lanes of block b: 32-bit ones or pairs of words.
+constexpr uint64_t kEveryFourth = 0x1111111111111111ull, kEverySecond = 0x5555555555555555ull;
+inline __m512i block_bytes(uint32_t four, uint64_t places) {
+    const __m512i index = _mm512_setr_epi32(0, 0, 0, 0, 0x00010001, 0x00010001, 0x00010001, 0x00010001, 0x00020002,
+                                            0x00020002, 0x00020002, 0x00020002, 0x00030003, 0x00030003, 0x00030003,
+                                            0x00030003);
+    return _mm512_maskz_permutexvar_epi8(places, index, _mm512_set1_epi32(int32_t(four)));
 }
-inline __m512i block_integers(__m512i bytes) { return _mm512_and_si512(bytes, _mm512_set1_epi32(255)); }
 
 struct Q4KAvx512 : PlainCodesAvx512 {
     using Codes = Avx512::CodesWithMins;
@@ -124,53 +125,58 @@ struct Q4KAvx512 : PlainCodesAvx512 {
         const uint32_t mins =
             is_upper ? ((third >> 4) & 0x0f0f0f0fu) | ((second >> 2) & 0x30303030u) : second & 0x3f3f3f3fu;
         const __m512i q = _mm512_loadu_si512(p + 16 + group % 2 * 64);
-        const __m512i mask = _mm512_set1_epi8(15), sign = _mm512_set1_epi8(char(0x80));
+        const __m512i mask = _mm512_set1_epi8(15);
         // 16-byte parts: even = blocks 0 0' 2 2', odd = blocks 1 1' 3 3'
-        const __m512i even = _mm512_or_si512(_mm512_and_si512(q, mask), sign);
-        const __m512i odd = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(q, 4), mask), sign);
+        const __m512i even = _mm512_and_si512(q, mask), odd = _mm512_and_si512(_mm512_srli_epi16(q, 4), mask);
         const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
         const __m512i high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-        const __m512i min_bytes = block_bytes(mins);
         return {_mm512_permutex2var_epi64(even, low, odd), _mm512_permutex2var_epi64(even, high, odd),
-                _mm512_mul_ps(half_everywhere(p), _mm512_cvtepi32_ps(block_integers(block_bytes(scales)))),
-                min_bytes, min_bytes, half_everywhere(p + 2)};
+                _mm512_mul_ps(half_everywhere(p), _mm512_cvtepi32_ps(block_bytes(scales, kEveryFourth))),
+                block_bytes(mins, kEverySecond), half_everywhere(p + 2)};
     }
 };
 
 struct Q2KAvx512 : PlainCodesAvx512 {
     using Codes = Avx512::CodesWithMins;
-    static constexpr int kBlockBytes = 0, kGroupBytes = 42;
+    static constexpr int kBlockBytes = 0, kGroupBytes = 42, kStepGroups = 2;
 
-    // The 4-bit scale goes into the code: at most 45, so that a 16-bit product is two byte products.
-    static inline Codes load(const BlockRow &row, int64_t group) {
-        const uint8_t *p = row.data + group / 2 * 84;
-        const int64_t half = group % 2;
-        int64_t eight;
-        __builtin_memcpy(&eight, p + 8 * half, sizeof eight);
-        const __m512i scale_bytes = _mm512_set1_epi64(eight), three = _mm512_set1_epi8(3), mask = _mm512_set1_epi8(15);
-        const __m512i low_index = _mm512_setr_epi64(0, 0, 0x0202020202020202, 0x0202020202020202, 0x0404040404040404,
-                                                    0x0404040404040404, 0x0606060606060606, 0x0606060606060606);
-        const __m512i high_index = _mm512_add_epi8(low_index, _mm512_set1_epi8(1));
-        const __m512i low_scales = _mm512_shuffle_epi8(scale_bytes, low_index);
-        const __m512i high_scales = _mm512_shuffle_epi8(scale_bytes, high_index);
+    // Sixteen bytes of 2-bit codes for all four blocks, times their scales (words): at most 45, so that a 16-bit
+    // product is two byte products.
+    static inline __m512i codes(const uint8_t *from, __m512i scales) {
         const __m512i shifts = _mm512_setr_epi64(0, 0, 0x0002000200020002, 0x0002000200020002, 0x0004000400040004,
                                                  0x0004000400040004, 0x0006000600060006, 0x0006000600060006);
-        const auto codes = [&](const uint8_t *from, __m512i scales) {
-            const __m512i q = _mm512_and_si512(_mm512_srlv_epi16(Bytes16::everywhere(from), shifts), three);
-            const __m512i words = _mm512_and_si512(scales, _mm512_set1_epi16(15));
-            return _mm512_or_si512(_mm512_mullo_epi16(q, words), _mm512_set1_epi8(char(0x80)));
-        };
-        return {codes(p + 16 + 32 * half, low_scales), codes(p + 32 + 32 * half, high_scales), half_everywhere(p + 80),
-                _mm512_and_si512(_mm512_srli_epi16(low_scales, 4), mask),
-                _mm512_and_si512(_mm512_srli_epi16(high_scales, 4), mask), half_everywhere(p + 82)};
+        const __m512i shifted = _mm512_srlv_epi16(Bytes16::everywhere(from), shifts);
+        return _mm512_mullo_epi16(_mm512_and_si512(shifted, _mm512_set1_epi8(3)), scales);
+    }
+    // Bytes `first` of block 0, `first` + 2 of block 1 and so on as words of the block's 128 bits; the second word of
+    // a pair `apart` bytes on.
+    static inline __m512i words_of(__m512i bytes, int first, int apart) {
+        const int32_t pair = int32_t(0x80008000u | uint32_t(first) | uint32_t(first + apart) << 16);
+        const __m512i steps = _mm512_setr_epi32(0, 0, 0, 0, 0x00020002, 0x00020002, 0x00020002, 0x00020002, 0x00040004,
+                                                0x00040004, 0x00040004, 0x00040004, 0x00060006, 0x00060006, 0x00060006,
+                                                0x00060006);
+        return _mm512_shuffle_epi8(bytes, _mm512_add_epi8(steps, _mm512_set1_epi32(pair)));
+    }
+
+    static inline void load_pair(const BlockRow &row, int64_t pair, Codes *out) {
+        const uint8_t *p = row.data + pair * 84;
+        const __m512i bytes = Bytes16::everywhere(p), mask = _mm512_set1_epi8(15);
+        const __m512i scales = _mm512_and_si512(bytes, mask), mins = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+        const __m512 scale = half_everywhere(p + 80), min_scale = half_everywhere(p + 82);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const uint8_t *q = p + 16 + 32 * half;
+            out[half] = {codes(q, words_of(scales, 8 * half, 0)), codes(q + 16, words_of(scales, 8 * half + 1, 0)),
+                         scale, words_of(mins, 8 * half, 1), min_scale};
+        }
     }
 };
 
 struct Iq2XxsAvx512 : PlainCodesAvx512 {
-    static constexpr int kBlockBytes = 0, kGroupBytes = 33;
+    static constexpr int kBlockBytes = 0, kGroupBytes = 33, kStepGroups = 2;
 
-    // The codebook rows of 16 indices (one in each 16-bit lane) as 2-bit levels: a lookup in 256 words held as four
-    // pairs of vectors. (Gathering the expanded rows from memory took five times as long.)
+    // The codebook rows of 32 indices (one in the low byte of each 16-bit lane) as 2-bit levels: a lookup in 256 words
+    // held as four pairs of vectors. (Gathering the expanded rows from memory took five times as long.)
     static inline __m512i levels_of(__m512i index) {
         const auto pair = [&](int i) {
             const uint16_t *words = kIq2XxsLevels.rows + 64 * i;
@@ -182,39 +188,44 @@ struct Iq2XxsAvx512 : PlainCodesAvx512 {
                                      _mm512_mask_mov_epi16(pair(2), bit6, pair(3)));
     }
 
-    // Eight sub-groups of eight: levels to magnitudes, negative where the sign mask has a bit.
-    static inline __m512i codes(__m128i levels, __m512i words, __m512i shifts) {
-        const __m512i bit = _mm512_set1_epi64(0x0e0c0a0806040200);
-        const __m512i magnitude = _mm512_set1_epi32(8 | 25 << 8 | 43 << 16); // by level, upper index bits ignored
-        const __m512i spread = _mm512_multishift_epi64_epi8(bit, _mm512_cvtepu16_epi64(levels));
+    // Half a group: sub-groups `first` and `first` + 1 of blocks 4 half... Both vectors have 64 bits a block: 16 of
+    // levels a sub-group, and a sign mask in each of the lower four bytes.
+    static inline __m512i codes(__m512i levels, __m512i masks, int half, int first) {
+        const __m512i twice = _mm512_add_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), _mm512_set1_epi64(4 * half));
+        const __m512i even = _mm512_set1_epi64(0x0e0c0a0806040200), odd = _mm512_set1_epi64(0x1e1c1a1816141210);
+        const __m512i bits = _mm512_add_epi8(_mm512_mask_blend_epi64(0xaa, even, odd), _mm512_set1_epi8(char(16 * first)));
+        const __m512i spread = _mm512_multishift_epi64_epi8(bits, _mm512_permutexvar_epi64(twice, levels));
+        // by level, the upper index bits are ignored: 128 + the magnitude
+        const __m512i magnitude = _mm512_set1_epi32(int32_t(136u | 153u << 8 | 171u << 16));
         const __m512i values = _mm512_permutexvar_epi8(spread, magnitude);
-        const __m512i sign_index = _mm512_and_si512(_mm512_srlv_epi64(words, shifts), _mm512_set1_epi64(127));
-        const __m512i masks = _mm512_permutex2var_epi8(_mm512_load_si512(kIq2XxsSigns.masks), sign_index,
-                                                       _mm512_load_si512(kIq2XxsSigns.masks + 64));
-        const __m512i first_byte = _mm512_set_epi64(0x0808080808080808, 0, 0x0808080808080808, 0, 0x0808080808080808, 0,
-                                                    0x0808080808080808, 0);
-        const __mmask64 negative = _mm512_test_epi8_mask(_mm512_shuffle_epi8(masks, first_byte),
+        const __m512i mask_bytes = _mm512_add_epi8(
+            _mm512_setr_epi64(0, 0x0101010101010101, 0x0808080808080808, 0x0909090909090909, 0x1010101010101010,
+                              0x1111111111111111, 0x1818181818181818, 0x1919191919191919),
+            _mm512_set1_epi8(char(32 * half + first)));
+        const __mmask64 negative = _mm512_test_epi8_mask(_mm512_permutexvar_epi8(mask_bytes, masks),
                                                          _mm512_set1_epi64(int64_t(0x8040201008040201ull)));
-        const __m512i sign = _mm512_set1_epi8(char(0x80));
-        return _mm512_mask_sub_epi8(_mm512_xor_si512(values, sign), negative, sign, values);
+        return _mm512_mask_sub_epi8(values, negative, _mm512_setzero_si512(), values); // 128 - the magnitude
     }
 
-    static inline Codes load(const BlockRow &row, int64_t group) {
-        const uint8_t *p = row.data + group / 2 * 66;
-        const __m512i groups = _mm512_castsi256_si512(
-            _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p + 2 + group % 2 * 32)));
-        // indices 0 and 1 of the four 8-byte groups, then 2 and 3; a group's sign word is dword 2b + 1
-        const __m512i index_bytes = _mm512_castsi256_si512(
-            _mm256_setr_epi16(0, 1, 8, 9, 16, 17, 24, 25, 2, 3, 10, 11, 18, 19, 26, 27));
-        const __m512i levels = levels_of(_mm512_maskz_permutexvar_epi8(0x55555555ull, index_bytes, groups));
-        const __m512i word_lanes = _mm512_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7);
-        const __m512i words = _mm512_permutexvar_epi32(word_lanes, groups);
-        const __m512i low_shift = _mm512_set_epi64(7, 0, 7, 0, 7, 0, 7, 0);
-        const __m512i high_shift = _mm512_add_epi64(low_shift, _mm512_set1_epi64(14));
-        const __m512 level = _mm512_add_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(words, 28)), _mm512_set1_ps(0.5f));
-        const __m512 quarter = _mm512_mul_ps(half_everywhere(p), _mm512_set1_ps(0.25f));
-        return {codes(_mm512_castsi512_si128(levels), words, low_shift),
-                codes(_mm512_extracti32x4_epi32(levels, 1), words, high_shift), _mm512_mul_ps(quarter, level)};
+    // Eight blocks of 64 bits: four indices, then four sign indices of 7 bits and the level of the scale.
+    static inline void load_pair(const BlockRow &row, int64_t pair, Codes *out) {
+        const uint8_t *p = row.data + pair * 66;
+        const __m512i blocks = _mm512_loadu_si512(p + 2);
+        const __m512i index_places = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 1, 0, 2, 0, 3, 0, 8, 0, 9, 0, 10, 0, 11, 0));
+        const __m512i levels = levels_of(_mm512_shuffle_epi8(blocks, index_places));
+        const __m512i sign_bits = _mm512_set1_epi64(53 << 24 | 46 << 16 | 39 << 8 | 32);
+        const __m512i sign_index = _mm512_multishift_epi64_epi8(sign_bits, blocks); // bit 7 is ignored
+        const __m512i masks = _mm512_permutex2var_epi8(_mm512_load_si512(kIq2XxsSigns.masks), sign_index,
+                                                       _mm512_load_si512(kIq2XxsSigns.masks + 64));
+        // (level + 1/2) / 4 and its product with an f16 are exact
+        const __m512 level = _mm512_cvtepi32_ps(_mm512_srli_epi32(blocks, 28));
+        const __m512 quarter = _mm512_fmadd_ps(level, _mm512_set1_ps(0.25f), _mm512_set1_ps(0.125f));
+        const __m512 scales = _mm512_mul_ps(quarter, half_everywhere(p));
+        const __m512i lanes = _mm512_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++)
+            out[half] = {codes(levels, masks, half, 0), codes(levels, masks, half, 2),
+                         _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(8 * half)), scales)};
     }
 };
 

@@ -96,9 +96,12 @@ template <typename Ops, typename Decoder>
 struct BlockSource {
     static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count, float *out) {
         const BlockRow place = block_row<Decoder>(layout, row);
-        for (int64_t i = 0; i < count; i += kGroupChannels)
-            Ops::store_group(out + i, load_group<Decoder>(place, layout, (first + i) / kGroupChannels),
-                             Decoder::kResultFactor);
+        for (int64_t i = 0; i < count; i += Decoder::kStepGroups * kGroupChannels) {
+            typename Decoder::Codes codes[Decoder::kStepGroups];
+            load_step<Decoder>(place, layout, (first + i) / kGroupChannels, codes);
+            for (int g = 0; g < Decoder::kStepGroups; g++)
+                Ops::store_group(out + i + g * kGroupChannels, codes[g], Decoder::kResultFactor);
+        }
     }
 };
 

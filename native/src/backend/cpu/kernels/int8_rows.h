@@ -47,26 +47,39 @@ inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) sums[r][t] = Ops::zero();
     }
-    const auto step = [&](int64_t group, auto load) __attribute__((always_inline)) {
-        typename Ops::Activation x[T];
+    const auto add_group = [&](int r, const typename Decoder::Codes &codes, const typename Ops::Activation *x)
+                               __attribute__((always_inline)) {
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) sums[r][t] = Ops::accumulate(sums[r][t], codes, x[t]);
+    };
+    const auto activations = [&](int64_t group, typename Ops::Activation *x) __attribute__((always_inline)) {
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) x[t] = Ops::activation(tokens[t].quants, tokens[t].scales, tokens[t].sums, group);
+    };
+    constexpr int kStep = Decoder::kStepGroups;
+    for (int64_t group = 0; group < layout.full_groups; group += kStep) {
+        typename Ops::Activation x[kStep][T];
+#pragma GCC unroll 8
+        for (int g = 0; g < kStep; g++) {
+            activations(group + g, x[g]);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++) prefetch_next<Decoder>(rows[r].data + R * layout.row_bytes, group + g);
+        }
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            const typename Decoder::Codes codes = load(rows[r]);
+            typename Decoder::Codes codes[kStep];
+            load_whole_step<Decoder>(rows[r], group, codes);
 #pragma GCC unroll 8
-            for (int t = 0; t < T; t++) sums[r][t] = Ops::accumulate(sums[r][t], codes, x[t]);
+            for (int g = 0; g < kStep; g++) add_group(r, codes[g], x[g]);
         }
-    };
-    for (int64_t group = 0; group < layout.full_groups; group++) {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r++)
-            prefetch_next<Decoder>(rows[r].data + R * layout.row_bytes, group);
-        step(group, [&](const BlockRow &place) __attribute__((always_inline)) { return Decoder::load(place, group); });
     }
     if constexpr (Decoder::kBlockBytes != 0)
-        if (layout.tail_blocks != 0)
-            step(layout.full_groups, [&](const BlockRow &place) { return load_tail<Decoder>(place, layout); });
+        if (layout.tail_blocks != 0) {
+            typename Ops::Activation x[T];
+            activations(layout.full_groups, x);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++) add_group(r, load_tail<Decoder>(rows[r], layout), x);
+        }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -83,7 +96,7 @@ void fused_rows(const RowsTask &task, const RowLayout &layout, const TokenRow *t
 
 // For more tokens a panel of rows is decoded into scratch, some groups at a time, and swept by all tokens.
 constexpr int kPanelRows = 8;
-constexpr int kPanelGroups = 8;
+constexpr int kPanelGroups = 8; // a multiple of every decoder's step
 constexpr int kPanelTokens = 64;
 
 template <typename Ops, typename Decoder>
@@ -137,7 +150,8 @@ void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayou
         const int groups = int(layout.groups - first < kPanelGroups ? layout.groups - first : kPanelGroups);
         for (int r = 0; r < rows; r++) {
             const BlockRow source = block_row<Decoder>(layout, place.row + r);
-            for (int g = 0; g < groups; g++) panel.codes[r][g] = load_group<Decoder>(source, layout, first + g);
+            for (int g = 0; g < groups; g += Decoder::kStepGroups)
+                load_step<Decoder>(source, layout, first + g, &panel.codes[r][g]);
         }
         int r = 0;
         for (; r + Ops::kInt8Rows <= rows; r += Ops::kInt8Rows)

@@ -19,17 +19,19 @@ struct Avx512 {
         __m512i low, high;
         __m512 scale;
     };
-    // With minimums: bytes that stand for every channel of a lane, and their common scale.
+    // With minimums: weights are not negative and stored as they are; a lane of mins is the minimum of its first half
+    // (lower word) and of its second; they have a common scale.
     struct CodesWithMins {
         __m512i low, high;
         __m512 scale;
-        __m512i min_low, min_high;
+        __m512i mins;
         __m512 min_scale;
     };
     struct Activation {
         const int8_t *quants;
         __m512i sums;
         __m512 scale;
+        __m512i half_sums; // words: the sum of the lane's quants of the first half, of the second; for minimums
     };
 
     static inline Lanes zero() { return _mm512_setzero_ps(); }
@@ -41,8 +43,13 @@ struct Avx512 {
 
     static inline Activation activation(const int8_t *quants, const float *scales, const int32_t *sums, int64_t group) {
         const __m512i lane_block = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-        return {quants + group * 128, _mm512_load_si512(sums + group * 16),
-                _mm512_permutexvar_ps(lane_block, _mm512_castps128_ps512(_mm_load_ps(scales + group * 4)))};
+        const int8_t *x = quants + group * 128;
+        const __m512i zero = _mm512_setzero_si512(), ones = _mm512_set1_epi8(1);
+        const __m512i first = _mm512_dpbusd_epi32(zero, ones, _mm512_load_si512(x));
+        const __m512i second = _mm512_dpbusd_epi32(zero, ones, _mm512_load_si512(x + 64));
+        return {x, _mm512_load_si512(sums + group * 16),
+                _mm512_permutexvar_ps(lane_block, _mm512_castps128_ps512(_mm_load_ps(scales + group * 4))),
+                _mm512_mask_blend_epi16(0xaaaaaaaau, first, _mm512_slli_epi32(second, 16))};
     }
 
     static inline Lanes accumulate(Lanes sum, const Codes &codes, const Activation &x) {
@@ -52,10 +59,11 @@ struct Avx512 {
     }
 
     static inline Lanes accumulate(Lanes sum, const CodesWithMins &codes, const Activation &x) {
-        sum = accumulate(sum, Codes{codes.low, codes.high, codes.scale}, x);
-        __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes.min_low, _mm512_load_si512(x.quants));
-        dot = _mm512_dpbusd_epi32(dot, codes.min_high, _mm512_load_si512(x.quants + 64));
-        return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(codes.min_scale, x.scale), sum);
+        __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes.low, _mm512_load_si512(x.quants));
+        dot = _mm512_dpbusd_epi32(dot, codes.high, _mm512_load_si512(x.quants + 64));
+        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(codes.scale, x.scale), sum);
+        const __m512i mins = _mm512_madd_epi16(codes.mins, x.half_sums);
+        return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(mins), _mm512_mul_ps(codes.min_scale, x.scale), sum);
     }
 
     // A decoded group as 128 floats in channel order: code * scale - min * min scale. A factor of 1 or 1/2 on the scale
@@ -63,7 +71,9 @@ struct Avx512 {
     static inline void store_group(float *out, const Codes &codes, float factor) {
         alignas(64) int8_t bytes[128];
         alignas(64) float scales[16];
-        unpack(codes.low, codes.high, bytes);
+        const __m512i sign = _mm512_set1_epi8(char(0x80));
+        _mm512_store_si512(bytes, _mm512_xor_si512(codes.low, sign));
+        _mm512_store_si512(bytes + 64, _mm512_xor_si512(codes.high, sign));
         _mm512_store_ps(scales, _mm512_mul_ps(codes.scale, _mm512_set1_ps(factor)));
 #pragma GCC unroll 8
         for (int part = 0; part < 8; part++)
@@ -72,27 +82,21 @@ struct Avx512 {
     static inline void store_group(float *out, const CodesWithMins &codes, float factor) {
         alignas(64) int8_t bytes[128];
         alignas(64) float scales[16], mins[2][16];
-        unpack(codes.low, codes.high, bytes);
+        _mm512_store_si512(bytes, codes.low);
+        _mm512_store_si512(bytes + 64, codes.high);
         _mm512_store_ps(scales, _mm512_mul_ps(codes.scale, _mm512_set1_ps(factor)));
-        _mm512_store_ps(mins[0], min_values(codes.min_low, codes.min_scale));
-        _mm512_store_ps(mins[1], min_values(codes.min_high, codes.min_scale));
+        const __m512i first = _mm512_and_si512(codes.mins, _mm512_set1_epi32(0xffff));
+        _mm512_store_ps(mins[0], _mm512_mul_ps(_mm512_cvtepi32_ps(first), codes.min_scale));
+        _mm512_store_ps(mins[1], _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(codes.mins, 16)), codes.min_scale));
 #pragma GCC unroll 8
         for (int part = 0; part < 8; part++)
             store(out + 16 * part, _mm512_fmsub_ps(code_values(bytes, part), _mm512_set1_ps(scales[part / 2 * 4]),
                                                    _mm512_set1_ps(mins[part % 2][part / 2 * 4])));
     }
-    static inline void unpack(__m512i low, __m512i high, int8_t *bytes) {
-        const __m512i sign = _mm512_set1_epi8(char(0x80));
-        _mm512_store_si512(bytes, _mm512_xor_si512(low, sign));
-        _mm512_store_si512(bytes + 64, _mm512_xor_si512(high, sign));
-    }
     // Sixteen codes: part 2b is the first half of block b, 2b + 1 the second.
     static inline __m512 code_values(const int8_t *bytes, int part) {
         const __m128i code = _mm_load_si128(reinterpret_cast<const __m128i *>(bytes + part % 2 * 64 + part / 2 * 16));
         return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(code));
-    }
-    static inline __m512 min_values(__m512i bytes, __m512 scale) {
-        return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_and_si512(bytes, _mm512_set1_epi32(255))), scale);
     }
 
     // Lanes added in pairs: 8 apart, 4, 2, 1.
