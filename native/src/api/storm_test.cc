@@ -40,6 +40,42 @@ TEST("an engine closes while its jobs run") {
     }
 }
 
+TEST("a step cancelled at any layer leaves the session where it was, and what follows is what would have followed") {
+    const SmallModel parts;
+    const SmallEngine engine(parts, 2);
+    std::vector<int32_t> first(50), second(60);
+    for (size_t i = 0; i < first.size(); i++) first[i] = int32_t(i * 5 % 48);
+    for (size_t i = 0; i < second.size(); i++) second[i] = int32_t(i * 11 % 48);
+    ds4_session *plain = engine.open_session(), *session = engine.open_session();
+    engine.step(plain, first);
+    engine.step(session, first);
+    int cancelled = 0;
+    std::atomic<bool> stop{false};
+    std::thread canceller([&] {
+        for (uint32_t i = 0; !stop; i++) {
+            ds4_session_cancel(session);
+            std::this_thread::sleep_for(std::chrono::microseconds(i % 7 * 100));
+        }
+    });
+    for (int round = 0; round < 2000 && cancelled < 20; round++) {
+        const ds4_step_item item{session, uint32_t(second.size()), DS4_LOGITS_NONE};
+        const ds4_status status = ds4_engine_step(engine.engine, &item, 1, second.data(), second.size(), nullptr, 0);
+        if (status == DS4_ERR_CANCELLED) cancelled++;
+        CHECK(ds4_session_position(session) == (status == DS4_OK ? 110 : 50));
+        if (status != DS4_OK) continue;
+        ds4_session_reset(session);
+        const ds4_step_item again{session, uint32_t(first.size()), DS4_LOGITS_NONE};
+        while (ds4_engine_step(engine.engine, &again, 1, first.data(), first.size(), nullptr, 0) == DS4_ERR_CANCELLED) cancelled++;
+    }
+    stop = true;
+    canceller.join();
+    CHECK(cancelled >= 20);
+    CHECK(ds4_session_position(session) == 50);
+    CHECK(engine.step(session, second) == engine.step(plain, second));
+    ds4_session_close(plain);
+    ds4_session_close(session);
+}
+
 TEST("jobs, steps, snapshots, cancels, closes and traces from many threads leave every session consistent") {
     const SmallModel parts;
     const SmallEngine engine(parts, 2);
