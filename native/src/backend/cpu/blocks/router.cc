@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace ds4::cpu {
 namespace {
@@ -12,14 +13,12 @@ float score_of(float z) {
     return std::sqrt(softplus);
 }
 
-// Expert with the largest score + bias among those not taken; equal ones go to the smaller id.
-int best_free(const Shape &shape, const float *logits, const float *bias, const int32_t *taken, int taken_count) {
+// Expert with the largest value among those not taken; equal ones go to the smaller id.
+int best_free(const std::vector<float> &values, const int32_t *taken, int taken_count) {
     int best = -1;
-    float best_value = 0.0f;
-    for (int e = 0; e < shape.experts; e++) {
+    for (int e = 0; e < int(values.size()); e++) {
         if (std::find(taken, taken + taken_count, e) != taken + taken_count) continue;
-        const float score = score_of(logits[e]), value = bias == nullptr ? score : score + bias[e];
-        if (best < 0 || value > best_value) best = e, best_value = value;
+        if (best < 0 || values[size_t(e)] > values[size_t(best)]) best = e;
     }
     return best;
 }
@@ -31,7 +30,9 @@ void route_token(const Shape &shape, const LayerWeights &weights, const float *l
     if (!weights.router_table.empty()) {
         std::copy_n(weights.router_table.begin() + int64_t(token) * used, used, ids);
     } else {
-        for (int i = 0; i < used; i++) ids[i] = best_free(shape, logits, weights.router_bias.data(), ids, i);
+        std::vector<float> values(size_t(shape.experts)); // score + bias
+        for (int e = 0; e < shape.experts; e++) values[size_t(e)] = score_of(logits[e]) + weights.router_bias[size_t(e)];
+        for (int i = 0; i < used; i++) ids[i] = best_free(values, ids, i);
     }
     float sum = 0.0f;
     for (int i = 0; i < used; i++) sum += chosen_weights[i] = score_of(logits[ids[i]]);
