@@ -5,6 +5,7 @@ import { createApp } from "./app.ts"
 import { parseServeOptions, serveHelp, type ServeOptions, UsageError } from "./flags.ts"
 import { isLoopbackAddress } from "./http/guards.ts"
 import { SILENT_LOG, stderrLog } from "./http/request-log.ts"
+import { BackgroundEncoder } from "./life/background-encoder.ts"
 import { RequestRegistry } from "./life/request-registry.ts"
 import { type ServedModel, ServingState } from "./life/serving-state.ts"
 import { Statistics } from "./life/statistics.ts"
@@ -67,7 +68,8 @@ async function load(options: ServeOptions): Promise<ServedModel> {
     const value = file.metadata.get(key)
     return typeof value === "string" ? [value] : []
   })]
-  return { id, engine, tokenizer, effortTable: detectEffortTable(hints).table, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
+  const background = new BackgroundEncoder(engine.model.path)
+  return { id, engine, tokenizer, background, effortTable: detectEffortTable(hints).table, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
 }
 
 function print(line: string): void {

@@ -15,5 +15,6 @@ export async function shutDown(app: Closable, state: ServingState, registry: Req
     await registry.idle(CANCEL_GRACE_MS)
   }
   await app.stop(true)
+  state.model?.background?.close()
   await state.model?.engine.close()
 }

@@ -28,7 +28,7 @@ test("sliced encoding gives exactly the ids of whole encoding, for random segmen
   for (let seed = 1; seed <= 400; seed++) {
     const segments = randomSegments(seed)
     const sliceUnits = 1 + (seed % 37)
-    const sliced = await encodeInSlices(tokenizer, segments, sliceUnits)
+    const sliced = await encodeInSlices({ tokenizer }, segments, sliceUnits)
     expect({ seed, ids: sliced }).toEqual({ seed, ids: tokenizer.encodeSegments(segments) })
   }
 })

@@ -4,19 +4,33 @@ import type { Segment, Tokenizer } from "@ds4/tokenizer"
 /** UTF-16 units per slice: some milliseconds of work. */
 const SLICE_UNITS = 16_384
 
+/** A slice that came out longer than this, for want of a place to cut, is encoded on another thread. */
+const BACKGROUND_UNITS = 131_072
+
+export interface Encoders {
+  tokenizer: Tokenizer
+  /** Encodes elsewhere what would hold up the event loop; without it everything is encoded here. */
+  background?: { encode(segments: readonly Segment[]): Promise<Iterable<number>> } | undefined
+}
+
 /**
  * Ids of the segments, equal to `tokenizer.encodeSegments(segments)`. Text longer than `sliceUnits`
- * is cut where the pre-tokenizer always cuts, and the loop turns between slices.
+ * is cut where the pre-tokenizer always cuts, and the loop turns between slices. Unbroken runs of
+ * letters, spaces or signs have no such places.
  */
-export async function encodeInSlices(tokenizer: Tokenizer, segments: readonly Segment[], sliceUnits = SLICE_UNITS): Promise<number[]> {
-  const units = segments.reduce((total, segment) => total + segment.text.length, 0)
-  if (units <= sliceUnits) return tokenizer.encodeSegments(segments)
+export async function encodeInSlices({ tokenizer, background }: Encoders, segments: readonly Segment[], sliceUnits = SLICE_UNITS): Promise<number[]> {
+  if (unitsOf(segments) <= sliceUnits) return tokenizer.encodeSegments(segments)
   const ids: number[] = []
   for (const batch of sliceSegments(segments, sliceUnits)) {
-    for (const id of tokenizer.encodeSegments(batch)) ids.push(id)
+    const isLong = background !== undefined && unitsOf(batch) > BACKGROUND_UNITS
+    for (const id of isLong ? await background.encode(batch) : tokenizer.encodeSegments(batch)) ids.push(id)
     await nextTurn()
   }
   return ids
+}
+
+function unitsOf(segments: readonly Segment[]): number {
+  return segments.reduce((total, segment) => total + segment.text.length, 0)
 }
 
 function nextTurn(): Promise<void> {

@@ -1,12 +1,14 @@
 // What the process can do right now: load, serve, drain. Routes ask; main.ts drives it.
 import type { InferenceEngine } from "@ds4/engine"
-import type { EffortTable, Tokenizer } from "@ds4/tokenizer"
+import type { EffortTable, Segment, Tokenizer } from "@ds4/tokenizer"
 import { ApiError } from "../errors.ts"
 
 export interface ServedModel {
   id: string
   engine: InferenceEngine
   tokenizer: Tokenizer
+  /** Encodes long unbroken text on another thread. Absent: on this one. */
+  background?: { encode(segments: readonly Segment[]): Promise<Iterable<number>>; close(): void }
   /** What effort words mean to this checkpoint. */
   effortTable: EffortTable
   /** Unix seconds shown by /v1/models. */

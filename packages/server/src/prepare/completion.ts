@@ -49,24 +49,26 @@ export async function prepareCompletion(body: CompletionRequest, headers: Header
 }
 
 /** One text, one text in an array, or token ids. */
-async function readPrompt(prompt: CompletionRequest["prompt"], { tokenizer }: ServedModel): Promise<RawPrompt> {
-  if (typeof prompt === "string") return encodeRaw(prompt, tokenizer)
+async function readPrompt(prompt: CompletionRequest["prompt"], model: ServedModel): Promise<RawPrompt> {
+  const { tokenizer } = model
+  if (typeof prompt === "string") return encodeRaw(prompt, model)
   const [first, ...others] = prompt
   if (first === undefined) throw invalid("prompt is an empty array; expected one text or token ids", "prompt")
   if (typeof first === "string") {
     if (others.length > 0) throw invalid(`prompt has ${prompt.length} texts; send one request for each`, "prompt")
-    return encodeRaw(first, tokenizer)
+    return encodeRaw(first, model)
   }
   const ids = prompt.filter((each) => typeof each === "number")
   checkTokenIds(ids, tokenizer.vocab, "prompt")
   return { text: tokenizer.decode(ids), tokens: first === tokenizer.bos ? ids : [tokenizer.bos, ...ids] }
 }
 
-async function encodeRaw(text: string, tokenizer: ServedModel["tokenizer"]): Promise<RawPrompt> {
+async function encodeRaw(text: string, model: ServedModel): Promise<RawPrompt> {
+  const { tokenizer } = model
   const bosText = tokenizer.decode([tokenizer.bos])
   const plain = text.startsWith(bosText) ? text.slice(bosText.length) : text
   const segments: Segment[] = [{ text: bosText, control: true }, { text: plain, control: false }]
-  return { text, tokens: await encodeInSlices(tokenizer, segments) }
+  return { text, tokens: await encodeInSlices(model, segments) }
 }
 
 /** Refuses ids outside the vocabulary, naming the first. */

@@ -31,7 +31,7 @@ export async function renderPrompt(read: ReadRequest, thinking: Thinking, model:
     replay,
     ...(thinking.effort === undefined ? {} : { effort: thinking.effort }),
   })
-  return { segments, tokens: await encodeInSlices(model.tokenizer, segments), isThinking: startsInThinking(segments) }
+  return { segments, tokens: await encodeInSlices(model, segments), isThinking: startsInThinking(segments) }
 }
 
 /** The parts of a plan that differ between endpoints. */

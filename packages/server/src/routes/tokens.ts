@@ -18,7 +18,7 @@ export const tokens = (answers: Answers) => {
   const tags = ["tokens"]
   return new Elysia({ name: "routes/tokens" })
     .post("/tokenize", async ({ body }) => ({
-      tokens: await encodeInSlices(answers.model.tokenizer, [{ text: body.content, control: body.special === true }]),
+      tokens: await encodeInSlices(answers.model, [{ text: body.content, control: body.special === true }]),
     }), { body: TokenizeRequest, detail: { summary: "Text to token ids", tags } })
     .post("/detokenize", ({ body }) => {
       const { tokenizer } = answers.model
