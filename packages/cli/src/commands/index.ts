@@ -5,6 +5,7 @@ import { completionCommand } from "./completion.ts"
 import { config } from "./config.ts"
 import { detokenize } from "./detokenize.ts"
 import { doctor } from "./doctor.ts"
+import { evaluate } from "./eval.ts"
 import { inspect } from "./inspect.ts"
 import { logits } from "./logits.ts"
 import { quantize } from "./quantize.ts"
@@ -19,6 +20,6 @@ import { version } from "./version.ts"
 export const COMMANDS: readonly Command[] = [
   chat, run, serve,
   tokenize, detokenize, render, inspect, verify, logits,
-  quantize, bench, doctor, config, version,
+  quantize, bench, evaluate, doctor, config, version,
   completionCommand(() => COMMANDS),
 ]

@@ -56,6 +56,7 @@ export const FLAGS = {
   "prompt-tokens": { kind: "size", value: "N", min: 1, default: 256, help: "tokens of prefill in one measurement" },
   "gen-tokens": { kind: "size", value: "N", min: 1, default: 64, help: "tokens of decode in one measurement" },
   repeats: { kind: "integer", value: "N", min: 1, max: 1000, default: 5, help: "measurements; median and spread are printed" },
+  suite: { kind: "choice", value: "NAME", choices: ["demo"], default: "demo", help: "question set" },
   csv: { kind: "path", value: "FILE", help: "also write a CSV file" },
 } as const satisfies Record<string, FlagSpec>
 

@@ -1,0 +1,33 @@
+import demoSuite from "./demo-suite.json"
+import type { Message, ToolDeclaration } from "@ds4/tokenizer"
+
+/** What an answer must be. Exactly one of the fields is set. */
+export interface Expectation {
+  /** All of these stand in the content; letter case does not matter. */
+  readonly contains?: readonly string[]
+  /** The content is this text, white space at the ends aside. */
+  readonly equals?: string
+  /** The last number of the content. */
+  readonly number?: number
+  /** These calls with these arguments, in this order, and no other. */
+  readonly calls?: readonly { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> }[]
+  /** No call at all, and some content. */
+  readonly no_calls?: boolean
+}
+
+export interface SuiteItem {
+  readonly id: string
+  readonly kind: string
+  readonly thinking: boolean
+  readonly messages: readonly Message[]
+  readonly tools?: readonly ToolDeclaration[]
+  readonly expect: Expectation
+}
+
+export interface Suite {
+  readonly name: string
+  readonly items: readonly SuiteItem[]
+}
+
+/** Suites by the name that --suite takes. tools/demo-model/suite.py writes the file. */
+export const SUITES: Readonly<Record<string, Suite>> = { demo: demoSuite as unknown as Suite } // the file is ours and typed by its writer
