@@ -205,8 +205,8 @@ DS4_API uint64_t ds4_session_snapshot_bytes(const ds4_session *session);
 DS4_API ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity, uint64_t *out_bytes);
 /* Thread: one. Everything in the bytes is checked before the session changes; on error it keeps its state. */
 DS4_API ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count);
-/* Thread: any. A running step of this session returns DS4_ERR_CANCELLED at its next layer boundary
- * (if it shares the step with others: when that step ends), without advancing the session. */
+/* Thread: any. A running step of this session alone returns DS4_ERR_CANCELLED at its next layer boundary,
+ * without advancing the session. A step that it shares goes on unless all its sessions are cancelled. */
 DS4_API ds4_status ds4_session_cancel(ds4_session *session);
 
 enum { DS4_LOGITS_NONE = 0, DS4_LOGITS_LAST = 1, DS4_LOGITS_ALL = 2 };

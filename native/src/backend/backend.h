@@ -9,10 +9,19 @@
 #include <string>
 #include <vector>
 
-#include "core/trace.h"
+#include "base/trace.h"
 #include "ds4.h"
 
 namespace ds4 {
+
+// How a backend computes: the choices of ds4_engine_options, checked.
+struct EngineOptions {
+    uint32_t numerics = DS4_NUMERICS_FAST;
+    uint32_t switches = 0;
+    uint32_t isa = DS4_ISA_AUTO;
+    int threads = 0;
+    uint32_t max_step_tokens = 512;
+};
 
 // One sequence on a device: cache rows, compressor state, tokens so far. Moves forward only through Backend::step.
 class SequenceState {

@@ -12,7 +12,7 @@
 #include "backend/backend.h"
 #include "core/loop/loop.h"
 #include "core/loop/stepper.h"
-#include "core/trace.h"
+#include "base/trace.h"
 #include "ds4.h"
 #include "model/model.h"
 
@@ -25,13 +25,6 @@ struct ds4_session {
 
 namespace ds4 {
 
-struct EngineOptions {
-    uint32_t numerics = DS4_NUMERICS_FAST;
-    uint32_t switches = 0;
-    uint32_t isa = DS4_ISA_AUTO;
-    int threads = 0;
-    uint32_t max_step_tokens = 512;
-};
 // Defaults for what a shorter or null struct does not say; throws Error(DS4_ERR_ARGUMENT).
 EngineOptions make_engine_options(const ds4_engine_options *raw);
 

@@ -53,6 +53,7 @@ int e2m1_scale_exponent(float amax) {
 uint8_t encode_e4m3(float x) {
     const uint8_t sign = std::signbit(x) ? 0x80 : 0;
     const float magnitude = std::fabs(x);
+    if (!(magnitude < 0x1p9f)) return uint8_t(sign | 0x7f); // NaN and infinity stay visible
     if (magnitude < 0x1p-6f) // subnormal codes: multiples of 2^-9; 8 of them is the smallest normal code
         return uint8_t(sign | int(std::nearbyint(magnitude * 0x1p9f)));
     int exponent;

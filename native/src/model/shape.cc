@@ -55,8 +55,8 @@ void check_ranges(const ds4_shape &raw) {
     for (const Limit &limit : limits) check(limit);
     check_float("norm_epsilon", raw.norm_epsilon, 0.0f, 1.0f);
     check_float("hc_epsilon", raw.hc_epsilon, 0.0f, 1.0f);
-    check_float("rope_theta", raw.rope_theta, 1.0f, 1e12f);
-    check_float("compress_rope_theta", raw.compress_rope_theta, 1.0f, 1e12f);
+    check_float("rope_theta", raw.rope_theta, 1.5f, 1e12f);
+    check_float("compress_rope_theta", raw.compress_rope_theta, 1.5f, 1e12f);
     check_float("yarn_factor", raw.yarn_factor, 1e-3f, 1e6f);
     check_float("yarn_beta_fast", raw.yarn_beta_fast, 1e-6f, 1e6f);
     check_float("yarn_beta_slow", raw.yarn_beta_slow, 1e-6f, 1e6f);
@@ -77,6 +77,9 @@ void check_relations(const ds4_shape &raw) {
     if ((raw.index_dim & (raw.index_dim - 1)) != 0) fail(DS4_ERR_FORMAT, "index_dim is %u; expected a power of two", raw.index_dim);
     if (raw.experts_used > raw.experts)
         fail(DS4_ERR_FORMAT, "experts_used is %u; expected at most experts %u", raw.experts_used, raw.experts);
+    constexpr uint64_t kMaxExperts = 1u << 20; // of all layers: 45 times Pro's; the tables of a model stay below 200 MB
+    if (uint64_t(raw.layers) * raw.experts > kMaxExperts)
+        fail(DS4_ERR_FORMAT, "%u layers of %u experts; this engine takes %llu experts in all", raw.layers, raw.experts, (unsigned long long)kMaxExperts);
     if (raw.hash_layers > raw.layers)
         fail(DS4_ERR_FORMAT, "hash_layers is %u; expected at most layers %u", raw.hash_layers, raw.layers);
 }

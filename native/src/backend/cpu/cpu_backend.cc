@@ -12,7 +12,6 @@
 #include "backend/cpu/usable_cores.h"
 #include "backend/cpu/weights.h"
 #include "base/status.h"
-#include "core/engine.h"
 #include "format/convert.h"
 
 namespace ds4::cpu {

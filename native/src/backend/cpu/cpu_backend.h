@@ -5,10 +5,6 @@
 #include "backend/backend.h"
 #include "model/model.h"
 
-namespace ds4 {
-struct EngineOptions;
-}
-
 namespace ds4::cpu {
 
 // model must be sealed and outlive the backend. Throws Error(DS4_ERR_ARGUMENT) for an instruction set that the CPU lacks.

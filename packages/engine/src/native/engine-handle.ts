@@ -115,7 +115,7 @@ export class EngineHandle implements Disposable {
     return values.subarray(0, Number(written[0]))
   }
 
-  /** Idempotent. Sessions must be closed and jobs ended first. */
+  /** Idempotent. Running jobs are cancelled; sessions of the engine refuse everything but being closed. */
   close(): void {
     if (this.handle === undefined) return
     engineLibrary().symbols.ds4_engine_close(this.handle)

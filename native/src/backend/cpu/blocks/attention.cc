@@ -157,20 +157,23 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     while (t < rows.count && !selects(rows.position + t)) t++;
     if (t > 0) run_tokens(0, t, nullptr);
     std::vector<float> trace_chosen, trace_scores;
+    const IndexQueries queries{rows.position, rows.count, p.index_q + rows.first_row * shape.index_heads * shape.index_dim, p.index_weights + rows.first_row * shape.index_heads};
     constexpr int64_t kGatherBatch = 8; // queries whose chosen rows are decoded at a time
     while (t < rows.count) {
-        const int64_t end = std::min({rows.count, t + kGatherBatch, t + indexer_.queries_per_call(last)});
-        int32_t *chosen = chosen_.get<int32_t>((end - t) * top_k);
-        const IndexQueries queries{rows.position, rows.count, p.index_q + rows.first_row * shape.index_heads * shape.index_dim, p.index_weights + rows.first_row * shape.index_heads};
-        indexer_.select(queries, cache.index, t, end, chosen);
-        float *gathered = gathered_.get<float>((end - t) * top_k * dim);
-        context_.each((end - t) * top_k, [&](int64_t i) { context_.kv_format.decode(cache.compressed.row(chosen[i]), gathered + i * dim); });
-        run_tokens(t, end, gathered);
+        // keys are decoded once for as many queries as their scores may take memory for
+        const int64_t scored = std::min(rows.count, t + indexer_.queries_per_call(last));
+        int32_t *chosen = chosen_.get<int32_t>((scored - t) * top_k);
+        indexer_.select(queries, cache.index, t, scored, chosen);
         if (trace != nullptr) {
-            trace_chosen.insert(trace_chosen.end(), chosen, chosen + (end - t) * top_k);
-            if (end == rows.count) trace_scores.assign(indexer_.scores(end - t - 1), indexer_.scores(end - t - 1) + visible(last));
+            trace_chosen.insert(trace_chosen.end(), chosen, chosen + (scored - t) * top_k);
+            if (scored == rows.count) trace_scores.assign(indexer_.scores(scored - t - 1), indexer_.scores(scored - t - 1) + visible(last));
         }
-        t = end;
+        for (; t < scored; chosen += std::min(kGatherBatch, scored - t) * top_k, t = std::min(scored, t + kGatherBatch)) {
+            const int64_t end = std::min(scored, t + kGatherBatch);
+            float *gathered = gathered_.get<float>((end - t) * top_k * dim);
+            context_.each((end - t) * top_k, [&](int64_t i) { context_.kv_format.decode(cache.compressed.row(chosen[i]), gathered + i * dim); });
+            run_tokens(t, end, gathered);
+        }
     }
     if (trace != nullptr && facts.has_indexer()) {
         trace->put("index_selected", layer, trace_chosen.data(), int64_t(trace_chosen.size()));

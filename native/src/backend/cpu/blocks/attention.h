@@ -9,7 +9,7 @@
 #include "backend/cpu/context.h"
 #include "backend/cpu/sequence.h"
 #include "backend/cpu/weights.h"
-#include "core/trace.h"
+#include "base/trace.h"
 
 namespace ds4::cpu {
 

@@ -3,7 +3,7 @@
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/context.h"
 #include "backend/cpu/weights.h"
-#include "core/trace.h"
+#include "base/trace.h"
 
 namespace ds4::cpu {
 
