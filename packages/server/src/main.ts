@@ -152,7 +152,7 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   return EXIT.done
 }
 
-/** Resolves at the first SIGINT or SIGTERM; the second one ends the process. */
+/** Resolves at the first SIGINT, SIGTERM or SIGHUP, or when the process that started this one is gone; the second signal ends it. */
 function waitForSignal(): Promise<undefined> {
   const { promise, resolve } = Promise.withResolvers<undefined>()
   let count = 0
@@ -162,6 +162,8 @@ function waitForSignal(): Promise<undefined> {
   }
   process.on("SIGINT", onSignal)
   process.on("SIGTERM", onSignal)
+  process.on("SIGHUP", onSignal)
+  process.on("disconnect", () => resolve(undefined))
   return promise
 }
 

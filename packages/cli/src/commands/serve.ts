@@ -15,6 +15,8 @@ function fileVariables(values: Readonly<Record<string, unknown>>, environment: R
   return Object.fromEntries(set.filter(([variable]) => environment[variable] === undefined))
 }
 
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
 export const serve = defineCommand({
   name: "serve",
   usage: "[FLAGS]",
@@ -27,14 +29,13 @@ export const serve = defineCommand({
     const isHelp = positionals.includes("--help") || positionals.includes("-h")
     if (!isHelp) prepareNative()
     const env = { ...fileVariables(configFile?.values ?? {}, io.environment), ...io.environment }
-    const server = Bun.spawn([process.execPath, serverMain(), ...positionals], { env, stdio: ["inherit", "inherit", "inherit"] })
+    // Its own process group: a terminal's Ctrl+C would reach it besides the signal passed on, and two signals end it at
+    // once. The channel carries nothing: it breaks when this process is killed, which ends the server, too.
+    const server = Bun.spawn([process.execPath, serverMain(), ...positionals], { env, stdio: ["inherit", "inherit", "inherit"], detached: true, ipc: () => {} })
     const forward = (signal: NodeJS.Signals) => server.kill(signal)
-    const ignore = () => {} // Ctrl+C reaches the whole process group; the server drains and this process waits
-    process.on("SIGTERM", forward)
-    process.on("SIGINT", ignore)
+    for (const signal of FORWARDED) process.on(signal, forward)
     const code = await server.exited
-    process.off("SIGTERM", forward)
-    process.off("SIGINT", ignore)
+    for (const signal of FORWARDED) process.off(signal, forward)
     return exitCodeOfChild(code)
   },
 })
