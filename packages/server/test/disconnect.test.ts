@@ -49,6 +49,27 @@ describe("a client that leaves", () => {
     await server.stop()
   })
 
+  test("leaves the queue at any time, also in the first moments when the stream is not yet answered", async () => {
+    const server = listen({ script: () => ENDLESS, tokenMs: 5, settings: (settings) => void (settings.admission = { parallel: 1, maxQueue: 200 }) })
+    const first = new AbortController()
+    await start(server, "/v1/chat/completions", chat(true), first.signal)
+    const paths = ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/completions"]
+    const clients = Array.from({ length: 60 }, async (_, index) => {
+      const controller = new AbortController()
+      const body = JSON.stringify({ messages: [{ role: "user", content: "hi" }], input: "hi", prompt: "hi", stream: index % 5 !== 0, thinking: false })
+      const request = start(server, paths[index % paths.length] ?? "", body, controller.signal).catch((error: unknown) => error)
+      await Bun.sleep(2 * index)
+      controller.abort()
+      await request
+    })
+    await Promise.all(clients)
+    await until(() => server.registry.size === 1)
+    first.abort()
+    await until(() => isIdle(server))
+    expect(server.lines.filter((line) => line.generation !== undefined && line.status !== 499)).toEqual([])
+    await server.stop()
+  }, 20_000)
+
   test("100 random aborts over all endpoints leave no running job", async () => {
     const server = listen({ script: () => ENDLESS, tokenMs: 1, settings: (settings) => void (settings.admission.parallel = 200) })
     let seed = 7

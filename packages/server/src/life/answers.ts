@@ -105,6 +105,9 @@ export class Answers {
     context.logsItself = true
     try {
       await run.generation.admit()
+      // An abort from now on is noticed by whoever answers; one that came meanwhile would be by nobody: the transport
+      // does not read a stream whose client is gone.
+      throwIfGone(active)
     } catch (error) {
       this.settle(run, error)
       throw error
@@ -151,7 +154,8 @@ export class Answers {
       failure = undefined
     } catch (error) {
       failure = error
-      yield* stall.guard(writer.fail(messageOf(error)))
+      const isGone = error instanceof ApiError && error.code === "CLIENT_GONE" // nobody would take the frame
+      if (!isGone) yield* stall.guard(writer.fail(messageOf(error)))
     } finally {
       stall.stop()
       this.settle(run, failure)
