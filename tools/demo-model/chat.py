@@ -1,4 +1,4 @@
-"""Profile `reference` of the chat template, as pieces with loss weights. check_render.ts compares it with the engine's."""
+"""Profile `reference` of the chat template, as pieces with loss weights. check-render.ts compares it with the engine's."""
 import json
 
 from bpe import ASSISTANT, BOS, DSML, EOS, THINK, UNTHINK, USER

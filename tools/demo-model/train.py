@@ -97,11 +97,14 @@ class Trainer:
         import torch
         from model import Model, read_config
         from optimiser import Optimiser
+        from storage import load_checkpoint
         self.torch, self.args = torch, args
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.model = Model(read_config(args.config))
         initialise(self.model, args.seed)
+        if args.start_from:
+            load_checkpoint(self.model, args.start_from)
         self.model.to(self.device)
         self.optimiser = Optimiser(self.model)
         self.step, self.tokens = 0, 0
@@ -312,6 +315,7 @@ def main():
     parser.add_argument("--begin", type=float, default=0.0)
     parser.add_argument("--end", type=float, default=1.0)
     parser.add_argument("--state", default=str(HERE / "build"))
+    parser.add_argument("--start-from", help="begin with the stored weights of this checkpoint folder instead of random ones")
     parser.add_argument("--log", default=str(HERE / "build"))
     parser.add_argument("--export")
     parser.add_argument("--seed", type=int, default=1)

@@ -154,7 +154,7 @@ def form_sample(source, thinking):
 
 def instruction(source, thinking=None):
     thinking = source.chance(0.35) if thinking is None else thinking
-    if source.chance(0.12):
+    if source.chance(0.12) and not source.is_eval:  # without a system text: nothing that the suite measures
         question, _, sentence = plain_question(source)
         return sample("plain", question, sentence, reasoning="This is a simple question.", thinking=thinking)
     return (language_sample if source.chance(0.4) else form_sample)(source, thinking)

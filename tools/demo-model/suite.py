@@ -1,0 +1,78 @@
+"""Writes the held-out questions of `ds4 eval --suite demo`: packages/cli/src/eval/demo-suite.json.
+
+Every item comes from the generators' held-out side (dialogues/words.py): words, names, number pairs and wordings that
+training never produced. Filler of the long texts is from held-out documents.
+"""
+import argparse
+import json
+import pathlib
+
+from bpe import Tokenizer
+from chat import encode, render
+from dialogues.arithmetic import arithmetic
+from dialogues.facts import fact
+from dialogues.instructions import instruction
+from dialogues.recall import recall
+from dialogues.tools import tool_call
+from dialogues.words import Source
+from mixture import Texts
+
+HERE = pathlib.Path(__file__).resolve().parent
+OUT = HERE.parents[1] / "packages" / "cli" / "src" / "eval" / "demo-suite.json"
+DISTANCE = 4000
+
+
+def message(m):
+    made = {"role": m["role"], "content": m["content"]}
+    if m.get("reasoning"):
+        made["reasoning"] = m["reasoning"]
+    if m.get("calls"):
+        made["toolCalls"] = [{"id": f"call_{i}", "name": n, "arguments": json.dumps(a, ensure_ascii=False)} for i, (n, a) in enumerate(m["calls"])]
+    return made
+
+
+def item(number, kind, made):
+    found = {"id": f"{kind}-{number}", "kind": kind, "thinking": made["thinking"], "messages": [message(m) for m in made["messages"][:-1]]}
+    if made.get("tools"):
+        found["tools"] = made["tools"]
+    return {**found, "expect": made["expect"]}
+
+
+def far_recall(source, tokenizer):
+    """A fact whose question comes at least DISTANCE tokens later."""
+    while True:
+        made = recall(source, 12600, thinking=False)
+        ids, _ = encode(tokenizer, render(made, prompt_only=True))
+        if DISTANCE + 40 <= len(ids) <= DISTANCE + 500:
+            return made
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=2026, help="another seed gives a set for choosing between checkpoints")
+    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    parser.add_argument("--with-prompts", action="store_true", help="also the rendered prompt and its ids, for check-render.ts")
+    args = parser.parse_args()
+    texts, tokenizer = Texts(), Tokenizer(HERE.parents[1] / "models" / "demo" / "tokenizer.json")
+    source, items = Source(args.seed, is_eval=True, filler=texts.filler), []
+    kinds = [("fact", 40, fact), ("arithmetic", 40, lambda s: arithmetic(s, thinking=True)), ("tool-call", 40, lambda s: tool_call(s, stage="call")),
+             ("tool-none", 30, lambda s: tool_call(s, stage="none")), ("tool-result", 30, lambda s: tool_call(s, stage="result")), ("instruction", 40, instruction),
+             ("recall-near", 10, lambda s: recall(s, 1200, thinking=False)), ("recall-4000", 10, lambda s: far_recall(s, tokenizer))]
+    for kind, count, maker in kinds:
+        seen = set()
+        while len(seen) < count:
+            made = maker(source)
+            key = json.dumps(made["messages"], ensure_ascii=False)
+            if key not in seen:
+                seen.add(key)
+                items.append(item(len(seen), kind, made))
+                if args.with_prompts:
+                    pieces = render(made, prompt_only=True)
+                    items[-1] |= {"prompt": "".join(text for text, _ in pieces), "ids": encode(tokenizer, pieces)[0]}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({"name": "demo", "items": items}, ensure_ascii=False, indent=0) + "\n", "utf-8")
+    print(f"{len(items)} items, {args.out.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
