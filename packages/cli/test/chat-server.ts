@@ -36,7 +36,7 @@ export class ChatServer implements Disposable {
     if (new URL(request.url).pathname === "/v1/models") return Response.json({ object: "list", data: [{ id: "scripted", context_length: 4096 }] })
     const body = (await request.json()) as ReceivedRequest
     this.requests.push(body)
-    if (body.messages.at(-1)?.content === "refuse") return Response.json({ error: { message: "no such thing" } }, { status: 400 })
+    if (body.messages.at(-1)?.content === "refuse") return Response.json({ error: { message: "no such \u001b[31mthing" } }, { status: 400 })
     return new Response(this.stream(this.script(body), request.signal), { headers: { "content-type": "text/event-stream" } })
   }
 

@@ -1,6 +1,7 @@
 import type { Conversation, Message } from "@ds4/tokenizer"
 import { CliError, EXIT, messageOf, usageError } from "../errors.ts"
 import type { AnswerEvent, AnswerRequest, AnswerSettings, AnswerUsage, Backend, FinishReason } from "./backend.ts"
+import { printable } from "../terminal/printable.ts"
 import { serverEvents } from "./server-events.ts"
 
 export interface RemoteOptions {
@@ -83,7 +84,7 @@ export class RemoteBackend implements Backend {
     let firstMs: number | undefined
     for await (const data of serverEvents(response)) {
       const chunk = data as StreamChunk // every field is optional and read as such
-      if (chunk.error !== undefined) throw new CliError(EXIT.failed, `the server failed: ${chunk.error.message ?? "no message"}`)
+      if (chunk.error !== undefined) throw new CliError(EXIT.failed, `the server failed: ${printable(chunk.error.message ?? "no message")}`)
       usage = chunk.usage ?? usage
       const choice = chunk.choices?.[0]
       const reasoning = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning ?? ""
@@ -136,7 +137,7 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   }
   if (response.ok) return response
   const text = await response.text()
-  throw new CliError(EXIT.failed, `the server answered ${response.status}: ${errorText(text)}`)
+  throw new CliError(EXIT.failed, `the server answered ${response.status}: ${printable(errorText(text))}`)
 }
 
 function errorText(body: string): string {

@@ -60,17 +60,25 @@ export class Repl {
 
   /** Acts on one line; errors are shown and the chat goes on. */
   private async take(line: string): Promise<SlashResult> {
+    const attached = [...this.attachments]
+    const keepAttached = () => {
+      if (this.attachments.length === 0) this.attachments.push(...attached)
+    }
     try {
       const isCommand = line.startsWith("/") && !line.startsWith("//")
       let result: SlashResult = isCommand
         ? runSlash(line, this.context())
         : { next: "ask", text: this.withAttachments(attachMentions(line.startsWith("//") ? line.slice(1) : line)) }
-      if (result.next === "ask") result = await this.ask(result.text, line)
+      if (result.next === "ask") {
+        result = await this.ask(result.text, line)
+        if (result.next === "prompt" && result.line !== undefined) keepAttached() // the question was taken back
+      }
       else if (result.next === "continue") result = await this.turn(this.options.session.takeUnfinished(), "")
       return result
     } catch (error) {
       if (exitCodeOf(error) === EXIT.unreachable || exitCodeOf(error) === EXIT.failed) this.options.session.isUnfinished = false
       this.options.io.err(`${messageOf(error)}\n`)
+      keepAttached()
       return { next: "prompt" }
     }
   }

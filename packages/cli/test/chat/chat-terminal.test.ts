@@ -51,6 +51,26 @@ describe("chat in a terminal", () => {
     expect(server.requests.at(-1)?.messages).toHaveLength(1)
   })
 
+  test("a question that is taken back keeps the files attached to it", async () => {
+    await using program = chat()
+    await program.prompt()
+    writeFileSync(join(program.home, "note.txt"), "remember the milk\n")
+    program.type("/read note.txt\r")
+    await program.until("attached")
+    program.type("slow start\r")
+    await Bun.sleep(300)
+    program.type("\x03")
+    await program.until("the question is back in the line")
+    await program.until("> slow start")
+    program.type("\x15hello\r")
+    await program.until("You said:")
+    expect(server.requests.map(({ messages }) => messages[0]?.content.includes("remember the milk"))).toEqual([true, true])
+    await program.prompt()
+    program.type("again\r")
+    await program.until("You said: again")
+    expect(server.requests.at(-1)?.messages.at(-1)?.content).toBe("again")
+  })
+
   test("Ctrl+C while text streams keeps what was said and reaches the server", async () => {
     await using program = chat()
     await program.prompt()
@@ -272,7 +292,7 @@ describe("slash commands", () => {
   test("help, stats and the limits of a server are said plainly", async () => {
     await using program = chat()
     await program.prompt()
-    for (const [line, shown] of [["/help", "/export"], ["/help retry", "ask the last question again"], ["cut", "[token limit; /continue goes on]"], ["/continue", "cannot go on"], ["/stats", "scripted"], ["/tokens", "only a local engine"], ["refuse", "the server answered 400: no such thing"]]) {
+    for (const [line, shown] of [["/help", "/export"], ["/help retry", "ask the last question again"], ["cut", "[token limit; /continue goes on]"], ["/continue", "cannot go on"], ["/stats", "scripted"], ["/tokens", "only a local engine"], ["refuse", "the server answered 400: no such \ufffd[31mthing"]]) {
       program.type(`${line}\r`)
       await program.until(shown ?? "")
       await program.prompt()
