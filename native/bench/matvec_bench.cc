@@ -1,7 +1,9 @@
 // Matrix products against the machine's streaming read rate, both measured in this run with the same threads and the
-// same kind of pages. Prints a table, or with --json one object a line.
+// same kind of pages. Rates are by the clock; shares of the read rate by the processor time of all threads, which other
+// work on the machine does not change. Prints a table, or with --json one object a line.
 //   matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] [--prefill] [--json]
 #include <sys/mman.h>
+#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -29,6 +31,26 @@ struct Options {
 };
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+// Seconds by the clock, and of processor time by the process's threads together.
+struct Span {
+    double clock, processor;
+};
+
+double processor_seconds() {
+    timespec time{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+}
+
+template <typename Body>
+Span timed(const Body &body) {
+    const double used = processor_seconds();
+    const Clock::time_point begin = Clock::now();
+    body();
+    const double clock = seconds_since(begin);
+    return {clock, processor_seconds() - used};
+}
 
 double median(std::vector<double> values) {
     std::sort(values.begin(), values.end());
@@ -91,15 +113,14 @@ struct Bench {
         fill(memory, bytes);
     }
 
-    // GB/s of the plain read loop, all threads over their share of the memory.
-    double read_once() {
-        const Clock::time_point begin = Clock::now();
-        pool.run([&](int worker, int workers) {
+    // The plain read loop, all threads over their share of the memory.
+    Span read_once() {
+        const auto read_share = [&](int worker, int workers) {
             const cpu::Range part = cpu::share(int64_t(bytes), worker, workers, 4096);
             const uint64_t word = bench::stream_read(memory + part.begin, uint64_t(part.end - part.begin));
             if (worker == 0) sink = word;
-        });
-        return double(bytes) / seconds_since(begin) / 1e9;
+        };
+        return timed([&] { pool.run(read_share); });
     }
 };
 
@@ -168,14 +189,13 @@ void run_matvec(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precis
     product.y_stride = c.weight.rows;
     std::vector<double> rates, ratios;
     for (int repeat = 0; repeat < bench.options.repeats; repeat++) {
-        const double before = bench.read_once();
-        const Clock::time_point begin = Clock::now();
-        cpu::multiply(bench.pool, isa, {&product, 1});
-        const double rate = double(c.bytes) / seconds_since(begin) / 1e9;
-        const double after = bench.read_once();
-        bench.read_rates.push_back(before);
-        rates.push_back(rate);
-        ratios.push_back(rate / (0.5 * (before + after)));
+        const Span before = bench.read_once();
+        const Span span = timed([&] { cpu::multiply(bench.pool, isa, {&product, 1}); });
+        const Span after = bench.read_once();
+        const double bytes = double(c.bytes), read_bytes = double(bench.bytes);
+        bench.read_rates.push_back(read_bytes / before.clock / 1e9);
+        rates.push_back(bytes / span.clock / 1e9);
+        ratios.push_back(bytes / span.processor * 0.5 * (before.processor + after.processor) / read_bytes);
     }
     report(bench.options, {"matvec", type, isa, precision, 1, rates, ratios});
 }
