@@ -45,9 +45,9 @@ struct Q8_0Avx2 : PlainCodesAvx2 {
     }
 };
 
-// E2M1 codes in the low nibbles (the rest 0) as twice the value.
+// E2M1 codes in the low nibbles (the rest 0) as twice the value + 16.
 inline __m256i e2m1_codes(__m256i nibbles) {
-    const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+    const __m128i table = _mm_setr_epi8(16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4);
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
 }
 inline __m256i low_nibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
@@ -59,28 +59,35 @@ inline __m128 e8m0_scales(uint32_t four) {
 }
 
 struct Mxfp4Avx2 : PlainCodesAvx2 {
+    using Codes = Avx2::OffsetCodes;
     static constexpr int kBlockBytes = 17, kGroupBytes = 68;
     static constexpr float kResultFactor = 0.5f; // codes are doubled values
 
     static inline Codes load(const BlockRow &row, int64_t group) {
         const uint8_t *p = row.data + group * 68;
         const __m256i first = join(load16(p + 1), load16(p + 18)), last = join(load16(p + 35), load16(p + 52));
-        const __m128 scales = e8m0_scales(uint32_t(p[0]) | uint32_t(p[17]) << 8 | uint32_t(p[34]) << 16 |
-                                          uint32_t(p[51]) << 24);
-        return {{e2m1_codes(low_nibbles(first)), e2m1_codes(low_nibbles(last))},
-                {e2m1_codes(high_nibbles(first)), e2m1_codes(high_nibbles(last))},
-                {Avx2::spread(scales, 0), Avx2::spread(scales, 1)}};
+        return {{{e2m1_codes(low_nibbles(first)), e2m1_codes(low_nibbles(last))},
+                 {e2m1_codes(high_nibbles(first)), e2m1_codes(high_nibbles(last))},
+                 {scales(p), scales(p + 34)}}};
+    }
+    // The first bytes of two blocks to f32 in their lanes.
+    static inline __m256 scales(const uint8_t *p) {
+        const __m256i top_bytes = _mm256_set1_epi32(0x00ffffff); // byte 0, below it zeros
+        const __m256i exponents = _mm256_shuffle_epi8(join(load16(p), load16(p + 17)), top_bytes);
+        return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_srli_epi32(exponents, 1), _mm256_set1_epi32(0x00400000)));
     }
 };
 
 struct Fp4PackedAvx2 : PlainCodesAvx2 {
+    using Codes = Avx2::OffsetCodes;
     static constexpr int kBlockBytes = 16, kGroupBytes = 64;
     static constexpr bool kSeparateScales = true;
     static constexpr float kResultFactor = 0.5f;
 
     static inline Codes load(const BlockRow &row, int64_t group) {
-        Codes codes;
+        Avx2::Codes codes;
         const __m128 scales = e8m0_scales(word_at(row.scales + group * 4));
+#pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
             const __m256i bytes = load32(row.data + group * 64 + 32 * half);
             const __m256i even = e2m1_codes(low_nibbles(bytes)), odd = e2m1_codes(high_nibbles(bytes));
@@ -88,13 +95,14 @@ struct Fp4PackedAvx2 : PlainCodesAvx2 {
             codes.high[half] = _mm256_unpackhi_epi8(even, odd);
             codes.scale[half] = Avx2::spread(scales, half);
         }
-        return codes;
+        return {codes};
     }
 };
 
-// Byte 2h of `four` for the first block of half h, byte 2h + 1 for the second.
-inline __m256i block_bytes(uint32_t four, int half) {
-    return join(_mm_set1_epi8(int8_t(four >> (16 * half))), _mm_set1_epi8(int8_t(four >> (16 * half + 8))));
+// Byte 2h of `four` as the words of the first block of half h, byte 2h + 1 of the second.
+inline __m256i block_words(uint32_t four, int half) {
+    return join(_mm_set1_epi16(int16_t((four >> (16 * half)) & 255u)),
+                _mm_set1_epi16(int16_t((four >> (16 * half + 8)) & 255u)));
 }
 
 struct Q4KAvx2 : PlainCodesAvx2 {
@@ -111,13 +119,14 @@ struct Q4KAvx2 : PlainCodesAvx2 {
                                        _mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(int32_t(scales)))));
         Codes out;
         out.min_scale = _mm256_set1_ps(half_at(p + 2));
+#pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
             const __m256i q = load32(p + 16 + group % 2 * 64 + 32 * half);
             const __m256i even = low_nibbles(q), odd = high_nibbles(q); // blocks 2h and 2h + 1
             out.codes.low[half] = _mm256_permute2x128_si256(even, odd, 0x20);
             out.codes.high[half] = _mm256_permute2x128_si256(even, odd, 0x31);
             out.codes.scale[half] = Avx2::spread(four, half);
-            out.min_low[half] = out.min_high[half] = block_bytes(mins, half);
+            out.mins[half] = block_words(mins, half);
         }
         return out;
     }
@@ -130,25 +139,30 @@ struct Q2KAvx2 : PlainCodesAvx2 {
     // The 4-bit scale goes into the code: at most 45, so that a 16-bit product is two byte products.
     static inline __m256i codes(__m128i q, __m256i scales, int half) {
         const __m256i shifted = half == 0 ? join(q, _mm_srli_epi16(q, 2)) : join(_mm_srli_epi16(q, 4), _mm_srli_epi16(q, 6));
-        return _mm256_mullo_epi16(_mm256_and_si256(shifted, _mm256_set1_epi8(3)),
-                                  _mm256_and_si256(scales, _mm256_set1_epi16(15)));
+        return _mm256_mullo_epi16(_mm256_and_si256(shifted, _mm256_set1_epi8(3)), scales);
+    }
+    // Byte `first` of every eight as the words of the first block, `first` + 2 of the second; the second word of a pair
+    // `apart` bytes on.
+    static inline __m256i words_of(__m256i bytes, int first, int apart) {
+        const int32_t pair = int32_t(0x80008000u | uint32_t(first) | uint32_t(first + apart) << 16);
+        return _mm256_shuffle_epi8(bytes, join(_mm_set1_epi32(pair), _mm_set1_epi32(pair + 0x00020002)));
     }
 
-    static inline Codes load(const BlockRow &row, int64_t group) {
+    [[gnu::always_inline]] static inline Codes load(const BlockRow &row, int64_t group) {
         const uint8_t *p = row.data + group / 2 * 84;
         const int64_t upper = group % 2;
-        const uint8_t *s = p + 8 * upper;
+        int64_t eight;
+        __builtin_memcpy(&eight, p + 8 * upper, sizeof eight);
+        const __m256i bytes = _mm256_set1_epi64x(eight), scales = low_nibbles(bytes), mins = high_nibbles(bytes);
         const __m128i first = load16(p + 16 + 32 * upper), second = load16(p + 32 + 32 * upper);
         Codes out;
         out.min_scale = _mm256_set1_ps(half_at(p + 82));
+#pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
-            const __m256i low = join(_mm_set1_epi8(int8_t(s[4 * half])), _mm_set1_epi8(int8_t(s[4 * half + 2])));
-            const __m256i high = join(_mm_set1_epi8(int8_t(s[4 * half + 1])), _mm_set1_epi8(int8_t(s[4 * half + 3])));
-            out.codes.low[half] = codes(first, low, half);
-            out.codes.high[half] = codes(second, high, half);
+            out.codes.low[half] = codes(first, words_of(scales, 4 * half, 0), half);
+            out.codes.high[half] = codes(second, words_of(scales, 4 * half + 1, 0), half);
             out.codes.scale[half] = _mm256_set1_ps(half_at(p + 80));
-            out.min_low[half] = high_nibbles(low);
-            out.min_high[half] = high_nibbles(high);
+            out.mins[half] = words_of(mins, 4 * half, 1);
         }
         return out;
     }
@@ -167,13 +181,14 @@ struct Iq2XxsAvx2 : PlainCodesAvx2 {
         return _mm_sign_epi8(grid, signs);
     }
 
-    static inline Codes load(const BlockRow &row, int64_t group) {
+    [[gnu::always_inline]] static inline Codes load(const BlockRow &row, int64_t group) {
         const uint8_t *p = row.data + group / 2 * 66, *groups = p + 2 + group % 2 * 32;
         const __m128i words = _mm_setr_epi32(int32_t(word_at(groups + 4)), int32_t(word_at(groups + 12)),
                                              int32_t(word_at(groups + 20)), int32_t(word_at(groups + 28)));
         const __m128 level = _mm_add_ps(_mm_cvtepi32_ps(_mm_srli_epi32(words, 28)), _mm_set1_ps(0.5f));
         const __m128 scales = _mm_mul_ps(_mm_set1_ps(half_at(p) * 0.25f), level);
         Codes out;
+#pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
             out.low[half] = join(codes(groups + 16 * half, 0), codes(groups + 16 * half + 8, 0));
             out.high[half] = join(codes(groups + 16 * half, 2), codes(groups + 16 * half + 8, 2));

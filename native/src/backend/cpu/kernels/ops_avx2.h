@@ -18,15 +18,22 @@ struct Avx2 {
         __m256i low[2], high[2];
         __m256 scale[2];
     };
-    // With minimums: bytes that stand for every channel of a lane, and their common scale.
+    // Weights + 16 as unsigned bytes of at most 31.
+    struct OffsetCodes {
+        Codes codes;
+    };
+    // With minimums: weights are bytes of 0 to 63; a lane of mins is the minimum of its block's first half (lower word)
+    // and of its second; they have a common scale.
     struct CodesWithMins {
         Codes codes;
-        __m256i min_low[2], min_high[2];
+        __m256i mins[2];
         __m256 min_scale;
     };
     struct Activation {
         const int8_t *quants;
         __m256 scale[2];
+        __m256i offsets[2];   // -16 * the sum of the lane's quants; for OffsetCodes
+        __m256i half_sums[2]; // words: the sum of the lane's quants of the first half, of the second; for minimums
     };
 
     static inline Lanes zero() { return _mm256_setzero_ps(); }
@@ -43,19 +50,36 @@ struct Avx2 {
         return _mm256_insertf128_ps(_mm256_castps128_ps256(first), second, 1);
     }
 
-    static inline Activation activation(const int8_t *quants, const float *scales, const int32_t *, int64_t group) {
+    static inline Activation activation(const int8_t *quants, const float *scales, const int32_t *sums, int64_t group) {
         const __m128 four = _mm_load_ps(scales + group * 4);
-        return {quants + group * 128, {spread(four, 0), spread(four, 1)}};
+        Activation x{quants + group * 128, {spread(four, 0), spread(four, 1)}, {}, {}};
+        const __m256i ones = _mm256_set1_epi8(1);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const auto *of_half = reinterpret_cast<const __m256i *>(sums + group * 16 + 8 * half);
+            x.offsets[half] = _mm256_srai_epi32(_mm256_load_si256(of_half), 3);
+            const __m256i first = add_pairs(_mm256_maddubs_epi16(ones, quants_at(x, 32 * half)));
+            const __m256i second = add_pairs(_mm256_maddubs_epi16(ones, quants_at(x, 64 + 32 * half)));
+            x.half_sums[half] = _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);
+        }
+        return x;
     }
 
     static inline __m256i quants_at(const Activation &x, int offset) {
         return _mm256_load_si256(reinterpret_cast<const __m256i *>(x.quants + offset));
     }
 
+    static inline __m256i add_pairs(__m256i words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }
+
     // Sums of four products: |a pair| <= 2 * 128 * 127 stays below 2^15.
     static inline __m256i dot4(__m256i weights, __m256i x) {
         const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights));
-        return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        return add_pairs(pairs);
+    }
+    // Sums of eight products of unsigned weights: at most 63, so four of them stay below 2^15.
+    static inline __m256i dot8(const Codes &codes, const Activation &x, int half) {
+        return add_pairs(_mm256_add_epi16(_mm256_maddubs_epi16(codes.low[half], quants_at(x, 32 * half)),
+                                          _mm256_maddubs_epi16(codes.high[half], quants_at(x, 64 + 32 * half))));
     }
 
     static inline Lanes accumulate(Lanes sum, const Codes &codes, const Activation &x) {
@@ -68,13 +92,26 @@ struct Avx2 {
         return sum;
     }
 
-    static inline Lanes accumulate(Lanes sum, const CodesWithMins &codes, const Activation &x) {
-        sum = accumulate(sum, codes.codes, x);
+    static inline Lanes accumulate(Lanes sum, const OffsetCodes &offset, const Activation &x) {
+        const Codes &codes = offset.codes;
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
-            const __m256i dot = _mm256_add_epi32(dot4(codes.min_low[half], quants_at(x, 32 * half)),
-                                                 dot4(codes.min_high[half], quants_at(x, 64 + 32 * half)));
-            sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(codes.min_scale, x.scale[half]), sum);
+            const __m256i dot = _mm256_add_epi32(dot8(codes, x, half), x.offsets[half]);
+            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(codes.scale[half], x.scale[half]), sum);
+        }
+        return sum;
+    }
+
+    static inline Lanes accumulate(Lanes sum, const CodesWithMins &weights, const Activation &x) {
+        const Codes &codes = weights.codes;
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++)
+            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot8(codes, x, half)),
+                                  _mm256_mul_ps(codes.scale[half], x.scale[half]), sum);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const __m256i mins = _mm256_madd_epi16(weights.mins[half], x.half_sums[half]);
+            sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(mins), _mm256_mul_ps(weights.min_scale, x.scale[half]), sum);
         }
         return sum;
     }
@@ -84,18 +121,25 @@ struct Avx2 {
     static inline void store_group(float *out, const Codes &codes, float factor) {
         store_values(out, codes, factor, [](__m256 value, __m256 scale, int, int) { return _mm256_mul_ps(value, scale); });
     }
+    static inline void store_group(float *out, const OffsetCodes &offset, float factor) {
+        Codes codes = offset.codes;
+        for (int half = 0; half < 2; half++) {
+            codes.low[half] = _mm256_sub_epi8(codes.low[half], _mm256_set1_epi8(16));
+            codes.high[half] = _mm256_sub_epi8(codes.high[half], _mm256_set1_epi8(16));
+        }
+        store_group(out, codes, factor);
+    }
     static inline void store_group(float *out, const CodesWithMins &codes, float factor) {
         alignas(32) float mins[2][2][8]; // [half][first or second halves of its blocks]
         for (int half = 0; half < 2; half++) {
-            _mm256_store_ps(mins[half][0], min_values(codes.min_low[half], codes.min_scale));
-            _mm256_store_ps(mins[half][1], min_values(codes.min_high[half], codes.min_scale));
+            const __m256i first = _mm256_and_si256(codes.mins[half], _mm256_set1_epi32(0xffff));
+            const __m256i second = _mm256_srli_epi32(codes.mins[half], 16);
+            _mm256_store_ps(mins[half][0], _mm256_mul_ps(_mm256_cvtepi32_ps(first), codes.min_scale));
+            _mm256_store_ps(mins[half][1], _mm256_mul_ps(_mm256_cvtepi32_ps(second), codes.min_scale));
         }
         store_values(out, codes.codes, factor, [&](__m256 value, __m256 scale, int half, int part) {
             return _mm256_fmsub_ps(value, scale, _mm256_set1_ps(mins[half][part / 2][part % 2 * 4]));
         });
-    }
-    static inline __m256 min_values(__m256i bytes, __m256 scale) {
-        return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_and_si256(bytes, _mm256_set1_epi32(255))), scale);
     }
     // part 0 and 1 are the first halves of a half's two blocks, 2 and 3 the second halves
     template <typename Combine>

@@ -52,9 +52,9 @@ inline typename Decoder::Codes load_tail(const BlockRow &row, const RowLayout &l
     return Decoder::load({blocks, scales}, 0);
 }
 
-// kStepGroups whole groups from `group`, a multiple of it.
+// kStepGroups whole groups from `group`, a multiple of it. Inlined, so that codes do not pass through memory.
 template <typename Decoder>
-inline void load_whole_step(const BlockRow &row, int64_t group, typename Decoder::Codes *out) {
+[[gnu::always_inline]] inline void load_whole_step(const BlockRow &row, int64_t group, typename Decoder::Codes *out) {
     if constexpr (Decoder::kStepGroups == 2) Decoder::load_pair(row, group / 2, out);
     else out[0] = Decoder::load(row, group);
 }
