@@ -96,7 +96,7 @@ void fused_rows(const RowsTask &task, const RowLayout &layout, const TokenRow *t
 
 // For more tokens a panel of rows is decoded into scratch, some groups at a time, and swept by all tokens.
 constexpr int kPanelRows = 8;
-constexpr int kPanelGroups = 8; // a multiple of every decoder's step
+constexpr int kPanelGroups = 16; // a multiple of every decoder's step
 constexpr int kPanelTokens = 64;
 
 template <typename Ops, typename Decoder>
