@@ -46,6 +46,9 @@ describe("a client that leaves", () => {
     controller.abort()
     await gone
     await until(() => isIdle(server), 250)
+    // what was not read counts in no rate
+    expect(server.lines.at(-1)?.generation).toMatchObject({ prefilledTokens: 0 })
+    expect(await (await fetch(`${server.url}/metrics`)).text()).toContain("ds4_prefill_tokens_per_second_count 0")
     await server.stop()
   })
 

@@ -95,7 +95,7 @@ class ScriptedEngine implements FakeEngine {
       yield { type: "prefill", processed: cached, total, cached }
       const script = await this.options.script(request)
       await pause(this.options.prefillMs ?? 0, signal)
-      yield { type: "prefill", processed: total, total, cached }
+      if (!signal.aborted) yield { type: "prefill", processed: total, total, cached }
       decodeBegin = performance.now()
       const answer = new Answer(this.options.tokenizer, job, this.tokensOf(script), this.model.contextTokens)
       while (!signal.aborted) {

@@ -13,6 +13,8 @@ export interface RequestLine {
 export interface GenerationLine {
   promptTokens: number
   cachedTokens: number
+  /** Tokens of the prompt that were computed: all but the cached ones, fewer when it was cancelled meanwhile. */
+  prefilledTokens: number
   completionTokens: number
   reasoningTokens: number
   ttftMs: number | undefined
@@ -34,9 +36,9 @@ function rate(tokens: number, milliseconds: number): string {
 export function textLine({ id, method, path, status, durationMs, generation }: RequestLine): string {
   const head = `${new Date().toISOString()} ${id} ${method} ${path} ${status} ${Math.round(durationMs)}ms`
   if (generation === undefined) return head
-  const { promptTokens, cachedTokens, completionTokens, reasoningTokens, ttftMs, prefillMs, decodeMs, finish, warnings } = generation
+  const { promptTokens, cachedTokens, prefilledTokens, completionTokens, reasoningTokens, ttftMs, prefillMs, decodeMs, finish, warnings } = generation
   return `${head} prompt=${promptTokens}(${cachedTokens} cached) output=${completionTokens}(${reasoningTokens} reasoning)`
-    + ` ttft=${ttftMs === undefined ? "-" : `${Math.round(ttftMs)}ms`} prefill=${rate(promptTokens - cachedTokens, prefillMs)}t/s`
+    + ` ttft=${ttftMs === undefined ? "-" : `${Math.round(ttftMs)}ms`} prefill=${rate(prefilledTokens, prefillMs)}t/s`
     + ` decode=${rate(completionTokens, decodeMs)}t/s finish=${finish}${warnings.map((warning) => ` warning=${JSON.stringify(warning)}`).join("")}`
 }
 

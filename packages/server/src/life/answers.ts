@@ -191,15 +191,16 @@ export class Answers {
     const outcome = generation.outcome
     const status = failure === undefined ? 200 : failure instanceof ApiError ? failure.status : 500
     const isCancelled = active.controller.signal.aborted
+    const prefilledTokens = Math.max(0, active.processedTokens - outcome.usage.cachedTokens)
     statistics.countRequest(active.endpoint, status)
     statistics.addGeneration({
-      ...outcome.usage, endpoint: active.endpoint, status, toolCalls: transcript.calls.length, isCancelled,
+      ...outcome.usage, prefilledTokens, endpoint: active.endpoint, status, toolCalls: transcript.calls.length, isCancelled,
       queueMs: generation.queueMs, ttftMs: generation.ttftMs, decodeMs: outcome.decodeMs, prefillMs: outcome.prefillMs,
     })
     log.write({
       id: context.id, method: context.method, path: context.path, status, durationMs: performance.now() - context.startedAtMs,
       generation: {
-        ...outcome.usage, ttftMs: generation.ttftMs, prefillMs: outcome.prefillMs, decodeMs: outcome.decodeMs,
+        ...outcome.usage, prefilledTokens, ttftMs: generation.ttftMs, prefillMs: outcome.prefillMs, decodeMs: outcome.decodeMs,
         finish: failure === undefined ? outcome.finish : isCancelled ? "cancelled" : "error",
         warnings: run.prepared.warnings ?? [],
       },

@@ -36,6 +36,7 @@ export interface FinishedRequest {
   status: number
   promptTokens: number
   cachedTokens: number
+  prefilledTokens: number
   completionTokens: number
   reasoningTokens: number
   toolCalls: number
@@ -83,8 +84,7 @@ export class Statistics {
     if (done.queueMs !== undefined) this.queueTime.observe(done.queueMs / 1000)
     if (done.ttftMs !== undefined) this.ttft.observe(done.ttftMs / 1000)
     if (done.completionTokens > 1) this.interToken.observe(done.decodeMs / 1000 / done.completionTokens)
-    const computed = done.promptTokens - done.cachedTokens
-    if (computed > 0 && done.prefillMs > 0) this.prefillRate.observe((computed * 1000) / done.prefillMs)
+    if (done.prefilledTokens > 0 && done.prefillMs > 0) this.prefillRate.observe((done.prefilledTokens * 1000) / done.prefillMs)
     this.recent.push({ atMs: Date.now(), promptTokens: done.promptTokens, outputTokens: done.completionTokens })
     this.dropOld()
   }
