@@ -13,6 +13,7 @@
 #include "backend/cpu/weights.h"
 #include "base/status.h"
 #include "format/convert.h"
+#include "format/encode.h"
 
 namespace ds4::cpu {
 namespace {
@@ -52,6 +53,7 @@ class CpuBackend : public Backend {
     const Model &model_;
     Weights weights_;
     ThreadPool pool_;
+    FirstUse first_use_;
     Context context_;
     HyperConnections mixing_;
     Attention attention_;
@@ -78,8 +80,11 @@ Context make_context(const Model &model, const EngineOptions &options, ThreadPoo
 }
 
 CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
-    : model_(model), weights_(model), pool_(chosen_threads(options.threads, model.shape())), context_(make_context(model, options, pool_)),
-      mixing_(context_), attention_(context_), moe_(context_) {}
+    : model_(model), weights_(model), pool_(chosen_threads(options.threads, model.shape())),
+      first_use_(pool_, model.shape().layers, model.shape().experts), context_(make_context(model, options, pool_)),
+      mixing_(context_), attention_(context_), moe_(context_) {
+    context_.first_use = &first_use_;
+}
 
 std::unique_ptr<SequenceState> CpuBackend::open_sequence(uint32_t context_tokens) {
     if (context_tokens < 1 || context_tokens > context_.shape.context_tokens)
@@ -107,6 +112,8 @@ void CpuBackend::embed(const StepRows &rows, float *streams) const {
     context_.each(int64_t(rows.tokens.size()), [&](int64_t t) {
         const int64_t token = rows.tokens[size_t(t)];
         const uint8_t *scales = table.type == DS4_TYPE_F8_E4M3 ? table.scales + token / 128 * ((hidden + 127) / 128) : nullptr;
+        if (const char *defect = row_defect(table.type, table.data + token * row, scales, hidden))
+            fail(DS4_ERR_FORMAT, "token_embd.weight, row %lld: %s; the file is damaged", (long long)token, defect);
         float *first = streams + t * context_.shape.hc_width();
         decode_row(table.type, table.data + token * row, scales, first, hidden);
         for (int k = 1; k < context_.shape.streams; k++) std::memcpy(first + k * hidden, first, size_t(hidden) * 4);
@@ -128,6 +135,7 @@ StepAngles CpuBackend::make_angles(const StepRows &rows) {
 void CpuBackend::run_layer(int layer, const StepRows &rows, const StepAngles &angles, float *streams, Trace *trace) {
     const Shape &shape = context_.shape;
     const LayerWeights &w = weights_.layers[size_t(layer)];
+    first_use_.layer(layer, w);
     const int64_t count = int64_t(rows.tokens.size()), hidden = shape.hidden;
     float *x = x_.get<float>(count * hidden), *y = sublayer_.get<float>(count * hidden);
     float *post = post_.get<float>(count * shape.streams), *comb = comb_.get<float>(count * shape.streams * shape.streams);
@@ -155,6 +163,7 @@ void CpuBackend::run_layer(int layer, const StepRows &rows, const StepAngles &an
 void CpuBackend::head(const StepRows &rows, const float *streams, float *logits, Trace *trace) {
     const int64_t count = int64_t(rows.logits_rows.size()), hidden = context_.shape.hidden;
     if (count == 0) return;
+    first_use_.output(weights_.output);
     float *x = head_.get<float>(count * hidden);
     mixing_.collapse_head(weights_.output_mix, streams, rows.logits_rows.data(), count, x);
     if (trace != nullptr) trace->put("hc_head", std::vector<float>(x, x + count * hidden));

@@ -91,6 +91,9 @@ void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Rout
 
 void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, float *out, Trace *trace) {
     const Routes routes = route(layer, weights, tokens, x, rows, trace);
+    if (context_.first_use != nullptr)
+        for (int e = 0; e < context_.shape.experts; e++)
+            if (routes.begin[e + 1] > routes.begin[e]) context_.first_use->expert(layer, e, weights);
     run_experts(context_.shape.layer[size_t(layer)], weights, routes, x, rows, out);
 }
 

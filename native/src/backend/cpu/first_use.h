@@ -1,0 +1,32 @@
+// Reads the block scales of a matrix before its first product. A model larger than memory is not read when it is
+// opened, so a damaged scale shows here: as an error that names the tensor, not as NaN in the logits.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "backend/cpu/kernels/matmul.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace ds4::cpu {
+
+struct LayerWeights;
+
+class FirstUse {
+  public:
+    FirstUse(ThreadPool &pool, int layers, int experts) : pool_(pool), experts_(experts), layer_done_(size_t(layers)), expert_done_(size_t(layers) * size_t(experts)) {}
+
+    // All throw Error(DS4_ERR_FORMAT) naming tensor and row, every time until the file is mended.
+    void layer(int layer, const LayerWeights &weights); // everything but routed experts
+    void expert(int layer, int expert, const LayerWeights &weights);
+    void output(const Matrix &matrix);
+
+  private:
+    void check(const Matrix &matrix, int layer, const char *name, int expert);
+
+    ThreadPool &pool_;
+    int experts_;
+    std::vector<uint8_t> layer_done_, expert_done_;
+    bool output_done_ = false;
+};
+
+} // namespace ds4::cpu
