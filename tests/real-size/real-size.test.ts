@@ -8,7 +8,7 @@ import { makeSparseGguf, makeSparseSafetensors } from "../../scripts/make-sparse
 
 setDefaultTimeout(300_000)
 
-/** What the issue of memory allows, and what a process that copies nothing may hold of its own. */
+/** All the memory of the machine that this must run on, and what a process that copies nothing may hold of its own. */
 const MEMORY_BYTES = 24 * 2 ** 30
 const OWN_BYTES = 1.5 * 2 ** 30
 const DISK_BYTES = 400e6
