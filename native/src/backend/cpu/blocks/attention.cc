@@ -16,6 +16,13 @@ Activations exact_view(const float *values, int64_t count, int64_t cols) {
     return x;
 }
 
+// queries [query_values] hold something only if some query had a choice
+void trace_indexer(Trace &trace, int layer, const std::vector<float> &chosen, const std::vector<float> &scores, const float *queries, int64_t query_values) {
+    trace.put("index_selected", layer, chosen.data(), int64_t(chosen.size()));
+    trace.put("index_scores", layer, scores.data(), int64_t(scores.size()));
+    if (!chosen.empty()) trace.put("index_queries", layer, queries, query_values);
+}
+
 } // namespace
 
 Attention::Attention(const Context &context)
@@ -176,8 +183,8 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
         }
     }
     if (trace != nullptr && facts.has_indexer()) {
-        trace->put("index_selected", layer, trace_chosen.data(), int64_t(trace_chosen.size()));
-        trace->put("index_scores", layer, trace_scores.data(), int64_t(trace_scores.size()));
+        const int64_t width = int64_t(shape.index_heads) * shape.index_dim;
+        trace_indexer(*trace, layer, trace_chosen, trace_scores, p.index_q + rows.first_row * width, rows.count * width);
     }
 }
 

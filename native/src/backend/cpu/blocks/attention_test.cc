@@ -1,5 +1,6 @@
 #include "backend/cpu/blocks/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -15,6 +16,7 @@ namespace {
 struct Run {
     std::vector<float> out;
     Trace trace;
+    std::vector<uint8_t> index_rows; // as stored
 };
 
 // Feeds x [count, 256] through one attention layer in chunks of the given sizes (the last one repeats).
@@ -37,6 +39,9 @@ Run run_layer(unit::Bench &bench, int layer, const LayerWeights &weights, const 
         sequence.commit(tokens.data(), uint32_t(size));
         begin += size;
     }
+    const RowPages &index = sequence.layer(layer).index;
+    if (bench.dims.layer[size_t(layer)].has_indexer())
+        for (int64_t i = 0; i < count / 4; i++) run.index_rows.insert(run.index_rows.end(), index.row(i), index.row(i) + index.row_bytes());
     return run;
 }
 
@@ -93,6 +98,15 @@ TEST("a ratio-4 layer with trained roundings equals the recorded one: rows, choi
         CHECK(changed(run.trace.values().at("layer1.raw_rows"), trained["layer4.raw"], 0, 448) <= 1e-4);
         CHECK(changed(run.trace.values().at("layer1.raw_rows"), trained["layer4.raw"], 448, 512) <= 2e-3);
         CHECK(changed(run.trace.values().at("layer1.compressed"), trained["layer4.compressed"], 0, 448) <= 1e-4);
+        CHECK(run.index_rows == trained["layer4.index_keys"].bytes);
+        const std::vector<float> &queries = run.trace.values().at("layer1.index_queries");
+        const IndexRowFormat packed{128, RowStorage::packed};
+        CHECK(queries.size() == 45 * 16 * 128);
+        for (int64_t row = 0; row < 45 * 16; row++) {
+            float x[128];
+            packed.decode(trained["layer4.index_queries"].bytes.data() + row * 68, x);
+            CHECK(std::equal(x, x + 128, queries.begin() + row * 128));
+        }
         // queries that see more than top-k entries record their choice; they are the last ones
         const std::vector<float> &chosen = run.trace.values().at("layer1.index_selected");
         const auto &expected = trained["layer4.index_selected"];
@@ -138,7 +152,8 @@ TEST("compressors and index scores equal the recorded ones without roundings") {
         unit::Bench bench(isa, RowStorage::f32);
         const Run run4 = run_layer(bench, 1, layer_weights(attention, &four, true), four["x"].floats(), 45, {45});
         CHECK_CLOSE(worst(run4.trace.values().at("layer1.compressed"), four["compressed"].floats()), 0.0, 5e-5);
-        // the indexer's queries come from attention's own low-rank projection, recorded as q_residual
+        const auto *index_rows = reinterpret_cast<const float *>(run4.index_rows.data());
+        CHECK_CLOSE(worst(std::vector<float>(index_rows, index_rows + 11 * 128), four["index_keys"].floats()), 0.0, 5e-5);
         const Run run128 = run_layer(bench, 2, layer_weights(attention, &wide, false), wide["x"].floats(), 300, {300});
         CHECK_CLOSE(worst(run128.trace.values().at("layer2.compressed"), wide["compressed"].floats()), 0.0, 5e-5);
     }
