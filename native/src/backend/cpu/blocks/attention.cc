@@ -164,13 +164,14 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     while (t < rows.count && !selects(rows.position + t)) t++;
     if (t > 0) run_tokens(0, t, nullptr);
     std::vector<float> trace_chosen, trace_scores;
-    const IndexQueries queries{rows.position, rows.count, p.index_q + rows.first_row * shape.index_heads * shape.index_dim, p.index_weights + rows.first_row * shape.index_heads};
+    const int64_t index_width = int64_t(shape.index_heads) * shape.index_dim;
+    const float *index_q = p.index_q == nullptr ? nullptr : p.index_q + rows.first_row * index_width; // null: nobody chooses
     constexpr int64_t kGatherBatch = 8; // queries whose chosen rows are decoded at a time
     while (t < rows.count) {
         // keys are decoded once for as many queries as their scores may take memory for
         const int64_t scored = std::min(rows.count, t + indexer_.queries_per_call(last));
         int32_t *chosen = chosen_.get<int32_t>((scored - t) * top_k);
-        indexer_.select(queries, cache.index, t, scored, chosen);
+        indexer_.select({rows.position, rows.count, index_q, p.index_weights + rows.first_row * shape.index_heads}, cache.index, t, scored, chosen);
         if (trace != nullptr) {
             trace_chosen.insert(trace_chosen.end(), chosen, chosen + (scored - t) * top_k);
             if (scored == rows.count) trace_scores.assign(indexer_.scores(scored - t - 1), indexer_.scores(scored - t - 1) + visible(last));
@@ -183,8 +184,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
         }
     }
     if (trace != nullptr && facts.has_indexer()) {
-        const int64_t width = int64_t(shape.index_heads) * shape.index_dim;
-        trace_indexer(*trace, layer, trace_chosen, trace_scores, p.index_q + rows.first_row * width, rows.count * width);
+        trace_indexer(*trace, layer, trace_chosen, trace_scores, index_q, rows.count * index_width);
     }
 }
 
