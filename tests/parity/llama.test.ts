@@ -8,6 +8,7 @@ import { openEngine, type NativeEngine, type RecipeName } from "@ds4/engine"
 import { openModelFile } from "@ds4/tokenizer"
 import { TOLERANCE } from "../tolerance.ts"
 import { CHECKPOINT_NAMES, ggufOf, type CheckpointName } from "./support/checkpoints.ts"
+import { greedy } from "./support/greedy.ts"
 import { writeDecoded, writeWithGgmlExperts, type GgmlExpertType } from "./support/ggml-types.ts"
 import { runLlama } from "./support/llama.ts"
 import { argmax } from "./support/recorded.ts"
@@ -64,7 +65,7 @@ async function compare(path: string): Promise<void> {
     expect(toExact.worst).toBeLessThan(TOLERANCE.llamaLogits)
     expect(toExact.agreement).toBe(1)
     expect(toQuantised.median).toBeLessThan(spread.median + TOLERANCE.llamaLogits)
-    expect(greedy(engine, session, logits.subarray((ids.length - 1) * vocab))).toEqual([...exact.greedy])
+    expect(greedy(engine, session, logits.subarray((ids.length - 1) * vocab), GREEDY_STEPS)).toEqual([...exact.greedy])
   } finally {
     await engine.close()
   }
@@ -91,14 +92,4 @@ function distance(ours: Float32Array, theirs: Float32Array, vocab: number): Dist
   }
   perRow.sort((a, b) => a - b)
   return { worst: perRow.at(-1) ?? NaN, median: perRow[perRow.length >> 1] ?? NaN, agreement: agreed / perRow.length }
-}
-
-function greedy(engine: NativeEngine, session: ReturnType<NativeEngine["openSession"]>, first: Float32Array): number[] {
-  const tokens: number[] = []
-  for (let logits = first; tokens.length < GREEDY_STEPS;) {
-    const id = argmax(logits)
-    tokens.push(id)
-    logits = engine.step([{ session, tokens: [id], rows: "LAST" }])
-  }
-  return tokens
 }

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { machine, type NativeEngine } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"
 import { CHECKPOINT_NAMES, CONTAINERS, openCheckpoint } from "./support/checkpoints.ts"
-import { argmax, largestDifference, Recorded, recordedPrompts } from "./support/recorded.ts"
+import { greedy } from "./support/greedy.ts"
+import { largestDifference, Recorded, recordedPrompts } from "./support/recorded.ts"
 
 const KERNEL_SETS = (machine() as { isas: ("generic" | "avx2" | "avx512")[] }).isas
 const GREEDY_STEPS = 32
@@ -46,17 +47,7 @@ function checkPrompt(engine: NativeEngine, recorded: Recorded, prompt: string): 
     expect(largestDifference(logits, recorded.numbers(`${prompt}.logits_all`))).toBeLessThan(TOLERANCE.plainLogits)
   }
   checkIntermediates(engine, recorded, prompt, ids.length)
-  expect(greedy(engine, session, last)).toEqual(recorded.numbers(`${prompt}.greedy_ids`))
-}
-
-function greedy(engine: NativeEngine, session: ReturnType<NativeEngine["openSession"]>, first: Float32Array): number[] {
-  const tokens: number[] = []
-  for (let logits = first; tokens.length < GREEDY_STEPS;) {
-    const id = argmax(logits)
-    tokens.push(id)
-    logits = engine.step([{ session, tokens: [id], rows: "LAST" }])
-  }
-  return tokens
+  expect(greedy(engine, session, last, GREEDY_STEPS)).toEqual(recorded.numbers(`${prompt}.greedy_ids`))
 }
 
 function checkTopLogits(logits: Float32Array, vocab: number, recorded: Recorded, prompt: string): void {
