@@ -138,6 +138,6 @@ void quantise_generic(const float *values, int64_t cols, int8_t *quants, float *
     }
 }
 
-const VectorKernels kVectorKernelsGeneric = {dot, add_scaled, sum_squares, weighted_rows, score_rows};
+const VectorKernels kVectorKernelsGeneric = {add_scaled, sum_squares, weighted_rows, score_rows};
 
 } // namespace ds4::cpu

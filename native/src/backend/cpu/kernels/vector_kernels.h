@@ -6,7 +6,6 @@ namespace ds4::cpu {
 
 // Straight-line vector helpers of the same instruction set; every one has a fixed order of summation.
 struct VectorKernels {
-    float (*dot)(const float *a, const float *b, int64_t n);                  // sum a_i b_i
     void (*add_scaled)(float *y, float a, const float *x, int64_t n);         // y_i += a x_i, fused but in generic
     float (*sum_squares)(const float *x, int64_t n);
     // y[0..heads) += sum over rows in increasing order of p[h][row] * v[row]: attention's second product.

@@ -3,7 +3,7 @@
 
 namespace ds4::cpu {
 
-const VectorKernels kVectorKernelsAvx2 = {dot<Avx2>, add_scaled<Avx2>, sum_squares<Avx2>, weighted_rows<Avx2>,
+const VectorKernels kVectorKernelsAvx2 = {add_scaled<Avx2>, sum_squares<Avx2>, weighted_rows<Avx2>,
                                           score_rows<Avx2>};
 
 } // namespace ds4::cpu
