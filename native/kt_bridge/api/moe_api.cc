@@ -74,7 +74,8 @@ ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts, in
     ktb_moe_t made = nullptr;
     guarded([&] {
         if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create: the engine is NULL");
-        if (method != KTB_MXFP4) fail(KTB_ERR_ARGUMENT, "method %d is not implemented: this library has KTB_MXFP4 (0)", int(method));
+        Method chosen{};
+        if (!find_method(int(method), chosen)) fail(KTB_ERR_ARGUMENT, "method %d is not implemented: this library has KTB_MXFP4 (0)", int(method));
         if (io_type != KTB_IO_BF16 && io_type != KTB_IO_F32) fail(KTB_ERR_ARGUMENT, "io_type is %d; expected KTB_IO_BF16 (0) or KTB_IO_F32 (1)", int(io_type));
         if (group_size != 0 && group_size != kGroup) fail(KTB_ERR_ARGUMENT, "group_size is %d; MXFP4 has groups of 32", group_size);
         if (num_experts < 1 || num_experts > kMaximumExperts) fail(KTB_ERR_ARGUMENT, "num_experts is %d; expected 1..%d", num_experts, kMaximumExperts);
@@ -83,7 +84,7 @@ ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts, in
         check_dimension("intermediate_size", intermediate_size);
         const LayerShape shape{num_experts, num_experts_per_tok, hidden_size, intermediate_size};
         auto moe = std::make_unique<ktb_moe>();
-        moe->layer = engine->engine.create_layer(layer_idx, shape, int(io_type), swiglu_limit);
+        moe->layer = engine->engine.create_layer(layer_idx, chosen, shape, int(io_type), swiglu_limit);
         made = moe.release();
         return KTB_OK;
     });

@@ -90,7 +90,7 @@ std::string Engine::describe() const {
     }
     const PageUse use = page_use(ranges.data(), ranges.size());
     std::string out = "{\"isa\":" + quoted(isa_name(options_.isa)) + ",\"numerics\":" + quoted(numerics_name(options_.numerics));
-    out += ",\"kernels\":" + quoted(kernels_for(options_.isa, options_.numerics).isa);
+    out += ",\"kernels\":" + quoted(kernels_for(Method::mxfp4, options_.isa, options_.numerics)->isa);
     out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
     out += ",\"layers\":" + std::to_string(layers) + ",\"parts\":[";

@@ -128,7 +128,7 @@ void ForwardJob::fused_unit(const Worker &worker, const ActiveExpert &active, in
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
-    const size_t group_bytes = plan_.kernels->group_bytes;
+    const size_t group_bytes = plan_.kernels->group_bytes, slice_bytes = size_t(layout.slice_groups()) * group_bytes;
     const uint8_t *record = plan_.layer->record(worker.part, active.expert, slice);
     const uint8_t *rows[kFusedTokens], *groups[kFusedTokens];
     float *outputs[kFusedTokens];
@@ -137,16 +137,17 @@ void ForwardJob::fused_unit(const Worker &worker, const ActiveExpert &active, in
         for (int i = 0; i < count; i++) {
             const size_t token = size_t(plan_.route_tokens[size_t(active.begin + first + i)]);
             rows[i] = part.inputs + token * size_t(layout.input_groups) * group_bytes;
-            groups[i] = own.group + size_t(i) * group_bytes;
+            groups[i] = own.group + size_t(i) * slice_bytes;
             outputs[i] = own.outputs + token * size_t(plan_.layer->shape.hidden);
         }
-        plan_.kernels->panel({record, kTileBytes, layout.input_groups, rows, count, own.panel, own.scratch, plan_.layer->scales_fold});
-        for (int i = 0; i < count; i++) {
-            float inner[kGroup];
-            plan_.kernels->swiglu(own.panel + i * kTileRows, plan_.request.limit, inner);
-            plan_.kernels->prepare(inner, 1, own.group + size_t(i) * group_bytes);
+        float inner[kFusedTokens][kMaximumSliceChannels];
+        for (int panel = 0; panel < layout.panels; panel++) {
+            plan_.kernels->panel({record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch, plan_.layer->scales_fold,
+                                  layout.input_tile_groups});
+            for (int i = 0; i < count; i++) plan_.kernels->swiglu(own.panel + i * kTileRows, plan_.request.limit, inner[i] + panel * kGroup);
         }
-        plan_.kernels->down({record + layout.down_offset, layout.row_tiles, groups, &plan_.route_weights[size_t(active.begin + first)], outputs, count});
+        for (int i = 0; i < count; i++) plan_.kernels->prepare(inner[i], layout.slice_groups(), own.group + size_t(i) * slice_bytes);
+        plan_.kernels->down({record + layout.down_offset, layout.row_tiles, groups, &plan_.route_weights[size_t(active.begin + first)], outputs, count, layout.slice_groups()});
     }
 }
 
@@ -171,7 +172,6 @@ void ForwardJob::sum_workers(const Worker &worker) {
 void ForwardJob::inputs_to_inner(const Worker &worker) {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
-    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     const Kernels &kernels = *plan_.kernels;
     const int slices = layout.slices(worker.part);
     const int units = int(plan_.largest_first.size()) * slices;
@@ -184,31 +184,43 @@ void ForwardJob::inputs_to_inner(const Worker &worker) {
             const int count = std::min(kPanelTokens, active.begin + active.count - first);
             for (int i = 0; i < count; i++)
                 rows[i] = part.inputs + size_t(plan_.route_tokens[size_t(first + i)]) * size_t(layout.input_groups) * kernels.group_bytes;
-            kernels.panel({plan_.layer->record(worker.part, active.expert, slice), kTileBytes, layout.input_groups, rows, count, own.panel, own.scratch, plan_.layer->scales_fold});
-            for (int i = 0; i < count; i++) {
-                const size_t at = size_t(first + i) * size_t(slices) + size_t(slice);
-                float *sums = own.panel + i * kTileRows;
-                if (plan_.fp8_reference) {
-                    round_to_bf16(sums, kTileRows);
-                    kernels.swiglu(sums, plan_.request.limit, part.inner_f32 + at * kGroup);
-                    continue;
-                }
-                float inner[kGroup];
-                kernels.swiglu(sums, plan_.request.limit, inner);
-                kernels.prepare(inner, 1, part.inner + at * kernels.group_bytes);
-            }
+            const size_t at = size_t(first) * size_t(slices) + size_t(slice);
+            slice_inner(worker, plan_.layer->record(worker.part, active.expert, slice), rows, count, at);
         }
     }
 }
 
+// Activations h of one slice for `count` routes; route i's are slice at + i * slices of the part's buffer.
+void ForwardJob::slice_inner(const Worker &worker, const uint8_t *record, const uint8_t *const *rows, int count, size_t at) {
+    const LayerLayout &layout = plan_.layer->layout;
+    const PartBuffers &part = resources_.workspace.part(worker.part);
+    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
+    const Kernels &kernels = *plan_.kernels;
+    const size_t slices = size_t(layout.slices(worker.part)), channels = size_t(layout.slice_channels);
+    float *const staged = plan_.fp8_reference ? part.inner_f32 + at * channels : own.inner;
+    const size_t stride = plan_.fp8_reference ? slices * channels : channels;
+    for (int panel = 0; panel < layout.panels; panel++) {
+        kernels.panel({record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch, plan_.layer->scales_fold,
+                       layout.input_tile_groups});
+        for (int i = 0; i < count; i++) {
+            float *sums = own.panel + i * kTileRows;
+            if (plan_.fp8_reference) round_to_bf16(sums, kTileRows);
+            kernels.swiglu(sums, plan_.request.limit, staged + size_t(i) * stride + panel * kGroup);
+        }
+    }
+    if (plan_.fp8_reference) return;
+    const size_t slice_bytes = size_t(layout.slice_groups()) * kernels.group_bytes;
+    for (int i = 0; i < count; i++) kernels.prepare(staged + size_t(i) * stride, layout.slice_groups(), part.inner + (at + size_t(i) * slices) * slice_bytes);
+}
+
 void ForwardJob::round_inner(const Worker &worker) {
     const PartBuffers &part = resources_.workspace.part(worker.part);
-    const int slices = plan_.layer->layout.slices(worker.part);
+    const int groups = plan_.layer->layout.slices(worker.part) * plan_.layer->layout.slice_groups(); // of a route
     const Range routes = share(plan_.routes(), worker.index, worker.part_workers);
-    for (int route = routes.begin; route < routes.end && slices > 0; route++) {
-        float *inner = part.inner_f32 + size_t(route) * size_t(slices) * kGroup;
-        round_through_fp8(inner, slices * kGroup);
-        plan_.kernels->prepare(inner, slices, part.inner + size_t(route) * size_t(slices) * plan_.kernels->group_bytes);
+    for (int route = routes.begin; route < routes.end && groups > 0; route++) {
+        float *inner = part.inner_f32 + size_t(route) * size_t(groups) * kGroup;
+        round_through_fp8(inner, groups * kGroup);
+        plan_.kernels->prepare(inner, groups, part.inner + size_t(route) * size_t(groups) * plan_.kernels->group_bytes);
     }
 }
 
@@ -219,7 +231,7 @@ void ForwardJob::inner_to_outputs(const Worker &worker) {
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     const Kernels &kernels = *plan_.kernels;
     const int slices = layout.slices(worker.part);
-    const size_t hidden = size_t(plan_.layer->shape.hidden), inner_bytes = size_t(slices) * kernels.group_bytes;
+    const size_t hidden = size_t(plan_.layer->shape.hidden), inner_bytes = size_t(slices) * size_t(layout.slice_groups()) * kernels.group_bytes;
     const Range tiles = share(layout.row_tiles, worker.index, worker.part_workers);
     if (!plan_.fp8_reference)
         for (int token = 0; token < plan_.request.tokens; token++)
@@ -232,7 +244,8 @@ void ForwardJob::inner_to_outputs(const Worker &worker) {
             for (int first = active.begin; first < active.begin + active.count; first += kPanelTokens) {
                 const int count = std::min(kPanelTokens, active.begin + active.count - first);
                 for (int i = 0; i < count; i++) rows[i] = part.inner + size_t(first + i) * inner_bytes;
-                kernels.panel({first_tile + size_t(tile) * kTileBytes, layout.record_bytes, slices, rows, count, own.panel, own.scratch, plan_.layer->scales_fold});
+                kernels.panel({first_tile + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, slices * layout.slice_groups(), rows, count, own.panel, own.scratch,
+                               plan_.layer->scales_fold, layout.slice_groups()});
                 for (int i = 0; i < count; i++) {
                     const size_t column = size_t(tile) * kTileRows, route = size_t(first + i);
                     const float *sums = own.panel + i * kTileRows;

@@ -40,6 +40,7 @@ class ForwardJob : public Job {
     void fused_unit(const Worker &worker, const ActiveExpert &active, int slice);
     void sum_workers(const Worker &worker);
     void inputs_to_inner(const Worker &worker);
+    void slice_inner(const Worker &worker, const uint8_t *record, const uint8_t *const *rows, int count, size_t at);
     void round_inner(const Worker &worker);
     void inner_to_outputs(const Worker &worker);
     void sum_parts(const Worker &worker);

@@ -19,6 +19,7 @@ struct Layer {
     int index = 0; // in tensor names and messages
     int io_type = 0;
     float limit = 0;
+    Method method = Method::mxfp4;
     LayerShape shape{};
     LayerLayout layout;
     std::vector<Mapping> arenas;      // per part; empty without weights

@@ -1,23 +1,35 @@
 #include "experts/layout.h"
 
+#include <algorithm>
 #include <cstring>
 #include <emmintrin.h>
 
 namespace ds4::ktb {
 
-LayerLayout::LayerLayout(const LayerShape &shape, const std::vector<int> &part_workers) {
+int split_channels(Method method) { return std::max(kSplitChannels, method_traits(method).slice_channels); }
+
+LayerLayout::LayerLayout(Method method, const LayerShape &shape, const std::vector<int> &part_workers) {
+    const MethodTraits &traits = method_traits(method);
+    const int input_unit = traits.input_unit != 0 ? traits.input_unit : shape.hidden;
     input_groups = shape.hidden / kGroup;
+    input_tile_groups = input_unit / kGroup;
+    input_tile_bytes = tile_bytes(method, input_unit);
+    slice_channels = traits.slice_channels;
+    panels = slice_channels / kGroup;
+    panel_bytes = size_t(shape.hidden / input_unit) * input_tile_bytes;
     row_tiles = shape.hidden / kTileRows;
-    down_offset = size_t(input_groups) * kTileBytes;
-    record_bytes = down_offset + size_t(row_tiles) * kTileBytes;
+    down_tile_bytes = tile_bytes(method, slice_channels);
+    down_offset = size_t(panels) * panel_bytes;
+    record_bytes = down_offset + size_t(row_tiles) * down_tile_bytes;
     int64_t workers = 0, before = 0;
     for (int count : part_workers) workers += count;
-    const int64_t units = shape.inner / kSplitChannels;
+    const int split = split_channels(method);
+    const int64_t units = shape.inner / split;
     for (int count : part_workers) {
-        slice_begin.push_back(int(units * before / workers) * (kSplitChannels / kGroup));
+        slice_begin.push_back(int(units * before / workers) * (split / slice_channels));
         before += count;
     }
-    slice_begin.push_back(shape.inner / kGroup);
+    slice_begin.push_back(shape.inner / slice_channels);
 }
 
 // Four rows at a time: a 4x4 transpose of dwords puts dword v of the four rows side by side.

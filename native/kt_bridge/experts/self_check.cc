@@ -28,7 +28,7 @@ void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<Can
     options.pool.spin_us = 0;
     Engine engine(options);
     const LayerShape shape{kExperts, kUsed, kHidden, kInner};
-    const std::unique_ptr<Layer> layer = engine.create_layer(0, shape, KTB_IO_F32, kLimit);
+    const std::unique_ptr<Layer> layer = engine.create_layer(0, Method::mxfp4, shape, KTB_IO_F32, kLimit);
 
     std::vector<std::vector<uint16_t>> widened; // scales as the pointer form takes them
     std::vector<const void *> codes[3], scales[3];

@@ -28,21 +28,22 @@ void Workspace::prepare(const WorkerPool &pool, const Plan &plan, HugePages huge
     while (counters_.size() < size_t(pool.parts())) counters_.emplace_back();
     int first_worker = 0;
     for (int part = 0; part < pool.parts(); part++) {
-        const size_t slices = size_t(layout.slices(part));
+        const size_t slices = size_t(layout.slices(part)), slice_groups = size_t(layout.slice_groups());
         const auto carve = [&](uint8_t *base) {
             Carver carver{base};
             PartBuffers &own = parts_[size_t(part)];
             own.inputs = carver.take<uint8_t>(tokens * size_t(layout.input_groups) * group);
             own.sums = carver.take<float>(tokens * hidden);
-            own.inner = carver.take<uint8_t>(plan.fused ? 0 : routes * slices * group);
-            own.inner_f32 = carver.take<float>(plan.fp8_reference ? routes * slices * kGroup : 0);
+            own.inner = carver.take<uint8_t>(plan.fused ? 0 : routes * slices * slice_groups * group);
+            own.inner_f32 = carver.take<float>(plan.fp8_reference ? routes * slices * slice_groups * kGroup : 0);
             own.routes = carver.take<float>(plan.fp8_reference ? routes * hidden : 0);
             for (int index = 0; index < pool.part_workers(part); index++) {
                 WorkerBuffers &worker = workers_[size_t(first_worker + index)];
                 worker.outputs = carver.take<float>(kFusedTokens * hidden);
                 worker.panel = carver.take<float>(size_t(kPanelTokens) * kTileRows);
+                worker.inner = carver.take<float>(plan.fused || plan.fp8_reference ? 0 : size_t(kPanelTokens) * slice_groups * kGroup);
                 worker.scratch = carver.take<uint8_t>(kPanelScratchBytes);
-                worker.group = carver.take<uint8_t>(kFusedTokens * group);
+                worker.group = carver.take<uint8_t>(kFusedTokens * slice_groups * group);
             }
             return carver.at;
         };

@@ -12,17 +12,18 @@ namespace ds4::ktb {
 
 struct PartBuffers {
     uint8_t *inputs = nullptr;  // [tokens, H/32] prepared groups
-    uint8_t *inner = nullptr;   // [routes, slices] prepared groups of h
+    uint8_t *inner = nullptr;   // [routes, slices, slice groups] prepared groups of h
     float *sums = nullptr;      // [tokens, H] f32, sum of this part
-    float *inner_f32 = nullptr; // [routes, slices * 32] f32, fp8ref only
+    float *inner_f32 = nullptr; // [routes, slices, slice channels] f32, fp8ref only
     float *routes = nullptr;    // [routes, H] f32, fp8ref only
 };
 
 struct WorkerBuffers {
     float *outputs = nullptr; // [kFusedTokens, H] f32
     float *panel = nullptr;   // [kPanelTokens, 64] f32
+    float *inner = nullptr;   // [kPanelTokens, slice channels] f32
     uint8_t *scratch = nullptr;
-    uint8_t *group = nullptr; // [kFusedTokens] prepared groups
+    uint8_t *group = nullptr; // [kFusedTokens, slice groups] prepared groups
 };
 
 class Workspace {

@@ -35,7 +35,7 @@ std::vector<const Kernels *> usable_kernels() {
     std::vector<const Kernels *> out;
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16})
-            if (cpu_has(isa)) out.push_back(&kernels_for(isa, numerics));
+            if (cpu_has(isa)) out.push_back(kernels_for(Method::mxfp4, isa, numerics));
     return out;
 }
 

@@ -1,7 +1,10 @@
-// The arithmetic of routed experts over packed tiles. One table per (instruction set, numerics); kernels know
+// The arithmetic of routed experts over packed tiles. One table per (method, instruction set, numerics); kernels know
 // pointers and counts, not layers or threads.
 //
-// A tile holds 64 output rows x 32 inputs (one scale group) in 1088 bytes, 17 cache lines:
+// A tile holds 64 output rows x some inputs; how many, and in which bytes, is the method's (methods.h). Activations are
+// prepared in groups of 32 inputs whatever the method.
+//
+// A tile of MXFP4 holds 64 output rows x 32 inputs (one scale group) in 1088 bytes, 17 cache lines:
 //   16 vectors of 64 bytes: vector 4*b+v (row block b = 0..3, v = 0..3), dword lane r = canonical bytes 4v..4v+3 of
 //   row 16*b+r, that is inputs 8v..8v+7, low nibble first; then 64 scale bytes E8M0 [row].
 // Value = E2M1(nibble) * 2^(scale - 127); scale 0 counts as zero.
@@ -9,11 +12,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/methods.h"
+
 namespace ds4::ktb {
 
-constexpr int kTileRows = 64;
-constexpr int kGroup = 32; // inputs that share a scale
-constexpr size_t kTileCodeBytes = 1024;
+constexpr size_t kTileCodeBytes = 1024; // of MXFP4
 constexpr size_t kTileBytes = 1088;
 // How far ahead of the arithmetic weights are asked for: 8.7 KB. Without it a core's own window of loads reaches 0.77
 // (int8), 0.61 (bf16), 0.61 (AVX2) of the streaming read rate; with it 0.91, 0.91, 0.95 (Zen 5, one core, DRAM).
@@ -36,21 +39,23 @@ static_assert(sizeof(Bf16Group) == 64);
 struct PanelArgs {
     const uint8_t *tiles;        // tile of the first input group
     size_t tile_stride;          // bytes to the tile of the next input group
-    int groups;                  // inputs / 32
+    int groups;                  // inputs / 32, of all tiles
     const uint8_t *const *rows;  // [tokens] prepared activations, `groups` groups each
     int tokens;                  // 1..kPanelTokens
     float *sums;                 // [tokens, 64] f32, overwritten
     uint8_t *scratch;            // kPanelScratchBytes, 64-byte aligned
-    bool scales_fold;            // every scale is in 2..252: the product with a code is a normal bf16
+    bool scales_fold;            // MXFP4: every scale is in 2..252: the product with a code is a normal bf16
+    int tile_groups = 1;         // inputs of one tile / 32; divides `groups`
 };
 
 struct DownArgs {
-    const uint8_t *tiles;        // row_tiles tiles of one input group, contiguous
+    const uint8_t *tiles;        // row_tiles tiles of the same inputs, contiguous
     int row_tiles;
-    const uint8_t *const *groups; // [tokens] one prepared group each
+    const uint8_t *const *groups; // [tokens] tile_groups prepared groups each
     const float *weights;        // [tokens] router weights
     float *const *outputs;       // [tokens] rows of row_tiles * 64 f32, added to; rows may repeat
     int tokens;
+    int tile_groups = 1;         // inputs of one tile / 32
 };
 
 struct Kernels {
@@ -72,12 +77,13 @@ struct Kernels {
 extern const Kernels kGenericInt8, kGenericBf16, kAvx2Int8, kAvx2Bf16, kAvx512Int8, kAvx512Bf16;
 
 enum class Isa { generic, avx2, avx512 };
-enum class Numerics { int8, bf16, fp8ref };
+enum class Numerics { int8, bf16, fp8ref, f32 }; // f32: activations as they are, for arithmetic that must be exact
 const char *isa_name(Isa isa);
 const char *numerics_name(Numerics numerics);
 bool cpu_has(Isa isa);                               // by CPUID and the state that the system saves
 Isa best_isa();
-// fp8ref runs on the bf16 kernels with another preparation. AVX-512 without its bf16 extension takes AVX2 there.
-const Kernels &kernels_for(Isa isa, Numerics numerics);
+// nullptr: the method has no such form. fp8ref runs on the bf16 kernels with another preparation. AVX-512 without its
+// bf16 extension takes AVX2 there.
+const Kernels *kernels_for(Method method, Isa isa, Numerics numerics);
 
 } // namespace ds4::ktb

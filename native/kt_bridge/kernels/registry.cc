@@ -44,7 +44,13 @@ const CpuFeatures &features() {
 const char *isa_name(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "generic"; }
 
 const char *numerics_name(Numerics numerics) {
-    return numerics == Numerics::int8 ? "int8" : numerics == Numerics::bf16 ? "bf16" : "fp8ref";
+    switch (numerics) {
+    case Numerics::int8: return "int8";
+    case Numerics::bf16: return "bf16";
+    case Numerics::fp8ref: return "fp8ref";
+    case Numerics::f32: return "f32";
+    }
+    return "unknown";
 }
 
 bool cpu_has(Isa isa) {
@@ -53,12 +59,13 @@ bool cpu_has(Isa isa) {
 
 Isa best_isa() { return cpu_has(Isa::avx512) ? Isa::avx512 : cpu_has(Isa::avx2) ? Isa::avx2 : Isa::generic; }
 
-const Kernels &kernels_for(Isa isa, Numerics numerics) {
+const Kernels *kernels_for(Method, Isa isa, Numerics numerics) {
     const bool int8 = numerics == Numerics::int8;
-    if (isa == Isa::generic) return int8 ? kGenericInt8 : kGenericBf16;
-    if (isa == Isa::avx512 && int8) return kAvx512Int8;
-    if (isa == Isa::avx512 && features().avx512_bf16) return kAvx512Bf16;
-    return int8 ? kAvx2Int8 : kAvx2Bf16;
+    if (numerics == Numerics::f32) return nullptr;
+    if (isa == Isa::generic) return int8 ? &kGenericInt8 : &kGenericBf16;
+    if (isa == Isa::avx512 && int8) return &kAvx512Int8;
+    if (isa == Isa::avx512 && features().avx512_bf16) return &kAvx512Bf16;
+    return int8 ? &kAvx2Int8 : &kAvx2Bf16;
 }
 
 } // namespace ds4::ktb
