@@ -97,7 +97,7 @@ KTB_API void ktb_convert_bf16_to_f32(const void *source, float *target, size_t c
 
 /* ---- part 2: extension ---------------------------------------------------------------------- */
 
-#define KTB_ABI_VERSION 0x00020001u /* major << 16 | minor */
+#define KTB_ABI_VERSION 0x00020002u /* major << 16 | minor */
 
 /* Returned negative by every function of this part that returns int, unless it says otherwise. */
 enum {
@@ -126,7 +126,8 @@ KTB_API int ktb_status(ktb_moe_t moe);
 /* A JSON object, every key optional: "threads" (default: usable cores but one), "nodes" (array: NUMA node of
  * each part), "cores" (array of arrays: cores of each part), "numerics" "int8" | "bf16" | "fp8ref",
  * "isa" "auto" | "generic" | "avx2" | "avx512", "huge" "auto" | "2m" | "1g" | "off", "max_tokens" (tokens
- * per internal pass, default 8192), "spin_us" (busy wait after work). Unknown keys are an error. */
+ * per internal pass, default 8192), "spin_us" (busy wait after work), "external" (see ktb_engine_work; excludes
+ * "threads", "nodes" and "cores"). Unknown keys are an error. */
 KTB_API ktb_engine_t ktb_engine_create_json(const char *options);
 /* JSON: ISA, numerics, parts with their nodes and cores, memory and page kinds obtained, times of the last
  * forward in microseconds. Returns the length without the final 0 (a longer text is cut to capacity), or a
@@ -141,6 +142,11 @@ KTB_API int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_t
                            const int32_t *ids, const float *weights, uint32_t flags, float limit, uint64_t *ticket);
 /* 0 done, 1 timeout, negative KTB_ERR_* of the work. timeout_ms < 0 waits without limit, 0 polls. Thread: any. */
 KTB_API int ktb_engine_wait(ktb_engine_t engine, uint64_t ticket, int timeout_ms);
+/* For an engine made with "external": N. It has no threads: queued work runs while N threads of the caller are in this
+ * function with the same ticket, each as another worker 0..N-1. Returns in all of them when the ticket is done, with 0
+ * or its negative KTB_ERR_*. Blocking calls of such an engine (loads, forwards) start threads for their own time: not
+ * for the hot path, and not while others are in here. */
+KTB_API int ktb_engine_work(ktb_engine_t engine, int worker, uint64_t ticket);
 
 /* Loads n layers of one folder, ms[i] from layer_idx[i]; checks memory for all of them first. max_parallel 1
  * finishes a layer before the next begins; other values let them follow without a pause. Errors as above, for all

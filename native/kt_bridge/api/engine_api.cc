@@ -80,6 +80,14 @@ int ktb_engine_wait(ktb_engine_t engine, uint64_t ticket, int timeout_ms) {
     });
 }
 
+int ktb_engine_work(ktb_engine_t engine, int worker, uint64_t ticket) {
+    return guarded([&] {
+        if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_engine_work: the engine is NULL");
+        engine->engine.work(worker, ticket);
+        return int(KTB_OK);
+    });
+}
+
 int ktb_load_progress(ktb_engine_t engine, uint64_t *done_bytes, uint64_t *total_bytes) {
     return guarded([&] {
         if (engine == nullptr || done_bytes == nullptr || total_bytes == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_load_progress: an argument is NULL");

@@ -315,3 +315,41 @@ TEST("cpu lists are read as the kernel writes them") {
     const Topology topology = read_topology();
     CHECK(!topology.cores.empty() && !topology.nodes.empty() && topology.usable >= 1);
 }
+
+TEST("threads of the caller do the work of an engine without threads, with the same bits") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 47);
+    const Call call;
+    for (const int workers : {1, 2}) {
+        TestLayer own("{\"threads\":" + std::to_string(workers) + ",\"nodes\":[0],\"spin_us\":0,\"max_tokens\":16}", kShape, experts);
+        if (own.engine == nullptr) continue; // fewer cores
+        const int before = threads_now();
+        TestLayer lent("{\"external\":" + std::to_string(workers) + ",\"max_tokens\":16}", kShape, experts);
+        CHECK(lent.ready && threads_now() == before);
+        for (const int tokens : {0, 1, 20}) { // 20 tokens: two passes
+            const std::vector<float> expected = own.forward(tokens, call.input.data(), call.ids.data(), call.weights.data());
+            CHECK(lent.forward(tokens, call.input.data(), call.ids.data(), call.weights.data()) == expected);
+            std::vector<float> output(expected.size(), NAN);
+            uint64_t ticket = 0;
+            CHECK(ktb_moe_submit(lent.moe, tokens, call.input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, call.ids.data(), call.weights.data(), 0, 10, &ticket) == 0);
+            CHECK(tokens == 0 || ktb_engine_wait(lent.engine, ticket, 0) == 1);
+            std::vector<std::thread> threads;
+            std::atomic<int> failures{0};
+            for (int worker = 0; worker < workers; worker++)
+                threads.emplace_back([&, worker] { failures += ktb_engine_work(lent.engine, worker, ticket) == 0 ? 0 : 1; });
+            for (std::thread &thread : threads) thread.join();
+            CHECK(failures == 0 && output == expected && ktb_engine_wait(lent.engine, ticket, 0) == 0);
+        }
+    }
+}
+
+TEST("work on an engine without threads is refused where it cannot be meant") {
+    CHECK(contains(error_of("{\"external\":2,\"threads\":2}"), "have no meaning"));
+    CHECK(contains(error_of("{\"external\":0}"), "\"external\" is 0"));
+    ktb_engine_t threaded = ktb_engine_create(1, 1), lent = ktb_engine_create_json("{\"external\":2}");
+    CHECK(ktb_engine_work(nullptr, 0, 1) == KTB_ERR_ARGUMENT);
+    CHECK(ktb_engine_work(threaded, 0, 1) == KTB_ERR_STATE && contains(ktb_last_error(), "workers of its own"));
+    CHECK(ktb_engine_work(lent, 2, 1) == KTB_ERR_ARGUMENT && contains(ktb_last_error(), "outside 0..1"));
+    CHECK(ktb_engine_work(lent, 0, 1) == KTB_ERR_ARGUMENT && contains(ktb_last_error(), "never given"));
+    ktb_engine_destroy(threaded);
+    ktb_engine_destroy(lent);
+}

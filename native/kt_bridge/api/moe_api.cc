@@ -39,16 +39,20 @@ void check_request(const ForwardRequest &request, bool strict_ids) {
             fail(KTB_ERR_ARGUMENT, "layer %d: expert id %d of token %zu is outside 0..%d (-1 skips)", layer.index, ids[slot], slot / size_t(layer.shape.used), layer.shape.experts - 1);
 }
 
-uint64_t submit(const ForwardRequest &request, bool strict_ids) {
-    check_request(request, strict_ids);
-    return request.layer->engine->submit_forward(request);
+
+void check_call(const ForwardRequest &request, uint32_t flags) {
+    const int index = request.layer->index;
+    if (request.tokens < 0) fail(KTB_ERR_ARGUMENT, "layer %d: n_tokens is %d", index, request.tokens);
+    if ((flags & ~uint32_t(KTB_FORWARD_INCREMENTAL | KTB_FORWARD_STRICT_IDS)) != 0) fail(KTB_ERR_ARGUMENT, "layer %d: flags 0x%x has bits that this library does not know", index, flags);
+    if (request.tokens > 0) check_request(request, (flags & KTB_FORWARD_STRICT_IDS) != 0);
 }
 
 // The forms without a status show a failure in the output.
 void run_visible(const ForwardRequest &request) {
     Layer &layer = *request.layer;
     try {
-        layer.engine->wait(submit(request, false), -1);
+        check_request(request, false);
+        layer.engine->forward(request);
     } catch (...) {
         if (request.output != nullptr) std::memset(request.output, 0xff, size_t(request.tokens) * size_t(layer.shape.hidden) * (request.output_type == KTB_IO_BF16 ? 2 : 4));
         throw;
@@ -167,19 +171,21 @@ int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_type, voi
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_submit");
         if (ticket == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_submit: ticket is NULL");
-        if (n_tokens < 0) fail(KTB_ERR_ARGUMENT, "layer %d: n_tokens is %d", layer.index, n_tokens);
-        if ((flags & ~uint32_t(KTB_FORWARD_INCREMENTAL | KTB_FORWARD_STRICT_IDS)) != 0) fail(KTB_ERR_ARGUMENT, "layer %d: flags 0x%x has bits that this library does not know", layer.index, flags);
         const ForwardRequest request{&layer, n_tokens, in, in_type, out, out_type, ids, false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0, limit};
-        *ticket = n_tokens == 0 ? layer.engine->submit_forward(request) : submit(request, (flags & KTB_FORWARD_STRICT_IDS) != 0);
+        check_call(request, flags);
+        *ticket = layer.engine->submit_forward(request);
         return int(KTB_OK);
     });
 }
 
 int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out, int out_type, const int32_t *ids, const float *weights, uint32_t flags, float limit) {
-    uint64_t ticket = 0;
-    const int code = ktb_moe_submit(moe, n_tokens, in, in_type, out, out_type, ids, weights, flags, limit, &ticket);
-    if (code != KTB_OK) return code;
-    return guarded([&] { return moe->layer->engine->wait(ticket, -1); });
+    return guarded([&] {
+        Layer &layer = layer_of(moe, "ktb_moe_forward2");
+        const ForwardRequest request{&layer, n_tokens, in, in_type, out, out_type, ids, false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0, limit};
+        check_call(request, flags);
+        layer.engine->forward(request);
+        return int(KTB_OK);
+    });
 }
 
 int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap) {

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "pool/error.h"
+#include "pool/stand_ins.h"
 
 namespace ds4::ktb {
 namespace {
@@ -11,6 +12,25 @@ namespace {
 constexpr size_t kKeptFailures = 64;
 
 } // namespace
+
+// A call that blocks until its job is done. On an engine with external workers it brings threads of its own for that.
+class Engine::Alone {
+  public:
+    explicit Alone(Engine &engine) : engine_(engine) {
+        if (!engine.pool_->external()) return;
+        turn_ = std::unique_lock<std::mutex>(engine.blocking_);
+        stand_ins_ = std::make_unique<StandIns>(engine.pool_->workers());
+    }
+    void finish(uint64_t ticket) const {
+        if (stand_ins_ != nullptr) stand_ins_->run([&](int index) { engine_.run_steps(index, ticket); });
+        engine_.wait(ticket, -1);
+    }
+
+  private:
+    Engine &engine_;
+    std::unique_lock<std::mutex> turn_;
+    std::unique_ptr<StandIns> stand_ins_;
+};
 
 Engine::Engine(const EngineOptions &options) : options_(options) {
     if (!cpu_has(options.isa)) fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa), isa_name(best_isa()));
@@ -68,11 +88,29 @@ uint64_t Engine::submit_forward(const ForwardRequest &request) {
 }
 
 void Engine::load(std::vector<LoadJob::Item> items, bool serial) {
+    const Alone alone(*this);
     std::vector<Layer *> layers;
     for (const LoadJob::Item &item : items) layers.push_back(item.layer);
     auto job = std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial, progress_);
     for (Layer *layer : layers) layer->pending.fetch_add(1);
-    wait(submit(std::move(job)), -1);
+    alone.finish(submit(std::move(job)));
+}
+
+void Engine::forward(const ForwardRequest &request) {
+    const Alone alone(*this);
+    alone.finish(submit_forward(request));
+}
+
+void Engine::work(int index, uint64_t ticket) {
+    if (!pool_->external()) fail(KTB_ERR_STATE, "this engine has workers of its own: wait for the ticket");
+    if (index < 0 || index >= pool_->workers()) fail(KTB_ERR_ARGUMENT, "worker %d is outside 0..%d", index, pool_->workers() - 1);
+    check_given(ticket);
+    run_steps(index, ticket);
+    check_failed(ticket);
+}
+
+void Engine::run_steps(int index, uint64_t ticket) {
+    while (completed_.load(std::memory_order_acquire) < ticket) pool_->run_step(index);
 }
 
 // Starts the next step of the first job, completing jobs that have none left. Runs on the submitting thread when the
@@ -125,6 +163,12 @@ bool Engine::complete(int code, const std::string &text) {
     return more;
 }
 
+void Engine::check_given(uint64_t ticket) const {
+    const std::lock_guard<std::mutex> lock(lock_);
+    if (ticket == 0 || ticket > last_ticket_)
+        fail(KTB_ERR_ARGUMENT, "ticket %llu was never given; the last one is %llu", (unsigned long long)ticket, (unsigned long long)last_ticket_);
+}
+
 void Engine::check_failed(uint64_t ticket) const {
     const std::lock_guard<std::mutex> lock(lock_);
     for (const Failure &failure : failures_)
@@ -133,11 +177,7 @@ void Engine::check_failed(uint64_t ticket) const {
 
 int Engine::wait(uint64_t ticket, int timeout_ms) {
     using Clock = std::chrono::steady_clock;
-    {
-        const std::lock_guard<std::mutex> lock(lock_);
-        if (ticket == 0 || ticket > last_ticket_)
-            fail(KTB_ERR_ARGUMENT, "ticket %llu was never given; the last one is %llu", (unsigned long long)ticket, (unsigned long long)last_ticket_);
-    }
+    check_given(ticket);
     const auto begin = Clock::now();
     // a core of its own lets the caller spin; on a full machine it would take one from the workers
     const auto spin_until = begin + std::chrono::microseconds(pool_->fills_machine() || timeout_ms == 0 ? 0 : pool_->spin_us());

@@ -37,11 +37,14 @@ class Engine {
 
     // Queues a job; returns its ticket. Its layers must have been counted as pending by the caller.
     uint64_t submit(std::unique_ptr<Job> job);
+    // External workers: runs the work of `ticket` as worker `index`; throws the error of a failed job.
+    void work(int index, uint64_t ticket);
     // 0 done, 1 timeout; throws the error of a failed job. timeout_ms < 0: no limit.
     int wait(uint64_t ticket, int timeout_ms);
     // Submits and waits; throws when a tensor is wrong, memory is short or reading fails.
     void load(std::vector<LoadJob::Item> items, bool serial);
     uint64_t submit_forward(const ForwardRequest &request);
+    void forward(const ForwardRequest &request); // submits and waits
 
     std::string describe() const; // JSON
     const LoadProgress &progress() const { return progress_; }
@@ -49,10 +52,13 @@ class Engine {
     const WorkerPool &pool() const { return *pool_; }
 
   private:
+    class Alone;
     void advance();
     bool start_next(Job &job);
     bool complete(int code, const std::string &text);
     void check_failed(uint64_t ticket) const;
+    void check_given(uint64_t ticket) const;
+    void run_steps(int index, uint64_t ticket);
 
     struct Failure {
         uint64_t ticket;
@@ -61,6 +67,7 @@ class Engine {
     };
     EngineOptions options_;
     mutable std::mutex lock_;
+    std::mutex blocking_; // external workers: one blocking call at a time
     std::deque<std::unique_ptr<Job>> queue_;
     bool running_ = false;
     uint64_t last_ticket_ = 0;

@@ -56,7 +56,8 @@ EngineOptions EngineOptions::from_json(const char *text) {
     json.enter_object();
     std::string key;
     while (json.next_key(key)) {
-        if (key == "threads") options.pool.threads = bounded(json, "threads", 1, INT_MAX);
+        if (key == "external") options.pool.external = bounded(json, "external", 1, INT_MAX);
+        else if (key == "threads") options.pool.threads = bounded(json, "threads", 1, INT_MAX);
         else if (key == "nodes") options.pool.nodes = integers(json, "nodes");
         else if (key == "cores") {
             json.enter_array();
@@ -66,7 +67,7 @@ EngineOptions EngineOptions::from_json(const char *text) {
         else if (key == "huge") options.huge = huge_named(json.string());
         else if (key == "max_tokens") options.max_tokens = bounded(json, "max_tokens", 1, 65536);
         else if (key == "spin_us") options.pool.spin_us = bounded(json, "spin_us", 0, 60000000);
-        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, nodes, cores, numerics, isa, huge, max_tokens or spin_us", key.c_str());
+        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, external, nodes, cores, numerics, isa, huge, max_tokens or spin_us", key.c_str());
     }
     json.end();
     return options;
@@ -91,7 +92,7 @@ std::string Engine::describe() const {
     const PageUse use = page_use(ranges.data(), ranges.size());
     std::string out = "{\"isa\":" + quoted(isa_name(options_.isa)) + ",\"numerics\":" + quoted(numerics_name(options_.numerics));
     out += ",\"kernels\":" + quoted(kernels_for(Method::mxfp4, options_.isa, options_.numerics)->isa);
-    out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false");
+    out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false") + ",\"external\":" + (pool_->external() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
     out += ",\"layers\":" + std::to_string(layers) + ",\"parts\":[";
     for (int part = 0; part < pool_->parts(); part++) {

@@ -35,6 +35,10 @@ bool pin_this_thread(int cpu) {
 } // namespace
 
 WorkerPool::WorkerPool(const PoolOptions &options, const Topology &topology) {
+    if (options.external != 0) {
+        plan_external(options, topology);
+        return;
+    }
     plan(options, topology);
     place(options, topology);
     launch();
@@ -69,6 +73,23 @@ void WorkerPool::plan(const PoolOptions &options, const Topology &topology) {
     fills_machine_ = granted >= topology.usable;
     spin_us_ = options.spin_us >= 0 ? options.spin_us : oversubscribed_ ? 0 : fills_machine_ ? kSharedSpinUs : kSpinUs;
     all_.reset(uint32_t(granted), oversubscribed_ ? 0 : kBarrierSpins);
+}
+
+// One part whose workers are threads of the caller, wherever they run; memory lies where it is first touched.
+void WorkerPool::plan_external(const PoolOptions &options, const Topology &topology) {
+    if (options.threads != 0 || options.parts != 0 || !options.nodes.empty() || !options.cores.empty())
+        fail(KTB_ERR_ARGUMENT, "\"external\" workers are the caller's threads: \"threads\", \"nodes\" and \"cores\" have no meaning");
+    const int workers = options.external;
+    if (workers > kMaximumWorkers) fail(KTB_ERR_ARGUMENT, "%d external workers: expected 1..%d", workers, kMaximumWorkers);
+    external_ = true;
+    oversubscribed_ = workers > topology.usable;
+    fills_machine_ = true;
+    const uint32_t spins = oversubscribed_ ? 0 : kBarrierSpins;
+    parts_.push_back(std::make_unique<Part>());
+    parts_.back()->workers = workers;
+    parts_.back()->barrier.reset(uint32_t(workers), spins);
+    all_.reset(uint32_t(workers), spins);
+    for (int index = 0; index < workers; index++) workers_.push_back({this, 0, index, workers, index, workers, -1});
 }
 
 // Which node each part belongs to and which core each worker.
@@ -130,6 +151,18 @@ void WorkerPool::start(const Step &step) {
     step_ = step;
     unfinished_.store(workers(), std::memory_order_relaxed);
     for (const auto &part : parts_) part->step.advance();
+}
+
+void WorkerPool::run_step(int index) {
+    const Step step = step_;
+    const uint32_t round = step_done_.value(); // it cannot advance before this worker has counted itself out
+    step.run(step.context, workers_[size_t(index)]);
+    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        step.finished(step.finished_context);
+        step_done_.advance();
+        return;
+    }
+    step_done_.wait(round, oversubscribed_ ? 0 : kBarrierSpins);
 }
 
 // Spins for spin_us, then sleeps.

@@ -1,5 +1,6 @@
 // The threads of one engine: parts (one per NUMA node, or simulated), each with pinned workers. A step is one
 // function that every worker runs once; the last one to finish calls `finished` and may start the next step there.
+// With external workers the pool has no threads: the caller's run each step through run_step.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -18,6 +19,7 @@ struct PoolOptions {
     std::vector<int> nodes;                 // node of each part; empty: dealt round robin
     std::vector<std::vector<int>> cores;    // cores of each part; empty: chosen
     int64_t spin_us = -1;                   // busy wait of an idle worker; -1: chosen
+    int external = 0;                       // so many threads of the caller instead; excludes all of the above
 };
 
 class WorkerPool;
@@ -45,6 +47,9 @@ class WorkerPool {
         void *finished_context = nullptr;
     };
     void start(const Step &step); // no step may be running
+    // External workers: runs the started step as worker `index` and returns when all of them have run it and `finished`
+    // has returned.
+    void run_step(int index);
     void part_barrier(const Worker &worker) { parts_[size_t(worker.part)]->barrier.arrive(); }
     void barrier() { all_.arrive(); }
 
@@ -55,6 +60,7 @@ class WorkerPool {
     const std::vector<Worker> &list() const { return workers_; }
     bool oversubscribed() const { return oversubscribed_; } // more workers than cores
     bool fills_machine() const { return fills_machine_; }   // no core is left to the caller
+    bool external() const { return external_; }
     int64_t spin_us() const { return spin_us_; }
 
   private:
@@ -66,6 +72,7 @@ class WorkerPool {
     };
     void plan(const PoolOptions &options, const Topology &topology);
     void place(const PoolOptions &options, const Topology &topology);
+    void plan_external(const PoolOptions &options, const Topology &topology);
     void launch();
     void stop();
     void loop(const Worker &worker);
@@ -75,11 +82,13 @@ class WorkerPool {
     std::vector<Worker> workers_;
     std::vector<std::thread> threads_;
     Barrier all_;
+    Signal step_done_; // external workers: advanced when a step has finished
     Step step_;
     std::atomic<bool> stopping_{false};
     alignas(64) std::atomic<int> unfinished_{0};
     bool oversubscribed_ = false;
     bool fills_machine_ = false;
+    bool external_ = false;
     int64_t spin_us_ = 0;
 };
 

@@ -2,7 +2,7 @@
 import type { FFIFunction } from "bun:ffi"
 
 /** Revision of the extension that this binding was written for: major << 16 | minor. */
-export const ABI_VERSION = 0x0002_0001
+export const ABI_VERSION = 0x0002_0002
 
 export const PUBLISHED_SYMBOLS = {
   ktb_engine_create: { args: ["i32", "i32"], returns: "ptr" },
@@ -29,6 +29,7 @@ export const EXTENSION_SYMBOLS = {
   ktb_moe_forward2: { args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "u32", "f32"], returns: "i32" },
   ktb_moe_submit: { args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "u32", "f32", "ptr"], returns: "i32" },
   ktb_engine_wait: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  ktb_engine_work: { args: ["ptr", "i32", "u64"], returns: "i32" },
   ktb_load_layers: { args: ["ptr", "ptr", "i32", "ptr", "ptr", "i32"], returns: "i32" },
   ktb_load_progress: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   ktb_moe_export_expert: { args: ["ptr", "i32", "i32", "ptr", "u64", "ptr", "u64"], returns: "i32" },

@@ -1,0 +1,33 @@
+#include "pool/stand_ins.h"
+
+#include <system_error>
+
+#include "pool/error.h"
+
+namespace ds4::ktb {
+
+StandIns::StandIns(int workers) {
+    try {
+        for (int index = 1; index < workers; index++)
+            threads_.emplace_back([this, index] {
+                released_.wait(false, std::memory_order_acquire);
+                if (body_ != nullptr) (*body_)(index);
+            });
+    } catch (const std::system_error &error) {
+        release(nullptr);
+        fail(KTB_ERR_MEMORY, "cannot start %d threads: %s", workers - 1, error.what());
+    }
+}
+
+void StandIns::release(const std::function<void(int)> *body) {
+    if (released_.load(std::memory_order_relaxed)) return;
+    body_ = body;
+    released_.store(true, std::memory_order_release);
+    released_.notify_all();
+    if (body != nullptr) (*body)(0);
+    for (std::thread &thread : threads_) thread.join();
+}
+
+void StandIns::run(const std::function<void(int)> &body) { release(&body); }
+
+} // namespace ds4::ktb
