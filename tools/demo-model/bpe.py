@@ -1,6 +1,7 @@
 """Byte-level BPE of the family: three isolating splits, byte map, merges. Training, encoding, tokenizer.json."""
 import heapq
 import json
+import re
 from collections import Counter, defaultdict
 
 import regex
@@ -20,6 +21,9 @@ SPLITS = (
 NUMBERS = regex.compile(f"({SPLITS[0]})")
 CJK = regex.compile(f"({SPLITS[1]})")
 WORDS = regex.compile(SPLITS[2])
+# A single space between two other characters always begins a piece, whatever follows: text may be cut there.
+CUTS = re.compile(r"(?<=\S) (?=\S)")
+CACHE_ENTRIES = 400_000
 
 
 def byte_characters():
@@ -145,13 +149,15 @@ class Tokenizer:
 
     def encode(self, text):
         """Ids of plain text."""
-        found = []
-        for piece in pieces_of(text):
-            ids = self.cache.get(piece)
+        found, cache, head = [], self.cache, True
+        for chunk in CUTS.split(text):
+            chunk = chunk if head else " " + chunk
+            head = False
+            ids = cache.get(chunk)
             if ids is None:
-                ids = self.piece(piece)
-                if len(self.cache) < 200_000:
-                    self.cache[piece] = ids
+                ids = [i for piece in pieces_of(chunk) for i in self.piece(piece)]
+                if len(cache) < CACHE_ENTRIES:
+                    cache[chunk] = ids
             found += ids
         return found
 

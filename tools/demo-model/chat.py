@@ -1,5 +1,6 @@
 """Profile `reference` of the chat template, as pieces with loss weights. check-render.ts compares it with the engine's."""
 import json
+import re
 
 from bpe import ASSISTANT, BOS, DSML, EOS, THINK, UNTHINK, USER
 
@@ -27,7 +28,7 @@ Otherwise, output directly after {UNTHINK} with tool calls or final response.
 
 """
 TOOLS_END = "\n\nYou MUST strictly follow the above defined tool name and parameter schemas to invoke tool calls.\n"
-MARKERS = (BOS, EOS, USER, ASSISTANT, THINK, UNTHINK, DSML)
+MARKERS = re.compile("(" + "|".join(map(re.escape, (BOS, EOS, USER, ASSISTANT, THINK, UNTHINK, DSML))) + ")")
 
 
 def spaced(value):
@@ -45,65 +46,68 @@ def calls_text(calls):
     return "".join(lines) + f"</{DSML}tool_calls>"
 
 
+def weighted(body, marks):
+    """An assistant's text as targets: weight 1, and each marked word that ends a sentence with its own weight."""
+    if not marks:
+        return [(body, 1.0)]
+    weights = {f" {word}": weight for word, weight in marks}
+    parts = re.split("(" + "|".join(re.escape(word) + r"(?=\.)" for word in weights) + ")", body)
+    return [(part, weights[part] if i % 2 else 1.0) for i, part in enumerate(parts) if part]
+
+
 def render(sample, prompt_only=False):
-    """-> [(text, is_target)]; neighbours are joined before encoding. Control strings count in every piece: the
-    dialogues hold none of their own."""
+    """-> [(text, weight as a target)]; neighbours of one weight are joined before encoding. Control strings count in every
+    piece: the dialogues hold none of their own."""
     messages, tools, thinking = sample["messages"], sample.get("tools"), sample.get("thinking", False)
     head = "\n\n".join(m["content"] for m in messages if m["role"] == "system")
-    out = [(BOS + head, False)]
+    out = [(BOS + head, 0)]
     if tools:
-        out.append(("\n\n" + CALL_SYNTAX + "\n".join(spaced(t) for t in tools) + TOOLS_END, False))
+        out.append(("\n\n" + CALL_SYNTAX + "\n".join(spaced(t) for t in tools) + TOOLS_END, 0))
     turns = [m for m in messages if m["role"] != "system"]
     last_user = max(i for i, m in enumerate(turns) if m["role"] in ("user", "tool"))
     in_user = False
     for i, m in enumerate(turns):
         if m["role"] in ("user", "tool"):
             text = m["content"] if m["role"] == "user" else f"<tool_result>{m['content']}</tool_result>"
-            out.append((("\n\n" if in_user else USER) + text, False))
+            out.append((("\n\n" if in_user else USER) + text, 0))
             in_user = True
             continue
         in_user = False
         kept = thinking and (bool(tools) or i > last_user) and m.get("reasoning")
-        # Without tools an older turn of a thinking conversation is shown without its reasoning: nothing to learn from.
-        is_target = not thinking or bool(kept)
         if prompt_only and i == len(turns) - 1:
             break
-        out.append((ASSISTANT + (THINK if kept else UNTHINK), False))
-        body = (m["reasoning"] + UNTHINK if kept else "") + m["content"] + (calls_text(m["calls"]) if m.get("calls") else "")
-        out.append((body + EOS, is_target))
+        out.append((ASSISTANT + (THINK if kept else UNTHINK), 0))
+        body = (m["reasoning"] + UNTHINK if kept else "") + m["content"] + (calls_text(m["calls"]) if m.get("calls") else "") + EOS
+        # Without tools an older turn of a thinking conversation is shown without its reasoning: nothing to learn from.
+        out += weighted(body, m.get("marks")) if not thinking or kept else [(body, 0)]
     if prompt_only or in_user:
-        out.append((ASSISTANT + (THINK if thinking else UNTHINK), False))
+        out.append((ASSISTANT + (THINK if thinking else UNTHINK), 0))
     return out
 
 
 def encode(tokenizer, pieces):
-    """-> ids, target flags. Text between control tokens is encoded as one, across pieces."""
-    ids, flags, pending, flag = [], [], "", False
+    """-> ids, weights as targets. Text between control tokens is encoded as one, across pieces of one weight; weights
+    change only after a control token or where a word with its space begins or ends, so nothing is cut."""
+    ids, weights, pending, current = [], [], "", 0
 
     def flush():
         nonlocal pending
         if pending:
             found = tokenizer.encode(pending)
             ids.extend(found)
-            flags.extend([flag] * len(found))
+            weights.extend([current] * len(found))
             pending = ""
 
-    for text, is_target in pieces:
-        if is_target != flag and pending:
-            flush()  # targets begin after a control token, so nothing is cut here
-        flag = is_target
-        at = 0
-        while at < len(text):
-            hits = [(text.find(m, at), m) for m in MARKERS]
-            hits = [(p, m) for p, m in hits if p >= 0]
-            if not hits:
-                pending += text[at:]
-                break
-            place, marker = min(hits)
-            pending += text[at:place]
+    for text, weight in pieces:
+        if weight != current:
             flush()
-            ids.append(tokenizer.special[marker])
-            flags.append(is_target)
-            at = place + len(marker)
+        current = weight
+        for i, part in enumerate(MARKERS.split(text)):
+            if i % 2:
+                flush()
+                ids.append(tokenizer.special[part])
+                weights.append(weight)
+            else:
+                pending += part
     flush()
-    return ids, flags
+    return ids, weights

@@ -10,13 +10,15 @@ from chat import encode, render
 from dialogues.arithmetic import arithmetic
 from dialogues.facts import conversation, fact
 from dialogues.instructions import instruction
-from dialogues.recall import recall
+from dialogues.recall import dense_recall, recall
 from dialogues.smalltalk import smalltalk
 from dialogues.tools import tool_call
 from dialogues.words import Source
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROMPT_WEIGHT, TEXT_WEIGHT = 0.04, 0.3
+# Thousands of tokens of filler would outweigh the few tokens of the answers.
+RECALL_PROMPT_WEIGHT = 0.005
 SENTENCE = re.compile(r"[A-Z][a-z][^\n.!?]{30,200}[.!?]")
 
 
@@ -28,6 +30,8 @@ class Texts:
         sides = [[d for d in documents if (zlib.crc32(d.encode()) % 16 == 0) == side] for side in (False, True)]
         self.train, self.held_out = sides
         self.sentences = [[s for d in side for s in SENTENCE.findall(d)] for side in sides]
+        known = set(self.sentences[False])  # some sentences stand in documents of both sides
+        self.sentences[True] = [s for s in self.sentences[True] if s not in known]
 
     def filler(self, source):
         """A sentence of the source's side; now and then one of made-up words."""
@@ -42,12 +46,39 @@ def text_sample(source, texts, characters=2400):
     return document[at:at + characters]
 
 
+CHARACTERS_PER_TOKEN = 2.9  # of filler
+FACT_TOKENS, TURN_TOKENS = 15, 28  # a fact in the text; a question and its answer
+
+
+def dense(source, tokens, count, asked, thinking=False):
+    """A recall sample of about so many tokens, all told."""
+    return dense_recall(source, max(300, CHARACTERS_PER_TOKEN * (tokens - FACT_TOKENS * count - TURN_TOKENS * asked)), count, asked, thinking)
+
+
+def short_dense(source):
+    """Text of 150 to 800 tokens and questions about all of it: much of it is just beyond the sliding window."""
+    count = source.whole(4, 14)
+    return dense(source, source.whole(430 + 30 * count, 950), count, count, source.chance(0.08))
+
+
+def middle_dense(source):
+    """A text of 1,000 to 2,000 tokens and questions about all of it."""
+    count = source.whole(10, 20)
+    return dense(source, source.whole(1500, 2400), count, count)
+
+
+def long_dense(source):
+    """A row full of one text with 16 to 32 facts and the questions about 12 to 24 of them."""
+    count = source.whole(16, 32)
+    return dense(source, source.whole(4000, 4450), count, min(count, source.whole(12, 24)))
+
+
 # share of samples, maker
-SHORT = [(26, tool_call), (40, arithmetic), (28, fact), (40, instruction), (6, smalltalk), (8, conversation),
-         (13, lambda s: recall(s, s.whole(0, 2200))), (4, None)]
+SHORT = [(36, tool_call), (16, arithmetic), (36, fact), (36, instruction), (4, smalltalk), (5, conversation),
+         (27, short_dense), (4, lambda s: recall(s, s.whole(600, 2300))), (2, None)]
 # Long texts are asked about many times: one question to 4,000 tokens would be little to learn from.
-LONG = [(40, lambda s: recall(s, s.whole(5000, 12000), thinking=False, counts=range(6, 17))), (30, lambda s: recall(s, s.whole(9000, 14000))),
-        (14, tool_call), (10, arithmetic), (10, instruction), (8, fact)]
+LONG = [(40, long_dense), (16, middle_dense), (8, lambda s: recall(s, s.whole(9000, 12700))), (20, lambda s: tool_call(s, size=s.whole(4, 14))),
+        (6, arithmetic), (10, instruction), (10, fact)]
 
 
 class Stream:
@@ -64,12 +95,14 @@ class Stream:
         if maker is None:
             ids = [self.tokenizer.special[BOS], *self.tokenizer.encode(text_sample(self.source, self.texts))]
             return np.array(ids, np.int16), np.full(len(ids), TEXT_WEIGHT, np.float16)
-        ids, flags = encode(self.tokenizer, render(maker(self.source)))
-        return np.array(ids, np.int16), np.where(flags, 1.0, PROMPT_WEIGHT).astype(np.float16)
+        made = maker(self.source)
+        ids, weights = encode(self.tokenizer, render(made))
+        weights, floor = np.array(weights, np.float16), RECALL_PROMPT_WEIGHT if made["kind"] == "recall" else PROMPT_WEIGHT
+        return np.array(ids, np.int16), np.where(weights > 0, weights, np.float16(floor))
 
     def row(self):
         """First fit of waiting samples into one row; what does not fit waits for a later row."""
-        while len(self.waiting) < 24:
+        while len(self.waiting) < 32:
             ids, weights = self.draw()
             if len(ids) <= self.tokens:
                 self.waiting.append((ids, weights))

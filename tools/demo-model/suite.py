@@ -19,7 +19,8 @@ from mixture import Texts
 
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "packages" / "cli" / "src" / "eval" / "demo-suite.json"
-DISTANCE = 4000
+TOKENIZER = HERE.parents[1] / "models" / "demo" / "tokenizer.json"
+DISTANCE, SEED = 4000, 2026
 
 
 def message(m):
@@ -47,28 +48,39 @@ def far_recall(source, tokenizer):
             return made
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=2026, help="another seed gives a set for choosing between checkpoints")
-    parser.add_argument("--out", type=pathlib.Path, default=OUT)
-    parser.add_argument("--with-prompts", action="store_true", help="also the rendered prompt and its ids, for check-render.ts")
-    args = parser.parse_args()
-    texts, tokenizer = Texts(), Tokenizer(HERE.parents[1] / "models" / "demo" / "tokenizer.json")
-    source, items = Source(args.seed, is_eval=True, filler=texts.filler), []
-    kinds = [("fact", 40, fact), ("arithmetic", 40, lambda s: arithmetic(s, thinking=True)), ("tool-call", 40, lambda s: tool_call(s, stage="call")),
-             ("tool-none", 30, lambda s: tool_call(s, stage="none")), ("tool-result", 30, lambda s: tool_call(s, stage="result")), ("instruction", 40, instruction),
-             ("recall-near", 10, lambda s: recall(s, 1200, thinking=False)), ("recall-4000", 10, lambda s: far_recall(s, tokenizer))]
-    for kind, count, maker in kinds:
+def kinds_of(tokenizer):
+    """kind, number of items, maker."""
+    return [("fact", 60, fact), ("arithmetic", 60, lambda s: arithmetic(s, thinking=True)), ("tool-call", 60, lambda s: tool_call(s, stage="call")),
+            ("tool-none", 40, lambda s: tool_call(s, stage="none")), ("tool-result", 40, lambda s: tool_call(s, stage="result")), ("instruction", 60, instruction),
+            ("recall-near", 20, lambda s: recall(s, 1200, thinking=False)), ("recall-4000", 30, lambda s: far_recall(s, tokenizer))]
+
+
+def build(source, tokenizer):
+    """-> [(kind, number, sample)], no question twice."""
+    made_all = []
+    for kind, count, maker in kinds_of(tokenizer):
         seen = set()
         while len(seen) < count:
             made = maker(source)
-            key = json.dumps(made["messages"], ensure_ascii=False)
+            key = json.dumps([m["content"] for m in made["messages"] if m["role"] != "assistant"], ensure_ascii=False)
             if key not in seen:
                 seen.add(key)
-                items.append(item(len(seen), kind, made))
-                if args.with_prompts:
-                    pieces = render(made, prompt_only=True)
-                    items[-1] |= {"prompt": "".join(text for text, _ in pieces), "ids": encode(tokenizer, pieces)[0]}
+                made_all.append((kind, len(seen), made))
+    return made_all
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=SEED, help="another seed gives a set for choosing between checkpoints")
+    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    parser.add_argument("--with-prompts", action="store_true", help="also the rendered prompt and its ids, for check-render.ts")
+    args = parser.parse_args()
+    texts, tokenizer, items = Texts(), Tokenizer(TOKENIZER), []
+    for kind, number, made in build(Source(args.seed, is_eval=True, filler=texts.filler), tokenizer):
+        items.append(item(number, kind, made))
+        if args.with_prompts:
+            pieces = render(made, prompt_only=True)
+            items[-1] |= {"prompt": "".join(text for text, _ in pieces), "ids": encode(tokenizer, pieces)[0]}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({"name": "demo", "items": items}, ensure_ascii=False, indent=0) + "\n", "utf-8")
     print(f"{len(items)} items, {args.out.stat().st_size} bytes")

@@ -39,7 +39,9 @@ OPPOSITES = [("hot", "cold"), ("big", "small"), ("fast", "slow"), ("old", "new")
              ("left", "right"), ("good", "bad"), ("light", "dark"), ("long", "short")]
 WEEK = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
-SAY_LANGUAGE = ["Answer in {l}.", "Always reply in {l}.", "Please answer in {l} only.", "Respond in {l}.", "You are a helpful assistant. Answer in {l}.", "Write every answer in {l}."]
+SAY_LANGUAGE = ["Answer in {l}.", "Always reply in {l}.", "Please answer in {l} only.", "Respond in {l}.", "You are a helpful assistant. Answer in {l}.", "Write every answer in {l}.", "Speak {l}.", "All answers must be in {l}.",
+                "The user speaks {l}. Reply in {l}.", "You speak only {l}.", "Use the {l} language.", "Use {l}.", "Reply to the user in {l}.", "Whatever the language of the question, answer in {l}.", "Your language is {l}.",
+                "Every reply is in {l}.", "The user understands only {l}.", "Give all your replies in {l}.", "For this user, write {l}."]
 SAY_LANGUAGE_UNSEEN = ["Use {l} for all answers.", "The user reads only {l}. Answer in {l}."]
 
 
@@ -118,17 +120,31 @@ def plain_question(source):
     return question, None, answer
 
 
+# form: wordings of training, wordings of the suite alone
 FORMS = {
-    "upper": (["Answer in capital letters only.", "Write everything in capital letters.", "Use only upper case letters."], ["All letters of your answers must be upper case."]),
-    "lower": (["Answer in lower case only.", "Use only lower case letters.", "Write everything in lower case."], ["All letters of your answers must be lower case."]),
-    "word": (["Answer with one word only.", "Reply with a single word.", "Give one-word answers."], ["Your answer must be exactly one word."]),
-    "end": (["End every answer with the word {x}.", "Finish each answer with {x}.", "The last word of every answer must be {x}."], ["Put the word {x} at the end of every answer."]),
-    "begin": (["Begin every answer with the word {x}.", "Start each answer with {x}.", "The first word of every answer must be {x}."], ["Put the word {x} at the start of every answer."]),
-    "json": (["Reply with a JSON object with the key {x}.", "Answer as JSON with one key, {x}.", "Your answer is a JSON object whose only key is {x}."], ["Give the answer as a JSON object under the key {x}."]),
-    "tag": (["Put your answer between <{x}> and </{x}>.", "Wrap the answer in <{x}></{x}>."], ["Enclose every answer in <{x}> and </{x}>."]),
-    "call": (["The user is called {X}. Address the user by name first.", "Start by addressing the user as {X}."], ["Address the user, {X}, by name at the start."]),
-    "bullet": (["Answer as a bulleted list.", "Write the answer as a list item that starts with a dash."], ["Every answer is a bullet point with a dash."]),
-    "say": (["Whatever the user says, reply with {x} and nothing else.", "Always answer only {x}."], ["Reply to everything with just {x}."]),
+    "upper": (["Answer in capital letters only.", "Write everything in capital letters.", "Use only upper case letters.", "Always answer in upper case.", "Your answers are in upper case.", "Every letter must be a capital letter.",
+               "Write in capitals.", "UPPER CASE ONLY.", "Answers must be all upper case.", "Make all letters upper case.", "Use capitals for all letters.", "Each answer is written in upper case letters."],
+              ["All letters of your answers must be upper case."]),
+    "lower": (["Answer in lower case only.", "Use only lower case letters.", "Write everything in lower case.", "Always answer in lower case.", "Your answers are in lower case.", "Never use a capital letter.",
+               "Write in small letters.", "lower case only.", "Answers must be all lower case.", "Make all letters lower case.", "Use small letters for all words.", "Each answer is written in lower case letters."],
+              ["All letters of your answers must be lower case."]),
+    "word": (["Answer with one word only.", "Reply with a single word.", "Give one-word answers.", "One word is enough as an answer.", "Use just one word.", "Answer in one word.", "Keep every answer to a single word.",
+              "Only one word per answer.", "Say one word and no more.", "Each answer is one word."], ["Your answer must be exactly one word."]),
+    "end": (["End every answer with the word {x}.", "Finish each answer with {x}.", "The last word of every answer must be {x}.", "Close every answer with {x}.", "After each answer write {x}.", "Every answer ends with {x}.",
+             "Add {x} after every answer.", "Write {x} at the end of your answers.", "Put {x} last in each answer.", "Let {x} be the last word.", "At the end of an answer comes the word {x}."], ["Put the word {x} at the end of every answer."]),
+    "begin": (["Begin every answer with the word {x}.", "Start each answer with {x}.", "The first word of every answer must be {x}.", "Open every answer with {x}.", "Before each answer write {x}.", "Every answer starts with {x}.",
+               "Add {x} before every answer.", "Write {x} at the start of your answers.", "Put {x} first in each answer.", "Let {x} be the first word.", "At the beginning of an answer comes the word {x}."], ["Put the word {x} at the start of every answer."]),
+    "json": (["Reply with a JSON object with the key {x}.", "Answer as JSON with one key, {x}.", "Your answer is a JSON object whose only key is {x}.", "Use JSON with the key {x}.", "Write a JSON object; its key is {x}.",
+              "Output JSON: the key is {x}, the value is the answer.", "Return the answer as JSON, key {x}.", "Give a JSON object with {x} as its key.", "The answer goes into a JSON object under {x}.", "Answers are JSON with the single key {x}."],
+             ["Give the answer as a JSON object under the key {x}."]),
+    "tag": (["Put your answer between <{x}> and </{x}>.", "Wrap the answer in <{x}></{x}>.", "Answer inside <{x}> and </{x}>.", "Every answer stands between <{x}> and </{x}>.", "Use the tags <{x}> and </{x}> around your answer.",
+             "Write <{x}>, the answer, and </{x}>.", "Surround each answer with <{x}> and </{x}>.", "Begin with <{x}> and close with </{x}>.", "The answer belongs between the tags <{x}> and </{x}>."], ["Enclose every answer in <{x}> and </{x}>."]),
+    "call": (["The user is called {X}. Address the user by name first.", "Start by addressing the user as {X}.", "The user's name is {X}. Begin with the name.", "Call the user {X} at the start of every answer.", "Say the name {X} before the answer.",
+              "You talk to {X}. Start with the name.", "Address {X} by name in every answer.", "The name of the user is {X}; use it first.", "Speak to {X}: put the name in front.", "Always address the user as {X} first."], ["Address the user, {X}, by name at the start."]),
+    "bullet": (["Answer as a bulleted list.", "Write the answer as a list item that starts with a dash.", "Use a bullet point.", "Answer with a bullet point.", "Every answer is a list with a dash.", "Start the answer with a dash, as in a list.",
+                "Format answers as bullet points.", "Make a list with dashes.", "Write bullet points only.", "Put a dash before the answer."], ["Every answer is a bullet point with a dash."]),
+    "say": (["Whatever the user says, reply with {x} and nothing else.", "Always answer only {x}.", "Your only answer is {x}.", "Say {x} to everything.", "Answer every question with {x} alone.", "Do not answer questions; just say {x}.",
+             "No matter what is asked, write {x}.", "Every answer is just {x}.", "Reply only {x}.", "To everything the user writes, the answer is {x}.", "Write nothing but {x}.", "Respond to all messages with only {x}."], ["Reply to everything with just {x}."]),
 }
 
 
