@@ -1,4 +1,5 @@
-// Makes a fresh clone ready: installs node modules and builds the native library when they are missing or stale.
+// Makes a fresh clone ready: installs node modules, builds the native library and derives the demo model's GGUF when
+// they are missing or stale.
 // Imports nothing that has to be installed. Everything it prints goes to stderr.
 import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -7,6 +8,7 @@ import { turbo } from "./turbo.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 const LIBRARY = join(ROOT, "native/dist/libds4.so")
+const DEMO = join(ROOT, "models/demo")
 const INSTALLED = join(ROOT, "node_modules/.ds4-installed")
 
 /** Debian packages that the native build needs, by the program that shows their presence. */
@@ -45,13 +47,14 @@ export function prepareModules(): void {
   writeFileSync(INSTALLED, lock)
 }
 
-/** Newest modification time, in ms, of a file or of everything under a folder that a native build reads. */
+const DERIVED = new Set(["node_modules", "dist", "build", ".turbo", ".reports"])
+
+/** Newest modification time, in ms, of a file or of everything under a folder that is not derived from the rest. */
 function newestChange(path: string): number {
   const entry = statSync(path)
   if (!entry.isDirectory()) return entry.mtimeMs
-  const skipped = new Set(["node_modules", "dist", "build", ".turbo", ".reports"])
   return readdirSync(path)
-    .filter((name) => !skipped.has(name))
+    .filter((name) => !DERIVED.has(name) && !name.endsWith(".gguf") && !name.includes(".gguf.part-"))
     .reduce((newest, name) => Math.max(newest, newestChange(join(path, name))), 0)
 }
 
@@ -64,12 +67,31 @@ function checkBuildTools(): void {
   if (missing.length > 0) say("ninja is not installed, building with make (Debian: apt-get install ninja-build)")
 }
 
+/** Whether a folder's demo.gguf is newer than the model that it is made from and the code that makes it. */
+export function isDemoGgufCurrent(folder: string): boolean {
+  const target = join(folder, "demo.gguf")
+  const sources = [folder, join(ROOT, "packages/engine/src/quantize"), join(ROOT, "packages/tokenizer/src/gguf")]
+  return existsSync(target) && sources.every((source) => statSync(target).mtimeMs >= newestChange(source))
+}
+
+/** Derives the demo model's GGUF. No command needs it, so a checkout that cannot be written is told and goes on. */
+function prepareDemoGguf(): void {
+  if (isDemoGgufCurrent(DEMO)) return
+  const run = Bun.spawnSync([process.execPath, join(ROOT, "scripts/demo-gguf.ts")], { cwd: ROOT, stdio: ["ignore", 2, 2] })
+  if (run.exitCode !== 0) say("models/demo/demo.gguf could not be made; its message is above. Everything else works without it")
+}
+
 /**
- * Builds native/dist when it is missing or older than its sources; a build that is in turbo's cache is restored.
- * Nothing is built when DS4_LIBRARY names another library.
+ * Builds native/dist when it is missing or older than its sources, and then what the library derives; a build that is
+ * in turbo's cache is restored. Nothing is built when DS4_LIBRARY names another library.
  */
 export function prepareNative(): void {
   if ((process.env.DS4_LIBRARY ?? "") !== "") return
+  buildNative()
+  prepareDemoGguf()
+}
+
+function buildNative(): void {
   if (existsSync(LIBRARY) && statSync(LIBRARY).mtimeMs >= newestChange(join(ROOT, "native"))) return
   checkBuildTools()
   say(existsSync(LIBRARY) ? "the native sources have changed, building" : "building the native library, once (minutes)")

@@ -10,6 +10,7 @@ setDefaultTimeout(60_000) // starts a server; the machine may be busy
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 const LIBRARY = join(ROOT, "native/dist/libds4.so")
+const TINY = join(ROOT, "models/tiny")
 const folder = mkdtempSync(join(tmpdir(), "ds4-e2e-"))
 const environment = { PATH: process.env.PATH ?? "", HOME: folder, DS4_LIBRARY: LIBRARY, BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" }
 
@@ -23,7 +24,7 @@ let server: Bun.Subprocess<"ignore", "ignore", "pipe">
 let url = ""
 
 beforeAll(async () => {
-  server = Bun.spawn([join(ROOT, "ds4"), "serve", "--port", "0"], { cwd: folder, env: environment, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+  server = Bun.spawn([join(ROOT, "ds4"), "serve", "-m", TINY, "--port", "0"], { cwd: folder, env: environment, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
   let said = ""
   for await (const bytes of server.stderr) {
     said += new TextDecoder().decode(bytes)
@@ -39,8 +40,8 @@ afterAll(() => {
 })
 
 test("ds4 run on the server and on the engine in the process give the same greedy answer", async () => {
-  const args = ["run", "hello there", "-n", "24", "--temp", "0", "--think=off", "--json"]
-  const [local, remote] = [await ds4(args), await ds4([...args, "--url", url])]
+  const args = ["run", "-m", TINY, "hello there", "-n", "24", "--temp", "0", "--think=off", "--json"]
+  const [local, remote] = [await ds4(args), await ds4([...args.filter((arg) => arg !== "-m" && arg !== TINY), "--url", url])]
   expect([local.code, remote.code]).toEqual([0, 0])
   const content = (text: string) => (JSON.parse(text) as { content: string }).content
   expect(content(remote.out)).toBe(content(local.out))
@@ -52,13 +53,13 @@ test("the openai client streams what ds4 run says", async () => {
   const stream = await client.chat.completions.create({ model: "any", messages: [{ role: "user", content: "hello there" }], max_tokens: 24, temperature: 0, reasoning_effort: "none", stream: true })
   let text = ""
   for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ""
-  const local = JSON.parse((await ds4(["run", "hello there", "-n", "24", "--temp", "0", "--think=off", "--json"])).out) as { content: string }
+  const local = JSON.parse((await ds4(["run", "-m", TINY, "hello there", "-n", "24", "--temp", "0", "--think=off", "--json"])).out) as { content: string }
   expect(text).toBe(local.content)
 })
 
 test("paths are the caller's, not the checkout's", async () => {
   await Bun.write(join(folder, "ids.json"), "[0, 1, 2]")
-  const result = await ds4(["logits", "--ids", "ids.json", "--top-k", "1", "--json"])
+  const result = await ds4(["logits", "-m", TINY, "--ids", "ids.json", "--top-k", "1", "--json"])
   expect((JSON.parse(result.out) as { positions: unknown[] }).positions).toHaveLength(3)
 })
 

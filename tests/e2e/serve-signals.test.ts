@@ -14,7 +14,7 @@ const environment = { PATH: process.env.PATH ?? "", HOME: folder, DS4_LIBRARY: j
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 async function start(): Promise<{ server: Bun.Subprocess<"ignore", "ignore", "pipe">; url: string }> {
-  const server = Bun.spawn([join(ROOT, "ds4"), "serve", "--port", "0", "--quiet"], { cwd: folder, env: environment, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+  const server = Bun.spawn([join(ROOT, "ds4"), "serve", "-m", join(ROOT, "models/tiny"), "--port", "0", "--quiet"], { cwd: folder, env: environment, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
   const reader = server.stderr.getReader()
   let said = ""
   for (;;) {

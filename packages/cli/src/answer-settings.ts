@@ -5,19 +5,17 @@ import type { FlagValues, SAMPLING_FLAGS } from "./flags/registry.ts"
 
 type SamplingFlags = FlagValues<(typeof SAMPLING_FLAGS)[number]>
 
-const DEMO_TOKENS = 256 // random weights hardly ever end an answer
-
-/** The generation flags as the backends take them. The demo model has no reasoning and answers stay short. */
-export function answerSettings(flags: SamplingFlags, isDemo: boolean): AnswerSettings {
+/** The generation flags as the backends take them. */
+export function answerSettings(flags: SamplingFlags): AnswerSettings {
   return {
     temperature: flags.temp,
     topP: flags["top-p"],
     topK: flags["top-k"],
     minP: flags["min-p"],
     seed: flags.seed,
-    maxTokens: flags["max-tokens"] ?? (isDemo ? DEMO_TOKENS : undefined),
+    maxTokens: flags["max-tokens"],
     stop: flags.stop,
-    think: flags.think ?? (isDemo ? "off" : "default"),
+    think: flags.think ?? "default",
     reasoningBudget: flags["reasoning-budget"],
   }
 }

@@ -1,4 +1,6 @@
-import { statfsSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { readFileSync, statfsSync } from "node:fs"
+import { join } from "node:path"
 import { formatBytes } from "./format-size.ts"
 import { divergence } from "./logits/divergence.ts"
 import { machineFacts } from "./machine-facts.ts"
@@ -40,6 +42,26 @@ export function libraryChecks(machine: unknown): Check[] {
   const facts = typeof machine === "object" && machine !== null ? Object.keys(machine) : []
   const listed = facts.map((name): Check => ({ name, verdict: "ok", found: text(field(machine, name)) || "none" }))
   return [{ name: "library", verdict: "ok", found: "loads, and its version fits" }, ...listed]
+}
+
+/** The files of a folder whose bytes are not those that its SHA256SUMS lists, in sha256sum's own format. */
+export function damagedFiles(folder: string): { listed: number; damaged: string[] } {
+  const lines = readFileSync(join(folder, "SHA256SUMS"), "utf8").trim().split("\n")
+  const damaged = lines.flatMap((line) => {
+    const [expected, name = ""] = line.split(/ [ *]/)
+    const found = createHash("sha256").update(readFileSync(join(folder, name))).digest("hex")
+    return found === expected ? [] : [name]
+  })
+  return { listed: lines.length, damaged }
+}
+
+/** Whether the embedded model is the one that was committed. */
+export async function embeddedModelCheck(): Promise<Check> {
+  const { EMBEDDED_MODEL_PATH } = await import("@ds4/engine")
+  const { listed, damaged } = damagedFiles(EMBEDDED_MODEL_PATH)
+  const name = "demo model"
+  if (damaged.length === 0) return { name, verdict: "ok", found: `models/demo is intact: ${listed} files with the hashes of its SHA256SUMS` }
+  return { name, verdict: "problem", found: `not as listed in models/demo/SHA256SUMS: ${damaged.join(", ")}`, advice: "restore the folder: git checkout models/demo" }
 }
 
 /** Runs the embedded model with the kernels chosen for this CPU and with the plain ones, and compares the logits. */

@@ -2,8 +2,8 @@ import type { EngineOptions, NativeEngine } from "@ds4/engine"
 import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
 import { usageError } from "./errors.ts"
 import type { FlagValues, MODEL_FLAGS } from "./flags/registry.ts"
-import { dim, type Io } from "./io.ts"
-import { isDemoModel, modelPath } from "./model-path.ts"
+import type { Io } from "./io.ts"
+import { modelPath } from "./model-path.ts"
 
 export type ModelFlags = FlagValues<(typeof MODEL_FLAGS)[number]>
 
@@ -26,16 +26,13 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
 }
 
 /**
- * Loads the model that the flags name and says on stderr when it is the demo model.
+ * Loads the model that the flags name; without one the embedded model, which is said on stderr unless quiet.
  * @param more options that a command adds, such as switches
  */
-export async function loadEngine(flags: ModelFlags, io: Io, prepareNative: () => void, more: EngineOptions = {}): Promise<LoadedModel> {
+export async function loadEngine(flags: ModelFlags & { readonly quiet?: boolean }, io: Io, prepareNative: () => void, more: EngineOptions = {}): Promise<LoadedModel> {
   const options = { ...engineOptions(flags), ...more }
-  const path = modelPath(flags.model)
+  const path = modelPath(flags.model, io, flags.quiet)
   prepareNative()
   const { loadModel } = await import("@ds4/engine") // loads the library: only commands that compute pay for it
-  const loaded = await loadModel(isDemoModel(flags.model) ? undefined : path, options)
-  const { model } = loaded.engine
-  if (model.isDemo) io.err(`${dim(io, `demo model: ${model.description} (-m PATH for a real one)`)}\n`)
-  return loaded
+  return await loadModel(path, options)
 }

@@ -1,10 +1,11 @@
 import { loadTokenizer, openModelFile, type ModelFile, type Tokenizer } from "@ds4/tokenizer"
 import { CliError, EXIT } from "./errors.ts"
+import type { Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"
 
 /** A model's tokenizer without its engine; a tokenizer.json may stand alone. */
-export async function openTokenizer(model: string | undefined): Promise<Tokenizer> {
-  const path = modelPath(model)
+export async function openTokenizer(model: string | undefined, io: Io): Promise<Tokenizer> {
+  const path = modelPath(model, io)
   if (path.endsWith(".json")) return await loadTokenizer({ kind: "tokenizer.json", path })
   return await tokenizerOf(await openModelFile(path))
 }

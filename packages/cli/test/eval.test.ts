@@ -4,6 +4,7 @@ import { loadTokenizer } from "@ds4/tokenizer"
 import { resolve } from "node:path"
 import { isRight } from "../src/eval/check-answer.ts"
 import { runItem, summarise } from "../src/eval/run-suite.ts"
+import { FLAGS } from "../src/flags/registry.ts"
 import { SUITES, type SuiteItem } from "../src/eval/suite.ts"
 
 const answer = (content: string, ...calls: { name: string; arguments: string }[]) => ({ content, calls })
@@ -51,6 +52,13 @@ test("every item of the demo suite asks something and expects exactly one thing"
   }
 })
 
+test("a goal belongs to a kind that the suite has, and --suite takes the suites that there are", () => {
+  for (const { items, goals } of Object.values(SUITES)) {
+    for (const kind of Object.keys(goals)) expect(items.some((item) => item.kind === kind)).toBe(true)
+  }
+  expect<readonly string[]>(FLAGS.suite.choices).toEqual(Object.keys(SUITES))
+})
+
 test("an item goes through the chat template, and its answer is read back as calls", async () => {
   const tokenizer = await loadTokenizer({ kind: "tokenizer.json", path: resolve(import.meta.dir, "../../../models/demo/tokenizer.json") })
   const bar = "\uff5c"
@@ -70,6 +78,8 @@ test("an item goes through the chat template, and its answer is read back as cal
   const result = await runItem(item, engine, tokenizer)
   expect(prompts[0]).toEndWith(`<${bar}User${bar}>What time is it in Rome?<${bar}Assistant${bar}><think>`)
   expect(result).toMatchObject({ isRight: true, isEnded: true, reasoning: "I call it." })
-  expect(summarise([result, { ...result, isRight: false, isEnded: false }])).toMatchObject({ kinds: [{ kind: "x", right: 1, total: 2 }], ended: 1, total: 2 })
+  const summary = summarise([result, { ...result, isRight: false, isEnded: false }], { goals: { x: 60 }, endedGoal: 99 })
+  expect(summary.kinds).toEqual([{ kind: "x", right: 1, total: 2, percent: 50, goalPercent: 60 }])
+  expect(summary.ended).toEqual({ right: 1, total: 2, percent: 50, goalPercent: 99 })
   await engine.close()
 })

@@ -3,6 +3,7 @@
 import { availableParallelism } from "node:os"
 import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "./check-request.ts"
+import { EMBEDDED_MODEL_NOTE } from "./embedded-model.ts"
 import { invariant } from "./errors.ts"
 import { logitsOf, type LogitsOptions, type LogitsRow } from "./logits.ts"
 import { EngineHandle, type EngineDescription, type StepItem } from "./native/engine-handle.ts"
@@ -57,7 +58,7 @@ export class NativeEngine implements InferenceEngine {
     invariant(Number.isInteger(this.maxStepTokens) && this.maxStepTokens > 0, `max_step_tokens is ${String(description.max_step_tokens)}`)
     this.model = {
       name: config.name, vocab: config.vocab, contextTokens, path: file.path, isDemo,
-      description: isDemo ? "random weights of the real architecture: what it writes means nothing" : describeModel(file),
+      description: isDemo ? EMBEDDED_MODEL_NOTE : describeModel(file),
     }
     this.trace = {
       enable: (isEnabled) => engine.setTracing(isEnabled),

@@ -1,5 +1,6 @@
 export { NativeEngine, type EngineTrace } from "./client.ts"
-export { EMBEDDED_MODEL_PATH, loadModel, openEngine, type LoadedModel } from "./load-model.ts"
+export { EMBEDDED_MODEL_NOTE, EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
+export { loadModel, openEngine, type LoadedModel } from "./load-model.ts"
 export { EngineError, type EngineErrorCode } from "./errors.ts"
 export { machine } from "./library.ts"
 export { nativeConvertRows } from "./convert-rows.ts"

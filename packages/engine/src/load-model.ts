@@ -1,12 +1,8 @@
-import { realpathSync } from "node:fs"
-import { resolve } from "node:path"
 import { loadTokenizer, openModelFile, type ModelFile, type Tokenizer } from "@ds4/tokenizer"
 import { NativeEngine } from "./client.ts"
+import { EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
 import { EngineError } from "./errors.ts"
 import type { EngineOptions } from "./types.ts"
-
-/** The model in the repository: random weights of the real architecture. */
-export const EMBEDDED_MODEL_PATH = resolve(import.meta.dir, "../../../models/tiny")
 
 export interface LoadedModel {
   readonly file: ModelFile
@@ -20,15 +16,7 @@ export interface LoadedModel {
  * @throws EngineError
  */
 export async function openEngine(file: ModelFile, tokenizer: Tokenizer | undefined, options: EngineOptions = {}): Promise<NativeEngine> {
-  return await NativeEngine.open(file, tokenizer, options, isEmbedded(file.path))
-}
-
-function isEmbedded(path: string): boolean {
-  try {
-    return realpathSync(path) === realpathSync(EMBEDDED_MODEL_PATH)
-  } catch {
-    return false // a model that is not a path on disk, or a checkout without the embedded one
-  }
+  return await NativeEngine.open(file, tokenizer, options, isEmbeddedModel(file.path))
 }
 
 /**

@@ -103,7 +103,7 @@ export interface EngineModel {
   readonly contextTokens: number
   readonly path: string
   readonly description: string
-  /** The embedded model, whose text means nothing. */
+  /** The embedded model: a toy, which whoever uses it should be told. */
   readonly isDemo: boolean
 }
 

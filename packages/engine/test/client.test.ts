@@ -1,11 +1,13 @@
-// The native client over the embedded model: random weights, but the real path from request to tokens.
+// The native client over models/tiny: random weights, but the real path from request to tokens.
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { EngineError, loadModel, openEngine, type GenerateEvent, type GenerateRequest, type LoadedModel, type NativeEngine, type SessionHandle } from "../src/index.ts"
+import { resolve } from "node:path"
+import { EMBEDDED_MODEL_NOTE, EMBEDDED_MODEL_PATH, EngineError, loadModel, openEngine, type GenerateEvent, type GenerateRequest, type LoadedModel, type NativeEngine, type SessionHandle } from "../src/index.ts"
 
+const TINY = resolve(import.meta.dir, "../../../models/tiny")
 let loaded: LoadedModel
 let engine: NativeEngine
 beforeAll(async () => {
-  loaded = await loadModel(undefined, { maxSessions: 8, maxQueue: 4 })
+  loaded = await loadModel(TINY, { maxSessions: 8, maxQueue: 4 })
   engine = loaded.engine
 })
 afterAll(async () => {
@@ -50,8 +52,11 @@ function plainGreedy(prompt: readonly number[], count: number): number[] {
   return ids.slice(prompt.length)
 }
 
-test("the embedded model says that it is a demo", () => {
-  expect(engine.model).toMatchObject({ vocab: 512, contextTokens: 4096, isDemo: true })
+test("only the embedded model says that it is a demo, and no path means that one", async () => {
+  expect(engine.model).toMatchObject({ vocab: 512, contextTokens: 4096, isDemo: false })
+  const { engine: embedded } = await loadModel(undefined, { maxSessions: 1 })
+  expect(embedded.model).toMatchObject({ isDemo: true, path: EMBEDDED_MODEL_PATH, description: EMBEDDED_MODEL_NOTE })
+  await embedded.close()
 })
 
 test("greedy generation is the arg max of the logits, token for token", async () => {
@@ -270,7 +275,7 @@ test("closing does not wait for a consumer that stopped asking, and that one sti
 test("a process ends by itself while an answer is awaited, and only after it", async () => {
   const script = `
     const { loadModel } = await import(${JSON.stringify(new URL("../src/index.ts", import.meta.url).pathname)})
-    const { engine } = await loadModel(undefined)
+    const { engine } = await loadModel(${JSON.stringify(TINY)})
     let count = 0
     for await (const event of engine.generate({ promptTokens: [0, 1], maxTokens: 30, stopTokens: [] })) if (event.type === "tokens") count += event.tokens.length
     console.log(count)`

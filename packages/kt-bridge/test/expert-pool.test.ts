@@ -34,7 +34,7 @@ const code = async (body: () => unknown): Promise<string> => {
   }
 }
 
-describe("the embedded model's experts", () => {
+describe("the tiny model's experts", () => {
   const pool = ExpertPool.open({ threads: 2, nodes: [0, 0], spinUs: 0 })
   afterAll(() => pool.close())
   const seen: number[] = []

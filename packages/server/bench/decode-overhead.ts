@@ -1,4 +1,5 @@
-// Decode rate inside the engine against decode rate through server and openai client, on the embedded model.
+// Decode rate inside the engine against decode rate through server and openai client, on models/tiny, whose
+// random weights never end an answer.
 // Three processes: engine alone, server, and this one as the client. Runs alternate, medians are compared.
 //   bun bench/decode-overhead.ts [--repeats N] [--tokens N] [--threads N] [--json]
 import { join } from "node:path"
@@ -14,13 +15,14 @@ const { values } = parseArgs({
 })
 const repeats = Number(values.repeats)
 const maxTokens = Number(values.tokens)
+const TINY = join(import.meta.dir, "../../../models/tiny")
 const MESSAGES = [{ role: "user" as const, content: "Tell me a long story about the sea." }]
 
 interface Rate { tokens: number; wallMs: number }
 
 /** Generates greedily inside this process; one line of JSON in gives one out. */
 async function engineProcess(): Promise<void> {
-  const { engine } = await loadModel(undefined, { threads: Number(values.threads) })
+  const { engine } = await loadModel(TINY, { threads: Number(values.threads) })
   for await (const line of console) {
     const promptTokens = JSON.parse(line) as number[]
     const begin = performance.now()
@@ -47,7 +49,7 @@ async function throughServer(client: OpenAI): Promise<Rate> {
   const begin = performance.now()
   let tokens = 0
   const stream = await client.chat.completions.create({
-    model: "demo", messages: MESSAGES, max_completion_tokens: maxTokens, temperature: 0, stream: true, stream_options: { include_usage: true },
+    model: "tiny", messages: MESSAGES, max_completion_tokens: maxTokens, temperature: 0, stream: true, stream_options: { include_usage: true },
   })
   for await (const chunk of stream) tokens = chunk.usage?.completion_tokens ?? tokens
   return { tokens, wallMs: performance.now() - begin }
@@ -63,7 +65,7 @@ const rate = ({ tokens, wallMs }: Rate) => (tokens * 1000) / wallMs
 
 async function compare(): Promise<void> {
   const engine = Bun.spawn([process.execPath, import.meta.path, "--engine", "--tokens", String(maxTokens), "--threads", values.threads], { stdin: "pipe", stdout: "pipe", stderr: "inherit" })
-  const server = Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), "--port", "0", "--quiet", "--threads", values.threads], { stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+  const server = Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), "-m", TINY, "--port", "0", "--quiet", "--threads", values.threads], { stdin: "ignore", stdout: "ignore", stderr: "pipe" })
   try {
     const answers = linesOf(engine.stdout)
     const printed = linesOf(server.stderr)

@@ -13,7 +13,7 @@ export interface ServeFlag {
 
 export const SERVE_FLAGS = {
   // model and engine
-  model: { kind: "path", short: "m", value: "PATH", help: "GGUF file, first of a split set, or safetensors folder; \"demo\" or none: the embedded model" },
+  model: { kind: "path", short: "m", value: "PATH", help: "GGUF file, first of a split set, or safetensors folder; default: \"demo\", the embedded toy" },
   ctx: { kind: "size", short: "c", value: "N", min: 1, max: 1_048_576, help: "context tokens of one session; 64k and 1m are understood; default: 32k, or less if the model was made for less" },
   threads: { kind: "integer", short: "t", value: "N", min: 0, max: 1024, default: 0, help: "compute threads; 0: as many as pay" },
   isa: { kind: "choice", value: "SET", choices: ["auto", "generic", "avx2", "avx512"], default: "auto", help: "CPU kernel set" },

@@ -81,10 +81,9 @@ function gib(bytes: number): string {
 }
 
 function printModel({ id, engine }: ServedModel, options: ServeOptions): void {
-  const { name, contextTokens, path, description, isDemo } = engine.model
+  const { name, contextTokens, path, description } = engine.model
   print(`model    ${name} (${id}), ${path}`)
-  if (isDemo) print(`         demo: ${description}`)
-  else if (description !== "") print(`         ${description}`)
+  if (description !== "") print(`         ${description}`)
   print(`context  ${contextTokens} tokens, ${options.parallel} sessions at once, ${options["max-queue"]} may wait`)
   print(`memory   ${gib(process.memoryUsage.rss())} resident, weights mapped from the file; on the CPU, ${options.numerics} numerics`)
 }

@@ -1,19 +1,19 @@
-// The embedded model in the native engine, behind the server: as a process of its own.
+// models/tiny, whose random weights never end an answer by themselves, in the native engine behind the server: as a process of its own.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { EMBEDDED_MODEL_PATH } from "@ds4/engine"
 import OpenAI from "openai"
 
 const ROOT = join(import.meta.dir, "../../..")
-const LACKING = [join(ROOT, "native/dist/libds4.so"), join(EMBEDDED_MODEL_PATH, "config.json")].filter((path) => !existsSync(path))
+const TINY = join(ROOT, "models/tiny")
+const LACKING = [join(ROOT, "native/dist/libds4.so"), join(TINY, "config.json")].filter((path) => !existsSync(path))
 const MAIN = join(import.meta.dir, "../src/main.ts")
 
 interface Running { process: Bun.Subprocess<"ignore", "pipe", "pipe">; url: string; printed: () => string }
 
 /** Starts main.ts on a free port and waits until it prints its address. */
 async function start(...flags: string[]): Promise<Running> {
-  const child = Bun.spawn([process.execPath, MAIN, "--port", "0", "--ctx", "4096", ...flags], { stdin: "ignore", stdout: "pipe", stderr: "pipe" })
+  const child = Bun.spawn([process.execPath, MAIN, "--port", "0", "-m", TINY, "--ctx", "4096", ...flags], { stdin: "ignore", stdout: "pipe", stderr: "pipe" })
   let printed = ""
   const found = Promise.withResolvers<string>()
   void (async () => {
@@ -50,10 +50,10 @@ describe.skipIf(LACKING.length > 0)(`the real engine${LACKING.length > 0 ? ` (la
   }, 60_000)
   afterAll(() => server?.process.kill("SIGKILL"))
 
-  const request = { model: "demo", messages: [{ role: "user" as const, content: "Tell me about tides." }], max_completion_tokens: 48, temperature: 0 }
+  const request = { model: "tiny", messages: [{ role: "user" as const, content: "Tell me about tides." }], max_completion_tokens: 48, temperature: 0 }
 
-  test("start-up prints address, model, context and memory in at most 15 lines and says that it is a demo", async () => {
-    expect(server.printed()).toMatch(/model .*\n[\s\S]*demo[\s\S]*context +4096[\s\S]*memory[\s\S]*ready/)
+  test("start-up prints address, model, context and memory in at most 15 lines", async () => {
+    expect(server.printed()).toMatch(/model .*models\/tiny\n[\s\S]*context +4096[\s\S]*memory[\s\S]*ready/)
     expect(server.printed().split("\nready")[0]?.split("\n").length).toBeLessThanOrEqual(15)
   })
 
@@ -88,9 +88,9 @@ describe.skipIf(LACKING.length > 0)(`the real engine${LACKING.length > 0 ? ` (la
   })
 
   test("max_tokens 0 only reads the prompt, and a longer prompt then goes on from there", async () => {
-    const warmed = await client.completions.create({ model: "demo", prompt: "Tell me about tides.\n", max_tokens: 0 })
+    const warmed = await client.completions.create({ model: "tiny", prompt: "Tell me about tides.\n", max_tokens: 0 })
     expect([warmed.usage?.completion_tokens, warmed.choices[0]?.text]).toEqual([0, ""])
-    const longer = await client.completions.create({ model: "demo", prompt: "Tell me about tides.\nThe moon pulls.", max_tokens: 1 })
+    const longer = await client.completions.create({ model: "tiny", prompt: "Tell me about tides.\nThe moon pulls.", max_tokens: 1 })
     expect(longer.usage?.prompt_tokens_details?.cached_tokens).toBe(warmed.usage?.prompt_tokens)
   })
 

@@ -3,11 +3,11 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { EMBEDDED_MODEL_PATH, nativeConvertRows, openEngine, quantize, type EngineOptions, type NativeEngine, type RecipeName } from "@ds4/engine"
+import { nativeConvertRows, openEngine, quantize, type EngineOptions, type NativeEngine, type RecipeName } from "@ds4/engine"
 import { openModelFile } from "@ds4/tokenizer"
 
 export const CHECKPOINTS = {
-  "tiny-a": EMBEDDED_MODEL_PATH,
+  "tiny-a": resolve(import.meta.dir, "../../../models/tiny"),
   "tiny-b": resolve(import.meta.dir, "../../vectors/tiny-b"),
 } as const
 export type CheckpointName = keyof typeof CHECKPOINTS

@@ -57,8 +57,6 @@ export type AnswerEvent =
 export interface BackendDescription {
   readonly model: string
   readonly contextTokens: number | undefined
-  /** The embedded model with random weights. */
-  readonly isDemo: boolean
   /** One line: where it runs and with what. */
   readonly where: string
 }

@@ -28,7 +28,7 @@ export class LocalBackend implements Backend {
 
   constructor(private readonly options: LocalBackendOptions) {
     const { engine, file, tokenizer, where } = options
-    this.description = { model: engine.model.name, contextTokens: engine.model.contextTokens, isDemo: engine.model.isDemo, where }
+    this.description = { model: engine.model.name, contextTokens: engine.model.contextTokens, where }
     this.effortTable = detectEffortTable(checkpointHints(file)).table
     this.thinkClose = tokenizer.special.get(specialTokens.THINK_CLOSE)
   }

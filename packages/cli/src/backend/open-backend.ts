@@ -4,7 +4,7 @@ import { loadEngine } from "../load-engine.ts"
 import type { Backend } from "./backend.ts"
 import { RemoteBackend } from "./remote-backend.ts"
 
-type BackendFlags = FlagValues<(typeof MODEL_FLAGS)[number] | "url" | "api-key">
+type BackendFlags = FlagValues<(typeof MODEL_FLAGS)[number] | "url" | "api-key" | "quiet">
 
 /** The server at --url, or a local engine over the model that the flags name. */
 export async function openBackend(flags: BackendFlags, io: Io, prepareNative: () => void): Promise<Backend> {

@@ -65,7 +65,7 @@ export class RemoteBackend implements Backend {
     const listed = (await response.json()) as { data?: { id?: string; context_length?: number }[] }
     const first = listed.data?.[0]
     const model = options.model ?? first?.id ?? "default"
-    return new RemoteBackend(base, headers, { model, contextTokens: first?.context_length, isDemo: false, where: `served at ${options.url}` })
+    return new RemoteBackend(base, headers, { model, contextTokens: first?.context_length, where: `served at ${options.url}` })
   }
 
   async *answer(request: AnswerRequest): AsyncIterable<AnswerEvent> {

@@ -43,7 +43,7 @@ export const chat = defineCommand({
     try {
       const backend = await openBackend(flags, io, prepareNative)
       try {
-        const session = new ChatSession(systemText(flags), answerSettings(flags, backend.description.isDemo))
+        const session = new ChatSession(systemText(flags), answerSettings(flags))
         const store = new ConversationStore(join(stateFolder(io.environment), "chats"))
         const shown = { io, session, backend, store, showsReasoning: !flags["hide-reasoning"], showsStats: !flags.quiet }
         if (terminal === undefined) return await runLines(shown)

@@ -31,7 +31,7 @@ export const detokenize = defineCommand({
   maxPositionals: 1_000_000,
   run: async ({ flags, io, positionals }) => {
     const text = await readPrompt({ positionals, file: flags.file, io: positionals.length > 0 ? { ...io, isInputTerminal: true } : io })
-    const tokenizer = await openTokenizer(flags.model)
+    const tokenizer = await openTokenizer(flags.model, io)
     const decoded = tokenizer.decode(parseIds(text, tokenizer.vocab))
     io.out(flags.json ? `${JSON.stringify({ text: decoded })}\n` : `${decoded}\n`)
     return EXIT.done

@@ -1,13 +1,15 @@
 import { defineCommand } from "../command.ts"
-import { libraryChecks, selfCheck, systemChecks, type Check } from "../doctor.ts"
+import { embeddedModelCheck, libraryChecks, selfCheck, systemChecks, type Check } from "../doctor.ts"
 import { EXIT, messageOf } from "../errors.ts"
 
+const BUILD_ADVICE = "build the native library with ./ds4 build; Debian needs cmake and g++"
+
 /** Runs checks; one that throws is a problem, not the end. */
-async function attempt(name: string, checks: () => Promise<Check[]>): Promise<Check[]> {
+async function attempt(name: string, checks: () => Promise<Check[]>, advice = BUILD_ADVICE): Promise<Check[]> {
   try {
     return await checks()
   } catch (error) {
-    return [{ name, verdict: "problem", found: messageOf(error), advice: "build the native library with ./ds4 build; Debian needs cmake and g++" }]
+    return [{ name, verdict: "problem", found: messageOf(error), advice }]
   }
 }
 
@@ -23,6 +25,7 @@ export const doctor = defineCommand({
     const checks = [
       ...systemChecks(),
       ...(await attempt("library", async () => libraryChecks((await import("@ds4/engine")).machine()))),
+      ...(await attempt("demo model", async () => [await embeddedModelCheck()], "restore the folder: git checkout models/demo")),
       ...(await attempt("self check", async () => [await selfCheck()])),
     ]
     const isHealthy = checks.every(({ verdict }) => verdict !== "problem")

@@ -1,44 +1,63 @@
 import { defineCommand } from "../command.ts"
-import { EXIT } from "../errors.ts"
-import { runItem, summarise, type ItemResult, type SuiteSummary } from "../eval/run-suite.ts"
-import { SUITES } from "../eval/suite.ts"
+import { EXIT, usageError } from "../errors.ts"
+import { runItem, summarise, type ItemResult, type Share, type SuiteSummary } from "../eval/run-suite.ts"
+import { SUITES, type Suite, type SuiteItem } from "../eval/suite.ts"
 import { MODEL_FLAGS } from "../flags/registry.ts"
 import { loadEngine } from "../load-engine.ts"
 
-const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`
+function row(name: string, { right, total, percent, goalPercent }: Share): string {
+  const goal = goalPercent === undefined ? "" : `${goalPercent} %`.padStart(8) + (percent < goalPercent ? "  missed" : "")
+  return `${name.padEnd(16)}${String(right).padStart(7)}${String(total).padStart(7)}${`${percent.toFixed(1)} %`.padStart(10)}${goal}\n`
+}
 
-function table(summary: SuiteSummary): string {
-  const rows = summary.kinds.map(({ kind, right, total }) => [kind, `${right}/${total}`, percent(right, total)])
-  rows.push(["ends by itself", `${summary.ended}/${summary.total}`, percent(summary.ended, summary.total)])
-  const lines = rows.map(([name = "", count = "", share = ""]) => `${name.padEnd(16)}${count.padStart(9)}${share.padStart(10)}\n`)
-  const rates = `prefill ${summary.promptTokensPerSecond.toFixed(0)} t/s, decode ${summary.decodeTokensPerSecond.toFixed(1)} t/s\n`
-  return lines.join("") + rates
+function table({ kinds, ended, promptTokensPerSecond, decodeTokensPerSecond }: SuiteSummary): string {
+  const head = `${"kind".padEnd(16)}${"right".padStart(7)}${"total".padStart(7)}${"share".padStart(10)}${"goal".padStart(8)}\n`
+  const rows = [...kinds.map((share) => row(share.kind, share)), row("ends by itself", ended)]
+  return `${head}${rows.join("")}prefill ${promptTokensPerSecond.toFixed(0)} t/s, decode ${decodeTokensPerSecond.toFixed(1)} t/s\n`
+}
+
+function json({ kinds, ended, ...rates }: SuiteSummary): Record<string, unknown> {
+  const share = ({ right, total, percent, goalPercent }: Share) => ({ right, total, percent, goal_percent: goalPercent ?? null })
+  return {
+    kinds: kinds.map((each) => ({ kind: each.kind, ...share(each) })), ended: share(ended),
+    prefill_tokens_per_second: rates.promptTokensPerSecond, decode_tokens_per_second: rates.decodeTokensPerSecond,
+  }
+}
+
+/** The items of the kinds that are named, of all kinds when none is. */
+function itemsOf(suite: Suite, kinds: readonly string[]): readonly SuiteItem[] {
+  const known = [...new Set(suite.items.map(({ kind }) => kind))]
+  const unknown = kinds.find((kind) => !known.includes(kind))
+  if (unknown !== undefined) throw usageError(`the suite ${suite.name} has no kind "${unknown}"; it has ${known.join(", ")}`)
+  return suite.items.filter(({ kind }) => kinds.length === 0 || kinds.includes(kind))
 }
 
 export const evaluate = defineCommand({
   name: "eval",
   usage: "[KIND...] [FLAGS]",
   summary: "asks a question set with greedy decoding and counts the right answers",
-  details: "Kinds limit the set, as in ds4 eval fact arithmetic. --json prints every answer.",
-  examples: ["ds4 eval", "ds4 eval tool-call tool-none --json", "ds4 eval -m model.gguf --numerics trained"],
+  details: "Kinds limit the set, as in ds4 eval fact arithmetic. The goals are those of the model that the set was made for.\n--json prints every answer, too.",
+  examples: ["ds4 eval", "ds4 eval --suite demo tool-call tool-none --json", "ds4 eval -m model.gguf --numerics trained"],
   flags: [...MODEL_FLAGS, "suite", "json", "quiet"],
   maxPositionals: 20,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const suite = SUITES[flags.suite]
-    const items = (suite?.items ?? []).filter(({ kind }) => positionals.length === 0 || positionals.includes(kind))
+    if (suite === undefined) throw usageError(`there is no suite "${flags.suite}"; there is ${Object.keys(SUITES).join(", ")}`)
+    const items = itemsOf(suite, positionals)
     const { engine, tokenizer } = await loadEngine(flags, io, prepareNative, { maxSessions: 1 })
     const results: ItemResult[] = []
+    const showsProgress = !flags.quiet && io.isErrorTerminal
     try {
       for (const item of items) {
         results.push(await runItem(item, engine, tokenizer))
-        if (!flags.quiet && io.isErrorTerminal) io.err(`\r${results.length}/${items.length} ${item.kind}\x1b[K`)
+        if (showsProgress) io.err(`\r${results.length}/${items.length} ${item.kind}\x1b[K`)
       }
     } finally {
       await engine.close()
     }
-    if (!flags.quiet && io.isErrorTerminal) io.err("\r\x1b[K")
-    const summary = summarise(results)
-    if (flags.json) io.out(`${JSON.stringify({ schema: "ds4.eval/1", suite: flags.suite, model: engine.model.name, numerics: flags.numerics, ...summary, results })}\n`)
+    if (showsProgress) io.err("\r\x1b[K")
+    const summary = summarise(results, suite)
+    if (flags.json) io.out(`${JSON.stringify({ schema: "ds4.eval/1", suite: suite.name, model: engine.model.name, numerics: flags.numerics, ...json(summary), results })}\n`)
     else io.out(table(summary))
     return EXIT.done
   },

@@ -59,7 +59,7 @@ export const inspect = defineCommand({
   flags: ["model", "tensors", "json"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
-    const file = await openModelFile(modelPath(positionals[0] ?? flags.model))
+    const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))
     const description = describeModelFile(file)
     const tokenizer = await tokenizerFacts(file)
     if (flags.json) {

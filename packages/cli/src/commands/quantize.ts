@@ -10,14 +10,14 @@ export const quantize = defineCommand({
   usage: "INPUT OUTPUT.gguf [FLAGS]",
   summary: "makes a GGUF file from a safetensors folder or another GGUF file",
   details: "On any error, a full disk included, nothing is left behind.",
-  examples: ["ds4 quantize DeepSeek-V4-Flash/ flash.gguf", "ds4 quantize DeepSeek-V4-Flash/ flash-q8.gguf --recipe q8", "ds4 quantize demo tiny.gguf --recipe f16"],
+  examples: ["ds4 quantize DeepSeek-V4-Flash/ flash.gguf", "ds4 quantize DeepSeek-V4-Flash/ flash-q8.gguf --recipe q8", "ds4 quantize demo demo.gguf --recipe lossless"],
   flags: ["recipe", "experts", "force", "quiet", "json"],
   maxPositionals: 2,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const [input, output] = positionals
     if (input === undefined || output === undefined) throw usageError("expected an input and an output: ds4 quantize INPUT OUTPUT.gguf")
     if (!flags.force && existsSync(output)) throw usageError(`${output} exists already; choose another name, or --force overwrites it`)
-    const file = await openModelFile(modelPath(input))
+    const file = await openModelFile(modelPath(input, io, flags.quiet))
     prepareNative()
     const { nativeConvertRows, quantize: writeQuantized } = await import("@ds4/engine")
     const abort = new AbortController()

@@ -46,7 +46,7 @@ export const render = defineCommand({
       io.out(`${text}\n`)
       return EXIT.done
     }
-    const ids = (await openTokenizer(flags.model)).encodeSegments(segments)
+    const ids = (await openTokenizer(flags.model, io)).encodeSegments(segments)
     io.out(flags.json ? `${JSON.stringify({ text, ids, segments })}\n` : `${ids.length}\n`)
     return EXIT.done
   },

@@ -37,7 +37,7 @@ export const run = defineCommand({
     process.on("SIGINT", onInterrupt)
     const backend = await openBackend(flags, io, prepareNative)
     try {
-      const settings = answerSettings(flags, backend.description.isDemo)
+      const settings = answerSettings(flags)
       if (batch !== undefined && out !== undefined) return await runBatch({ backend, settings, input: batch, output: out, io, signal: abort.signal })
       const isRendered = flags.raw || text.startsWith(RENDERED)
       const request: RunRequest = { prompt: promptOf(text, systemText(flags), isRendered), settings, signal: abort.signal }

@@ -20,7 +20,7 @@ export const tokenize = defineCommand({
   maxPositionals: 1000,
   run: async ({ flags, io, positionals }) => {
     const text = await readPrompt({ positionals, prompt: flags.prompt, file: flags.file, io })
-    const tokenizer = await openTokenizer(flags.model)
+    const tokenizer = await openTokenizer(flags.model, io)
     const ids = tokenizer.encodeSegments([{ text, control: flags.special }])
     if (flags.count) io.out(flags.json ? `${JSON.stringify({ tokens: ids.length })}\n` : `${ids.length}\n`)
     else if (flags.json) io.out(`${JSON.stringify({ ids, pieces: ids.map((id) => tokenizer.decode([id])) })}\n`)

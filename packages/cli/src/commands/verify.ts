@@ -39,7 +39,7 @@ export const verify = defineCommand({
   flags: ["model", "json"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
-    const file = await openModelFile(modelPath(positionals[0] ?? flags.model))
+    const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))
     const totalBytes = file.files.reduce((sum, { bytes }) => sum + bytes, 0)
     const onProgress = progressLine(io, "checking", totalBytes)
     await verifyModelFile(file, { onProgress: (checkedBytes) => onProgress(checkedBytes) })

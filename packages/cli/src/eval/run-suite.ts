@@ -1,7 +1,7 @@
 import { OutputParser, renderChat, type Conversation, type Tokenizer } from "@ds4/tokenizer"
 import type { InferenceEngine, Usage } from "@ds4/engine"
 import { isRight } from "./check-answer.ts"
-import type { SuiteItem } from "./suite.ts"
+import type { Suite, SuiteItem } from "./suite.ts"
 
 const MAX_ANSWER_TOKENS = 400 // no expected answer has half as many: longer ones do not end
 
@@ -39,27 +39,36 @@ export async function runItem(item: SuiteItem, engine: InferenceEngine, tokenize
   return { id: item.id, kind: item.kind, isRight: isRight({ content, calls }, item.expect), isEnded, content, reasoning, calls, usage }
 }
 
-export interface SuiteSummary {
-  readonly kinds: readonly { readonly kind: string; readonly right: number; readonly total: number }[]
-  readonly ended: number
+/** How many of a group are right, and how many were meant to be; shares in percent. */
+export interface Share {
+  readonly right: number
   readonly total: number
+  readonly percent: number
+  readonly goalPercent: number | undefined
+}
+
+export interface SuiteSummary {
+  readonly kinds: readonly (Share & { readonly kind: string })[]
+  /** Answers that ended by themselves. */
+  readonly ended: Share
   readonly promptTokensPerSecond: number
   readonly decodeTokensPerSecond: number
 }
 
+const shareOf = (right: number, total: number, goalPercent: number | undefined): Share => ({ right, total, percent: (100 * right) / Math.max(1, total), goalPercent })
+
 const perSecond = (tokens: number, ms: number): number => (ms > 0 ? (tokens * 1000) / ms : 0)
 
 /** Counts by kind, in order of first appearance. */
-export function summarise(results: readonly ItemResult[]): SuiteSummary {
+export function summarise(results: readonly ItemResult[], { goals, endedGoal }: Pick<Suite, "goals" | "endedGoal">): SuiteSummary {
   const kinds = [...new Set(results.map(({ kind }) => kind))].map((kind) => {
     const own = results.filter((result) => result.kind === kind)
-    return { kind, right: own.filter((result) => result.isRight).length, total: own.length }
+    return { kind, ...shareOf(own.filter((result) => result.isRight).length, own.length, goals[kind]) }
   })
   const sum = (of: (usage: Usage) => number): number => results.reduce((total, { usage }) => total + (usage === undefined ? 0 : of(usage)), 0)
   return {
     kinds,
-    ended: results.filter(({ isEnded }) => isEnded).length,
-    total: results.length,
+    ended: shareOf(results.filter(({ isEnded }) => isEnded).length, results.length, endedGoal),
     promptTokensPerSecond: perSecond(sum((usage) => usage.promptTokens - usage.cachedTokens), sum(({ prefillMs }) => prefillMs)),
     decodeTokensPerSecond: perSecond(sum(({ generatedTokens }) => generatedTokens), sum(({ decodeMs }) => decodeMs)),
   }

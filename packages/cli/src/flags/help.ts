@@ -57,7 +57,7 @@ export function programHelp(commands: readonly Command[]): string {
     "usage: ds4 [COMMAND] [FLAGS]",
     "",
     "Runs DeepSeek V4 models. Without a command: chat on a terminal, this text otherwise.",
-    "Without --model, commands use the small demo model that comes with the sources.",
+    "Without --model, commands use the demo model that comes with the sources: a toy that knows ds4, sums and tools.",
     "",
     "commands:",
     ...commands.map((command) => `  ${command.name.padEnd(width)}${command.summary}`),

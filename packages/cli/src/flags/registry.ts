@@ -4,7 +4,7 @@ import type { FlagSpec, FlagValue } from "./flag-spec.ts"
 
 export const FLAGS = {
   // model and engine
-  model: { kind: "path", short: "m", value: "PATH", help: "GGUF file, first of a split set, or safetensors folder; \"demo\" is the embedded model (the default)" },
+  model: { kind: "path", short: "m", value: "PATH", help: "GGUF file, first of a split set, or safetensors folder; default: \"demo\", the embedded toy" },
   ctx: { kind: "size", short: "c", value: "N", min: 1, max: 1_048_576, help: "context in tokens; 64k and 1m are understood; default: what the model was made for" },
   backend: { kind: "choice", value: "NAME", choices: ["auto", "cpu", "cuda"], default: "auto", help: "where the model runs; never falls back silently" },
   numerics: { kind: "choice", value: "MODE", choices: ["fast", "trained", "plain"], default: "fast", help: "arithmetic: trained-in roundings with fast activations, exact ones, or none (docs/numerics.md)" },
@@ -13,14 +13,14 @@ export const FLAGS = {
   "prefill-chunk": { kind: "size", value: "N", min: 1, max: 65_536, help: "most new tokens in one engine step" },
   "leave-out": { kind: "list", value: "NAME", choices: ["kv-rounding", "index-rounding", "shared-clamp", "fast-activations"], help: "leave out one trained-in rounding, to compare with engines that do; repeatable" },
   // generation
-  "max-tokens": { kind: "size", short: "n", value: "N", min: 1, help: "most tokens of an answer; default: the room left in the context, 256 for the demo model" },
+  "max-tokens": { kind: "size", short: "n", value: "N", min: 1, help: "most tokens of an answer; default: the room left in the context" },
   temp: { kind: "number", value: "T", min: 0, max: 100, default: 1, help: "sampling temperature; 0 takes the likeliest token" },
   "top-p": { kind: "number", value: "P", min: 0, max: 1, default: 1, help: "keep the likeliest tokens up to this total probability" },
   "top-k": { kind: "integer", value: "K", min: 0, max: 248_320, default: 0, help: "keep the K likeliest tokens; 0: off; in logits: how many are printed" },
   "min-p": { kind: "number", value: "P", min: 0, max: 1, default: 0.05, help: "drop tokens below this share of the likeliest one's probability" },
   seed: { kind: "integer", value: "N", min: 0, max: Number.MAX_SAFE_INTEGER, help: "seed of the sampler; default: from the clock" },
   stop: { kind: "list", value: "TEXT", help: "end the answer at this text; repeatable" },
-  think: { kind: "choice", value: "LEVEL", choices: ["off", "low", "high", "max"], bare: "high", help: "reasoning before the answer; default: the checkpoint's own, off for the demo model; --no-think is --think=off" },
+  think: { kind: "choice", value: "LEVEL", choices: ["off", "low", "high", "max"], bare: "high", help: "reasoning before the answer; default: the checkpoint's own; --no-think is --think=off" },
   "reasoning-budget": { kind: "size", value: "N", min: 1, help: "close the reasoning after this many tokens" },
   system: { kind: "text", value: "TEXT", help: "system text" },
   "system-file": { kind: "path", value: "FILE", help: "system text from a file" },

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("../../../../", import.meta.url))
 const TINY_A = `${root}models/tiny`
 const TINY_B = `${root}tests/vectors/tiny-b`
 
-test("the embedded model opens and describes itself", async () => {
+test("models/tiny opens and describes itself", async () => {
   const file = await openModelFile(TINY_A)
   expect(file.warnings).toEqual([])
   expect(file.config).toMatchObject({ name: "tiny", layers: 6, hidden: 256, vocab: 512, experts: 8, expertsUsed: 2, hashLayers: 2, window: 32, sinkhornIterations: 8, normEpsilon: Math.fround(1e-5), yarnOriginalTokens: 256, compressRatios: [0, 0, 4, 128, 4, 128] })

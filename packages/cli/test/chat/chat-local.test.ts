@@ -1,11 +1,13 @@
 import { expect, setDefaultTimeout, test } from "bun:test"
+import { TINY_MODEL } from "../run-program.ts"
 import { TerminalProgram } from "../terminal-program.ts"
+
+const TINY = ["chat", "-m", TINY_MODEL, "--think=off"]
 
 setDefaultTimeout(30_000) // a cold start of the engine on a loaded machine
 
 test("a local chat keeps its context: the second turn finds the first one cached", async () => {
-  await using program = new TerminalProgram(["chat", "-n", "8", "--seed", "3"])
-  await program.until("demo model")
+  await using program = new TerminalProgram([...TINY, "-n", "8", "--seed", "3"])
   await program.prompt()
   program.type("hello\r")
   expect(await program.until("8 out")).not.toContain("cached")
@@ -23,7 +25,7 @@ test("a local chat keeps its context: the second turn finds the first one cached
 })
 
 test("an answer cut by the limit goes on where it stopped", async () => {
-  await using program = new TerminalProgram(["chat", "-n", "6", "--temp", "0"])
+  await using program = new TerminalProgram([...TINY, "-n", "6", "--temp", "0"])
   await program.prompt()
   program.type("hello\r")
   await program.until("[token limit; /continue goes on]")
@@ -38,7 +40,7 @@ test("an answer cut by the limit goes on where it stopped", async () => {
 })
 
 test("Ctrl+C while the prompt is read stops the engine within a step and gives the question back", async () => {
-  await using program = new TerminalProgram(["chat", "-n", "5", "--prefill-chunk", "16"])
+  await using program = new TerminalProgram([...TINY, "-n", "5", "--prefill-chunk", "16"])
   await program.prompt()
   program.paste(Array.from({ length: 700 }, (_, index) => `#${index}`).join("\n"))
   await program.until("#699")
