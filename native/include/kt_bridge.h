@@ -34,7 +34,14 @@ typedef struct ktb_engine *ktb_engine_t;         /* worker threads of all parts 
 typedef struct ktb_safetensor *ktb_safetensor_t; /* an open folder of *.safetensors      */
 typedef struct ktb_moe *ktb_moe_t;               /* the routed experts of one layer      */
 
-/* Numbers are fixed. This library implements KTB_MXFP4; ktb_moe_create refuses the others. */
+/* How the weights are held and computed. Numbers are fixed; those from 16 on are ours. ktb_moe_create refuses
+ * KTB_RAWINT4, KTB_GPTQ_INT4, KTB_AMXINT4 and KTB_AMXINT8, which are other encodings of other files. The canonical
+ * form of a matrix [rows, cols] is row-major:
+ *   KTB_MXFP4           codes [rows, cols/2], value 2j low and 2j+1 high in byte j; scales E8M0 [rows, cols/32]
+ *   KTB_FP8             E4M3 [rows, cols]; scales [rows/128 rounded up, cols/128]
+ *   KTB_FP8_PERCHANNEL  E4M3 [rows, cols]; scales [rows]
+ *   KTB_BF16            bf16 [rows, cols]; no scales
+ *   the others          rows of GGUF blocks; no scales apart */
 typedef enum ktb_method_t {
     KTB_MXFP4 = 0,
     KTB_FP8 = 1,
@@ -43,7 +50,11 @@ typedef enum ktb_method_t {
     KTB_RAWINT4 = 4,
     KTB_GPTQ_INT4 = 5,
     KTB_AMXINT4 = 6,
-    KTB_AMXINT8 = 7
+    KTB_AMXINT8 = 7,
+    KTB_Q8_0 = 16,
+    KTB_Q2_K = 17,
+    KTB_Q4_K = 18,
+    KTB_IQ2_XXS = 19
 } ktb_method_t;
 
 typedef enum ktb_io_type_t { KTB_IO_BF16 = 0, KTB_IO_F32 = 1 } ktb_io_type_t;
@@ -63,22 +74,25 @@ KTB_API void ktb_safetensor_close(ktb_safetensor_t tensors);
 /* Bytes of one tensor; valid until close. false leaves both outputs untouched. Thread: any. */
 KTB_API bool ktb_safetensor_get(ktb_safetensor_t tensors, const char *name, void **out_ptr, size_t *out_bytes);
 
-/* A layer without weights. H and I: multiples of 128; 1 <= k <= 16; E <= 1024; group_size 32 (0 is read as 32). */
+/* A layer without weights. H and I: multiples of 128, of 256 for KTB_Q2_K, KTB_Q4_K and KTB_IQ2_XXS; 1 <= k <= 16;
+ * E <= 1024; group_size: 0, or the method's: 32 for KTB_MXFP4, 128 for KTB_FP8; it means nothing to the others. */
 KTB_API ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts, int num_experts_per_tok,
                                  int hidden_size, int intermediate_size, ktb_io_type_t io_type, ktb_method_t method,
                                  int group_size, float swiglu_limit);
 /* Frees the weights. Refused and recorded while work of this layer is queued or running. */
 KTB_API void ktb_moe_destroy(ktb_moe_t moe);
 
-/* E pointers each: gate and up codes [I, H/2], scales bf16 [I, H/32]; down codes [H, I/2], scales bf16 [H, I/32].
- * map[i] is the source index of expert i, NULL the identity. Sources may be freed afterwards. 0 or a negative
+/* E pointers each to canonical codes and scales: gate and up [I, H], down [H, I]. Scales are bf16 powers of two for
+ * KTB_MXFP4 and f32 for the FP8 methods; the other methods do not read the scale arrays, which may be NULL. map[i] is the source index of expert i, NULL the identity. Sources may be freed afterwards. 0 or a negative
  * KTB_ERR_*: what is wrong with the arguments, names or shapes leaves the layer as it was, a later error (memory,
  * reading, a NaN scale) leaves it without weights. */
 KTB_API int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *gate_weight,
                                       const void *const *gate_scale, const void *const *up_weight,
                                       const void *const *up_scale, const void *const *down_weight,
                                       const void *const *down_scale, const int64_t *physical_to_logical_map);
-/* The same from {model.,}layers.{layer_idx}.ffn.experts.{e}.w{1,3,2}.{weight,scale}. */
+/* The same from {model.,}layers.{layer_idx}.ffn.experts.{e}.w{1,3,2}.{weight,scale}. Dtypes: I8 or U8 with scales
+ * F8_E8M0, U8 or BF16 for KTB_MXFP4; F8_E4M3 with scales F8_E8M0, U8, BF16 or F32 for the FP8 methods; BF16. Layers of
+ * GGUF types have no such files and are refused. */
 KTB_API int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, int layer_idx,
                                              const int64_t *physical_to_logical_map);
 
@@ -97,7 +111,7 @@ KTB_API void ktb_convert_bf16_to_f32(const void *source, float *target, size_t c
 
 /* ---- part 2: extension ---------------------------------------------------------------------- */
 
-#define KTB_ABI_VERSION 0x00020002u /* major << 16 | minor */
+#define KTB_ABI_VERSION 0x00020003u /* major << 16 | minor */
 
 /* Returned negative by every function of this part that returns int, unless it says otherwise. */
 enum {
@@ -148,6 +162,38 @@ KTB_API int ktb_engine_wait(ktb_engine_t engine, uint64_t ticket, int timeout_ms
  * for the hot path, and not while others are in here. */
 KTB_API int ktb_engine_work(ktb_engine_t engine, int worker, uint64_t ticket);
 
+/* Storage of a ktb_matrix: ggml's type number where ggml has the format. */
+enum {
+    KTB_FORMAT_Q8_0 = 8,      /* GGUF rows of the type, scales in the blocks */
+    KTB_FORMAT_Q2_K = 10,
+    KTB_FORMAT_Q4_K = 12,
+    KTB_FORMAT_IQ2_XXS = 16,
+    KTB_FORMAT_BF16 = 30,
+    KTB_FORMAT_MXFP4 = 39,    /* KTB_MXFP4 in 17-byte GGUF blocks: a scale, then value j low and j+16 high in byte j */
+    KTB_FORMAT_FP8 = 1000,    /* KTB_FP8, scales E8M0 */
+    KTB_FORMAT_FP4 = 1001,    /* KTB_MXFP4 in canonical form, scales E8M0 */
+    KTB_FORMAT_FP8_F32 = 1003,  /* KTB_FP8, scales f32 */
+    KTB_FORMAT_FP8_ROWS = 1004  /* KTB_FP8_PERCHANNEL, scales f32 */
+};
+
+/* One matrix where it lies; any alignment. */
+typedef struct ktb_matrix {
+    const void *data;
+    const void *scales;     /* NULL for a format without scales apart */
+    uint64_t data_bytes;    /* exactly those of the shape */
+    uint64_t scale_bytes;   /* the same; 0 without scales */
+    uint32_t format;        /* KTB_FORMAT_*, of the layer's method and the same for all experts of an array */
+    uint32_t reserved;      /* 0 */
+} ktb_matrix;
+
+/* ktb_moe_create with another method for down: GGUF files mix them. H follows method, I down_method. */
+KTB_API ktb_moe_t ktb_moe_create_mixed(ktb_engine_t engine, int layer_idx, int num_experts, int num_experts_per_tok,
+                                       int hidden_size, int intermediate_size, ktb_io_type_t io_type,
+                                       ktb_method_t method, ktb_method_t down_method, float swiglu_limit);
+/* Loads from memory such as a mapped file: E matrices each, gate and up [I, H], down [H, I], in the order of the
+ * experts. Every format and size is checked before a byte is read. Blocks until the weights are packed; the memory may
+ * be unmapped afterwards. Errors as ktb_moe_load_weights_ptrs. */
+KTB_API int ktb_moe_load_matrices(ktb_moe_t moe, const ktb_matrix *gate, const ktb_matrix *up, const ktb_matrix *down);
 /* Loads n layers of one folder, ms[i] from layer_idx[i]; checks memory for all of them first. max_parallel 1
  * finishes a layer before the next begins; other values let them follow without a pause. Errors as above, for all
  * layers of the call alike. */
@@ -155,7 +201,8 @@ KTB_API int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n
                             const int *layer_idx, int max_parallel);
 /* Weight bytes of the current or last load of this engine. Thread: any. */
 KTB_API int ktb_load_progress(ktb_engine_t engine, uint64_t *done_bytes, uint64_t *total_bytes);
-/* Canonical bytes of one matrix (which: 1 = w1, 2 = w2, 3 = w3): codes to w, E8M0 scales to s. */
+/* Canonical bytes of one matrix (which: 1 = w1, 2 = w2, 3 = w3): codes to w, scales to s in the format that they were
+ * loaded from (E8M0 for KTB_MXFP4). Methods without scales apart write nothing to s, which may be NULL. */
 KTB_API int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap);
 /* A small layer through every instruction set of this CPU against a scalar implementation. 0 = pass. */
 KTB_API int ktb_selftest(ktb_engine_t engine);

@@ -129,9 +129,9 @@ TEST("impossible engines and layers are refused with the reason") {
     refused(0, 1, 256, 256, KTB_MXFP4, 32, "num_experts");
     refused(1025, 1, 256, 256, KTB_MXFP4, 32, "num_experts");
     refused(4, 17, 256, 256, KTB_MXFP4, 32, "num_experts_per_tok");
-    refused(4, 2, 200, 256, KTB_MXFP4, 32, "hidden_size is 200; expected a multiple of 128");
+    refused(4, 2, 200, 256, KTB_MXFP4, 32, "hidden_size is 200; MXFP4 needs a multiple of 128");
     refused(4, 2, 256, 0, KTB_MXFP4, 32, "intermediate_size");
-    refused(4, 2, 256, 256, KTB_FP8, 32, "method 1 is not implemented");
+    for (ktb_method_t other : {KTB_RAWINT4, KTB_GPTQ_INT4, KTB_AMXINT4, KTB_AMXINT8, ktb_method_t(15)}) refused(4, 2, 256, 256, other, 0, "is not implemented: this library has KTB_MXFP4 (0)");
     refused(4, 2, 256, 256, KTB_MXFP4, 128, "group_size is 128");
     ktb_engine_destroy(engine);
 }

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "api/handles.h"
+#include "experts/export.h"
 
 using namespace ds4::ktb;
 
@@ -13,9 +14,47 @@ Layer &layer_of(ktb_moe_t moe, const char *function) {
     return *moe->layer;
 }
 
-void check_dimension(const char *name, int value) {
-    if (value < kSplitChannels || value > kMaximumWidth || value % kSplitChannels != 0)
-        fail(KTB_ERR_ARGUMENT, "%s is %d; expected a multiple of 128 in 128..%d", name, value, kMaximumWidth);
+void check_dimension(const char *name, int value, Method method) {
+    const int step = method_traits(method).column_step;
+    if (value < step || value > kMaximumWidth || value % step != 0)
+        fail(KTB_ERR_ARGUMENT, "%s is %d; %s needs a multiple of %d in %d..%d", name, value, method_traits(method).name, step, step, kMaximumWidth);
+}
+
+Method method_of(int number) {
+    Method method{};
+    if (!find_method(number, method)) fail(KTB_ERR_ARGUMENT, "method %d is not implemented: this library has %s", number, method_names());
+    return method;
+}
+
+// group_size says nothing where a method has no groups of its own.
+void check_group(int group_size, Method method) {
+    const int expected = method == Method::mxfp4 ? kGroup : method == Method::fp8 ? 128 : 0;
+    if (expected != 0 && group_size != 0 && group_size != expected) fail(KTB_ERR_ARGUMENT, "group_size is %d; %s has groups of %d", group_size, method_traits(method).name, expected);
+}
+
+struct NewLayer {
+    int index;
+    LayerMethods methods;
+    LayerShape shape;
+    int io_type;
+    float limit;
+};
+
+ktb_moe_t create(ktb_engine_t engine, const NewLayer &wanted) {
+    const LayerShape &shape = wanted.shape;
+    if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create: the engine is NULL");
+    if (wanted.io_type != KTB_IO_BF16 && wanted.io_type != KTB_IO_F32) fail(KTB_ERR_ARGUMENT, "io_type is %d; expected KTB_IO_BF16 (0) or KTB_IO_F32 (1)", wanted.io_type);
+    if (shape.experts < 1 || shape.experts > kMaximumExperts) fail(KTB_ERR_ARGUMENT, "num_experts is %d; expected 1..%d", shape.experts, kMaximumExperts);
+    if (shape.used < 1 || shape.used > kMaximumUsed) fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", shape.used, kMaximumUsed);
+    check_dimension("hidden_size", shape.hidden, wanted.methods.gate_up);
+    check_dimension("intermediate_size", shape.inner, wanted.methods.down);
+    const EngineOptions &options = engine->engine.options();
+    for (const Method method : {wanted.methods.gate_up, wanted.methods.down})
+        if (kernels_for(method, options.isa, options.numerics) == nullptr)
+            fail(KTB_ERR_ARGUMENT, "%s is not implemented with numerics %s", method_traits(method).name, numerics_name(options.numerics));
+    auto moe = std::make_unique<ktb_moe>();
+    moe->layer = engine->engine.create_layer(wanted.index, wanted.methods, shape, wanted.io_type, wanted.limit);
+    return moe.release();
 }
 
 // Everything that can be wrong with a forward; nothing has been written yet.
@@ -64,7 +103,7 @@ int load(Layer &layer, std::shared_ptr<const ExpertSource> source) {
     return KTB_OK;
 }
 
-uint64_t weight_bytes(const LayerShape &shape) { return uint64_t(shape.experts) * shape.hidden * shape.inner * 3 / 32 * 17; }
+SourceShape source_shape(const Layer &layer) { return {layer.shape, layer.methods, layer.index}; }
 
 // Pages of a model much larger than free memory would push out what else lives there.
 bool drops_pages(uint64_t bytes) { return bytes > available_memory() / 4; }
@@ -77,19 +116,20 @@ ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts, in
                          ktb_io_type_t io_type, ktb_method_t method, int group_size, float swiglu_limit) {
     ktb_moe_t made = nullptr;
     guarded([&] {
-        if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create: the engine is NULL");
-        Method chosen{};
-        if (!find_method(int(method), chosen)) fail(KTB_ERR_ARGUMENT, "method %d is not implemented: this library has KTB_MXFP4 (0)", int(method));
-        if (io_type != KTB_IO_BF16 && io_type != KTB_IO_F32) fail(KTB_ERR_ARGUMENT, "io_type is %d; expected KTB_IO_BF16 (0) or KTB_IO_F32 (1)", int(io_type));
-        if (group_size != 0 && group_size != kGroup) fail(KTB_ERR_ARGUMENT, "group_size is %d; MXFP4 has groups of 32", group_size);
-        if (num_experts < 1 || num_experts > kMaximumExperts) fail(KTB_ERR_ARGUMENT, "num_experts is %d; expected 1..%d", num_experts, kMaximumExperts);
-        if (num_experts_per_tok < 1 || num_experts_per_tok > kMaximumUsed) fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", num_experts_per_tok, kMaximumUsed);
-        check_dimension("hidden_size", hidden_size);
-        check_dimension("intermediate_size", intermediate_size);
-        const LayerShape shape{num_experts, num_experts_per_tok, hidden_size, intermediate_size};
-        auto moe = std::make_unique<ktb_moe>();
-        moe->layer = engine->engine.create_layer(layer_idx, chosen, shape, int(io_type), swiglu_limit);
-        made = moe.release();
+        const Method chosen = method_of(int(method));
+        check_group(group_size, chosen);
+        made = create(engine, {layer_idx, {chosen, chosen}, {num_experts, num_experts_per_tok, hidden_size, intermediate_size}, int(io_type), swiglu_limit});
+        return KTB_OK;
+    });
+    return made;
+}
+
+ktb_moe_t ktb_moe_create_mixed(ktb_engine_t engine, int layer_idx, int num_experts, int num_experts_per_tok, int hidden_size, int intermediate_size,
+                               ktb_io_type_t io_type, ktb_method_t method, ktb_method_t down_method, float swiglu_limit) {
+    ktb_moe_t made = nullptr;
+    guarded([&] {
+        const LayerMethods methods{method_of(int(method)), method_of(int(down_method))};
+        made = create(engine, {layer_idx, methods, {num_experts, num_experts_per_tok, hidden_size, intermediate_size}, int(io_type), swiglu_limit});
         return KTB_OK;
     });
     return made;
@@ -112,10 +152,10 @@ int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *
                               const void *const *up_scale, const void *const *down_weight, const void *const *down_scale, const int64_t *physical_to_logical_map) {
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_load_weights_ptrs");
-        if (group_size != 0 && group_size != kGroup) fail(KTB_ERR_ARGUMENT, "group_size is %d; MXFP4 has groups of 32", group_size);
+        check_group(group_size, layer.methods.gate_up);
         const void *const *const codes[3] = {gate_weight, up_weight, down_weight};
         const void *const *const scales[3] = {gate_scale, up_scale, down_scale};
-        return load(layer, std::make_shared<PointerSource>(layer.shape, layer.index, codes, scales, physical_to_logical_map));
+        return load(layer, std::make_shared<MemorySource>(source_shape(layer), codes, scales, physical_to_logical_map));
     });
 }
 
@@ -123,7 +163,15 @@ int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, in
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_load_weights_safetensors");
         if (tensors == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_load_weights_safetensors: the folder is NULL");
-        return load(layer, std::make_shared<FolderSource>(layer.shape, tensors->tensors, layer_idx, physical_to_logical_map, drops_pages(weight_bytes(layer.shape))));
+        return load(layer, std::make_shared<FolderSource>(source_shape(layer), tensors->tensors, layer_idx, physical_to_logical_map, drops_pages(layer.bytes())));
+    });
+}
+
+int ktb_moe_load_matrices(ktb_moe_t moe, const ktb_matrix *gate, const ktb_matrix *up, const ktb_matrix *down) {
+    return guarded([&] {
+        Layer &layer = layer_of(moe, "ktb_moe_load_matrices");
+        const ktb_matrix *const matrices[3] = {gate, up, down};
+        return load(layer, std::make_shared<MemorySource>(source_shape(layer), matrices));
     });
 }
 
@@ -139,12 +187,12 @@ int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const 
             if (layer.engine != &engine->engine) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d belongs to another engine", layer.index);
             for (int other = 0; other < i; other++)
                 if (ms[other] == ms[i]) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d is listed twice", layer.index);
-            bytes += weight_bytes(layer.shape);
+            bytes += layer.bytes();
         }
         const bool drop = drops_pages(bytes);
         for (int i = 0; i < n; i++) {
             Layer &layer = *ms[i]->layer;
-            items.push_back({&layer, std::make_shared<FolderSource>(layer.shape, tensors->tensors, layer_idx[i], nullptr, drop)});
+            items.push_back({&layer, std::make_shared<FolderSource>(source_shape(layer), tensors->tensors, layer_idx[i], nullptr, drop)});
         }
         engine->engine.load(std::move(items), max_parallel == 1);
         return int(KTB_OK);
@@ -191,28 +239,15 @@ int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, v
 int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap) {
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_export_expert");
-        const LayerLayout &layout = layer.layout;
         const std::lock_guard<std::mutex> lock(layer.arenas_lock);
         if (layer.state.load(std::memory_order_acquire) != int(LayerState::ready)) fail(KTB_ERR_STATE, "layer %d has no weights to export", layer.index);
         if (expert < 0 || expert >= layer.shape.experts) fail(KTB_ERR_ARGUMENT, "layer %d: expert %d is outside 0..%d", layer.index, expert, layer.shape.experts - 1);
         if (which < 1 || which > 3) fail(KTB_ERR_ARGUMENT, "which is %d; expected 1 (w1), 2 (w2) or 3 (w3)", which);
-        const size_t values = size_t(layer.shape.hidden) * size_t(layer.shape.inner);
-        if (w == nullptr || s == nullptr || wcap < values / 2 || scap < values / kGroup)
-            fail(KTB_ERR_ARGUMENT, "layer %d: the buffers hold %zu and %zu bytes; codes need %zu and scales %zu", layer.index, wcap, scap, values / 2, values / kGroup);
-        uint8_t *codes = static_cast<uint8_t *>(w), *scales = static_cast<uint8_t *>(s);
-        const int groups = (which == 2 ? layer.shape.inner : layer.shape.hidden) / kGroup;
-        for (int part = 0; part < layout.parts(); part++)
-            for (int slice = 0; slice < layout.slices(part); slice++) {
-                const int whole_slice = layout.slice_begin[size_t(part)] + slice;
-                const uint8_t *record = layer.record(part, expert, slice);
-                for (int row = 0; row < (which == 2 ? layer.shape.hidden : kGroup); row++)
-                    for (int group = 0; group < (which == 2 ? 1 : groups); group++) {
-                        const uint8_t *tile = which == 2 ? record + layout.down_offset + size_t(row / kTileRows) * kTileBytes : record + size_t(group) * kTileBytes;
-                        const int tile_row = which == 2 ? row % kTileRows : row + (which == 3 ? kGroup : 0);
-                        const size_t at = which == 2 ? size_t(row) * size_t(groups) + size_t(whole_slice) : size_t(whole_slice * kGroup + row) * size_t(groups) + size_t(group);
-                        scales[at] = unpack_row(tile, tile_row, codes + at * (kGroup / 2));
-                    }
-            }
+        const int matrix = which == 1 ? kGate : which == 2 ? kDown : kUp;
+        const ExportSizes sizes = export_sizes(layer, matrix);
+        if (w == nullptr || wcap < sizes.codes || (sizes.scales != 0 && (s == nullptr || scap < sizes.scales)))
+            fail(KTB_ERR_ARGUMENT, "layer %d: the buffers hold %zu and %zu bytes; codes need %zu and scales %zu", layer.index, wcap, scap, sizes.codes, sizes.scales);
+        export_matrix(layer, expert, matrix, static_cast<uint8_t *>(w), static_cast<uint8_t *>(s));
         return int(KTB_OK);
     });
 }

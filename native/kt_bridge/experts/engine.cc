@@ -38,17 +38,17 @@ Engine::Engine(const EngineOptions &options) : options_(options) {
     pool_ = std::make_unique<WorkerPool>(options.pool, read_topology());
 }
 
-std::unique_ptr<Layer> Engine::create_layer(int index, Method method, const LayerShape &shape, int io_type, float limit) {
+std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit) {
     auto layer = std::make_unique<Layer>();
     layer->engine = this;
     layer->index = index;
-    layer->method = method;
+    layer->methods = methods;
     layer->shape = shape;
     layer->io_type = io_type;
     layer->limit = limit;
     std::vector<int> part_workers;
     for (int part = 0; part < pool_->parts(); part++) part_workers.push_back(pool_->part_workers(part));
-    layer->layout = LayerLayout(method, shape, part_workers);
+    layer->layout = LayerLayout(methods, shape, part_workers);
     const std::lock_guard<std::mutex> lock(lock_);
     layers_.push_back(layer.get());
     return layer;
@@ -80,7 +80,7 @@ uint64_t Engine::submit(std::unique_ptr<Job> job) {
 }
 
 uint64_t Engine::submit_forward(const ForwardRequest &request) {
-    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, *kernels_for(request.layer->method, options_.isa, options_.numerics),
+    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, *kernels_for(request.layer->methods.gate_up, options_.isa, options_.numerics),
                                           options_.numerics == Numerics::fp8ref, options_.max_tokens};
     auto job = std::make_unique<ForwardJob>(resources, request);
     request.layer->pending.fetch_add(1);

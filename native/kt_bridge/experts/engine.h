@@ -30,7 +30,7 @@ class Engine {
   public:
     explicit Engine(const EngineOptions &options);
 
-    std::unique_ptr<Layer> create_layer(int index, Method method, const LayerShape &shape, int io_type, float limit);
+    std::unique_ptr<Layer> create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit);
     // Empties the layer's place in the list; throws while it has jobs.
     void remove_layer(Layer *layer);
     int live_layers() const;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experts/layout.h"
+#include "experts/stored_matrix.h"
 #include "pool/memory.h"
 
 namespace ds4::ktb {
@@ -19,9 +20,10 @@ struct Layer {
     int index = 0; // in tensor names and messages
     int io_type = 0;
     float limit = 0;
-    Method method = Method::mxfp4;
+    LayerMethods methods;
     LayerShape shape{};
     LayerLayout layout;
+    ScaleFormat scale_formats[3] = {}; // of the loaded gate, up and down: what export gives back
     std::vector<Mapping> arenas;      // per part; empty without weights
     std::mutex arenas_lock;           // for readers outside the queue: description, export
     bool scales_fold = false;         // see PanelArgs

@@ -1,4 +1,4 @@
-// Where the weights of one layer lie in memory, and how canonical rows become tiles and back.
+// Where the weights of one layer lie in memory.
 //
 // The inner width I is split over parts in chunks of 128 channels, or of a slice where that is more. Within a part,
 // slices follow each other (of 32 channels for MXFP4), and a slice of one expert is one contiguous record that a worker
@@ -15,9 +15,12 @@
 
 namespace ds4::ktb {
 
-constexpr int kSplitChannels = 128; // at least
-// Channels that a part boundary may not split.
-int split_channels(Method method);
+constexpr int kSplitChannels = 128; // of the smallest piece that a part gets; a slice where that is more
+
+struct LayerMethods {
+    Method gate_up = Method::mxfp4, down = Method::mxfp4; // files mix them: IQ2_XXS with Q2_K
+    Method of(int matrix) const { return matrix == 2 ? down : gate_up; } // kGate, kUp, kDown
+};
 
 struct LayerShape {
     int experts;
@@ -29,10 +32,11 @@ struct LayerShape {
 struct LayerLayout {
     LayerLayout() = default;
     // part_workers: threads of each part; channels are dealt in proportion.
-    LayerLayout(Method method, const LayerShape &shape, const std::vector<int> &part_workers);
+    LayerLayout(const LayerMethods &methods, const LayerShape &shape, const std::vector<int> &part_workers);
 
     int input_groups = 0;          // H / 32
-    int input_tile_groups = 0;     // inputs of a gate/up tile / 32
+    int input_unit = 0;            // inputs of a gate/up tile
+    int input_tile_groups = 0;     // the same / 32
     size_t input_tile_bytes = 0;
     int slice_channels = 0;
     int panels = 0;                // of a slice: slice_channels / 32
@@ -48,14 +52,5 @@ struct LayerLayout {
     int slices(int part) const { return slice_begin[size_t(part) + 1] - slice_begin[size_t(part)]; }
     size_t expert_bytes(int part) const { return size_t(slices(part)) * record_bytes; }
 };
-
-constexpr int kPackGroups = kSplitChannels / kGroup; // 64 bytes of codes a row: one cache line
-
-// Canonical bytes of 64 rows: row r's codes of kPackGroups groups are 64 bytes at codes[r], their scales 4 bytes at
-// scales[r]. Writes the kPackGroups tiles at tile, tile + stride, ... (64-byte aligned). Four groups at once because
-// the rows of a matrix lie a power of two apart: their lines fall into few cache sets and do not wait for a second use.
-void pack_tiles(const uint8_t *const *codes, const uint8_t *const *scales, uint8_t *tile, size_t stride);
-// Row `row` of a tile: its 16 code bytes to codes; returns its scale.
-uint8_t unpack_row(const uint8_t *tile, int row, uint8_t *codes);
 
 } // namespace ds4::ktb

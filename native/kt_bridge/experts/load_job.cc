@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "experts/packing.h"
 #include "pool/error.h"
 
 namespace ds4::ktb {
@@ -11,7 +12,24 @@ namespace {
 constexpr int kPieceBytes = 256 << 10; // of one matrix: codes, scales and tiles of a piece fit a core's L2
 constexpr int kMinimumFoldedScale = 2, kMaximumFoldedScale = 252;
 
-int piece_rows(int row_bytes, int unit, int rows) { return std::min(rows, std::max(unit, kPieceBytes / row_bytes / unit * unit)); }
+int piece_rows(size_t row_bytes, int unit, int rows) { return std::min(rows, std::max(unit, int(kPieceBytes / row_bytes) / unit * unit)); }
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Canonical rows of one matrix and the staging that they and their scales may need (see ExpertSource).
+struct Piece {
+    MatrixShape shape;
+    int rows;
+
+    size_t code_bytes() const { return aligned(size_t(rows) * shape.row_bytes()); }
+    size_t scale_bytes() const {
+        const size_t bytes = size_t(method_traits(shape.method).scale_bytes);
+        return bytes == 0 ? 0 : aligned((shape.scales_of_rows(0, rows) + shape.scales_in_row()) * (bytes + sizeof(float)));
+    }
+    size_t bytes() const { return code_bytes() + scale_bytes(); }
+};
+
+Piece piece_of(const MatrixShape &shape, int unit) { return {shape, piece_rows(shape.row_bytes(), unit, shape.rows)}; }
 
 } // namespace
 
@@ -47,6 +65,7 @@ void LoadJob::allocate() {
     for (const Item &item : items_) {
         const std::lock_guard<std::mutex> lock(item.layer->arenas_lock);
         item.layer->scales_fold = true;
+        for (int matrix = 0; matrix < 3; matrix++) item.layer->scale_formats[matrix] = item.source->scale_format(matrix);
         for (int part = 0; part < item.layer->layout.parts(); part++)
             item.layer->arenas.emplace_back(size_t(item.layer->shape.experts) * item.layer->layout.expert_bytes(part), Placement{pool_.part_node(part), huge_});
     }
@@ -65,13 +84,10 @@ void LoadJob::finish(int code) {
 size_t LoadJob::staging_bytes() const {
     size_t most = 0;
     for (size_t i = begin_; i < end_; i++) {
-        const LayerShape &shape = items_[i].layer->shape;
-        const size_t inputs = size_t(piece_rows(shape.hidden / 2, kGroup, shape.inner)) * size_t(shape.hidden);
-        const size_t down = size_t(piece_rows(shape.inner / 2, kTileRows, shape.hidden)) * size_t(shape.inner);
-        // codes take cols / 2, scales up to cols * 3 / 32; gate and up are staged together
-        most = std::max({most, inputs / 2 * 2 + inputs * 3 / 32 * 2, down / 2 + down * 3 / 32});
+        const SourceShape &shape = items_[i].source->shape();
+        most = std::max({most, 2 * piece_of(shape.of(kGate), kGroup).bytes(), piece_of(shape.of(kDown), kTileRows).bytes()});
     }
-    return most + 256;
+    return most + 64;
 }
 
 void LoadJob::work(const Worker &) {
@@ -102,68 +118,54 @@ void LoadJob::pack_expert(const Item &item, int expert, uint8_t *staging) {
     progress_.done_bytes.fetch_add(item.layer->bytes() / uint64_t(item.layer->shape.experts), std::memory_order_relaxed);
 }
 
-void LoadJob::check_scales(const Item &item, int expert, int matrix, int begin, const uint8_t *scales, size_t count) {
+// Rows [begin, begin + rows) of a matrix, checked, in `staging` or where the source has them.
+LoadJob::Rows LoadJob::read_rows(const Item &item, const RowRange &range, uint8_t *staging) {
+    const Piece piece{item.source->shape().of(range.matrix), range.rows};
+    Rows rows{piece.shape, range.begin, item.source->codes(range.expert, range.matrix, range.begin, range.rows, staging), nullptr};
+    check_codes(piece.shape, rows.codes, range.begin, range.rows, item.source->name(range.expert, range.matrix));
+    rows.scales = item.source->scales(range.expert, range.matrix, range.begin, range.rows, staging + piece.code_bytes());
+    if (piece.shape.method != Method::mxfp4) return rows;
     uint8_t lowest = 255, highest = 0;
-    for (size_t i = 0; i < count; i++) lowest = std::min(lowest, scales[i]), highest = std::max(highest, scales[i]);
-    if (highest == 255) fail(KTB_ERR_FORMAT, "%s: scale 255 (NaN) near row %d", item.source->scale_name(expert, matrix).c_str(), begin);
+    const size_t count = piece.shape.scales_of_rows(range.begin, range.rows);
+    for (size_t i = 0; i < count; i++) lowest = std::min(lowest, rows.scales[i]), highest = std::max(highest, rows.scales[i]);
     if (lowest < kMinimumFoldedScale || highest > kMaximumFoldedScale) __atomic_store_n(&item.layer->scales_fold, false, __ATOMIC_RELAXED);
+    return rows;
 }
 
-// Gate and up: 32 rows of each make the 64 rows of a tile.
+// Gate and up: 32 rows of each make the 64 rows of a panel.
 void LoadJob::pack_inputs(const Item &item, int expert, uint8_t *staging) {
-    const LayerShape &shape = item.layer->shape;
     const LayerLayout &layout = item.layer->layout;
-    const size_t row_bytes = size_t(shape.hidden) / 2, row_scales = size_t(shape.hidden) / kGroup;
-    const int rows = piece_rows(int(row_bytes), kGroup, shape.inner);
-    for (int begin = 0; begin < shape.inner; begin += rows) {
-        const int count = std::min(rows, shape.inner - begin);
-        const uint8_t *codes[2], *scales[2];
-        uint8_t *free_staging = staging;
-        for (int matrix : {kGate, kUp}) {
-            codes[matrix] = item.source->codes(expert, matrix, begin, count, free_staging);
-            free_staging += size_t(count) * row_bytes;
-            scales[matrix] = item.source->scales(expert, matrix, begin, count, free_staging);
-            free_staging += size_t(count) * row_scales * 3;
-            check_scales(item, expert, matrix, begin, scales[matrix], size_t(count) * row_scales);
-        }
-        for (int first = 0; first < count; first += kGroup) {
-            const int slice = (begin + first) / kGroup;
+    const Piece piece = piece_of(item.source->shape().of(kGate), kGroup);
+    for (int begin = 0; begin < piece.shape.rows; begin += piece.rows) {
+        const int count = std::min(piece.rows, piece.shape.rows - begin);
+        const Rows halves[2] = {read_rows(item, {expert, kGate, begin, count}, staging), read_rows(item, {expert, kUp, begin, count}, staging + piece.bytes())};
+        for (int first = begin; first < begin + count; first += kGroup) {
+            const int slice = first / layout.slice_channels, panel = first % layout.slice_channels / kGroup;
             int part = 0;
             while (slice >= layout.slice_begin[size_t(part) + 1]) part++;
-            uint8_t *tile = const_cast<uint8_t *>(item.layer->record(part, expert, slice - layout.slice_begin[size_t(part)]));
-            const uint8_t *row_codes[kTileRows], *row_scale[kTileRows];
-            for (int row = 0; row < kTileRows; row++) {
-                const int matrix = row / kGroup;
-                row_codes[row] = codes[matrix] + size_t(first + row % kGroup) * row_bytes;
-                row_scale[row] = scales[matrix] + size_t(first + row % kGroup) * row_scales;
-            }
-            for (int group = 0; group < layout.input_groups; group += kPackGroups, tile += kPackGroups * kTileBytes) {
-                pack_tiles(row_codes, row_scale, tile, kTileBytes);
-                for (int row = 0; row < kTileRows; row++) row_codes[row] += kPackGroups * kGroup / 2, row_scale[row] += kPackGroups;
-            }
+            uint8_t *record = const_cast<uint8_t *>(item.layer->record(part, expert, slice - layout.slice_begin[size_t(part)]));
+            TileRows rows;
+            for (int row = 0; row < kTileRows; row++) halves[row / kGroup].place(first + row % kGroup, rows.codes[row], rows.scales[row]);
+            const int tiles = item.layer->shape.hidden / layout.input_unit;
+            pack_strip(piece.shape.method, rows, {0, layout.input_unit, tiles, record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes});
         }
     }
 }
 
 void LoadJob::pack_down(const Item &item, int expert, uint8_t *staging) {
-    const LayerShape &shape = item.layer->shape;
     const LayerLayout &layout = item.layer->layout;
-    const size_t row_bytes = size_t(shape.inner) / 2, row_scales = size_t(shape.inner) / kGroup;
-    const int rows = piece_rows(int(row_bytes), kTileRows, shape.hidden);
-    for (int begin = 0; begin < shape.hidden; begin += rows) {
-        const int count = std::min(rows, shape.hidden - begin);
-        const uint8_t *codes = item.source->codes(expert, kDown, begin, count, staging);
-        const uint8_t *scales = item.source->scales(expert, kDown, begin, count, staging + size_t(count) * row_bytes);
-        check_scales(item, expert, kDown, begin, scales, size_t(count) * row_scales);
-        for (int first = 0; first < count; first += kTileRows) {
-            const uint8_t *row_codes[kTileRows], *row_scale[kTileRows];
-            for (int row = 0; row < kTileRows; row++) row_codes[row] = codes + size_t(first + row) * row_bytes, row_scale[row] = scales + size_t(first + row) * row_scales;
-            const size_t offset = layout.down_offset + size_t((begin + first) / kTileRows) * kTileBytes;
+    const Piece piece = piece_of(item.source->shape().of(kDown), kTileRows);
+    for (int begin = 0; begin < piece.shape.rows; begin += piece.rows) {
+        const int count = std::min(piece.rows, piece.shape.rows - begin);
+        const Rows source = read_rows(item, {expert, kDown, begin, count}, staging);
+        for (int first = begin; first < begin + count; first += kTileRows) {
+            TileRows rows;
+            for (int row = 0; row < kTileRows; row++) source.place(first + row, rows.codes[row], rows.scales[row]);
+            const size_t offset = layout.down_offset + size_t(first / kTileRows) * layout.down_tile_bytes;
             for (int part = 0; part < layout.parts(); part++)
-                for (int slice = 0; slice < layout.slices(part); slice += kPackGroups) {
-                    pack_tiles(row_codes, row_scale, const_cast<uint8_t *>(item.layer->record(part, expert, slice)) + offset, layout.record_bytes);
-                    for (int row = 0; row < kTileRows; row++) row_codes[row] += kPackGroups * kGroup / 2, row_scale[row] += kPackGroups;
-                }
+                if (layout.slices(part) > 0)
+                    pack_strip(piece.shape.method, rows, {layout.slice_begin[size_t(part)] * layout.slice_channels, layout.slice_channels, layout.slices(part),
+                                                          const_cast<uint8_t *>(item.layer->record(part, expert, 0)) + offset, layout.record_bytes});
         }
     }
 }

@@ -35,7 +35,20 @@ class LoadJob : public Job {
     void pack_expert(const Item &item, int expert, uint8_t *staging);
     void pack_inputs(const Item &item, int expert, uint8_t *staging);
     void pack_down(const Item &item, int expert, uint8_t *staging);
-    void check_scales(const Item &item, int expert, int matrix, int begin, const uint8_t *scales, size_t count);
+    struct RowRange {
+        int expert, matrix, begin, rows;
+    };
+    struct Rows { // of a matrix, from row `begin` on
+        MatrixShape shape;
+        int begin;
+        const uint8_t *codes, *scales;
+
+        void place(int row, const uint8_t *&row_codes, const uint8_t *&row_scales) const {
+            row_codes = codes + size_t(row - begin) * shape.row_bytes();
+            row_scales = scales == nullptr ? nullptr : scales + size_t(shape.scale_row(row) - shape.scale_row(begin)) * scale_row_bytes(shape.method, shape.columns);
+        }
+    };
+    Rows read_rows(const Item &item, const RowRange &range, uint8_t *staging);
     size_t staging_bytes() const;
 
     WorkerPool &pool_;

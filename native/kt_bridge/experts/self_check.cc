@@ -28,7 +28,7 @@ void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<Can
     options.pool.spin_us = 0;
     Engine engine(options);
     const LayerShape shape{kExperts, kUsed, kHidden, kInner};
-    const std::unique_ptr<Layer> layer = engine.create_layer(0, Method::mxfp4, shape, KTB_IO_F32, kLimit);
+    const std::unique_ptr<Layer> layer = engine.create_layer(0, LayerMethods{}, shape, KTB_IO_F32, kLimit);
 
     std::vector<std::vector<uint16_t>> widened; // scales as the pointer form takes them
     std::vector<const void *> codes[3], scales[3];
@@ -43,7 +43,7 @@ void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<Can
         }
     const void *const *code_arrays[3] = {codes[0].data(), codes[1].data(), codes[2].data()};
     const void *const *scale_arrays[3] = {scales[0].data(), scales[1].data(), scales[2].data()};
-    engine.load({{layer.get(), std::make_shared<PointerSource>(shape, 0, code_arrays, scale_arrays, nullptr)}}, true);
+    engine.load({{layer.get(), std::make_shared<MemorySource>(SourceShape{shape, {}, 0}, code_arrays, scale_arrays, nullptr)}}, true);
 
     const std::vector<float> input = random_values(size_t(tokens) * kHidden, 1.0f, 2);
     const std::vector<float> weights(size_t(tokens) * kUsed, 0.75f);

@@ -2,121 +2,127 @@
 
 #include <cstring>
 
+#include "format/encode.h"
 #include "pool/error.h"
 
 namespace ds4::ktb {
 namespace {
 
-int64_t mapped_id(const LayerShape &shape, int layer, const int64_t *map, int expert) {
+int64_t mapped_id(const SourceShape &shape, const int64_t *map, int expert) {
     const int64_t id = map == nullptr ? expert : map[expert];
-    if (id < 0 || id >= shape.experts)
-        fail(KTB_ERR_ARGUMENT, "layer %d: the map gives source %lld for expert %d; expected 0..%d", layer, (long long)id, expert, shape.experts - 1);
+    if (id < 0 || id >= shape.layer.experts)
+        fail(KTB_ERR_ARGUMENT, "layer %d: the map gives source %lld for expert %d; expected 0..%d", shape.index, (long long)id, expert, shape.layer.experts - 1);
     return id;
 }
 
-// bf16 scales [count] to E8M0; the published layout widens E8M0 bytes, so anything else has no place here.
-void narrow_scales(const uint8_t *source, size_t count, uint8_t *out, const std::string &name) {
-    for (size_t i = 0; i < count; i++) {
-        uint16_t bits;
-        std::memcpy(&bits, source + i * 2, 2);
-        if ((bits & 0x807f) != 0 || (bits >> 7) == 255)
-            fail(KTB_ERR_FORMAT, "%s: bf16 scale 0x%04x at %zu is not a finite power of two, which MXFP4 requires", name.c_str(), bits, i);
-        out[i] = uint8_t(bits >> 7);
-    }
+// Of the pointer form, which has no format codes.
+ScaleFormat published_scales(Method method) {
+    if (method == Method::mxfp4) return ScaleFormat::bf16;
+    return method_traits(method).scale_bytes == 0 ? ScaleFormat::none : ScaleFormat::f32;
 }
 
-std::string described(const Tensor &tensor) {
-    std::string text = tensor.dtype + " [";
-    for (size_t i = 0; i < tensor.shape.size(); i++) text += (i == 0 ? "" : ", ") + std::to_string(tensor.shape[i]);
-    return text + "]";
+struct Format {
+    uint32_t number; // KTB_FORMAT_*
+    Method method;
+    ScaleFormat scales;
+    bool gguf_blocks;
+    const char *name;
+};
+constexpr Format kFormats[] = {
+    {KTB_FORMAT_FP4, Method::mxfp4, ScaleFormat::e8m0, false, "KTB_FORMAT_FP4"},
+    {KTB_FORMAT_MXFP4, Method::mxfp4, ScaleFormat::none, true, "KTB_FORMAT_MXFP4"},
+    {KTB_FORMAT_BF16, Method::bf16, ScaleFormat::none, false, "KTB_FORMAT_BF16"},
+    {KTB_FORMAT_FP8, Method::fp8, ScaleFormat::e8m0, false, "KTB_FORMAT_FP8"},
+    {KTB_FORMAT_FP8_F32, Method::fp8, ScaleFormat::f32, false, "KTB_FORMAT_FP8_F32"},
+    {KTB_FORMAT_FP8_ROWS, Method::fp8_perchannel, ScaleFormat::f32, false, "KTB_FORMAT_FP8_ROWS"},
+    {KTB_FORMAT_Q8_0, Method::q8_0, ScaleFormat::none, false, "KTB_FORMAT_Q8_0"},
+    {KTB_FORMAT_Q2_K, Method::q2_k, ScaleFormat::none, false, "KTB_FORMAT_Q2_K"},
+    {KTB_FORMAT_Q4_K, Method::q4_k, ScaleFormat::none, false, "KTB_FORMAT_Q4_K"},
+    {KTB_FORMAT_IQ2_XXS, Method::iq2_xxs, ScaleFormat::none, false, "KTB_FORMAT_IQ2_XXS"},
+};
+
+const Format *find_format(uint32_t number) {
+    for (const Format &format : kFormats)
+        if (format.number == number) return &format;
+    return nullptr;
 }
+
+constexpr size_t kBlockBytes = 17; // of MXFP4 in GGUF: a scale, 16 bytes of codes
 
 } // namespace
 
-PointerSource::PointerSource(const LayerShape &shape, int layer, const void *const *const codes[3], const void *const *const scales[3], const int64_t *map)
-    : shape_(shape), layer_(layer) {
+MemorySource::MemorySource(const SourceShape &shape, const void *const *const codes[3], const void *const *const scales[3], const int64_t *map) : ExpertSource(shape) {
     for (int matrix = 0; matrix < 3; matrix++) {
-        if (codes[matrix] == nullptr || scales[matrix] == nullptr) fail(KTB_ERR_ARGUMENT, "layer %d: the pointer array of %s is NULL", layer, kMatrixNames[matrix]);
-        for (int expert = 0; expert < shape.experts; expert++) {
-            const int64_t id = mapped_id(shape, layer, map, expert);
+        stored_[matrix].scales = published_scales(shape.of(matrix).method);
+        const bool scaled = stored_[matrix].scales != ScaleFormat::none;
+        if (codes[matrix] == nullptr || (scaled && scales[matrix] == nullptr)) fail(KTB_ERR_ARGUMENT, "layer %d: the pointer array of %s is NULL", shape.index, kMatrixNames[matrix]);
+        for (int expert = 0; expert < shape.layer.experts; expert++) {
+            const int64_t id = mapped_id(shape, map, expert);
             codes_[matrix].push_back(static_cast<const uint8_t *>(codes[matrix][id]));
-            scales_[matrix].push_back(static_cast<const uint8_t *>(scales[matrix][id]));
-            if (codes_[matrix].back() == nullptr || scales_[matrix].back() == nullptr)
-                fail(KTB_ERR_ARGUMENT, "layer %d: %s of source expert %lld is NULL", layer, kMatrixNames[matrix], (long long)id);
+            scales_[matrix].push_back(scaled ? static_cast<const uint8_t *>(scales[matrix][id]) : nullptr);
+            if (codes_[matrix].back() == nullptr || (scaled && scales_[matrix].back() == nullptr))
+                fail(KTB_ERR_ARGUMENT, "layer %d: %s of source expert %lld is NULL", shape.index, kMatrixNames[matrix], (long long)id);
         }
     }
 }
 
-const uint8_t *PointerSource::codes(int expert, int matrix, int begin, int, uint8_t *) const {
-    return codes_[matrix][size_t(expert)] + size_t(begin) * size_t(matrix_cols(shape_, matrix) / 2);
+MemorySource::MemorySource(const SourceShape &shape, const ktb_matrix *const matrices[3]) : ExpertSource(shape) {
+    for (int matrix = 0; matrix < 3; matrix++) {
+        if (matrices[matrix] == nullptr) fail(KTB_ERR_ARGUMENT, "layer %d: the array of %s matrices is NULL", shape.index, kMatrixNames[matrix]);
+        for (int expert = 0; expert < shape.layer.experts; expert++) add_matrix(matrix, expert, matrices[matrix][expert]);
+    }
 }
 
-const uint8_t *PointerSource::scales(int expert, int matrix, int begin, int rows, uint8_t *staging) const {
-    const size_t row = size_t(matrix_cols(shape_, matrix) / kGroup);
-    narrow_scales(scales_[matrix][size_t(expert)] + size_t(begin) * row * 2, size_t(rows) * row, staging, scale_name(expert, matrix));
+void MemorySource::add_matrix(int matrix, int expert, const ktb_matrix &from) {
+    const MatrixShape shape = shape_.of(matrix);
+    const std::string label = name(expert, matrix);
+    const Format *format = find_format(from.format);
+    if (format == nullptr) fail(KTB_ERR_FORMAT, "%s: format %u is none of KTB_FORMAT_*", label.c_str(), from.format);
+    if (format->method != shape.method) fail(KTB_ERR_FORMAT, "%s: %s does not belong to a layer of %s", label.c_str(), format->name, method_traits(shape.method).name);
+    if (from.reserved != 0) fail(KTB_ERR_ARGUMENT, "%s: reserved is %u; expected 0", label.c_str(), from.reserved);
+    if (expert == 0) stored_[matrix] = {format->gguf_blocks, format->scales};
+    if (stored_[matrix].gguf_blocks != format->gguf_blocks || stored_[matrix].scales != format->scales)
+        fail(KTB_ERR_FORMAT, "%s: %s differs from the format of expert 0; the experts of a layer share one", label.c_str(), format->name);
+    const uint64_t blocks = uint64_t(shape.rows) * uint64_t(shape.columns) / kGroup;
+    const uint64_t data_bytes = format->gguf_blocks ? blocks * kBlockBytes : shape.code_bytes();
+    const uint64_t scale_bytes = format->scales == ScaleFormat::none ? 0 : shape.scale_count() * scale_format_bytes(format->scales);
+    if (from.data_bytes != data_bytes || from.scale_bytes != scale_bytes)
+        fail(KTB_ERR_FORMAT, "%s: %s of [%d, %d] has %llu bytes and %llu bytes of scales; expected %llu and %llu", label.c_str(), format->name, shape.rows, shape.columns,
+             (unsigned long long)from.data_bytes, (unsigned long long)from.scale_bytes, (unsigned long long)data_bytes, (unsigned long long)scale_bytes);
+    if (from.data == nullptr || (scale_bytes != 0 && from.scales == nullptr)) fail(KTB_ERR_ARGUMENT, "%s: a pointer is NULL", label.c_str());
+    codes_[matrix].push_back(static_cast<const uint8_t *>(from.data));
+    scales_[matrix].push_back(static_cast<const uint8_t *>(from.scales));
+}
+
+const uint8_t *MemorySource::codes(int expert, int matrix, int begin, int rows, uint8_t *staging) const {
+    const MatrixShape shape = shape_.of(matrix);
+    const uint8_t *data = codes_[matrix][size_t(expert)];
+    if (!stored_[matrix].gguf_blocks) return data + size_t(begin) * shape.row_bytes();
+    const size_t row = size_t(shape.columns / kGroup) * kBlockBytes;
+    for (int i = 0; i < rows; i++) mxfp4_to_fp4_packed(data + (size_t(begin) + size_t(i)) * row, staging + size_t(i) * shape.row_bytes(), nullptr, shape.columns);
     return staging;
 }
 
-std::string PointerSource::scale_name(int expert, int matrix) const {
-    return "layer " + std::to_string(layer_) + " expert " + std::to_string(expert) + " " + kMatrixNames[matrix] + ".scale";
-}
-
-FolderSource::FolderSource(const LayerShape &shape, const Safetensors &folder, int layer, const int64_t *map, bool drop_pages)
-    : shape_(shape), folder_(folder), drop_pages_(drop_pages) {
-    const std::string tail = "layers." + std::to_string(layer);
-    for (int expert = 0; expert < shape.experts; expert++) ids_.push_back(mapped_id(shape, layer, map, expert));
-    const std::string first = ".ffn.experts." + std::to_string(ids_[0]) + ".w1.weight";
-    base_ = folder.find("model." + tail + first) != nullptr ? "model." + tail : tail;
-    for (int expert = 0; expert < shape.experts; expert++)
-        for (int matrix = 0; matrix < 3; matrix++) {
-            const std::string name = base_ + ".ffn.experts." + std::to_string(ids_[size_t(expert)]) + "." + kMatrixNames[matrix];
-            const int64_t rows = matrix_rows(shape, matrix), cols = matrix_cols(shape, matrix);
-            codes_[matrix].push_back(&find(name + ".weight", rows, cols / 2, false));
-            scales_[matrix].push_back(&find(name + ".scale", rows, cols / kGroup, true));
-        }
-}
-
-const Tensor &FolderSource::find(const std::string &name, int64_t rows, int64_t cols, bool scale) const {
-    const Tensor *tensor = folder_.find(name);
-    if (tensor == nullptr) fail(KTB_ERR_FORMAT, "tensor %s is missing in %s", name.c_str(), folder_.folder().c_str());
-    const bool dtype = scale ? tensor->dtype == "F8_E8M0" || tensor->dtype == "U8" || tensor->dtype == "BF16" : tensor->dtype == "I8" || tensor->dtype == "U8";
-    if (!dtype || tensor->shape != std::vector<int64_t>{rows, cols})
-        fail(KTB_ERR_FORMAT, "tensor %s is %s; expected %s [%lld, %lld]", name.c_str(), described(*tensor).c_str(),
-             scale ? "F8_E8M0, U8 or BF16" : "I8 or U8", (long long)rows, (long long)cols);
-    return *tensor;
-}
-
-const uint8_t *FolderSource::codes(int expert, int matrix, int begin, int rows, uint8_t *staging) const {
-    const Tensor &tensor = *codes_[matrix][size_t(expert)];
-    const uint64_t row = uint64_t(matrix_cols(shape_, matrix)) / 2;
-    folder_.read(tensor.shard, tensor.offset + uint64_t(begin) * row, uint64_t(rows) * row, staging);
-    return staging;
-}
-
-const uint8_t *FolderSource::scales(int expert, int matrix, int begin, int rows, uint8_t *staging) const {
-    const Tensor &tensor = *scales_[matrix][size_t(expert)];
-    const uint64_t row = uint64_t(matrix_cols(shape_, matrix)) / kGroup;
-    if (tensor.dtype != "BF16") {
-        folder_.read(tensor.shard, tensor.offset + uint64_t(begin) * row, uint64_t(rows) * row, staging);
+const uint8_t *MemorySource::scales(int expert, int matrix, int begin, int rows, uint8_t *staging) const {
+    const MatrixShape shape = shape_.of(matrix);
+    const size_t count = method_traits(shape.method).scale_bytes == 0 ? 0 : shape.scales_of_rows(begin, rows);
+    if (count == 0) return nullptr;
+    const size_t first = size_t(shape.scale_row(begin)) * shape.scales_in_row();
+    const std::string label = name(expert, matrix);
+    if (stored_[matrix].gguf_blocks) {
+        uint8_t *gathered = staging + count;
+        const uint8_t *block = codes_[matrix][size_t(expert)] + first * kBlockBytes;
+        for (size_t i = 0; i < count; i++, block += kBlockBytes) gathered[i] = *block;
+        canonical_scales(shape.method, ScaleFormat::e8m0, gathered, count, staging, label);
         return staging;
     }
-    uint8_t *wide = staging + uint64_t(rows) * row; // staging has room for two more bytes a scale
-    folder_.read(tensor.shard, tensor.offset + uint64_t(begin) * row * 2, uint64_t(rows) * row * 2, wide);
-    narrow_scales(wide, uint64_t(rows) * row, staging, scale_name(expert, matrix));
+    const ScaleFormat format = stored_[matrix].scales;
+    canonical_scales(shape.method, format, scales_[matrix][size_t(expert)] + first * scale_format_bytes(format), count, staging, label);
     return staging;
 }
 
-std::string FolderSource::scale_name(int expert, int matrix) const {
-    return base_ + ".ffn.experts." + std::to_string(ids_[size_t(expert)]) + "." + kMatrixNames[matrix] + ".scale";
-}
-
-void FolderSource::begin_expert(int expert) const {
-    for (int matrix = 0; matrix < 3; matrix++) folder_.prefetch(*codes_[matrix][size_t(expert)]);
-}
-
-void FolderSource::end_expert(int expert) const {
-    if (!drop_pages_) return;
-    for (int matrix = 0; matrix < 3; matrix++) folder_.forget(*codes_[matrix][size_t(expert)]), folder_.forget(*scales_[matrix][size_t(expert)]);
+std::string MemorySource::name(int expert, int matrix) const {
+    return "layer " + std::to_string(shape_.index) + " expert " + std::to_string(expert) + " " + kMatrixNames[matrix];
 }
 
 } // namespace ds4::ktb

@@ -4,29 +4,31 @@
 #include <vector>
 
 #include "base/test.h"
-#include "experts/layout.h"
+#include "experts/packing.h"
 #include "experts/reference.h"
+#include "kernels/kernels.h"
 
 using namespace ds4::ktb;
 
 namespace {
 
 // A tile whose row r has the given scale and codes: one of the four that are packed at once.
+constexpr int kPackGroups = kPackChannels / kGroup;
 struct Tile {
     alignas(64) uint8_t bytes[kTileBytes];
     uint8_t codes[kTileRows][16];
     uint8_t scales[kTileRows];
     void pack(int place = 0) {
         uint8_t four_codes[kTileRows][64] = {}, four_scales[kTileRows][kPackGroups] = {};
-        const uint8_t *row_codes[kTileRows], *row_scales[kTileRows];
+        TileRows rows;
         for (int row = 0; row < kTileRows; row++) {
             std::copy(codes[row], codes[row] + 16, four_codes[row] + place * 16);
             four_scales[row][place] = scales[row];
-            row_codes[row] = four_codes[row], row_scales[row] = four_scales[row];
+            rows.codes[row] = four_codes[row], rows.scales[row] = four_scales[row];
         }
         constexpr size_t kApart = kTileBytes + 64;
         alignas(64) static uint8_t four[kPackGroups * kApart];
-        pack_tiles(row_codes, row_scales, four, kApart);
+        pack_strip(Method::mxfp4, rows, {0, kGroup, kPackGroups, four, kApart});
         std::copy(four + size_t(place) * kApart, four + size_t(place) * kApart + kTileBytes, bytes);
     }
 };
@@ -124,8 +126,9 @@ TEST("packing and unpacking a tile gives the same bytes") {
     }
     tile.pack();
     for (int row = 0; row < kTileRows; row++) {
-        uint8_t codes[16];
-        CHECK(unpack_row(tile.bytes, row, codes) == tile.scales[row]);
+        uint8_t codes[16], scale = 0;
+        unpack_row(Method::mxfp4, tile.bytes, kGroup, row, codes, &scale);
+        CHECK(scale == tile.scales[row]);
         for (int i = 0; i < 16; i++) CHECK(codes[i] == tile.codes[row][i]);
     }
 }

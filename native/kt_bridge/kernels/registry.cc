@@ -59,9 +59,9 @@ bool cpu_has(Isa isa) {
 
 Isa best_isa() { return cpu_has(Isa::avx512) ? Isa::avx512 : cpu_has(Isa::avx2) ? Isa::avx2 : Isa::generic; }
 
-const Kernels *kernels_for(Method, Isa isa, Numerics numerics) {
+const Kernels *kernels_for(Method method, Isa isa, Numerics numerics) {
     const bool int8 = numerics == Numerics::int8;
-    if (numerics == Numerics::f32) return nullptr;
+    if (method != Method::mxfp4 || numerics == Numerics::f32) return nullptr;
     if (isa == Isa::generic) return int8 ? &kGenericInt8 : &kGenericBf16;
     if (isa == Isa::avx512 && int8) return &kAvx512Int8;
     if (isa == Isa::avx512 && features().avx512_bf16) return &kAvx512Bf16;

@@ -99,6 +99,18 @@ void fp4_packed_to_mxfp4(const uint8_t *codes, const uint8_t *scales, uint8_t *o
     }
 }
 
+void mxfp4_to_fp4_packed(const uint8_t *blocks, uint8_t *codes, uint8_t *scales, int64_t cols) {
+    const auto *block = reinterpret_cast<const BlockMxfp4 *>(blocks);
+    for (int64_t base = 0; base < cols; base += 32, block++, codes += 16) {
+        if (scales != nullptr) scales[base / 32] = block->e;
+        for (int j = 0; j < 8; j++) {
+            const uint32_t even = block->q[2 * j], odd = block->q[2 * j + 1];
+            codes[j] = uint8_t((even & 15u) | ((odd & 15u) << 4));
+            codes[j + 8] = uint8_t((even >> 4) | (odd & 0xf0u));
+        }
+    }
+}
+
 const char *row_defect(uint32_t type, const uint8_t *row, const uint8_t *scales, int64_t cols) {
     constexpr const char *kNanScale = "an E8M0 scale is NaN (255)", *kBadScale = "a block scale is not finite";
     switch (type) {

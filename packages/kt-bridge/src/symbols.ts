@@ -2,7 +2,7 @@
 import type { FFIFunction } from "bun:ffi"
 
 /** Revision of the extension that this binding was written for: major << 16 | minor. */
-export const ABI_VERSION = 0x0002_0002
+export const ABI_VERSION = 0x0002_0003
 
 export const PUBLISHED_SYMBOLS = {
   ktb_engine_create: { args: ["i32", "i32"], returns: "ptr" },
@@ -30,6 +30,8 @@ export const EXTENSION_SYMBOLS = {
   ktb_moe_submit: { args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "u32", "f32", "ptr"], returns: "i32" },
   ktb_engine_wait: { args: ["ptr", "u64", "i32"], returns: "i32" },
   ktb_engine_work: { args: ["ptr", "i32", "u64"], returns: "i32" },
+  ktb_moe_create_mixed: { args: ["ptr", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"], returns: "ptr" },
+  ktb_moe_load_matrices: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   ktb_load_layers: { args: ["ptr", "ptr", "i32", "ptr", "ptr", "i32"], returns: "i32" },
   ktb_load_progress: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   ktb_moe_export_expert: { args: ["ptr", "i32", "i32", "ptr", "u64", "ptr", "u64"], returns: "i32" },
@@ -39,6 +41,13 @@ export const EXTENSION_SYMBOLS = {
 /** Constants of the header. */
 export const KTB = {
   KTB_MXFP4: 0,
+  KTB_FP8: 1,
+  KTB_BF16: 2,
+  KTB_FP8_PERCHANNEL: 3,
+  KTB_Q8_0: 16,
+  KTB_Q2_K: 17,
+  KTB_Q4_K: 18,
+  KTB_IQ2_XXS: 19,
   KTB_IO_BF16: 0,
   KTB_IO_F32: 1,
   KTB_OK: 0,

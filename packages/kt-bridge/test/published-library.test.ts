@@ -67,7 +67,7 @@ describe.skipIf(Bun.which("cc") === null)("another library by path (needs a C co
   })
 
   test("an extension of another version is refused with both versions", () => {
-    expect(() => ExpertPool.open({ libraryPath: shim("newer", ["-DVERSION=0x00030000"]), threads: 1 })).toThrow("has extension 3.0, this program needs 2.2 or a later 2.x")
+    expect(() => ExpertPool.open({ libraryPath: shim("newer", ["-DVERSION=0x00030000"]), threads: 1 })).toThrow("has extension 3.0, this program needs 2.3 or a later 2.x")
   })
 })
 

@@ -2,7 +2,6 @@
 #pragma once
 #include "backend/cpu/kernels/f32_rows.h"
 #include "backend/cpu/kernels/ops_avx2.h"
-#include "format/e8m0.h"
 
 namespace ds4::cpu {
 namespace {
@@ -10,7 +9,7 @@ namespace {
 // Types that are loaded one vector at a time.
 template <typename Dense>
 struct OneVectorAvx2 {
-    static constexpr int kVectors = 1;
+    static constexpr int kVectors = 1, kScaleBytes = 0;
     static inline void load_vectors(const DenseRow &row, int64_t i, __m256 *out) { out[0] = Dense::load(row, i); }
 };
 
@@ -52,9 +51,10 @@ struct Bf16Avx2 : OneVectorAvx2<Bf16Avx2> {
 };
 
 // The byte's exponent and mantissa as an f16 are the value times 2^-8, and the 2^8 goes into the scale.
+template <typename Scale> // uint8_t: E8M0; float
 struct F8E4m3Avx2 {
-    static constexpr int kBytes = 1, kVectors = 4;
-    static constexpr uint8_t kLargestScale = 246; // times 2^8 is still finite
+    static constexpr int kBytes = 1, kVectors = 4, kScaleBytes = int(sizeof(Scale));
+    static constexpr float kLargestScale = 0x1p119f; // times 2^8 is still finite
 
     static inline __m256i halves(const uint8_t *codes) {
         const __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(codes)));
@@ -64,12 +64,12 @@ struct F8E4m3Avx2 {
         const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(row.data + i));
         const __m256i nan = _mm256_cmpeq_epi8(_mm256_or_si256(codes, _mm256_set1_epi8(int8_t(0x80))),
                                               _mm256_set1_epi8(-1));
-        const uint8_t scale = row.scales[i / 128];
-        if (__builtin_expect(_mm256_movemask_epi8(nan) != 0 || scale > kLargestScale, 0)) {
+        const float scale = scale_of<Scale>(row, i);
+        if (__builtin_expect(_mm256_movemask_epi8(nan) != 0 || !(__builtin_fabsf(scale) <= kLargestScale), 0)) {
             for (int v = 0; v < kVectors; v++) out[v] = load(row, i + 8 * v);
             return;
         }
-        const __m256 factor = _mm256_set1_ps(256.0f * kE8m0Values.of[scale]);
+        const __m256 factor = _mm256_set1_ps(256.0f * scale);
         const __m256i first = halves(row.data + i), last = halves(row.data + i + 16);
         out[0] = _mm256_mul_ps(_mm256_cvtph_ps(_mm256_castsi256_si128(first)), factor);
         out[1] = _mm256_mul_ps(_mm256_cvtph_ps(_mm256_extracti128_si256(first, 1)), factor);
@@ -87,10 +87,10 @@ struct F8E4m3Avx2 {
     }
     static inline __m256 load(const DenseRow &row, int64_t i) {
         return _mm256_mul_ps(values(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(row.data + i))),
-                             _mm256_set1_ps(kE8m0Values.of[row.scales[i / 128]]));
+                             _mm256_set1_ps(scale_of<Scale>(row, i)));
     }
     static inline float load_one(const DenseRow &row, int64_t i) {
-        return _mm256_cvtss_f32(values(_mm_cvtsi32_si128(row.data[i]))) * kE8m0Values.of[row.scales[i / 128]];
+        return _mm256_cvtss_f32(values(_mm_cvtsi32_si128(row.data[i]))) * scale_of<Scale>(row, i);
     }
 };
 

@@ -2,7 +2,6 @@
 #pragma once
 #include "backend/cpu/kernels/f32_rows.h"
 #include "backend/cpu/kernels/ops_avx512.h"
-#include "format/e8m0.h"
 
 namespace ds4::cpu {
 namespace {
@@ -16,7 +15,7 @@ inline uint16_t word16_at(const uint8_t *from) {
 // Types that are loaded one vector at a time.
 template <typename Dense>
 struct OneVectorAvx512 {
-    static constexpr int kVectors = 1;
+    static constexpr int kVectors = 1, kScaleBytes = 0;
     static inline void load_vectors(const DenseRow &row, int64_t i, __m512 *out) { out[0] = Dense::load(row, i); }
 };
 
@@ -72,8 +71,9 @@ constexpr E4m3Tables e4m3_tables() {
 }
 constexpr E4m3Tables kE4m3Tables = e4m3_tables();
 
+template <typename Scale> // uint8_t: E8M0; float
 struct F8E4m3Avx512 {
-    static constexpr int kBytes = 1, kVectors = 4;
+    static constexpr int kBytes = 1, kVectors = 4, kScaleBytes = int(sizeof(Scale));
 
     // 64 codes to f32: two table lookups give the upper two bytes of every value, which go to their lanes.
     static inline void values(__m512i codes, __m512 scale, __m512 *out) {
@@ -95,7 +95,7 @@ struct F8E4m3Avx512 {
         }
     }
     static inline __m512 scale_at(const DenseRow &row, int64_t i) {
-        return _mm512_set1_ps(kE8m0Values.of[row.scales[i / 128]]);
+        return _mm512_set1_ps(scale_of<Scale>(row, i));
     }
     static inline void load_vectors(const DenseRow &row, int64_t i, __m512 *out) {
         values(_mm512_loadu_si512(row.data + i), scale_at(row, i), out);

@@ -5,26 +5,36 @@
 #pragma once
 #include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/weight_rows.h"
+#include "format/e8m0.h"
 
 namespace ds4::cpu {
 namespace {
 
-inline const float *token_values(const RowsTask &task, int64_t i) {
-    return task.x->values + (task.row_index != nullptr ? task.row_index[i] : i) * task.x->cols;
-}
-
-// A dense type has: kBytes of an element, load(row, i) of one vector and load_one(row, i) of one element, and
+// A dense type has: kBytes of an element, kScaleBytes of a scale (0: none), load(row, i) of one vector and load_one(row, i) of one element, and
 // load_vectors(row, i) of kVectors vectors, i a multiple of them, which lie within 128 elements.
 //
-// A row of a dense type; scales only for F8_E4M3: the row's own.
+// A row of a dense type; scales only for F8_E4M3: the row's own, one per 128 channels.
 struct DenseRow {
     const uint8_t *data, *scales;
 };
 
+// The scale of channel i of a row, E8M0 or f32.
+template <typename Scale>
+inline float scale_of(const DenseRow &row, int64_t i);
+template <>
+inline float scale_of<uint8_t>(const DenseRow &row, int64_t i) { return kE8m0Values.of[row.scales[i / 128]]; }
+template <>
+inline float scale_of<float>(const DenseRow &row, int64_t i) {
+    float scale;
+    __builtin_memcpy(&scale, row.scales + i / 128 * 4, sizeof scale);
+    return scale;
+}
+
+template <typename Dense>
 inline DenseRow dense_row(const RowLayout &layout, int64_t row) {
     const Matrix &weight = *layout.weight;
-    const uint8_t *scales = weight.scales != nullptr ? weight.scales + row / 128 * ((weight.cols + 127) / 128) : nullptr;
-    return {weight.data + row * layout.row_bytes, scales};
+    const int64_t scale_row = row / 128 * ((weight.cols + 127) / 128) * Dense::kScaleBytes;
+    return {weight.data + row * layout.row_bytes, Dense::kScaleBytes != 0 ? weight.scales + scale_row : nullptr};
 }
 
 // R rows times T tokens, weights straight from memory: for one or two tokens.
@@ -35,7 +45,7 @@ inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
     const float *x[T];
     typename Ops::Lanes sums[R][T];
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++) rows[r] = dense_row(layout, row + r);
+    for (int r = 0; r < R; r++) rows[r] = dense_row<Dense>(layout, row + r);
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) x[t] = token_values(task, t);
 #pragma GCC unroll 8
@@ -79,7 +89,7 @@ void dense_rows(const RowsTask &task, const RowLayout &layout) {
 template <typename Ops, typename Dense>
 struct DenseSource {
     static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count, float *out) {
-        const DenseRow place = dense_row(layout, row);
+        const DenseRow place = dense_row<Dense>(layout, row);
         int64_t i = 0;
         for (; i + Dense::kVectors * Ops::kWidth <= count; i += Dense::kVectors * Ops::kWidth) {
             typename Ops::Lanes weights[Dense::kVectors];

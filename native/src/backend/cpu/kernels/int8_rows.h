@@ -13,19 +13,7 @@
 namespace ds4::cpu {
 namespace {
 
-// One row of Activations.
-struct TokenRow {
-    const int8_t *quants;
-    const float *scales;
-    const int32_t *sums;
-};
-
-inline TokenRow token_row(const RowsTask &task, int64_t i) {
-    const int64_t source = task.row_index != nullptr ? task.row_index[i] : i;
-    const int64_t padded = (task.x->cols + kGroupChannels - 1) / kGroupChannels * kGroupChannels;
-    return {task.x->quants + source * padded, task.x->scales + source * (padded / 32),
-            task.x->sums + source * (padded / 8)};
-}
+using TokenRow = const ActivationGroup *;
 
 // The same place R rows on: what this worker reads next. Without it a new row costs the hardware prefetcher a fresh
 // start (Q8_0 60 %, MXFP4 46 % of the read rate; with it above 80 %). Past the matrix it does nothing.
@@ -54,7 +42,7 @@ inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
     };
     const auto activations = [&](int64_t group, typename Ops::Activation *x) __attribute__((always_inline)) {
 #pragma GCC unroll 8
-        for (int t = 0; t < T; t++) x[t] = Ops::activation(tokens[t].quants, tokens[t].scales, tokens[t].sums, group);
+        for (int t = 0; t < T; t++) x[t] = Ops::activation(tokens[t][group]);
     };
     constexpr int kStep = Decoder::kStepGroups;
     for (int64_t group = 0; group < layout.full_groups; group += kStep) {
@@ -120,7 +108,7 @@ inline void panel_tile(Panel<Ops, Decoder> &panel, int row, int token, int64_t f
         typename Ops::Activation x[T];
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++)
-            x[t] = Ops::activation(tokens[t].quants, tokens[t].scales, tokens[t].sums, first_group + g);
+            x[t] = Ops::activation(tokens[t][first_group + g]);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -143,7 +131,7 @@ inline void sweep_tokens(Panel<Ops, Decoder> &panel, int row, int count, int64_t
 template <typename Ops, typename Decoder>
 void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayout &layout, const PanelPlace &place) {
     const int rows = place.rows, count = place.tokens;
-    for (int t = 0; t < count; t++) panel.tokens[t] = token_row(task, place.token + t);
+    for (int t = 0; t < count; t++) panel.tokens[t] = token_groups(task, place.token + t);
     for (int r = 0; r < rows; r++)
         for (int t = 0; t < count; t++) panel.sums[r][t] = Ops::zero();
     for (int64_t first = 0; first < layout.groups; first += kPanelGroups) {
@@ -169,7 +157,7 @@ void rows_int8(const RowsTask &task) {
     const RowLayout layout = row_layout(task.weight);
     if (task.count <= 2) {
         TokenRow tokens[2];
-        for (int64_t i = 0; i < task.count; i++) tokens[i] = token_row(task, i);
+        for (int64_t i = 0; i < task.count; i++) tokens[i] = token_groups(task, i);
         if (task.count == 1) fused_rows<Ops, Decoder, 1>(task, layout, tokens);
         if (task.count == 2) fused_rows<Ops, Decoder, 2>(task, layout, tokens);
         return;

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/vector_kernels.h"
+#include "format/blocks.h"
 #include "format/convert.h"
 #include "format/scalar.h"
 
@@ -46,8 +47,6 @@ void score_rows(float *s, int64_t s_stride, const float *q, const float *k, int6
         for (int64_t h = 0; h < heads; h++) s[h * s_stride + row] = dot(q + h * dim, k + row * dim, dim);
 }
 
-int64_t source_row(const RowsTask &task, int64_t i) { return task.row_index != nullptr ? task.row_index[i] : i; }
-
 BlockRow block_row(const Matrix &weight, int64_t row) {
     const uint64_t bytes = row_bytes(weight.type, uint64_t(weight.cols));
     const bool packed = weight.type == DS4_TYPE_FP4_PACKED;
@@ -55,7 +54,9 @@ BlockRow block_row(const Matrix &weight, int64_t row) {
 }
 
 // scale * activation scale * integer sum, less the minimums; blocks in increasing order.
-float dot_group(const CodeGroup &weight, const int8_t *quants, const float *scales, float sum) {
+float dot_group(const CodeGroup &weight, const ActivationGroup &x_group, float sum) {
+    const int8_t *quants = x_group.quants;
+    const float *scales = x_group.scales;
     for (int b = 0; b < 4; b++) {
         int32_t codes = 0, mins = 0;
         for (int half = 0; half < 2; half++) {
@@ -84,7 +85,21 @@ void rows_f32_generic(const RowsTask &task) {
         decode_row(weight.type, weight.data + row * bytes, scales, decoded.data(), weight.cols);
         for (int64_t i = 0; i < task.count; i++)
             task.y[i * task.y_stride + row] =
-                dot(decoded.data(), task.x->values + source_row(task, i) * weight.cols, weight.cols);
+                dot(decoded.data(), token_values(task, i), weight.cols);
+    }
+}
+
+void rows_f32_f8_f32_scales_generic(const RowsTask &task) {
+    const Matrix &weight = task.weight;
+    const int64_t blocks = (weight.cols + 127) / 128;
+    std::vector<float> decoded(size_t(weight.cols));
+    for (int64_t row = task.row_begin; row < task.row_end; row++) {
+        for (int64_t i = 0; i < weight.cols; i++) {
+            const float scale = load_f32(weight.scales + (row / 128 * blocks + i / 128) * 4);
+            decoded[size_t(i)] = e4m3_to_f32(weight.data[row * weight.cols + i]) * scale;
+        }
+        for (int64_t i = 0; i < task.count; i++)
+            task.y[i * task.y_stride + row] = dot(decoded.data(), token_values(task, i), weight.cols);
     }
 }
 
@@ -97,11 +112,9 @@ void rows_int8_generic(const RowsTask &task) {
         const BlockRow place = block_row(weight, row);
         for (int64_t g = 0; g < groups; g++) decode(place, g, weight.cols, decoded[size_t(g)]);
         for (int64_t i = 0; i < task.count; i++) {
-            const int64_t source = source_row(task, i);
+            const ActivationGroup *x = token_groups(task, i);
             float sum = 0.0f;
-            for (int64_t g = 0; g < groups; g++)
-                sum = dot_group(decoded[size_t(g)], task.x->quants + (source * groups + g) * kGroupChannels,
-                                task.x->scales + (source * groups + g) * kGroupBlocks, sum);
+            for (int64_t g = 0; g < groups; g++) sum = dot_group(decoded[size_t(g)], x[g], sum);
             task.y[i * task.y_stride + row] = sum;
         }
     }
@@ -109,9 +122,9 @@ void rows_int8_generic(const RowsTask &task) {
 
 // The largest magnitude is found on the bit patterns, where NaN and infinity come out on top. Below 2^-120 the
 // reciprocal of the scale would overflow: such a block counts as zero.
-void quantise_generic(const float *values, int64_t cols, int8_t *quants, float *scales, int32_t *sums) {
+void quantise_generic(const float *values, int64_t cols, ActivationGroup *out) {
     const int64_t groups = (cols + kGroupChannels - 1) / kGroupChannels;
-    std::memset(quants, 0, size_t(groups * kGroupChannels));
+    std::memset(out, 0, size_t(groups) * sizeof(ActivationGroup));
     for (int64_t block = 0; block < groups * kGroupBlocks; block++) {
         const int64_t begin = block * 32, end = begin + 32 < cols ? begin + 32 : cols;
         uint32_t largest = 0;
@@ -119,22 +132,23 @@ void quantise_generic(const float *values, int64_t cols, int8_t *quants, float *
             const uint32_t magnitude = f32_bits(values[i]) & 0x7fffffffu;
             if (magnitude > largest) largest = magnitude;
         }
-        scales[block] = 0.0f;
-        if (largest >= 0x7f800000u) scales[block] = std::numeric_limits<float>::quiet_NaN();
+        ActivationGroup &group = out[block / kGroupBlocks];
+        float &scale = group.scales[block % kGroupBlocks];
+        if (largest >= 0x7f800000u) scale = std::numeric_limits<float>::quiet_NaN();
         if (largest >= 0x7f800000u || largest < f32_bits(0x1p-120f)) continue;
-        scales[block] = f32_from_bits(largest) / 127.0f;
+        scale = f32_from_bits(largest) / 127.0f;
         const float inverse = 127.0f / f32_from_bits(largest);
-        int8_t *place = quants + begin / kGroupChannels * kGroupChannels + begin % kGroupChannels / 2;
+        int8_t *place = group.quants + block % kGroupBlocks * 16;
         for (int64_t i = begin; i < end; i++) {
             const int64_t offset = i - begin;
             place[offset < 16 ? offset : offset + 48] = int8_t(std::lrintf(values[i] * inverse));
         }
     }
     for (int64_t lane = 0; lane < groups * 16; lane++) {
-        const int8_t *first = quants + lane / 16 * kGroupChannels + lane % 16 * 4;
+        const int8_t *first = out[lane / 16].quants + lane % 16 * 4;
         int32_t sum = 0;
         for (int i = 0; i < 4; i++) sum += first[i] + first[64 + i];
-        sums[lane] = -128 * sum;
+        out[lane / 16].sums[lane % 16] = -128 * sum;
     }
 }
 

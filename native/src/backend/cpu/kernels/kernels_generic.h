@@ -6,6 +6,7 @@ namespace ds4::cpu {
 
 void rows_f32_generic(const RowsTask &task);  // any weight type
 void rows_int8_generic(const RowsTask &task); // block types
-void quantise_generic(const float *values, int64_t cols, int8_t *quants, float *scales, int32_t *sums);
+void rows_f32_f8_f32_scales_generic(const RowsTask &task);
+void quantise_generic(const float *values, int64_t cols, ActivationGroup *out);
 
 } // namespace ds4::cpu

@@ -10,7 +10,6 @@
 namespace ds4::cpu {
 namespace {
 
-constexpr int64_t kAlignment = 64;
 // Rows go to workers in multiples of this: the kernels take four at a time.
 constexpr int64_t kRowStep = 8;
 // Below this cost (bytes, about) a second thread costs more than it saves.
@@ -21,18 +20,7 @@ constexpr int64_t kParallelChannels = 64 * 1024;
 
 constexpr int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-struct ActivationLayout {
-    int64_t padded_cols, scale_offset, sum_offset, bytes;
-};
-
-ActivationLayout activation_layout(int64_t count, int64_t cols) {
-    ActivationLayout layout{};
-    layout.padded_cols = round_up(cols, kGroupChannels);
-    layout.scale_offset = round_up(count * layout.padded_cols, kAlignment);
-    layout.sum_offset = layout.scale_offset + round_up(count * layout.padded_cols / 32 * 4, kAlignment);
-    layout.bytes = layout.sum_offset + count * layout.padded_cols / 8 * 4;
-    return layout;
-}
+int64_t row_groups(int64_t cols) { return round_up(cols, kGroupChannels) / kGroupChannels; }
 
 // A product cut into chunks of rows of about equal cost.
 struct Plan {
@@ -75,7 +63,7 @@ void run_chunk(const std::vector<Plan> &plans, size_t &hint, int64_t chunk) {
 } // namespace
 
 uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision) {
-    return precision == Precision::int8 ? uint64_t(activation_layout(count, cols).bytes) : 0;
+    return precision == Precision::int8 ? uint64_t(count * row_groups(cols)) * sizeof(ActivationGroup) : 0;
 }
 
 Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count, int64_t cols,
@@ -83,16 +71,10 @@ Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, 
     Activations x{};
     x.count = count, x.cols = cols, x.precision = precision, x.values = values;
     if (precision == Precision::f32) return x;
-    const ActivationLayout layout = activation_layout(count, cols);
-    auto *bytes = static_cast<uint8_t *>(memory);
-    auto *quants = reinterpret_cast<int8_t *>(bytes);
-    auto *scales = reinterpret_cast<float *>(bytes + layout.scale_offset);
-    auto *sums = reinterpret_cast<int32_t *>(bytes + layout.sum_offset);
+    auto *groups = static_cast<ActivationGroup *>(memory);
     const QuantiseFunction quantise = quantise_function(isa);
     const auto quantise_rows = [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++)
-            quantise(values + i * cols, cols, quants + i * layout.padded_cols, scales + i * layout.padded_cols / 32,
-                     sums + i * layout.padded_cols / 8);
+        for (int64_t i = begin; i < end; i++) quantise(values + i * cols, cols, groups + i * row_groups(cols));
     };
     if (count * cols < kParallelChannels) {
         quantise_rows(0, count);
@@ -102,7 +84,7 @@ Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, 
             quantise_rows(range.begin, range.end);
         });
     }
-    x.quants = quants, x.scales = scales, x.sums = sums;
+    x.groups = groups;
     return x;
 }
 

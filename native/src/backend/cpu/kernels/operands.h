@@ -24,18 +24,23 @@ struct Matrix {
 inline constexpr int64_t kGroupChannels = 128;
 inline constexpr int64_t kGroupBlocks = 4; // of 32 channels, one activation scale each
 
+// 128 channels of one row rounded to int8, stored as the first halves of their four blocks of 32 and then the second
+// halves: channel 32 b + i at 16 b + i (i < 16) or 64 + 16 b + i - 16.
+struct alignas(64) ActivationGroup {
+    int8_t quants[128];
+    int32_t sums[16];  // lane l: -128 * the sum of quants 4l..4l+3 and 64+4l..64+4l+3: what weights + 128 start from
+    float scales[4];   // of blocks 0..3; NaN for a block that holds a NaN or an infinity
+    uint8_t padding[48]; // vectors of a group stay aligned
+};
+static_assert(sizeof(ActivationGroup) == 256);
+
 // n rows of activations with the forms that products need, made once and shared by all products of the same vector.
 // The memory is the caller's: activation_bytes() of it, 64-byte aligned. P = cols rounded up to 128.
 struct Activations {
     int64_t count = 0, cols = 0;
     Precision precision = Precision::f32;
     const float *values = nullptr;  // [count, cols], the caller's, always present
-    // The rest only if precision is int8. A group of 128 channels is stored as the first halves of its four blocks and
-    // then the second halves: channel 32 b + i at 16 b + i (i < 16) or 64 + 16 b + i - 16.
-    const int8_t *quants = nullptr; // [count, P] int8
-    const float *scales = nullptr;  // [count, P / 32]; NaN for a block that holds a NaN or an infinity
-    const int32_t *sums = nullptr;  // [count, P / 8]: per group, 16 lanes of -128 * the sum of quants 4l..4l+3 and
-                                    // 64+4l..64+4l+3: what a kernel with weights + 128 starts from
+    const ActivationGroup *groups = nullptr; // [count, P / 128], only if precision is int8
 };
 
 } // namespace ds4::cpu

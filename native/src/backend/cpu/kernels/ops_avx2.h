@@ -2,6 +2,7 @@
 // channels 4(l % 4).. of the block's first and second half.
 #pragma once
 #include "backend/cpu/kernels/intrinsics.h"
+#include "backend/cpu/kernels/operands.h"
 
 #include <cstdint>
 
@@ -50,13 +51,13 @@ struct Avx2 {
         return _mm256_insertf128_ps(_mm256_castps128_ps256(first), second, 1);
     }
 
-    static inline Activation activation(const int8_t *quants, const float *scales, const int32_t *sums, int64_t group) {
-        const __m128 four = _mm_load_ps(scales + group * 4);
-        Activation x{quants + group * 128, {spread(four, 0), spread(four, 1)}, {}, {}};
+    static inline Activation activation(const ActivationGroup &group) {
+        const __m128 four = _mm_load_ps(group.scales);
+        Activation x{group.quants, {spread(four, 0), spread(four, 1)}, {}, {}};
         const __m256i ones = _mm256_set1_epi8(1);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
-            const auto *of_half = reinterpret_cast<const __m256i *>(sums + group * 16 + 8 * half);
+            const auto *of_half = reinterpret_cast<const __m256i *>(group.sums + 8 * half);
             x.offsets[half] = _mm256_srai_epi32(_mm256_load_si256(of_half), 3);
             const __m256i first = add_pairs(_mm256_maddubs_epi16(ones, quants_at(x, 32 * half)));
             const __m256i second = add_pairs(_mm256_maddubs_epi16(ones, quants_at(x, 64 + 32 * half)));

@@ -2,6 +2,7 @@
 // first and of the second halves.
 #pragma once
 #include "backend/cpu/kernels/intrinsics.h"
+#include "backend/cpu/kernels/operands.h"
 
 #include <cstdint>
 
@@ -41,14 +42,14 @@ struct Avx512 {
     static inline Lanes add(Lanes a, Lanes b) { return _mm512_add_ps(a, b); }
     static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
 
-    static inline Activation activation(const int8_t *quants, const float *scales, const int32_t *sums, int64_t group) {
+    static inline Activation activation(const ActivationGroup &group) {
         const __m512i lane_block = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-        const int8_t *x = quants + group * 128;
+        const int8_t *x = group.quants;
         const __m512i zero = _mm512_setzero_si512(), ones = _mm512_set1_epi8(1);
         const __m512i first = _mm512_dpbusd_epi32(zero, ones, _mm512_load_si512(x));
         const __m512i second = _mm512_dpbusd_epi32(zero, ones, _mm512_load_si512(x + 64));
-        return {x, _mm512_load_si512(sums + group * 16),
-                _mm512_permutexvar_ps(lane_block, _mm512_castps128_ps512(_mm_load_ps(scales + group * 4))),
+        return {x, _mm512_load_si512(group.sums),
+                _mm512_permutexvar_ps(lane_block, _mm512_castps128_ps512(_mm_load_ps(group.scales))),
                 _mm512_mask_blend_epi16(0xaaaaaaaau, first, _mm512_slli_epi32(second, 16))};
     }
 

@@ -74,16 +74,16 @@ inline void store_sums(const int8_t *quants, int32_t *sums) {
 
 } // namespace
 
-void quantise_avx2(const float *values, int64_t cols, int8_t *quants, float *scales, int32_t *sums) {
+void quantise_avx2(const float *values, int64_t cols, ActivationGroup *out) {
     const int64_t groups = (cols + kGroupChannels - 1) / kGroupChannels;
     for (int64_t group = 0; group < groups; group++) {
-        int8_t *place = quants + group * kGroupChannels;
+        int8_t *place = out[group].quants;
         for (int64_t block = 0; block < kGroupBlocks; block++) {
             const int64_t begin = group * kGroupChannels + block * 32, left = cols - begin;
             const Block loaded = left >= 32 ? load_block(values + begin) : load_part(values + begin, left > 0 ? left : 0);
-            scales[group * kGroupBlocks + block] = quantise_block(loaded, place + 16 * block, place + 64 + 16 * block);
+            out[group].scales[block] = quantise_block(loaded, place + 16 * block, place + 64 + 16 * block);
         }
-        store_sums(place, sums + group * 16);
+        store_sums(place, out[group].sums);
     }
 }
 

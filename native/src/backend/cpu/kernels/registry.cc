@@ -104,6 +104,11 @@ RowKernels row_kernels(uint32_t type, Isa isa) {
 
 QuantiseFunction quantise_function(Isa isa) { return isa == Isa::generic ? quantise_generic : quantise_avx2; }
 
+RowsFunction f8_rows_with_f32_scales(Isa isa) {
+    if (isa == Isa::avx512) return rows_f32_f8_f32_scales_avx512;
+    return isa == Isa::avx2 ? rows_f32_f8_f32_scales_avx2 : rows_f32_f8_f32_scales_generic;
+}
+
 const VectorKernels &vector_kernels(Isa isa) {
     if (isa == Isa::avx512) return kVectorKernelsAvx512;
     return isa == Isa::avx2 ? kVectorKernelsAvx2 : kVectorKernelsGeneric;

@@ -21,8 +21,9 @@ void rows_f32_f32_avx2(const RowsTask &task);
 void rows_f32_f16_avx2(const RowsTask &task);
 void rows_f32_bf16_avx2(const RowsTask &task);
 void rows_f32_f8_e4m3_avx2(const RowsTask &task);
+void rows_f32_f8_f32_scales_avx2(const RowsTask &task);
 
 // Used by AVX-512 too: it runs once a vector.
-void quantise_avx2(const float *values, int64_t cols, int8_t *quants, float *scales, int32_t *sums);
+void quantise_avx2(const float *values, int64_t cols, ActivationGroup *out);
 
 } // namespace ds4::cpu

@@ -21,5 +21,6 @@ void rows_f32_f32_avx512(const RowsTask &task);
 void rows_f32_f16_avx512(const RowsTask &task);
 void rows_f32_bf16_avx512(const RowsTask &task);
 void rows_f32_f8_e4m3_avx512(const RowsTask &task);
+void rows_f32_f8_f32_scales_avx512(const RowsTask &task);
 
 } // namespace ds4::cpu

@@ -14,6 +14,7 @@ void rows_f32_iq2xxs_avx512(const RowsTask &task) { rows_f32_block<Avx512, Iq2Xx
 void rows_f32_f32_avx512(const RowsTask &task) { rows_f32_dense<Avx512, F32Avx512>(task); }
 void rows_f32_f16_avx512(const RowsTask &task) { rows_f32_dense<Avx512, F16Avx512>(task); }
 void rows_f32_bf16_avx512(const RowsTask &task) { rows_f32_dense<Avx512, Bf16Avx512>(task); }
-void rows_f32_f8_e4m3_avx512(const RowsTask &task) { rows_f32_dense<Avx512, F8E4m3Avx512>(task); }
+void rows_f32_f8_e4m3_avx512(const RowsTask &task) { rows_f32_dense<Avx512, F8E4m3Avx512<uint8_t>>(task); }
+void rows_f32_f8_f32_scales_avx512(const RowsTask &task) { rows_f32_dense<Avx512, F8E4m3Avx512<float>>(task); }
 
 } // namespace ds4::cpu

@@ -1,0 +1,72 @@
+#include "experts/export.h"
+
+#include "experts/packing.h"
+
+namespace ds4::ktb {
+namespace {
+
+constexpr size_t kMaximumScales = (1 << 16) / kGroup; // of a row
+
+// Where the piece of a row that a tile holds lies in the matrix.
+struct Place {
+    const uint8_t *tile;
+    int tile_row, inputs; // in the tile
+    int row, column;      // in the matrix
+};
+
+class Exporter {
+  public:
+    Exporter(const Layer &layer, int matrix, uint8_t *codes, uint8_t *scales)
+        : shape_(SourceShape{layer.shape, layer.methods, layer.index}.of(matrix)), format_(layer.scale_formats[matrix]), codes_(codes), scales_(scales) {
+        if (shape_.method == Method::mxfp4) format_ = ScaleFormat::e8m0;
+    }
+    void add(const Place &place) const {
+        alignas(64) uint8_t row_scales[kMaximumScales * sizeof(float)];
+        unpack_row(shape_.method, place.tile, place.inputs, place.tile_row, codes_ + size_t(place.row) * shape_.row_bytes() + row_bytes(shape_.method, place.column), row_scales);
+        const MethodTraits &traits = method_traits(shape_.method);
+        if (traits.scale_bytes == 0 || place.row % traits.scale_rows != 0) return;
+        if (traits.scale_columns == 0 && place.column != 0) return;
+        const size_t count = scale_row_bytes(shape_.method, place.inputs) / size_t(traits.scale_bytes);
+        const size_t before = traits.scale_columns == 0 ? 0 : size_t(place.column / traits.scale_columns);
+        const size_t at = size_t(shape_.scale_row(place.row)) * shape_.scales_in_row() + before;
+        stored_scales(shape_.method, format_, row_scales, count, scales_ + at * scale_format_bytes(format_));
+    }
+
+  private:
+    MatrixShape shape_;
+    ScaleFormat format_;
+    uint8_t *codes_, *scales_;
+};
+
+void export_slice(const Exporter &exporter, const Layer &layer, const uint8_t *record, int matrix, int first_channel) {
+    const LayerLayout &layout = layer.layout;
+    if (matrix == kDown) {
+        for (int row = 0; row < layer.shape.hidden; row++)
+            exporter.add({record + layout.down_offset + size_t(row / kTileRows) * layout.down_tile_bytes, row % kTileRows, layout.slice_channels, row, first_channel});
+        return;
+    }
+    for (int channel = 0; channel < layout.slice_channels; channel++) {
+        const uint8_t *tile = record + size_t(channel / kGroup) * layout.panel_bytes;
+        for (int column = 0; column < layer.shape.hidden; column += layout.input_unit, tile += layout.input_tile_bytes)
+            exporter.add({tile, channel % kGroup + (matrix == kUp ? kGroup : 0), layout.input_unit, first_channel + channel, column});
+    }
+}
+
+} // namespace
+
+ExportSizes export_sizes(const Layer &layer, int matrix) {
+    const MatrixShape shape = SourceShape{layer.shape, layer.methods, layer.index}.of(matrix);
+    if (method_traits(shape.method).scale_bytes == 0) return {size_t(shape.code_bytes()), 0};
+    const ScaleFormat format = shape.method == Method::mxfp4 ? ScaleFormat::e8m0 : layer.scale_formats[matrix];
+    return {size_t(shape.code_bytes()), size_t(shape.scale_count()) * scale_format_bytes(format)};
+}
+
+void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales) {
+    const Exporter exporter(layer, matrix, codes, scales);
+    const LayerLayout &layout = layer.layout;
+    for (int part = 0; part < layout.parts(); part++)
+        for (int slice = 0; slice < layout.slices(part); slice++)
+            export_slice(exporter, layer, layer.record(part, expert, slice), matrix, (layout.slice_begin[size_t(part)] + slice) * layout.slice_channels);
+}
+
+} // namespace ds4::ktb

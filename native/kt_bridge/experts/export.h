@@ -1,0 +1,15 @@
+// Canonical bytes of a loaded matrix.
+#pragma once
+#include "experts/layer.h"
+#include "experts/source.h"
+
+namespace ds4::ktb {
+
+struct ExportSizes {
+    size_t codes, scales;
+};
+ExportSizes export_sizes(const Layer &layer, int matrix);
+// The buffers hold export_sizes; the caller holds the layer's arenas_lock.
+void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales);
+
+} // namespace ds4::ktb
