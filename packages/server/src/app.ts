@@ -3,7 +3,7 @@ import { Elysia } from "elysia"
 import { errorResponse, errorShapeOf } from "./errors.ts"
 import { apiPage } from "./http/api-page.ts"
 import { toApiError } from "./http/error-map.ts"
-import { checkHost, checkKey, corsHeaders } from "./http/guards.ts"
+import { checkHost, checkKey, checkOrigin, corsHeaders } from "./http/guards.ts"
 import { readJson, tooLarge } from "./http/json-body.ts"
 import { type RequestContext, RequestContexts } from "./http/request-context.ts"
 import type { RequestLog } from "./http/request-log.ts"
@@ -62,6 +62,7 @@ export function createApp(dependencies: AppDependencies): App {
       const context = contexts.of(request)
       Object.assign(set.headers, corsHeaders(request.headers, settings.access), { "x-request-id": context.id })
       checkHost(request.headers.get("host"), settings.access)
+      checkOrigin(request, settings.access)
       if (request.method === "OPTIONS") return new Response(null, { status: 204 })
       if (!OPEN_PATHS.has(context.path)) checkKey(request.headers, settings.access)
       if (Number(request.headers.get("content-length") ?? 0) > settings.maxBodyBytes) throw tooLarge(settings.maxBodyBytes)

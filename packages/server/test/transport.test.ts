@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { harness, listen } from "./support/harness.ts"
+import { type Harness, harness, listen } from "./support/harness.ts"
 
 const CHAT = { messages: [{ role: "user", content: "hi" }], thinking: { type: "disabled" } }
 
@@ -143,6 +143,23 @@ describe("access", () => {
     for (const host of ["127.0.0.1:8000", "localhost", "[::1]:8000", "192.168.1.5", "box.local:1"]) expect({ host, status: await status(host) }).toEqual({ host, status: 200 })
     const open = harness({ settings: (settings) => void (settings.access.isLoopback = false) })
     expect((await open.get("/v1/models", { host: "my.server" })).status).toBe(200)
+  })
+
+  test("a web page cannot make the server work: a POST of a foreign origin is refused before it begins", async () => {
+    // what a form or a fetch without preflight sends: any origin, a body that says it is text
+    const status = async (server: Harness, headers: Record<string, string>, path = "/v1/chat/completions") => (await server.post(path, CHAT, { "content-type": "text/plain", host: "127.0.0.1:8000", ...headers })).status
+    const plain = harness()
+    for (const origin of ["https://evil.example", "http://localhost:3000", "http://127.0.0.1:8001", "null"]) expect({ origin, status: await status(plain, { origin }) }).toEqual({ origin, status: 403 })
+    expect(plain.engine.requests).toHaveLength(0)
+    expect(await (await plain.post("/v1/messages", CHAT, { origin: "null", host: "localhost" })).json()).toMatchObject({ type: "error", error: { type: "permission_error" } })
+    expect(await status(plain, {})).toBe(200) // a program
+    expect(await status(plain, { origin: "http://127.0.0.1:8000" })).toBe(200) // the API page
+    expect((await plain.get("/v1/models", { origin: "https://evil.example" })).status).toBe(200) // read, but not readable
+    const origin = "https://ui.example"
+    expect(await status(harness({ settings: (settings) => void (settings.access.corsOrigins = [origin]) }), { origin })).toBe(200)
+    expect(await status(harness({ settings: (settings) => void (settings.access.corsAnyOrigin = true) }), { origin })).toBe(200)
+    const locked = harness({ settings: (settings) => void (settings.access.apiKey = "secret") })
+    expect([await status(locked, { origin }), await status(locked, { origin, authorization: "Bearer secret" })]).toEqual([401, 200])
   })
 
   test("CORS headers only for allowed origins, on preflights and on errors too", async () => {

@@ -30,6 +30,22 @@ export function checkHost(header: string | null, rules: AccessRules): void {
   throw new ApiError("FORBIDDEN", `host "${name}" is not allowed; add it with --allow-host or set --api-key`, { reason: "host_not_allowed" })
 }
 
+const READING_METHODS = new Set(["GET", "HEAD", "OPTIONS"])
+
+/**
+ * A browser lets any web page send a plain POST here and only hides the answer from it; the work would be done all
+ * the same. Without a key, which such a page cannot know, an Origin must be this server's own or one that CORS allows: 403.
+ * Programs send no Origin.
+ */
+export function checkOrigin({ method, headers }: Pick<Request, "method" | "headers">, rules: AccessRules): void {
+  const origin = headers.get("origin")
+  if (origin === null || rules.apiKey !== undefined || READING_METHODS.has(method)) return
+  if (rules.corsAnyOrigin || rules.corsOrigins.includes(origin)) return
+  const host = headers.get("host")
+  if (host !== null && [`http://${host}`, `https://${host}`].includes(origin)) return
+  throw new ApiError("FORBIDDEN", `a web page of ${origin} may not use this server; allow it with --cors-origin or set --api-key`, { reason: "origin_not_allowed" })
+}
+
 /** Accepts `Authorization: Bearer K` or `x-api-key: K`, compared in constant time. */
 export function checkKey(headers: Headers, rules: AccessRules): void {
   if (rules.apiKey === undefined) return
