@@ -102,6 +102,13 @@ for (const isStreamed of [false, true]) {
   }
 }
 
+test("a prompt that is longer than the model was made for is refused without advice that cannot help", async () => {
+  const refused = await client.chat.completions.create({ model: "demo", messages: [user(longText(400))] }).catch((error: unknown) => error)
+  if (!(refused instanceof OpenAI.BadRequestError)) throw new Error(`expected a refusal, got ${String(refused)}`)
+  expect(refused.code).toBe("context_length_exceeded")
+  expect(refused.message).toContain("the model was made for no more")
+})
+
 test("a prompt of 4,000 tokens is answered, and the next turn does not read it again", async () => {
   const asked = [user(longText(180)), { role: "assistant" as const, content: "Noted." }, user("Hello!")]
   const first = await ask(asked, { thinks: false })

@@ -57,7 +57,7 @@ export class NativeEngine implements InferenceEngine {
     this.maxStepTokens = Number(description.max_step_tokens)
     invariant(Number.isInteger(this.maxStepTokens) && this.maxStepTokens > 0, `max_step_tokens is ${String(description.max_step_tokens)}`)
     this.model = {
-      name: config.name, vocab: config.vocab, contextTokens, path: file.path, isDemo,
+      name: config.name, vocab: config.vocab, contextTokens, longestContextTokens: config.contextTokens, path: file.path, isDemo,
       description: isDemo ? EMBEDDED_MODEL_NOTE : describeModel(file),
     }
     this.trace = {

@@ -101,6 +101,8 @@ export interface EngineModel {
   readonly vocab: number
   /** Of one session: prompt and answer together. */
   readonly contextTokens: number
+  /** What the model was made for: no session can hold more. */
+  readonly longestContextTokens: number
   readonly path: string
   readonly description: string
   /** The embedded model: a toy, which whoever uses it should be told. */

@@ -72,10 +72,13 @@ export function invalid(message: string, param?: string): ApiError {
   return new ApiError("INVALID_REQUEST", message, param === undefined ? {} : { param })
 }
 
+interface ContextRoom { readonly contextTokens: number; readonly longestContextTokens: number }
+
 /** The prompt does not fit. Codex and Claude Code match these words and compact the conversation. */
-export function contextOverflow(promptTokens: number, contextTokens: number, param: string, shape: ErrorShape): ApiError {
+export function contextOverflow(promptTokens: number, { contextTokens, longestContextTokens }: ContextRoom, param: string, shape: ErrorShape): ApiError {
+  const advice = contextTokens < longestContextTokens ? "Shorten it or start the server with a larger --ctx." : "Shorten it: the model was made for no more."
   const message = shape === "anthropic"
     ? `prompt is too long: ${promptTokens} tokens > ${contextTokens} maximum`
-    : `This model's maximum context length is ${contextTokens} tokens; the prompt has ${promptTokens} tokens. Shorten it or start the server with a larger --ctx.`
+    : `This model's maximum context length is ${contextTokens} tokens; the prompt has ${promptTokens} tokens. ${advice}`
   return new ApiError("CONTEXT_LENGTH", message, { param, reason: "context_length_exceeded", promptTokens, contextTokens })
 }

@@ -111,6 +111,7 @@ describe("bodies", () => {
     expect(error).toMatchObject({ code: "context_length_exceeded", param: "messages", n_ctx: 20, type: "invalid_request_error" })
     expect(error.n_prompt_tokens).toBeGreaterThan(20)
     expect(error.message).toContain("maximum context length is 20 tokens")
+    expect(error.message).toContain("a larger --ctx")
     const anthropic = (await (await small.post("/v1/messages", { ...body, max_tokens: 5 })).json()) as AnthropicError
     expect(anthropic.error.message).toMatch(/prompt is too long: \d+ tokens > 20 maximum/)
     expect(anthropic.error.n_ctx).toBe(20)

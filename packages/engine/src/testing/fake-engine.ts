@@ -55,7 +55,7 @@ class ScriptedEngine implements FakeEngine {
 
   constructor(private readonly options: FakeEngineOptions) {
     this.model = {
-      name: "fake", vocab: options.tokenizer.vocab, contextTokens: 4096, path: "fake", description: "scripted answers", isDemo: false,
+      name: "fake", vocab: options.tokenizer.vocab, contextTokens: 4096, longestContextTokens: 1_048_576, path: "fake", description: "scripted answers", isDemo: false,
       ...options.model,
     }
     this.pool = new SessionPool({ open: () => session, maxSessions: options.maxSessions ?? 4, maxQueue: options.maxQueue ?? 64 })

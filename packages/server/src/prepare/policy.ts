@@ -106,6 +106,6 @@ export function stopStringsOf(stop: string | readonly string[] | null | undefine
 /** Checks that the prompt fits and returns the output limit: what was asked, within the room left. */
 export function outputLimit(promptTokens: number, requested: number | null | undefined, model: ServedModel, defaults: AnswerDefaults, at: { param: string; shape: ErrorShape }): number {
   const { contextTokens } = model.engine.model
-  if (promptTokens >= contextTokens) throw contextOverflow(promptTokens, contextTokens, at.param, at.shape)
+  if (promptTokens >= contextTokens) throw contextOverflow(promptTokens, model.engine.model, at.param, at.shape)
   return Math.min(requested ?? defaults.maxTokens, contextTokens - promptTokens)
 }
