@@ -112,7 +112,7 @@ TEST("impossible engines and layers are refused with the reason") {
     CHECK(contains(error_of("{\"treads\":1}"), "unknown key \"treads\""));
     CHECK(contains(error_of("{\"threads\":0}"), "\"threads\" is 0"));
     CHECK(contains(error_of("{\"isa\":\"amx\"}"), "expected auto, generic, avx2 or avx512"));
-    CHECK(contains(error_of("{\"numerics\":\"fp4\"}"), "expected int8, bf16 or fp8ref"));
+    CHECK(contains(error_of("{\"numerics\":\"fp4\"}"), "expected int8, bf16, fp8ref or f32"));
     CHECK(contains(error_of("{\"huge\":\"4k\"}"), "expected auto, 2m, 1g or off"));
     CHECK(contains(error_of("{\"nodes\":[4095]}"), "node 4095"));
     CHECK(contains(error_of("{\"cores\":[[9999]]}"), "core 9999"));

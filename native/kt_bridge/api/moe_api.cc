@@ -49,9 +49,9 @@ ktb_moe_t create(ktb_engine_t engine, const NewLayer &wanted) {
     check_dimension("hidden_size", shape.hidden, wanted.methods.gate_up);
     check_dimension("intermediate_size", shape.inner, wanted.methods.down);
     const EngineOptions &options = engine->engine.options();
-    for (const Method method : {wanted.methods.gate_up, wanted.methods.down})
-        if (kernels_for(method, options.isa, options.numerics) == nullptr)
-            fail(KTB_ERR_ARGUMENT, "%s is not implemented with numerics %s", method_traits(method).name, numerics_name(options.numerics));
+    if (kernels_for(wanted.methods.gate_up, wanted.methods.down, options.isa, options.numerics) == nullptr)
+        fail(KTB_ERR_ARGUMENT, "%s cannot be mixed with %s for down: with numerics %s their activations differ", method_traits(wanted.methods.gate_up).name,
+             method_traits(wanted.methods.down).name, numerics_name(options.numerics));
     auto moe = std::make_unique<ktb_moe>();
     moe->layer = engine->engine.create_layer(wanted.index, wanted.methods, shape, wanted.io_type, wanted.limit);
     return moe.release();

@@ -80,7 +80,7 @@ uint64_t Engine::submit(std::unique_ptr<Job> job) {
 }
 
 uint64_t Engine::submit_forward(const ForwardRequest &request) {
-    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, *kernels_for(request.layer->methods.gate_up, options_.isa, options_.numerics),
+    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, *kernels_for(request.layer->methods.gate_up, request.layer->methods.down, options_.isa, options_.numerics),
                                           options_.numerics == Numerics::fp8ref, options_.max_tokens};
     auto job = std::make_unique<ForwardJob>(resources, request);
     request.layer->pending.fetch_add(1);

@@ -33,9 +33,9 @@ Isa isa_named(const std::string &name) {
 }
 
 Numerics numerics_named(const std::string &name) {
-    for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref})
+    for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref, Numerics::f32})
         if (name == numerics_name(numerics)) return numerics;
-    unknown("numerics", name, "int8, bf16 or fp8ref");
+    unknown("numerics", name, "int8, bf16, fp8ref or f32");
 }
 
 HugePages huge_named(const std::string &name) {
@@ -91,7 +91,7 @@ std::string Engine::describe() const {
     }
     const PageUse use = page_use(ranges.data(), ranges.size());
     std::string out = "{\"isa\":" + quoted(isa_name(options_.isa)) + ",\"numerics\":" + quoted(numerics_name(options_.numerics));
-    out += ",\"kernels\":" + quoted(kernels_for(Method::mxfp4, options_.isa, options_.numerics)->isa);
+    out += ",\"kernels\":" + quoted(kernels_for(Method::mxfp4, Method::mxfp4, options_.isa, options_.numerics)->isa);
     out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false") + ",\"external\":" + (pool_->external() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
     out += ",\"layers\":" + std::to_string(layers) + ",\"parts\":[";

@@ -244,7 +244,7 @@ void ForwardJob::inner_to_outputs(const Worker &worker) {
             for (int first = active.begin; first < active.begin + active.count; first += kPanelTokens) {
                 const int count = std::min(kPanelTokens, active.begin + active.count - first);
                 for (int i = 0; i < count; i++) rows[i] = part.inner + size_t(first + i) * inner_bytes;
-                kernels.panel({first_tile + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, slices * layout.slice_groups(), rows, count, own.panel, own.scratch,
+                kernels.down_panel({first_tile + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, slices * layout.slice_groups(), rows, count, own.panel, own.scratch,
                                plan_.layer->scales_fold, layout.slice_groups()});
                 for (int i = 0; i < count; i++) {
                     const size_t column = size_t(tile) * kTileRows, route = size_t(first + i);

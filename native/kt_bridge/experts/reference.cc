@@ -38,17 +38,21 @@ double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int 
 }
 
 std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts, const ReferenceRequest &request) {
+    return reference_forward(experts.size(), [&](size_t expert, int matrix, int row, std::vector<double> &out) { decode_row(experts[expert], matrix, row, out); }, request);
+}
+
+std::vector<double> reference_forward(size_t experts, const RowDecoder &decode, const ReferenceRequest &request) {
     const size_t hidden = size_t(request.hidden), inner = size_t(request.inner);
     std::vector<double> out(size_t(request.tokens) * hidden, 0.0), input(request.input, request.input + out.size());
-    for (size_t id = 0; id < experts.size(); id++) {
+    for (size_t id = 0; id < experts; id++) {
         std::vector<int> slots;
         for (int slot = 0; slot < request.tokens * request.used; slot++)
             if (request.ids[slot] == int32_t(id) && request.weights[slot] != 0.0f) slots.push_back(slot);
         if (slots.empty()) continue;
         std::vector<double> gate(hidden), up(hidden), down(inner), activations(slots.size() * inner);
         for (int row = 0; row < request.inner; row++) {
-            decode_row(experts[id], 0, row, gate);
-            decode_row(experts[id], 1, row, up);
+            decode(id, 0, row, gate);
+            decode(id, 1, row, up);
             for (size_t i = 0; i < slots.size(); i++) {
                 const double *x = &input[size_t(slots[i] / request.used) * hidden];
                 double g = dot(gate.data(), x, request.hidden), u = dot(up.data(), x, request.hidden);
@@ -57,7 +61,7 @@ std::vector<double> reference_forward(const std::vector<CanonicalExpert> &expert
             }
         }
         for (int row = 0; row < request.hidden; row++) {
-            decode_row(experts[id], 2, row, down);
+            decode(id, 2, row, down);
             for (size_t i = 0; i < slots.size(); i++)
                 out[size_t(slots[i] / request.used) * hidden + size_t(row)] += double(request.weights[slots[i]]) * dot(down.data(), &activations[i * inner], request.inner);
         }

@@ -1,7 +1,8 @@
-// A slow, obvious forward in f64 over canonical bytes, sharing nothing with the kernels or the tile layout.
+// A slow, obvious forward in f64, sharing nothing with the kernels or the tile layout.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace ds4::ktb {
@@ -21,7 +22,10 @@ struct ReferenceRequest {
     const float *weights; // [tokens, used]
     double limit;
 };
+// Weights of a row of one matrix, all columns; matrix 0 gate, 1 up, 2 down.
+using RowDecoder = std::function<void(size_t expert, int matrix, int row, std::vector<double> &out)>;
 // [tokens, hidden]
+std::vector<double> reference_forward(size_t experts, const RowDecoder &decode, const ReferenceRequest &request);
 std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts, const ReferenceRequest &request);
 
 // Codes and scales drawn from `seed`; scales near 2^-6 so that outputs are of order 1.

@@ -112,6 +112,6 @@ void down(const DownArgs &args) {
 
 } // namespace
 
-const Kernels kAvx2Bf16 = {"avx2", "bf16", sizeof(Bf16Group), prepare, panel, down, swiglu_avx2, add_scaled_avx2};
+const Kernels kAvx2Bf16 = {"avx2", "bf16", sizeof(Bf16Group), prepare, panel, panel, down, swiglu_avx2, add_scaled_avx2};
 
 } // namespace ds4::ktb

@@ -184,6 +184,6 @@ void down(const DownArgs &args) {
 
 } // namespace
 
-const Kernels kAvx512Bf16 = {"avx512", "bf16", sizeof(Bf16Group), prepare, panel, down, swiglu_avx512, add_scaled_avx512};
+const Kernels kAvx512Bf16 = {"avx512", "bf16", sizeof(Bf16Group), prepare, panel, panel, down, swiglu_avx512, add_scaled_avx512};
 
 } // namespace ds4::ktb

@@ -36,8 +36,8 @@ struct Tile {
 std::vector<const Kernels *> usable_kernels() {
     std::vector<const Kernels *> out;
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
-        for (Numerics numerics : {Numerics::int8, Numerics::bf16})
-            if (cpu_has(isa)) out.push_back(kernels_for(Method::mxfp4, isa, numerics));
+        for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::f32})
+            if (cpu_has(isa)) out.push_back(kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics));
     return out;
 }
 
@@ -62,7 +62,7 @@ TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
             const int position = scale % kGroup;
             float x[kGroup] = {};
             x[position] = 127.0f;
-            alignas(64) uint8_t group[64];
+            alignas(64) uint8_t group[128];
             kernels->prepare(x, 1, group);
             alignas(64) static uint8_t scratch[kPanelScratchBytes];
             float sums[kTileRows];

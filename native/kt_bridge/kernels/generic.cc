@@ -105,7 +105,7 @@ void add_scaled(const float *sums, float weight, float *y) {
 
 } // namespace
 
-const Kernels kGenericInt8 = {"generic", "int8", sizeof(Int8Group), prepare_int8, panel<Int8Numerics>, down<Int8Numerics>, swiglu, add_scaled};
-const Kernels kGenericBf16 = {"generic", "bf16", sizeof(Bf16Group), prepare_bf16, panel<Bf16Numerics>, down<Bf16Numerics>, swiglu, add_scaled};
+const Kernels kGenericInt8 = {"generic", "int8", sizeof(Int8Group), prepare_int8, panel<Int8Numerics>, panel<Int8Numerics>, down<Int8Numerics>, swiglu, add_scaled};
+const Kernels kGenericBf16 = {"generic", "bf16", sizeof(Bf16Group), prepare_bf16, panel<Bf16Numerics>, panel<Bf16Numerics>, down<Bf16Numerics>, swiglu, add_scaled};
 
 } // namespace ds4::ktb

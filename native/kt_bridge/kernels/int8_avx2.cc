@@ -153,6 +153,6 @@ void down(const DownArgs &args) {
 
 } // namespace
 
-const Kernels kAvx2Int8 = {"avx2", "int8", sizeof(Int8Group), prepare, panel, down, swiglu_avx2, add_scaled_avx2};
+const Kernels kAvx2Int8 = {"avx2", "int8", sizeof(Int8Group), prepare, panel, panel, down, swiglu_avx2, add_scaled_avx2};
 
 } // namespace ds4::ktb

@@ -211,6 +211,6 @@ void down(const DownArgs &args) {
 
 } // namespace
 
-const Kernels kAvx512Int8 = {"avx512", "int8", sizeof(Int8Group), prepare, panel, down, swiglu_avx512, add_scaled_avx512};
+const Kernels kAvx512Int8 = {"avx512", "int8", sizeof(Int8Group), prepare, panel, panel, down, swiglu_avx512, add_scaled_avx512};
 
 } // namespace ds4::ktb

@@ -64,8 +64,9 @@ struct Kernels {
     size_t group_bytes;
     // Activations to prepared groups. x: [groups * 32] f32.
     void (*prepare)(const float *x, int groups, uint8_t *out);
-    // sums[t][row] = W row . x_t
+    // sums[t][row] = W row . x_t, of gate and up rows and of down rows, whose method may be another one
     void (*panel)(const PanelArgs &args);
+    void (*down_panel)(const PanelArgs &args);
     // outputs[t][row] += weight_t * (W row . h_t)
     void (*down)(const DownArgs &args);
     // sums: 32 gate rows then 32 up rows; h = silu(min(gate, limit)) * clamp(up, limit), no clamp for limit <= 0
@@ -82,8 +83,9 @@ const char *isa_name(Isa isa);
 const char *numerics_name(Numerics numerics);
 bool cpu_has(Isa isa);                               // by CPUID and the state that the system saves
 Isa best_isa();
-// nullptr: the method has no such form. fp8ref runs on the bf16 kernels with another preparation. AVX-512 without its
-// bf16 extension takes AVX2 there.
-const Kernels *kernels_for(Method method, Isa isa, Numerics numerics);
+// nullptr: the two methods cannot be mixed, for their activations are prepared differently. fp8ref runs on the bf16
+// kernels with another preparation. MXFP4 on AVX-512 without its bf16 extension takes AVX2 there. Methods without an
+// int8 form take bf16 activations for int8: the table's `numerics` says so.
+const Kernels *kernels_for(Method gate_up, Method down, Isa isa, Numerics numerics);
 
 } // namespace ds4::ktb

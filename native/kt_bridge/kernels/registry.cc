@@ -1,7 +1,11 @@
 // Which kernels this CPU can run: decided here and nowhere else.
 #include <cpuid.h>
 
+#include <vector>
+
 #include "kernels/kernels.h"
+#include "kernels/mxfp4_f32_tables.h"
+#include "kernels/row_methods.h"
 
 namespace ds4::ktb {
 namespace {
@@ -39,6 +43,32 @@ const CpuFeatures &features() {
     return found;
 }
 
+const Kernels &mxfp4_kernels(Isa isa, bool int8) {
+    if (isa == Isa::generic) return int8 ? kGenericInt8 : kGenericBf16;
+    if (isa == Isa::avx512 && int8) return kAvx512Int8;
+    if (isa == Isa::avx512 && features().avx512_bf16) return kAvx512Bf16;
+    return int8 ? kAvx2Int8 : kAvx2Bf16;
+}
+
+constexpr size_t kMethodCount = size_t(Method::iq2_xxs) + 1, kIsaCount = 3, kNumericsCount = 4;
+size_t table_index(Method gate_up, Method down, Isa isa, Numerics numerics) {
+    return ((size_t(gate_up) * kMethodCount + size_t(down)) * kIsaCount + size_t(isa)) * kNumericsCount + size_t(numerics);
+}
+
+// Everything but MXFP4 with rounded activations; places without a table stay empty.
+std::vector<Kernels> other_tables() {
+    std::vector<Kernels> tables(kMethodCount * kMethodCount * kIsaCount * kNumericsCount, Kernels{});
+    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512}) {
+        const Kernels &base = isa == Isa::avx512 ? kAvx512Int8 : mxfp4_kernels(isa, true);
+        tables[table_index(Method::mxfp4, Method::mxfp4, isa, Numerics::f32)] = mxfp4_f32_kernels(isa, base);
+        for (size_t gate_up = 1; gate_up < kMethodCount; gate_up++)
+            for (size_t down = 1; down < kMethodCount; down++)
+                for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref, Numerics::f32})
+                    tables[table_index(Method(gate_up), Method(down), isa, numerics)] = row_method_kernels(Method(gate_up), Method(down), isa, numerics, base);
+    }
+    return tables;
+}
+
 } // namespace
 
 const char *isa_name(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "generic"; }
@@ -59,13 +89,13 @@ bool cpu_has(Isa isa) {
 
 Isa best_isa() { return cpu_has(Isa::avx512) ? Isa::avx512 : cpu_has(Isa::avx2) ? Isa::avx2 : Isa::generic; }
 
-const Kernels *kernels_for(Method method, Isa isa, Numerics numerics) {
-    const bool int8 = numerics == Numerics::int8;
-    if (method != Method::mxfp4 || numerics == Numerics::f32) return nullptr;
-    if (isa == Isa::generic) return int8 ? &kGenericInt8 : &kGenericBf16;
-    if (isa == Isa::avx512 && int8) return &kAvx512Int8;
-    if (isa == Isa::avx512 && features().avx512_bf16) return &kAvx512Bf16;
-    return int8 ? &kAvx2Int8 : &kAvx2Bf16;
+const Kernels *kernels_for(Method gate_up, Method down, Isa isa, Numerics numerics) {
+    const bool tiles = gate_up == Method::mxfp4 && down == Method::mxfp4;
+    if (tiles && numerics != Numerics::f32) return &mxfp4_kernels(isa, numerics == Numerics::int8);
+    if (!tiles && (gate_up == Method::mxfp4 || down == Method::mxfp4)) return nullptr;
+    if (numerics == Numerics::int8 && has_int8_form(gate_up) != has_int8_form(down)) return nullptr;
+    static const std::vector<Kernels> tables = other_tables();
+    return &tables[table_index(gate_up, down, isa, numerics)];
 }
 
 } // namespace ds4::ktb
