@@ -109,6 +109,14 @@ test("a prompt that is longer than the model was made for is refused without adv
   expect(refused.message).toContain("the model was made for no more")
 })
 
+test("a turn after one with thinking does not read the conversation again", async () => {
+  const asked = [user(SUMS[0]?.[0] ?? "")]
+  const first = await ask(asked, { thinks: true })
+  const second = await ask([...asked, first.message, user(SUMS[2]?.[0] ?? "")], { thinks: true })
+  expect([second.finish, second.reasoning === ""]).toEqual(["stop", false])
+  expect(second.cachedTokens).toBeGreaterThanOrEqual(first.promptTokens - 1) // its end, the opening of thinking, is left out
+})
+
 test("a prompt of 4,000 tokens is answered, and the next turn does not read it again", async () => {
   const asked = [user(longText(180)), { role: "assistant" as const, content: "Noted." }, user("Hello!")]
   const first = await ask(asked, { thinks: false })

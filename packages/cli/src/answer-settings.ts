@@ -17,6 +17,7 @@ export function answerSettings(flags: SamplingFlags): AnswerSettings {
     stop: flags.stop,
     think: flags.think ?? "default",
     reasoningBudget: flags["reasoning-budget"],
+    keepsReasoning: flags["keep-reasoning"] === "cache",
   }
 }
 

@@ -12,6 +12,7 @@ import { NativeModel } from "./native/native-model.ts"
 import { SessionHandle } from "./native/session.ts"
 import { KeepAlive } from "./native/wake-up.ts"
 import { type Lease, SessionPool } from "./session-pool.ts"
+import { Transcript } from "./transcript.ts"
 import type { EngineModel, EngineOptions, EngineStats, GenerateEvent, GenerateRequest, InferenceEngine, Usage } from "./types.ts"
 
 const DEFAULT_MAX_SESSIONS = 4
@@ -67,7 +68,7 @@ export class NativeEngine implements InferenceEngine {
     }
     this.pool = new SessionPool({
       open: () => SessionHandle.open(engine, contextTokens),
-      maxSessions: options.maxSessions ?? DEFAULT_MAX_SESSIONS, maxQueue: options.maxQueue ?? DEFAULT_MAX_QUEUE,
+      maxSessions: options.maxSessions ?? DEFAULT_MAX_SESSIONS, maxQueue: options.maxQueue ?? DEFAULT_MAX_QUEUE, contextTokens,
     })
   }
 
@@ -108,20 +109,19 @@ export class NativeEngine implements InferenceEngine {
       yield { type: "end", reason: "cancelled", usage: { promptTokens: job.prompt.length, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 } }
       return
     }
-    yield* this.run(job, lease, signal)
+    yield* this.run(job, lease, new Transcript(lease, job.prompt, request.shownAs), signal)
   }
 
-  private async *run(request: JobRequest, lease: Lease<SessionHandle>, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+  private async *run(request: JobRequest, lease: Lease<SessionHandle>, live: Transcript, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
     const cached = lease.cachedTokens
     const total = request.prompt.length
     let job: Job
     try {
       job = new Job(this.engine, lease.session, { ...request, prompt: request.prompt.slice(cached) })
     } catch (error) {
-      lease.release(request.prompt.slice(0, cached))
+      lease.returnUnused()
       throw error
     }
-    const live = request.prompt.slice()
     const abort = (): void => {
       if (job.endReason === undefined && !this.retired.has(job)) job.cancel()
       job.wakeUp.notify()
@@ -174,15 +174,16 @@ export class NativeEngine implements InferenceEngine {
   }
 
   /** Ends a job in the background and gives its session back with what it holds. Idempotent. */
-  private retire(job: Job, lease: Lease<SessionHandle>, live: number[]): void {
+  private retire(job: Job, lease: Lease<SessionHandle>, live: Transcript): void {
     if (this.retired.has(job)) return
     this.retired.add(job)
     if (job.endReason === undefined && !job.isTerminal) job.cancel()
-    else lease.settling(live)
+    else lease.settling(live.heldUpTo(live.length), live.shownUpTo(live.length))
     const settle = async (): Promise<void> => {
       for (const { id } of await job.finish()) live.push(id)
       // a cancelled or failed job's session holds fewer tokens than it produced
-      lease.release(live.slice(0, lease.session.position))
+      const { position } = lease.session
+      lease.release(live.heldUpTo(position), live.shownUpTo(position))
     }
     const settled = settle().finally(() => this.active.delete(settled))
     this.active.add(settled)

@@ -12,6 +12,8 @@ interface Slot<S extends PooledSession> {
   readonly session: S
   /** What the session holds, or will hold once it has settled. */
   tokens: readonly number[]
+  /** How prompts show that, where they leave something out. */
+  shown: readonly number[] | undefined
   hint: string | undefined
   state: "free" | "busy" | "settling"
   /** Larger is later. */
@@ -23,15 +25,21 @@ export interface Lease<S extends PooledSession> {
   readonly session: S
   /** Tokens of the prompt that it holds already. */
   readonly cachedTokens: number
+  /** Everything that it holds: more than those where the prompt leaves something out. */
+  readonly heldTokens: readonly number[]
   /** The answer is complete and the session about to be released with these tokens: worth waiting for. */
-  settling(tokens: readonly number[]): void
-  release(tokens: readonly number[]): void
+  settling(tokens: readonly number[], shown?: readonly number[]): void
+  release(tokens: readonly number[], shown?: readonly number[]): void
+  /** Gives it back as it was lent. */
+  returnUnused(): void
 }
 
 export interface PoolOptions<S extends PooledSession> {
   readonly open: () => S
   readonly maxSessions: number
   readonly maxQueue: number
+  /** Of one session. */
+  readonly contextTokens?: number
 }
 
 interface Waiter<S extends PooledSession> {
@@ -112,14 +120,21 @@ export class SessionPool<S extends PooledSession> {
 
   /** The best session that is free now; undefined if none is, or a better one is about to be. */
   private pick(prompt: readonly number[], hint: string | undefined): Lease<S> | undefined {
-    const continued = best(
-      this.slots.filter((slot) => slot.state !== "busy" && slot.tokens.length > 0 && isBeginning(slot.tokens, prompt)),
-      (slot) => [slot.tokens.length, slot.hint === hint ? 1 : 0, slot.usedAt],
-    )
-    if (continued?.state === "settling") return undefined
-    if (continued !== undefined) return this.lend(continued, continued.tokens.length, hint)
+    const beginnings = this.slots.filter(({ state }) => state !== "busy").map((slot) => ({ slot, covered: this.coveredBy(slot, prompt) }))
+    const continued = best(beginnings.filter(({ covered }) => covered > 0), ({ slot, covered }) => [covered, slot.hint === hint ? 1 : 0, slot.usedAt])
+    if (continued?.slot.state === "settling") return undefined
+    if (continued !== undefined) return this.lend(continued.slot, continued.covered, hint)
     const slot = this.fresh(hint)
     return slot === undefined ? undefined : this.lend(slot, 0, hint)
+  }
+
+  /** How many tokens of the prompt a session makes it unnecessary to read. */
+  private coveredBy({ tokens, shown }: Slot<S>, prompt: readonly number[]): number {
+    if (isBeginning(tokens, prompt)) return tokens.length
+    if (shown === undefined || !isBeginning(shown, prompt)) return 0
+    // what prompts leave out still takes room: no more than half of what the answer would have
+    const room = (this.options.contextTokens ?? Infinity) - prompt.length
+    return tokens.length - shown.length <= room / 2 ? shown.length : 0
   }
 
   /** An empty session: the conversation's own old one, then a new one, then the one unused the longest. */
@@ -128,7 +143,7 @@ export class SessionPool<S extends PooledSession> {
     const own = hint === undefined ? undefined : best(free.filter((slot) => slot.hint === hint), (slot) => [-slot.usedAt])
     const used = own ?? best(free.filter(({ tokens }) => tokens.length === 0), () => [0])
     if (used === undefined && this.slots.length < this.options.maxSessions) {
-      const slot: Slot<S> = { session: this.options.open(), tokens: [], hint, state: "free", usedAt: 0 }
+      const slot: Slot<S> = { session: this.options.open(), tokens: [], shown: undefined, hint, state: "free", usedAt: 0 }
       this.slots.push(slot)
       return slot
     }
@@ -136,6 +151,7 @@ export class SessionPool<S extends PooledSession> {
     if (slot !== undefined && slot.tokens.length > 0) {
       slot.session.reset()
       slot.tokens = []
+      slot.shown = undefined
     }
     return slot
   }
@@ -144,23 +160,29 @@ export class SessionPool<S extends PooledSession> {
     slot.state = "busy"
     slot.hint = hint
     slot.usedAt = ++this.clock
+    const { tokens: heldTokens, shown: shownTokens } = slot
     let isLent = true
+    const release = (tokens: readonly number[], shown?: readonly number[]): void => {
+      if (!isLent) return
+      isLent = false
+      slot.state = "free"
+      slot.tokens = tokens
+      slot.shown = shown
+      slot.usedAt = ++this.clock
+      if (!this.isClosed) this.serveQueue()
+    }
     return {
       session: slot.session,
       cachedTokens,
-      settling: (tokens) => {
+      heldTokens,
+      settling: (tokens, shown) => {
         if (!isLent) return
         slot.state = "settling"
         slot.tokens = tokens
+        slot.shown = shown
       },
-      release: (tokens) => {
-        if (!isLent) return
-        isLent = false
-        slot.state = "free"
-        slot.tokens = tokens
-        slot.usedAt = ++this.clock
-        if (!this.isClosed) this.serveQueue()
-      },
+      release,
+      returnUnused: () => release(heldTokens, shownTokens),
     }
   }
 
@@ -178,9 +200,9 @@ export class SessionPool<S extends PooledSession> {
   }
 }
 
-/** True if `tokens` is a beginning of `prompt` and leaves at least one token to process. */
+/** True if `tokens`, of which there are some, are a beginning of `prompt` and leave at least one token to process. */
 function isBeginning(tokens: readonly number[], prompt: readonly number[]): boolean {
-  if (tokens.length >= prompt.length) return false
+  if (tokens.length === 0 || tokens.length >= prompt.length) return false
   for (let i = tokens.length - 1; i >= 0; i--) if (tokens[i] !== prompt[i]) return false
   return true
 }

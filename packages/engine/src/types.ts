@@ -63,6 +63,12 @@ export interface GenerateRequest {
   readonly signal?: AbortSignal
   /** Requests of one conversation give the same one: between sessions that serve equally well it decides. */
   readonly sessionHint?: string
+  /**
+   * The ids by which later prompts will show this prompt and what came of it (given without the stop token), where they
+   * leave something out, such as past thinking; undefined where they will not. Such a prompt goes on with the session as it
+   * is: what was left out is not read again, and the model goes on seeing it.
+   */
+  readonly shownAs?: (generated: readonly number[]) => readonly number[] | undefined
 }
 
 export interface GeneratedToken {

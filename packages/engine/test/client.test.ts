@@ -83,6 +83,20 @@ test("the next turn continues the session of the last one, and gives what a fres
   expect(second.ids).toEqual(plainGreedy(prompt, 10))
 })
 
+test("prompts that leave out what the session holds go on with it, turn after turn: the model still sees it", async () => {
+  const leftOut = 6
+  const first = await collect({ promptTokens: [0, 17, 18, 19], maxTokens: 10, sampling: GREEDY, stopTokens: [], shownAs: (generated) => [0, 17, 18, ...generated.slice(leftOut)] })
+  const shown = [0, 17, 18, ...first.ids.slice(leftOut)]
+  const prompt = [...shown, 100, 101]
+  const held = [0, 17, 18, 19, ...first.ids, 100, 101]
+  const second = await collect({ promptTokens: prompt, maxTokens: 10, sampling: GREEDY, stopTokens: [] })
+  expect(second.end.usage).toMatchObject({ promptTokens: prompt.length, cachedTokens: shown.length })
+  expect(second.ids).toEqual(plainGreedy(held, 10))
+  const third = await collect({ promptTokens: [...prompt, ...second.ids, 102], maxTokens: 4, sampling: GREEDY, stopTokens: [] })
+  expect(third.end.usage.cachedTokens).toBe(prompt.length + 10)
+  expect(third.ids).toEqual(plainGreedy([...held, ...second.ids, 102], 4))
+})
+
 test("stop tokens, stop strings and the token limit end an answer as ds4.h says", async () => {
   const base = { promptTokens: PROMPT, sampling: GREEDY, maxTokens: 24 }
   const { ids } = await collect({ ...base, stopTokens: [] })

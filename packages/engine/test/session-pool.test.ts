@@ -44,6 +44,19 @@ test("a session that holds a beginning of the prompt is continued, the longest f
   expect([again.session.id, again.cachedTokens]).toEqual([0, 2])
 })
 
+test("a session is continued by what prompts show of it, unless what they leave out takes too much room", async () => {
+  const pool = new SessionPool({ open: () => ({ reset: () => {}, close: () => {} }), maxSessions: 2, maxQueue: 8, contextTokens: 20 })
+  const first = await pool.acquire([1, 2], undefined, undefined)
+  first?.release([1, 2, 9, 9, 9, 3], [1, 3]) // four left out
+  const next = await pool.acquire([1, 3, 4], undefined, undefined) // leaves room for 17
+  expect([next?.session === first?.session, next?.cachedTokens, next?.heldTokens]).toEqual([true, 2, [1, 2, 9, 9, 9, 3]])
+  next?.returnUnused()
+  const long = await pool.acquire([1, 3, ...Array.from({ length: 11 }, () => 4)], undefined, undefined) // leaves room for 7
+  expect([long?.cachedTokens, long?.heldTokens]).toEqual([0, []])
+  const exact = await pool.acquire([1, 2, 9, 9, 9, 3, 4], undefined, undefined)
+  expect([exact?.session === first?.session, exact?.cachedTokens]).toEqual([true, 6])
+})
+
 test("without a beginning a new session is opened, then the one unused the longest is reset", async () => {
   const { pool, opened } = makePool(2)
   const a = await lease(pool, [1])

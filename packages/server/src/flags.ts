@@ -27,6 +27,7 @@ export const SERVE_FLAGS = {
   "no-think": { kind: "switch", help: "requests that do not say otherwise are answered without thinking" },
   effort: { kind: "choice", value: "LEVEL", choices: ["low", "high", "max"], help: "thinking effort where a request names none; default: the checkpoint's own" },
   "reasoning-budget": { kind: "size", value: "N", min: 1, help: "close the reasoning after this many tokens" },
+  "keep-reasoning": { kind: "choice", value: "MODE", choices: ["cache", "never"], default: "cache", help: "thinking of earlier turns without tools: cache goes on with the session that holds it, never reads the conversation again without it" },
   "strict-tools": { kind: "switch", help: "a tool block inside unclosed thinking stays text" },
   "tool-sampling": { kind: "choice", value: "MODE", choices: ["zones", "request"], default: "zones", help: "zones: tool syntax is decoded greedily; request: sampled like text" },
   "tool-memory-max-ids": { kind: "integer", value: "N", min: 0, max: 10_000_000, default: 100_000, help: "sampled calls remembered for exact replay; 0: none" },

@@ -41,6 +41,7 @@ async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
       isThinking: !options["no-think"],
       effort: options.effort,
       reasoningBudget: options["reasoning-budget"],
+      keepsReasoning: options["keep-reasoning"] === "cache",
       template: options.template,
       strictTools: options["strict-tools"],
       toolZones: options["tool-sampling"] === "zones",

@@ -9,6 +9,8 @@ export interface AnswerDefaults {
   isThinking: boolean
   effort: "low" | "high" | "max" | undefined
   reasoningBudget: number | undefined
+  /** Go on with a session that holds earlier thinking which the prompt leaves out. */
+  keepsReasoning: boolean
   template: "reference" | "compat"
   strictTools: boolean
   /** Decode tool syntax greedily. */
@@ -33,7 +35,7 @@ export const DEFAULT_SETTINGS: ServerSettings = {
   admission: { parallel: 4, maxQueue: 64 },
   timing: { keepAliveMs: 5000, frameIntervalMs: 8, stallMs: 30_000 },
   answers: {
-    maxTokens: 393_216, isThinking: true, effort: undefined, reasoningBudget: undefined, template: "reference",
+    maxTokens: 393_216, isThinking: true, effort: undefined, reasoningBudget: undefined, keepsReasoning: true, template: "reference",
     strictTools: false, toolZones: true, strictModel: false,
   },
   toolMemoryMaxIds: 100_000,

@@ -29,6 +29,7 @@ export { layoutGguf, writeGguf, type GgufLayout, type GgufPlan, type GgufTensorP
 export { metadataFromConfig, type ConfigMetadataOptions, type GgufDialect } from "./gguf/config-writer.ts"
 export { layoutSafetensors, writeSafetensors, type SafetensorsPlan } from "./safetensors/writer.ts"
 export { renderChat, startsInThinking, type RenderOptions } from "./chat/chat-template.ts"
+export { thinkingLeftOut } from "./chat/past-thinking.ts"
 export { segmentsText } from "./chat/segment-writer.ts"
 export type { Profile } from "./chat/tools-block.ts"
 export type {

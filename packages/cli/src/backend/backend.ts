@@ -14,6 +14,8 @@ export interface AnswerSettings {
   readonly stop: readonly string[]
   readonly think: ThinkLevel
   readonly reasoningBudget: number | undefined
+  /** Go on with the session that holds earlier thinking, which prompts leave out. */
+  readonly keepsReasoning: boolean
 }
 
 /** What an interrupted or length-limited answer had produced, for going on. */

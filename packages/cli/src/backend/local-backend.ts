@@ -1,6 +1,6 @@
 import type { GenerateEvent, GenerateRequest, InferenceEngine } from "@ds4/engine"
 import {
-  OutputParser, detectEffortTable, renderChat, segmentsText, specialTokens, startsInThinking,
+  OutputParser, detectEffortTable, renderChat, segmentsText, specialTokens, startsInThinking, thinkingLeftOut,
   type Conversation, type EffortTable, type ModelFile, type OutputEvent, type Segment, type Tokenizer,
 } from "@ds4/tokenizer"
 import type { AnswerEvent, AnswerRequest, Backend, BackendDescription, PartialAnswer, PromptView, ThinkLevel } from "./backend.ts"
@@ -80,6 +80,7 @@ export class LocalBackend implements Backend {
   private engineRequest({ settings, signal }: AnswerRequest, promptTokens: number[], isThinking: boolean): GenerateRequest {
     const { temperature, topP, topK, minP, seed } = settings
     const close = isThinking ? this.thinkClose : undefined
+    const shownAs = settings.keepsReasoning ? thinkingLeftOut(promptTokens, this.options.tokenizer.special.get(specialTokens.THINK_OPEN), this.thinkClose) : undefined
     return {
       promptTokens,
       sampling: { temperature, topP, topK, minP, ...(seed === undefined ? {} : { seed }) },
@@ -89,6 +90,7 @@ export class LocalBackend implements Backend {
       ...(close === undefined ? {} : { thinkCloseToken: close }),
       ...(close === undefined || settings.reasoningBudget === undefined ? {} : { reasoningBudget: settings.reasoningBudget }),
       ...(signal === undefined ? {} : { signal }),
+      ...(shownAs === undefined ? {} : { shownAs }),
       sessionHint: "chat",
     }
   }

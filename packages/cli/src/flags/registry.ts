@@ -22,6 +22,7 @@ export const FLAGS = {
   stop: { kind: "list", value: "TEXT", help: "end the answer at this text; repeatable" },
   think: { kind: "choice", value: "LEVEL", choices: ["off", "low", "high", "max"], bare: "high", help: "reasoning before the answer; default: the checkpoint's own; --no-think is --think=off" },
   "reasoning-budget": { kind: "size", value: "N", min: 1, help: "close the reasoning after this many tokens" },
+  "keep-reasoning": { kind: "choice", value: "MODE", choices: ["cache", "never"], default: "cache", help: "thinking of earlier turns without tools: cache goes on with the session that holds it, never reads the conversation again without it" },
   system: { kind: "text", value: "TEXT", help: "system text" },
   "system-file": { kind: "path", value: "FILE", help: "system text from a file" },
   // input and output
@@ -79,5 +80,5 @@ export function isFlagName(name: string): name is FlagName {
 
 /** Groups of flags that commands share. */
 export const MODEL_FLAGS = ["model", "ctx", "backend", "numerics", "threads", "isa", "prefill-chunk"] as const
-export const SAMPLING_FLAGS = ["max-tokens", "temp", "top-p", "top-k", "min-p", "seed", "stop", "think", "reasoning-budget", "system", "system-file"] as const
+export const SAMPLING_FLAGS = ["max-tokens", "temp", "top-p", "top-k", "min-p", "seed", "stop", "think", "reasoning-budget", "keep-reasoning", "system", "system-file"] as const
 export const COMMON_FLAGS = ["config", "help"] as const

@@ -22,8 +22,8 @@ interface Answer {
   readonly usage: AnswerUsage | undefined
 }
 
-async function ask(messages: readonly Message[], think: ThinkLevel): Promise<Answer> {
-  const settings: AnswerSettings = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined, maxTokens: undefined, stop: [], think, reasoningBudget: undefined }
+async function ask(messages: readonly Message[], think: ThinkLevel, changed: Partial<AnswerSettings> = {}): Promise<Answer> {
+  const settings: AnswerSettings = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined, maxTokens: undefined, stop: [], think, reasoningBudget: undefined, keepsReasoning: true, ...changed }
   const answer = { reasoning: "", content: "", finish: undefined as FinishReason | undefined, usage: undefined as AnswerUsage | undefined }
   for await (const event of backend.answer({ prompt: { type: "conversation", conversation: { messages } }, settings })) {
     if (event.type === "reasoning") answer.reasoning += event.text
@@ -51,8 +51,9 @@ test("turns without thinking: each ends by itself, has no reasoning, and goes on
   }
 })
 
-test("turns with thinking: reasoning stands apart from the answer in each of them", async () => {
+test("turns with thinking: reasoning stands apart from the answer in each of them, and nothing is read again", async () => {
   const messages: Message[] = []
+  let heldTokens = 0
   for (const question of ["What is 61 + 38?", "What is 58 - 23?"]) {
     messages.push(user(question))
     const answer = await ask(messages, "high")
@@ -60,8 +61,24 @@ test("turns with thinking: reasoning stands apart from the answer in each of the
     const [said = "no number"] = answer.content.match(/\d+$/) ?? []
     expect(answer.reasoning).toContain(said) // the answer is what the steps came to
     expect(answer.reasoning + answer.content).not.toContain("think>")
+    expect(answer.usage?.cachedTokens).toBeGreaterThanOrEqual(heldTokens)
+    heldTokens = (answer.usage?.promptTokens ?? Number.NaN) - 1 // without the opening of thinking, which the next prompt lacks
     messages.push(assistant(answer))
   }
+})
+
+test("where reasoning is never kept, a turn is what it would be without the session", async () => {
+  const first = await ask([user("What is 44 + 31?")], "high", { keepsReasoning: false })
+  const messages = [user("What is 44 + 31?"), assistant(first), user("What is 95 - 32?")]
+  const second = await ask(messages, "high", { keepsReasoning: false })
+  expect(second.usage?.cachedTokens).toBe(0)
+  const { engine, tokenizer } = await loadModel(undefined, { maxSessions: 1 })
+  const fresh: number[] = []
+  for await (const event of engine.generate({ promptTokens: tokenizer.encodeSegments(renderChat({ messages }, { thinking: true, effort: "high" })), sampling: { temperature: 0 } })) {
+    if (event.type === "tokens") fresh.push(...event.tokens.map(({ id }) => id))
+  }
+  await engine.close()
+  expect(`${second.reasoning}</think>${second.content}`).toBe(tokenizer.decode(fresh))
 })
 
 test("a declared tool is called in the family's own syntax", async () => {

@@ -3,7 +3,8 @@
 import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "../check-request.ts"
 import { SessionPool } from "../session-pool.ts"
-import type { EngineModel, GeneratedToken, GenerateEvent, GenerateRequest, InferenceEngine } from "../types.ts"
+import { Transcript } from "../transcript.ts"
+import type { EngineModel, GenerateEvent, GenerateRequest, InferenceEngine } from "../types.ts"
 import { Answer } from "./scripted-answer.ts"
 
 /** What the model would write. Control strings in `text` are their tokens; after it comes the end token. */
@@ -74,14 +75,16 @@ class ScriptedEngine implements FakeEngine {
     this.requests.push(request)
     const lease = await acquired
     const total = job.prompt.length
-    const live = job.prompt.slice()
+    const live = new Transcript(lease ?? { heldTokens: [], cachedTokens: 0 }, job.prompt, request.shownAs)
+    const giveBack = (): void => lease?.release(live.heldUpTo(live.length), live.shownUpTo(live.length))
+    let generated = 0
     let hasEnded = false
     const begin = performance.now()
     let decodeBegin = begin
     const end = (fields: Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">): GenerateEvent => {
       hasEnded = fields.reason !== "cancelled"
       const usage = {
-        promptTokens: total, cachedTokens: lease?.cachedTokens ?? 0, generatedTokens: live.length - total,
+        promptTokens: total, cachedTokens: lease?.cachedTokens ?? 0, generatedTokens: generated,
         prefillMs: decodeBegin - begin, decodeMs: performance.now() - decodeBegin,
       }
       return { type: "end", ...fields, usage }
@@ -102,13 +105,14 @@ class ScriptedEngine implements FakeEngine {
         await pause(this.options.batchMs ?? 0, signal)
         if (signal.aborted) break
         const tokens = answer.take(this.options.batchTokens ?? 1)
-        live.push(...tokens.map(({ id }: GeneratedToken) => id))
+        for (const { id } of tokens) live.push(id)
+        generated += tokens.length
         if (tokens.length > 0) yield { type: "tokens", tokens }
         if (answer.isExhausted && typeof script !== "string" && script.error !== undefined) throw script.error
         if (answer.end !== undefined) {
           const fields = answer.end
           hasEnded = true
-          lease.release(live)
+          giveBack()
           yield end(fields)
           return
         }
@@ -116,7 +120,7 @@ class ScriptedEngine implements FakeEngine {
       yield end({ reason: "cancelled" })
     } finally {
       if (!hasEnded) this.cancelled.push(request)
-      lease?.release(live)
+      giveBack()
     }
   }
 

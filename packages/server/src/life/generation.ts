@@ -18,7 +18,7 @@ export interface GenerationPlan {
   stopStrings: readonly string[]
   callIdPrefix: "call_" | "toolu_"
   maxTokens: number
-  engine: Pick<GenerateRequest, "sampling" | "logprobs" | "topLogprobs" | "toolZones" | "reasoningBudget" | "thinkCloseToken" | "sessionHint">
+  engine: Pick<GenerateRequest, "sampling" | "logprobs" | "topLogprobs" | "toolZones" | "reasoningBudget" | "thinkCloseToken" | "sessionHint" | "shownAs">
 }
 
 export interface GenerationTiming {

@@ -1,5 +1,5 @@
 // From a conversation to prompt tokens and an engine plan; shared by the chat-like endpoints.
-import { type ReadRequest, renderChat, type Segment, startsInThinking, type ToolReplay } from "@ds4/tokenizer"
+import { type ReadRequest, renderChat, type Segment, startsInThinking, thinkingLeftOut, type ToolReplay } from "@ds4/tokenizer"
 import type { ErrorShape } from "../errors.ts"
 import type { GenerationPlan } from "../life/generation.ts"
 import { encodeInSlices } from "../life/prompt-encoder.ts"
@@ -54,6 +54,7 @@ export function chatPlan(prompt: RenderedPrompt, parts: ChatPlanParts, model: Se
   const { tokens, isThinking } = prompt
   const hasTools = toolNames.length > 0
   const thinkClose = model.tokenizer.special.get("</think>")
+  const shownAs = hasTools || !defaults.keepsReasoning ? undefined : thinkingLeftOut(tokens, model.tokenizer.special.get("<think>"), thinkClose)
   return {
     promptTokens: tokens,
     isThinking,
@@ -69,6 +70,7 @@ export function chatPlan(prompt: RenderedPrompt, parts: ChatPlanParts, model: Se
       ...(hasTools && defaults.toolZones ? { toolZones: true } : {}),
       ...(isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
       ...(isThinking && thinking.budget !== undefined ? { reasoningBudget: thinking.budget } : {}),
+      ...(shownAs === undefined ? {} : { shownAs }),
       ...(parts.sessionHint === undefined ? {} : { sessionHint: parts.sessionHint }),
     },
   }
