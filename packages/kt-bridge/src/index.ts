@@ -2,4 +2,5 @@ export { ExpertPool, type ExpertPoolOptions, type LoadOptions } from "./expert-p
 export { type ExpertLayer, type ExpertMatrix, type ExpertShape, type ForwardInput } from "./expert-layer.ts"
 export { ExpertPoolError, type ExpertPoolErrorCode } from "./errors.ts"
 export { type ExpertPoolStats, type PartStats } from "./stats.ts"
-export { benchExperts, type BenchFigures, type BenchOptions } from "./bench.ts"
+export { benchExperts, ggmlFolder, type BenchOptions } from "./bench.ts"
+export { BENCH_ROOMS, parseBenchReport, type BenchReport, type BenchRoom, type BenchRow, type BenchTarget } from "./bench-report.ts"

@@ -1,0 +1,88 @@
+// Layers of random experts in the expert library, reached through its C interface alone.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kt_bridge.h"
+#include "moe/settings.h"
+
+namespace ds4::bench {
+
+struct Kind {
+    std::string isa, numerics; // as the engine's options name them
+
+    std::string name() const { return isa + " " + numerics; }
+};
+
+// A few experts in canonical form; expert e of every layer is a copy of number e % count.
+class SourceExperts {
+  public:
+    static constexpr int kCount = 7; // no divisor of the shapes: a wrong expert shows in a comparison
+    explicit SourceExperts(const Shape &shape);
+    const std::vector<uint8_t> &codes(int expert, int matrix) const { return codes_[expert % kCount][matrix]; }   // [rows, cols / 2]
+    const std::vector<uint8_t> &scales(int expert, int matrix) const { return scales_[expert % kCount][matrix]; } // E8M0 [rows, cols / 32]
+    const std::vector<uint16_t> &wide_scales(int expert, int matrix) const { return wide_[expert % kCount][matrix]; } // bf16
+
+  private:
+    std::vector<uint8_t> codes_[kCount][3], scales_[kCount][3]; // gate, up, down
+    std::vector<uint16_t> wide_[kCount][3];
+};
+
+// Deterministic numbers for ids and activations.
+class Random {
+  public:
+    uint64_t next();
+    int below(int bound) { return int((next() >> 33) % uint64_t(bound)); }
+    float normal(); // roughly, variance 1
+
+  private:
+    uint64_t state_ = 1;
+};
+
+// The routes of one call.
+struct Routes {
+    int tokens = 0, distinct = 0;
+    std::vector<int32_t> ids;   // [tokens, used]
+    std::vector<float> weights; // [tokens, used]
+};
+// Every token takes `used` different experts, drawn evenly from the layer.
+Routes random_routes(const Shape &shape, int tokens, Random &random);
+// 2 * used experts, from a random one on, have `per_expert` tokens each.
+Routes even_routes(const Shape &shape, int per_expert, Random &random);
+
+struct PhaseTimes {
+    double prepare, experts, reduce; // microseconds, of the last forward
+};
+
+class ExpertLayers {
+  public:
+    // Throws std::runtime_error with the library's words when the CPU lacks the instruction set or memory is short.
+    ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts);
+    ~ExpertLayers();
+    ExpertLayers(const ExpertLayers &) = delete;
+    void load(const SourceExperts &source);
+
+    // One call on layer `index % layers`; limit 0 leaves the clamp out.
+    void forward(int index, const Routes &routes, const std::vector<float> &input, std::vector<float> &output, float limit = 10);
+    int layers() const { return int(layers_.size()); }
+    std::string kernels() const; // the table that the engine uses, which another CPU may not have
+    PhaseTimes times() const;
+    ktb_engine_t engine() const { return engine_; }
+    const std::vector<ktb_moe_t> &handles() const { return layers_; }
+
+  private:
+    std::string describe() const;
+    Shape shape_;
+    ktb_engine_t engine_ = nullptr;
+    std::vector<ktb_moe_t> layers_;
+};
+
+// [tokens, hidden] of roughly normal values.
+std::vector<float> random_input(const Shape &shape, int tokens);
+
+// The instruction sets and numerics that the library offers on this CPU, best first. full: all of them.
+std::vector<Kind> offered_kinds(bool full);
+
+} // namespace ds4::bench

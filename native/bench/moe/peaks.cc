@@ -1,0 +1,40 @@
+#include "moe/peaks.h"
+
+#include <atomic>
+
+#include "moe/turns.h"
+
+namespace ds4::bench {
+namespace {
+
+constexpr double kStepSeconds = 0.02;
+
+// Operations a second of all workers together; the clock may depend on how many run.
+double rate_of(const PeakLoop &loop, int threads, int parts, double seconds) {
+    PoolRunner runner(threads, parts);
+    uint64_t rounds = 1000;
+    std::atomic<uint64_t> done{0};
+    const auto step = [&](const ktb::Worker &) { done.fetch_add(uint64_t(loop.run(rounds)), std::memory_order_relaxed); };
+    for (double spent = 0; spent < kStepSeconds; rounds *= 2) spent = seconds_of([&] { runner.run(step); });
+    done = 0;
+    const std::vector<Samples> samples = take_turns({{[&] { runner.run(step); }}}, {seconds, 5, 1, 0});
+    return double(done.load()) / double(samples[0].seconds.size()) / samples[0].first_decile();
+}
+
+} // namespace
+
+std::vector<Peak> measure_peaks(int threads, int parts, double seconds) {
+    std::vector<Peak> peaks;
+    for (const PeakLoop *loop : {&kMaddubs, &kFma, &kVnni, &kBf16Dot, &kTileBf16})
+        if (loop->supported()) peaks.push_back({loop->name, rate_of(*loop, 1, 1, seconds), rate_of(*loop, threads, parts, seconds)});
+    return peaks;
+}
+
+const char *peak_of(const std::string &kernels, const std::string &numerics) {
+    const bool int8 = numerics == "int8";
+    if (kernels == "amx") return int8 ? kVnni.name : kTileBf16.name;
+    if (kernels == "avx512") return int8 ? kVnni.name : kBf16Dot.name;
+    return int8 ? kMaddubs.name : kFma.name;
+}
+
+} // namespace ds4::bench

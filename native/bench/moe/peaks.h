@@ -1,0 +1,34 @@
+// What one core's instructions can do from registers: the ceilings of the kernels' arithmetic, measured, not looked up.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moe/pool_runner.h"
+
+namespace ds4::bench {
+
+struct PeakLoop {
+    const char *name;
+    bool (*supported)();
+    double (*run)(uint64_t rounds); // returns the operations done, two per multiply-add
+};
+
+extern const PeakLoop kMaddubs, kFma;             // peaks_avx2.cc
+extern const PeakLoop kVnni;                      // peaks_avx512.cc
+extern const PeakLoop kBf16Dot;                   // peaks_avx512bf16.cc
+extern const PeakLoop kTileBf16;                  // peaks_amx.cc
+
+struct Peak {
+    std::string name;
+    double one_core;  // operations a second of one thread
+    double all;       // of all threads at once, together
+};
+
+// Loops that this CPU has, on one thread and on all.
+std::vector<Peak> measure_peaks(int threads, int parts, double seconds);
+
+// The loop whose instruction does the arithmetic of a kernel table, by the names that the library reports.
+const char *peak_of(const std::string &kernels, const std::string &numerics);
+
+} // namespace ds4::bench

@@ -1,0 +1,61 @@
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "moe/peaks.h"
+
+namespace ds4::bench {
+namespace {
+
+constexpr int kRequestPermission = 0x1023, kTileData = 18; // arch_prctl: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+
+// The CPU has bf16 tiles, the system saves their state and lets this process use them.
+bool supported() {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c >> 27 & 1u) == 0) return false;
+    uint32_t low = 0, high = 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 0x60000u) != 0x60000u) return false;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 22 & 1u) == 0 || (d >> 24 & 1u) == 0) return false;
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+struct alignas(64) TileConfig {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {};
+    uint8_t rows[16] = {};
+};
+
+// Two by two tiles of sums, 16 x 16 f32 each; a product of tiles takes 32 inputs.
+double tile_bf16(uint64_t rounds) {
+    TileConfig config;
+    for (int tile = 0; tile < 8; tile++) config.row_bytes[tile] = 64, config.rows[tile] = 16;
+    _tile_loadconfig(&config);
+    alignas(64) static const uint16_t ones[16 * 32] = {0x3f80, 0x3f80};
+    _tile_loadd(4, ones, 64);
+    _tile_loadd(5, ones, 64);
+    _tile_loadd(6, ones, 64);
+    _tile_loadd(7, ones, 64);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (uint64_t round = 0; round < rounds; round++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    alignas(64) float sums[16 * 16];
+    _tile_stored(0, sums, 64);
+    __asm__ volatile("" : : "m"(sums));
+    _tile_release();
+    return double(rounds) * 4 * 16 * 16 * 32 * 2;
+}
+
+} // namespace
+
+const PeakLoop kTileBf16 = {"tdpbf16ps", supported, tile_bf16};
+
+} // namespace ds4::bench

@@ -1,0 +1,113 @@
+#include "moe/settings.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "pool/memory.h"
+#include "pool/topology.h"
+
+namespace ds4::bench {
+
+const char kUsage[] =
+    "usage: kt_moe_bench [FLAGS]\n"
+    "  --full            every room at full size; else a subset in about a minute\n"
+    "  --rooms A,B       only these: rates, decode, prefill, scaling, methods, loading, peer\n"
+    "  --ggml DIR        folder of libggml-base.so and libggml-cpu-*.so, for the peer room\n"
+    "  --json FILE       the report as JSON; - for the standard output, without the table\n"
+    "  --threads N       workers; default: all usable cores\n"
+    "  --parts N         parts that the experts are split over; default 1\n"
+    "  --layers N, --experts N   of the measured layers; default: by free memory\n"
+    "  --hidden N, --inner N     widths; default: 4096 and 2048, those of Flash\n"
+    "  --seconds S       of each measurement\n"
+    "  --load-mib N      size of the generated checkpoint of the loading room\n"
+    "  --read-mib N      memory that the reads pass over, far above every cache; default: 512, 1024 with --full\n"
+    "  --folder DIR      where it is generated; default: TMPDIR or /tmp\n";
+
+namespace {
+
+constexpr double kMemoryShare = 0.3; // of what is free, for the layers of one kind: the peer room holds three copies
+
+int integer(const std::string &flag, const std::string &text, int low, int high) {
+    char *end = nullptr;
+    const long value = std::strtol(text.c_str(), &end, 10);
+    if (text.empty() || *end != '\0' || value < low || value > high)
+        throw std::invalid_argument(flag + " is " + text + "; expected " + std::to_string(low) + ".." + std::to_string(high));
+    return int(value);
+}
+
+std::vector<std::string> rooms_of(const std::string &text) {
+    std::vector<std::string> rooms;
+    for (size_t begin = 0; begin <= text.size();) {
+        const size_t end = std::min(text.find(',', begin), text.size());
+        const std::string room = text.substr(begin, end - begin);
+        if (std::find(std::begin(kRooms), std::end(kRooms), room) == std::end(kRooms)) throw std::invalid_argument("there is no room \"" + room + "\"");
+        rooms.push_back(room);
+        begin = end + 1;
+    }
+    return rooms;
+}
+
+void set(Settings &settings, const std::string &flag, const std::string &value) {
+    if (flag == "--rooms") settings.rooms = rooms_of(value);
+    else if (flag == "--ggml") settings.ggml = value;
+    else if (flag == "--json") settings.json = value;
+    else if (flag == "--folder") settings.folder = value;
+    else if (flag == "--threads") settings.threads = integer(flag, value, 1, 4096);
+    else if (flag == "--parts") settings.parts = integer(flag, value, 1, 64);
+    else if (flag == "--layers") settings.layers = integer(flag, value, 1, 64);
+    else if (flag == "--experts") settings.shape.experts = integer(flag, value, 12, 1024);
+    else if (flag == "--hidden") settings.shape.hidden = integer(flag, value, 128, 1 << 16);
+    else if (flag == "--inner") settings.shape.inner = integer(flag, value, 128, 1 << 16);
+    else if (flag == "--load-mib") settings.load_mib = size_t(integer(flag, value, 1, 1 << 20));
+    else if (flag == "--read-mib") settings.read_mib = size_t(integer(flag, value, 1, 1 << 16));
+    else if (flag == "--seconds") {
+        char *end = nullptr;
+        settings.seconds = std::strtod(value.c_str(), &end);
+        if (value.empty() || *end != '\0' || !(settings.seconds > 0)) throw std::invalid_argument("--seconds is " + value + "; expected more than 0");
+    } else throw std::invalid_argument("there is no flag " + flag);
+}
+
+void choose(Settings &settings) {
+    const ktb::Topology topology = ktb::read_topology();
+    if (settings.threads == 0) settings.threads = std::max(settings.parts, topology.usable);
+    if (settings.seconds == 0) settings.seconds = settings.full ? 1.5 : 0.4;
+    if (settings.shape.experts == 0) settings.shape.experts = settings.full ? 256 : 48;
+    if (settings.load_mib == 0) settings.load_mib = settings.full ? 3 << 10 : 512;
+    if (settings.read_mib == 0) settings.read_mib = settings.full ? 1 << 10 : 512;
+    if (settings.folder.empty()) {
+        const char *folder = std::getenv("TMPDIR");
+        settings.folder = folder == nullptr || *folder == '\0' ? "/tmp" : folder;
+    }
+    const double room = double(ktb::available_memory()) * kMemoryShare;
+    while (settings.shape.experts > 12 && double(settings.layer_bytes()) > room) settings.shape.experts /= 2;
+    const int fitting = std::max(1, int(room / double(settings.layer_bytes())));
+    if (settings.layers == 0) settings.layers = std::min(fitting, settings.full ? 4 : 2);
+    else if (settings.layers > fitting)
+        throw std::invalid_argument(std::to_string(settings.layers) + " layers of " + std::to_string(settings.layer_bytes() >> 20) + " MiB do not fit: at most " +
+                                    std::to_string(fitting) + " do, or take fewer --experts");
+}
+
+} // namespace
+
+bool Settings::wants(const std::string &room) const {
+    if (!rooms.empty()) return std::find(rooms.begin(), rooms.end(), room) != rooms.end();
+    return room != "peer" || !ggml.empty();
+}
+
+Settings parse_settings(int argc, char **argv) {
+    Settings settings;
+    for (int i = 1; i < argc; i++) {
+        const std::string flag = argv[i];
+        if (flag == "--full") {
+            settings.full = true;
+            continue;
+        }
+        if (i + 1 >= argc) throw std::invalid_argument(flag + " needs a value, or is no flag");
+        set(settings, flag, argv[++i]);
+    }
+    choose(settings);
+    return settings;
+}
+
+} // namespace ds4::bench

@@ -1,0 +1,43 @@
+// What the expert benchmark measures and on how much.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace ds4::bench {
+
+// Of one layer of routed experts in packed FP4.
+struct Shape {
+    int experts, used, hidden, inner;
+
+    double expert_bytes() const { return 3.0 * hidden * inner / 32 * 17; } // codes and one-byte scales
+    double route_flop() const { return 6.0 * hidden * inner; }             // one token through one expert
+};
+
+struct Settings {
+    Shape shape{0, 6, 4096, 2048}; // Flash; experts 0: chosen
+    int layers = 0;                // 0: chosen
+    int threads = 0;               // 0: all usable cores
+    int parts = 1;
+    double seconds = 0;            // of each measurement; 0: chosen
+    bool full = false;
+    std::vector<std::string> rooms; // empty: chosen
+    std::string ggml;              // folder of the ggml libraries; empty: no peer
+    std::string json;              // file, "-" for the standard output; empty: none
+    std::string folder;            // for generated checkpoints; empty: the system's
+    size_t load_mib = 0;           // size of a generated checkpoint; 0: chosen
+    size_t read_mib = 0;           // memory that the reads pass over; 0: chosen
+
+    bool wants(const std::string &room) const;
+    size_t layer_bytes() const { return size_t(shape.experts * shape.expert_bytes()); }
+};
+
+constexpr const char *kRooms[] = {"rates", "decode", "prefill", "scaling", "methods", "loading", "peer"};
+
+// Settings of a command line, with everything that was left open chosen for this machine. Throws
+// std::invalid_argument with what is wrong.
+Settings parse_settings(int argc, char **argv);
+
+extern const char kUsage[];
+
+} // namespace ds4::bench

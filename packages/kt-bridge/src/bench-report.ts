@@ -1,0 +1,35 @@
+// What the native benchmark writes with --json: the same rows as its tables.
+import { ExpertPoolError } from "./errors.ts"
+
+export const BENCH_ROOMS = ["rates", "decode", "prefill", "scaling", "methods", "loading", "peer"] as const
+export type BenchRoom = (typeof BENCH_ROOMS)[number]
+
+/** A line of a room's table: names of columns to figures, null where a figure could not be measured. */
+export type BenchRow = Readonly<Record<string, string | number | null>> & { readonly room: string }
+
+export interface BenchTarget {
+  readonly name: string
+  readonly value: number | null
+  /** Whether the value is on the right side of its bound, which is `at_least` or `at_most`. */
+  readonly met: boolean
+}
+
+export interface BenchReport {
+  readonly schema: string
+  readonly cpu: string
+  readonly threads: number
+  readonly rows: readonly BenchRow[]
+  /** Rooms, or sizes of a room, that were not measured. */
+  readonly skipped: readonly { readonly room: string; readonly reason: string }[]
+  readonly targets: readonly BenchTarget[]
+}
+
+const SCHEMA = "kt_moe_bench/2"
+
+/** @throws ExpertPoolError INTERNAL when the text is not a report of this schema */
+export function parseBenchReport(text: string): BenchReport {
+  const report: unknown = JSON.parse(text)
+  const isReport = typeof report === "object" && report !== null && "schema" in report && report.schema === SCHEMA
+  if (!isReport) throw new ExpertPoolError("INTERNAL", `the benchmark's report is not of schema ${SCHEMA}: build it again`)
+  return report as unknown as BenchReport
+}
