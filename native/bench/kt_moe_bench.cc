@@ -38,8 +38,10 @@ void measure(Bench &bench) {
     const Settings &settings = bench.settings;
     measure_rates(bench);
     measure_kinds(bench);
-    for (const Kind &kind : offered_kinds(false))
+    for (const Kind &kind : offered_kinds(false)) {
         if (settings.wants("scaling") && (settings.full || kind.numerics == "int8")) enter(bench.report, "scaling", [&] { measure_scaling(bench, kind); });
+        if (settings.wants("methods") && (settings.full || kind.numerics == "int8")) enter(bench.report, "methods", [&] { measure_methods(bench, kind); });
+    }
     if (settings.wants("loading")) enter(bench.report, "loading", [&] { measure_loading(bench); });
     if (settings.wants("peer")) enter(bench.report, "peer", [&] { measure_peer(bench); });
 }

@@ -80,29 +80,47 @@ Routes even_routes(const Shape &shape, int per_expert, Random &random) {
     return routes;
 }
 
-ExpertLayers::ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts) : shape_(shape) {
+ExpertLayers::ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts, ktb_method_t method) : shape_(shape) {
     engine_ = ktb_engine_create_json(engine_options(kind, threads, parts).c_str());
     if (engine_ == nullptr) refused(kind.name());
     for (int layer = 0; layer < layers; layer++) {
-        layers_.push_back(ktb_moe_create(engine_, layer, shape.experts, shape.used, shape.hidden, shape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10));
-        if (layers_.back() == nullptr) refused("layer " + std::to_string(layer));
+        layers_.push_back(ktb_moe_create(engine_, layer, shape.experts, shape.used, shape.hidden, shape.inner, KTB_IO_F32, method, 0, 10));
+        if (layers_.back() != nullptr) continue;
+        const std::string reason = ktb_last_error(); // closing clears it
+        close();
+        throw std::runtime_error(reason);
     }
 }
 
-ExpertLayers::~ExpertLayers() {
+ExpertLayers::~ExpertLayers() { close(); }
+
+void ExpertLayers::close() {
     for (ktb_moe_t layer : layers_) ktb_moe_destroy(layer);
     ktb_engine_destroy(engine_);
 }
 
 void ExpertLayers::load(const SourceExperts &source) {
-    std::vector<const void *> codes[3], scales[3];
+    Pointers codes[3], scales[3];
     for (int matrix = 0; matrix < 3; matrix++)
         for (int expert = 0; expert < shape_.experts; expert++) {
             codes[matrix].push_back(source.codes(expert, matrix).data());
             scales[matrix].push_back(source.wide_scales(expert, matrix).data());
         }
+    load_pointers(codes, scales);
+}
+
+void ExpertLayers::load_copies(const void *const codes[3], const void *const scales[3]) {
+    Pointers code_pointers[3], scale_pointers[3];
+    for (int matrix = 0; matrix < 3; matrix++) {
+        code_pointers[matrix].assign(size_t(shape_.experts), codes[matrix]);
+        scale_pointers[matrix].assign(size_t(shape_.experts), scales[matrix]);
+    }
+    load_pointers(code_pointers, scale_pointers);
+}
+
+void ExpertLayers::load_pointers(const Pointers codes[3], const Pointers scales[3]) {
     for (ktb_moe_t layer : layers_)
-        if (ktb_moe_load_weights_ptrs(layer, 32, codes[0].data(), scales[0].data(), codes[1].data(), scales[1].data(), codes[2].data(), scales[2].data(), nullptr) != KTB_OK)
+        if (ktb_moe_load_weights_ptrs(layer, 0, codes[0].data(), scales[0].data(), codes[1].data(), scales[1].data(), codes[2].data(), scales[2].data(), nullptr) != KTB_OK)
             refused("loading");
 }
 
@@ -125,6 +143,8 @@ std::string ExpertLayers::kernels() const {
     const size_t at = text.find(key);
     return at == std::string::npos ? "" : text.substr(at + key.size(), text.find('"', at + key.size()) - at - key.size());
 }
+
+int ExpertLayers::tile_tokens() const { return int(number_after(describe(), "tile_tokens")); }
 
 PhaseTimes ExpertLayers::times() const {
     const std::string text = describe();

@@ -59,21 +59,27 @@ struct PhaseTimes {
 class ExpertLayers {
   public:
     // Throws std::runtime_error with the library's words when the CPU lacks the instruction set or memory is short.
-    ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts);
+    ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts, ktb_method_t method = KTB_MXFP4);
     ~ExpertLayers();
     ExpertLayers(const ExpertLayers &) = delete;
     void load(const SourceExperts &source);
+    // Codes and scales of gate, up and down in the method's canonical form, the same for every expert.
+    void load_copies(const void *const codes[3], const void *const scales[3]);
 
     // One call on layer `index % layers`; limit 0 leaves the clamp out.
     void forward(int index, const Routes &routes, const std::vector<float> &input, std::vector<float> &output, float limit = 10);
     int layers() const { return int(layers_.size()); }
     std::string kernels() const; // the table that the engine uses, which another CPU may not have
+    int tile_tokens() const;     // an expert with so many tokens goes to bf16 matrix tiles; 0: none does
     PhaseTimes times() const;
     ktb_engine_t engine() const { return engine_; }
     const std::vector<ktb_moe_t> &handles() const { return layers_; }
 
   private:
+    using Pointers = std::vector<const void *>; // of every expert
+    void load_pointers(const Pointers codes[3], const Pointers scales[3]);
     std::string describe() const;
+    void close();
     Shape shape_;
     ktb_engine_t engine_ = nullptr;
     std::vector<ktb_moe_t> layers_;

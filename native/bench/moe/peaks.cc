@@ -30,9 +30,9 @@ std::vector<Peak> measure_peaks(int threads, int parts, double seconds) {
     return peaks;
 }
 
-const char *peak_of(const std::string &kernels, const std::string &numerics) {
+const char *peak_of(const std::string &kernels, const std::string &numerics, bool tiles) {
     const bool int8 = numerics == "int8";
-    if (kernels == "amx") return int8 ? kVnni.name : kTileBf16.name;
+    if (tiles) return kTileBf16.name;
     if (kernels == "avx512") return int8 ? kVnni.name : kBf16Dot.name;
     return int8 ? kMaddubs.name : kFma.name;
 }

@@ -28,7 +28,8 @@ struct Peak {
 // Loops that this CPU has, on one thread and on all.
 std::vector<Peak> measure_peaks(int threads, int parts, double seconds);
 
-// The loop whose instruction does the arithmetic of a kernel table, by the names that the library reports.
-const char *peak_of(const std::string &kernels, const std::string &numerics);
+// The loop whose instruction does the arithmetic of a kernel table, by the names that the library reports, or of its
+// matrix tiles.
+const char *peak_of(const std::string &kernels, const std::string &numerics, bool tiles);
 
 } // namespace ds4::bench

@@ -26,6 +26,7 @@ void measure_rates(Bench &bench);                                 // the stream 
 void measure_decode(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_scaling(Bench &bench, const Kind &kind);
+void measure_methods(Bench &bench, const Kind &kind);
 void measure_loading(Bench &bench);
 void measure_peer(Bench &bench);
 

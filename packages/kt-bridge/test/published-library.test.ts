@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { KT_BRIDGE_HEADER_PATH, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
 import { ExpertPool, type ExpertShape } from "../src/index.ts"
+import { ABI_VERSION, EXTENSION_SYMBOLS } from "../src/symbols.ts"
 
 const SHIM = `
 #include "kt_bridge.h"
@@ -58,16 +59,33 @@ describe.skipIf(Bun.which("cc") === null)("another library by path (needs a C co
     const [layer] = await theirs.load({ folder, layers: [1], shape })
     expect(layer?.forward(asked)).toEqual(expected?.forward(asked) ?? new Float32Array())
     expect(() => theirs.stats()).toThrow("lacks ktb_engine_describe")
+    expect(() => theirs.selfTest()).toThrow("lacks ktb_selftest")
     expect(layer?.submit(asked)).rejects.toThrow("lacks ktb_moe_submit")
+    expect(() => layer?.exportExpert(0, "w1")).toThrow("lacks ktb_moe_export_expert")
     expect(() => ExpertPool.open({ libraryPath: join(directory, "published.so"), threads: 1, numerics: "bf16" })).toThrow("has no option numerics")
+    expect(() => ExpertPool.open({ libraryPath: join(directory, "published.so") })).toThrow("is the published library: give threads")
+  })
+
+  test("several layers, parts and progress work without the extension; refusals name the layer", async () => {
+    using pool = ExpertPool.open({ libraryPath: shim("parts", []), threads: 2, nodes: [0, 0] })
+    const loaded = await pool.load({ folder, layers: [0, 2], shape, onProgress: ({ doneBytes, totalBytes }) => expect([doneBytes, totalBytes]).toEqual([0, 0]) })
+    expect(loaded.map(({ layer }) => layer)).toEqual([0, 2])
+    expect(pool.load({ folder, layers: [6], shape })).rejects.toThrow("ktb_moe_load_weights_safetensors of layer 6")
   })
 
   test("a missing function is named", () => {
     expect(() => ExpertPool.open({ libraryPath: shim("older", ["-DWITHOUT_F32"]), threads: 1 })).toThrow("it lacks ktb_moe_forward_f32")
   })
 
+  test("an extension that lacks a function is refused with the names of all that are missing", () => {
+    const libraryPath = shim("torn", [`-DVERSION=${ABI_VERSION}`])
+    const missing = Object.keys(EXTENSION_SYMBOLS).filter((name) => name !== "ktb_abi_version").join(", ")
+    expect(() => ExpertPool.open({ libraryPath, threads: 1 })).toThrow(`it lacks ${missing}`)
+  })
+
   test("an extension of another version is refused with both versions", () => {
-    expect(() => ExpertPool.open({ libraryPath: shim("newer", ["-DVERSION=0x00030000"]), threads: 1 })).toThrow("has extension 3.0, this program needs 2.3 or a later 2.x")
+    expect(() => ExpertPool.open({ libraryPath: shim("newer", ["-DVERSION=0x00030000"]), threads: 1 })).toThrow(/has extension 3\.0, this program needs 2\.\d+ or a later 2\.x/)
+    expect(() => ExpertPool.open({ libraryPath: shim("early", ["-DVERSION=0x00020000"]), threads: 1 })).toThrow("has extension 2.0")
   })
 })
 

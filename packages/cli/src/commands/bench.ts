@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs"
+import { benchMoe } from "../bench/moe.ts"
 import { measure, type BenchResult } from "../bench/measure.ts"
 import type { Spread } from "../bench/spread.ts"
 import { defineCommand } from "../command.ts"
-import { EXIT, usageError, type ExitCode } from "../errors.ts"
+import { EXIT, usageError } from "../errors.ts"
 import { MODEL_FLAGS } from "../flags/registry.ts"
 import { formatBytes } from "../format-size.ts"
-import type { Io } from "../io.ts"
 import { loadEngine } from "../load-engine.ts"
 import { machineFacts, type MachineFacts } from "../machine-facts.ts"
 
@@ -49,29 +49,20 @@ function json({ model, contextTokens, genTokens, machine, engine, result }: Run)
   })}\n`
 }
 
-/** The expert library's own benchmark: routed experts of Flash shape against the read rate of the same run. */
-async function benchMoe(io: Io, threads: number, isJson: boolean): Promise<ExitCode> {
-  const { benchExperts } = await import("@ds4/kt-bridge")
-  const figures = await benchExperts(threads === 0 ? {} : { threads })
-  if (isJson) io.out(`${JSON.stringify({ schema: "ds4.bench-moe/1", machine: machineFacts(), figures })}\n`)
-  else for (const [name, value] of Object.entries(figures)) io.out(`${name.padEnd(40)} ${value.toPrecision(4)}\n`)
-  return EXIT.done
-}
-
 export const bench = defineCommand({
   name: "bench",
   usage: "[moe] [FLAGS]",
   summary: "measures prefill and decode rates",
-  details: "One run warms up; then the median of --repeats runs, with the smallest and largest.\nbench moe measures the CPU expert library alone: decode against the read rate of memory, and prefill.",
-  examples: ["ds4 bench", "ds4 bench -m model.gguf --prompt-tokens 2k --gen-tokens 128", "ds4 bench --json", "ds4 bench moe -t 8"],
-  flags: [...MODEL_FLAGS, "prompt-tokens", "gen-tokens", "repeats", "csv", "json"],
+  details: "One run warms up; then the median of --repeats runs, with the smallest and largest.\nbench moe measures the CPU expert library alone, against what this machine can read and calculate.",
+  examples: ["ds4 bench", "ds4 bench -m model.gguf --prompt-tokens 2k --gen-tokens 128", "ds4 bench --json", "ds4 bench moe -t 8", "ds4 bench moe --full --peer"],
+  flags: [...MODEL_FLAGS, "prompt-tokens", "gen-tokens", "repeats", "csv", "json", "full", "room", "peer", "ggml"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const [what] = positionals
     if (what !== undefined && what !== "moe") throw usageError(`there is no benchmark "${what}"; say ds4 bench or ds4 bench moe`)
     if (what === "moe") {
       prepareNative()
-      return await benchMoe(io, flags.threads, flags.json)
+      return await benchMoe(flags, io)
     }
     const { engine } = await loadEngine(flags, io, prepareNative)
     try {
