@@ -157,6 +157,16 @@ describe("engine commands on the tiny model", () => {
     expect((await work.run(["verify", "out.gguf"])).code).toBe(0)
   })
 
+  test("bench moe measures the expert library, as a table and as JSON", async () => {
+    const table = await work.run(["bench", "moe", "-t", "1", "--room", "rates"])
+    expect([table.code, table.err]).toEqual([0, ""])
+    expect(table.out).toContain("\nrates\n")
+    const report = json((await work.run(["bench", "moe", "-t", "1", "--room", "rates", "--json"])).out) as { schema: string; threads: number; rows: { room: string; rate: string; all_threads: number }[] }
+    expect([report.schema, report.threads]).toEqual(["ds4.bench-moe/2", 1])
+    const stream = report.rows.find(({ room, rate }) => room === "rates" && rate === "stream")
+    expect(stream?.all_threads).toBeGreaterThan(0)
+  }, 60_000)
+
   test("bench and doctor report on this machine", async () => {
     const bench = json((await work.run(["bench", "-m", TINY_MODEL, "--prompt-tokens", "16", "--gen-tokens", "4", "--repeats", "3", "--json", "--csv", "bench.csv"])).out) as { decode_tokens_per_second: { low: number; median: number; high: number } }
     const { low, median, high } = bench.decode_tokens_per_second

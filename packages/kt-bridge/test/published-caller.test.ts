@@ -34,12 +34,12 @@ describe.skipIf(Bun.which("cc") === null)("a program of the published interface 
     const shape: ExpertShape = { experts: 8, expertsUsed: 2, hidden: 256, expertWidth: 256, swigluLimit: 10 }
     using pool = ExpertPool.open({ threads: 2, nodes: [0] })
     const [loaded] = await pool.load({ folder, layers: [layer], shape })
-    const expected = loaded?.forward({
+    const expected: Float32Array = loaded?.forward({
       input: Float32Array.from({ length: values }, (_, i) => ((i % 17) - 8) / 8),
       ids: Int32Array.of(0, 5, 3, 3, 7, -1),
       weights: Float32Array.of(0.7, 0.8, 0.5, 1, 1.5, 0),
     }) ?? new Float32Array()
-    const part = (index: number) => outputs.slice(index * values, (index + 1) * values)
+    const part = (index: number): Float32Array => outputs.slice(index * values, (index + 1) * values)
     expect(part(0)).toEqual(expected)
     expect(part(1)).toEqual(expected.map((value) => value + 1))
     expect(part(2)).toEqual(expected)
