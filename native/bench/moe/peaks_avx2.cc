@@ -1,6 +1,5 @@
-#include <immintrin.h>
-
 #include "moe/peaks.h"
+#include "moe/register_loop.h"
 
 namespace ds4::bench {
 namespace {
@@ -8,40 +7,28 @@ namespace {
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 // Four products of bytes summed in 16 bits, which is as many as cannot overflow, then widened: three maddubs and
-// additions to one madd. Sums of 6 rows at once, as many as registers hold.
+// additions to one madd. Four rows at once, each in registers of its own, so that they overlap.
+#define DS4_ROW(words, more, sum)                                                                                        \
+    "vpmaddubsw %%ymm14, %%ymm15, %%ymm" words "\n\t"                                                                    \
+    DS4_PRODUCT(words, more) DS4_PRODUCT(words, more) DS4_PRODUCT(words, more)                                            \
+    "vpmaddwd %%ymm13, %%ymm" words ", %%ymm" words "\n\tvpaddd %%ymm" words ", %%ymm" sum ", %%ymm" sum "\n\t"
+#define DS4_PRODUCT(words, more) "vpmaddubsw %%ymm14, %%ymm15, %%ymm" more "\n\tvpaddw %%ymm" more ", %%ymm" words ", %%ymm" words "\n\t"
+
 double maddubs(uint64_t rounds) {
-    constexpr int kRows = 6;
-    __m256i sums[kRows] = {};
-    __m256i codes = _mm256_set1_epi8(3), values = _mm256_set1_epi8(5);
-    const __m256i ones = _mm256_set1_epi16(1);
     for (uint64_t round = 0; round < rounds; round++)
-#pragma GCC unroll 6
-        for (int row = 0; row < kRows; row++) {
-            __asm__ volatile("" : "+x"(codes), "+x"(values)); // the compiler must not see that all products are equal
-            __m256i words = _mm256_maddubs_epi16(codes, values);
-#pragma GCC unroll 3
-            for (int i = 0; i < 3; i++) {
-                __asm__ volatile("" : "+x"(codes));
-                words = _mm256_add_epi16(words, _mm256_maddubs_epi16(codes, values));
-            }
-            sums[row] = _mm256_add_epi32(sums[row], _mm256_madd_epi16(words, ones));
-        }
-    for (int row = 0; row < kRows; row++) __asm__ volatile("" : : "x"(sums[row]));
-    return double(rounds) * kRows * 4 * 32 * 2;
+        __asm__ volatile(DS4_ROW("4", "8", "0") DS4_ROW("5", "9", "1") DS4_ROW("6", "10", "2") DS4_ROW("7", "11", "3") : : : DS4_SUM_REGISTERS("xmm"));
+    __asm__ volatile("vzeroupper" : : : DS4_SUM_REGISTERS("xmm"));
+    return double(rounds) * 4 * 4 * 32 * 2;
 }
 
 double fma(uint64_t rounds) {
-    constexpr int kSums = 12;
-    __m256 sums[kSums];
-    for (int i = 0; i < kSums; i++) sums[i] = _mm256_setzero_ps();
-    __m256 left = _mm256_set1_ps(1.5f), right = _mm256_set1_ps(0.5f);
-    for (uint64_t round = 0; round < rounds; round++) {
-        __asm__ volatile("" : "+x"(left), "+x"(right));
-#pragma GCC unroll 12
-        for (int i = 0; i < kSums; i++) sums[i] = _mm256_fmadd_ps(left, right, sums[i]);
-    }
-    for (int i = 0; i < kSums; i++) __asm__ volatile("" : : "x"(sums[i]));
-    return double(rounds) * kSums * 8 * 2;
+    // zeros: what the registers hold before could be subnormal, which is slow
+    __asm__ volatile("vxorps %%ymm14, %%ymm14, %%ymm14\n\tvxorps %%ymm15, %%ymm15, %%ymm15\n\t" DS4_SUMS12("vxorps", "ymm", "14", "14")
+                     : : : DS4_SUM_REGISTERS("xmm"));
+    for (uint64_t round = 0; round < rounds; round++)
+        __asm__ volatile(DS4_SUMS12("vfmadd231ps", "ymm", "14", "15") : : : DS4_SUM_REGISTERS("xmm"));
+    __asm__ volatile("vzeroupper" : : : DS4_SUM_REGISTERS("xmm"));
+    return double(rounds) * 12 * 8 * 2;
 }
 
 } // namespace

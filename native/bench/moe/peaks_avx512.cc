@@ -1,6 +1,5 @@
-#include <immintrin.h>
-
 #include "moe/peaks.h"
+#include "moe/register_loop.h"
 
 namespace ds4::bench {
 namespace {
@@ -8,16 +7,10 @@ namespace {
 bool supported() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni"); }
 
 double vnni(uint64_t rounds) {
-    constexpr int kSums = 16;
-    __m512i sums[kSums] = {};
-    __m512i codes = _mm512_set1_epi8(3), values = _mm512_set1_epi8(5);
-    for (uint64_t round = 0; round < rounds; round++) {
-        __asm__ volatile("" : "+v"(codes), "+v"(values));
-#pragma GCC unroll 16
-        for (int i = 0; i < kSums; i++) sums[i] = _mm512_dpbusd_epi32(sums[i], codes, values);
-    }
-    for (int i = 0; i < kSums; i++) __asm__ volatile("" : : "v"(sums[i]));
-    return double(rounds) * kSums * 64 * 2;
+    for (uint64_t round = 0; round < rounds; round++)
+        __asm__ volatile(DS4_SUMS16("vpdpbusd", "zmm", "30", "31") : : : DS4_SUM_REGISTERS("xmm"));
+    __asm__ volatile("vzeroupper" : : : DS4_SUM_REGISTERS("xmm"));
+    return double(rounds) * 16 * 64 * 2;
 }
 
 } // namespace
