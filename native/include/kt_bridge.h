@@ -97,7 +97,10 @@ KTB_API int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t ten
                                              const int64_t *physical_to_logical_map);
 
 /* input, output: [n_tokens, H] bf16, not overlapping; expert_ids, weights: [n_tokens, k]. incremental adds to the
- * output in f32. Blocking; calls of one engine run in arrival order. On failure the output is filled with NaN. */
+ * output in f32. Blocking; calls of one engine run in arrival order. On failure the output is filled with NaN.
+ * A token's bits depend on the instruction set and numerics alone, not on threads, parts or the other tokens: the
+ * channels of a route are summed in chunks of 128 by a fixed tree, routes in ascending order of the expert. Only experts
+ * on the tile unit ("isa" amx, from "tile_tokens" tokens of a pass on) differ, by rounding. */
 KTB_API void ktb_moe_forward(ktb_moe_t moe, int n_tokens, const void *input, void *output, const int64_t *expert_ids,
                              const float *weights, bool incremental, float swiglu_limit);
 /* The same with f32 input and output and 32-bit ids. */
@@ -139,9 +142,10 @@ KTB_API int ktb_status(ktb_moe_t moe);
 
 /* A JSON object, every key optional: "threads" (default: usable cores but one), "nodes" (array: NUMA node of
  * each part), "cores" (array of arrays: cores of each part), "numerics" "int8" | "bf16" | "fp8ref",
- * "isa" "auto" | "generic" | "avx2" | "avx512", "huge" "auto" | "2m" | "1g" | "off", "max_tokens" (tokens
- * per internal pass, default 8192), "spin_us" (busy wait after work), "external" (see ktb_engine_work; excludes
- * "threads", "nodes" and "cores"). Unknown keys are an error. */
+ * "isa" "auto" (the best but amx) | "generic" | "avx2" | "avx512" | "amx", "huge" "auto" | "2m" | "1g" | "off",
+ * "max_tokens" (tokens per internal pass, default 8192), "tile_tokens" (with amx: tokens of an expert in a pass from
+ * which it goes to the tile unit, default 16, 0 never), "spin_us" (busy wait after work), "external" (see
+ * ktb_engine_work; excludes "threads", "nodes" and "cores"). Unknown keys are an error. */
 KTB_API ktb_engine_t ktb_engine_create_json(const char *options);
 /* JSON: ISA, numerics, parts with their nodes and cores, memory and page kinds obtained, times of the last
  * forward in microseconds. Returns the length without the final 0 (a longer text is cut to capacity), or a

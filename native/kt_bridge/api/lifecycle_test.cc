@@ -1,6 +1,7 @@
 // Engines, threads, the queue and refusals of the C ABI.
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -23,10 +24,16 @@ constexpr int kCycles = 1000;
 #endif
 constexpr Shape kShape{4, 2, 256, 256};
 
+// The kernel lists a joined thread for a moment longer: the lowest of some looks counts.
 int threads_now() {
-    int count = 0;
-    for (const auto &entry : std::filesystem::directory_iterator("/proc/self/task")) count += entry.exists() ? 1 : 0;
-    return count;
+    int fewest = INT_MAX;
+    for (int look = 0; look < 20; look++) {
+        int count = 0;
+        for (const auto &entry : std::filesystem::directory_iterator("/proc/self/task")) count += entry.exists() ? 1 : 0;
+        fewest = std::min(fewest, count);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return fewest;
 }
 
 int mappings_now() {
@@ -111,7 +118,7 @@ TEST("impossible engines and layers are refused with the reason") {
     CHECK(ktb_engine_create(1, 2) == nullptr && contains(ktb_last_error(), "each part needs a thread"));
     CHECK(contains(error_of("{\"treads\":1}"), "unknown key \"treads\""));
     CHECK(contains(error_of("{\"threads\":0}"), "\"threads\" is 0"));
-    CHECK(contains(error_of("{\"isa\":\"amx\"}"), "expected auto, generic, avx2 or avx512"));
+    CHECK(contains(error_of("{\"isa\":\"neon\"}"), "expected auto, generic, avx2, avx512 or amx"));
     CHECK(contains(error_of("{\"numerics\":\"fp4\"}"), "expected int8, bf16, fp8ref or f32"));
     CHECK(contains(error_of("{\"huge\":\"4k\"}"), "expected auto, 2m, 1g or off"));
     CHECK(contains(error_of("{\"nodes\":[4095]}"), "node 4095"));

@@ -80,7 +80,7 @@ inline std::string options_for(const char *isa, const char *numerics, int parts,
 // Instruction sets that this CPU has.
 inline std::vector<const char *> usable_isas() {
     std::vector<const char *> out;
-    for (const char *isa : {"generic", "avx2", "avx512"}) {
+    for (const char *isa : {"generic", "avx2", "avx512", "amx"}) {
         ktb_engine_t engine = ktb_engine_create_json(options_for(isa, "int8", 1, 1).c_str());
         if (engine != nullptr) out.push_back(isa);
         ktb_engine_destroy(engine);

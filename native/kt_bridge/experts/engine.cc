@@ -79,9 +79,14 @@ uint64_t Engine::submit(std::unique_ptr<Job> job) {
     return ticket;
 }
 
+KernelChoice Engine::choose_kernels(const LayerMethods &methods) const {
+    const bool tiles = methods.gate_up == methods.down && options_.tile_tokens > 0 && options_.numerics != Numerics::f32;
+    return {kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics), tiles ? tile_kernels_for(methods.down, options_.isa) : nullptr, options_.tile_tokens,
+            options_.numerics == Numerics::fp8ref};
+}
+
 uint64_t Engine::submit_forward(const ForwardRequest &request) {
-    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, *kernels_for(request.layer->methods.gate_up, request.layer->methods.down, options_.isa, options_.numerics),
-                                          options_.numerics == Numerics::fp8ref, options_.max_tokens};
+    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, choose_kernels(request.layer->methods), options_.max_tokens};
     auto job = std::make_unique<ForwardJob>(resources, request);
     request.layer->pending.fetch_add(1);
     return submit(std::move(job));

@@ -22,6 +22,7 @@ struct EngineOptions {
     Numerics numerics = Numerics::int8;
     HugePages huge = HugePages::automatic;
     int max_tokens = 8192; // of one internal pass
+    int tile_tokens = kBlockTokens; // of an expert from which its tokens go to the tile kernels; 0: never
 
     static EngineOptions from_json(const char *text);
 };
@@ -53,6 +54,7 @@ class Engine {
 
   private:
     class Alone;
+    KernelChoice choose_kernels(const LayerMethods &methods) const;
     void advance();
     bool start_next(Job &job);
     bool complete(int code, const std::string &text);

@@ -27,9 +27,9 @@ std::vector<int> integers(JsonReader &json, const char *key) {
 
 Isa isa_named(const std::string &name) {
     if (name == "auto") return best_isa();
-    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
+    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::amx})
         if (name == isa_name(isa)) return isa;
-    unknown("isa", name, "auto, generic, avx2 or avx512");
+    unknown("isa", name, "auto, generic, avx2, avx512 or amx");
 }
 
 Numerics numerics_named(const std::string &name) {
@@ -66,8 +66,9 @@ EngineOptions EngineOptions::from_json(const char *text) {
         else if (key == "isa") options.isa = isa_named(json.string());
         else if (key == "huge") options.huge = huge_named(json.string());
         else if (key == "max_tokens") options.max_tokens = bounded(json, "max_tokens", 1, 65536);
+        else if (key == "tile_tokens") options.tile_tokens = bounded(json, "tile_tokens", 0, 65536);
         else if (key == "spin_us") options.pool.spin_us = bounded(json, "spin_us", 0, 60000000);
-        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, external, nodes, cores, numerics, isa, huge, max_tokens or spin_us", key.c_str());
+        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, external, nodes, cores, numerics, isa, huge, max_tokens, tile_tokens or spin_us", key.c_str());
     }
     json.end();
     return options;
@@ -94,6 +95,7 @@ std::string Engine::describe() const {
     out += ",\"kernels\":" + quoted(kernels_for(Method::mxfp4, Method::mxfp4, options_.isa, options_.numerics)->isa);
     out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false") + ",\"external\":" + (pool_->external() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
+    out += ",\"tile_tokens\":" + std::to_string(options_.isa == Isa::amx ? options_.tile_tokens : 0);
     out += ",\"layers\":" + std::to_string(layers) + ",\"parts\":[";
     for (int part = 0; part < pool_->parts(); part++) {
         out += (part == 0 ? "" : ",") + std::string("{\"node\":") + std::to_string(pool_->part_node(part)) + ",\"cores\":[";

@@ -1,10 +1,15 @@
 // A forward: splits its tokens into passes and runs each on all workers.
 //
-// Up to 8 tokens (fused): a worker takes a contiguous range of (expert, slice) units, computes gate, up, activation
-// and its share of the down product without a barrier in between, and adds into its own [tokens, H] sums, which are
-// then summed in worker order.
-// More tokens: gate and up for all routes (units are claimed largest expert first; nothing is summed across them),
-// then every worker computes its own output columns for all experts in order. Both give the same bits in every run.
+// Fused form (no expert has more than 16 tokens): a worker takes a contiguous range of (expert, chunk) units; of a
+// chunk it computes gate, up, activation and the down product without a barrier in between.
+// Grouped form: gate and up for all routes (units are claimed largest expert first), then, strip of output columns by
+// strip, the down products of all routes and their sums.
+//
+// Sums. Of a route: every chunk is one chain of products from zero, the chunks are added as sum_tree.h says. Of a
+// token: y = sum of weight * route, in ascending order of the expert (a repeated expert: of the slot), from zero. No
+// step depends on threads, parts, or the other tokens of the call. The exception are experts that have enough tokens
+// for the tile kernels (tile_kernels.h, instruction set amx): their routes depend on the number of their expert's
+// tokens in the pass reaching that threshold, and on the parts.
 #pragma once
 #include <atomic>
 
@@ -13,6 +18,8 @@
 #include "experts/workspace.h"
 
 namespace ds4::ktb {
+
+class SumStack;
 
 struct ForwardTimes { // microseconds of the last pass, on the first worker
     std::atomic<uint32_t> prepare{0}, experts{0}, reduce{0};
@@ -25,30 +32,44 @@ class ForwardJob : public Job {
         Workspace &workspace;
         ForwardTimes &times;
         HugePages huge;
-        const Kernels &kernels;
-        bool fp8_reference;
+        KernelChoice kernels;
         int max_tokens;
     };
-    ForwardJob(const Resources &resources, const ForwardRequest &request) : resources_(resources), request_(request) {}
+    ForwardJob(const Resources &resources, const ForwardRequest &request);
     bool next(WorkerPool::Step &step) override;
     void finish(int code) override;
 
   private:
     void work(const Worker &worker);
     void prepare_inputs(const Worker &worker);
-    void fused(const Worker &worker);
-    void fused_unit(const Worker &worker, const ActiveExpert &active, int slice);
-    void sum_workers(const Worker &worker);
-    void inputs_to_inner(const Worker &worker);
-    void slice_inner(const Worker &worker, const uint8_t *record, const uint8_t *const *rows, int count, size_t at);
-    void round_inner(const Worker &worker);
-    void inner_to_outputs(const Worker &worker);
-    void sum_parts(const Worker &worker);
-    void sum_routes(const Worker &worker, int token, int begin, int end, float *sums) const;
+    void prepare_blocks(const Worker &worker);
+    void activate(const Worker &worker, int panel, int count, float *inner, size_t stride) const;
+    void panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *const *rows, int count, float *inner, size_t stride) const;
+    void add_route(int route, const float *sum, float *token_sum, int count) const;
     void store(int token, int begin, int end, const float *sums) const;
+
+    void fused(const Worker &worker);
+    void fused_node(const Worker &worker, const ActiveExpert &active, const PartialSum &partial) const;
+    void fused_chunk(const Worker &worker, const ActiveExpert &active, int chunk, float *target) const;
+    void down_in_order(const Worker &worker, const uint8_t *record, int slice, int count, float *target) const;
+    void down_at_once(const Worker &worker, const uint8_t *record, int count, float *target) const;
+    void fused_sums(const Worker &worker) const;
+    const float *fused_route(int route, int column, SumStack &stack) const;
+
+    void inputs_to_inner(const Worker &worker);
+    void block_panel(const Worker &worker, const ActiveExpert &active, int slice) const;
+    void round_inner(const Worker &worker);
+    void prepare_inner(int part, const ActiveExpert &active, int route, const float *inner, int first_group, int groups) const;
+    void inner_to_strip(const Worker &worker, int strip);
+    void block_strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const;
+    void strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const;
+    const float *node_panel(const Worker &worker, const uint8_t *tile, const SumNode &node, const uint8_t *const *rows, int count) const;
+    void strip_sums(const Worker &worker, int strip) const;
+    float *strip_row(int part, int strip, int node, int route) const;
 
     Resources resources_;
     ForwardRequest request_;
+    std::vector<int> part_workers_;
     int position_ = 0;
     Plan plan_;
 };

@@ -26,7 +26,7 @@ struct Layer {
     ScaleFormat scale_formats[3] = {}; // of the loaded gate, up and down: what export gives back
     std::vector<Mapping> arenas;      // per part; empty without weights
     std::mutex arenas_lock;           // for readers outside the queue: description, export
-    bool scales_fold = false;         // see PanelArgs
+    bool scales_fold = false;         // every scale is in 2..252: its product with a code is a normal bf16
     std::atomic<int> state{int(LayerState::empty)};
     std::atomic<int> pending{0};      // jobs queued or running
 

@@ -4,44 +4,112 @@
 
 namespace ds4::ktb {
 
-void Plan::build(const ForwardRequest &pass, const Kernels &pass_kernels, bool pass_fp8_reference) {
+void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const std::vector<int> &part_workers) {
     request = pass;
     layer = pass.layer;
-    kernels = &pass_kernels;
-    fp8_reference = pass_fp8_reference;
-    fused = pass.tokens <= kFusedTokens && !fp8_reference;
-    const int count = layer->shape.experts;
-    const size_t slots = size_t(pass.tokens) * size_t(layer->shape.used);
-    const auto expert_of = [&](size_t slot) -> int { // -1: skipped
-        const int64_t id = pass.wide_ids ? static_cast<const int64_t *>(pass.ids)[slot] : static_cast<const int32_t *>(pass.ids)[slot];
-        return id >= 0 && id < count && pass.weights[slot] != 0.0f ? int(id) : -1;
-    };
+    kernels = choice.kernels;
+    tiles = layer->scales_fold ? choice.tiles : nullptr;
+    fp8_reference = choice.fp8_reference;
+    blocks = 0;
+    all_in_blocks = false;
+    group_routes();
+    largest_first.resize(experts.size());
+    for (size_t i = 0; i < experts.size(); i++) largest_first[i] = int(i);
+    std::stable_sort(largest_first.begin(), largest_first.end(), [this](int a, int b) { return experts[size_t(a)].count > experts[size_t(b)].count; });
+    const int most = experts.empty() ? 0 : experts[size_t(largest_first[0])].count;
+    fused = most <= kFusedTokens && routes() <= kFusedRoutes && (tiles == nullptr || most < choice.tile_tokens);
+    if (fused) return place_partials(part_workers);
+    place_strips();
+    if (tiles != nullptr) place_blocks(choice.tile_tokens);
+}
 
+void Plan::group_routes() {
+    const int count = layer->shape.experts;
+    const size_t slots = size_t(request.tokens) * size_t(used());
+    const auto expert_of = [&](size_t slot) -> int { // -1: skipped
+        const int64_t id = request.wide_ids ? static_cast<const int64_t *>(request.ids)[slot] : static_cast<const int32_t *>(request.ids)[slot];
+        return id >= 0 && id < count && request.weights[slot] != 0.0f ? int(id) : -1;
+    };
     counts_.assign(size_t(count), 0);
     for (size_t slot = 0; slot < slots; slot++)
         if (const int expert = expert_of(slot); expert >= 0) counts_[size_t(expert)]++;
     experts.clear();
+    route_experts.clear();
     int routes = 0;
     for (int expert = 0; expert < count; expert++) {
         const int used = counts_[size_t(expert)];
-        if (used > 0) experts.push_back({expert, routes, used});
+        if (used > 0) {
+            route_experts.insert(route_experts.end(), size_t(used), int32_t(experts.size()));
+            experts.push_back({expert, routes, used, 0, 0, -1});
+        }
         counts_[size_t(expert)] = routes;
         routes += used;
     }
     route_tokens.resize(size_t(routes));
     route_weights.resize(size_t(routes));
-    slot_routes.assign(slots, -1);
-    for (size_t slot = 0; slot < slots; slot++) {
-        const int expert = expert_of(slot);
-        if (expert < 0) continue;
-        const int route = counts_[size_t(expert)]++;
-        route_tokens[size_t(route)] = int32_t(slot / size_t(layer->shape.used));
-        route_weights[size_t(route)] = pass.weights[slot];
-        slot_routes[slot] = route;
+    token_routes.assign(slots, -1);
+    for (int token = 0; token < request.tokens; token++) {
+        const size_t first = size_t(token) * size_t(used());
+        int kept = 0;
+        for (size_t slot = first; slot < first + size_t(used()); slot++) {
+            const int expert = expert_of(slot);
+            if (expert < 0) continue;
+            const int route = counts_[size_t(expert)]++;
+            route_tokens[size_t(route)] = token;
+            route_weights[size_t(route)] = request.weights[slot];
+            token_routes[first + size_t(kept++)] = route;
+        }
+        std::sort(token_routes.begin() + long(first), token_routes.begin() + long(first) + kept);
     }
-    largest_first.resize(experts.size());
-    for (size_t i = 0; i < experts.size(); i++) largest_first[i] = int(i);
-    std::stable_sort(largest_first.begin(), largest_first.end(), [this](int a, int b) { return experts[size_t(a)].count > experts[size_t(b)].count; });
+}
+
+// A part's units are (expert, chunk), dealt to its workers in contiguous ranges; a range sums the nodes inside it.
+void Plan::place_partials(const std::vector<int> &part_workers) {
+    partials.clear();
+    part_rows.assign(part_workers.size(), 0);
+    for (size_t index = 0; index < experts.size(); index++) {
+        ActiveExpert &active = experts[index];
+        active.first_partial = int(partials.size());
+        for (int part = 0; part < int(part_workers.size()); part++) {
+            const int count = chunks(part), workers = part_workers[size_t(part)];
+            const int64_t total = int64_t(experts.size()) * count, first_unit = int64_t(index) * count;
+            for (int worker = 0; worker < workers && count > 0; worker++) {
+                const Range units = share(total, worker, workers);
+                const int begin = int(std::max<int64_t>(units.begin - first_unit, 0)), end = int(std::min<int64_t>(units.end - first_unit, count));
+                for (const SumNode &node : sum_nodes(first_chunk(part) + begin, first_chunk(part) + end)) {
+                    partials.push_back({node, part, part_rows[size_t(part)]});
+                    part_rows[size_t(part)] += active.count;
+                }
+            }
+        }
+        active.partials = int(partials.size()) - active.first_partial;
+    }
+}
+
+void Plan::place_strips() {
+    part_nodes.clear();
+    size_t most = 1;
+    for (int part = 0; part < layer->layout.parts(); part++) {
+        part_nodes.push_back(sum_nodes(first_chunk(part), first_chunk(part) + chunks(part)));
+        most = std::max(most, part_nodes.back().size());
+    }
+    const size_t tile_bytes = most * size_t(std::max(routes(), 1)) * kTileRows * sizeof(float);
+    strip_tiles = int(std::clamp<size_t>(kStripBytes / tile_bytes, 1, size_t(layer->layout.row_tiles)));
+}
+
+void Plan::place_blocks(int tile_tokens) {
+    block_routes.clear();
+    all_in_blocks = true;
+    for (ActiveExpert &active : experts) {
+        if (active.count < tile_tokens) {
+            all_in_blocks = false;
+            continue;
+        }
+        active.first_block = int(block_routes.size()) / kBlockTokens;
+        for (int i = 0; i < active.count; i++) block_routes.push_back(active.begin + i);
+        block_routes.resize((block_routes.size() + kBlockTokens - 1) / kBlockTokens * kBlockTokens, -1);
+    }
+    blocks = int(block_routes.size()) / kBlockTokens;
 }
 
 } // namespace ds4::ktb

@@ -1,14 +1,20 @@
-// What one pass computes: the routes of its tokens grouped by expert, in ascending expert order, so that the sum of a
-// token does not depend on the tokens around it.
+// What one pass computes: the routes of its tokens grouped by expert, in ascending expert order, and where the sums
+// over an expert's channels are kept until they are added up.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "experts/layer.h"
+#include "experts/sum_tree.h"
+#include "kernels/tile_kernels.h"
 
 namespace ds4::ktb {
 
-constexpr int kFusedTokens = 8; // up to here one worker takes a slice of an expert from input to output
+constexpr int kFusedTokens = 16;     // tokens of an expert up to which one worker takes its chunks from input to output
+constexpr int kFusedRoutes = 1024;   // of a pass, likewise: they bound the sums kept
+constexpr int kSumColumns = kTileRows; // of a token, summed at a time
+constexpr size_t kStripBytes = size_t(64) << 20; // of one part's route sums in the grouped form
 
 struct ForwardRequest {
     Layer *layer;
@@ -24,14 +30,32 @@ struct ForwardRequest {
     float limit;
 };
 
+// How an engine computes; the same for every pass of a layer.
+struct KernelChoice {
+    const Kernels *kernels;
+    const TileKernels *tiles; // nullptr: none
+    int tile_tokens;          // of an expert from which its tokens go to the tile kernels
+    bool fp8_reference;
+};
+
+// The sum of one node of an expert's tree for all its routes, made by one worker.
+struct PartialSum {
+    SumNode node;
+    int part;
+    int first_row; // of [routes of the expert, H] in the part's sums
+};
+
 struct ActiveExpert {
     int expert;
-    int begin, count; // routes
+    int begin, count;               // routes
+    int first_partial, partials;    // fused form: in chunk order over all parts
+    int first_block;                // grouped form: of its blocks of 16 routes on tile kernels, -1: on the others
 };
 
 struct Plan {
     const Layer *layer = nullptr;
     const Kernels *kernels = nullptr;
+    const TileKernels *tiles = nullptr; // for experts with many tokens, nullptr: none
     bool fp8_reference = false;
     bool fused = false;
     ForwardRequest request{}; // of this pass alone: pointers moved, tokens counted
@@ -39,13 +63,40 @@ struct Plan {
     std::vector<int> largest_first;        // indices into experts
     std::vector<int32_t> route_tokens;     // [routes]
     std::vector<float> route_weights;      // [routes]
-    std::vector<int32_t> slot_routes;      // [tokens, k] route of a slot, -1 when skipped
+    std::vector<int32_t> token_routes;     // [tokens, k] ascending, then -1
+    std::vector<int32_t> route_experts;    // [routes] index into experts
+    // fused form
+    std::vector<PartialSum> partials;      // by expert
+    std::vector<int> part_rows;            // rows of H sums of each part
+    // grouped form: every part sums the same nodes of each expert
+    std::vector<std::vector<SumNode>> part_nodes;
+    int strip_tiles = 0;                   // row tiles between two barriers
+    int blocks = 0;                        // of 16 routes on tile kernels
+    bool all_in_blocks = false;            // nothing meets the other kernels
+    std::vector<int32_t> block_routes;     // [blocks * 16] route, -1 past the last one of an expert
 
     int routes() const { return int(route_tokens.size()); }
-    void build(const ForwardRequest &pass, const Kernels &pass_kernels, bool pass_fp8_reference);
+    int used() const { return layer->shape.used; }
+    int chunk_slices() const { return std::max(1, kSplitChannels / layer->layout.slice_channels); }
+    int chunks(int part) const { return layer->layout.slices(part) / chunk_slices(); }
+    int first_chunk(int part) const { return layer->layout.slice_begin[size_t(part)] / chunk_slices(); }
+    int all_chunks() const { return layer->layout.slice_begin.back() / chunk_slices(); }
+    int strips() const { return (layer->layout.row_tiles + strip_tiles - 1) / strip_tiles; }
+
+    void build(const ForwardRequest &pass, const KernelChoice &choice, const std::vector<int> &part_workers); // workers of each part
 
   private:
+    void group_routes();
+    void place_partials(const std::vector<int> &part_workers);
+    void place_strips();
+    void place_blocks(int tile_tokens);
     std::vector<int> counts_;
 };
+
+// Units [begin, end) of `total` that belong to worker `index` of `workers`.
+struct Range {
+    int begin, end;
+};
+inline Range share(int64_t total, int index, int workers) { return {int(total * index / workers), int(total * (index + 1) / workers)}; }
 
 } // namespace ds4::ktb

@@ -7,7 +7,7 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kExperts = 4, kUsed = 2, kHidden = 256, kInner = 256, kTokens = 20;
+constexpr int kExperts = 4, kUsed = 2, kHidden = 256, kInner = 256, kTokens = 40;
 constexpr float kLimit = 10.0f;
 
 double relative_error(const std::vector<float> &got, const std::vector<double> &expected) {
@@ -64,7 +64,7 @@ void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<Can
 
 int self_check() {
     const std::vector<CanonicalExpert> experts = random_experts(kExperts, kHidden, kInner, 1);
-    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
+    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::amx})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref})
             for (int tokens : {1, kTokens})
                 if (cpu_has(isa)) check_kernels(isa, numerics, tokens, experts);

@@ -1,5 +1,7 @@
 #include "experts/workspace.h"
 
+#include <algorithm>
+
 #include "pool/error.h"
 
 namespace ds4::ktb {
@@ -18,46 +20,52 @@ struct Carver {
 
 } // namespace
 
-void Workspace::prepare(const WorkerPool &pool, const Plan &plan, HugePages huge) {
+// Places the buffers of a part from `base` on; with a null base it only counts. Returns the bytes.
+size_t Workspace::carve(const WorkerPool &pool, const Plan &plan, int part, int first_worker, uint8_t *base) {
     const LayerLayout &layout = plan.layer->layout;
     const size_t hidden = size_t(plan.layer->shape.hidden), tokens = size_t(plan.request.tokens), routes = size_t(plan.routes());
-    const size_t group = plan.kernels->group_bytes;
-    memory_.resize(size_t(pool.parts()));
-    parts_.resize(size_t(pool.parts()));
+    const size_t group = plan.kernels->group_bytes, blocks = size_t(plan.blocks), slices = size_t(layout.slices(part)), slice_groups = size_t(layout.slice_groups());
+    const size_t chunk_groups = size_t(plan.chunk_slices()) * slice_groups, levels = size_t(sum_levels(plan.all_chunks()));
+    Carver carver{base};
+    PartBuffers &own = parts_[size_t(part)];
+    own.inputs = carver.take<uint8_t>(tokens * size_t(layout.input_groups) * group);
+    if (plan.fused) own.sums = carver.take<float>(size_t(plan.part_rows[size_t(part)]) * hidden);
+    else own.sums = carver.take<float>(2 * plan.part_nodes[size_t(part)].size() * routes * size_t(plan.strip_tiles) * kTileRows);
+    own.inner = carver.take<uint8_t>(plan.fused ? 0 : routes * slices * slice_groups * group);
+    own.inner_f32 = carver.take<float>(!plan.fused && plan.fp8_reference ? routes * slices * slice_groups * kGroup : 0);
+    own.block_inputs = carver.take<uint8_t>(blocks * size_t(layout.input_groups) * kBlockGroupBytes);
+    own.block_inner = carver.take<uint8_t>(blocks * slices * slice_groups * kBlockGroupBytes);
+    for (int index = 0; index < pool.part_workers(part); index++) {
+        WorkerBuffers &worker = workers_[size_t(first_worker + index)];
+        worker.panel = carver.take<float>(size_t(kPanelTokens) * kTileRows);
+        worker.inner = carver.take<float>(size_t(kPanelTokens) * std::max(slice_groups, chunk_groups) * kGroup);
+        worker.scratch = carver.take<uint8_t>(blocks > 0 ? std::max(kPanelScratchBytes, kTileScratchBytes) : kPanelScratchBytes);
+        worker.group = carver.take<uint8_t>(plan.fused ? kFusedTokens * chunk_groups * group : 0);
+        worker.nodes = carver.take<float>(plan.fused ? levels * kFusedTokens * hidden : (levels + 1) * kDownTokens * kTileRows);
+    }
+    return carver.at;
+}
+
+void Workspace::prepare(const WorkerPool &pool, const Plan &plan, HugePages huge) {
+    const int parts = pool.parts();
+    memory_.resize(size_t(parts));
+    parts_.resize(size_t(parts));
     workers_.resize(size_t(pool.workers()));
-    while (counters_.size() < size_t(pool.parts())) counters_.emplace_back();
+    counters_of_part_ = plan.fused ? 1 : 1 + plan.strips();
+    while (counters_.size() < size_t(parts) * size_t(counters_of_part_)) counters_.emplace_back();
+    for (Counter &counter : counters_) counter.next.store(0, std::memory_order_relaxed);
     int first_worker = 0;
-    for (int part = 0; part < pool.parts(); part++) {
-        const size_t slices = size_t(layout.slices(part)), slice_groups = size_t(layout.slice_groups());
-        const auto carve = [&](uint8_t *base) {
-            Carver carver{base};
-            PartBuffers &own = parts_[size_t(part)];
-            own.inputs = carver.take<uint8_t>(tokens * size_t(layout.input_groups) * group);
-            own.sums = carver.take<float>(tokens * hidden);
-            own.inner = carver.take<uint8_t>(plan.fused ? 0 : routes * slices * slice_groups * group);
-            own.inner_f32 = carver.take<float>(plan.fp8_reference ? routes * slices * slice_groups * kGroup : 0);
-            own.routes = carver.take<float>(plan.fp8_reference ? routes * hidden : 0);
-            for (int index = 0; index < pool.part_workers(part); index++) {
-                WorkerBuffers &worker = workers_[size_t(first_worker + index)];
-                worker.outputs = carver.take<float>(kFusedTokens * hidden);
-                worker.panel = carver.take<float>(size_t(kPanelTokens) * kTileRows);
-                worker.inner = carver.take<float>(plan.fused || plan.fp8_reference ? 0 : size_t(kPanelTokens) * slice_groups * kGroup);
-                worker.scratch = carver.take<uint8_t>(kPanelScratchBytes);
-                worker.group = carver.take<uint8_t>(kFusedTokens * slice_groups * group);
-            }
-            return carver.at;
-        };
-        const size_t needed = carve(nullptr);
+    for (int part = 0; part < parts; part++) {
+        const size_t needed = carve(pool, plan, part, first_worker, nullptr);
         if (memory_[size_t(part)].bytes() < needed) {
             memory_[size_t(part)] = Mapping();
             const uint64_t available = available_memory();
             if (needed > available)
-                fail(KTB_ERR_MEMORY, "a pass of %zu tokens needs %zu MiB of workspace, %llu MiB are available: lower max_tokens", tokens, needed >> 20, (unsigned long long)(available >> 20));
+                fail(KTB_ERR_MEMORY, "a pass of %d tokens needs %zu MiB of workspace, %llu MiB are available: lower max_tokens", plan.request.tokens, needed >> 20, (unsigned long long)(available >> 20));
             // explicit huge pages are the weights' alone
             memory_[size_t(part)] = Mapping(needed, {pool.part_node(part), huge == HugePages::off ? huge : HugePages::automatic});
         }
-        carve(memory_[size_t(part)].data());
-        counters_[size_t(part)].next.store(0, std::memory_order_relaxed);
+        carve(pool, plan, part, first_worker, memory_[size_t(part)].data());
         first_worker += pool.part_workers(part);
     }
 }

@@ -1,6 +1,7 @@
 // Every code and every scale through every kernel table.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/test.h"
@@ -67,7 +68,7 @@ TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
             alignas(64) static uint8_t scratch[kPanelScratchBytes];
             float sums[kTileRows];
             const uint8_t *rows[1] = {group};
-            kernels->panel({tile.bytes, kTileBytes, 1, rows, 1, sums, scratch, false});
+            kernels->panel({tile.bytes, kTileBytes, 1, rows, 1, sums, scratch});
             for (int row = 0; row < kTileRows; row++) {
                 const double expected = 127 * value_of(uint8_t((row + position) & 15), scale);
                 const bool right = std::fabs(expected) > 3.4e38 ? std::isinf(sums[row]) : sums[row] == float(expected);
@@ -78,7 +79,7 @@ TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
     }
 }
 
-TEST("one token, small blocks and the block kernels of many tokens agree, strided tiles included") {
+TEST("panels of any token count and down products of single groups have the same bits, strided tiles included") {
     constexpr int kGroups = 21, kMost = 47, kStride = 2 * int(kTileBytes);
     std::vector<Tile> tiles(kGroups);
     const std::vector<CanonicalExpert> random = random_experts(1, kGroups * kGroup, kTileRows, 5);
@@ -100,21 +101,34 @@ TEST("one token, small blocks and the block kernels of many tokens agree, stride
             kernels->prepare(&x[size_t(t) * kGroups * kGroup], kGroups, row);
             rows.push_back(row);
         }
-        for (int tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 15, 16, 40, 41, 47})
-            for (bool fold : {false, true}) {
-                alignas(64) static uint8_t scratch[kPanelScratchBytes];
-                std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
-                kernels->panel({memory, kStride, kGroups, rows.data(), tokens, sums.data(), scratch, fold});
-                double error = 0, size = 0;
-                for (int t = 0; t < tokens; t++)
-                    for (int row = 0; row < kTileRows; row++) {
-                        double expected = 0;
-                        for (int k = 0; k < kGroups * kGroup; k++) expected += canonical_weight(random[0], 0, row, k, kGroups * kGroup) * double(x[size_t(t * kGroups * kGroup + k)]);
-                        const double difference = double(sums[size_t(t * kTileRows + row)]) - expected;
-                        error += difference * difference, size += expected * expected;
-                    }
-                CHECK(std::sqrt(error / size) <= (std::string(kernels->numerics) == "int8" ? 1.2e-2 : 3e-3));
+        std::vector<float> alone(size_t(kMost) * kTileRows);
+        alignas(64) static uint8_t scratch[kPanelScratchBytes];
+        for (int t = 0; t < kMost; t++) kernels->panel({memory, kStride, kGroups, &rows[size_t(t)], 1, &alone[size_t(t) * kTileRows], scratch});
+        for (int tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 15, 16, 40, 41, 47}) {
+            std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
+            kernels->panel({memory, kStride, kGroups, rows.data(), tokens, sums.data(), scratch});
+            CHECK(std::memcmp(sums.data(), alone.data(), sums.size() * sizeof(float)) == 0); // the others change nothing
+            double error = 0, size = 0;
+            for (int t = 0; t < tokens; t++)
+                for (int row = 0; row < kTileRows; row++) {
+                    double expected = 0;
+                    for (int k = 0; k < kGroups * kGroup; k++) expected += canonical_weight(random[0], 0, row, k, kGroups * kGroup) * double(x[size_t(t * kGroups * kGroup + k)]);
+                    const double difference = double(sums[size_t(t * kTileRows + row)]) - expected;
+                    error += difference * difference, size += expected * expected;
+                }
+            CHECK(std::sqrt(error / size) <= (std::string(kernels->numerics) == "int8" ? 1.2e-2 : 3e-3));
+        }
+        for (int tokens : {1, 2, 3, 5}) { // the same chain, a group at a time
+            std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
+            std::vector<float *> outputs;
+            for (int t = 0; t < tokens; t++) outputs.push_back(&sums[size_t(t) * kTileRows]);
+            for (int g = 0; g < kGroups; g++) {
+                std::vector<const uint8_t *> groups;
+                for (int t = 0; t < tokens; t++) groups.push_back(rows[size_t(t)] + size_t(g) * kernels->group_bytes);
+                kernels->down({memory + g * kStride, 1, groups.data(), outputs.data(), tokens, g == 0});
             }
+            CHECK(std::memcmp(sums.data(), alone.data(), sums.size() * sizeof(float)) == 0);
+        }
     }
 }
 

@@ -86,7 +86,8 @@ template <class N> void down(const DownArgs &args) {
             const uint8_t *tile = args.tiles + size_t(i) * kTileBytes;
             for (int row = 0; row < kTileRows; row++) {
                 const float scale = f32_from_e8m0(tile[kTileCodeBytes + size_t(row)]);
-                args.outputs[t][i * kTileRows + row] += args.weights[t] * (scale * N::dot(row_codes(tile, row), args.groups[t]));
+                float &out = args.outputs[t][i * kTileRows + row];
+                out = (args.first ? 0.0f : out) + scale * N::dot(row_codes(tile, row), args.groups[t]);
             }
         }
 }
@@ -99,13 +100,17 @@ void swiglu(const float *sums, float limit, float *h) {
     }
 }
 
-void add_scaled(const float *sums, float weight, float *y) {
-    for (int i = 0; i < kTileRows; i++) y[i] += weight * sums[i];
+void add_scaled(const float *sums, float weight, float *y, int count) {
+    for (int i = 0; i < count; i++) y[i] += weight * sums[i];
+}
+
+void add(const float *x, float *y, int count) {
+    for (int i = 0; i < count; i++) y[i] += x[i];
 }
 
 } // namespace
 
-const Kernels kGenericInt8 = {"generic", "int8", sizeof(Int8Group), prepare_int8, panel<Int8Numerics>, panel<Int8Numerics>, down<Int8Numerics>, swiglu, add_scaled};
-const Kernels kGenericBf16 = {"generic", "bf16", sizeof(Bf16Group), prepare_bf16, panel<Bf16Numerics>, panel<Bf16Numerics>, down<Bf16Numerics>, swiglu, add_scaled};
+const Kernels kGenericInt8 = {"generic", "int8", sizeof(Int8Group), prepare_int8, panel<Int8Numerics>, panel<Int8Numerics>, down<Int8Numerics>, swiglu, add_scaled, add};
+const Kernels kGenericBf16 = {"generic", "bf16", sizeof(Bf16Group), prepare_bf16, panel<Bf16Numerics>, panel<Bf16Numerics>, down<Bf16Numerics>, swiglu, add_scaled, add};
 
 } // namespace ds4::ktb

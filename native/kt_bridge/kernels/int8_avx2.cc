@@ -9,7 +9,7 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kHalves = 8;       // half row blocks of 8 rows
-constexpr int kChunkGroups = 16; // 17 KB of tiles stay in L1 while token blocks pass over them
+constexpr int kBlockGroups = 16; // 17 KB of tiles stay in L1 while token blocks pass over them
 
 // Both lines of half a row block.
 inline void prefetch_ahead(const uint8_t *line) {
@@ -117,8 +117,8 @@ template <int T> inline void panel_tokens(const PanelArgs &args, int first_token
 
 void panel(const PanelArgs &args) {
     if (args.tokens == 1) return panel_tokens<1>(args, 0, 0, args.groups);
-    for (int begin = 0; begin < args.groups; begin += kChunkGroups) {
-        const int end = begin + kChunkGroups < args.groups ? begin + kChunkGroups : args.groups;
+    for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
+        const int end = begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups;
         int t = 0;
         for (; t + 4 <= args.tokens; t += 4) panel_tokens<4>(args, t, begin, end);
         if (args.tokens - t == 3) panel_tokens<3>(args, t, begin, end);
@@ -139,8 +139,9 @@ template <int T> inline void down_tokens(const DownArgs &args, int first_token) 
             const __m256 scales = half_scales(tile, half);
             for (int t = 0; t < T; t++) {
                 float *out = args.outputs[first_token + t] + i * kTileRows + half * 8;
-                const __m256 factor = _mm256_mul_ps(scales, _mm256_set1_ps(groups[t]->scale * args.weights[first_token + t]));
-                _mm256_storeu_ps(out, _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), factor, _mm256_loadu_ps(out)));
+                const __m256 factor = _mm256_mul_ps(scales, _mm256_set1_ps(groups[t]->scale));
+                const __m256 before = args.first ? _mm256_setzero_ps() : _mm256_loadu_ps(out);
+                _mm256_storeu_ps(out, _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), factor, before));
             }
         }
 }
@@ -153,6 +154,6 @@ void down(const DownArgs &args) {
 
 } // namespace
 
-const Kernels kAvx2Int8 = {"avx2", "int8", sizeof(Int8Group), prepare, panel, panel, down, swiglu_avx2, add_scaled_avx2};
+const Kernels kAvx2Int8 = {"avx2", "int8", sizeof(Int8Group), prepare, panel, panel, down, swiglu_avx2, add_scaled_avx2, add_avx2};
 
 } // namespace ds4::ktb

@@ -10,7 +10,7 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kRowBlocks = 4;
-constexpr int kChunkGroups = 16;   // 17 KB of tiles stay in L1 while token blocks pass over them
+constexpr int kBlockGroups = 16;   // 17 KB of tiles stay in L1 while token blocks pass over them
 constexpr int kGemmTokens = 40;    // from here on decoding to scratch pays (measured: equal at 32)
 constexpr int kGemmGroups = 16;    // decoded block: 32 KB codes + 4 KB scales
 static_assert(kGemmGroups * (2 * kTileCodeBytes + kTileRows * 4) <= kPanelScratchBytes);
@@ -147,7 +147,7 @@ inline void sweep_tokens(const PanelArgs &args, int first_token, int begin, int 
 void panel(const PanelArgs &args) {
     if (args.tokens == 1) return panel_tokens<1>(args, 0, 0, args.groups);
     const bool gemm = args.tokens >= kGemmTokens;
-    const int step = gemm ? kGemmGroups : kChunkGroups;
+    const int step = gemm ? kGemmGroups : kBlockGroups;
     for (int begin = 0; begin < args.groups; begin += step) {
         const int end = begin + step < args.groups ? begin + step : args.groups;
         int t = 0;
@@ -167,13 +167,14 @@ void panel(const PanelArgs &args) {
 template <int T> inline void down_tokens(const DownArgs &args, int first_token) {
     const __m512i table = code_table();
     __m512i values[T][8], correction[T];
-    __m512 weight[T];
+    __m512 group_scale[T];
     float *outputs[T];
+    const __mmask16 continued = args.first ? 0 : 0xffff;
     for (int t = 0; t < T; t++) {
         const Int8Group &group = group_at(args.groups[first_token + t], 0);
         for (int i = 0; i < 8; i++) values[t][i] = broadcast_dword(group.values + i * 4);
         correction[t] = _mm512_set1_epi32(group.correction);
-        weight[t] = _mm512_set1_ps(group.scale * args.weights[first_token + t]);
+        group_scale[t] = _mm512_set1_ps(group.scale);
         outputs[t] = args.outputs[first_token + t];
     }
     const uint8_t *tile = args.tiles;
@@ -196,8 +197,8 @@ template <int T> inline void down_tokens(const DownArgs &args, int first_token) 
             const __m512 scales = block_scales(tile, b);
             for (int t = 0; t < T; t++) {
                 float *out = outputs[t] + i * kTileRows + b * 16;
-                const __m512 factor = _mm512_mul_ps(scales, weight[t]);
-                _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t]), factor, _mm512_loadu_ps(out)));
+                const __m512 factor = _mm512_mul_ps(scales, group_scale[t]);
+                _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t]), factor, _mm512_maskz_loadu_ps(continued, out)));
             }
         }
     }
@@ -211,6 +212,6 @@ void down(const DownArgs &args) {
 
 } // namespace
 
-const Kernels kAvx512Int8 = {"avx512", "int8", sizeof(Int8Group), prepare, panel, panel, down, swiglu_avx512, add_scaled_avx512};
+const Kernels kAvx512Int8 = {"avx512", "int8", sizeof(Int8Group), prepare, panel, panel, down, swiglu_avx512, add_scaled_avx512, add_avx512};
 
 } // namespace ds4::ktb

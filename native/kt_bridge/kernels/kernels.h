@@ -44,7 +44,6 @@ struct PanelArgs {
     int tokens;                  // 1..kPanelTokens
     float *sums;                 // [tokens, 64] f32, overwritten
     uint8_t *scratch;            // kPanelScratchBytes, 64-byte aligned
-    bool scales_fold;            // MXFP4: every scale is in 2..252: the product with a code is a normal bf16
     int tile_groups = 1;         // inputs of one tile / 32; divides `groups`
 };
 
@@ -52,12 +51,14 @@ struct DownArgs {
     const uint8_t *tiles;        // row_tiles tiles of the same inputs, contiguous
     int row_tiles;
     const uint8_t *const *groups; // [tokens] tile_groups prepared groups each
-    const float *weights;        // [tokens] router weights
-    float *const *outputs;       // [tokens] rows of row_tiles * 64 f32, added to; rows may repeat
+    float *const *outputs;       // [tokens] distinct rows of row_tiles * 64 f32: the chains that the products continue
     int tokens;
+    bool first;                  // the chains start at zero here: outputs are overwritten
     int tile_groups = 1;         // inputs of one tile / 32
 };
 
+// A row's sum is one chain over its groups in ascending order, from zero, whatever `tokens` is and whether it is made by
+// one panel call or by down calls for one tile after the other: the bits are the same (within one table).
 struct Kernels {
     const char *isa;
     const char *numerics;
@@ -67,17 +68,18 @@ struct Kernels {
     // sums[t][row] = W row . x_t, of gate and up rows and of down rows, whose method may be another one
     void (*panel)(const PanelArgs &args);
     void (*down_panel)(const PanelArgs &args);
-    // outputs[t][row] += weight_t * (W row . h_t)
+    // outputs[t][row] continued with the products of one tile's inputs
     void (*down)(const DownArgs &args);
     // sums: 32 gate rows then 32 up rows; h = silu(min(gate, limit)) * clamp(up, limit), no clamp for limit <= 0
     void (*swiglu)(const float *sums, float limit, float *h);
-    // y[64] += weight * sums[64]
-    void (*add_scaled)(const float *sums, float weight, float *y);
+    // y[count] += weight * sums[count], y[count] += x[count]; count: a multiple of 64
+    void (*add_scaled)(const float *sums, float weight, float *y, int count);
+    void (*add)(const float *x, float *y, int count);
 };
 
 extern const Kernels kGenericInt8, kGenericBf16, kAvx2Int8, kAvx2Bf16, kAvx512Int8, kAvx512Bf16;
 
-enum class Isa { generic, avx2, avx512 };
+enum class Isa { generic, avx2, avx512, amx }; // amx: the AVX-512 kernels, and tile_kernels.h for experts with many tokens
 enum class Numerics { int8, bf16, fp8ref, f32 }; // f32: activations as they are, for arithmetic that must be exact
 const char *isa_name(Isa isa);
 const char *numerics_name(Numerics numerics);

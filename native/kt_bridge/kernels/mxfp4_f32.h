@@ -67,10 +67,10 @@ template <class Ops> void down_f32(const DownArgs &args) {
         for (int t = 0; t < args.tokens; t++)
             for (int block = 0; block < kTileRows / Ops::kWidth; block++) {
                 const float *x = reinterpret_cast<const float *>(args.groups[t]);
-                typename Ops::Lanes sum = Ops::zero();
-                add_group<Ops, 1>(args.tiles + size_t(tile) * kTileBytes, block, &x, &sum);
                 float *out = args.outputs[t] + tile * kTileRows + block * Ops::kWidth;
-                Ops::store(out, Ops::fma(sum, Ops::all(args.weights + t), Ops::load(out)));
+                typename Ops::Lanes sum = args.first ? Ops::zero() : Ops::load(out);
+                add_group<Ops, 1>(args.tiles + size_t(tile) * kTileBytes, block, &x, &sum);
+                Ops::store(out, sum);
             }
 }
 

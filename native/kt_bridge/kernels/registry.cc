@@ -1,11 +1,14 @@
 // Which kernels this CPU can run: decided here and nowhere else.
 #include <cpuid.h>
-
+#include <initializer_list>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <vector>
 
 #include "kernels/kernels.h"
 #include "kernels/mxfp4_f32_tables.h"
 #include "kernels/row_methods.h"
+#include "kernels/tile_kernels.h"
 
 namespace ds4::ktb {
 namespace {
@@ -14,7 +17,14 @@ struct CpuFeatures {
     bool avx2 = false;
     bool avx512 = false;     // F, BW, VL, DQ, VNNI, VBMI: Ice Lake or Zen 4 and later
     bool avx512_bf16 = false;
+    bool amx = false;        // AMX-TILE and AMX-BF16 beside both of the above, and the system's permission
 };
+
+// Tile state is 8 KB that the system saves only for processes that have asked; threads share the permission.
+bool ask_for_tiles() {
+    constexpr long kRequest = 0x1023, kTileData = 18; // ARCH_REQ_XCOMP_PERM, state component
+    return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
 
 uint64_t saved_state() {
     uint32_t low = 0, high = 0;
@@ -30,11 +40,13 @@ CpuFeatures detect() {
     if (!bit(c, 27)) return found; // no XGETBV
     const bool fma = bit(c, 12), f16c = bit(c, 29);
     const uint64_t state = saved_state();
-    const bool ymm = (state & 0x6) == 0x6, zmm = (state & 0xe6) == 0xe6;
+    const bool ymm = (state & 0x6) == 0x6, zmm = (state & 0xe6) == 0xe6, tiles = (state & 0x60000) == 0x60000;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return found;
     found.avx2 = ymm && fma && f16c && bit(b, 5);
     found.avx512 = found.avx2 && zmm && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31) && bit(c, 1) && bit(c, 11);
+    const bool amx = tiles && bit(d, 24) && bit(d, 22);
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) found.avx512_bf16 = found.avx512 && bit(a, 5);
+    found.amx = found.avx512_bf16 && amx && ask_for_tiles();
     return found;
 }
 
@@ -45,8 +57,8 @@ const CpuFeatures &features() {
 
 const Kernels &mxfp4_kernels(Isa isa, bool int8) {
     if (isa == Isa::generic) return int8 ? kGenericInt8 : kGenericBf16;
-    if (isa == Isa::avx512 && int8) return kAvx512Int8;
-    if (isa == Isa::avx512 && features().avx512_bf16) return kAvx512Bf16;
+    if (isa >= Isa::avx512 && int8) return kAvx512Int8;
+    if (isa >= Isa::avx512 && features().avx512_bf16) return kAvx512Bf16;
     return int8 ? kAvx2Int8 : kAvx2Bf16;
 }
 
@@ -71,7 +83,15 @@ std::vector<Kernels> other_tables() {
 
 } // namespace
 
-const char *isa_name(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "generic"; }
+const char *isa_name(Isa isa) {
+    switch (isa) {
+    case Isa::generic: return "generic";
+    case Isa::avx2: return "avx2";
+    case Isa::avx512: return "avx512";
+    case Isa::amx: return "amx";
+    }
+    return "unknown";
+}
 
 const char *numerics_name(Numerics numerics) {
     switch (numerics) {
@@ -84,10 +104,20 @@ const char *numerics_name(Numerics numerics) {
 }
 
 bool cpu_has(Isa isa) {
-    return isa == Isa::generic || (isa == Isa::avx2 ? features().avx2 : features().avx512);
+    switch (isa) {
+    case Isa::generic: return true;
+    case Isa::avx2: return features().avx2;
+    case Isa::avx512: return features().avx512;
+    case Isa::amx: return features().amx;
+    }
+    return false;
 }
 
-Isa best_isa() { return cpu_has(Isa::avx512) ? Isa::avx512 : cpu_has(Isa::avx2) ? Isa::avx2 : Isa::generic; }
+Isa best_isa() {
+    for (Isa isa : {Isa::avx512, Isa::avx2}) // amx only when asked for: it gives up that batches leave the bits alone
+        if (cpu_has(isa)) return isa;
+    return Isa::generic;
+}
 
 const Kernels *kernels_for(Method gate_up, Method down, Isa isa, Numerics numerics) {
     const bool tiles = gate_up == Method::mxfp4 && down == Method::mxfp4;
@@ -95,7 +125,9 @@ const Kernels *kernels_for(Method gate_up, Method down, Isa isa, Numerics numeri
     if (!tiles && (gate_up == Method::mxfp4 || down == Method::mxfp4)) return nullptr;
     if (numerics == Numerics::int8 && has_int8_form(gate_up) != has_int8_form(down)) return nullptr;
     static const std::vector<Kernels> tables = other_tables();
-    return &tables[table_index(gate_up, down, isa, numerics)];
+    return &tables[table_index(gate_up, down, isa == Isa::amx ? Isa::avx512 : isa, numerics)];
 }
+
+const TileKernels *tile_kernels_for(Method method, Isa isa) { return method == Method::mxfp4 && isa == Isa::amx ? &kAmxMxfp4 : nullptr; }
 
 } // namespace ds4::ktb

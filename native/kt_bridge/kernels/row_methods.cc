@@ -96,8 +96,7 @@ template <Method kMethod, Isa kIsa, bool kInt8> void down(const DownArgs &args) 
             multiply<kMethod, kIsa, kInt8>({args.tiles + size_t(tile) * bytes, inputs, args.groups + first, tokens, sums});
             for (int t = 0; t < tokens; t++) {
                 float *out = args.outputs[first + t] + tile * kTileRows;
-                const float weight = args.weights[first + t];
-                for (int row = 0; row < kTileRows; row++) out[row] += weight * sums[t * kTileRows + row];
+                for (int row = 0; row < kTileRows; row++) out[row] = args.first ? sums[t * kTileRows + row] : out[row] + sums[t * kTileRows + row];
             }
         }
     }

@@ -40,10 +40,14 @@ void swiglu_avx2(const float *sums, float limit, float *h) {
     }
 }
 
-void add_scaled_avx2(const float *sums, float weight, float *y) {
+void add_scaled_avx2(const float *sums, float weight, float *y, int count) {
     const __m256 factor = _mm256_set1_ps(weight);
-    for (int i = 0; i < kTileRows; i += 8)
+    for (int i = 0; i < count; i += 8)
         _mm256_storeu_ps(y + i, _mm256_fmadd_ps(factor, _mm256_loadu_ps(sums + i), _mm256_loadu_ps(y + i)));
+}
+
+void add_avx2(const float *x, float *y, int count) {
+    for (int i = 0; i < count; i += 8) _mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(y + i), _mm256_loadu_ps(x + i)));
 }
 
 } // namespace ds4::ktb

@@ -39,10 +39,14 @@ void swiglu_avx512(const float *sums, float limit, float *h) {
     }
 }
 
-void add_scaled_avx512(const float *sums, float weight, float *y) {
+void add_scaled_avx512(const float *sums, float weight, float *y, int count) {
     const __m512 factor = _mm512_set1_ps(weight);
-    for (int i = 0; i < kTileRows; i += 16)
+    for (int i = 0; i < count; i += 16)
         _mm512_storeu_ps(y + i, _mm512_fmadd_ps(factor, _mm512_loadu_ps(sums + i), _mm512_loadu_ps(y + i)));
+}
+
+void add_avx512(const float *x, float *y, int count) {
+    for (int i = 0; i < count; i += 16) _mm512_storeu_ps(y + i, _mm512_add_ps(_mm512_loadu_ps(y + i), _mm512_loadu_ps(x + i)));
 }
 
 } // namespace ds4::ktb

@@ -19,10 +19,13 @@ export interface ExpertPoolOptions {
   cores?: number[][]
   /** Activations: int8 (default) or bf16; fp8ref repeats the official recipe's roundings. */
   numerics?: "int8" | "bf16" | "fp8ref"
-  isa?: "auto" | "generic" | "avx2" | "avx512"
+  /** `auto` never takes `amx`. */
+  isa?: "auto" | "generic" | "avx2" | "avx512" | "amx"
   hugePages?: "auto" | "2m" | "1g" | "off"
   /** Tokens of one internal pass, 1..65536. Default 8192. */
   maxTokens?: number
+  /** With AMX: tokens of an expert in a pass from which it goes to the tile unit, whose sums round differently; 0 never. Default 16. */
+  tileTokens?: number
   /** How long an idle worker spins before it sleeps. */
   spinUs?: number
 }
@@ -186,6 +189,6 @@ function createPublished(library: KtBridge, options: ExpertPoolOptions): Pointer
   return handleOf(library.published.ktb_engine_create(threads, nodes?.length ?? 1))
 }
 
-function optionsText({ threads, nodes, cores, numerics, isa, hugePages, maxTokens, spinUs }: ExpertPoolOptions): string {
-  return JSON.stringify({ threads, nodes, cores, numerics, isa, huge: hugePages, max_tokens: maxTokens, spin_us: spinUs })
+function optionsText({ threads, nodes, cores, numerics, isa, hugePages, maxTokens, tileTokens, spinUs }: ExpertPoolOptions): string {
+  return JSON.stringify({ threads, nodes, cores, numerics, isa, huge: hugePages, max_tokens: maxTokens, tile_tokens: tileTokens, spin_us: spinUs })
 }

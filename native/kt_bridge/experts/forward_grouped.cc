@@ -1,0 +1,181 @@
+// The form of a forward for many tokens: every expert's weights meet all its tokens at once.
+#include <algorithm>
+#include <cstring>
+
+#include "experts/forward_job.h"
+#include "experts/sum_stack.h"
+#include "kernels/fp8_reference.h"
+
+namespace ds4::ktb {
+
+// Units are (expert, slice), claimed largest expert first; nothing is summed across them.
+void ForwardJob::inputs_to_inner(const Worker &worker) {
+    const LayerLayout &layout = plan_.layer->layout;
+    const PartBuffers &part = resources_.workspace.part(worker.part);
+    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
+    const int slices = layout.slices(worker.part), units = int(plan_.largest_first.size()) * slices;
+    const size_t channels = size_t(layout.slice_channels), row_bytes = size_t(layout.input_groups) * plan_.kernels->group_bytes;
+    const uint8_t *rows[kPanelTokens];
+    std::atomic<int> &next = resources_.workspace.counter(worker.part, 0).next;
+    for (int unit = next.fetch_add(1, std::memory_order_relaxed); unit < units; unit = next.fetch_add(1, std::memory_order_relaxed)) {
+        const ActiveExpert &active = plan_.experts[size_t(plan_.largest_first[size_t(unit / slices)])];
+        const int slice = unit % slices;
+        if (active.first_block >= 0) {
+            block_panel(worker, active, slice);
+            continue;
+        }
+        const uint8_t *record = plan_.layer->record(worker.part, active.expert, slice);
+        for (int first = active.begin; first < active.begin + active.count; first += kPanelTokens) {
+            const int count = std::min(kPanelTokens, active.begin + active.count - first);
+            for (int i = 0; i < count; i++) rows[i] = part.inputs + size_t(plan_.route_tokens[size_t(first + i)]) * row_bytes;
+            if (plan_.fp8_reference) {
+                panel_inner(worker, record, rows, count, part.inner_f32 + (size_t(first) * size_t(slices) + size_t(slice)) * channels, size_t(slices) * channels);
+                continue;
+            }
+            panel_inner(worker, record, rows, count, own.inner, channels);
+            for (int i = 0; i < count; i++) prepare_inner(worker.part, active, first + i, own.inner + size_t(i) * channels, slice * layout.slice_groups(), layout.slice_groups());
+        }
+    }
+}
+
+// The same for an expert on tile kernels.
+void ForwardJob::block_panel(const Worker &worker, const ActiveExpert &active, int slice) const {
+    const LayerLayout &layout = plan_.layer->layout;
+    const PartBuffers &part = resources_.workspace.part(worker.part);
+    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
+    const size_t channels = size_t(layout.slice_channels), slices = size_t(layout.slices(worker.part)), block_bytes = size_t(layout.input_groups) * kBlockGroupBytes;
+    for (int first = 0; first < active.count; first += kPanelTokens) {
+        const int count = std::min(kPanelTokens, active.count - first);
+        const bool kept = plan_.fp8_reference; // rounded together with the other slices later
+        float *inner = kept ? part.inner_f32 + (size_t(active.begin + first) * slices + size_t(slice)) * channels : own.inner;
+        for (int panel = 0; panel < layout.panels; panel++) {
+            plan_.tiles->panel({plan_.layer->record(worker.part, active.expert, slice) + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups,
+                                part.block_inputs + size_t(active.first_block + first / kBlockTokens) * block_bytes, block_bytes, count, own.panel, own.scratch});
+            activate(worker, panel, count, inner, kept ? slices * channels : channels);
+        }
+        for (int i = 0; i < count && !kept; i++)
+            prepare_inner(worker.part, active, active.begin + first + i, inner + size_t(i) * channels, slice * layout.slice_groups(), layout.slice_groups());
+    }
+}
+
+// Activations of `groups` groups of a route, in the form that its expert's kernels take.
+void ForwardJob::prepare_inner(int part, const ActiveExpert &active, int route, const float *inner, int first_group, int groups) const {
+    const PartBuffers &own = resources_.workspace.part(part);
+    const size_t row_groups = size_t(plan_.layer->layout.slices(part)) * size_t(plan_.layer->layout.slice_groups());
+    if (active.first_block < 0) {
+        plan_.kernels->prepare(inner, groups, own.inner + (size_t(route) * row_groups + size_t(first_group)) * plan_.kernels->group_bytes);
+        return;
+    }
+    const size_t index = size_t(route - active.begin), block = size_t(active.first_block) + index / kBlockTokens;
+    plan_.tiles->prepare(inner, groups, own.block_inner + (block * row_groups + size_t(first_group)) * kBlockGroupBytes + index % kBlockTokens * 64);
+}
+
+void ForwardJob::round_inner(const Worker &worker) {
+    const PartBuffers &part = resources_.workspace.part(worker.part);
+    const int groups = plan_.layer->layout.slices(worker.part) * plan_.layer->layout.slice_groups(); // of a route
+    const Range routes = share(plan_.routes(), worker.index, worker.part_workers);
+    for (int route = routes.begin; route < routes.end && groups > 0; route++) {
+        float *inner = part.inner_f32 + size_t(route) * size_t(groups) * kGroup;
+        round_through_fp8(inner, groups * kGroup);
+        prepare_inner(worker.part, plan_.experts[size_t(plan_.route_experts[size_t(route)])], route, inner, 0, groups);
+    }
+}
+
+// Units are (expert, row tile of the strip), claimed largest expert first; each has places of its own.
+void ForwardJob::inner_to_strip(const Worker &worker, int strip) {
+    const int first_tile = strip * plan_.strip_tiles, tiles = std::min(plan_.strip_tiles, plan_.layer->layout.row_tiles - first_tile);
+    const int units = plan_.layer->layout.slices(worker.part) == 0 ? 0 : int(plan_.largest_first.size()) * tiles;
+    std::atomic<int> &next = resources_.workspace.counter(worker.part, 1 + strip).next;
+    for (int unit = next.fetch_add(1, std::memory_order_relaxed); unit < units; unit = next.fetch_add(1, std::memory_order_relaxed))
+        strip_unit(worker, plan_.experts[size_t(plan_.largest_first[size_t(unit / tiles)])], strip, first_tile + unit % tiles);
+}
+
+void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const {
+    if (active.first_block >= 0) return block_strip_unit(worker, active, strip, tile);
+    const LayerLayout &layout = plan_.layer->layout;
+    const PartBuffers &part = resources_.workspace.part(worker.part);
+    const size_t inner_bytes = size_t(layout.slices(worker.part)) * size_t(layout.slice_groups()) * plan_.kernels->group_bytes;
+    const uint8_t *first_tile = plan_.layer->record(worker.part, active.expert, 0) + layout.down_offset + size_t(tile) * layout.down_tile_bytes;
+    const std::vector<SumNode> &nodes = plan_.part_nodes[size_t(worker.part)];
+    const uint8_t *rows[kDownTokens];
+    for (int first = active.begin; first < active.begin + active.count; first += kDownTokens) {
+        const int count = std::min(kDownTokens, active.begin + active.count - first);
+        for (int i = 0; i < count; i++) rows[i] = part.inner + size_t(first + i) * inner_bytes;
+        for (size_t node = 0; node < nodes.size(); node++) {
+            const float *sums = node_panel(worker, first_tile, nodes[node], rows, count);
+            for (int i = 0; i < count; i++)
+                std::memcpy(strip_row(worker.part, strip, int(node), first + i) + (tile - strip * plan_.strip_tiles) * kTileRows, sums + i * kTileRows, kTileRows * sizeof(float));
+        }
+    }
+}
+
+// The same for an expert on tile kernels: a node is one chain.
+void ForwardJob::block_strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const {
+    const LayerLayout &layout = plan_.layer->layout;
+    const PartBuffers &part = resources_.workspace.part(worker.part);
+    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
+    const size_t block_bytes = size_t(layout.slices(worker.part)) * size_t(layout.slice_groups()) * kBlockGroupBytes;
+    const uint8_t *first_tile = plan_.layer->record(worker.part, active.expert, 0) + layout.down_offset + size_t(tile) * layout.down_tile_bytes;
+    const std::vector<SumNode> &nodes = plan_.part_nodes[size_t(worker.part)];
+    for (int first = 0; first < active.count; first += kPanelTokens) {
+        const int count = std::min(kPanelTokens, active.count - first);
+        const uint8_t *blocks = part.block_inner + size_t(active.first_block + first / kBlockTokens) * block_bytes;
+        for (size_t node = 0; node < nodes.size(); node++) {
+            const size_t slice = size_t(nodes[node].first - plan_.first_chunk(worker.part)) * size_t(plan_.chunk_slices());
+            plan_.tiles->panel({first_tile + slice * layout.record_bytes, layout.record_bytes, nodes[node].chunks() * plan_.chunk_slices() * layout.slice_groups(),
+                                blocks + slice * size_t(layout.slice_groups()) * kBlockGroupBytes, block_bytes, count, own.panel, own.scratch});
+            for (int i = 0; i < count; i++)
+                std::memcpy(strip_row(worker.part, strip, int(node), active.begin + first + i) + (tile - strip * plan_.strip_tiles) * kTileRows, own.panel + i * kTileRows,
+                            kTileRows * sizeof(float));
+        }
+    }
+}
+
+// Sums of one row tile over the chunks of a node: [count, 64]. Sums that wait for their right half lie on a stack.
+const float *ForwardJob::node_panel(const Worker &worker, const uint8_t *tile, const SumNode &node, const uint8_t *const *rows, int count) const {
+    const LayerLayout &layout = plan_.layer->layout;
+    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
+    const int slices = plan_.chunk_slices(), groups = slices * layout.slice_groups();
+    const size_t values = size_t(count) * kTileRows;
+    const uint8_t *chunk_rows[kDownTokens];
+    int waiting = 0;
+    for (int i = 0; i < node.chunks(); i++) {
+        const size_t chunk = size_t(node.first - plan_.first_chunk(worker.part) + i);
+        for (int t = 0; t < count; t++) chunk_rows[t] = rows[t] + chunk * size_t(groups) * plan_.kernels->group_bytes;
+        plan_.kernels->down_panel({tile + chunk * size_t(slices) * layout.record_bytes, layout.record_bytes, groups, chunk_rows, count, own.nodes + size_t(waiting) * values, own.scratch,
+                              layout.slice_groups()});
+        for (int odd = i; odd % 2 == 1; odd /= 2, waiting--)
+            plan_.kernels->add(own.nodes + size_t(waiting) * values, own.nodes + size_t(waiting - 1) * values, int(values));
+        waiting++;
+    }
+    return own.nodes;
+}
+
+float *ForwardJob::strip_row(int part, int strip, int node, int route) const {
+    const size_t columns = size_t(plan_.strip_tiles) * kTileRows, nodes = plan_.part_nodes[size_t(part)].size();
+    return resources_.workspace.part(part).sums + ((size_t(strip % 2) * nodes + size_t(node)) * size_t(plan_.routes()) + size_t(route)) * columns;
+}
+
+// The rest of every route's tree, the routes of every token, and the output, in the columns of the strip.
+void ForwardJob::strip_sums(const Worker &worker, int strip) const {
+    const int first_tile = strip * plan_.strip_tiles, tiles = std::min(plan_.strip_tiles, plan_.layer->layout.row_tiles - first_tile), used = plan_.used();
+    const Range tokens = share(plan_.request.tokens, worker.global_index, worker.workers);
+    alignas(64) float buffers[(kMaximumSumLevels + 1) * kSumColumns];
+    SumStack stack(*plan_.kernels, buffers, kSumColumns);
+    for (int token = tokens.begin; token < tokens.end; token++)
+        for (int tile = 0; tile < tiles; tile++) {
+            alignas(64) float sums[kSumColumns] = {};
+            for (int i = 0; i < used; i++) {
+                const int route = plan_.token_routes[size_t(token) * size_t(used) + size_t(i)];
+                if (route < 0) break;
+                for (int part = 0; part < plan_.layer->layout.parts(); part++)
+                    for (size_t node = 0; node < plan_.part_nodes[size_t(part)].size(); node++)
+                        stack.push(plan_.part_nodes[size_t(part)][node], strip_row(part, strip, int(node), route) + tile * kTileRows);
+                add_route(route, stack.total(), sums, kSumColumns);
+            }
+            const int column = (first_tile + tile) * kTileRows;
+            store(token, column, column + kSumColumns, sums);
+        }
+}
+
+} // namespace ds4::ktb

@@ -1,0 +1,86 @@
+// The panel of tile_kernels.h, written over a unit: the hardware's (mxfp4_amx.cc) or an emulation of it (its test).
+//
+// A unit has eight registers of 16 rows x 64 bytes and
+//   zero<t>(), load<t>(address, row stride), store<t>(address, row stride),
+//   dot<c, a, b>(): c[m][n] += sum over pairs k of a[m][2k] b[k][2n] + a[m][2k + 1] b[k][2n + 1], bf16 to f32,
+//   decode(weight tile, out): four tiles of 1024 bytes, one per row block, scales folded.
+#pragma once
+#include "kernels/tile_kernels.h"
+
+namespace ds4::ktb {
+
+// Inputs decoded at a time: 32 groups are 128 KB, which stay in L2 while all token blocks pass.
+constexpr int kDecodedGroups = 32;
+constexpr int kTileRowBlocks = 4;
+constexpr size_t kDecodedGroupBytes = kTileRowBlocks * kBlockGroupBytes;
+constexpr size_t kSumStride = kTileRows * sizeof(float);
+static_assert(kDecodedGroups * kDecodedGroupBytes <= kTileScratchBytes);
+
+template <class Unit, int t> inline void load_sums(const float *sums, bool starts) {
+    if (starts) Unit::template zero<t>();
+    else Unit::template load<t>(sums, kSumStride);
+}
+
+// Two blocks of tokens x two row blocks: registers 0..3 hold sums, 4 and 5 activations, 6 and 7 weights.
+template <class Unit> inline void two_by_two(const uint8_t *activations, size_t block_stride, const uint8_t *weights, int groups, float *sums, bool starts) {
+    float *next = sums + kBlockTokens * kTileRows;
+    load_sums<Unit, 0>(sums, starts);
+    load_sums<Unit, 1>(sums + 16, starts);
+    load_sums<Unit, 2>(next, starts);
+    load_sums<Unit, 3>(next + 16, starts);
+    for (int g = 0; g < groups; g++, activations += kBlockGroupBytes, weights += kDecodedGroupBytes) {
+        Unit::template load<4>(activations, 64);
+        Unit::template load<6>(weights, 64);
+        Unit::template dot<0, 4, 6>();
+        Unit::template load<7>(weights + kBlockGroupBytes, 64);
+        Unit::template dot<1, 4, 7>();
+        Unit::template load<5>(activations + block_stride, 64);
+        Unit::template dot<2, 5, 6>();
+        Unit::template dot<3, 5, 7>();
+    }
+    Unit::template store<0>(sums, kSumStride);
+    Unit::template store<1>(sums + 16, kSumStride);
+    Unit::template store<2>(next, kSumStride);
+    Unit::template store<3>(next + 16, kSumStride);
+}
+
+// One block of tokens x four row blocks.
+template <class Unit> inline void one_by_four(const uint8_t *activations, const uint8_t *weights, int groups, float *sums, bool starts) {
+    load_sums<Unit, 0>(sums, starts);
+    load_sums<Unit, 1>(sums + 16, starts);
+    load_sums<Unit, 2>(sums + 32, starts);
+    load_sums<Unit, 3>(sums + 48, starts);
+    for (int g = 0; g < groups; g++, activations += kBlockGroupBytes, weights += kDecodedGroupBytes) {
+        Unit::template load<4>(activations, 64);
+        Unit::template load<5>(weights, 64);
+        Unit::template dot<0, 4, 5>();
+        Unit::template load<6>(weights + kBlockGroupBytes, 64);
+        Unit::template dot<1, 4, 6>();
+        Unit::template load<7>(weights + 2 * kBlockGroupBytes, 64);
+        Unit::template dot<2, 4, 7>();
+        Unit::template load<5>(weights + 3 * kBlockGroupBytes, 64);
+        Unit::template dot<3, 4, 5>();
+    }
+    Unit::template store<0>(sums, kSumStride);
+    Unit::template store<1>(sums + 16, kSumStride);
+    Unit::template store<2>(sums + 32, kSumStride);
+    Unit::template store<3>(sums + 48, kSumStride);
+}
+
+template <class Unit> inline void tile_panel(const TilePanelArgs &args) {
+    const int blocks = (args.tokens + kBlockTokens - 1) / kBlockTokens;
+    for (int begin = 0; begin < args.groups; begin += kDecodedGroups) {
+        const int groups = args.groups - begin < kDecodedGroups ? args.groups - begin : kDecodedGroups;
+        for (int g = 0; g < groups; g++) Unit::decode(args.tiles + size_t(begin + g) * args.tile_stride, args.scratch + size_t(g) * kDecodedGroupBytes);
+        const uint8_t *activations = args.blocks + size_t(begin) * kBlockGroupBytes;
+        float *sums = args.sums;
+        int block = 0;
+        for (; block + 2 <= blocks; block += 2, activations += 2 * args.block_stride, sums += 2 * kBlockTokens * kTileRows) {
+            two_by_two<Unit>(activations, args.block_stride, args.scratch, groups, sums, begin == 0);
+            two_by_two<Unit>(activations, args.block_stride, args.scratch + 2 * kBlockGroupBytes, groups, sums + 32, begin == 0);
+        }
+        if (block < blocks) one_by_four<Unit>(activations, args.scratch, groups, sums, begin == 0);
+    }
+}
+
+} // namespace ds4::ktb
