@@ -15,4 +15,6 @@ export const TOLERANCE = {
   trainedBeyond: 0.01,
   /** llama.cpp on weights decoded to F32: largest logit difference of any position over the deviation of its logits. */
   llamaLogits: 2e-4,
+  /** Relative RMS of logits, packed experts of an arithmetic against mapped ones in f32, all else plain. */
+  packedExperts: { f32: 1e-4, bf16: 2e-1, int8: 2e-1, fp8ref: 4e-1 },
 } as const

@@ -169,6 +169,23 @@ enum {
     DS4_SWITCH_F32_ACTIVATIONS = 8     /* no int8 activations in fast */
 };
 
+/* Where the routed experts run. PACKED: in the CPU expert library (kt_bridge.h), which copies them into a layout of its
+ * own and needs memory for all of them. MAPPED: from the mapped file, which may be larger than memory. AUTO: packed if
+ * the library is there, holds the model's types and everything fits into the memory that is available, else mapped;
+ * ds4_engine_describe says which and why. With AUTO, any other expert_ field that is set asks for PACKED. */
+enum { DS4_EXPERTS_AUTO = 0, DS4_EXPERTS_PACKED = 1, DS4_EXPERTS_MAPPED = 2 };
+/* Arithmetic of packed experts. AUTO: int8 with DS4_NUMERICS_FAST, f32 otherwise. */
+enum { DS4_EXPERT_NUMERICS_AUTO = 0, DS4_EXPERT_NUMERICS_INT8 = 1, DS4_EXPERT_NUMERICS_BF16 = 2,
+       DS4_EXPERT_NUMERICS_FP8REF = 3, DS4_EXPERT_NUMERICS_F32 = 4 };
+
+/* Progress of ds4_engine_open, in the caller's memory: other threads read it, and set cancel, while the call runs. */
+typedef struct ds4_load_progress {
+    uint64_t done_bytes;  /* expert weights packed so far */
+    uint64_t total_bytes; /* 0 until it is known, and where nothing is packed */
+    uint32_t cancel;      /* set to 1: the call ends with DS4_ERR_CANCELLED at the next layer */
+    uint32_t reserved;    /* must be 0 */
+} ds4_load_progress;
+
 typedef struct ds4_engine_options {
     uint32_t struct_bytes;
     uint32_t numerics;         /* DS4_NUMERICS_* */
@@ -176,6 +193,14 @@ typedef struct ds4_engine_options {
     uint32_t isa;              /* DS4_ISA_*; a set that the CPU lacks is DS4_ERR_ARGUMENT */
     uint32_t threads;          /* 0: as many as pay, at most the usable cores */
     uint32_t max_step_tokens;  /* 0: 512; longest sum of new tokens in one step */
+    uint32_t experts;          /* DS4_EXPERTS_* */
+    uint32_t expert_numerics;  /* DS4_EXPERT_NUMERICS_* */
+    uint32_t expert_threads;   /* workers of the expert library, pinned; 0 with expert_parts 0: the engine's threads do its work on one NUMA node */
+    uint32_t expert_parts;     /* slices of every expert, one per NUMA node; 0: as many as there are nodes */
+    uint32_t expert_layers;    /* 0: all; else only the first so many layers are packed */
+    uint32_t session_tokens;   /* AUTO leaves room for a session of so many tokens; 0: 32768, or what the model allows */
+    const char *expert_library; /* path of libkt_bridge; NULL: beside this library */
+    ds4_load_progress *progress; /* NULL, or valid until the call returns */
 } ds4_engine_options;
 
 DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options, ds4_engine **out_engine);

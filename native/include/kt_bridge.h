@@ -140,12 +140,13 @@ KTB_API const char *ktb_last_error(void);
 /* 0 ready, 1 no weights, 2 loading, negative: the code of the load that failed. Thread: any. */
 KTB_API int ktb_status(ktb_moe_t moe);
 
-/* A JSON object, every key optional: "threads" (default: usable cores but one), "nodes" (array: NUMA node of
- * each part), "cores" (array of arrays: cores of each part), "numerics" "int8" | "bf16" | "fp8ref",
- * "isa" "auto" (the best but amx) | "generic" | "avx2" | "avx512" | "amx", "huge" "auto" | "2m" | "1g" | "off",
- * "max_tokens" (tokens per internal pass, default 8192), "tile_tokens" (with amx: tokens of an expert in a pass from
- * which it goes to the tile unit, default 16, 0 never), "spin_us" (busy wait after work), "external" (see
- * ktb_engine_work; excludes "threads", "nodes" and "cores"). Unknown keys are an error. */
+/* A JSON object, every key optional: "threads" (default: usable cores but one), "parts" (default: one per NUMA node),
+ * "nodes" (array: NUMA node of each part, instead of "parts"), "cores" (array of arrays: cores of each part),
+ * "numerics" "int8" | "bf16" | "fp8ref" | "f32", "isa" "auto" (the best but amx) | "generic" | "avx2" | "avx512" |
+ * "amx", "huge" "auto" | "2m" | "1g" | "off", "max_tokens" (tokens per internal pass, default 8192), "tile_tokens"
+ * (with amx: tokens of an expert in a pass from which it goes to the tile unit, default 16, 0 never), "spin_us" (busy
+ * wait after work), "external" (see ktb_engine_work; excludes "threads", "parts", "nodes" and "cores"). Unknown keys
+ * are an error. */
 KTB_API ktb_engine_t ktb_engine_create_json(const char *options);
 /* JSON: ISA, numerics, parts with their nodes and cores, memory and page kinds obtained, times of the last
  * forward in microseconds. Returns the length without the final 0 (a longer text is cut to capacity), or a

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { machine, type NativeEngine } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"
-import { CHECKPOINT_NAMES, CONTAINERS, openCheckpoint } from "./support/checkpoints.ts"
+import { CHECKPOINT_NAMES, CONTAINERS, openCheckpoint, PLACES } from "./support/checkpoints.ts"
 import { greedy } from "./support/greedy.ts"
 import { largestDifference, Recorded, recordedPrompts } from "./support/recorded.ts"
 
@@ -17,20 +17,22 @@ for (const name of CHECKPOINT_NAMES) {
   for (const container of CONTAINERS) {
     // the other kernel sets run from one container: what they compute does not depend on where the bytes lie
     for (const isa of container === "safetensors" ? KERNEL_SETS : (["auto"] as const)) {
-      describe(`${name} from ${container}, ${isa} kernels`, () => {
-        let engine: NativeEngine
-        beforeAll(async () => {
-          engine = await openCheckpoint(name, container, { numerics: "plain", isa })
-          engine.trace.enable(true)
-        })
-        afterAll(() => engine.close())
-
-        for (const prompt of prompts) {
-          test(`${prompt}: logits, intermediates and greedy tokens`, () => {
-            checkPrompt(engine, recorded, prompt)
+      for (const place of PLACES) {
+        describe(`${name} from ${container}, ${isa} kernels, ${place} experts`, () => {
+          let engine: NativeEngine
+          beforeAll(async () => {
+            engine = await openCheckpoint(name, container, { numerics: "plain", isa, experts: { place } })
+            engine.trace.enable(true)
           })
-        }
-      })
+          afterAll(() => engine.close())
+
+          for (const prompt of prompts) {
+            test(`${prompt}: logits, intermediates and greedy tokens`, () => {
+              checkPrompt(engine, recorded, prompt)
+            })
+          }
+        })
+      }
     }
   }
 }

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import type { NativeEngine } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"
-import { CHECKPOINT_NAMES, CONTAINERS, openCheckpoint } from "./support/checkpoints.ts"
+import { CHECKPOINT_NAMES, CONTAINERS, openCheckpoint, PLACES } from "./support/checkpoints.ts"
 import { argmax, largestDifference, Recorded, recordedPrompts, type RecordedPrompt } from "./support/recorded.ts"
 
 /** Prompts chosen so that f32 noise turns no rounding. */
@@ -13,11 +13,11 @@ const STABLE = new Set(["s12", "s8"])
 for (const name of CHECKPOINT_NAMES) {
   const recorded = await Recorded.open(`${name}/vectors-trained.safetensors`)
   const prompts = await recordedPrompts(`${name}/vectors-trained.json`)
-  for (const container of CONTAINERS) {
-    describe(`${name} from ${container}, trained roundings`, () => {
+  for (const [container, place] of CONTAINERS.flatMap((each) => PLACES.map((place) => [each, place] as const))) {
+    describe(`${name} from ${container}, ${place} experts, trained roundings`, () => {
       let engine: NativeEngine
       beforeAll(async () => {
-        engine = await openCheckpoint(name, container, { numerics: "trained" })
+        engine = await openCheckpoint(name, container, { numerics: "trained", experts: { place } })
         engine.trace.enable(true)
       })
       afterAll(() => engine.close())

@@ -1,5 +1,6 @@
 // A scale that turned to NaN after the file was checked, or in a model too large to be read when it is opened: the
-// first step that would use it fails with the tensor's name, and the session stays where it was.
+// first step that would use it fails with the tensor's name, and the session stays where it was. Routed experts are
+// mapped here; expert-place.test.ts has what packing them says.
 import { expect, test } from "bun:test"
 import { mkdtempSync } from "node:fs"
 import { open } from "node:fs/promises"
@@ -20,7 +21,7 @@ async function damaged(name: string, choose: (tensor: TensorEntry) => boolean, a
   const handle = await open(path, "r+")
   await handle.write(Uint8Array.from(bytes), 0, bytes.length, tensor.offset + at)
   await handle.close()
-  const engine = await openEngine(file, undefined, { numerics: "fast" })
+  const engine = await openEngine(file, undefined, { numerics: "fast", experts: { place: "mapped" } })
   try {
     using session = engine.openSession(512)
     const tokens = Array.from({ length: 200 }, (_, i) => (i * 37) % 512)

@@ -2,7 +2,7 @@
 // was saved and restored in between. On the CPU all of these are bitwise. Seeds are printed by a failure's message.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { NativeEngine, SessionHandle } from "@ds4/engine"
-import { CHECKPOINT_NAMES, openCheckpoint } from "../parity/support/checkpoints.ts"
+import { CHECKPOINT_NAMES, openCheckpoint, PLACES } from "../parity/support/checkpoints.ts"
 
 setDefaultTimeout(120_000)
 
@@ -47,11 +47,11 @@ const sameBits = (a: Float32Array, b: Float32Array): boolean => Buffer.compare(b
 const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 
 for (const name of CHECKPOINT_NAMES) {
-  for (const numerics of NUMERICS) {
-    describe(`${name}, ${numerics}`, () => {
+  for (const [numerics, place] of NUMERICS.flatMap((each) => PLACES.map((place) => [each, place] as const))) {
+    describe(`${name}, ${numerics}, ${place} experts`, () => {
       let engine: NativeEngine
       beforeAll(async () => {
-        engine = await openCheckpoint(name, "safetensors", { numerics })
+        engine = await openCheckpoint(name, "safetensors", { numerics, experts: { place } })
       })
       afterAll(() => engine.close())
 
@@ -128,16 +128,18 @@ for (const name of CHECKPOINT_NAMES) {
 
   test(`${name}: the number of threads changes no bit`, async () => {
     const tokens = new Random(3).tokens(150, 500)
-    const results: Float32Array[] = []
-    for (const threads of [1, 2, 3]) {
-      const engine = await openCheckpoint(name, "safetensors", { numerics: "fast", threads })
-      const session = engine.openSession(512)
-      results.push(feed(engine, session, tokens, () => 64))
-      session.close()
-      await engine.close()
+    for (const place of PLACES) {
+      const results: Float32Array[] = []
+      for (const threads of [1, 2, 3]) {
+        const engine = await openCheckpoint(name, "safetensors", { numerics: "fast", threads, experts: { place } })
+        const session = engine.openSession(512)
+        results.push(feed(engine, session, tokens, () => 64))
+        session.close()
+        await engine.close()
+      }
+      const [first = new Float32Array(), ...others] = results
+      for (const other of others) expect(sameBits(other, first), place).toBe(true)
     }
-    const [first = new Float32Array(), ...others] = results
-    for (const other of others) expect(sameBits(other, first)).toBe(true)
   })
 
   test(`${name}: hash layers choose by token alone, their weights by context`, async () => {

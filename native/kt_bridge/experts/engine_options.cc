@@ -57,6 +57,7 @@ EngineOptions EngineOptions::from_json(const char *text) {
     std::string key;
     while (json.next_key(key)) {
         if (key == "external") options.pool.external = bounded(json, "external", 1, INT_MAX);
+        else if (key == "parts") options.pool.parts = bounded(json, "parts", 1, 64);
         else if (key == "threads") options.pool.threads = bounded(json, "threads", 1, INT_MAX);
         else if (key == "nodes") options.pool.nodes = integers(json, "nodes");
         else if (key == "cores") {
@@ -68,7 +69,7 @@ EngineOptions EngineOptions::from_json(const char *text) {
         else if (key == "max_tokens") options.max_tokens = bounded(json, "max_tokens", 1, 65536);
         else if (key == "tile_tokens") options.tile_tokens = bounded(json, "tile_tokens", 0, 65536);
         else if (key == "spin_us") options.pool.spin_us = bounded(json, "spin_us", 0, 60000000);
-        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, external, nodes, cores, numerics, isa, huge, max_tokens, tile_tokens or spin_us", key.c_str());
+        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, external, parts, nodes, cores, numerics, isa, huge, max_tokens, tile_tokens or spin_us", key.c_str());
     }
     json.end();
     return options;

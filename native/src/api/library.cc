@@ -29,9 +29,14 @@ std::string layout() {
     DS4_FIELD(ds4_tensor, rows); DS4_FIELD(ds4_tensor, cols); DS4_FIELD(ds4_tensor, depth); DS4_FIELD(ds4_tensor, file);
     DS4_FIELD(ds4_tensor, scale_file); DS4_FIELD(ds4_tensor, offset); DS4_FIELD(ds4_tensor, bytes); DS4_FIELD(ds4_tensor, scale_offset);
     DS4_FIELD(ds4_tensor, scale_bytes); DS4_FIELD(ds4_tensor, name_offset); DS4_FIELD(ds4_tensor, reserved);
+    begin_struct<ds4_load_progress>(out, "ds4_load_progress");
+    DS4_FIELD(ds4_load_progress, done_bytes); DS4_FIELD(ds4_load_progress, total_bytes); DS4_FIELD(ds4_load_progress, cancel); DS4_FIELD(ds4_load_progress, reserved);
     begin_struct<ds4_engine_options>(out, "ds4_engine_options");
     DS4_FIELD(ds4_engine_options, struct_bytes); DS4_FIELD(ds4_engine_options, numerics); DS4_FIELD(ds4_engine_options, switches);
     DS4_FIELD(ds4_engine_options, isa); DS4_FIELD(ds4_engine_options, threads); DS4_FIELD(ds4_engine_options, max_step_tokens);
+    DS4_FIELD(ds4_engine_options, experts); DS4_FIELD(ds4_engine_options, expert_numerics); DS4_FIELD(ds4_engine_options, expert_threads);
+    DS4_FIELD(ds4_engine_options, expert_parts); DS4_FIELD(ds4_engine_options, expert_layers); DS4_FIELD(ds4_engine_options, session_tokens);
+    DS4_FIELD(ds4_engine_options, expert_library); DS4_FIELD(ds4_engine_options, progress);
     begin_struct<ds4_session_options>(out, "ds4_session_options");
     DS4_FIELD(ds4_session_options, struct_bytes); DS4_FIELD(ds4_session_options, context_tokens);
     begin_struct<ds4_step_item>(out, "ds4_step_item");

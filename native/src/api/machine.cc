@@ -10,21 +10,13 @@
 #include "api/boundary.h"
 #include "backend/cpu/kernels/matmul.h"
 #include "backend/cpu/usable_cores.h"
+#include "base/json.h"
 #ifdef DS4_HAVE_CUDA
 #include "backend/cuda/devices.h"
 #endif
 
 namespace ds4::api {
 namespace {
-
-std::string quoted(const std::string &text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') out += '\\';
-        if (uint8_t(c) >= 32) out += c;
-    }
-    return out + "\"";
-}
 
 std::string cpu_model() {
     uint32_t words[12] = {}, highest = 0, b = 0, c = 0, d = 0;
@@ -55,7 +47,7 @@ std::string cpu_features() {
         if (__get_cpuid_count(feature.leaf, 0, &a, &b, &c, &d) == 0) continue;
         const uint32_t value = feature.reg == 'b' ? b : feature.reg == 'c' ? c : d;
         if ((value >> feature.bit & 1) == 0) continue;
-        list += (list.empty() ? "" : ",") + quoted(feature.name);
+        list += (list.empty() ? "" : ",") + json_quoted(feature.name);
     }
     return "[" + list + "]";
 }
@@ -67,7 +59,7 @@ std::string cuda_json() {
         char numbers[160];
         std::snprintf(numbers, sizeof numbers, ",\"memory_bytes\":%llu,\"compute_capability\":\"%d.%d\",\"multiprocessors\":%d}",
                       (unsigned long long)device.memory_bytes, device.major, device.minor, device.multiprocessors);
-        list += (list.empty() ? "" : ",") + ("{\"name\":" + quoted(device.name)) + numbers;
+        list += (list.empty() ? "" : ",") + ("{\"name\":" + json_quoted(device.name)) + numbers;
     }
     return "\"cuda\":true,\"cuda_devices\":[" + list + "]";
 #else
@@ -82,9 +74,9 @@ std::string describe() {
     if (quota > 0) std::snprintf(quota_text, sizeof quota_text, "%.2f", quota);
     std::string sets;
     for (const cpu::Isa isa : {cpu::Isa::generic, cpu::Isa::avx2, cpu::Isa::avx512})
-        if (cpu::isa_supported(isa)) sets += (sets.empty() ? "" : ",") + quoted(cpu::isa_name(isa));
-    return "{\"cpu\":" + quoted(cpu_model()) + ",\"features\":" + cpu_features() + ",\"isa\":" +
-           quoted(cpu::isa_name(cpu::best_isa())) + ",\"isas\":[" + sets + "],\"usable_cores\":" +
+        if (cpu::isa_supported(isa)) sets += (sets.empty() ? "" : ",") + json_quoted(cpu::isa_name(isa));
+    return "{\"cpu\":" + json_quoted(cpu_model()) + ",\"features\":" + cpu_features() + ",\"isa\":" +
+           json_quoted(cpu::isa_name(cpu::best_isa())) + ",\"isas\":[" + sets + "],\"usable_cores\":" +
            std::to_string(cpu::usable_cores()) + ",\"affinity_cpus\":" + std::to_string(cpus) + ",\"cgroup_cpus\":" + quota_text +
            "," + cuda_json() + "}";
 }

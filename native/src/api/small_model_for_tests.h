@@ -127,7 +127,8 @@ struct SmallEngine {
     ds4_model *model;
     ds4_engine *engine = nullptr;
     explicit SmallEngine(const SmallModel &parts, uint32_t threads = 1, uint32_t numerics = DS4_NUMERICS_TRAINED) : model(parts.open()) {
-        const ds4_engine_options options{sizeof options, numerics, 0, DS4_ISA_AUTO, threads, 64};
+        ds4_engine_options options{};
+        options.struct_bytes = sizeof options, options.numerics = numerics, options.threads = threads, options.max_step_tokens = 64;
         expect_ok(ds4_engine_open(model, &options, &engine));
     }
     ~SmallEngine() {

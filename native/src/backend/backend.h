@@ -14,6 +14,17 @@
 
 namespace ds4 {
 
+// Where routed experts run (ds4_engine_options).
+struct ExpertOptions {
+    uint32_t place = DS4_EXPERTS_AUTO;
+    uint32_t numerics = DS4_EXPERT_NUMERICS_AUTO;
+    int threads = 0, parts = 0; // of the library's own; 0, 0: on the engine's threads where that is best
+    int layers = 0;             // 0: all
+    uint32_t session_tokens = 0;
+    std::string library;        // empty: the one beside this library
+    ds4_load_progress *progress = nullptr; // the caller's, alive until the engine is open
+};
+
 // How a backend computes: the choices of ds4_engine_options, checked.
 struct EngineOptions {
     uint32_t numerics = DS4_NUMERICS_FAST;
@@ -21,6 +32,7 @@ struct EngineOptions {
     uint32_t isa = DS4_ISA_AUTO;
     int threads = 0;
     uint32_t max_step_tokens = 512;
+    ExpertOptions experts;
 };
 
 // One sequence on a device: cache rows, compressor state, tokens so far. Moves forward only through Backend::step.

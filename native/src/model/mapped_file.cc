@@ -32,6 +32,25 @@ MappedFile::MappedFile(const std::string &path) : path_(path) {
     }
 }
 
+namespace {
+
+void advise(const uint8_t *begin, const uint8_t *end, int advice) {
+    const uintptr_t page = uintptr_t(::sysconf(_SC_PAGESIZE));
+    const uintptr_t from = reinterpret_cast<uintptr_t>(begin) / page * page, to = (reinterpret_cast<uintptr_t>(end) + page - 1) / page * page;
+    ::madvise(reinterpret_cast<void *>(from), to - from, advice); // an advice that is not taken changes nothing
+}
+
+} // namespace
+
+void MappedFile::expect(const uint8_t *begin, const uint8_t *end) const {
+    if (holds(begin, end)) advise(begin, end, MADV_WILLNEED);
+}
+
+// Of private memory MADV_DONTNEED would destroy what it holds: only ever of a mapping of ours.
+void MappedFile::drop(const uint8_t *begin, const uint8_t *end) const {
+    if (holds(begin, end)) advise(begin, end, MADV_DONTNEED);
+}
+
 MappedFile::~MappedFile() {
     if (data_ != nullptr) ::munmap(const_cast<uint8_t *>(data_), bytes_);
 }

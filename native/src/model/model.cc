@@ -111,6 +111,7 @@ void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
         if (slot) fail(DS4_ERR_FORMAT, "%s came twice", name);
         slot = value;
     };
+    used_bytes_ += tensor.bytes + tensor.scale_bytes;
     if (expected.scope == TensorScope::model) return place(global_[tensor.kind], view);
     LayerTensors &layer = layers_[size_t(tensor.layer)];
     if (expected.scope == TensorScope::layer) {

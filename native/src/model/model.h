@@ -39,7 +39,9 @@ class Model {
 
     const TensorView &global(int kind) const { return global_[kind]; }
     const LayerTensors &layer(int index) const { return layers_[size_t(index)]; }
-    uint64_t mapped_bytes() const;
+    const std::vector<MappedFile> &files() const { return files_; }
+    uint64_t mapped_bytes() const; // of the files
+    uint64_t used_bytes() const { return used_bytes_; } // of the tensors in them
 
   private:
     void add_tensor(const ds4_tensor &tensor, const char *name);
@@ -49,6 +51,7 @@ class Model {
     std::vector<MappedFile> files_;
     TensorView global_[DS4_TENSOR_KIND_COUNT];
     std::vector<LayerTensors> layers_;
+    uint64_t used_bytes_ = 0;
     bool sealed_ = false;
 };
 

@@ -1,6 +1,8 @@
 export { NativeEngine, type EngineTrace } from "./client.ts"
 export { EMBEDDED_MODEL_NOTE, EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
 export { loadModel, openEngine, type LoadedModel } from "./load-model.ts"
+export { expertOptions, type ExpertFlags } from "./expert-flags.ts"
+export { expertsText } from "./experts-text.ts"
 export { EngineError, type EngineErrorCode } from "./errors.ts"
 export { machine } from "./library.ts"
 export { nativeConvertRows } from "./convert-rows.ts"
@@ -11,6 +13,6 @@ export { quantize, quantizePlan, type QuantizeOptions, type QuantizeProgress } f
 export { RECIPES, isRecipeName, type Recipe, type RecipeName } from "./quantize/recipe.ts"
 export { DEFAULT_SAMPLING } from "./check-request.ts"
 export type {
-  EndReason, EngineModel, EngineOptions, EngineStats, EngineSwitches, GeneratedToken, GenerateEvent, GenerateRequest,
-  InferenceEngine, SamplingOptions, Usage,
+  EndReason, EngineModel, EngineOptions, EngineStats, EngineSwitches, ExpertOptions, GeneratedToken, GenerateEvent, GenerateRequest,
+  InferenceEngine, LoadProgress, SamplingOptions, Usage,
 } from "./types.ts"

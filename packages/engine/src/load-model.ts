@@ -1,4 +1,4 @@
-import { loadTokenizer, openModelFile, type ModelFile, type Tokenizer } from "@ds4/tokenizer"
+import { loadTokenizer, openModelFile, tensorTypeName, withExpertWeights, type ModelFile, type Tokenizer } from "@ds4/tokenizer"
 import { NativeEngine } from "./client.ts"
 import { EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
 import { EngineError } from "./errors.ts"
@@ -24,10 +24,22 @@ export async function openEngine(file: ModelFile, tokenizer: Tokenizer | undefin
  * @throws ModelFileError, TokenizerError or EngineError
  */
 export async function loadModel(path: string | undefined, options: EngineOptions = {}): Promise<LoadedModel> {
-  const file = await openModelFile(path ?? EMBEDDED_MODEL_PATH)
+  const model = await openModelFile(path ?? EMBEDDED_MODEL_PATH)
+  const weights = options.experts?.weightsPath
+  const file = weights === undefined ? model : await withExpertWeights(model, weights)
+  if (options.experts?.method !== undefined) checkMethod(file, options.experts.method)
   if (file.tokenizer === undefined) {
     throw new EngineError("FORMAT", `${file.path} carries no vocabulary: expected tokenizer.ggml.* metadata in a GGUF, or a tokenizer.json in the folder`)
   }
   const tokenizer = await loadTokenizer(file.tokenizer)
   return { file, tokenizer, engine: await openEngine(file, tokenizer, options) }
+}
+
+/** Packed FP4 of the official files and MXFP4 blocks of GGUF files are the same numbers. */
+const methodOf = (type: number): string => tensorTypeName(type).replace("FP4_PACKED", "MXFP4")
+
+function checkMethod(file: ModelFile, method: string): void {
+  const other = file.tensors.find(({ kind, type }) => kind.startsWith("EXPERT_") && methodOf(type) !== method)
+  if (other === undefined) return
+  throw new EngineError("ARGUMENT", `--kt-method ${method}: ${other.name} is stored as ${methodOf(other.type)}; experts run as they are stored, so leave the flag out`)
 }

@@ -66,8 +66,11 @@ export const TENSOR = struct("ds4_tensor", {
   file: "u32", scale_file: "u32", offset: "u64", bytes: "u64", scale_offset: "u64", scale_bytes: "u64",
   name_offset: "u32", reserved: "u32",
 })
+export const LOAD_PROGRESS = struct("ds4_load_progress", { done_bytes: "u64", total_bytes: "u64", cancel: "u32", reserved: "u32" })
 export const ENGINE_OPTIONS = struct("ds4_engine_options", {
   struct_bytes: "u32", numerics: "u32", switches: "u32", isa: "u32", threads: "u32", max_step_tokens: "u32",
+  experts: "u32", expert_numerics: "u32", expert_threads: "u32", expert_parts: "u32", expert_layers: "u32", session_tokens: "u32",
+  expert_library: "ptr", progress: "ptr",
 })
 export const SESSION_OPTIONS = struct("ds4_session_options", { struct_bytes: "u32", context_tokens: "u32" })
 export const STEP_ITEM = struct("ds4_step_item", { session: "ptr", token_count: "u32", logits: "u32" })
@@ -88,7 +91,7 @@ export const JOB_TOKEN = struct("ds4_job_token", {
 })
 /** Every struct of the header, in its order. */
 export const DS4_STRUCTS = [
-  SHAPE, LAYER_OPTIONS, TENSOR, ENGINE_OPTIONS, SESSION_OPTIONS, STEP_ITEM, SAMPLING, JOB_OPTIONS, JOB_STATE, JOB_TOKEN,
+  SHAPE, LAYER_OPTIONS, TENSOR, LOAD_PROGRESS, ENGINE_OPTIONS, SESSION_OPTIONS, STEP_ITEM, SAMPLING, JOB_OPTIONS, JOB_STATE, JOB_TOKEN,
 ] as const
 
 // The header's enums by their prefix; a test compares them too.
@@ -97,6 +100,8 @@ export const STATUS = {
 } as const
 export const NUMERICS = { fast: 0, trained: 1, plain: 2 } as const
 export const ISA = { auto: 0, generic: 1, avx2: 2, avx512: 3 } as const
+export const EXPERTS = { auto: 0, packed: 1, mapped: 2 } as const
+export const EXPERT_NUMERICS = { auto: 0, int8: 1, bf16: 2, fp8ref: 3, f32: 4 } as const
 export const SWITCHES = { noKvRounding: 1, noIndexRounding: 2, noSharedClamp: 4, f32Activations: 8 } as const
 export const LOGITS = { NONE: 0, LAST: 1, ALL: 2 } as const
 export const JOB = { RUNNING: 1, DONE: 0, CANCELLED: 2, FAILED: 3 } as const

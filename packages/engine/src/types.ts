@@ -15,6 +15,39 @@ export interface EngineOptions {
   /** How many may wait (default 64) before generate() throws BUSY. */
   readonly maxQueue?: number
   readonly switches?: EngineSwitches
+  readonly experts?: ExpertOptions
+  /** Called a few times a second while experts are packed, which takes seconds for a large model. */
+  readonly onLoad?: (progress: LoadProgress) => void
+  /** Aborting ends loading, at its next layer, with EngineError CANCELLED. */
+  readonly signal?: AbortSignal
+}
+
+/** Where the routed experts run and how. Setting anything about the library (numerics to libraryPath) asks for "packed". */
+export interface ExpertOptions {
+  /**
+   * packed: in the CPU expert library, with a copy of them in memory; mapped: from the file; auto (default): packed if
+   * everything fits into memory, else mapped. The engine's description says which, and why.
+   */
+  readonly place?: "auto" | "packed" | "mapped"
+  /** Arithmetic of packed experts; auto: int8 with fast numerics, f32 otherwise. */
+  readonly numerics?: "auto" | "int8" | "bf16" | "fp8ref" | "f32"
+  /** Workers of the library, pinned to cores. 0: the engine's own threads, on one NUMA node. */
+  readonly threads?: number
+  /** Slices of every expert, one per NUMA node. 0: as many as there are nodes. */
+  readonly parts?: number
+  /** Pack only the first so many layers. 0: all. */
+  readonly layers?: number
+  /** Another build of libkt_bridge. */
+  readonly libraryPath?: string
+  /** Take the routed experts from this model instead, such as the official safetensors beside a GGUF. loadModel only. */
+  readonly weightsPath?: string
+  /** Refuse experts that are stored otherwise: MXFP4, Q8_0 and so on. loadModel only. */
+  readonly method?: string
+}
+
+export interface LoadProgress {
+  readonly doneBytes: number
+  readonly totalBytes: number
 }
 
 /** Deviations from the chosen numerics, for comparison with engines that leave a rounding out. */

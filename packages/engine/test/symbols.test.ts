@@ -3,7 +3,7 @@ import { parseCEnums, parseCFunctions, tableRows } from "@ds4/ffi/testing"
 import { DS4_HEADER_PATH } from "@ds4/native"
 import { TENSOR_KINDS, TENSOR_TYPES } from "@ds4/tokenizer"
 import { engineLibrary } from "../src/library.ts"
-import { DS4_STRUCTS, DS4_SYMBOLS, FINISH, ISA, JOB, LOGITS, NUMERICS, STATUS, SWITCHES } from "../src/symbols.ts"
+import { DS4_STRUCTS, DS4_SYMBOLS, EXPERT_NUMERICS, EXPERTS, FINISH, ISA, JOB, LOGITS, NUMERICS, STATUS, SWITCHES } from "../src/symbols.ts"
 
 const header = await Bun.file(DS4_HEADER_PATH).text()
 const enums = parseCEnums(header)
@@ -46,6 +46,8 @@ test("statuses, options, job states and finishes equal the C enums", () => {
   expect({ ...STATUS }).toEqual({ OK: enums.DS4_OK ?? -1, ...group("DS4_ERR_") } as typeof STATUS)
   expect(upperSnake(NUMERICS)).toEqual(group("DS4_NUMERICS_"))
   expect(upperSnake(ISA)).toEqual(group("DS4_ISA_"))
+  expect(upperSnake(EXPERTS)).toEqual(group("DS4_EXPERTS_"))
+  expect(upperSnake(EXPERT_NUMERICS)).toEqual(group("DS4_EXPERT_NUMERICS_"))
   expect(upperSnake(SWITCHES)).toEqual(group("DS4_SWITCH_"))
   expect<Record<string, number>>({ ...LOGITS }).toEqual(group("DS4_LOGITS_"))
   expect<Record<string, number>>({ ...JOB }).toEqual(group("DS4_JOB_"))

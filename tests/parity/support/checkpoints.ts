@@ -32,6 +32,10 @@ export function ggufOf(name: CheckpointName, recipe: RecipeName): Promise<string
 export type Container = "safetensors" | "gguf"
 export const CONTAINERS: readonly Container[] = ["safetensors", "gguf"]
 
+/** Where routed experts run: both are held against the same records. */
+export const PLACES = ["mapped", "packed"] as const
+export type Place = (typeof PLACES)[number]
+
 export async function openCheckpoint(name: CheckpointName, container: Container, options: EngineOptions): Promise<NativeEngine> {
   const path = container === "gguf" ? await ggufOf(name, "lossless") : CHECKPOINTS[name]
   return await openEngine(await openModelFile(path), undefined, options)

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 
+#include "backend/cpu/experts/packed_experts.h"
 #include "backend/cpu/first_use.h"
 #include "backend/cpu/kernels/matmul.h"
 #include "backend/cpu/thread_pool.h"
@@ -22,6 +23,7 @@ struct Context {
     IndexRowFormat index_format;
     Rope window_rope, compressed_rope;
     FirstUse *first_use = nullptr; // null: weights are trusted, as in tests of single blocks
+    PackedExperts *packed = nullptr; // null: every layer's routed experts are mapped
 
     const Rope &rope(const LayerShape &layer) const { return layer.compress_ratio == 0 ? window_rope : compressed_rope; }
     // Calls body(i, worker) for i in 0..count-1, spread over the threads; results must not depend on the worker.

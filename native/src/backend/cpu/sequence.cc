@@ -39,6 +39,15 @@ Sequence::Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowForm
     publish();
 }
 
+uint64_t Sequence::full_bytes(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index, uint32_t tokens) {
+    uint64_t total = uint64_t(tokens) * sizeof(int32_t);
+    for (const LayerShape &layer : shape.layer) {
+        total += uint64_t(shape.window) * uint64_t(kv.bytes());
+        if (layer.compress_ratio != 0) total += uint64_t(tokens) / uint64_t(layer.compress_ratio) * uint64_t(kv.bytes() + (layer.has_indexer() ? index.bytes() : 0));
+    }
+    return total;
+}
+
 void Sequence::publish() {
     uint64_t total = tokens_.capacity() * sizeof(int32_t);
     for (const LayerCache &layer : layers_) {

@@ -72,6 +72,8 @@ struct LayerCache {
 class Sequence : public SequenceState {
   public:
     Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index, uint32_t capacity);
+    // About what bytes() grows to with so many tokens.
+    static uint64_t full_bytes(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index, uint32_t tokens);
 
     uint32_t position() const override { return position_.load(std::memory_order_acquire); }
     uint32_t capacity() const override { return capacity_; }

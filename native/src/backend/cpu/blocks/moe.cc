@@ -17,7 +17,7 @@ void activate(float *gate, const float *up, int64_t n, float limit, float weight
     }
 }
 
-Moe::Routes Moe::route(int layer, const LayerWeights &w, const int32_t *tokens, const float *x, int64_t rows, Trace *trace) {
+Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens, const float *x, int64_t rows, Trace *trace) {
     const Shape &shape = context_.shape;
     const int64_t used = shape.experts_used, lines = rows * used;
     float *logits = logits_.get<float>(rows * shape.experts);
@@ -25,28 +25,34 @@ Moe::Routes Moe::route(int layer, const LayerWeights &w, const int32_t *tokens, 
     exact.count = rows, exact.cols = shape.hidden, exact.values = x;
     const Product product{w.router, &exact, nullptr, rows, logits, shape.experts};
     multiply(context_.pool, context_.isa, {&product, 1});
-    Routes routes{ids_.get<int32_t>(lines), weights_.get<float>(lines), token_of_.get<int32_t>(lines), line_of_.get<int32_t>(lines),
-                  weight_of_.get<float>(lines), begin_.get<int32_t>(shape.experts + 1)};
-    context_.each(rows, [&](int64_t t) { route_token(shape, w, logits + t * shape.experts, tokens[t], routes.ids + t * used, routes.weights + t * used); });
+    const Chosen chosen{ids_.get<int32_t>(lines), weights_.get<float>(lines)};
+    context_.each(rows, [&](int64_t t) { route_token(shape, w, logits + t * shape.experts, tokens[t], chosen.ids + t * used, chosen.weights + t * used); });
+    if (trace != nullptr) {
+        trace->put("layer" + std::to_string(layer) + ".route_ids", std::vector<float>(chosen.ids, chosen.ids + lines));
+        trace->put("route_weights", layer, chosen.weights, lines);
+        trace->put("route_logits", layer, logits, rows * shape.experts);
+    }
+    return chosen;
+}
+
+Moe::Routes Moe::group(const Chosen &chosen, int64_t rows) {
+    const Shape &shape = context_.shape;
+    const int64_t used = shape.experts_used, lines = rows * used;
+    const Routes routes{lines, token_of_.get<int32_t>(lines), line_of_.get<int32_t>(lines), weight_of_.get<float>(lines), begin_.get<int32_t>(shape.experts + 1)};
     std::fill_n(routes.begin, shape.experts + 1, 0);
-    for (int64_t i = 0; i < lines; i++) routes.begin[routes.ids[i] + 1]++;
+    for (int64_t i = 0; i < lines; i++) routes.begin[chosen.ids[i] + 1]++;
     std::partial_sum(routes.begin, routes.begin + shape.experts + 1, routes.begin);
     std::vector<int32_t> next(routes.begin, routes.begin + shape.experts);
     for (int64_t i = 0; i < lines; i++) {
-        const int32_t line = next[size_t(routes.ids[i])]++;
-        routes.token_of[line] = int32_t(i / used), routes.line_of[i] = line, routes.weight_of[line] = routes.weights[i];
-    }
-    if (trace != nullptr) {
-        trace->put("layer" + std::to_string(layer) + ".route_ids", std::vector<float>(routes.ids, routes.ids + lines));
-        trace->put("route_weights", layer, routes.weights, lines);
-        trace->put("route_logits", layer, logits, rows * shape.experts);
+        const int32_t line = next[size_t(chosen.ids[i])]++;
+        routes.token_of[line] = int32_t(i / used), routes.line_of[i] = line, routes.weight_of[line] = chosen.weights[i];
     }
     return routes;
 }
 
 void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Routes &routes, const float *x, int64_t rows, float *out) {
     const Shape &shape = context_.shape;
-    const int64_t width = shape.expert_width, hidden = shape.hidden, used = shape.experts_used, lines = rows * used;
+    const int64_t width = shape.expert_width, hidden = shape.hidden, used = shape.experts_used, lines = routes.lines;
     const auto prepare = [&](const float *values, int64_t count, int64_t cols, Buffer &memory) {
         return prepare_activations(context_.pool, context_.isa, values, count, cols, context_.precision,
                                    memory.get<uint8_t>(int64_t(activation_bytes(count, cols, context_.precision))));
@@ -55,12 +61,11 @@ void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Rout
     float *gate = gate_.get<float>(lines * width), *up = up_.get<float>(lines * width);
     float *shared_gate = shared_gate_.get<float>(rows * width), *shared_up = shared_up_.get<float>(rows * width);
     std::vector<Product> products;
-    const auto count_of = [&](int e) { return int64_t(routes.begin[e + 1] - routes.begin[e]); };
-    for (int e = 0; e < shape.experts; e++) {
-        if (count_of(e) == 0) continue;
-        const int64_t first = routes.begin[e];
-        products.push_back({w.gate[size_t(e)], &input, routes.token_of + first, count_of(e), gate + first * width, width});
-        products.push_back({w.up[size_t(e)], &input, routes.token_of + first, count_of(e), up + first * width, width});
+    for (int e = 0; e < shape.experts && lines > 0; e++) {
+        const int64_t count = routes.count_of(e), first = routes.begin[e];
+        if (count == 0) continue;
+        products.push_back({w.gate[size_t(e)], &input, routes.token_of + first, count, gate + first * width, width});
+        products.push_back({w.up[size_t(e)], &input, routes.token_of + first, count, up + first * width, width});
     }
     products.push_back({w.shared_gate, &input, nullptr, rows, shared_gate, width});
     products.push_back({w.shared_up, &input, nullptr, rows, shared_up, width});
@@ -78,10 +83,11 @@ void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Rout
     std::iota(line, line + lines, 0);
     products.clear();
     for (int e = 0; e < shape.experts; e++)
-        if (count_of(e) != 0)
-            products.push_back({w.down[size_t(e)], &inner, line + routes.begin[e], count_of(e), down + routes.begin[e] * hidden, hidden});
+        if (const int64_t count = routes.count_of(e); count != 0)
+            products.push_back({w.down[size_t(e)], &inner, line + routes.begin[e], count, down + routes.begin[e] * hidden, hidden});
     products.push_back({w.shared_down, &shared_inner, nullptr, rows, out, hidden});
     multiply(context_.pool, context_.isa, products);
+    if (lines == 0) return;
     // One order of summation whatever else is in the step: the shared expert, then the token's own slots.
     context_.each(rows, [&](int64_t t) {
         for (int64_t slot = 0; slot < used; slot++)
@@ -90,11 +96,21 @@ void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Rout
 }
 
 void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, float *out, Trace *trace) {
-    const Routes routes = route(layer, weights, tokens, x, rows, trace);
+    const LayerShape &facts = context_.shape.layer[size_t(layer)];
+    const Chosen chosen = choose(layer, weights, tokens, x, rows, trace);
+    if (context_.packed != nullptr && context_.packed->has(layer)) {
+        run_experts(facts, weights, Routes{}, x, rows, out);
+        const int64_t hidden = context_.shape.hidden;
+        float *routed = down_.get<float>(rows * hidden);
+        context_.packed->forward(layer, x, rows, chosen.ids, chosen.weights, routed);
+        context_.each(rows, [&](int64_t t) { context_.vectors.add_scaled(out + t * hidden, 1.0f, routed + t * hidden, hidden); });
+        return;
+    }
+    const Routes routes = group(chosen, rows);
     if (context_.first_use != nullptr)
         for (int e = 0; e < context_.shape.experts; e++)
-            if (routes.begin[e + 1] > routes.begin[e]) context_.first_use->expert(layer, e, weights);
-    run_experts(context_.shape.layer[size_t(layer)], weights, routes, x, rows, out);
+            if (routes.count_of(e) > 0) context_.first_use->expert(layer, e, weights);
+    run_experts(facts, weights, routes, x, rows, out);
 }
 
 } // namespace ds4::cpu

@@ -17,16 +17,22 @@ class Moe {
     void run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, float *out, Trace *trace);
 
   private:
+    struct Chosen {
+        int32_t *ids;   // [rows, used]
+        float *weights; // [rows, used]
+    };
     // Routes grouped by expert: one line per (token, slot), lines of an expert next to each other.
     struct Routes {
-        int32_t *ids;      // [rows, used]
-        float *weights;    // [rows, used]
+        int64_t lines;     // 0: routed experts run elsewhere, and the arrays are not there
         int32_t *token_of; // [lines] row of x
         int32_t *line_of;  // [rows, used]
         float *weight_of;  // [lines]
         int32_t *begin;    // [experts + 1] first line of an expert
+        int64_t count_of(int expert) const { return lines == 0 ? 0 : begin[expert + 1] - begin[expert]; }
     };
-    Routes route(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, Trace *trace);
+    Chosen choose(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, Trace *trace);
+    Routes group(const Chosen &chosen, int64_t rows);
+    // The shared expert, and the routed ones of `routes`.
     void run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes, const float *x, int64_t rows, float *out);
 
     const Context &context_;

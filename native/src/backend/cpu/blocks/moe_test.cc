@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "backend/cpu/blocks/router.h"
 #include "backend/cpu/blocks/unit_model.h"
@@ -34,13 +36,20 @@ LayerWeights recorded_layer(const VectorFile &file, bool hash) {
 
 } // namespace
 
-TEST("a layer of experts equals the recorded one, routed by score and by token") {
+TEST("a layer of experts equals the recorded one, routed by score and by token, mapped and packed") {
     const VectorFile file("unit/moe.safetensors");
     for (const Isa isa : unit::every_isa())
-        for (const bool hash : {false, true}) {
+        for (const auto &[hash, packed] : {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
             unit::Bench bench(isa, RowStorage::f32);
             const std::string prefix = hash ? "hash." : "score.";
-            const LayerWeights weights = recorded_layer(file, hash);
+            const std::vector<LayerWeights> layers{recorded_layer(file, hash)};
+            const LayerWeights &weights = layers[0];
+            std::unique_ptr<PackedExperts> library;
+            if (packed) {
+                library = std::make_unique<PackedExperts>(std::make_unique<ExpertLibrary>(""), PackedExperts::Setup{bench.dims, {}, isa_name(isa), "f32", 1, layers, nullptr}, bench.pool);
+                library->load();
+                bench.context.packed = library.get();
+            }
             Moe moe(bench.context);
             Trace trace;
             std::vector<float> out(11 * 256, NAN);
