@@ -4,6 +4,7 @@
 // its logits are finite and not all alike.
 //   bun scripts/make-sparse-flash.ts gguf TARGET.gguf       antirez dialect, IQ2_XXS and Q2_K experts, 86.7 GB
 //   bun scripts/make-sparse-flash.ts safetensors FOLDER     official layout, 159.6 GB with the prediction block
+// A third argument is a number of layers, for files that fit into memory.
 import { mkdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
@@ -189,14 +190,25 @@ export async function makeSparseSafetensors(folder: string, config: ModelConfig 
   return total
 }
 
-const USAGE = "bun scripts/make-sparse-flash.ts gguf TARGET.gguf | safetensors FOLDER"
+/** Flash cut after `layers` layers. */
+function firstLayers(layers: number): ModelConfig {
+  const { compressRatios, swigluLimit, sharedSwigluLimit, hashLayers } = FLASH_CONFIG
+  if (!Number.isInteger(layers) || layers < 1 || layers > FLASH_CONFIG.layers) throw new Error(`LAYERS is ${layers}; expected 1..${FLASH_CONFIG.layers}`)
+  return {
+    ...FLASH_CONFIG, layers, mtpBlocks: 0, hashLayers: Math.min(hashLayers, layers),
+    compressRatios: compressRatios.slice(0, layers), swigluLimit: swigluLimit.slice(0, layers), sharedSwigluLimit: sharedSwigluLimit.slice(0, layers),
+  }
+}
+
+const USAGE = "bun scripts/make-sparse-flash.ts gguf TARGET.gguf | safetensors FOLDER, and perhaps LAYERS"
 
 if (import.meta.main) {
-  const [kind, target] = process.argv.slice(2)
+  const [kind, target, layers] = process.argv.slice(2)
   if (target === undefined || (kind !== "gguf" && kind !== "safetensors")) {
     console.error(USAGE)
     process.exit(2)
   }
-  const bytes = kind === "gguf" ? await makeSparseGguf(target) : await makeSparseSafetensors(target)
+  const config = layers === undefined ? FLASH_CONFIG : firstLayers(Number(layers))
+  const bytes = kind === "gguf" ? await makeSparseGguf(target, config) : await makeSparseSafetensors(target, config)
   console.log(`${target}: ${bytes} bytes to read`)
 }

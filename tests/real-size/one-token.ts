@@ -1,8 +1,9 @@
 // Child process of real-size.test.ts: opens a model, computes one token, prints what it took as one JSON line.
-import { openEngine } from "@ds4/engine"
+import { expertsText, openEngine } from "@ds4/engine"
 import { openModelFile } from "@ds4/tokenizer"
 
-const path = process.argv[2] ?? ""
+const [path = "", place = "auto"] = process.argv.slice(2)
+if (place !== "auto" && place !== "packed") throw new Error(`no place for experts: ${place}`)
 const started = performance.now()
 
 async function memory(): Promise<Record<string, number>> {
@@ -12,7 +13,7 @@ async function memory(): Promise<Record<string, number>> {
 }
 
 const file = await openModelFile(path)
-const engine = await openEngine(file, undefined, { numerics: "fast", contextTokens: 4096 })
+const engine = await openEngine(file, undefined, { numerics: "fast", contextTokens: 4096, experts: { place } })
 const openMs = performance.now() - started
 const session = engine.openSession(4096)
 const logits = engine.step([{ session, tokens: [1], rows: "LAST" }])
@@ -21,7 +22,7 @@ const finite = logits.every((value) => Number.isFinite(value))
 const distinct = new Set(logits).size
 console.log(JSON.stringify({
   layers: file.config.layers, vocab: file.config.vocab, fileBytes: file.files.reduce((sum, { bytes }) => sum + bytes, 0),
-  tensors: file.tensors.length, finite, distinct, logits: logits.length, openMs, tokenMs, ...(await memory()),
+  tensors: file.tensors.length, finite, distinct, logits: logits.length, experts: expertsText(engine.describe()), openMs, tokenMs, ...(await memory()),
 }))
 session.close()
 await engine.close()

@@ -32,6 +32,15 @@ interface Report {
   readonly tokenMs: number
   readonly peakBytes: number
   readonly anonymousBytes: number
+  readonly experts: string
+}
+
+/** Packing that was asked for and cannot be: refused before anything is read. */
+async function packedRefusal(path: string): Promise<string> {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, "one-token.ts"), path, "packed"], { stdout: "pipe", stderr: "pipe" })
+  const [text, code] = await Promise.all([new Response(child.stderr).text(), child.exited])
+  expect(code).not.toBe(0)
+  return text
 }
 
 async function oneToken(path: string): Promise<Report> {
@@ -50,6 +59,7 @@ function check(report: Report, fileBytes: number): void {
   expect(Math.abs(report.fileBytes - fileBytes) / fileBytes).toBeLessThan(0.01)
   expect(report.peakBytes).toBeLessThan(MEMORY_BYTES)
   expect(report.anonymousBytes).toBeLessThan(OWN_BYTES)
+  expect(report.experts).toMatch(/^from the mapped file \(routed experts do not fit in memory: experts take [\d.]+ GiB/)
 }
 
 const onDisk = (path: string): number => statSync(path).blocks * 512
@@ -65,4 +75,5 @@ test("a safetensors folder of Flash's shape yields a token within 24 GiB", async
   const path = join(folder, "flash")
   await makeSparseSafetensors(path)
   check(await oneToken(path), 159.6e9)
+  expect(await packedRefusal(path)).toMatch(/routed experts do not fit in memory: experts take 137\.06 GiB and the rest [\d.]+ GiB; [\d.]+ GiB are available/)
 })

@@ -64,6 +64,16 @@ export async function embeddedModelCheck(): Promise<Check> {
   return { name, verdict: "problem", found: `not as listed in models/demo/SHA256SUMS: ${damaged.join(", ")}`, advice: "restore the folder: git checkout models/demo" }
 }
 
+/** Where the routed experts of the embedded model run, which is what `auto` comes to on this machine for a model that fits. */
+export async function expertCheck(): Promise<Check> {
+  const { expertsText, loadModel } = await import("@ds4/engine")
+  const { engine } = await loadModel(undefined, { contextTokens: 64 })
+  const found = expertsText(engine.describe())
+  await engine.close()
+  const isPacked = found.startsWith("packed")
+  return { name: "experts", verdict: isPacked ? "ok" : "note", found, ...(isPacked ? {} : { advice: "models run all the same, their experts read from the file; --expert-weights packed says what is in the way" }) }
+}
+
 /** Runs the embedded model with the kernels chosen for this CPU and with the plain ones, and compares the logits. */
 export async function selfCheck(): Promise<Check> {
   const { loadModel } = await import("@ds4/engine")

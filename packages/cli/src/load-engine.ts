@@ -1,7 +1,8 @@
-import type { EngineOptions, NativeEngine } from "@ds4/engine"
+import type { EngineOptions, ExpertOptions, LoadProgress, NativeEngine } from "@ds4/engine"
 import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
 import { usageError } from "./errors.ts"
 import type { FlagValues, MODEL_FLAGS } from "./flags/registry.ts"
+import { formatBytes } from "./format-size.ts"
 import type { Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"
 
@@ -25,14 +26,30 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
   }
 }
 
+/** What the flags about routed experts ask for. */
+export async function expertOptionsOf(flags: ModelFlags): Promise<ExpertOptions> {
+  const { expertOptions } = await import("@ds4/engine")
+  return expertOptions(flags)
+}
+
 /**
  * Loads the model that the flags name; without one the embedded model, which is said on stderr unless quiet.
  * @param more options that a command adds, such as switches
  */
 export async function loadEngine(flags: ModelFlags & { readonly quiet?: boolean }, io: Io, prepareNative: () => void, more: EngineOptions = {}): Promise<LoadedModel> {
-  const options = { ...engineOptions(flags), ...more }
+  const asked = engineOptions(flags)
   const path = modelPath(flags.model, io, flags.quiet)
   prepareNative()
   const { loadModel } = await import("@ds4/engine") // loads the library: only commands that compute pay for it
-  return await loadModel(path, options)
+  const isShown = io.isErrorTerminal && flags.quiet !== true
+  let lines = 0
+  const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
+    lines++
+    io.err(`\rpacking experts: ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}\x1b[K`)
+  }
+  try {
+    return await loadModel(path, { ...asked, experts: await expertOptionsOf(flags), ...(isShown ? { onLoad } : {}), ...more })
+  } finally {
+    if (lines > 0) io.err("\r\x1b[K")
+  }
 }

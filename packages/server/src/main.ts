@@ -1,5 +1,5 @@
 // Flags → settings → listen → load. The port answers /health while the model is still loading.
-import { EngineError, loadModel } from "@ds4/engine"
+import { EngineError, expertOptions, expertsText, loadModel, type LoadProgress } from "@ds4/engine"
 import { detectEffortTable, ModelFileError } from "@ds4/tokenizer"
 import { createApp } from "./app.ts"
 import { parseServeOptions, serveHelp, type ServeOptions, UsageError } from "./flags.ts"
@@ -51,7 +51,13 @@ async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
   }
 }
 
-async function load(options: ServeOptions): Promise<ServedModel> {
+/** A loaded model, and where its experts run. */
+interface Loaded {
+  readonly model: ServedModel
+  readonly experts: string
+}
+
+async function load(options: ServeOptions, onLoad: (progress: LoadProgress) => void, signal: AbortSignal): Promise<Loaded> {
   const path = options.model === undefined || options.model === "demo" ? undefined : options.model
   const chunk = options["prefill-chunk"]
   const { file, tokenizer, engine } = await loadModel(path, {
@@ -61,6 +67,9 @@ async function load(options: ServeOptions): Promise<ServedModel> {
     maxSessions: options.parallel,
     maxQueue: options["max-queue"],
     contextTokens: options.ctx ?? DEFAULT_CONTEXT_TOKENS,
+    experts: expertOptions(options),
+    onLoad,
+    signal,
     ...(chunk === undefined ? {} : { maxStepTokens: chunk }),
   })
   const { name } = engine.model
@@ -70,7 +79,8 @@ async function load(options: ServeOptions): Promise<ServedModel> {
     return typeof value === "string" ? [value] : []
   })]
   const background = new BackgroundEncoder(engine.model.path)
-  return { id, engine, tokenizer, background, effortTable: detectEffortTable(hints).table, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
+  const model: ServedModel = { id, engine, tokenizer, background, effortTable: detectEffortTable(hints).table, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
+  return { model, experts: expertsText(engine.describe()) }
 }
 
 function print(line: string): void {
@@ -81,12 +91,13 @@ function gib(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(2)} GiB`
 }
 
-function printModel({ id, engine }: ServedModel, options: ServeOptions): void {
+function printModel({ model: { id, engine }, experts }: Loaded, options: ServeOptions): void {
   const { name, contextTokens, path, description } = engine.model
   print(`model    ${name} (${id}), ${path}`)
   if (description !== "") print(`         ${description}`)
   print(`context  ${contextTokens} tokens, ${options.parallel} sessions at once, ${options["max-queue"]} may wait`)
-  print(`memory   ${gib(process.memoryUsage.rss())} resident, weights mapped from the file; on the CPU, ${options.numerics} numerics`)
+  print(`memory   ${gib(process.memoryUsage.rss())} resident; on the CPU, ${options.numerics} numerics`)
+  print(`experts  ${experts}`)
 }
 
 /** Exit code of a failed load. */
@@ -133,9 +144,13 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
     print("warning  anyone who can reach this address can use the model; set --api-key")
   }
   const ended = waitForSignal()
-  const loaded = load(options).then((model) => {
-    state.ready(model)
-    printModel(model, options)
+  const loading = new AbortController()
+  const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
+    state.progress = doneBytes / totalBytes
+  }
+  const loaded = load(options, onLoad, loading.signal).then((result) => {
+    state.ready(result.model)
+    printModel(result, options)
     print("ready")
     return undefined
   }, (error: unknown) => ({ error }))
@@ -148,6 +163,7 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
     return loadExitCode(error)
   }
   print("draining")
+  loading.abort() // a load that is still running ends at its next layer
   await shutDown(app, state, registry, options["drain-seconds"] * 1000)
   return EXIT.done
 }

@@ -1,3 +1,4 @@
+export { withExpertWeights } from "./expert-weights.ts"
 export { openModelFile, type ModelFile, type TokenizerSource } from "./model-file.ts"
 export { type ModelConfig } from "./model-config.ts"
 export { type TensorEntry } from "./tensor-table.ts"

@@ -13,5 +13,6 @@ export async function openBackend(flags: BackendFlags, io: Io, prepareNative: ()
   }
   const { file, tokenizer, engine } = await loadEngine(flags, io, prepareNative)
   const { LocalBackend } = await import("./local-backend.ts")
-  return new LocalBackend({ file, tokenizer, engine, where: `on the CPU, ${flags.numerics} numerics` })
+  const { expertsText } = await import("@ds4/engine")
+  return new LocalBackend({ file, tokenizer, engine, where: `on the CPU, ${flags.numerics} numerics, experts ${expertsText(engine.describe())}` })
 }

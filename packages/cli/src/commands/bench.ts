@@ -15,6 +15,8 @@ interface Run {
   readonly genTokens: number
   readonly machine: MachineFacts
   readonly engine: Readonly<Record<string, unknown>>
+  /** Where the routed experts run. */
+  readonly experts: string
   readonly result: BenchResult
 }
 
@@ -22,10 +24,11 @@ function spreadText({ median, low, high }: Spread, unit: string): string {
   return `${median.toFixed(1)} ${unit} (${low.toFixed(1)} to ${high.toFixed(1)})`
 }
 
-function table({ model, contextTokens, genTokens, machine, engine, result }: Run): string {
+function table({ model, contextTokens, genTokens, machine, engine, experts, result }: Run): string {
   return [
     `${model} on ${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}`,
-    `engine   ${JSON.stringify(engine)}`,
+    `engine   ${JSON.stringify({ ...engine, experts: undefined })}`,
+    `experts  ${experts}`,
     `prefill  ${spreadText(result.prefillTokensPerSecond, "t/s")} for ${contextTokens} tokens`,
     `decode   ${spreadText(result.decodeTokensPerSecond, "t/s")} for ${genTokens} tokens`,
     `first    ${spreadText(result.firstTokenMs, "ms")}`,
@@ -65,6 +68,7 @@ export const bench = defineCommand({
       return await benchMoe(flags, io)
     }
     const { engine } = await loadEngine(flags, io, prepareNative)
+    const { expertsText } = await import("@ds4/engine")
     try {
       const [contextTokens, genTokens] = [flags["prompt-tokens"], flags["gen-tokens"]]
       if (contextTokens + genTokens > engine.model.contextTokens) {
@@ -73,7 +77,7 @@ export const bench = defineCommand({
       const onRepeat = (repeat: number) => io.isErrorTerminal && io.err(`\r${repeat + 1}/${flags.repeats}\x1b[K`)
       const result = measure(engine, { promptTokens: contextTokens, genTokens, repeats: flags.repeats, onRepeat })
       if (io.isErrorTerminal) io.err("\r\x1b[K")
-      const run: Run = { model: engine.model.name, contextTokens, genTokens, machine: machineFacts(), engine: engine.describe(), result }
+      const run: Run = { model: engine.model.name, contextTokens, genTokens, machine: machineFacts(), engine: engine.describe(), experts: expertsText(engine.describe()), result }
       if (flags.csv !== undefined) writeFileSync(flags.csv, csv(run))
       io.out(flags.json ? json(run) : table(run))
       return EXIT.done

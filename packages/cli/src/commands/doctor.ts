@@ -1,5 +1,5 @@
 import { defineCommand } from "../command.ts"
-import { embeddedModelCheck, libraryChecks, selfCheck, systemChecks, type Check } from "../doctor.ts"
+import { embeddedModelCheck, expertCheck, libraryChecks, selfCheck, systemChecks, type Check } from "../doctor.ts"
 import { EXIT, messageOf } from "../errors.ts"
 
 const BUILD_ADVICE = "build the native library with ./ds4 build; Debian needs cmake and g++"
@@ -26,6 +26,7 @@ export const doctor = defineCommand({
       ...systemChecks(),
       ...(await attempt("library", async () => libraryChecks((await import("@ds4/engine")).machine()))),
       ...(await attempt("demo model", async () => [await embeddedModelCheck()], "restore the folder: git checkout models/demo")),
+      ...(await attempt("experts", async () => [await expertCheck()])),
       ...(await attempt("self check", async () => [await selfCheck()])),
     ]
     const isHealthy = checks.every(({ verdict }) => verdict !== "problem")

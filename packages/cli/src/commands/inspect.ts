@@ -2,6 +2,7 @@ import { describeModelFile, openModelFile, tensorTypeName, type ModelDescription
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "../format-size.ts"
+import { machineFacts } from "../machine-facts.ts"
 import { modelPath } from "../model-path.ts"
 import { tokenizerOf } from "../open-tokenizer.ts"
 
@@ -27,6 +28,15 @@ function shapeLines({ config }: ModelDescription): string[] {
   ]
 }
 
+/** What decides where the experts run: their bytes, those of everything else, and the memory there is. */
+function memoryLine({ groups }: ModelDescription): string {
+  const bytes = (isExpert: boolean): number => groups.filter(({ group }) => (group === "routed experts") === isExpert).reduce((sum, each) => sum + each.bytes, 0)
+  const [experts, rest] = [bytes(true), bytes(false)]
+  const { availableBytes } = machineFacts()
+  const place = experts + rest <= availableBytes ? "they can be packed in memory" : "they are read from the file as they are used"
+  return `  routed experts ${formatBytes(experts)}, the rest ${formatBytes(rest)}; ${formatBytes(availableBytes)} of memory are available: ${place}`
+}
+
 function summary(description: ModelDescription, tokenizer: TokenizerFacts | undefined): string {
   const { groups, types, warnings, ignoredTensors, files } = description
   const width = Math.max(...groups.map(({ group }) => group.length))
@@ -34,6 +44,7 @@ function summary(description: ModelDescription, tokenizer: TokenizerFacts | unde
     `${description.name}: ${description.format}, ${files.length === 1 ? "one file" : `${files.length} files`}, ${formatBytes(description.fileBytes)}`,
     `  ${formatCount(description.parameters)} parameters, ${formatCount(description.activeParameters)} used by one token; ${description.tensorCount} tensors`,
     ...shapeLines(description),
+    memoryLine(description),
     tokenizer === undefined ? "  no vocabulary" : `  vocabulary of ${tokenizer.vocab}, ${tokenizer.specialTokens} control tokens, begins with ${tokenizer.bos}, ends with ${tokenizer.eos}`,
     "groups:",
     ...groups.map(({ group, tensors, bytes, types: used }) => `  ${group.padEnd(width)}  ${formatBytes(bytes).padStart(10)}  ${String(tensors).padStart(6)} tensors  ${Object.keys(used).join(" ")}`),

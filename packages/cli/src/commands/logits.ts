@@ -4,30 +4,14 @@ import { EXIT, usageError } from "../errors.ts"
 import { MODEL_FLAGS } from "../flags/registry.ts"
 import type { Io } from "../io.ts"
 import { loadEngine, type ModelFlags } from "../load-engine.ts"
+import { allLogits, defaultIds } from "../logits/all-logits.ts"
+import { compareExperts } from "../logits/compare-experts.ts"
 import { divergence } from "../logits/divergence.ts"
 import { writeDump, writeWhole } from "../logits/safetensors-dump.ts"
 import { engineSwitches } from "../logits/switches.ts"
 import { readIdsFlag } from "../read-ids.ts"
 
 const DEFAULT_TOP = 20
-const COMPARED_TOKENS = 256 // positions of the default comparison: beyond the window and two compressed blocks
-
-/** Ids for a comparison that names none: the same on every machine. */
-function defaultIds(vocab: number): number[] {
-  let state = 1
-  return Array.from({ length: COMPARED_TOKENS }, () => {
-    state = (state * 48_271) % 2_147_483_647 // minimal standard generator
-    return state % vocab
-  })
-}
-
-/** All logits, [positions, vocab] f32. */
-function allLogits(engine: NativeEngine, ids: readonly number[]): Float32Array {
-  const { vocab } = engine.model
-  const all = new Float32Array(ids.length * vocab)
-  for (const { position, logits } of engine.logits(ids, { mode: "all" })) all.set(logits, position * vocab)
-  return all
-}
 
 function writeRaw(path: string, engine: NativeEngine, ids: readonly number[]): void {
   function* rows() {
@@ -106,9 +90,10 @@ export const logits = defineCommand({
   details: [
     "FILE is a JSON array of token ids. --json prints",
     "  {\"tokens\":[…],\"positions\":[{\"position\":0,\"top\":[{\"id\":…,\"logit\":…,\"logprob\":…}]}]}",
-    "--compare MODE prints how far --numerics is from MODE, over given or default ids.",
+    "--compare MODE prints how far --numerics is from MODE, over given or default ids; --compare experts how far each",
+    "arithmetic of packed experts (--kt-numerics) is from f32, everything else as --numerics says.",
   ].join("\n"),
-  examples: ["ds4 logits -m model.gguf --ids ids.json --top-k 5 --json", "ds4 logits --ids ids.json --raw logits.f32 --numerics trained", "ds4 logits --compare trained"],
+  examples: ["ds4 logits -m model.gguf --ids ids.json --top-k 5 --json", "ds4 logits --ids ids.json --raw logits.f32 --numerics trained", "ds4 logits --compare trained", "ds4 logits --compare experts --numerics trained"],
   flags: [...MODEL_FLAGS, "ids", "top-k", "json", "raw-logits", "dump", "compare", "leave-out"],
   renamed: { raw: "raw-logits" },
   maxPositionals: 0,
@@ -116,6 +101,10 @@ export const logits = defineCommand({
     const leaveOut: readonly string[] = flags["leave-out"]
     if (flags.compare !== undefined) {
       const ids = flags.ids === undefined ? undefined : readIdsFlag("ids", flags.ids, Number.MAX_SAFE_INTEGER)
+      if (flags.compare === "experts") {
+        await compareExperts({ io, flags, ids, isJson: flags.json, prepareNative })
+        return EXIT.done
+      }
       await compare({ io, flags, reference: flags.compare, ids, isJson: flags.json, prepareNative, leaveOut })
       return EXIT.done
     }

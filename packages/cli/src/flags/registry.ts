@@ -11,6 +11,15 @@ export const FLAGS = {
   threads: { kind: "integer", short: "t", value: "N", min: 0, max: 1024, default: 0, help: "worker threads; 0: as many as pay" },
   isa: { kind: "choice", value: "SET", choices: ["auto", "generic", "avx2", "avx512"], default: "auto", help: "CPU kernel set" },
   "prefill-chunk": { kind: "size", value: "N", min: 1, max: 65_536, help: "most new tokens in one engine step" },
+  "expert-weights": { kind: "choice", value: "PLACE", choices: ["auto", "packed", "mapped"], default: "auto", help: "routed experts: packed into memory for the expert library, mapped from the file, or packed if everything fits" },
+  "cpu-moe": { kind: "switch", help: "routed experts on the CPU: on this build the same as --expert-weights packed" },
+  "n-cpu-moe-layers": { kind: "integer", value: "N", min: 0, max: 65_536, default: 0, help: "pack the experts of the first N layers only; 0: of all" },
+  "kt-weight-path": { kind: "path", value: "DIR", help: "take the routed experts from the official safetensors in DIR, everything else from --model" },
+  "kt-cpuinfer": { kind: "integer", value: "N", min: 0, max: 4096, default: 0, help: "threads of the expert library, pinned to cores; 0: the engine's own, or all cores with several NUMA nodes" },
+  "kt-threadpool-count": { kind: "integer", value: "N", min: 0, max: 64, default: 0, help: "thread pools of the expert library, one per NUMA node; 0: as many as there are nodes" },
+  "kt-method": { kind: "choice", value: "NAME", choices: ["auto", "MXFP4", "FP8", "BF16", "Q8_0", "Q2_K", "Q4_K", "IQ2_XXS"], default: "auto", help: "refuse a model whose routed experts are stored otherwise" },
+  "kt-numerics": { kind: "choice", value: "MODE", choices: ["auto", "int8", "bf16", "fp8ref", "f32"], default: "auto", help: "arithmetic of packed experts; auto: int8 with fast numerics, f32 otherwise (docs/numerics.md)" },
+  "kt-bridge-lib": { kind: "path", value: "FILE", help: "expert library to use instead of ours" },
   "leave-out": { kind: "list", value: "NAME", choices: ["kv-rounding", "index-rounding", "shared-clamp", "fast-activations"], help: "leave out one trained-in rounding, to compare with engines that do; repeatable" },
   // generation
   "max-tokens": { kind: "size", short: "n", value: "N", min: 1, help: "most tokens of an answer; default: the room left in the context" },
@@ -49,7 +58,7 @@ export const FLAGS = {
   ids: { kind: "path", value: "FILE", help: "JSON array of token ids" },
   dump: { kind: "path", value: "FILE", help: "write every intermediate value as safetensors" },
   "raw-logits": { kind: "path", value: "OUT", help: "write logits as little-endian f32 [positions, vocab]" },
-  compare: { kind: "choice", value: "MODE", choices: ["trained", "plain", "fast"], help: "print the distance to this arithmetic (KL, top-1 agreement) instead of logits" },
+  compare: { kind: "choice", value: "MODE", choices: ["trained", "plain", "fast", "experts"], help: "print the distance to this arithmetic (KL, top-1 agreement) instead of logits; experts: of each --kt-numerics from f32" },
   // quantize and bench
   recipe: { kind: "choice", value: "NAME", choices: ["mainline", "antirez", "lossless", "q8", "f32", "f16", "bf16"], default: "mainline", help: "types of the new file: as llama.cpp converts, as the antirez files, without loss, or one type throughout" },
   experts: { kind: "choice", value: "TYPE", choices: ["F32", "F16", "BF16", "Q8_0", "MXFP4"], help: "type of the routed experts instead of the recipe's; MXFP4 only from FP4 or MXFP4, without loss" },
@@ -83,6 +92,9 @@ export function isFlagName(name: string): name is FlagName {
 }
 
 /** Groups of flags that commands share. */
-export const MODEL_FLAGS = ["model", "ctx", "backend", "numerics", "threads", "isa", "prefill-chunk"] as const
+export const MODEL_FLAGS = [
+  "model", "ctx", "backend", "numerics", "threads", "isa", "prefill-chunk",
+  "expert-weights", "cpu-moe", "n-cpu-moe-layers", "kt-weight-path", "kt-cpuinfer", "kt-threadpool-count", "kt-method", "kt-numerics", "kt-bridge-lib",
+] as const
 export const SAMPLING_FLAGS = ["max-tokens", "temp", "top-p", "top-k", "min-p", "seed", "stop", "think", "reasoning-budget", "keep-reasoning", "system", "system-file"] as const
 export const COMMON_FLAGS = ["config", "help"] as const
