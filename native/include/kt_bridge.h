@@ -146,11 +146,12 @@ KTB_API int ktb_status(ktb_moe_t moe);
  * "amx", "huge" "auto" | "2m" | "1g" | "off", "max_tokens" (tokens per internal pass, default 8192), "tile_tokens"
  * (with amx: tokens of an expert in a pass from which it goes to the tile unit, default 16, 0 never), "spin_us" (busy
  * wait after work), "external" (see ktb_engine_work; excludes "threads", "parts", "nodes" and "cores"). Unknown keys
- * are an error. */
+ * are an error. f32 rounds nothing but sums; with int8, KTB_BF16 and the FP8 methods, which have no such form, take
+ * bf16 activations. */
 KTB_API ktb_engine_t ktb_engine_create_json(const char *options);
-/* JSON: ISA, numerics, parts with their nodes and cores, memory and page kinds obtained, times of the last
- * forward in microseconds. Returns the length without the final 0 (a longer text is cut to capacity), or a
- * negative KTB_ERR_*. Thread: any. */
+/* JSON: ISA, numerics and what they mean for the methods of the layers, parts with their nodes and cores, memory and
+ * page kinds obtained, times of the last forward in microseconds. Returns the length without the final 0 (a longer text
+ * is cut to capacity), or a negative KTB_ERR_*. Thread: any. */
 KTB_API int ktb_engine_describe(ktb_engine_t engine, char *buffer, size_t capacity);
 
 /* in, out: [n_tokens, H] of in_type, out_type (KTB_IO_*); ids, weights: [n_tokens, k]. On error nothing is written. */

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "api/test_layer.h"
+#include "api/method_experts.h"
 #include "base/test.h"
 
 using namespace ds4::ktb;
@@ -254,4 +254,48 @@ TEST("scales beyond the folded range and of 0 compute right") {
             const std::vector<float> output = layer.forward(30, input.data(), ids.data(), weights.data());
             CHECK(relative_error(output.data(), expected.data(), output.size()) <= (std::string(numerics) == "int8" ? 2e-2 : 5e-3));
         }
+}
+
+TEST("FP8 and BF16 folders give the layer that the same matrices in memory give; GGUF types have no folder") {
+    struct Case {
+        uint32_t format;
+        ktb_method_t method;
+        const char *dtype, *scale_dtype;
+    };
+    const Shape shape{2, 1, 256, 256};
+    for (const Case &of : {Case{KTB_FORMAT_FP8, KTB_FP8, "F8_E4M3", "F8_E8M0"}, Case{KTB_FORMAT_FP8_F32, KTB_FP8, "F8_E4M3", "F32"},
+                           Case{KTB_FORMAT_FP8_ROWS, KTB_FP8_PERCHANNEL, "F8_E4M3", "F32"}, Case{KTB_FORMAT_BF16, KTB_BF16, "BF16", nullptr}}) {
+        const StorageCase storage{"", of.format, of.method};
+        const StoredExperts experts(storage, storage, shape, 3);
+        std::vector<Entry> entries;
+        for (int id = 0; id < shape.experts; id++)
+            for (int matrix = 0; matrix < 3; matrix++) {
+                const StoredValues &stored = experts.values[matrix][size_t(id)];
+                const std::string name = "layers.7.ffn.experts." + std::to_string(id) + (matrix == 0 ? ".w1" : matrix == 1 ? ".w3" : ".w2");
+                entries.push_back({name + ".weight", of.dtype, list(256, 256), bytes_of(stored.data)});
+                if (of.scale_dtype != nullptr) entries.push_back({name + ".scale", of.scale_dtype, of.method == KTB_FP8 ? list(2, 2) : list(256, 1), bytes_of(stored.scales)});
+            }
+        const TemporaryFolder folder;
+        folder.write("model.safetensors", shard(entries));
+        StoredLayer layer(options_for("auto", "f32", 1, 1), experts);
+        const std::vector<float> input = random_values(3 * 256, 1.0f, 5), weights(3, 1.0f);
+        const int32_t ids[3] = {0, 1, 1};
+        const std::vector<float> expected = layer.forward(3, input.data(), ids, weights.data(), 10);
+        ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
+        CHECK(ktb_moe_load_weights_safetensors(layer.moe, tensors, 7, nullptr) == KTB_OK);
+        CHECK(layer.forward(3, input.data(), ids, weights.data(), 10) == expected);
+        std::vector<uint8_t> codes(experts.values[2][1].data.size()), scales(experts.values[2][1].scales.size());
+        CHECK(ktb_moe_export_expert(layer.moe, 1, 2, codes.data(), codes.size(), scales.data(), scales.size()) == KTB_OK);
+        CHECK(codes == experts.values[2][1].data && scales == experts.values[2][1].scales);
+        const ktb_method_t other = of.method == KTB_BF16 ? KTB_FP8 : KTB_BF16; // the same files are no such layer
+        ktb_moe_t wrong = ktb_moe_create(layer.engine, 0, 2, 1, 256, 256, KTB_IO_F32, other, 0, 10);
+        CHECK(ktb_moe_load_weights_safetensors(wrong, tensors, 7, nullptr) == KTB_ERR_FORMAT);
+        CHECK(std::strstr(ktb_last_error(), "tensor layers.7.ffn.experts.0.w1.weight is ") != nullptr);
+        ktb_moe_destroy(wrong);
+        ktb_moe_t block = ktb_moe_create(layer.engine, 0, 2, 1, 256, 256, KTB_IO_F32, KTB_Q4_K, 0, 10);
+        CHECK(ktb_moe_load_weights_safetensors(block, tensors, 7, nullptr) == KTB_ERR_ARGUMENT);
+        CHECK(std::strstr(ktb_last_error(), "ktb_moe_load_matrices") != nullptr);
+        ktb_moe_destroy(block);
+        ktb_safetensor_close(tensors);
+    }
 }

@@ -1,4 +1,5 @@
 #include <climits>
+#include <map>
 
 #include "experts/engine.h"
 #include "experts/json_reader.h"
@@ -48,6 +49,18 @@ HugePages huge_named(const std::string &name) {
 
 std::string quoted(const std::string &text) { return "\"" + text + "\""; }
 
+std::string described(const std::map<std::pair<Method, Method>, int> &methods, const EngineOptions &options) {
+    std::string out;
+    for (const auto &[pair, layers] : methods) {
+        const Kernels *kernels = kernels_for(pair.first, pair.second, options.isa, options.numerics);
+        if (!out.empty()) out += ",";
+        out += "{\"gate_up\":" + quoted(method_traits(pair.first).name) + ",\"down\":" + quoted(method_traits(pair.second).name) + ",\"isa\":" + quoted(kernels->isa);
+        const char *numerics = options.numerics == Numerics::fp8ref ? numerics_name(Numerics::fp8ref) : kernels->numerics;
+        out += ",\"numerics\":" + quoted(numerics) + ",\"layers\":" + std::to_string(layers) + "}";
+    }
+    return out;
+}
+
 } // namespace
 
 EngineOptions EngineOptions::from_json(const char *text) {
@@ -79,10 +92,12 @@ std::string Engine::describe() const {
     std::vector<std::pair<const uint8_t *, size_t>> ranges;
     std::vector<uint64_t> part_bytes(size_t(pool_->parts()), 0);
     size_t layers = 0;
+    std::map<std::pair<Method, Method>, int> methods; // layers by what gate and up, and down, are
     {
         const std::lock_guard<std::mutex> lock(lock_);
         layers = layers_.size();
         for (Layer *layer : layers_) {
+            methods[{layer->methods.gate_up, layer->methods.down}]++;
             const std::lock_guard<std::mutex> arenas(layer->arenas_lock);
             if (layer->state.load(std::memory_order_acquire) != int(LayerState::ready)) continue;
             for (size_t part = 0; part < layer->arenas.size(); part++) {
@@ -97,7 +112,7 @@ std::string Engine::describe() const {
     out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false") + ",\"external\":" + (pool_->external() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
     out += ",\"tile_tokens\":" + std::to_string(options_.isa == Isa::amx ? options_.tile_tokens : 0);
-    out += ",\"layers\":" + std::to_string(layers) + ",\"parts\":[";
+    out += ",\"layers\":" + std::to_string(layers) + ",\"methods\":[" + described(methods, options_) + "],\"parts\":[";
     for (int part = 0; part < pool_->parts(); part++) {
         out += (part == 0 ? "" : ",") + std::string("{\"node\":") + std::to_string(pool_->part_node(part)) + ",\"cores\":[";
         bool first = true;

@@ -55,7 +55,7 @@ void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<Can
 
     const std::vector<double> expected = reference_forward(experts, {kHidden, kInner, tokens, kUsed, input.data(), ids.data(), weights.data(), kLimit});
     const double error = relative_error(output, expected);
-    const double allowed = numerics == Numerics::int8 ? 2e-2 : numerics == Numerics::bf16 ? 5e-3 : 7e-2;
+    const double allowed = numerics == Numerics::int8 ? 2e-2 : numerics == Numerics::bf16 ? 5e-3 : numerics == Numerics::f32 ? 1e-6 : 7e-2;
     if (!(error <= allowed))
         fail(KTB_ERR_INTERNAL, "self test: %s %s with %d tokens is %g from the reference, allowed %g", isa_name(isa), numerics_name(numerics), tokens, error, allowed);
 }
@@ -65,7 +65,7 @@ void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<Can
 int self_check() {
     const std::vector<CanonicalExpert> experts = random_experts(kExperts, kHidden, kInner, 1);
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::amx})
-        for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref})
+        for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref, Numerics::f32})
             for (int tokens : {1, kTokens})
                 if (cpu_has(isa)) check_kernels(isa, numerics, tokens, experts);
     return KTB_OK;

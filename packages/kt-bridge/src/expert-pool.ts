@@ -17,8 +17,8 @@ export interface ExpertPoolOptions {
   nodes?: number[]
   /** Cores of each part. Default: physical cores of the part's node. */
   cores?: number[][]
-  /** Activations: int8 (default) or bf16; fp8ref repeats the official recipe's roundings. */
-  numerics?: "int8" | "bf16" | "fp8ref"
+  /** Activations: int8 (default), bf16 or exact f32; fp8ref repeats the official recipe's roundings. */
+  numerics?: "int8" | "bf16" | "fp8ref" | "f32"
   /** `auto` never takes `amx`. */
   isa?: "auto" | "generic" | "avx2" | "avx512" | "amx"
   hugePages?: "auto" | "2m" | "1g" | "off"
@@ -30,11 +30,16 @@ export interface ExpertPoolOptions {
   spinUs?: number
 }
 
+/** How experts are stored. Folders hold the first four; the library takes the GGUF types from memory only. */
+export type ExpertMethod = "MXFP4" | "FP8" | "FP8_PERCHANNEL" | "BF16" | "Q8_0" | "Q2_K" | "Q4_K" | "IQ2_XXS"
+
 export interface LoadOptions {
   /** Folder of safetensors in the official layout. */
   folder: string
   layers: readonly number[]
   shape: ExpertShape
+  /** Default MXFP4, as the official files. The published library refuses what it lacks. */
+  method?: ExpertMethod
   /** Called about ten times a second with weight bytes. */
   onProgress?: (progress: { doneBytes: number; totalBytes: number }) => void
 }
@@ -71,13 +76,13 @@ export class ExpertPool {
    * @throws ExpertPoolError FORMAT naming the tensor, what was expected and what came; MEMORY; IO; STATE while
    *   another load runs
    */
-  async load({ folder, layers, shape, onProgress }: LoadOptions): Promise<ExpertLayer[]> {
+  async load({ folder, layers, shape, method = "MXFP4", onProgress }: LoadOptions): Promise<ExpertLayer[]> {
     if (this.#isLoading) throw new ExpertPoolError("STATE", "the pool is already loading: wait for it")
     const engine = this.#openEngine()
     this.#isLoading = true
     const made: ExpertLayer[] = []
     try {
-      for (const layer of layers) made.push(this.#createLayer(engine, layer, shape))
+      for (const layer of layers) made.push(this.#createLayer(engine, layer, shape, method))
       const request: LoadRequest = {
         libraryPath: this.library.path, folder, engine,
         layers: made.map(({ handle, layer }) => ({ handle, layer })),
@@ -140,13 +145,13 @@ export class ExpertPool {
     return this.#engine
   }
 
-  #createLayer(engine: Pointer, layer: number, shape: ExpertShape): ExpertLayer {
+  #createLayer(engine: Pointer, layer: number, shape: ExpertShape, method: ExpertMethod): ExpertLayer {
     const { experts, expertsUsed, hidden, expertWidth, swigluLimit } = shape
     for (const [name, value] of Object.entries({ layer, experts, expertsUsed, hidden, expertWidth })) {
       if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff) invalid(`${name} is ${value}; expected a count`)
     }
     const handle = handleOf(this.library.published.ktb_moe_create(
-      engine, layer, experts, expertsUsed, hidden, expertWidth, KTB.KTB_IO_F32, KTB.KTB_MXFP4, 32, swigluLimit))
+      engine, layer, experts, expertsUsed, hidden, expertWidth, KTB.KTB_IO_F32, KTB[`KTB_${method}`], method === "MXFP4" ? 32 : 0, swigluLimit))
     if (handle === null) throw new ExpertPoolError("ARGUMENT", this.library.lastError() || `the library refused layer ${layer}`)
     return new ExpertLayer(this.library, engine, handle, layer, { ...shape })
   }

@@ -1,4 +1,4 @@
-export { ExpertPool, type ExpertPoolOptions, type LoadOptions } from "./expert-pool.ts"
+export { ExpertPool, type ExpertMethod, type ExpertPoolOptions, type LoadOptions } from "./expert-pool.ts"
 export { type ExpertLayer, type ExpertMatrix, type ExpertShape, type ForwardInput } from "./expert-layer.ts"
 export { ExpertPoolError, type ExpertPoolErrorCode } from "./errors.ts"
 export { type ExpertPoolStats, type PartStats } from "./stats.ts"

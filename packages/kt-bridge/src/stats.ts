@@ -16,6 +16,8 @@ export interface ExpertPoolStats {
   /** More workers than cores: correct, but slow. */
   isOversubscribed: boolean
   layers: number
+  /** Of the layers: what their weights are, and the arithmetic that the engine's numerics means for them. */
+  methods: { gateUp: string; down: string; isa: string; numerics: string; layers: number }[]
   parts: PartStats[]
   /** Of the weights, as the kernel counts them; huge pages are 2 MiB or more. */
   residentBytes: number
@@ -48,6 +50,13 @@ export function parseStats(text: string): ExpertPoolStats {
     workers: field(root, "workers", isNumber),
     isOversubscribed: field(root, "oversubscribed", isFlag),
     layers: field(root, "layers", isNumber),
+    methods: field(root, "methods", isObjects).map((method) => ({
+      gateUp: field(method, "gate_up", isText),
+      down: field(method, "down", isText),
+      isa: field(method, "isa", isText),
+      numerics: field(method, "numerics", isText),
+      layers: field(method, "layers", isNumber),
+    })),
     parts: field(root, "parts", isObjects).map((part) => ({
       node: field(part, "node", isNumber),
       cores: field(part, "cores", isNumbers),

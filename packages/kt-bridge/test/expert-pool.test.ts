@@ -111,7 +111,7 @@ test("wrong folders, shapes and options are refused by name", async () => {
 test("every numerics and instruction set agrees with float64", async () => {
   const asked = call(9)
   const expected = referenceForward((expert, name) => weights(2, expert, name), shape, asked)
-  for (const [numerics, bound] of [["int8", 2e-2], ["bf16", 5e-3], ["fp8ref", 7e-2]] as const) {
+  for (const [numerics, bound] of [["int8", 2e-2], ["bf16", 5e-3], ["fp8ref", 7e-2], ["f32", 2e-6]] as const) {
     for (const isa of ["auto", "generic"] as const) {
       using pool = ExpertPool.open({ threads: 1, numerics, isa })
       const [layer] = await pool.load({ folder, layers: [2], shape })
