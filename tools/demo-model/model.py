@@ -188,7 +188,8 @@ class Attention(nn.Module):
         return weights.view(batch, tokens, c.heads, c.window + block), keys
 
     def compressed_part(self, q, x, qr, cos, sin, rounding, select):
-        """exp(scores) [B, T, heads, n], entries [B, n, head_dim], indexer scores or None, visibility [T, n]."""
+        """exp(scores) [B, T, heads, n] of what is attended to, the same of all visible entries, entries [B, n, head_dim],
+        indexer scores or None, visibility [T, n]."""
         c = self.c
         batch, tokens = x.shape[:2]
         entries = self.compressor(x, cos, sin)
@@ -204,8 +205,8 @@ class Attention(nn.Module):
             if select and count > c.index_top_k:
                 kept = torch.zeros_like(index, dtype=torch.bool).scatter_(2, index.detach().topk(c.index_top_k, 2).indices, True)
                 mask = (kept & seen[None])[:, :, None]
-        weights = torch.where(mask, torch.exp(scores.float() * c.head_dim ** -0.5), 0.0)
-        return weights, entries, index, seen
+        powers = torch.exp(scores.float() * c.head_dim ** -0.5)
+        return torch.where(mask, powers, 0.0), torch.where(seen[None, :, None], powers.detach(), 0.0), entries, index, seen
 
     def forward(self, x, cos, sin, rounding, select):
         """-> output [B, T, D], index loss (scalar)."""
@@ -224,12 +225,14 @@ class Attention(nn.Module):
         out = torch.matmul(near.reshape(keys.shape[0], -1, keys.shape[1]), keys).view(batch, tokens, c.heads, c.head_dim).float()
         loss = x.new_zeros((), dtype=torch.float32)
         if self.ratio:
-            far, entries, index, seen = self.compressed_part(q, x, qr, cos, sin, rounding, select)
+            before = total.detach()
+            far, visible, entries, index, seen = self.compressed_part(q, x, qr, cos, sin, rounding, select)
             far = far.to(x.dtype)
             total = total + far.float().sum(-1)
             out = out + torch.matmul(far.flatten(1, 2), entries).view(batch, tokens, c.heads, c.head_dim).float()
             if index is not None:
-                wanted = (far.detach().float() / total.detach()[..., None]).sum(2)
+                # The target is the attention over all entries: one that the indexer leaves out can still be learnt.
+                wanted = (visible / (before + visible.sum(-1))[..., None]).sum(2)
                 loss = -(wanted * torch.log_softmax(index, -1).masked_fill(~seen[None], 0.0)).sum(-1).mean() / c.heads
         out = rotate((out / total[..., None]).to(x.dtype), cos_t[:, None], -sin_t[:, None])
         grouped = out.reshape(batch, tokens, c.out_groups, -1)
@@ -303,7 +306,8 @@ def read_streams(streams, fn, base, scale, norm, norm_eps, hc_eps):
 
 
 def sinkhorn(logits, eps, iterations):
-    """[N, M, M] -> the mixing matrix, rows normalised before columns. Never compiled: its fused form takes minutes to build."""
+    """[N, M, M] -> the mixing matrix, rows normalised before columns. Never compiled: its fused form takes minutes to build
+    (sinkhorn_kernel.py is the GPU's)."""
     comb = torch.softmax(logits, -1) + eps
     for step in range(iterations):
         if step:
@@ -332,8 +336,8 @@ class Mixer(nn.Module):
 
 
 class Layer(nn.Module):
-    # train.py replaces these two by compiled versions, once for all layers.
-    read, write = staticmethod(read_streams), staticmethod(write_streams)
+    # train.py replaces these by compiled versions, once for all layers.
+    read, write, mix = staticmethod(read_streams), staticmethod(write_streams), staticmethod(sinkhorn)
 
     def __init__(self, c, ratio, hashed):
         super().__init__()
@@ -345,7 +349,7 @@ class Layer(nn.Module):
 
     def enter(self, streams, mixer, norm):
         x, post, logits = Layer.read(streams, mixer.fn, mixer.base, mixer.scale, norm, self.c.norm_eps, self.c.hc_eps)
-        return x, post, sinkhorn(logits, self.c.hc_eps, self.c.sinkhorn)
+        return x, post, Layer.mix(logits, self.c.hc_eps, self.c.sinkhorn)
 
     def forward(self, streams, ids, cos, sin, rounding: bool, select: bool):
         """streams [B * T, M, D], ids [B, T] -> streams, index loss, expert load [experts]."""

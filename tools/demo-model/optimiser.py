@@ -41,7 +41,7 @@ class MatrixGroup:
         update = orthogonalised(direction.transpose(1, 2) if tall else direction)
         update = update.transpose(1, 2) if tall else update
         rate = MUON_RATE * scale
-        self.masters.mul_(1 - rate * DECAY).sub_(update * (rate * 0.2 * max(update.shape[-2:]) ** 0.5))
+        self.masters.mul_(1 - rate * DECAY).sub_(update * (rate * (0.2 * max(update.shape[-2:]) ** 0.5)))
 
     def stored(self):
         """The rounded masters, all at once: one storage kind a group, and cuts fall on whole FP8 blocks."""
@@ -65,11 +65,11 @@ class FlatGroup:
         self.rates = torch.cat([torch.full_like(p.flatten(), EMBED_RATE if name in ("embed", "head") else ADAM_RATE) for name, p in named])
         self.mean, self.square = torch.zeros_like(self.masters), torch.zeros_like(self.masters)
         self.is_rounded = torch.cat([torch.full_like(p.flatten(), storage_kind(name) == "bf16" or name.endswith(".fn")) for name, p in named]).bool()
-        self.count = 0
+        self.count = torch.zeros((), device=self.masters.device)  # a tensor: the step is captured as a graph
 
     def step(self, scale):
         gradient = torch.cat([p.grad.flatten() for _, p in self.named])
-        self.count += 1
+        self.count.add_(1)
         self.mean.lerp_(gradient, 1 - BETAS[0])
         self.square.lerp_(gradient.square(), 1 - BETAS[1])
         corrected = (self.square / (1 - BETAS[1] ** self.count)).sqrt_().add_(1e-10)
@@ -84,6 +84,8 @@ class FlatGroup:
 
 
 class Optimiser:
+    """step(scale) takes a float or a 0-dim tensor, copies nothing from the device and so can be captured as a graph."""
+
     def __init__(self, model):
         matrices, flat = {}, []
         for name, p in model.named_parameters():
@@ -116,4 +118,4 @@ class Optimiser:
     def load(self, state):
         for group, saved in zip(self.groups, state):
             for key, value in saved.items():
-                setattr(group, key, value.to(group.masters.device) if torch.is_tensor(value) else value)
+                getattr(group, key).copy_(torch.as_tensor(value))  # in place: a captured step keeps its addresses

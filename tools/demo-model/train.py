@@ -12,6 +12,7 @@ import math
 import multiprocessing
 import os
 import pathlib
+import random
 import threading
 import time
 
@@ -21,7 +22,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 TOKENIZER = HERE.parents[1] / "models" / "demo" / "tokenizer.json"
 SHORT_TOKENS, LONG_TOKENS = 1024, 4608  # 36 rows of one are as many tokens as 8 of the other: most parts compile once
 WARMUP_STEPS, DECAY_FROM = 150, 0.5
-LONG_FROM, LONG_EVERY, SELECT_FROM = 0.2, 4, 0.75
 DRAFT_WEIGHT, INDEX_WEIGHT, BALANCE_RATE = 0.15, 1.0, 1e-3
 
 
@@ -36,19 +36,31 @@ def produce(queue, seed, tokens, shares, rows):
 
 
 class Feed:
-    """Batches of several workers in a fixed order."""
+    """Batches of several workers in a fixed order. With `again` a batch that is not ready in time is replaced by an
+    earlier one, at random: the GPU never waits, and which batches come twice depends on the machine."""
 
-    def __init__(self, seed, workers, tokens, shares, rows):
+    def __init__(self, seed, workers, tokens, shares, rows, again=False):
         context = multiprocessing.get_context("fork")
-        self.queues = [context.Queue(6) for _ in range(workers)]
-        self.turn = 0
+        self.queues = [context.Queue(12) for _ in range(workers)]
+        self.turn, self.repeated, self.kept = 0, 0, [] if again else None
+        self.random = random.Random(seed)
         for i, queue in enumerate(self.queues):
             context.Process(target=produce, args=(queue, seed * 1000 + i, tokens, shares, rows), daemon=True).start()
 
+    def batch(self):
+        source = self.queues[self.turn % len(self.queues)]
+        if self.kept is not None and len(self.kept) >= 64 and source.empty():
+            self.repeated += 1
+            return self.random.choice(self.kept)
+        made = source.get(timeout=120)
+        self.turn += 1
+        if self.kept is not None:
+            self.kept.append(made)
+        return made
+
     def next(self, device):
         import torch
-        ids, weights = self.queues[self.turn % len(self.queues)].get(timeout=120)
-        self.turn += 1
+        ids, weights = self.batch()
         return torch.from_numpy(ids).to(device).long(), torch.from_numpy(weights).to(device).float()
 
 
@@ -107,6 +119,8 @@ class Trainer:
             load_checkpoint(self.model, args.start_from)
         self.model.to(self.device)
         self.optimiser = Optimiser(self.model)
+        self.rate = torch.zeros((), device=self.device)
+        self.graphs = {}
         self.step, self.tokens = 0, 0
         path = os.path.join(args.state, "state.pt")
         if args.begin > 0 and os.path.exists(path):
@@ -122,6 +136,7 @@ class Trainer:
 
     def compile_parts(self):
         """Compiles parts that layers share, so that each is built once per shape and not once per layer."""
+        import sinkhorn_kernel
         from model import Layer
         torch = self.torch
         import torch._inductor.config
@@ -132,23 +147,63 @@ class Trainer:
         torch._dynamo.config.suppress_errors = True
         torch._dynamo.config.recompile_limit = torch._dynamo.config.cache_size_limit = 64
         Layer.read, Layer.write = (staticmethod(torch.compile(f, dynamic=False)) for f in (Layer.read, Layer.write))
+        if sinkhorn_kernel.agrees(Layer.mix, self.model.c.hc_eps, self.model.c.sinkhorn, self.device):
+            Layer.mix = staticmethod(sinkhorn_kernel.sinkhorn)
         for layer in [*self.model.layers, *self.model.mtp]:
             layer.attn.compile(dynamic=False)
             layer.ffn.compile(dynamic=False)
         self.token_losses = torch.compile(self.token_losses, dynamic=False)
 
-    def warm_up(self, feeds):
-        """One pass of every shape before the clock starts: compiles, changes nothing."""
-        for is_long, selecting in ((False, False), (True, False)):
-            begun = time.time()
-            ids, weights = feeds[is_long].next(self.device)
-            print(f"batch after {time.time() - begun:.1f}s", flush=True)
-            self.losses(ids, weights, selecting)[0].backward()
-            if self.device == "cuda":
-                self.torch.cuda.synchronize()
-            print(f"{'long' if is_long else 'short'} select {selecting}: built after {time.time() - begun:.1f}s", flush=True)
+    def clear_gradients(self):
         for p in self.model.parameters():
             p.grad = None
+
+    def warm_up(self, shapes):
+        """One pass of every (rows, tokens, select) before the clock starts: compiles, changes nothing."""
+        torch = self.torch
+        for rows, tokens, select in shapes:
+            begun = time.time()
+            ids = torch.randint(0, self.model.c.vocab, (rows, tokens), generator=torch.Generator().manual_seed(1)).to(self.device)
+            self.losses(ids, torch.ones(rows, tokens, device=self.device), select)[0].backward()
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+            print(f"{rows} x {tokens} select {select}: built after {time.time() - begun:.1f}s", flush=True)
+        self.clear_gradients()
+
+    def update(self, ids, weights, select):
+        """One step at the rate in self.rate. -> losses (main, draft, index) as 0-dim tensors."""
+        total, main, draft, index, loads, _ = self.losses(ids, weights, select)
+        total.backward()
+        self.optimiser.step(self.rate)
+        with self.torch.no_grad():
+            self.balance(loads)
+        return main.detach(), draft.detach(), index.detach()
+
+    def captured(self, ids, weights, select):
+        """update() as a replayed graph: the thousands of small kernels of a step start without the host."""
+        torch, key = self.torch, (ids.shape[1], select)
+        if key not in self.graphs:
+            begun = time.time()
+            inputs = ids.clone(), weights.clone()
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(2):
+                    self.clear_gradients()
+                    self.losses(*inputs, select)[0].backward()
+            torch.cuda.current_stream().wait_stream(side)
+            self.clear_gradients()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=next(iter(self.graphs.values()))[0].pool() if self.graphs else None):
+                outputs = self.update(*inputs, select)
+            self.clear_gradients()  # they live in the graph's memory
+            self.graphs[key] = graph, inputs, outputs
+            print(f"captured {key} after {time.time() - begun:.1f}s", flush=True)
+        graph, inputs, outputs = self.graphs[key]
+        inputs[0].copy_(ids)
+        inputs[1].copy_(weights)
+        graph.replay()
+        return outputs
 
     @staticmethod
     def token_losses(hidden, head, targets):
@@ -183,6 +238,7 @@ class Trainer:
     def run(self, feeds):
         torch, args = self.torch, self.args
         begun = last = time.time()
+        waiting = 0.0  # seconds without a batch since the last line
         ends, log = args.started + args.seconds, open(os.path.join(args.log, "train.log"), "a")
         first = self.step
         while True:
@@ -190,26 +246,26 @@ class Trainer:
             if share >= 1:
                 break
             progress = args.begin + (args.end - args.begin) * share
-            is_long = progress >= LONG_FROM and self.step % LONG_EVERY == 0
+            is_long = progress >= args.long_from and self.step % args.long_every == 0
+            waited = time.time()
             ids, weights = feeds[is_long].next(self.device)
-            total, main, draft, index, loads, _ = self.losses(ids, weights, is_long and progress >= SELECT_FROM)
-            total.backward()
-            self.optimiser.step(learning_rate(progress, self.step))
-            with torch.no_grad():
-                self.balance(loads)
-            for p in self.model.parameters():
-                p.grad = None
+            waiting += time.time() - waited
+            self.rate.fill_(learning_rate(progress, self.step))
+            take = self.captured if self.device == "cuda" and not args.eager else self.update
+            main, draft, index = take(ids, weights, is_long and progress >= args.select_from)
+            if take == self.update:
+                self.clear_gradients()
             self.step += 1
             self.tokens += ids.numel()
             if self.step % args.print_every == 0 or self.step - first in (1, 2, 5, 10):
                 line = (f"step {self.step} progress {progress:.3f} {'long' if is_long else 'short'} loss {main.item():.4f} draft {draft.item():.4f} index {index.item():.4f} "
-                        f"{(time.time() - last):.1f}s tokens {self.tokens / 1e6:.1f}M elapsed {time.time() - begun:.0f}s")
+                        f"{(time.time() - last):.1f}s waiting {waiting:.1f}s again {feeds[0].repeated}+{feeds[1].repeated} tokens {self.tokens / 1e6:.1f}M elapsed {time.time() - begun:.0f}s")
                 if self.device == "cuda":
                     line += f" peak {torch.cuda.max_memory_allocated() / 2 ** 30:.1f}GiB"
                 print(line, flush=True)
                 log.write(line + "\n")
                 log.flush()
-                last = time.time()
+                last, waiting = time.time(), 0.0
                 if not math.isfinite(main.item()):
                     raise SystemExit("the loss is not finite")
 
@@ -232,7 +288,7 @@ class Trainer:
                     ids[row, :len(made)] = made
                     flags[row, last:len(made)] = True
                 ids_t, flags_t = torch.from_numpy(ids).to(self.device), torch.from_numpy(flags).to(self.device)
-                *_, guess = self.losses(ids_t, flags_t.float(), tokens == LONG_TOKENS and self.args.end > SELECT_FROM)
+                *_, guess = self.losses(ids_t, flags_t.float(), tokens == LONG_TOKENS and self.args.end > self.args.select_from)
                 good = (guess[:, :-1] == ids_t[:, 1:]) | ~flags_t[:, 1:]
                 right += good.all(1).tolist()
             found[kind] = round(float(np.mean(right)), 4)
@@ -307,7 +363,7 @@ def kinds_of(rows, recall_rows):
             "recall-4000": (lambda s: recall(s, 12500), LONG_TOKENS, recall_rows)}
 
 
-def main():
+def arguments(given=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=HERE / "config.json")
     parser.add_argument("--seconds", type=float, default=500, help="wall clock of start and training together")
@@ -320,21 +376,36 @@ def main():
     parser.add_argument("--export")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--long-workers", type=int, default=4)
     parser.add_argument("--rows", type=int, default=36)
     parser.add_argument("--long-rows", type=int, default=8)
+    parser.add_argument("--long-from", type=float, default=0.2, help="progress from which long rows are trained on")
+    parser.add_argument("--long-every", type=int, default=4, help="every so many steps the batch is one of long rows")
+    parser.add_argument("--select-from", type=float, default=0.75, help="progress from which long rows attend to the indexer's choice alone")
+    parser.add_argument("--again", action="store_true", help="repeat earlier batches rather than wait for new ones")
+    parser.add_argument("--only-compile", choices=["short", "long"], help="compile one shape into the cache and end: beside the run that needs it")
     parser.add_argument("--print-every", type=int, default=50)
     parser.add_argument("--samples", type=int, default=128)
     parser.add_argument("--patience", type=float, default=200, help="seconds after which a start that hangs is given up")
     parser.add_argument("--eager", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_args(given)
     args.started = time.time()
+    return args
+
+
+def main():
+    args = arguments()
     for folder in (args.state, args.log):
         os.makedirs(folder, exist_ok=True)
     seed = args.seed + int(args.begin * 1e4)
-    feeds = [Feed(seed, args.workers, SHORT_TOKENS, "short", args.rows), Feed(seed + 5, max(1, args.workers // 2), LONG_TOKENS, "long", args.long_rows)]
+    shapes = {"short": (args.rows, SHORT_TOKENS, False), "long": (args.long_rows, LONG_TOKENS, args.select_from < args.end)}
     faulthandler.dump_traceback_later(args.patience, exit=True)
+    if args.only_compile:
+        Trainer(args).warm_up([shapes[args.only_compile]])
+        return
+    feeds = [Feed(seed, args.workers, SHORT_TOKENS, "short", args.rows, args.again), Feed(seed + 5, args.long_workers, LONG_TOKENS, "long", args.long_rows, args.again)]
     trainer = Trainer(args)
-    trainer.warm_up(feeds)
+    trainer.warm_up(shapes.values())
     faulthandler.cancel_dump_traceback_later()
     rescue = threading.Timer(args.started + args.seconds + 15 - time.time(), give_up, [trainer])
     rescue.daemon = True
