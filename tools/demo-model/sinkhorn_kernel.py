@@ -12,7 +12,7 @@ ROWS = 128  # matrices a program
 
 
 @triton.jit
-def normalise(x, k, eps):
+def normalise(x, k: tl.constexpr, eps):
     """Normalisation number k: columns (sum over axis 1) for even k, rows for odd k. -> y, S."""
     if k % 2 == 0:
         total = tl.sum(x, axis=1)[:, None, :] + eps
@@ -50,14 +50,13 @@ def backward_kernel(logits, gradient, out, count, eps, M: tl.constexpr, STEPS: t
     at, inside = offsets(count, M, ROWS)
     p, first = begin(tl.load(logits + at, mask=inside, other=0.0), eps)
     d = tl.load(gradient + at, mask=inside, other=0.0)
-    for back in tl.static_range(STEPS):
-        k = STEPS - 1 - back
+    for back in tl.static_range(STEPS):  # normalisation STEPS - 1 - back, written out: a local variable would not be constant
         x = first
         for j in tl.static_range(STEPS):
-            if j < k:
+            if j < STEPS - 1 - back:
                 x, _ = normalise(x, j, eps)
-        y, total = normalise(x, k, eps)
-        if k % 2 == 0:
+        y, total = normalise(x, STEPS - 1 - back, eps)
+        if (STEPS - 1 - back) % 2 == 0:
             d = (d - tl.sum(d * y, axis=1)[:, None, :]) / total
         else:
             d = (d - tl.sum(d * y, axis=2)[:, :, None]) / total
