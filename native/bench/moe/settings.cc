@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 
 #include "pool/memory.h"
@@ -22,7 +23,7 @@ const char kUsage[] =
     "  --seconds S       of each measurement\n"
     "  --load-mib N      size of the generated checkpoint of the loading room\n"
     "  --read-mib N      memory that the reads pass over, far above every cache; default: 512, 1024 with --full\n"
-    "  --folder DIR      where it is generated; default: TMPDIR or /tmp\n";
+    "  --folder DIR      where it is generated; default: the system's temporary folder\n";
 
 namespace {
 
@@ -75,10 +76,7 @@ void choose(Settings &settings) {
     if (settings.shape.experts == 0) settings.shape.experts = settings.full ? 256 : 48;
     if (settings.load_mib == 0) settings.load_mib = settings.full ? 3 << 10 : 512;
     if (settings.read_mib == 0) settings.read_mib = settings.full ? 1 << 10 : 512;
-    if (settings.folder.empty()) {
-        const char *folder = std::getenv("TMPDIR");
-        settings.folder = folder == nullptr || *folder == '\0' ? "/tmp" : folder;
-    }
+    if (settings.folder.empty()) settings.folder = std::filesystem::temp_directory_path().string();
     const double room = double(ktb::available_memory()) * kMemoryShare;
     while (settings.shape.experts > 12 && double(settings.layer_bytes()) > room) settings.shape.experts /= 2;
     const int fitting = std::max(1, int(room / double(settings.layer_bytes())));
