@@ -1,6 +1,6 @@
 // However `ds4 serve` is ended, the server behind it ends too.
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test"
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -13,8 +13,8 @@ const folder = mkdtempSync(join(tmpdir(), "ds4-signals-"))
 const environment = { PATH: process.env.PATH ?? "", HOME: folder, DS4_LIBRARY: join(ROOT, "native/dist/libds4.so"), BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" }
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-async function start(): Promise<{ server: Bun.Subprocess<"ignore", "ignore", "pipe">; url: string }> {
-  const server = Bun.spawn([join(ROOT, "ds4"), "serve", "-m", join(ROOT, "models/tiny"), "--port", "0", "--quiet"], { cwd: folder, env: environment, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+async function start(path = environment.PATH): Promise<{ server: Bun.Subprocess<"ignore", "ignore", "pipe">; url: string }> {
+  const server = Bun.spawn([join(ROOT, "ds4"), "serve", "-m", join(ROOT, "models/tiny"), "--port", "0", "--quiet"], { cwd: folder, env: { ...environment, PATH: path }, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
   const reader = server.stderr.getReader()
   let said = ""
   for (;;) {
@@ -40,6 +40,26 @@ test.each(["SIGINT", "SIGHUP"] as const)("%s to the command alone drains the ser
   server.kill(signal)
   expect(await isGone(url)).toBe(true)
   expect(await server.exited).toBe(0)
+})
+
+/** A PATH with an npx and no bun. Like npm's, this npx knows a bun, and a signal to it does not reach what it runs. */
+function pathWithNpx(): string {
+  const [npx, bins] = [join(folder, "npx-only"), join(folder, "npx-bins")]
+  for (const made of [npx, bins]) mkdirSync(made, { recursive: true })
+  symlinkSync(process.execPath, join(bins, "bun"))
+  const script = `#!/bin/sh\n[ "$1" = -y ] && shift\nPATH="${bins}:$PATH"\ncase $1 in --package=*) exec sh -c "$3" ;; esac\nshift\nbun "$@"\n`
+  writeFileSync(join(npx, "npx"), script, { mode: 0o755 })
+  for (const tool of ["sh", "sed", "dirname"]) symlinkSync(Bun.which(tool) ?? "", join(npx, tool))
+  return npx
+}
+
+test.each(["SIGTERM", "SIGINT"] as const)("%s where only npx knows a bun drains the server: exit code 0", async (signal) => {
+  const { server, url } = await start(pathWithNpx())
+  server.kill(signal)
+  expect(await isGone(url)).toBe(true)
+  expect(await server.exited).toBe(0)
+  rmSync(join(folder, "npx-only"), { recursive: true })
+  rmSync(join(folder, "npx-bins"), { recursive: true })
 })
 
 test("a command that is killed leaves no server behind", async () => {
