@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sched.h>
 #include <thread>
+#include <unistd.h>
 
 #include "api/test_layer.h"
 #include "base/test.h"
@@ -18,9 +19,9 @@ using namespace ds4::ktb::test;
 namespace {
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int kCycles = 60;
+constexpr int kCycles = 60, kQuickCycles = 600;
 #else
-constexpr int kCycles = 1000;
+constexpr int kCycles = 1000, kQuickCycles = 10000;
 #endif
 constexpr Shape kShape{4, 2, 256, 256};
 
@@ -42,6 +43,15 @@ int mappings_now() {
     for (std::string line; std::getline(maps, line);) count++;
     return count;
 }
+
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+uint64_t resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    uint64_t total = 0, resident = 0;
+    file >> total >> resident;
+    return resident * uint64_t(sysconf(_SC_PAGESIZE));
+}
+#endif
 
 std::string error_of(const char *options) {
     ktb_engine_t engine = ktb_engine_create_json(options);
@@ -83,6 +93,31 @@ TEST("engines come and go without leaving threads or mappings, asleep or spinnin
     }
     CHECK(threads_now() == threads);
     CHECK(mappings_now() <= mappings + 8); // the allocator may keep arenas of its own
+}
+
+TEST("ten thousand engines, each with a layer, leave no thread, mapping or memory") {
+    constexpr Shape kSmall{2, 1, 128, 128};
+    const std::vector<CanonicalExpert> experts = random_experts(kSmall.experts, kSmall.hidden, kSmall.inner, 40);
+    const CanonicalPointers pointers(experts);
+    int threads = 0, mappings = 0;
+    const auto cycle = [&](int index) {
+        ktb_engine_t engine = ktb_engine_create_json(index % 2 == 0 ? "{\"threads\":1,\"spin_us\":0}" : "{\"threads\":2,\"nodes\":[0,0],\"spin_us\":0}");
+        ktb_moe_t moe = ktb_moe_create(engine, index % 7, kSmall.experts, kSmall.used, kSmall.hidden, kSmall.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+        if (moe == nullptr || (index % 10 < 2 && pointers.load(moe) != 0)) ds4::test::record(__FILE__, __LINE__, ktb_last_error());
+        ktb_moe_destroy(moe);
+        ktb_engine_destroy(engine);
+    };
+    for (int index = 0; index < kQuickCycles / 10; index++) cycle(index); // the allocator and the stacks' cache settle
+    threads = threads_now(), mappings = mappings_now();
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+    const uint64_t resident = resident_bytes();
+#endif
+    for (int index = 0; index < kQuickCycles; index++) cycle(index);
+    CHECK(threads_now() == threads);
+    CHECK(mappings_now() <= mappings + 8); // the allocator may keep arenas of its own
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+    CHECK(resident_bytes() <= resident + (1 << 20)); // 100 bytes a cycle at most: no object of an engine or a layer is that small
+#endif
 }
 
 TEST("destroying an engine with live layers is refused and the engine goes on working") {
