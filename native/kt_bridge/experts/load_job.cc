@@ -9,7 +9,7 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kPieceBytes = 256 << 10; // of one matrix: codes, scales and tiles of a piece fit a core's L2
+constexpr int kPieceBytes = 64 << 10; // of one matrix: pieces of gate and up and the file pages they are copied from fit 512 KiB of L2
 constexpr int kMinimumFoldedScale = 2, kMaximumFoldedScale = 252;
 
 int piece_rows(size_t row_bytes, int unit, int rows) { return std::min(rows, std::max(unit, int(kPieceBytes / row_bytes) / unit * unit)); }
@@ -125,9 +125,7 @@ LoadJob::Rows LoadJob::read_rows(const Item &item, const RowRange &range, uint8_
     check_codes(piece.shape, rows.codes, range.begin, range.rows, item.source->name(range.expert, range.matrix));
     rows.scales = item.source->scales(range.expert, range.matrix, range.begin, range.rows, staging + piece.code_bytes());
     if (piece.shape.method != Method::mxfp4) return rows;
-    uint8_t lowest = 255, highest = 0;
-    const size_t count = piece.shape.scales_of_rows(range.begin, range.rows);
-    for (size_t i = 0; i < count; i++) lowest = std::min(lowest, rows.scales[i]), highest = std::max(highest, rows.scales[i]);
+    const auto [lowest, highest] = byte_range(rows.scales, piece.shape.scales_of_rows(range.begin, range.rows));
     if (lowest < kMinimumFoldedScale || highest > kMaximumFoldedScale) __atomic_store_n(&item.layer->scales_fold, false, __ATOMIC_RELAXED);
     return rows;
 }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "kernels/methods.h"
 
@@ -32,6 +33,8 @@ struct MatrixShape {
 void canonical_scales(Method method, ScaleFormat format, const uint8_t *stored, size_t count, uint8_t *out, const std::string &name);
 // The same back, for export.
 void stored_scales(Method method, ScaleFormat format, const uint8_t *canonical, size_t count, uint8_t *out);
+// Lowest and highest of `count` bytes; 255 and 0 of none.
+std::pair<uint8_t, uint8_t> byte_range(const uint8_t *bytes, size_t count);
 // Throws naming `name` when a value of the rows is not a number. Scales are checked by canonical_scales.
 void check_codes(const MatrixShape &shape, const uint8_t *codes, int begin, int rows, const std::string &name);
 
