@@ -165,7 +165,8 @@ KTB_API int ktb_engine_wait(ktb_engine_t engine, uint64_t ticket, int timeout_ms
 /* For an engine made with "external": N. It has no threads: queued work runs while N threads of the caller are in this
  * function with the same ticket, each as another worker 0..N-1. Returns in all of them when the ticket is done, with 0
  * or its negative KTB_ERR_*. Blocking calls of such an engine (loads, forwards) start threads for their own time: not
- * for the hot path, and not while others are in here. */
+ * for the hot path. KTB_ERR_STATE for a second thread with the number of one that is in here, and for a blocking call
+ * while others are in here, or the other way round. */
 KTB_API int ktb_engine_work(ktb_engine_t engine, int worker, uint64_t ticket);
 
 /* Storage of a ktb_matrix: ggml's type number where ggml has the format. */

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "pool/error.h"
 #include "pool/stand_ins.h"
@@ -10,8 +11,36 @@ namespace ds4::ktb {
 namespace {
 
 constexpr size_t kKeptFailures = 64;
+constexpr uint64_t kBlockingCall = UINT64_MAX; // holder of the places that no ticket ever has
 
 } // namespace
+
+// Holds external workers' places [begin, end). A thread whose ticket is done is about to leave its place and is waited
+// for; any other means two threads for one worker, which would leave another worker's share undone.
+class Engine::Places {
+  public:
+    Places(Engine &engine, int begin, int end, uint64_t ticket) : engine_(engine), begin_(begin), end_(begin) {
+        for (; end_ < end; end_++)
+            while (!engine.pool_->take(end_, ticket)) {
+                const uint64_t holder = engine.pool_->holder(end_);
+                if (holder <= engine.completed_.load(std::memory_order_acquire)) {
+                    std::this_thread::yield();
+                    continue;
+                }
+                release();
+                fail(KTB_ERR_STATE, "worker %d is at work already: %s", end_, holder == kBlockingCall ? "a blocking call of this engine has all of them" : "another thread is in ktb_engine_work with its number");
+            }
+    }
+    ~Places() { release(); }
+    Places(const Places &) = delete;
+
+  private:
+    void release() {
+        for (int index = begin_; index < end_; index++) engine_.pool_->give_back(index);
+    }
+    Engine &engine_;
+    int begin_, end_;
+};
 
 // A call that blocks until its job is done. On an engine with external workers it brings threads of its own for that.
 class Engine::Alone {
@@ -19,6 +48,7 @@ class Engine::Alone {
     explicit Alone(Engine &engine) : engine_(engine) {
         if (!engine.pool_->external()) return;
         turn_ = std::unique_lock<std::mutex>(engine.blocking_);
+        places_ = std::make_unique<Places>(engine, 0, engine.pool_->workers(), kBlockingCall);
         stand_ins_ = std::make_unique<StandIns>(engine.pool_->workers());
     }
     void finish(uint64_t ticket) const {
@@ -29,6 +59,7 @@ class Engine::Alone {
   private:
     Engine &engine_;
     std::unique_lock<std::mutex> turn_;
+    std::unique_ptr<Places> places_;
     std::unique_ptr<StandIns> stand_ins_;
 };
 
@@ -36,6 +67,11 @@ Engine::Engine(const EngineOptions &options) : options_(options) {
     if (!cpu_has(options.isa)) fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa), isa_name(best_isa()));
     if (options.max_tokens < 1 || options.max_tokens > 65536) fail(KTB_ERR_ARGUMENT, "max_tokens is %d; expected 1..65536", options.max_tokens);
     pool_ = std::make_unique<WorkerPool>(options.pool, read_topology());
+}
+
+Engine::~Engine() {
+    for (int index = 0; pool_->external() && index < pool_->workers(); index++)
+        while (!pool_->take(index, kBlockingCall)) std::this_thread::yield();
 }
 
 std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit) {
@@ -110,12 +146,17 @@ void Engine::work(int index, uint64_t ticket) {
     if (!pool_->external()) fail(KTB_ERR_STATE, "this engine has workers of its own: wait for the ticket");
     if (index < 0 || index >= pool_->workers()) fail(KTB_ERR_ARGUMENT, "worker %d is outside 0..%d", index, pool_->workers() - 1);
     check_given(ticket);
+    const Places place(*this, index, index + 1, ticket);
     run_steps(index, ticket);
     check_failed(ticket);
 }
 
 void Engine::run_steps(int index, uint64_t ticket) {
-    while (completed_.load(std::memory_order_acquire) < ticket) pool_->run_step(index);
+    while (true) {
+        const uint32_t seen = pool_->turn();
+        if (completed_.load(std::memory_order_acquire) >= ticket) return;
+        if (!pool_->run_step(index)) pool_->wait_turn(seen);
+    }
 }
 
 // Starts the next step of the first job, completing jobs that have none left. Runs on the submitting thread when the
@@ -165,6 +206,7 @@ bool Engine::complete(int code, const std::string &text) {
         completed_.store(ticket, std::memory_order_release);
     }
     done_.advance();
+    if (pool_->external()) pool_->next_turn();
     return more;
 }
 

@@ -30,6 +30,8 @@ struct EngineOptions {
 class Engine {
   public:
     explicit Engine(const EngineOptions &options);
+    // Of external workers: their threads must have left before. Waits for those whose work is done.
+    ~Engine();
 
     std::unique_ptr<Layer> create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit);
     // Empties the layer's place in the list; throws while it has jobs.
@@ -53,6 +55,7 @@ class Engine {
     const WorkerPool &pool() const { return *pool_; }
 
   private:
+    class Places;
     class Alone;
     KernelChoice choose_kernels(const LayerMethods &methods) const;
     void advance();

@@ -19,7 +19,6 @@ constexpr int kMaximumWorkers = 4096;
 constexpr int kMaximumParts = 64;
 constexpr int64_t kSpinUs = 50000;    // a prompt's attention phase on the GPU is shorter than this
 constexpr int64_t kSharedSpinUs = 200; // when workers take every core, spinning starves the caller
-constexpr uint32_t kBarrierSpins = 20000;
 
 bool pin_this_thread(int cpu) {
     cpu_set_t *set = CPU_ALLOC(size_t(cpu) + 1);
@@ -78,10 +77,11 @@ void WorkerPool::plan(const PoolOptions &options, const Topology &topology) {
 // One part whose workers are threads of the caller, wherever they run; memory lies where it is first touched.
 void WorkerPool::plan_external(const PoolOptions &options, const Topology &topology) {
     if (options.threads != 0 || options.parts != 0 || !options.nodes.empty() || !options.cores.empty())
-        fail(KTB_ERR_ARGUMENT, "\"external\" workers are the caller's threads: \"threads\", \"nodes\" and \"cores\" have no meaning");
+        fail(KTB_ERR_ARGUMENT, "\"external\" workers are the caller's threads: \"threads\", \"parts\", \"nodes\" and \"cores\" have no meaning");
     const int workers = options.external;
     if (workers > kMaximumWorkers) fail(KTB_ERR_ARGUMENT, "%d external workers: expected 1..%d", workers, kMaximumWorkers);
     external_ = true;
+    places_ = std::make_unique<Place[]>(size_t(workers));
     oversubscribed_ = workers > topology.usable;
     fills_machine_ = true;
     const uint32_t spins = oversubscribed_ ? 0 : kBarrierSpins;
@@ -150,19 +150,31 @@ void WorkerPool::stop() {
 void WorkerPool::start(const Step &step) {
     step_ = step;
     unfinished_.store(workers(), std::memory_order_relaxed);
+    if (external_) {
+        started_.fetch_add(1, std::memory_order_release);
+        turn_.advance();
+        return;
+    }
     for (const auto &part : parts_) part->step.advance();
 }
 
-void WorkerPool::run_step(int index) {
+bool WorkerPool::take(int index, uint64_t ticket) {
+    uint64_t none = 0;
+    return places_[size_t(index)].holder.compare_exchange_strong(none, ticket, std::memory_order_acquire);
+}
+
+void WorkerPool::give_back(int index) { places_[size_t(index)].holder.store(0, std::memory_order_release); }
+
+uint64_t WorkerPool::holder(int index) const { return places_[size_t(index)].holder.load(std::memory_order_acquire); }
+
+bool WorkerPool::run_step(int index) {
+    Place &place = places_[size_t(index)];
+    if (started_.load(std::memory_order_acquire) == place.steps) return false;
+    place.steps++; // the next step starts only when every worker has run this one
     const Step step = step_;
-    const uint32_t round = step_done_.value(); // it cannot advance before this worker has counted itself out
     step.run(step.context, workers_[size_t(index)]);
-    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        step.finished(step.finished_context);
-        step_done_.advance();
-        return;
-    }
-    step_done_.wait(round, oversubscribed_ ? 0 : kBarrierSpins);
+    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) step.finished(step.finished_context);
+    return true;
 }
 
 // Spins for spin_us, then sleeps.

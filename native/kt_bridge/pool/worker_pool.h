@@ -47,9 +47,15 @@ class WorkerPool {
         void *finished_context = nullptr;
     };
     void start(const Step &step); // no step may be running
-    // External workers: runs the started step as worker `index` and returns when all of them have run it and `finished`
-    // has returned.
-    void run_step(int index);
+    // External workers. A place is held by the ticket that its thread works for; false: another holds it.
+    bool take(int index, uint64_t ticket);
+    void give_back(int index);
+    uint64_t holder(int index) const; // 0: none
+    // Runs the started step as the held worker `index`; false when it has run it, or none has started.
+    bool run_step(int index);
+    uint32_t turn() const { return turn_.value(); }
+    void wait_turn(uint32_t seen) { turn_.wait(seen, oversubscribed_ ? 0 : kBarrierSpins); }
+    void next_turn() { turn_.advance(); } // start does it too
     void part_barrier(const Worker &worker) { parts_[size_t(worker.part)]->barrier.arrive(); }
     void barrier() { all_.arrive(); }
 
@@ -64,6 +70,11 @@ class WorkerPool {
     int64_t spin_us() const { return spin_us_; }
 
   private:
+    static constexpr uint32_t kBarrierSpins = 20000;
+    struct alignas(64) Place {
+        std::atomic<uint64_t> holder{0};
+        uint32_t steps = 0; // run here; of its holder alone
+    };
     struct Part {
         Signal step;     // advanced once per step
         Barrier barrier;
@@ -82,7 +93,9 @@ class WorkerPool {
     std::vector<Worker> workers_;
     std::vector<std::thread> threads_;
     Barrier all_;
-    Signal step_done_; // external workers: advanced when a step has finished
+    std::unique_ptr<Place[]> places_; // of external workers
+    std::atomic<uint32_t> started_{0}; // steps, likewise
+    Signal turn_; // external workers: advanced when a step starts and when a job ends
     Step step_;
     std::atomic<bool> stopping_{false};
     alignas(64) std::atomic<int> unfinished_{0};
