@@ -69,7 +69,7 @@ KTB_API void ktb_engine_destroy(ktb_engine_t engine);
 /* Reads the headers of all *.safetensors of a folder. NULL when there is none, when one is malformed or
  * truncated, or when two tensors share a name. Thread: any. */
 KTB_API ktb_safetensor_t ktb_safetensor_open(const char *dir);
-/* Allowed any time after the layers that used it have loaded. */
+/* A load that is reading the folder goes on and ends as it would have. */
 KTB_API void ktb_safetensor_close(ktb_safetensor_t tensors);
 /* Bytes of one tensor; valid until close. false leaves both outputs untouched. Thread: any. */
 KTB_API bool ktb_safetensor_get(ktb_safetensor_t tensors, const char *name, void **out_ptr, size_t *out_bytes);

@@ -108,7 +108,7 @@ ktb_safetensor_t ktb_safetensor_open(const char *dir) {
     ktb_safetensor_t made = nullptr;
     guarded([&] {
         if (dir == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_safetensor_open: the folder is NULL");
-        made = new ktb_safetensor{Safetensors(dir)};
+        made = new ktb_safetensor{std::make_shared<const Safetensors>(dir)};
         return KTB_OK;
     });
     return made;
@@ -124,9 +124,9 @@ void ktb_safetensor_close(ktb_safetensor_t tensors) {
 bool ktb_safetensor_get(ktb_safetensor_t tensors, const char *name, void **out_ptr, size_t *out_bytes) {
     return guarded([&] {
         if (tensors == nullptr || name == nullptr || out_ptr == nullptr || out_bytes == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_safetensor_get: an argument is NULL");
-        const Tensor *tensor = tensors->tensors.find(name);
-        if (tensor == nullptr) fail(KTB_ERR_FORMAT, "tensor %s is missing in %s", name, tensors->tensors.folder().c_str());
-        *out_ptr = const_cast<uint8_t *>(tensors->tensors.mapped(*tensor));
+        const Tensor *tensor = tensors->tensors->find(name);
+        if (tensor == nullptr) fail(KTB_ERR_FORMAT, "tensor %s is missing in %s", name, tensors->tensors->folder().c_str());
+        *out_ptr = const_cast<uint8_t *>(tensors->tensors->mapped(*tensor));
         *out_bytes = size_t(tensor->bytes);
         return KTB_OK;
     }) == KTB_OK;

@@ -1,10 +1,12 @@
 // Loading from safetensors folders: the right bytes, and a named refusal of every wrong one.
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "api/method_experts.h"
 #include "base/test.h"
@@ -298,4 +300,26 @@ TEST("FP8 and BF16 folders give the layer that the same matrices in memory give;
         ktb_moe_destroy(block);
         ktb_safetensor_close(tensors);
     }
+}
+
+TEST("a folder that is closed while layers are loading from it stays readable to them") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 27);
+    const TemporaryFolder folder;
+    folder.write("a.safetensors", shard(layer_entries("layers.7", experts)));
+    ktb_engine_t engine = ktb_engine_create(1, 1);
+    std::vector<ktb_moe_t> layers;
+    while (layers.size() < 100) layers.push_back(ktb_moe_create(engine, 7, kShape.experts, kShape.used, kShape.hidden, kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10));
+    const std::vector<int> indices(layers.size(), 7);
+    ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
+    std::atomic<int> code{1};
+    std::thread loader([&] { code = ktb_load_layers(engine, tensors, int(layers.size()), layers.data(), indices.data(), 1); });
+    while (ktb_status(layers[0]) == 1 && code == 1) std::this_thread::yield();
+    ktb_safetensor_close(tensors);
+    loader.join();
+    CHECK(code == 0);
+    std::vector<uint8_t> codes(experts[2].codes[1].size()), scales(experts[2].scales[1].size());
+    CHECK(ktb_moe_export_expert(layers.back(), 2, 3, codes.data(), codes.size(), scales.data(), scales.size()) == 0);
+    CHECK(codes == experts[2].codes[1] && scales == experts[2].scales[1]);
+    for (ktb_moe_t layer : layers) ktb_moe_destroy(layer);
+    ktb_engine_destroy(engine);
 }

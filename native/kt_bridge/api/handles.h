@@ -11,7 +11,7 @@ struct ktb_engine {
     ds4::ktb::Engine engine;
 };
 struct ktb_safetensor {
-    ds4::ktb::Safetensors tensors;
+    std::shared_ptr<const ds4::ktb::Safetensors> tensors; // also of loads that are still reading
 };
 struct ktb_moe {
     std::unique_ptr<ds4::ktb::Layer> layer;

@@ -163,7 +163,8 @@ int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, in
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_load_weights_safetensors");
         if (tensors == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_load_weights_safetensors: the folder is NULL");
-        return load(layer, std::make_shared<FolderSource>(source_shape(layer), tensors->tensors, layer_idx, physical_to_logical_map, drops_pages(layer.bytes())));
+        const std::shared_ptr<const Safetensors> kept = tensors->tensors; // the folder may be closed meanwhile
+        return load(layer, std::make_shared<FolderSource>(source_shape(layer), *kept, layer_idx, physical_to_logical_map, drops_pages(layer.bytes())));
     });
 }
 
@@ -180,6 +181,7 @@ int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const 
         if (engine == nullptr || tensors == nullptr || (n > 0 && (ms == nullptr || layer_idx == nullptr))) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: an argument is NULL");
         if (n < 0 || max_parallel < 0) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: n is %d and max_parallel %d; expected 0 or more", n, max_parallel);
         if (n == 0) return int(KTB_OK);
+        const std::shared_ptr<const Safetensors> kept = tensors->tensors; // the folder may be closed meanwhile
         std::vector<LoadJob::Item> items;
         uint64_t bytes = 0;
         for (int i = 0; i < n; i++) {
@@ -192,7 +194,7 @@ int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const 
         const bool drop = drops_pages(bytes);
         for (int i = 0; i < n; i++) {
             Layer &layer = *ms[i]->layer;
-            items.push_back({&layer, std::make_shared<FolderSource>(source_shape(layer), tensors->tensors, layer_idx[i], nullptr, drop)});
+            items.push_back({&layer, std::make_shared<FolderSource>(source_shape(layer), *kept, layer_idx[i], nullptr, drop)});
         }
         engine->engine.load(std::move(items), max_parallel == 1);
         return int(KTB_OK);
