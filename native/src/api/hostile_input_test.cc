@@ -1,4 +1,5 @@
 // What the boundary makes of tables, snapshots and handles that lie.
+#include <cstddef>
 #include <limits>
 
 #include "api/small_model_for_tests.h"
@@ -129,4 +130,41 @@ TEST("a session that outlives its engine refuses what needs it and can be closed
     CHECK(ds4_session_reset(session) == DS4_ERR_ARGUMENT);
     CHECK(ds4_session_cancel(session) == DS4_ERR_ARGUMENT);
     ds4_session_close(session);
+}
+
+TEST("engine options about experts are refused out of range, and a pointer that a short struct cuts is none") {
+    const SmallModel parts;
+    ds4_model *model = parts.open();
+    ds4_load_progress progress{};
+    ds4_engine_options good{};
+    good.struct_bytes = sizeof good, good.threads = 1, good.experts = DS4_EXPERTS_MAPPED, good.progress = &progress;
+    const auto open = [&](ds4_engine_options options) {
+        ds4_engine *engine = nullptr;
+        const ds4_status status = ds4_engine_open(model, &options, &engine);
+        ds4_engine_close(engine);
+        return status;
+    };
+    const auto refuses = [&](auto change) {
+        ds4_engine_options options = good;
+        change(options);
+        return open(options) == DS4_ERR_ARGUMENT;
+    };
+    CHECK(open(good) == DS4_OK);
+    CHECK(refuses([](ds4_engine_options &o) { o.experts = 3; }));
+    CHECK(refuses([](ds4_engine_options &o) { o.expert_numerics = 5; }));
+    CHECK(refuses([](ds4_engine_options &o) { o.expert_threads = 4097; }));
+    CHECK(refuses([](ds4_engine_options &o) { o.expert_parts = 65; }));
+    CHECK(refuses([](ds4_engine_options &o) { o.expert_layers = 65537; }));
+    CHECK(refuses([](ds4_engine_options &o) { o.progress->reserved = 1; }));
+    progress.reserved = 0;
+    alignas(8) uint8_t bytes[sizeof progress + 8] = {};
+    CHECK(refuses([&](ds4_engine_options &o) { o.progress = reinterpret_cast<ds4_load_progress *>(bytes + 4); }));
+
+    ds4_engine_options cut = good;
+    cut.expert_library = reinterpret_cast<const char *>(uintptr_t(1) << 20), cut.progress = reinterpret_cast<ds4_load_progress *>(uintptr_t(1) << 20); // nothing lies there
+    cut.struct_bytes = uint32_t(offsetof(ds4_engine_options, expert_library)) + 4;
+    CHECK(open(cut) == DS4_OK);
+    cut.expert_library = nullptr, cut.struct_bytes = uint32_t(offsetof(ds4_engine_options, progress)) + 4;
+    CHECK(open(cut) == DS4_OK);
+    ds4_model_close(model);
 }

@@ -17,6 +17,7 @@ ExpertOptions make_expert_options(const ds4_engine_options &full) {
     if (full.expert_threads > 4096) fail(DS4_ERR_ARGUMENT, "expert_threads is %u; expected 0..4096", full.expert_threads);
     if (full.expert_parts > 64) fail(DS4_ERR_ARGUMENT, "expert_parts is %u; expected 0..64", full.expert_parts);
     if (full.expert_layers > 65536) fail(DS4_ERR_ARGUMENT, "expert_layers is %u; expected 0..65536", full.expert_layers);
+    if (reinterpret_cast<uintptr_t>(full.progress) % alignof(ds4_load_progress) != 0) fail(DS4_ERR_ARGUMENT, "ds4_load_progress must lie at a multiple of %zu bytes", alignof(ds4_load_progress));
     if (full.progress != nullptr && full.progress->reserved != 0) fail(DS4_ERR_ARGUMENT, "ds4_load_progress: the reserved field is %u; expected 0", full.progress->reserved);
     ExpertOptions options;
     options.place = full.experts, options.numerics = full.expert_numerics, options.session_tokens = full.session_tokens;
