@@ -20,8 +20,8 @@ void ForwardJob::inputs_to_inner(const Worker &worker) {
     for (int unit = next.fetch_add(1, std::memory_order_relaxed); unit < units; unit = next.fetch_add(1, std::memory_order_relaxed)) {
         const ActiveExpert &active = plan_.experts[size_t(plan_.largest_first[size_t(unit / slices)])];
         const int slice = unit % slices;
-        if (active.first_block >= 0) {
-            block_panel(worker, active, slice);
+        if (active.first_block >= 0) { // one unit in kTilePanels does them all
+            if (slice % kTilePanels == 0) block_panels(worker, active, slice, std::min(kTilePanels, slices - slice));
             continue;
         }
         const uint8_t *record = plan_.layer->record(worker.part, active.expert, slice);
@@ -38,23 +38,22 @@ void ForwardJob::inputs_to_inner(const Worker &worker) {
     }
 }
 
-// The same for an expert on tile kernels.
-void ForwardJob::block_panel(const Worker &worker, const ActiveExpert &active, int slice) const {
+// `slice_count` slices of an expert on tile kernels: of MXFP4, so each is one panel.
+void ForwardJob::block_panels(const Worker &worker, const ActiveExpert &active, int slice, int slice_count) const {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
-    const size_t channels = size_t(layout.slice_channels), slices = size_t(layout.slices(worker.part)), block_bytes = size_t(layout.input_groups) * kBlockGroupBytes;
+    const size_t slices = size_t(layout.slices(worker.part)), block_bytes = size_t(layout.input_groups) * kBlockGroupBytes;
     for (int first = 0; first < active.count; first += kPanelTokens) {
         const int count = std::min(kPanelTokens, active.count - first);
+        const TilePanelArgs args{plan_.layer->record(worker.part, active.expert, slice), layout.input_tile_bytes, layout.record_bytes, slice_count, layout.input_groups,
+                                 part.block_inputs + size_t(active.first_block + first / kBlockTokens) * block_bytes, block_bytes, count, own.panel, own.scratch};
+        plan_.tiles->panels(args);
         const bool kept = plan_.fp8_reference; // rounded together with the other slices later
-        float *inner = kept ? part.inner_f32 + (size_t(active.begin + first) * slices + size_t(slice)) * channels : own.inner;
-        for (int panel = 0; panel < layout.panels; panel++) {
-            plan_.tiles->panel({plan_.layer->record(worker.part, active.expert, slice) + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups,
-                                part.block_inputs + size_t(active.first_block + first / kBlockTokens) * block_bytes, block_bytes, count, own.panel, own.scratch});
-            activate(worker, panel, count, inner, kept ? slices * channels : channels);
-        }
-        for (int i = 0; i < count && !kept; i++)
-            prepare_inner(worker.part, active, active.begin + first + i, inner + size_t(i) * channels, slice * layout.slice_groups(), layout.slice_groups());
+        float *inner = kept ? part.inner_f32 + (size_t(active.begin + first) * slices + size_t(slice)) * kGroup : own.inner;
+        const size_t stride = (kept ? slices : size_t(kTilePanels)) * kGroup;
+        for (int p = 0; p < slice_count; p++) activate(own.panel + size_t(p) * args.panel_sums(), p, count, inner, stride);
+        for (int i = 0; i < count && !kept; i++) prepare_inner(worker.part, active, active.begin + first + i, inner + size_t(i) * stride, slice, slice_count);
     }
 }
 
@@ -91,7 +90,10 @@ void ForwardJob::inner_to_strip(const Worker &worker, int strip) {
 }
 
 void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const {
-    if (active.first_block >= 0) return block_strip_unit(worker, active, strip, tile);
+    if (active.first_block >= 0) { // one unit in kTilePanels does them all
+        const int in_strip = tile - strip * plan_.strip_tiles, left = std::min((strip + 1) * plan_.strip_tiles, plan_.layer->layout.row_tiles) - tile;
+        return in_strip % kTilePanels == 0 ? block_strip_units(worker, active, strip, tile, std::min(kTilePanels, left)) : void();
+    }
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const size_t inner_bytes = size_t(layout.slices(worker.part)) * size_t(layout.slice_groups()) * plan_.kernels->group_bytes;
@@ -109,8 +111,8 @@ void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, in
     }
 }
 
-// The same for an expert on tile kernels: a node is one chain.
-void ForwardJob::block_strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const {
+// `tiles` row tiles of an expert on tile kernels: a node is one chain.
+void ForwardJob::block_strip_units(const Worker &worker, const ActiveExpert &active, int strip, int tile, int tiles) const {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
@@ -122,11 +124,14 @@ void ForwardJob::block_strip_unit(const Worker &worker, const ActiveExpert &acti
         const uint8_t *blocks = part.block_inner + size_t(active.first_block + first / kBlockTokens) * block_bytes;
         for (size_t node = 0; node < nodes.size(); node++) {
             const size_t slice = size_t(nodes[node].first - plan_.first_chunk(worker.part)) * size_t(plan_.chunk_slices());
-            plan_.tiles->panel({first_tile + slice * layout.record_bytes, layout.record_bytes, nodes[node].chunks() * plan_.chunk_slices() * layout.slice_groups(),
-                                blocks + slice * size_t(layout.slice_groups()) * kBlockGroupBytes, block_bytes, count, own.panel, own.scratch});
-            for (int i = 0; i < count; i++)
-                std::memcpy(strip_row(worker.part, strip, int(node), active.begin + first + i) + (tile - strip * plan_.strip_tiles) * kTileRows, own.panel + i * kTileRows,
-                            kTileRows * sizeof(float));
+            const TilePanelArgs args{first_tile + slice * layout.record_bytes, layout.record_bytes, layout.down_tile_bytes, tiles, nodes[node].chunks() * plan_.chunk_slices() * layout.slice_groups(),
+                                     blocks + slice * size_t(layout.slice_groups()) * kBlockGroupBytes, block_bytes, count, own.panel, own.scratch};
+            plan_.tiles->panels(args);
+            float *out = strip_row(worker.part, strip, int(node), active.begin + first) + (tile - strip * plan_.strip_tiles) * kTileRows;
+            const size_t columns = size_t(plan_.strip_tiles) * kTileRows;
+            for (int i = 0; i < count; i++, out += columns)
+                for (int p = 0; p < tiles; p++)
+                    std::memcpy(out + p * kTileRows, own.panel + size_t(p) * args.panel_sums() + size_t(i) * kTileRows, kTileRows * sizeof(float));
         }
     }
 }

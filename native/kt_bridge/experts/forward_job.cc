@@ -129,7 +129,12 @@ void ForwardJob::prepare_blocks(const Worker &worker) {
         const int route = plan_.block_routes[size_t(row)];
         if (route < 0) continue;
         const size_t token = size_t(plan_.route_tokens[size_t(route)]) * size_t(plan_.layer->shape.hidden);
+        const bool as_it_is = plan_.request.input_type == KTB_IO_F32 && !plan_.fp8_reference;
         uint8_t *out = part.block_inputs + size_t(row / kBlockTokens) * size_t(layout.input_groups) * kBlockGroupBytes + size_t(row % kBlockTokens) * 64;
+        if (as_it_is) {
+            plan_.tiles->prepare(static_cast<const float *>(plan_.request.input) + token, layout.input_groups, out);
+            continue;
+        }
         for (int group = 0; group < layout.input_groups; group += kBlockGroups) {
             load_values(plan_.request.input, plan_.request.input_type, token + size_t(group) * kGroup, kFp8Block, values);
             if (plan_.fp8_reference) round_through_fp8(values, kFp8Block);
@@ -145,13 +150,12 @@ void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const 
     for (int panel = 0; panel < layout.panels; panel++) {
         plan_.kernels->panel({record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch,
                               layout.input_tile_groups});
-        activate(worker, panel, count, inner, stride);
+        activate(own.panel, panel, count, inner, stride);
     }
 }
 
-// The 32 activations of a panel from the sums of its gate and up rows.
-void ForwardJob::activate(const Worker &worker, int panel, int count, float *inner, size_t stride) const {
-    float *sums = resources_.workspace.worker(worker.global_index).panel;
+// The 32 activations of a panel from the sums of its gate and up rows, [count, 64].
+void ForwardJob::activate(float *sums, int panel, int count, float *inner, size_t stride) const {
     for (int i = 0; i < count; i++, sums += kTileRows) {
         if (plan_.fp8_reference) round_to_bf16(sums, kTileRows);
         plan_.kernels->swiglu(sums, plan_.request.limit, inner + size_t(i) * stride + panel * kGroup);

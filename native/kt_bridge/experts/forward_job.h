@@ -43,7 +43,7 @@ class ForwardJob : public Job {
     void work(const Worker &worker);
     void prepare_inputs(const Worker &worker);
     void prepare_blocks(const Worker &worker);
-    void activate(const Worker &worker, int panel, int count, float *inner, size_t stride) const;
+    void activate(float *sums, int panel, int count, float *inner, size_t stride) const;
     void panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *const *rows, int count, float *inner, size_t stride) const;
     void add_route(int route, const float *sum, float *token_sum, int count) const;
     void store(int token, int begin, int end, const float *sums) const;
@@ -57,11 +57,11 @@ class ForwardJob : public Job {
     const float *fused_route(int route, int column, SumStack &stack) const;
 
     void inputs_to_inner(const Worker &worker);
-    void block_panel(const Worker &worker, const ActiveExpert &active, int slice) const;
+    void block_panels(const Worker &worker, const ActiveExpert &active, int slice, int slice_count) const;
     void round_inner(const Worker &worker);
     void prepare_inner(int part, const ActiveExpert &active, int route, const float *inner, int first_group, int groups) const;
     void inner_to_strip(const Worker &worker, int strip);
-    void block_strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const;
+    void block_strip_units(const Worker &worker, const ActiveExpert &active, int strip, int tile, int tiles) const;
     void strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const;
     const float *node_panel(const Worker &worker, const uint8_t *tile, const SumNode &node, const uint8_t *const *rows, int count) const;
     void strip_sums(const Worker &worker, int strip) const;

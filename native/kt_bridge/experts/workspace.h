@@ -23,7 +23,7 @@ struct PartBuffers {
 };
 
 struct WorkerBuffers {
-    float *panel = nullptr;   // [kPanelTokens, 64] f32
+    float *panel = nullptr;   // [kPanelTokens, 64] f32; with tile kernels kTileSumFloats
     float *inner = nullptr;   // [kPanelTokens, slice channels] f32; fused: [kFusedTokens, chunk channels]
     uint8_t *scratch = nullptr;
     uint8_t *group = nullptr; // fused: [kFusedTokens, chunk groups] prepared groups

@@ -17,6 +17,10 @@ struct AmxUnit {
     template <int c, int a, int b> static void dot() {
         __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"n"(c), "n"(a), "n"(b));
     }
+    static void fetch(const uint8_t *tile) {
+#pragma GCC unroll 17
+        for (size_t line = 0; line < kTileBytes / 64; line++) _mm_prefetch(reinterpret_cast<const char *>(tile + line * 64), _MM_HINT_T1);
+    }
     // A 16-bit word of a code vector holds four nibbles; shifted by 0, 4, 8, 12 it indexes a word permute (table
     // repeated, upper bits ignored). The scale is added to the exponents of what is not zero.
     static void decode(const uint8_t *tile, uint8_t *out) {
@@ -63,10 +67,10 @@ void prepare(const float *x, int groups, uint8_t *row) {
     }
 }
 
-void panel(const TilePanelArgs &args) { tile_panel<AmxUnit>(args); }
+void panels(const TilePanelArgs &args) { tile_panels<AmxUnit>(args); }
 
 } // namespace
 
-const TileKernels kAmxMxfp4 = {"amx", begin, end, prepare, panel};
+const TileKernels kAmxMxfp4 = {"amx", begin, end, prepare, panels};
 
 } // namespace ds4::ktb

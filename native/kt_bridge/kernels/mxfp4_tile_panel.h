@@ -1,20 +1,21 @@
-// The panel of tile_kernels.h, written over a unit: the hardware's (mxfp4_amx.cc) or an emulation of it (its test).
+// The panels of tile_kernels.h, written over a unit: the hardware's (mxfp4_amx.cc) or an emulation of it (its test).
 //
 // A unit has eight registers of 16 rows x 64 bytes and
 //   zero<t>(), load<t>(address, row stride), store<t>(address, row stride),
 //   dot<c, a, b>(): c[m][n] += sum over pairs k of a[m][2k] b[k][2n] + a[m][2k + 1] b[k][2n + 1], bf16 to f32,
+//   fetch(weight tile): asks the memory for it;
 //   decode(weight tile, out): four tiles of 1024 bytes, one per row block, scales folded.
 #pragma once
 #include "kernels/tile_kernels.h"
 
 namespace ds4::ktb {
 
-// Inputs decoded at a time: 32 groups are 128 KB, which stay in L2 while all token blocks pass.
+// Inputs decoded at a time: 32 groups are 128 KB a panel, which stay in L2 while all token blocks pass.
 constexpr int kDecodedGroups = 32;
 constexpr int kTileRowBlocks = 4;
-constexpr size_t kDecodedGroupBytes = kTileRowBlocks * kBlockGroupBytes;
+constexpr size_t kDecodedGroupBytes = kTileRowBlocks * kBlockGroupBytes, kDecodedPanelBytes = kDecodedGroups * kDecodedGroupBytes;
 constexpr size_t kSumStride = kTileRows * sizeof(float);
-static_assert(kDecodedGroups * kDecodedGroupBytes <= kTileScratchBytes);
+static_assert(kTilePanels * kDecodedPanelBytes <= kTileScratchBytes);
 
 template <class Unit, int t> inline void load_sums(const float *sums, bool starts) {
     if (starts) Unit::template zero<t>();
@@ -67,19 +68,31 @@ template <class Unit> inline void one_by_four(const uint8_t *activations, const 
     Unit::template store<3>(sums + 48, kSumStride);
 }
 
-template <class Unit> inline void tile_panel(const TilePanelArgs &args) {
+template <class Unit> inline void tile_panels(const TilePanelArgs &args) {
     const int blocks = (args.tokens + kBlockTokens - 1) / kBlockTokens;
     for (int begin = 0; begin < args.groups; begin += kDecodedGroups) {
         const int groups = args.groups - begin < kDecodedGroups ? args.groups - begin : kDecodedGroups;
-        for (int g = 0; g < groups; g++) Unit::decode(args.tiles + size_t(begin + g) * args.tile_stride, args.scratch + size_t(g) * kDecodedGroupBytes);
-        const uint8_t *activations = args.blocks + size_t(begin) * kBlockGroupBytes;
-        float *sums = args.sums;
-        int block = 0;
-        for (; block + 2 <= blocks; block += 2, activations += 2 * args.block_stride, sums += 2 * kBlockTokens * kTileRows) {
-            two_by_two<Unit>(activations, args.block_stride, args.scratch, groups, sums, begin == 0);
-            two_by_two<Unit>(activations, args.block_stride, args.scratch + 2 * kBlockGroupBytes, groups, sums + 32, begin == 0);
+        for (int p = 0; p < args.panels; p++) {
+            const uint8_t *tile = args.tiles + size_t(p) * args.panel_stride + size_t(begin) * args.tile_stride;
+            uint8_t *decoded = args.scratch + size_t(p) * kDecodedPanelBytes;
+            for (int g = 0; g < groups; g++, tile += args.tile_stride, decoded += kDecodedGroupBytes) {
+                // the weights of the next pass come while the unit works on this one
+                if (begin + g + kDecodedGroups < args.groups) Unit::fetch(tile + kDecodedGroups * args.tile_stride);
+                Unit::decode(tile, decoded);
+            }
         }
-        if (block < blocks) one_by_four<Unit>(activations, args.scratch, groups, sums, begin == 0);
+        const uint8_t *activations = args.blocks + size_t(begin) * kBlockGroupBytes;
+        for (int block = 0; block < blocks; block += 2, activations += 2 * args.block_stride)
+            for (int p = 0; p < args.panels; p++) {
+                const uint8_t *weights = args.scratch + size_t(p) * kDecodedPanelBytes;
+                float *sums = args.sums + size_t(p) * args.panel_sums() + size_t(block) * kBlockTokens * kTileRows;
+                if (block + 1 == blocks) {
+                    one_by_four<Unit>(activations, weights, groups, sums, begin == 0);
+                    continue;
+                }
+                two_by_two<Unit>(activations, args.block_stride, weights, groups, sums, begin == 0);
+                two_by_two<Unit>(activations, args.block_stride, weights + 2 * kBlockGroupBytes, groups, sums + 32, begin == 0);
+            }
     }
 }
 

@@ -2,6 +2,7 @@
 // against the emulation where there is one.
 #include <cmath>
 #include <cstring>
+#include <tuple>
 #include <vector>
 
 #include "base/test.h"
@@ -14,6 +15,11 @@ using namespace ds4::ktb;
 
 namespace {
 
+uint32_t bits_of(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    return bits;
+}
 float flushed(float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value; }
 
 // What the instructions do: f32 sums of the even and of the odd inputs from zero, their sum, then the addition to c;
@@ -45,6 +51,7 @@ struct EmulatedUnit {
                 std::memcpy(registers[c][m] + n * 4, &sum, 4);
             }
     }
+    static void fetch(const uint8_t *) {}
     static void decode(const uint8_t *tile, uint8_t *out) {
         for (int row = 0; row < kTileRows; row++) {
             uint8_t codes[16], scale;
@@ -59,31 +66,34 @@ struct EmulatedUnit {
     }
 };
 
-// `groups` weight tiles at a stride of two, and `tokens` activations in blocks between guard bytes.
+// `groups` weight tiles of each panel at a stride of two, and `tokens` activations in blocks between guard bytes.
 struct Problem {
     static constexpr size_t kStride = 2 * kTileBytes;
-    int groups, tokens, blocks;
+    int groups, tokens, panels, blocks;
     std::vector<CanonicalExpert> experts;
     std::vector<float> x;
     std::vector<uint8_t> memory;
     uint8_t *tiles, *activations, *scratch;
     float *sums;
-    Problem(int groups_, int tokens_) : groups(groups_), tokens(tokens_), blocks((tokens_ + kBlockTokens - 1) / kBlockTokens) {
-        experts = random_experts(1, groups * kGroup, kTileRows, 61);
+    Problem(int groups_, int tokens_, int panels_) : groups(groups_), tokens(tokens_), panels(panels_), blocks((tokens_ + kBlockTokens - 1) / kBlockTokens) {
+        experts = random_experts(1, groups * kGroup, panels * kTileRows, 61);
         x = random_values(size_t(tokens) * size_t(groups) * kGroup, 1.0f, 62);
-        const size_t tile_bytes = (size_t(groups) * kStride + 63) / 64 * 64, block_bytes = size_t(blocks) * size_t(groups) * kBlockGroupBytes;
-        const size_t sum_bytes = size_t(blocks + 1) * kBlockTokens * kSumStride;
+        const size_t tile_bytes = size_t(panels) * panel_stride(), block_bytes = size_t(blocks) * size_t(groups) * kBlockGroupBytes;
+        const size_t sum_bytes = (size_t(panels) * size_t(blocks) + 1) * kBlockTokens * kSumStride;
         memory.assign(tile_bytes + block_bytes + kTileScratchBytes + sum_bytes + 64, 0xff); // NaN wherever nothing is written
         tiles = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
         activations = tiles + tile_bytes;
         scratch = activations + block_bytes;
         sums = reinterpret_cast<float *>(scratch + kTileScratchBytes);
-        TileRows rows;
-        for (int row = 0; row < kTileRows; row++) {
-            rows.codes[row] = experts[0].codes[0].data() + size_t(row) * size_t(groups) * 16;
-            rows.scales[row] = experts[0].scales[0].data() + size_t(row) * size_t(groups);
+        for (int p = 0; p < panels; p++) {
+            TileRows rows;
+            for (int row = 0; row < kTileRows; row++) {
+                const size_t at = (size_t(p) * kTileRows + size_t(row)) * size_t(groups);
+                rows.codes[row] = experts[0].codes[0].data() + at * 16;
+                rows.scales[row] = experts[0].scales[0].data() + at;
+            }
+            pack_strip(Method::mxfp4, rows, {0, kGroup, groups, tiles + size_t(p) * panel_stride(), kStride});
         }
-        pack_strip(Method::mxfp4, rows, {0, kGroup, groups, tiles, kStride});
         for (int t = 0; t < tokens; t++)
             for (int p = 0; p < groups * kGroup; p++) {
                 const uint16_t bits = bf16_from_f32(x[size_t(t) * size_t(groups) * kGroup + size_t(p / kGroup * kGroup + bf16_source(p % kGroup))]);
@@ -91,22 +101,24 @@ struct Problem {
             }
     }
     uint8_t *block_row(int token) const { return activations + size_t(token / kBlockTokens) * size_t(groups) * kBlockGroupBytes + size_t(token % kBlockTokens) * 64; }
-    TilePanelArgs args() const { return {tiles, kStride, groups, activations, size_t(groups) * kBlockGroupBytes, tokens, sums, scratch}; }
+    size_t panel_stride() const { return (size_t(groups) * kStride + 63) / 64 * 64; }
+    TilePanelArgs args() const { return {tiles, kStride, panel_stride(), panels, groups, activations, size_t(groups) * kBlockGroupBytes, tokens, sums, scratch}; }
     double error() const {
         double wrong = 0, size = 0;
         for (int t = 0; t < tokens; t++)
-            for (int row = 0; row < kTileRows; row++) {
+            for (int row = 0; row < panels * kTileRows; row++) {
                 double expected = 0;
                 for (int k = 0; k < groups * kGroup; k++) expected += canonical_weight(experts[0], 0, row, k, groups * kGroup) * double(x[size_t(t * groups * kGroup + k)]);
-                const double difference = double(sums[t * kTileRows + row]) - expected;
+                const double difference = double(sum_of(t, row)) - expected;
                 wrong += difference * difference, size += expected * expected;
             }
         return std::sqrt(wrong / size);
     }
+    float sum_of(int token, int row) const { return sums[size_t(row / kTileRows) * args().panel_sums() + size_t(token) * kTileRows + size_t(row % kTileRows)]; }
     bool guarded() const { // the block after the last keeps its bytes
         for (int i = 0; i < kBlockTokens * kTileRows; i++) {
             uint32_t bits;
-            std::memcpy(&bits, sums + blocks * kBlockTokens * kTileRows + i, 4);
+            std::memcpy(&bits, sums + panels * blocks * kBlockTokens * kTileRows + i, 4);
             if (bits != 0xffffffffu) return false;
         }
         return true;
@@ -116,9 +128,9 @@ struct Problem {
 } // namespace
 
 TEST("the tile panel agrees with float64 on the emulated unit, at every count of blocks and inputs") {
-    for (const auto &[groups, tokens] : {std::pair{4, 1}, {4, 16}, {8, 17}, {36, 32}, {64, 33}, {68, 50}}) {
-        Problem given(groups, tokens);
-        tile_panel<EmulatedUnit>(given.args());
+    for (const auto &[groups, tokens, panels] : {std::tuple{4, 1, 1}, {4, 16, 2}, {8, 17, 3}, {36, 32, 1}, {64, 33, 4}, {68, 50, 2}}) {
+        Problem given(groups, tokens, panels);
+        tile_panels<EmulatedUnit>(given.args());
         CHECK(given.error() <= 3e-3);
         CHECK(given.guarded());
     }
@@ -127,15 +139,16 @@ TEST("the tile panel agrees with float64 on the emulated unit, at every count of
 TEST("the processor's tile unit gives the bits of the emulation, and prepares activations in its order") {
     const TileKernels *kernels = cpu_has(Isa::amx) ? tile_kernels_for(Method::mxfp4, Isa::amx) : nullptr;
     if (kernels == nullptr) return; // no AMX here
-    for (const auto &[groups, tokens] : {std::pair{4, 1}, {8, 17}, {36, 32}, {64, 33}, {68, 50}}) {
-        Problem emulated(groups, tokens), real(groups, tokens);
-        tile_panel<EmulatedUnit>(emulated.args());
+    for (const auto &[groups, tokens, panels] : {std::tuple{4, 1, 2}, {8, 17, 1}, {36, 32, 4}, {64, 33, 3}, {68, 50, 1}}) {
+        Problem emulated(groups, tokens, panels), real(groups, tokens, panels);
+        tile_panels<EmulatedUnit>(emulated.args());
         for (int t = 0; t < tokens; t++) kernels->prepare(&real.x[size_t(t * groups * kGroup)], groups, real.block_row(t));
         CHECK(std::memcmp(emulated.activations, real.activations, size_t(real.blocks) * size_t(groups) * kBlockGroupBytes) == 0);
         kernels->begin();
-        kernels->panel(real.args());
+        kernels->panels(real.args());
         kernels->end();
-        CHECK(std::memcmp(emulated.sums, real.sums, size_t(tokens) * kSumStride) == 0);
+        for (int t = 0; t < tokens; t++)
+            for (int row = 0; row < panels * kTileRows; row++) CHECK(bits_of(emulated.sum_of(t, row)) == bits_of(real.sum_of(t, row)));
         CHECK(real.guarded());
     }
 }

@@ -16,17 +16,25 @@ namespace ds4::ktb {
 
 constexpr int kBlockTokens = 16;
 constexpr size_t kBlockGroupBytes = 1024;
-constexpr size_t kTileScratchBytes = 128 << 10;
+// Panels of 64 rows that meet the activations together: the tokens of an expert are more than L2 holds, and what comes
+// from L3 for one panel alone comes too slowly for the unit.
+constexpr int kTilePanels = 4;
+constexpr size_t kTileScratchBytes = size_t(kTilePanels) * (128 << 10);
+constexpr size_t kTileSumFloats = size_t(kTilePanels) * kPanelTokens * kTileRows; // of the largest call
 
 struct TilePanelArgs {
     const uint8_t *tiles;   // weights: tile of the first input group
     size_t tile_stride;     // bytes to the tile of the next input group
+    size_t panel_stride;    // bytes to the next panel's tile of the same inputs
+    int panels;             // 1..kTilePanels
     int groups;             // inputs / 32
     const uint8_t *blocks;  // activations: group 0 of the first block
     size_t block_stride;    // bytes to the next block
     int tokens;             // 1..kPanelTokens; the rest of the last block may hold anything
-    float *sums;            // [tokens rounded up to 16, 64] f32, overwritten, 64-byte aligned
+    float *sums;            // [panels][tokens rounded up to 16, 64] f32, overwritten, 64-byte aligned
     uint8_t *scratch;       // kTileScratchBytes, 64-byte aligned
+
+    size_t panel_sums() const { return size_t(tokens + kBlockTokens - 1) / kBlockTokens * kBlockTokens * kTileRows; } // floats
 };
 
 struct TileKernels {
@@ -34,10 +42,10 @@ struct TileKernels {
     // On the calling thread, before and after panels.
     void (*begin)();
     void (*end)();
-    // Activations of one token, x: [groups * 32] f32, to its row of consecutive groups of a block.
+    // Activations of one token, x: [groups * 32] f32 at any address, to its row of consecutive groups of a block.
     void (*prepare)(const float *x, int groups, uint8_t *row);
-    // sums[t][row] = W row . x_t. All scales must be in 2..252.
-    void (*panel)(const TilePanelArgs &args);
+    // sums[p][t][row] = W row of panel p . x_t. All scales must be in 2..252.
+    void (*panels)(const TilePanelArgs &args);
 };
 
 extern const TileKernels kAmxMxfp4;
