@@ -11,12 +11,12 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kRowBlocks = 4;
-constexpr int kBlockGroups = 16;
-constexpr int kGemmTokens = 8;
-constexpr int kGemmGroups = 8;                // decoded block: 256 inputs x 64 rows, 32 KB
-constexpr size_t kGroupBytes = 4096;          // of one decoded group
-constexpr size_t kScaleBytes = kTileRows * 4; // its scales as f32
-static_assert(kGemmGroups * (kGroupBytes + kScaleBytes) <= kPanelScratchBytes);
+constexpr int kLines = int(kTileBytes / 64);
+constexpr int kSweepTokens = 4; // x 4 row blocks: as many chains as hide the latency of a dot instruction
+constexpr int kBlockGroups = 4; // decoded weights kept for all tokens: 17 KB, which stay in L1
+constexpr size_t kCodeBytes = 4096;                      // of one decoded group
+constexpr size_t kKeptBytes = kCodeBytes + kTileRows * 4; // and its scales as f32
+static_assert(kBlockGroups * kKeptBytes <= kPanelScratchBytes);
 
 inline void prefetch_ahead(const uint8_t *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T0); }
 inline __m512i code_table() {
@@ -25,9 +25,11 @@ inline __m512i code_table() {
     return _mm512_broadcast_i64x4(words);
 }
 inline __m512bh as_bf16(__m512i words) { return (__m512bh)words; }
-inline __m512bh broadcast_pair(const uint8_t *row, int g, int i) {
+// A compiler that folds the load into every use makes it as many loads.
+[[gnu::always_inline]] inline void keep_in_register(__m512i &value) { __asm__("" : "+v"(value)); }
+inline __m512bh broadcast_pair(const uint8_t *group, int i) {
     int32_t dword;
-    __builtin_memcpy(&dword, row + size_t(g) * sizeof(Bf16Group) + size_t(i) * 4, 4);
+    __builtin_memcpy(&dword, group + size_t(i) * 4, 4);
     return as_bf16(_mm512_set1_epi32(dword));
 }
 inline __m512 block_scales(const uint8_t *tile, int block) {
@@ -45,146 +47,122 @@ void prepare(const float *x, int groups, uint8_t *out) {
     }
 }
 
-// Unscaled dots of one row block with group g of T tokens.
-template <int T> inline void block_dots(const uint8_t *tile, int block, const uint8_t *const *rows, int g, __m512 (&dots)[T]) {
-    const __m512i table = code_table();
-    for (int t = 0; t < T; t++) dots[t] = _mm512_setzero_ps();
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) {
-        const __m512i codes = _mm512_load_si512(tile + (block * 4 + v) * 64);
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-            const __m512bh weights = as_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(codes, unsigned(i) * 4), table));
-#pragma GCC unroll 4
-            for (int t = 0; t < T; t++) dots[t] = _mm512_dpbf16_ps(dots[t], weights, broadcast_pair(rows[t], g, v * 4 + i));
-        }
-    }
-}
+enum class Weights { decoded, decoded_and_kept, kept };
 
-// Groups [begin, end) of T tokens, continuing sums.
-template <int T> inline void panel_tokens(const PanelArgs &args, int first_token, int begin, int end) {
-    const uint8_t *const *rows = args.rows + first_token;
-    float *sums = args.sums + size_t(first_token) * kTileRows;
-    __m512 total[T][kRowBlocks];
+// sums[t] += scales of the rows * dots of a tile's rows with one group of T tokens; kStarts: sums begin at zero. The
+// T x 4 chains advance together: one after the other they would wait for the latency of the dot instruction.
+// kept: [dword i of a prepared group][block] vectors of bf16 pairs, then the scales [block].
+template <int T, Weights kWeights, bool kStarts>
+[[gnu::always_inline]] inline void add_dots(const uint8_t *tile, uint8_t *kept, const uint8_t *const (&groups)[T], float *const (&sums)[T]) {
+    const __m512i table = code_table();
+    uint8_t *const kept_scales = kept + kCodeBytes;
+    __m512 dots[T][kRowBlocks];
+#pragma GCC unroll 4
     for (int t = 0; t < T; t++)
-        for (int b = 0; b < kRowBlocks; b++)
-            total[t][b] = begin == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + t * kTileRows + b * 16);
-    const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride;
-    for (int g = begin; g < end; g++, tile += args.tile_stride) {
+#pragma GCC unroll 4
+        for (int b = 0; b < kRowBlocks; b++) dots[t][b] = _mm512_setzero_ps();
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++, kept += kRowBlocks * 64) {
+        __m512i weights[kRowBlocks];
 #pragma GCC unroll 4
         for (int b = 0; b < kRowBlocks; b++) {
-            for (int v = 0; v < 4 && first_token == 0; v++) prefetch_ahead(tile + kPrefetchTiles * args.tile_stride + (b * 4 + v) * 64);
-            __m512 dots[T];
-            block_dots<T>(tile, b, rows, g, dots);
-            const __m512 scales = block_scales(tile, b);
-            for (int t = 0; t < T; t++) total[t][b] = _mm512_fmadd_ps(dots[t], scales, total[t][b]);
+            if constexpr (kWeights == Weights::kept) {
+                weights[b] = _mm512_load_si512(kept + b * 64);
+                keep_in_register(weights[b]);
+            } else {
+                const __m512i codes = _mm512_load_si512(tile + (b * 4 + i / 4) * 64);
+                weights[b] = _mm512_permutexvar_epi16(i % 4 == 0 ? codes : _mm512_srli_epi16(codes, unsigned(i % 4) * 4), table);
+            }
+            if constexpr (kWeights == Weights::decoded_and_kept) _mm512_store_si512(kept + b * 64, weights[b]);
+        }
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) {
+            const __m512bh values = broadcast_pair(groups[t], i);
+#pragma GCC unroll 4
+            for (int b = 0; b < kRowBlocks; b++) dots[t][b] = _mm512_dpbf16_ps(dots[t][b], as_bf16(weights[b]), values);
         }
     }
-    for (int t = 0; t < T; t++)
-        for (int b = 0; b < kRowBlocks; b++) _mm512_storeu_ps(sums + t * kTileRows + b * 16, total[t][b]);
-}
-
-// Decodes groups [begin, end) to scratch: [group][dword i of the prepared group][block] vectors of bf16 pairs, then
-// [group][block] scales.
-inline void decode_block(const PanelArgs &args, int begin, int end) {
-    const __m512i table = code_table();
-    uint8_t *out = args.scratch;
-    float *scales = reinterpret_cast<float *>(args.scratch + kGemmGroups * kGroupBytes);
-    for (int g = begin; g < end; g++, out += kGroupBytes) {
-        const uint8_t *tile = args.tiles + size_t(g) * args.tile_stride;
-        for (int b = 0; b < kRowBlocks; b++, scales += 16) {
-            _mm512_store_ps(scales, block_scales(tile, b));
-            for (int v = 0; v < 4; v++) {
-                prefetch_ahead(tile + kGemmGroups * args.tile_stride + (b * 4 + v) * 64);
-                __m512i codes = _mm512_load_si512(tile + (b * 4 + v) * 64);
-                for (int i = 0; i < 4; i++) {
-                    _mm512_store_si512(out + ((v * 4 + i) * kRowBlocks + b) * 64, _mm512_permutexvar_epi16(codes, table));
-                    codes = _mm512_srli_epi16(codes, 4);
-                }
-            }
+#pragma GCC unroll 4
+    for (int b = 0; b < kRowBlocks; b++) {
+        const __m512 scales = kWeights == Weights::kept ? _mm512_load_ps(kept_scales + b * 64) : block_scales(tile, b);
+        if constexpr (kWeights == Weights::decoded_and_kept) _mm512_store_ps(kept_scales + b * 64, scales);
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) {
+            // not a masked load: it would wait until the store before it has reached the cache
+            const __m512 sum = kStarts ? _mm512_setzero_ps() : _mm512_loadu_ps(sums[t] + b * 16);
+            _mm512_storeu_ps(sums[t] + b * 16, _mm512_fmadd_ps(dots[t][b], scales, sum));
         }
     }
 }
 
-// T tokens x 64 rows over the decoded groups. The chains of a group take the registers; sums stay in L1.
-template <int T> inline void sweep_tokens(const PanelArgs &args, int first_token, int begin, int end) {
-    float *sums = args.sums + size_t(first_token) * kTileRows;
-    const uint8_t *weights = args.scratch;
-    const float *scales = reinterpret_cast<const float *>(args.scratch + kGemmGroups * kGroupBytes);
-    for (int g = begin; g < end; g++, scales += kTileRows) {
-        __m512 dots[T][kRowBlocks];
-        for (int t = 0; t < T; t++)
-            for (int b = 0; b < kRowBlocks; b++) dots[t][b] = _mm512_setzero_ps();
+// Lines [begin, end) of a tile, of those that a sweep asks for ahead of their use.
+struct Lines {
+    int begin, end;
+};
+
+// Adds groups [begin, end) of T tokens to their sums.
+template <int T, Weights kWeights> inline void sweep_tokens(const PanelArgs &args, int first_token, int begin, int end, const Lines &ahead) {
+    float *sums[T];
 #pragma GCC unroll 4
-        for (int i = 0; i < 16; i++, weights += 256) {
-            __m512bh block[kRowBlocks];
+    for (int t = 0; t < T; t++) sums[t] = args.sums + size_t(first_token + t) * kTileRows;
+    const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride;
+    uint8_t *kept = args.scratch;
+    for (int g = begin; g < end; g++, tile += args.tile_stride, kept += kKeptBytes) {
+        const uint8_t *groups[T];
 #pragma GCC unroll 4
-            for (int b = 0; b < kRowBlocks; b++) block[b] = as_bf16(_mm512_load_si512(weights + b * 64));
-#pragma GCC unroll 4
-            for (int t = 0; t < T; t++) {
-                const __m512bh pair = broadcast_pair(args.rows[first_token + t], g, i);
-#pragma GCC unroll 4
-                for (int b = 0; b < kRowBlocks; b++) dots[t][b] = _mm512_dpbf16_ps(dots[t][b], block[b], pair);
-            }
-        }
-        const __mmask16 continued = g == 0 ? 0 : 0xffff;
-#pragma GCC unroll 4
-        for (int t = 0; t < T; t++)
-#pragma GCC unroll 4
-            for (int b = 0; b < kRowBlocks; b++) {
-                float *sum = sums + t * kTileRows + b * 16;
-                _mm512_storeu_ps(sum, _mm512_fmadd_ps(dots[t][b], _mm512_load_ps(scales + b * 16), _mm512_maskz_loadu_ps(continued, sum)));
-            }
+        for (int t = 0; t < T; t++) groups[t] = args.rows[first_token + t] + size_t(g) * sizeof(Bf16Group);
+        for (int line = ahead.begin; line < ahead.end; line++) prefetch_ahead(tile + kPrefetchTiles * args.tile_stride + line * 64);
+        add_dots<T, kWeights, false>(tile, kept, groups, sums);
+    }
+}
+
+// Tokens from `first` on, at most kSweepTokens of them.
+template <Weights kWeights> inline void sweep(const PanelArgs &args, int first, int begin, int end, const Lines &ahead) {
+    switch (args.tokens - first) {
+    case 1: return sweep_tokens<1, kWeights>(args, first, begin, end, ahead);
+    case 2: return sweep_tokens<2, kWeights>(args, first, begin, end, ahead);
+    case 3: return sweep_tokens<3, kWeights>(args, first, begin, end, ahead);
+    default: return sweep_tokens<kSweepTokens, kWeights>(args, first, begin, end, ahead);
     }
 }
 
 void panel(const PanelArgs &args) {
-    if (args.tokens == 1) return panel_tokens<1>(args, 0, 0, args.groups);
-    const bool gemm = args.tokens >= kGemmTokens;
-    const int step = gemm ? kGemmGroups : kBlockGroups;
-    for (int begin = 0; begin < args.groups; begin += step) {
-        const int end = begin + step < args.groups ? begin + step : args.groups;
-        int t = 0;
-        if (gemm) {
-            decode_block(args, begin, end);
-            for (; t + 4 <= args.tokens; t += 4) sweep_tokens<4>(args, t, begin, end);
-            if (args.tokens - t == 3) sweep_tokens<3>(args, t, begin, end);
-            if (args.tokens - t == 2) sweep_tokens<2>(args, t, begin, end);
-            if (args.tokens - t == 1) sweep_tokens<1>(args, t, begin, end);
-            continue;
+    for (int i = 0; i < args.tokens * kTileRows; i += 16) _mm512_storeu_ps(args.sums + i, _mm512_setzero_ps());
+    if (args.tokens <= kSweepTokens) return sweep<Weights::decoded>(args, 0, 0, args.groups, {0, kLines});
+    const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
+    for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
+        const int end = begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups;
+        for (int i = 0; i < sweeps; i++) { // weights of the next blocks are asked for evenly in all sweeps
+            const Lines ahead{kLines * i / sweeps, kLines * (i + 1) / sweeps};
+            if (i == 0) sweep_tokens<kSweepTokens, Weights::decoded_and_kept>(args, 0, begin, end, ahead);
+            else sweep<Weights::kept>(args, i * kSweepTokens, begin, end, ahead);
         }
-        for (; t + 4 <= args.tokens; t += 4) panel_tokens<4>(args, t, begin, end);
-        if (args.tokens - t == 3) panel_tokens<3>(args, t, begin, end);
-        if (args.tokens - t == 2) panel_tokens<2>(args, t, begin, end);
-        if (args.tokens - t == 1) panel_tokens<1>(args, t, begin, end);
     }
 }
 
-template <int T> inline void down_tokens(const DownArgs &args, int first_token) {
-    const __mmask16 continued = args.first ? 0 : 0xffff;
-    const uint8_t *tile = args.tiles;
+template <int T, bool kStarts> inline void down_tokens(const DownArgs &args, int first_token) {
+    const uint8_t *groups[T];
     float *outputs[T];
-    for (int t = 0; t < T; t++) outputs[t] = args.outputs[first_token + t];
-    for (int i = 0; i < args.row_tiles; i++, tile += kTileBytes) {
 #pragma GCC unroll 4
-        for (int b = 0; b < kRowBlocks; b++) {
-            for (int v = 0; v < 4; v++) prefetch_ahead(tile + kPrefetchTiles * kTileBytes + (b * 4 + v) * 64);
-            __m512 dots[T];
-            block_dots<T>(tile, b, args.groups + first_token, 0, dots);
-            const __m512 scales = block_scales(tile, b);
-            for (int t = 0; t < T; t++) {
-                float *out = outputs[t] + i * kTileRows + b * 16;
-                _mm512_storeu_ps(out, _mm512_fmadd_ps(dots[t], scales, _mm512_maskz_loadu_ps(continued, out)));
-            }
-        }
+    for (int t = 0; t < T; t++) groups[t] = args.groups[first_token + t], outputs[t] = args.outputs[first_token + t];
+    const uint8_t *tile = args.tiles;
+    for (int i = 0; i < args.row_tiles; i++, tile += kTileBytes) {
+#pragma GCC unroll 17
+        for (int line = 0; line < kLines; line++) prefetch_ahead(tile + kPrefetchTiles * kTileBytes + line * 64);
+        add_dots<T, Weights::decoded, kStarts>(tile, nullptr, groups, outputs);
+        for (int t = 0; t < T; t++) outputs[t] += kTileRows;
     }
 }
 
-void down(const DownArgs &args) {
-    int t = 0;
-    for (; t + 2 <= args.tokens; t += 2) down_tokens<2>(args, t);
-    if (t < args.tokens) down_tokens<1>(args, t);
+template <bool kStarts> inline void down_from(const DownArgs &args) {
+    for (int t = 0; t < args.tokens; t += kSweepTokens) switch (args.tokens - t) {
+        case 1: down_tokens<1, kStarts>(args, t); break;
+        case 2: down_tokens<2, kStarts>(args, t); break;
+        case 3: down_tokens<3, kStarts>(args, t); break;
+        default: down_tokens<kSweepTokens, kStarts>(args, t);
+        }
 }
+void down(const DownArgs &args) { args.first ? down_from<true>(args) : down_from<false>(args); }
 
 } // namespace
 
