@@ -10,6 +10,7 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kAtOnceTokens = 4; // from here on the down tiles of a chunk's slices are taken together
+constexpr size_t kTilesAhead = kPrefetchTiles * kGroup / kSplitChannels; // of each slice, then
 
 } // namespace
 
@@ -92,7 +93,7 @@ void ForwardJob::down_at_once(const Worker &worker, const uint8_t *record, int c
     for (int i = 0; i < count; i++) rows[i] = own.group + size_t(i) * size_t(groups) * plan_.kernels->group_bytes;
     for (int tile = 0; tile < layout.row_tiles; tile++) {
         plan_.kernels->down_panel({record + layout.down_offset + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, groups, rows, count, own.panel, own.scratch,
-                              layout.slice_groups()});
+                                   layout.slice_groups(), kTilesAhead * layout.down_tile_bytes});
         for (int i = 0; i < count; i++)
             std::memcpy(target + size_t(i) * size_t(plan_.layer->shape.hidden) + size_t(tile) * kTileRows, own.panel + i * kTileRows, kTileRows * sizeof(float));
     }

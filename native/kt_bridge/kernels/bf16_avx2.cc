@@ -109,7 +109,7 @@ template <int T> inline void panel_tokens(const PanelArgs &args, int first_token
     for (int g = begin; g < end; g++, tile += args.tile_stride) {
         float x[T * kGroup];
         for (int t = 0; t < T; t++) widen(args.rows[first_token + t], g, x + t * kGroup);
-        tile_products<T>(tile, first_token == 0 ? tile + kPrefetchTiles * args.tile_stride : nullptr, x, sums, g == 0);
+        tile_products<T>(tile, first_token == 0 ? tile + args.ahead : nullptr, x, sums, g == 0);
     }
 }
 

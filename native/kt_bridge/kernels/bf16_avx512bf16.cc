@@ -111,7 +111,7 @@ template <int T, Weights kWeights> inline void sweep_tokens(const PanelArgs &arg
         const uint8_t *groups[T];
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++) groups[t] = args.rows[first_token + t] + size_t(g) * sizeof(Bf16Group);
-        for (int line = ahead.begin; line < ahead.end; line++) prefetch_ahead(tile + kPrefetchTiles * args.tile_stride + line * 64);
+        for (int line = ahead.begin; line < ahead.end; line++) prefetch_ahead(tile + args.ahead + line * 64);
         add_dots<T, kWeights, false>(tile, kept, groups, sums);
     }
 }

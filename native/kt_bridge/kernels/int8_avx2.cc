@@ -102,7 +102,7 @@ template <int T> inline void panel_tokens(const PanelArgs &args, int first_token
         for (int t = 0; t < T; t++) groups[t] = &group_at(args.rows[first_token + t], g);
         for (int half = 0; half < kHalves; half++) {
             __m256i dots[T];
-            if (first_token == 0) prefetch_ahead(tile + kPrefetchTiles * args.tile_stride + half * 128);
+            if (first_token == 0) prefetch_ahead(tile + args.ahead + half * 128);
             half_dots<T>(half_codes(tile, half), groups, dots);
             const __m256 scales = half_scales(tile, half);
             for (int t = 0; t < T; t++) {

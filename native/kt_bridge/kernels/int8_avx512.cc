@@ -205,7 +205,7 @@ template <int T, Form kForm> inline void sweep_tokens(const PanelArgs &args, int
         const OffsetGroup *groups[T];
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++) groups[t] = &group_at(args.rows[first_token + t], g);
-        for (int line = ahead.begin; line < ahead.end; line++) prefetch_ahead(tile + kPrefetchTiles * args.tile_stride + line * 64);
+        for (int line = ahead.begin; line < ahead.end; line++) prefetch_ahead(tile + args.ahead + line * 64);
         if constexpr (kForm == Form::offset_weights) add_with_offset_weights<T, false>(tile, groups, sums);
         else add_with_offset_values<T, kForm == Form::decodes>(tile, kept, groups, sums);
     }

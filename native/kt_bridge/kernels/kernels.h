@@ -45,6 +45,7 @@ struct PanelArgs {
     float *sums;                 // [tokens, 64] f32, overwritten
     uint8_t *scratch;            // kPanelScratchBytes, 64-byte aligned
     int tile_groups = 1;         // inputs of one tile / 32; divides `groups`
+    size_t ahead = kPrefetchTiles * kTileBytes; // bytes from a tile to the one that memory is asked for meanwhile
 };
 
 struct DownArgs {
