@@ -42,6 +42,7 @@ void measure(Bench &bench) {
         if (settings.wants("scaling") && (settings.full || kind.numerics == "int8")) enter(bench.report, "scaling", [&] { measure_scaling(bench, kind); });
         if (settings.wants("methods") && (settings.full || kind.numerics == "int8")) enter(bench.report, "methods", [&] { measure_methods(bench, kind); });
     }
+    if (settings.wants("calibration")) enter(bench.report, "calibration", [&] { measure_calibration(bench); });
     if (settings.wants("loading")) enter(bench.report, "loading", [&] { measure_loading(bench); });
     if (settings.wants("peer")) enter(bench.report, "peer", [&] { measure_peer(bench); });
 }

@@ -100,7 +100,7 @@ void measure_blocks(const Panel &panel, const TileKernels &kernels, double secon
     for (const int tokens : {16, 32, 64, 128, kPanelTokens})
         report(kernels.isa, "bf16", peak_of("amx", "bf16", true), tokens, seconds, [&] {
             kernels.begin();
-            kernels.panel({panel.tiles, kTileBytes, kGroups, blocks, kBlockBytes, tokens, panel.sums, panel.scratch});
+            kernels.panels({panel.tiles, kTileBytes, 0, 1, kGroups, blocks, kBlockBytes, tokens, panel.sums, panel.scratch});
             kernels.end();
         });
 }

@@ -100,7 +100,7 @@ KTB_API int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t ten
  * output in f32. Blocking; calls of one engine run in arrival order. On failure the output is filled with NaN.
  * A token's bits depend on the instruction set and numerics alone, not on threads, parts or the other tokens: the
  * channels of a route are summed in chunks of 128 by a fixed tree, routes in ascending order of the expert. Only experts
- * on the tile unit ("isa" amx, from "tile_tokens" tokens of a pass on) differ, by rounding. */
+ * on the tile unit ("isa" amx, from "tile_tokens" tokens of a pass on, or fastest) differ, by rounding. */
 KTB_API void ktb_moe_forward(ktb_moe_t moe, int n_tokens, const void *input, void *output, const int64_t *expert_ids,
                              const float *weights, bool incremental, float swiglu_limit);
 /* The same with f32 input and output and 32-bit ids. */
@@ -114,7 +114,7 @@ KTB_API void ktb_convert_bf16_to_f32(const void *source, float *target, size_t c
 
 /* ---- part 2: extension ---------------------------------------------------------------------- */
 
-#define KTB_ABI_VERSION 0x00020003u /* major << 16 | minor */
+#define KTB_ABI_VERSION 0x00020004u /* major << 16 | minor */
 
 /* Returned negative by every function of this part that returns int, unless it says otherwise. */
 enum {
@@ -142,15 +142,21 @@ KTB_API int ktb_status(ktb_moe_t moe);
 
 /* A JSON object, every key optional: "threads" (default: usable cores but one), "parts" (default: one per NUMA node),
  * "nodes" (array: NUMA node of each part, instead of "parts"), "cores" (array of arrays: cores of each part),
- * "numerics" "int8" | "bf16" | "fp8ref" | "f32", "isa" "auto" (the best but amx) | "generic" | "avx2" | "avx512" |
- * "amx", "huge" "auto" | "2m" | "1g" | "off", "max_tokens" (tokens per internal pass, default 8192), "tile_tokens"
- * (with amx: tokens of an expert in a pass from which it goes to the tile unit, default 16, 0 never), "spin_us" (busy
+ * "numerics" "int8" | "bf16" | "fp8ref" | "f32", "isa" "auto" (the best but amx) | "fastest" (measured, amx
+ * included: see below) | "generic" | "avx2" | "avx512" | "amx", "calibrate" (default true), "huge" "auto" | "2m" | "1g" | "off", "max_tokens" (tokens per internal pass, default 8192), "fused_tokens"
+ * (0..16, else measured: of the busiest expert up to which a pass runs in the form for few tokens), "tile_tokens" (with
+ * amx: tokens of an expert in a pass from which it goes to the tile unit, default 16, 0 never), "spin_us" (busy
  * wait after work), "external" (see ktb_engine_work; excludes "threads", "parts", "nodes" and "cores"). Unknown keys
  * are an error. f32 rounds nothing but sums; with int8, KTB_BF16 and the FP8 methods, which have no such form, take
- * bf16 activations. */
+ * bf16 activations.
+ * With "calibrate" the first load of a kind of layer (methods, numerics, widths, workers) in a process ends with some 50 ms
+ * of trials on its weights. Kernels that fail their check against plain ones are not used. What is chosen among gives the
+ * same bits, except with "isa" "fastest", which may take another instruction set for all calls, and the tile unit from 16
+ * or 64 tokens of an expert on, where it is faster by a quarter or more. */
 KTB_API ktb_engine_t ktb_engine_create_json(const char *options);
 /* JSON: ISA, numerics and what they mean for the methods of the layers, parts with their nodes and cores, memory and
- * page kinds obtained, times of the last forward in microseconds. Returns the length without the final 0 (a longer text
+ * page kinds obtained, what was measured and chosen for the layers ("calibration"), times of the last forward in
+ * microseconds. Returns the length without the final 0 (a longer text
  * is cut to capacity), or a negative KTB_ERR_*. Thread: any. */
 KTB_API int ktb_engine_describe(ktb_engine_t engine, char *buffer, size_t capacity);
 

@@ -71,6 +71,7 @@ class ExpertLayers {
     int layers() const { return int(layers_.size()); }
     std::string kernels() const; // the table that the engine uses, which another CPU may not have
     int tile_tokens() const;     // an expert with so many tokens goes to bf16 matrix tiles; 0: none does
+    std::string describe() const; // the engine's JSON
     PhaseTimes times() const;
     ktb_engine_t engine() const { return engine_; }
     const std::vector<ktb_moe_t> &handles() const { return layers_; }
@@ -78,7 +79,6 @@ class ExpertLayers {
   private:
     using Pointers = std::vector<const void *>; // of every expert
     void load_pointers(const Pointers codes[3], const Pointers scales[3]);
-    std::string describe() const;
     void close();
     Shape shape_;
     ktb_engine_t engine_ = nullptr;

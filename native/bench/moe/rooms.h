@@ -27,6 +27,7 @@ void measure_decode(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_scaling(Bench &bench, const Kind &kind);
 void measure_methods(Bench &bench, const Kind &kind);
+void measure_calibration(Bench &bench); // what the library itself measures when a layer is loaded
 void measure_loading(Bench &bench);
 void measure_peer(Bench &bench);
 

@@ -13,7 +13,8 @@ namespace ds4::bench {
 const char kUsage[] =
     "usage: kt_moe_bench [FLAGS]\n"
     "  --full            every room at full size; else a subset in about a minute\n"
-    "  --rooms A,B       only these: rates, decode, prefill, scaling, methods, loading, peer\n"
+    "  --rooms A,B       only these: rates, decode, prefill, scaling, methods, calibration,\n"
+    "                    loading, peer\n"
     "  --ggml DIR        folder of libggml-base.so and libggml-cpu-*.so, for the peer room\n"
     "  --json FILE       the report as JSON; - for the standard output, without the table\n"
     "  --threads N       workers; default: all usable cores\n"

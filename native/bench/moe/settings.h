@@ -32,7 +32,7 @@ struct Settings {
     size_t layer_bytes() const { return size_t(shape.experts * shape.expert_bytes()); }
 };
 
-constexpr const char *kRooms[] = {"rates", "decode", "prefill", "scaling", "methods", "loading", "peer"};
+constexpr const char *kRooms[] = {"rates", "decode", "prefill", "scaling", "methods", "calibration", "loading", "peer"};
 
 // Settings of a command line, with everything that was left open chosen for this machine. Throws
 // std::invalid_argument with what is wrong.

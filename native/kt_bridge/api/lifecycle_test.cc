@@ -153,7 +153,7 @@ TEST("impossible engines and layers are refused with the reason") {
     CHECK(ktb_engine_create(1, 2) == nullptr && contains(ktb_last_error(), "each part needs a thread"));
     CHECK(contains(error_of("{\"treads\":1}"), "unknown key \"treads\""));
     CHECK(contains(error_of("{\"threads\":0}"), "\"threads\" is 0"));
-    CHECK(contains(error_of("{\"isa\":\"neon\"}"), "expected auto, generic, avx2, avx512 or amx"));
+    CHECK(contains(error_of("{\"isa\":\"neon\"}"), "expected auto, fastest, generic, avx2, avx512 or amx"));
     CHECK(contains(error_of("{\"numerics\":\"fp4\"}"), "expected int8, bf16, fp8ref or f32"));
     CHECK(contains(error_of("{\"huge\":\"4k\"}"), "expected auto, 2m, 1g or off"));
     CHECK(contains(error_of("{\"nodes\":[4095]}"), "node 4095"));

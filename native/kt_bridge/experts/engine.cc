@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "kernels/table_check.h"
 #include "pool/error.h"
 #include "pool/stand_ins.h"
 
@@ -11,6 +12,11 @@ namespace ds4::ktb {
 namespace {
 
 constexpr size_t kKeptFailures = 64;
+const std::string &amx_defect() { // "": none; checked once, and only where there is one
+    static const std::string found = check_tiles(*tile_kernels_for(Method::mxfp4, Isa::amx));
+    return found;
+}
+
 constexpr uint64_t kBlockingCall = UINT64_MAX; // holder of the places that no ticket ever has
 
 } // namespace
@@ -42,6 +48,21 @@ class Engine::Places {
     int begin_, end_;
 };
 
+// Layers that must outlive a call although none of its jobs may be queued.
+class Kept {
+  public:
+    explicit Kept(const std::vector<Layer *> &layers) : layers_(layers) {
+        for (Layer *layer : layers_) layer->pending.fetch_add(1);
+    }
+    ~Kept() {
+        for (Layer *layer : layers_) layer->pending.fetch_sub(1);
+    }
+    Kept(const Kept &) = delete;
+
+  private:
+    const std::vector<Layer *> &layers_;
+};
+
 // A call that blocks until its job is done. On an engine with external workers it brings threads of its own for that.
 class Engine::Alone {
   public:
@@ -65,6 +86,7 @@ class Engine::Alone {
 
 Engine::Engine(const EngineOptions &options) : options_(options) {
     if (!cpu_has(options.isa)) fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa), isa_name(best_isa()));
+    if (options.isa == Isa::amx && !amx_defect().empty()) fail(KTB_ERR_STATE, "the tile unit of this CPU fails its check: %s; use \"isa\":\"auto\"", amx_defect().c_str());
     if (options.max_tokens < 1 || options.max_tokens > 65536) fail(KTB_ERR_ARGUMENT, "max_tokens is %d; expected 1..65536", options.max_tokens);
     pool_ = std::make_unique<WorkerPool>(options.pool, read_topology());
 }
@@ -116,9 +138,16 @@ uint64_t Engine::submit(std::unique_ptr<Job> job) {
 }
 
 KernelChoice Engine::choose_kernels(const LayerMethods &methods) const {
-    const bool tiles = methods.gate_up == methods.down && options_.tile_tokens > 0 && options_.numerics != Numerics::f32;
-    return {kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics), tiles ? tile_kernels_for(methods.down, options_.isa) : nullptr, options_.tile_tokens,
+    const Kernels *kernels = kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics);
+    const bool waits = options_.wish == IsaWish::fastest && measures(); // the measurement says from how many tokens on
+    return {{kernels, kernels, kernels, kernels}, tiles_of(methods), waits ? 0 : options_.tile_tokens, options_.fused_tokens < 0 ? kFusedTokens : options_.fused_tokens,
             options_.numerics == Numerics::fp8ref};
+}
+
+const TileKernels *Engine::tiles_of(const LayerMethods &methods) const {
+    if (methods.gate_up != methods.down || options_.numerics == Numerics::f32) return nullptr;
+    const bool may = options_.isa == Isa::amx || (options_.wish == IsaWish::fastest && cpu_has(Isa::amx));
+    return may ? tile_kernels_for(methods.down, Isa::amx) : nullptr;
 }
 
 uint64_t Engine::submit_forward(const ForwardRequest &request) {
@@ -129,12 +158,21 @@ uint64_t Engine::submit_forward(const ForwardRequest &request) {
 }
 
 void Engine::load(std::vector<LoadJob::Item> items, bool serial) {
-    const Alone alone(*this);
     std::vector<Layer *> layers;
     for (const LoadJob::Item &item : items) layers.push_back(item.layer);
-    auto job = std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial, progress_);
-    for (Layer *layer : layers) layer->pending.fetch_add(1);
-    alone.finish(submit(std::move(job)));
+    const Kept kept(layers);
+    run_alone([&] {
+        auto job = std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial, progress_);
+        for (Layer *layer : layers) layer->pending.fetch_add(1);
+        return job;
+    });
+    if (measures()) tune(layers);
+}
+
+// Submits what `make` gives and waits for it. Threads for the call are there before anything is counted as pending.
+void Engine::run_alone(const std::function<std::unique_ptr<Job>()> &make) {
+    const Alone alone(*this);
+    alone.finish(submit(make()));
 }
 
 void Engine::forward(const ForwardRequest &request) {

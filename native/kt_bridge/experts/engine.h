@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,12 +17,18 @@
 
 namespace ds4::ktb {
 
+// How the instruction set was asked for: by name, the best of this CPU, or whatever is fastest even if its bits differ.
+enum class IsaWish { named, automatic, fastest };
+
 struct EngineOptions {
     PoolOptions pool;
     Isa isa = best_isa();
+    IsaWish wish = IsaWish::automatic;
+    bool calibrate = true;
     Numerics numerics = Numerics::int8;
     HugePages huge = HugePages::automatic;
     int max_tokens = 8192; // of one internal pass
+    int fused_tokens = -1; // of the busiest expert up to which a pass is fused; -1: measured, or kFusedTokens
     int tile_tokens = kBlockTokens; // of an expert from which its tokens go to the tile kernels; 0: never
 
     static EngineOptions from_json(const char *text);
@@ -57,7 +64,15 @@ class Engine {
   private:
     class Places;
     class Alone;
+    void run_alone(const std::function<std::unique_ptr<Job>()> &make);
     KernelChoice choose_kernels(const LayerMethods &methods) const;
+    const TileKernels *tiles_of(const LayerMethods &methods) const;
+    bool measures() const { return options_.calibrate && options_.isa != Isa::generic; }
+    // After a load, while `layers` cannot go: gives each what was measured for its like, measuring what is new.
+    void tune(const std::vector<Layer *> &layers);
+    Tuning measure(Layer &layer, const Candidates &candidates);
+    Candidates candidates_for(const LayerMethods &methods) const;
+    std::vector<const Kernels *> other_tables(const LayerMethods &methods) const;
     void advance();
     bool start_next(Job &job);
     bool complete(int code, const std::string &text);

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <climits>
 #include <map>
 
 #include "experts/engine.h"
 #include "experts/json_reader.h"
+#include "experts/tunings.h"
 #include "pool/error.h"
 
 namespace ds4::ktb {
@@ -26,11 +28,14 @@ std::vector<int> integers(JsonReader &json, const char *key) {
     fail(KTB_ERR_ARGUMENT, "options: \"%s\" is \"%s\"; expected %s", key.c_str(), value.c_str(), expected);
 }
 
-Isa isa_named(const std::string &name) {
-    if (name == "auto") return best_isa();
+void set_isa(EngineOptions &options, const std::string &name) {
+    options.isa = best_isa();
+    options.wish = name == "fastest" ? IsaWish::fastest : IsaWish::automatic;
+    if (name == "auto" || name == "fastest") return;
+    options.wish = IsaWish::named;
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::amx})
-        if (name == isa_name(isa)) return isa;
-    unknown("isa", name, "auto, generic, avx2, avx512 or amx");
+        if (name == isa_name(isa)) return void(options.isa = isa);
+    unknown("isa", name, "auto, fastest, generic, avx2, avx512 or amx");
 }
 
 Numerics numerics_named(const std::string &name) {
@@ -61,6 +66,15 @@ std::string described(const std::map<std::pair<Method, Method>, int> &methods, c
     return out;
 }
 
+std::string described(const std::vector<std::pair<const Tuning *, const Layer *>> &tunings) {
+    std::string out;
+    for (const auto &[tuning, layer] : tunings) {
+        out += (out.empty() ? "{\"gate_up\":" : ",{\"gate_up\":") + quoted(method_traits(layer->methods.gate_up).name) + ",\"down\":" + quoted(method_traits(layer->methods.down).name);
+        out += ",\"hidden\":" + std::to_string(layer->shape.hidden) + ",\"inner\":" + std::to_string(layer->shape.inner) + "," + described(*tuning) + "}";
+    }
+    return out;
+}
+
 } // namespace
 
 EngineOptions EngineOptions::from_json(const char *text) {
@@ -77,12 +91,14 @@ EngineOptions EngineOptions::from_json(const char *text) {
             json.enter_array();
             while (json.next_item()) options.pool.cores.push_back(integers(json, "cores"));
         } else if (key == "numerics") options.numerics = numerics_named(json.string());
-        else if (key == "isa") options.isa = isa_named(json.string());
+        else if (key == "isa") set_isa(options, json.string());
+        else if (key == "calibrate") options.calibrate = json.boolean();
+        else if (key == "fused_tokens") options.fused_tokens = bounded(json, "fused_tokens", 0, kFusedTokens);
         else if (key == "huge") options.huge = huge_named(json.string());
         else if (key == "max_tokens") options.max_tokens = bounded(json, "max_tokens", 1, 65536);
         else if (key == "tile_tokens") options.tile_tokens = bounded(json, "tile_tokens", 0, 65536);
         else if (key == "spin_us") options.pool.spin_us = bounded(json, "spin_us", 0, 60000000);
-        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, external, parts, nodes, cores, numerics, isa, huge, max_tokens, tile_tokens or spin_us", key.c_str());
+        else fail(KTB_ERR_ARGUMENT, "options: unknown key \"%s\"; expected threads, external, parts, nodes, cores, numerics, isa, calibrate, huge, max_tokens, fused_tokens, tile_tokens or spin_us", key.c_str());
     }
     json.end();
     return options;
@@ -93,11 +109,14 @@ std::string Engine::describe() const {
     std::vector<uint64_t> part_bytes(size_t(pool_->parts()), 0);
     size_t layers = 0;
     std::map<std::pair<Method, Method>, int> methods; // layers by what gate and up, and down, are
+    std::vector<std::pair<const Tuning *, const Layer *>> tunings; // with one layer of each
     {
         const std::lock_guard<std::mutex> lock(lock_);
         layers = layers_.size();
         for (Layer *layer : layers_) {
             methods[{layer->methods.gate_up, layer->methods.down}]++;
+            if (const Tuning *tuning = layer->tuning.load(std::memory_order_acquire); tuning != nullptr)
+                if (std::none_of(tunings.begin(), tunings.end(), [&](const auto &seen) { return seen.first == tuning; })) tunings.emplace_back(tuning, layer);
             const std::lock_guard<std::mutex> arenas(layer->arenas_lock);
             if (layer->state.load(std::memory_order_acquire) != int(LayerState::ready)) continue;
             for (size_t part = 0; part < layer->arenas.size(); part++) {
@@ -112,7 +131,7 @@ std::string Engine::describe() const {
     out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false") + ",\"external\":" + (pool_->external() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
     out += ",\"tile_tokens\":" + std::to_string(options_.isa == Isa::amx ? options_.tile_tokens : 0);
-    out += ",\"layers\":" + std::to_string(layers) + ",\"methods\":[" + described(methods, options_) + "],\"parts\":[";
+    out += ",\"layers\":" + std::to_string(layers) + ",\"methods\":[" + described(methods, options_) + "],\"calibration\":[" + described(tunings) + "],\"parts\":[";
     for (int part = 0; part < pool_->parts(); part++) {
         out += (part == 0 ? "" : ",") + std::string("{\"node\":") + std::to_string(pool_->part_node(part)) + ",\"cores\":[";
         bool first = true;

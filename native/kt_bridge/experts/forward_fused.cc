@@ -81,7 +81,7 @@ void ForwardJob::down_in_order(const Worker &worker, const uint8_t *record, int 
         groups[i] = own.group + size_t(i * plan_.chunk_slices() + slice) * slice_bytes;
         outputs[i] = target + size_t(i) * size_t(plan_.layer->shape.hidden);
     }
-    plan_.kernels->down({record + layout.down_offset, layout.row_tiles, groups, outputs, count, slice == 0, layout.slice_groups()});
+    plan_.table(count).down({record + layout.down_offset, layout.row_tiles, groups, outputs, count, slice == 0, layout.slice_groups()});
 }
 
 // The down tiles of all slices of a chunk, row tile by row tile: the sums of more tokens stay in registers.
@@ -92,7 +92,7 @@ void ForwardJob::down_at_once(const Worker &worker, const uint8_t *record, int c
     const uint8_t *rows[kFusedTokens];
     for (int i = 0; i < count; i++) rows[i] = own.group + size_t(i) * size_t(groups) * plan_.kernels->group_bytes;
     for (int tile = 0; tile < layout.row_tiles; tile++) {
-        plan_.kernels->down_panel({record + layout.down_offset + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, groups, rows, count, own.panel, own.scratch,
+        plan_.table(count).down_panel({record + layout.down_offset + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, groups, rows, count, own.panel, own.scratch,
                                    layout.slice_groups(), kTilesAhead * layout.down_tile_bytes});
         for (int i = 0; i < count; i++)
             std::memcpy(target + size_t(i) * size_t(plan_.layer->shape.hidden) + size_t(tile) * kTileRows, own.panel + i * kTileRows, kTileRows * sizeof(float));

@@ -147,7 +147,7 @@ const float *ForwardJob::node_panel(const Worker &worker, const uint8_t *tile, c
     for (int i = 0; i < node.chunks(); i++) {
         const size_t chunk = size_t(node.first - plan_.first_chunk(worker.part) + i);
         for (int t = 0; t < count; t++) chunk_rows[t] = rows[t] + chunk * size_t(groups) * plan_.kernels->group_bytes;
-        plan_.kernels->down_panel({tile + chunk * size_t(slices) * layout.record_bytes, layout.record_bytes, groups, chunk_rows, count, own.nodes + size_t(waiting) * values, own.scratch,
+        plan_.table(count).down_panel({tile + chunk * size_t(slices) * layout.record_bytes, layout.record_bytes, groups, chunk_rows, count, own.nodes + size_t(waiting) * values, own.scratch,
                                    layout.slice_groups(), kPrefetchTiles * layout.record_bytes});
         for (int odd = i; odd % 2 == 1; odd /= 2, waiting--)
             plan_.kernels->add(own.nodes + size_t(waiting) * values, own.nodes + size_t(waiting - 1) * values, int(values));

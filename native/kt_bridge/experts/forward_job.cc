@@ -58,7 +58,7 @@ bool ForwardJob::next(WorkerPool::Step &step) {
     pass.output = static_cast<uint8_t *>(request_.output) + row * element_bytes(request_.output_type);
     pass.ids = static_cast<const uint8_t *>(request_.ids) + slot * (request_.wide_ids ? 8 : 4);
     pass.weights = request_.weights + slot;
-    plan_.build(pass, resources_.kernels, part_workers_);
+    plan_.build(pass, tuned(resources_.kernels, request_.layer->tuning.load(std::memory_order_acquire)), part_workers_);
     resources_.workspace.prepare(resources_.pool, plan_, resources_.huge);
     position_ += pass.tokens;
     step.context = this;
@@ -148,7 +148,7 @@ void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const 
     const LayerLayout &layout = plan_.layer->layout;
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     for (int panel = 0; panel < layout.panels; panel++) {
-        plan_.kernels->panel({record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch,
+        plan_.table(count).panel({record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch,
                               layout.input_tile_groups});
         activate(own.panel, panel, count, inner, stride);
     }

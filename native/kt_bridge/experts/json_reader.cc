@@ -123,6 +123,16 @@ int64_t JsonReader::integer() {
     return negative ? -value : value;
 }
 
+bool JsonReader::boolean() {
+    peek(); // past the space
+    for (const std::string_view word : {std::string_view("true"), std::string_view("false")})
+        if (text_.substr(at_, word.size()) == word) {
+            at_ += word.size();
+            return word == "true";
+        }
+    error("true or false");
+}
+
 void JsonReader::skip() { skip_at(0); }
 
 void JsonReader::skip_at(int depth) {

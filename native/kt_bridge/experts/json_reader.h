@@ -19,6 +19,7 @@ class JsonReader {
 
     std::string string();
     int64_t integer(); // no fraction, no exponent
+    bool boolean();
     void skip();       // any value
     void end();        // nothing but space may follow
     [[noreturn]] void error(const std::string &expected) const;

@@ -12,6 +12,7 @@
 namespace ds4::ktb {
 
 class Engine;
+struct Tuning;
 
 enum class LayerState { ready = 0, empty = 1, loading = 2 }; // or a negative KTB_ERR_* of the load that failed
 
@@ -27,6 +28,7 @@ struct Layer {
     std::vector<Mapping> arenas;      // per part; empty without weights
     std::mutex arenas_lock;           // for readers outside the queue: description, export
     bool scales_fold = false;         // every scale is in 2..252: its product with a code is a normal bf16
+    std::atomic<const Tuning *> tuning{nullptr}; // what was measured for such layers; lives as long as the process
     std::atomic<int> state{int(LayerState::empty)};
     std::atomic<int> pending{0};      // jobs queued or running
 

@@ -4,11 +4,21 @@
 
 namespace ds4::ktb {
 
+KernelChoice tuned(const KernelChoice &choice, const Tuning *tuning) {
+    KernelChoice made = choice;
+    if (tuning == nullptr || choice.is_trial) return made;
+    std::copy(std::begin(tuning->kernels), std::end(tuning->kernels), made.kernels);
+    made.fused_tokens = tuning->fused_tokens;
+    if (tuning->tile_tokens > 0) made.tile_tokens = tuning->tile_tokens;
+    return made;
+}
+
 void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const std::vector<int> &part_workers) {
     request = pass;
     layer = pass.layer;
-    kernels = choice.kernels;
-    tiles = layer->scales_fold ? choice.tiles : nullptr;
+    kernels = choice.kernels[0];
+    std::copy(std::begin(choice.kernels), std::end(choice.kernels), tables);
+    tiles = layer->scales_fold && choice.tile_tokens > 0 ? choice.tiles : nullptr;
     fp8_reference = choice.fp8_reference;
     blocks = 0;
     all_in_blocks = false;
@@ -17,7 +27,7 @@ void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const s
     for (size_t i = 0; i < experts.size(); i++) largest_first[i] = int(i);
     std::stable_sort(largest_first.begin(), largest_first.end(), [this](int a, int b) { return experts[size_t(a)].count > experts[size_t(b)].count; });
     const int most = experts.empty() ? 0 : experts[size_t(largest_first[0])].count;
-    fused = most <= kFusedTokens && routes() <= kFusedRoutes && (tiles == nullptr || most < choice.tile_tokens);
+    fused = most <= choice.fused_tokens && routes() <= kFusedRoutes && (tiles == nullptr || most < choice.tile_tokens);
     if (fused) return place_partials(part_workers);
     place_strips();
     if (tiles != nullptr) place_blocks(choice.tile_tokens);

@@ -7,11 +7,12 @@
 
 #include "experts/layer.h"
 #include "experts/sum_tree.h"
+#include "kernels/calibration.h"
 #include "kernels/tile_kernels.h"
 
 namespace ds4::ktb {
 
-constexpr int kFusedTokens = 16;     // tokens of an expert up to which one worker takes its chunks from input to output
+constexpr int kFusedTokens = 16;     // tokens of an expert up to which one worker can take its chunks from input to output
 constexpr int kFusedRoutes = 1024;   // of a pass, likewise: they bound the sums kept
 constexpr int kSumColumns = kTileRows; // of a token, summed at a time
 constexpr size_t kStripBytes = size_t(64) << 20; // of one part's route sums in the grouped form
@@ -32,11 +33,14 @@ struct ForwardRequest {
 
 // How an engine computes; the same for every pass of a layer.
 struct KernelChoice {
-    const Kernels *kernels;
-    const TileKernels *tiles; // nullptr: none
-    int tile_tokens;          // of an expert from which its tokens go to the tile kernels
+    const Kernels *kernels[kTrialCounts]; // by trial_index of an expert's tokens; all give the same bits
+    const TileKernels *tiles;             // nullptr: none
+    int tile_tokens;                      // of an expert from which its tokens go to the tile kernels; 0: never
+    int fused_tokens;                     // of the busiest expert up to which a pass is fused; at most kFusedTokens
     bool fp8_reference;
+    bool is_trial = false;                // stays as it is, whatever was measured on the layer
 };
+KernelChoice tuned(const KernelChoice &choice, const Tuning *tuning); // nullptr: nothing was measured
 
 // The sum of one node of an expert's tree for all its routes, made by one worker.
 struct PartialSum {
@@ -54,7 +58,8 @@ struct ActiveExpert {
 
 struct Plan {
     const Layer *layer = nullptr;
-    const Kernels *kernels = nullptr;
+    const Kernels *kernels = nullptr; // for everything but products
+    const Kernels *tables[kTrialCounts] = {};
     const TileKernels *tiles = nullptr; // for experts with many tokens, nullptr: none
     bool fp8_reference = false;
     bool fused = false;
@@ -75,6 +80,8 @@ struct Plan {
     bool all_in_blocks = false;            // nothing meets the other kernels
     std::vector<int32_t> block_routes;     // [blocks * 16] route, -1 past the last one of an expert
 
+    // For products of an expert with so many tokens.
+    const Kernels &table(int tokens) const { return *tables[trial_index(tokens)]; }
     int routes() const { return int(route_tokens.size()); }
     int used() const { return layer->shape.used; }
     int chunk_slices() const { return std::max(1, kSplitChannels / layer->layout.slice_channels); }

@@ -23,6 +23,8 @@ double relative_error(const std::vector<float> &got, const std::vector<double> &
 void check_kernels(Isa isa, Numerics numerics, int tokens, const std::vector<CanonicalExpert> &experts) {
     EngineOptions options;
     options.isa = isa;
+    options.wish = IsaWish::named;
+    options.calibrate = false;
     options.numerics = numerics;
     options.pool.threads = options.pool.parts = 1;
     options.pool.spin_us = 0;

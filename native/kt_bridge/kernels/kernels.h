@@ -86,6 +86,9 @@ const char *isa_name(Isa isa);
 const char *numerics_name(Numerics numerics);
 bool cpu_has(Isa isa);                               // by CPUID and the state that the system saves
 Isa best_isa();
+// Whether the AVX2 and the AVX-512 table give the same bits: integer dots of MXFP4 are exact, its f32 products are made
+// in the same order, and so are all other stages.
+bool have_same_bits(Method gate_up, Method down, Numerics numerics);
 // nullptr: the two methods cannot be mixed, for their activations are prepared differently. fp8ref runs on the bf16
 // kernels with another preparation. MXFP4 on AVX-512 without its bf16 extension takes AVX2 there. Methods without an
 // int8 form take bf16 activations for int8: the table's `numerics` says so.

@@ -23,22 +23,20 @@ struct AmxUnit {
     }
     // A 16-bit word of a code vector holds four nibbles; shifted by 0, 4, 8, 12 it indexes a word permute (table
     // repeated, upper bits ignored). The scale is added to the exponents of what is not zero.
-    static void decode(const uint8_t *tile, uint8_t *out) {
+    static void decode(const uint8_t *tile, int b, uint8_t *out) {
         const __m256i words = _mm256_setr_epi16(0, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040, 0x4080, 0x40c0, short(0x8000), short(0xbf00),
                                                 short(0xbf80), short(0xbfc0), short(0xc000), short(0xc040), short(0xc080), short(0xc0c0));
         const __m512i table = _mm512_broadcast_i64x4(words), magnitude = _mm512_set1_epi16(0x7fff);
-        for (int b = 0; b < kTileRowBlocks; b++) {
-            const __m512i bytes = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(tile + kTileCodeBytes + size_t(b) * 16)));
-            const __m512i shift = _mm512_slli_epi32(_mm512_sub_epi32(bytes, _mm512_set1_epi32(127)), 7);
-            const __m512i added = _mm512_or_epi32(_mm512_slli_epi32(shift, 16), _mm512_and_epi32(shift, _mm512_set1_epi32(0xffff)));
+        const __m512i bytes = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(tile + kTileCodeBytes + size_t(b) * 16)));
+        const __m512i shift = _mm512_slli_epi32(_mm512_sub_epi32(bytes, _mm512_set1_epi32(127)), 7);
+        const __m512i added = _mm512_or_epi32(_mm512_slli_epi32(shift, 16), _mm512_and_epi32(shift, _mm512_set1_epi32(0xffff)));
 #pragma GCC unroll 4
-            for (int v = 0; v < 4; v++) {
-                const __m512i codes = _mm512_load_si512(tile + (b * 4 + v) * 64);
+        for (int v = 0; v < 4; v++) {
+            const __m512i codes = _mm512_load_si512(tile + (size_t(b) * 4 + size_t(v)) * 64);
 #pragma GCC unroll 4
-                for (int i = 0; i < 4; i++, out += 64) {
-                    const __m512i value = _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, unsigned(i) * 4), table);
-                    _mm512_store_si512(out, _mm512_mask_add_epi16(value, _mm512_test_epi16_mask(value, magnitude), value, added));
-                }
+            for (int i = 0; i < 4; i++, out += 64) {
+                const __m512i value = _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, unsigned(i) * 4), table);
+                _mm512_store_si512(out, _mm512_mask_add_epi16(value, _mm512_test_epi16_mask(value, magnitude), value, added));
             }
         }
     }

@@ -52,15 +52,15 @@ struct EmulatedUnit {
             }
     }
     static void fetch(const uint8_t *) {}
-    static void decode(const uint8_t *tile, uint8_t *out) {
-        for (int row = 0; row < kTileRows; row++) {
+    static void decode(const uint8_t *tile, int b, uint8_t *out) {
+        for (int row = b * 16; row < (b + 1) * 16; row++) {
             uint8_t codes[16], scale;
             unpack_row(Method::mxfp4, tile, kGroup, row, codes, &scale);
             for (int p = 0; p < kGroup; p++) {
                 const int k = bf16_source(p);
                 const float value = 0.5f * float(doubled_e2m1(uint32_t(codes[k / 2]) >> (k % 2 * 4))) * f32_from_e8m0(scale);
                 const uint16_t bits = bf16_from_f32(value);
-                std::memcpy(out + size_t(row / 16) * kBlockGroupBytes + size_t(p / 2) * 64 + size_t(row % 16) * 4 + size_t(p % 2) * 2, &bits, 2);
+                std::memcpy(out + size_t(p / 2) * 64 + size_t(row % 16) * 4 + size_t(p % 2) * 2, &bits, 2);
             }
         }
     }

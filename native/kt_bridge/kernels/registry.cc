@@ -114,9 +114,13 @@ bool cpu_has(Isa isa) {
 }
 
 Isa best_isa() {
-    for (Isa isa : {Isa::avx512, Isa::avx2}) // amx only when asked for: it gives up that batches leave the bits alone
+    for (Isa isa : {Isa::avx512, Isa::avx2}) // amx only when asked for or measured: it gives up that batches leave the bits alone
         if (cpu_has(isa)) return isa;
     return Isa::generic;
+}
+
+bool have_same_bits(Method gate_up, Method down, Numerics numerics) {
+    return gate_up == Method::mxfp4 && down == Method::mxfp4 && (numerics == Numerics::int8 || numerics == Numerics::f32);
 }
 
 const Kernels *kernels_for(Method gate_up, Method down, Isa isa, Numerics numerics) {

@@ -1,7 +1,7 @@
 // What the native benchmark writes with --json: the same rows as its tables.
 import { ExpertPoolError } from "./errors.ts"
 
-export const BENCH_ROOMS = ["rates", "decode", "prefill", "scaling", "methods", "loading", "peer"] as const
+export const BENCH_ROOMS = ["rates", "decode", "prefill", "scaling", "methods", "calibration", "loading", "peer"] as const
 export type BenchRoom = (typeof BENCH_ROOMS)[number]
 
 /** A line of a room's table: names of columns to figures, null where a figure could not be measured. */

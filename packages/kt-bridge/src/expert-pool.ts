@@ -19,11 +19,15 @@ export interface ExpertPoolOptions {
   cores?: number[][]
   /** Activations: int8 (default), bf16 or exact f32; fp8ref repeats the official recipe's roundings. */
   numerics?: "int8" | "bf16" | "fp8ref" | "f32"
-  /** `auto` never takes `amx`. */
-  isa?: "auto" | "generic" | "avx2" | "avx512" | "amx"
+  /** `auto` never takes `amx`; `fastest` takes what measures fastest, `amx` included, even where its bits differ. */
+  isa?: "auto" | "fastest" | "generic" | "avx2" | "avx512" | "amx"
+  /** Whether the first load of a kind of layer measures and checks kernels, about 50 ms. Default true. */
+  calibrate?: boolean
   hugePages?: "auto" | "2m" | "1g" | "off"
   /** Tokens of one internal pass, 1..65536. Default 8192. */
   maxTokens?: number
+  /** Tokens of the busiest expert up to which a call runs in the form for few tokens, 0..16. Default: measured. */
+  fusedTokens?: number
   /** With AMX: tokens of an expert in a pass from which it goes to the tile unit, whose sums round differently; 0 never. Default 16. */
   tileTokens?: number
   /** How long an idle worker spins before it sleeps. */
@@ -194,6 +198,6 @@ function createPublished(library: KtBridge, options: ExpertPoolOptions): Pointer
   return handleOf(library.published.ktb_engine_create(threads, nodes?.length ?? 1))
 }
 
-function optionsText({ threads, nodes, cores, numerics, isa, hugePages, maxTokens, tileTokens, spinUs }: ExpertPoolOptions): string {
-  return JSON.stringify({ threads, nodes, cores, numerics, isa, huge: hugePages, max_tokens: maxTokens, tile_tokens: tileTokens, spin_us: spinUs })
+function optionsText({ threads, nodes, cores, numerics, isa, calibrate, hugePages, maxTokens, fusedTokens, tileTokens, spinUs }: ExpertPoolOptions): string {
+  return JSON.stringify({ threads, nodes, cores, numerics, isa, calibrate, huge: hugePages, max_tokens: maxTokens, fused_tokens: fusedTokens, tile_tokens: tileTokens, spin_us: spinUs })
 }

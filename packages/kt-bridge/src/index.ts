@@ -1,6 +1,6 @@
 export { ExpertPool, type ExpertMethod, type ExpertPoolOptions, type LoadOptions } from "./expert-pool.ts"
 export { type ExpertLayer, type ExpertMatrix, type ExpertShape, type ForwardInput } from "./expert-layer.ts"
 export { ExpertPoolError, type ExpertPoolErrorCode } from "./errors.ts"
-export { type ExpertPoolStats, type PartStats } from "./stats.ts"
+export { type CalibrationStats, type ExpertPoolStats, type PartStats } from "./stats.ts"
 export { benchExperts, ggmlFolder, type BenchOptions } from "./bench.ts"
 export { BENCH_ROOMS, parseBenchReport, type BenchReport, type BenchRoom, type BenchRow, type BenchTarget } from "./bench-report.ts"

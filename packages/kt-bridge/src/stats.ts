@@ -9,6 +9,25 @@ export interface PartStats {
   weightBytes: number
 }
 
+/** What was measured for the layers of one kind when the first of them was loaded, and what follows from it. */
+export interface CalibrationStats {
+  gateUp: string
+  down: string
+  hidden: number
+  expertWidth: number
+  /** Tokens of the busiest expert up to which a call runs in the form for few tokens. */
+  fusedTokens: number
+  /** With `isa: "fastest"`: tokens of an expert from which it goes to the tile unit, 0 never. */
+  tileTokens: number
+  kernels: { fromTokens: number; isa: string }[]
+  /** Least time of one call in which every expert has so many tokens. */
+  trials: { tokens: number; isa: string; form: string; us: number }[]
+  /** Kernels that do not compute what they should on this CPU. */
+  excluded: { isa: string; reason: string }[]
+  /** All of it. */
+  us: number
+}
+
 export interface ExpertPoolStats {
   isa: string
   numerics: string
@@ -18,6 +37,7 @@ export interface ExpertPoolStats {
   layers: number
   /** Of the layers: what their weights are, and the arithmetic that the engine's numerics means for them. */
   methods: { gateUp: string; down: string; isa: string; numerics: string; layers: number }[]
+  calibration: CalibrationStats[]
   parts: PartStats[]
   /** Of the weights, as the kernel counts them; huge pages are 2 MiB or more. */
   residentBytes: number
@@ -40,6 +60,26 @@ const isFlag = (value: unknown): value is boolean => typeof value === "boolean"
 const isNumbers = (value: unknown): value is number[] => Array.isArray(value) && value.every(isNumber)
 const isObjects = (value: unknown): value is Json[] => Array.isArray(value) && value.every(isObject)
 
+function parseCalibration(entry: Json): CalibrationStats {
+  return {
+    gateUp: field(entry, "gate_up", isText),
+    down: field(entry, "down", isText),
+    hidden: field(entry, "hidden", isNumber),
+    expertWidth: field(entry, "inner", isNumber),
+    fusedTokens: field(entry, "fused_tokens", isNumber),
+    tileTokens: field(entry, "tile_tokens", isNumber),
+    kernels: field(entry, "kernels", isObjects).map((from) => ({ fromTokens: field(from, "from_tokens", isNumber), isa: field(from, "isa", isText) })),
+    trials: field(entry, "trials", isObjects).map((trial) => ({
+      tokens: field(trial, "tokens", isNumber),
+      isa: field(trial, "isa", isText),
+      form: field(trial, "form", isText),
+      us: field(trial, "us", isNumber),
+    })),
+    excluded: field(entry, "excluded", isObjects).map((table) => ({ isa: field(table, "isa", isText), reason: field(table, "reason", isText) })),
+    us: field(entry, "us", isNumber),
+  }
+}
+
 export function parseStats(text: string): ExpertPoolStats {
   const root: unknown = JSON.parse(text)
   if (!isObject(root)) throw new ExpertPoolError("INTERNAL", "the library's description is no object")
@@ -57,6 +97,7 @@ export function parseStats(text: string): ExpertPoolStats {
       numerics: field(method, "numerics", isText),
       layers: field(method, "layers", isNumber),
     })),
+    calibration: field(root, "calibration", isObjects).map(parseCalibration),
     parts: field(root, "parts", isObjects).map((part) => ({
       node: field(part, "node", isNumber),
       cores: field(part, "cores", isNumbers),

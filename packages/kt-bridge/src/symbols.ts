@@ -2,7 +2,7 @@
 import type { FFIFunction } from "bun:ffi"
 
 /** Revision of the extension that this binding was written for: major << 16 | minor. */
-export const ABI_VERSION = 0x0002_0003
+export const ABI_VERSION = 0x0002_0004
 
 export const PUBLISHED_SYMBOLS = {
   ktb_engine_create: { args: ["i32", "i32"], returns: "ptr" },

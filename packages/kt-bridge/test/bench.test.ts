@@ -13,7 +13,7 @@ test("every room measures something, and nothing stays behind", async () => {
   let text = ""
   const report = await benchExperts({ ...tiny, onText: (part) => (text += part) })
   for (const [room, key] of [
-    ["rates", "all_threads"], ["decode", "of_read"], ["prefill", "of_limit"], ["scaling", "of_read"], ["methods", "of_read"],
+    ["rates", "all_threads"], ["decode", "of_read"], ["prefill", "of_limit"], ["scaling", "of_read"], ["methods", "of_read"], ["calibration", "tokens"],
     ["loading", "of_copy_time"], ["loading", "peak_of_weights"],
   ] as const) {
     const numbers = numbersOf(report, room, key)

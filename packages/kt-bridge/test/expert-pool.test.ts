@@ -80,6 +80,11 @@ describe("the tiny model's experts", () => {
     expect(stats.parts.map((part) => part.weightBytes)).toEqual([3 * 8 * 52224, 3 * 8 * 52224])
     expect(stats.workers).toBe(2)
     expect(stats.numerics).toBe("int8")
+    expect(stats.calibration.length).toBe(stats.isa === "generic" ? 0 : 1)
+    for (const { gateUp, hidden, kernels, trials, excluded, us } of stats.calibration) {
+      expect([gateUp, hidden, kernels[0]?.fromTokens, excluded]).toEqual(["MXFP4", 256, 1, []])
+      expect(trials.length > 0 && trials.every((trial) => trial.us >= 0) && us > 0).toBe(true)
+    }
   })
 
   test("refuse wrong calls and stay usable", async () => {

@@ -114,7 +114,8 @@ void CpuBackend::place_experts(const EngineOptions &options) {
         const MemoryNeeds needs = memory_needs(shape, weights_.layers, layers, model_.used_bytes(), Sequence::full_bytes(shape, context_.kv_format, context_.index_format, session_tokens));
         if (const std::string obstacle = memory_obstacle(needs, available_memory(), is_auto); !obstacle.empty())
             fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s", obstacle.c_str());
-        const PackedExperts::Setup setup{shape, asked, isa_name(context_.isa), expert_numerics(asked.numerics, context_.precision), layers, weights_.layers, &model_.files()};
+        const char *isa = options.isa == DS4_ISA_AUTO ? "auto" : isa_name(context_.isa); // the library measures when it may
+        const PackedExperts::Setup setup{shape, asked, isa, expert_numerics(asked.numerics, context_.precision), layers, weights_.layers, &model_.files()};
         packed_ = std::make_unique<PackedExperts>(std::move(library), setup, pool_);
     } catch (const Error &error) {
         if (!is_auto) throw;

@@ -67,7 +67,7 @@ export const FLAGS = {
   "gen-tokens": { kind: "size", value: "N", min: 1, default: 64, help: "tokens of decode in one measurement" },
   repeats: { kind: "integer", value: "N", min: 1, max: 1000, default: 5, help: "measurements; median and spread are printed" },
   full: { kind: "switch", help: "bench moe: every measurement at full size, some minutes" },
-  room: { kind: "list", value: "NAME", choices: ["rates", "decode", "prefill", "scaling", "methods", "loading", "peer"], help: "bench moe: only this measurement; repeatable" },
+  room: { kind: "list", value: "NAME", choices: ["rates", "decode", "prefill", "scaling", "methods", "calibration", "loading", "peer"], help: "bench moe: only this measurement; repeatable" },
   peer: { kind: "switch", help: "bench moe: also llama.cpp's kernels on the same experts, from its installed npm package" },
   ggml: { kind: "path", value: "DIR", help: "bench moe: compare with the ggml libraries of this folder" },
   suite: { kind: "choice", value: "NAME", choices: ["demo"], default: "demo", help: "question set" },
