@@ -17,9 +17,8 @@ namespace {
 
 constexpr int kRowBlocks = 4;
 constexpr int kLines = int(kTileBytes / 64);
-constexpr int kFewTokens = 8;    // decoding twice for so many costs less than keeping what was decoded (Zen 4: 0.74 against 0.62 of the peak)
 constexpr int kSweepTokens = 4;  // x 4 row blocks: as many chains as hide the latency of a dot instruction
-constexpr int kBlockGroups = 8;   // decoded weights kept for all tokens: 20 KB, which stay in L1
+constexpr int kBlockGroups = 8;  // decoded weights kept for all tokens: 20 KB, which stay in L1
 constexpr size_t kKeptBytes = 2 * kTileCodeBytes + 2 * kTileRows * 4; // of one group: codes, starts, minuends
 static_assert(kBlockGroups * kKeptBytes <= kPanelScratchBytes);
 
@@ -227,7 +226,7 @@ bool are_exact(const PanelArgs &args, int begin, int end) {
     return true;
 }
 
-void panel(const PanelArgs &args) {
+template <int kFewTokens> void panel(const PanelArgs &args) {
     for (int i = 0; i < args.tokens * kTileRows; i += 16) _mm512_storeu_ps(args.sums + i, _mm512_setzero_ps());
     if (args.tokens <= kSweepTokens) return sweep<Form::offset_weights>(args, 0, 0, args.groups, {0, kLines});
     const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
@@ -269,6 +268,7 @@ void down(const DownArgs &args) { args.first ? down_from<true>(args) : down_from
 
 } // namespace
 
-const Kernels kAvx512Int8 = {"avx512", "int8", sizeof(Int8Group), prepare, panel, panel, down, swiglu_avx512, add_scaled_avx512, add_avx512};
+const Kernels kAvx512Int8 = {"avx512", "int8", sizeof(OffsetGroup), prepare, panel<4>, panel<4>, down, swiglu_avx512, add_scaled_avx512, add_avx512};
+const Kernels kAvx512Int8Decoding = {"avx512", "int8", sizeof(OffsetGroup), prepare, panel<16>, panel<16>, down, swiglu_avx512, add_scaled_avx512, add_avx512};
 
 } // namespace ds4::ktb

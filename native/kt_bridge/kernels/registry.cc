@@ -17,6 +17,7 @@ struct CpuFeatures {
     bool avx2 = false;
     bool avx512 = false;     // F, BW, VL, DQ, VNNI, VBMI: Ice Lake or Zen 4 and later
     bool avx512_bf16 = false;
+    bool permutes_freely = false; // Zen: on ports that dot instructions leave idle
     bool amx = false;        // AMX-TILE and AMX-BF16 beside both of the above, and the system's permission
 };
 
@@ -35,6 +36,8 @@ uint64_t saved_state() {
 CpuFeatures detect() {
     CpuFeatures found;
     uint32_t a = 0, b = 0, c = 0, d = 0;
+    constexpr uint32_t kAuth = 0x68747541; // "AuthenticAMD"
+    found.permutes_freely = __get_cpuid(0, &a, &b, &c, &d) != 0 && b == kAuth;
     if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
     const auto bit = [](uint32_t word, int index) { return (word >> index & 1u) != 0; };
     if (!bit(c, 27)) return found; // no XGETBV
@@ -57,7 +60,7 @@ const CpuFeatures &features() {
 
 const Kernels &mxfp4_kernels(Isa isa, bool int8) {
     if (isa == Isa::generic) return int8 ? kGenericInt8 : kGenericBf16;
-    if (isa >= Isa::avx512 && int8) return kAvx512Int8;
+    if (isa >= Isa::avx512 && int8) return features().permutes_freely ? kAvx512Int8Decoding : kAvx512Int8;
     if (isa >= Isa::avx512 && features().avx512_bf16) return kAvx512Bf16;
     return int8 ? kAvx2Int8 : kAvx2Bf16;
 }
