@@ -100,6 +100,12 @@ struct Lines {
     int begin, end;
 };
 
+// Asks for groups [begin, end) of the tokens of the next sweep, which the shared cache takes long to give.
+inline void prefetch_values(const PanelArgs &args, int first, int begin, int end) {
+    for (int t = first; t < first + kSweepTokens && t < args.tokens; t++)
+        for (int g = begin; g < end; g++) prefetch_ahead(args.rows[t] + size_t(g) * sizeof(Bf16Group));
+}
+
 // Adds groups [begin, end) of T tokens to their sums.
 template <int T, Weights kWeights> inline void sweep_tokens(const PanelArgs &args, int first_token, int begin, int end, const Lines &ahead) {
     float *sums[T];
@@ -134,6 +140,7 @@ void panel(const PanelArgs &args) {
         const int end = begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups;
         for (int i = 0; i < sweeps; i++) { // weights of the next blocks are asked for evenly in all sweeps
             const Lines ahead{kLines * i / sweeps, kLines * (i + 1) / sweeps};
+            prefetch_values(args, (i + 1) * kSweepTokens, begin, end);
             if (i == 0) sweep_tokens<kSweepTokens, Weights::decoded_and_kept>(args, 0, begin, end, ahead);
             else sweep<Weights::kept>(args, i * kSweepTokens, begin, end, ahead);
         }

@@ -193,6 +193,12 @@ struct Lines {
     int begin, end;
 };
 
+// Asks for groups [begin, end) of the tokens of the next sweep, which the shared cache takes long to give.
+inline void prefetch_values(const PanelArgs &args, int first, int begin, int end) {
+    for (int t = first; t < first + kSweepTokens && t < args.tokens; t++)
+        for (const uint8_t *at = args.rows[t] + size_t(begin) * sizeof(OffsetGroup); at < args.rows[t] + size_t(end) * sizeof(OffsetGroup); at += 64) prefetch_ahead(at);
+}
+
 // Adds groups [begin, end) of T tokens to their sums.
 template <int T, Form kForm> inline void sweep_tokens(const PanelArgs &args, int first_token, int begin, int end, const Lines &ahead) {
     float *sums[T];
@@ -235,6 +241,7 @@ template <int kFewTokens> void panel(const PanelArgs &args) {
         const bool offset_weights = args.tokens <= kFewTokens || !are_exact(args, begin, end);
         for (int i = 0; i < sweeps; i++) { // weights of the next block are asked for evenly in all sweeps
             const Lines ahead{kLines * i / sweeps, kLines * (i + 1) / sweeps};
+            prefetch_values(args, (i + 1) * kSweepTokens, begin, end);
             if (offset_weights) sweep<Form::offset_weights>(args, i * kSweepTokens, begin, end, ahead);
             else if (i == 0) sweep_tokens<kSweepTokens, Form::decodes>(args, 0, begin, end, ahead);
             else sweep<Form::decoded>(args, i * kSweepTokens, begin, end, ahead);
