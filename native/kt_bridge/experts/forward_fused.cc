@@ -37,14 +37,23 @@ void ForwardJob::fused_node(const Worker &worker, const ActiveExpert &active, co
     for (int i = 1; i <= partial.node.level; i++) stack[i] = own.nodes + size_t(i - 1) * rows;
     int waiting = 0;
     for (int i = 0; i < partial.node.chunks(); i++) {
-        fused_chunk(worker, active, partial.node.first + i, stack[waiting]);
-        for (int chunk = i; chunk % 2 == 1; chunk /= 2, waiting--) plan_.kernels->add(stack[waiting], stack[waiting - 1], int(rows));
+        int merged = i;
+        if (takes_at_once(active) && i % 2 == 1) { // a right half is added to the left one as it is made
+            fused_chunk(worker, active, partial.node.first + i, stack[--waiting], true);
+            merged /= 2;
+        } else {
+            fused_chunk(worker, active, partial.node.first + i, stack[waiting], false);
+        }
+        for (; merged % 2 == 1; merged /= 2, waiting--) plan_.kernels->add(stack[waiting], stack[waiting - 1], int(rows));
         waiting++;
     }
 }
 
-// One chunk of one expert for all its tokens: target [tokens of the expert, H].
-void ForwardJob::fused_chunk(const Worker &worker, const ActiveExpert &active, int chunk, float *target) const {
+// Whether the down tiles of a chunk's slices are taken together. fp8ref rounds a whole chunk together.
+bool ForwardJob::takes_at_once(const ActiveExpert &active) const { return active.count >= kAtOnceTokens || plan_.fp8_reference; }
+
+// One chunk of one expert for all its tokens: target [tokens of the expert, H], to which it is added if `adds`.
+void ForwardJob::fused_chunk(const Worker &worker, const ActiveExpert &active, int chunk, float *target, bool adds) const {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
@@ -53,7 +62,7 @@ void ForwardJob::fused_chunk(const Worker &worker, const ActiveExpert &active, i
     const size_t chunk_groups = size_t(slices) * size_t(slice_groups), stride = chunk_groups * kGroup;
     const uint8_t *rows[kFusedTokens];
     for (int i = 0; i < active.count; i++) rows[i] = part.inputs + size_t(plan_.route_tokens[size_t(active.begin + i)]) * row_bytes;
-    const bool in_order = active.count < kAtOnceTokens && !plan_.fp8_reference; // fp8ref rounds a whole chunk together
+    const bool in_order = !takes_at_once(active);
     for (int slice = 0; slice < slices; slice++) {
         const uint8_t *record = plan_.layer->record(worker.part, active.expert, first_slice + slice);
         float *inner = own.inner + size_t(slice) * size_t(layout.slice_channels);
@@ -67,7 +76,7 @@ void ForwardJob::fused_chunk(const Worker &worker, const ActiveExpert &active, i
         round_through_fp8(own.inner + size_t(i) * stride, int(stride));
         plan_.kernels->prepare(own.inner + size_t(i) * stride, int(chunk_groups), own.group + size_t(i) * chunk_groups * group_bytes);
     }
-    if (!in_order) down_at_once(worker, plan_.layer->record(worker.part, active.expert, first_slice), active.count, target);
+    if (!in_order) down_at_once(worker, plan_.layer->record(worker.part, active.expert, first_slice), active.count, target, adds);
 }
 
 // The down tiles of one slice, front to back.
@@ -85,7 +94,7 @@ void ForwardJob::down_in_order(const Worker &worker, const uint8_t *record, int 
 }
 
 // The down tiles of all slices of a chunk, row tile by row tile: the sums of more tokens stay in registers.
-void ForwardJob::down_at_once(const Worker &worker, const uint8_t *record, int count, float *target) const {
+void ForwardJob::down_at_once(const Worker &worker, const uint8_t *record, int count, float *target, bool adds) const {
     const LayerLayout &layout = plan_.layer->layout;
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     const int groups = plan_.chunk_slices() * layout.slice_groups();
@@ -94,8 +103,11 @@ void ForwardJob::down_at_once(const Worker &worker, const uint8_t *record, int c
     for (int tile = 0; tile < layout.row_tiles; tile++) {
         plan_.table(count).down_panel({record + layout.down_offset + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, groups, rows, count, own.panel, own.scratch,
                                    layout.slice_groups(), kTilesAhead * layout.down_tile_bytes});
-        for (int i = 0; i < count; i++)
-            std::memcpy(target + size_t(i) * size_t(plan_.layer->shape.hidden) + size_t(tile) * kTileRows, own.panel + i * kTileRows, kTileRows * sizeof(float));
+        for (int i = 0; i < count; i++) {
+            float *place = target + size_t(i) * size_t(plan_.layer->shape.hidden) + size_t(tile) * kTileRows;
+            if (adds) plan_.kernels->add(own.panel + i * kTileRows, place, kTileRows);
+            else std::memcpy(place, own.panel + i * kTileRows, kTileRows * sizeof(float));
+        }
     }
 }
 

@@ -50,9 +50,10 @@ class ForwardJob : public Job {
 
     void fused(const Worker &worker);
     void fused_node(const Worker &worker, const ActiveExpert &active, const PartialSum &partial) const;
-    void fused_chunk(const Worker &worker, const ActiveExpert &active, int chunk, float *target) const;
+    void fused_chunk(const Worker &worker, const ActiveExpert &active, int chunk, float *target, bool adds) const;
+    bool takes_at_once(const ActiveExpert &active) const;
     void down_in_order(const Worker &worker, const uint8_t *record, int slice, int count, float *target) const;
-    void down_at_once(const Worker &worker, const uint8_t *record, int count, float *target) const;
+    void down_at_once(const Worker &worker, const uint8_t *record, int count, float *target, bool adds) const;
     void fused_sums(const Worker &worker) const;
     const float *fused_route(int route, int column, SumStack &stack) const;
 
