@@ -1,6 +1,7 @@
 // One core's panel kernels on weights that stay in its cache, by the number of tokens: what is lost between the
 // arithmetic's peak and a panel, with neither memory, threads nor activations in between. Every share is of the peak
-// loop that takes turns with the panel. Usage: kt_panel_bench [SECONDS of each row, default 0.5]
+// loop that takes turns with the panel. Usage: kt_panel_bench [SECONDS of each row, default 0.5]; it is no product of
+// build.ts: cmake --build native/build/ninja --target kt_panel_bench
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
