@@ -3,37 +3,15 @@
 #include <cstring>
 #include <emmintrin.h>
 
+#include "experts/packing_mxfp4.h"
 #include "kernels/kernels.h"
 
 namespace ds4::ktb {
 namespace {
 
 constexpr int kPackGroups = kPackChannels / kGroup;
-constexpr int kPrefetchBytes = 3 * kPackChannels / 2; // of a row, ahead of its packing
 
-// Row r's codes of kPackGroups groups are 64 bytes at codes[r]. Four groups at once because the rows of a matrix lie a
-// power of two apart: their lines fall into few cache sets and do not wait for a second use. Four rows at a time: a 4x4
-// transpose of dwords puts dword v of the four rows side by side. The rows are as many streams, more than a core's own
-// prefetching follows: they are asked for, into L2 because their lines share too few sets of L1.
-void pack_codes(const uint8_t *const *codes, uint8_t *tiles) {
-    for (int row = 0; row < kTileRows; row += 4) {
-        for (int next = row; next < row + 4; next++) _mm_prefetch(reinterpret_cast<const char *>(codes[next] + kPrefetchBytes), _MM_HINT_T1);
-        for (int group = 0; group < kPackGroups; group++) {
-            const size_t at = size_t(group) * (kGroup / 2);
-            const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row] + at));
-            const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 1] + at));
-            const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 2] + at));
-            const __m128i d = _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + 3] + at));
-            const __m128i ab_low = _mm_unpacklo_epi32(a, b), ab_high = _mm_unpackhi_epi32(a, b);
-            const __m128i cd_low = _mm_unpacklo_epi32(c, d), cd_high = _mm_unpackhi_epi32(c, d);
-            __m128i *out = reinterpret_cast<__m128i *>(tiles + size_t(group) * kTileBytes + (row / 16) * 256 + (row % 16) * 4);
-            _mm_store_si128(out, _mm_unpacklo_epi64(ab_low, cd_low));
-            _mm_store_si128(out + 4, _mm_unpackhi_epi64(ab_low, cd_low));
-            _mm_store_si128(out + 8, _mm_unpacklo_epi64(ab_high, cd_high));
-            _mm_store_si128(out + 12, _mm_unpackhi_epi64(ab_high, cd_high));
-        }
-    }
-}
+PackCodes pack_codes_here() { return cpu_has(Isa::avx2) ? pack_codes_avx2 : pack_codes_plain; }
 
 __m128i scales_of_rows(const uint8_t *const *scales) { // of four rows, kPackGroups bytes each
     int words[4];
@@ -43,8 +21,9 @@ __m128i scales_of_rows(const uint8_t *const *scales) { // of four rows, kPackGro
 
 // [row][group] of 16 rows to [group][row]. Interleaving the first 32 of 64 bytes with the last 32 rotates the six bits of
 // an address by one; four rotations exchange the four bits of the row with the two of the group.
-void pack_scales(const uint8_t *const *scales, uint8_t *tiles) {
+void pack_scales(const uint8_t *const *scales, uint8_t *first, size_t stride) {
     static_assert(kPackGroups == 4);
+    __m128i lines[kPackGroups][4]; // [group][sixteen rows]
     for (int row = 0; row < kTileRows; row += 16) {
         __m128i a = scales_of_rows(scales + row), b = scales_of_rows(scales + row + 4), c = scales_of_rows(scales + row + 8), d = scales_of_rows(scales + row + 12);
         for (int turn = 0; turn < 4; turn++) {
@@ -52,38 +31,52 @@ void pack_scales(const uint8_t *const *scales, uint8_t *tiles) {
             const __m128i bd_low = _mm_unpacklo_epi8(b, d), bd_high = _mm_unpackhi_epi8(b, d);
             a = ac_low, b = ac_high, c = bd_low, d = bd_high;
         }
-        uint8_t *out = tiles + kTileCodeBytes + row;
-        _mm_store_si128(reinterpret_cast<__m128i *>(out), a);
-        _mm_store_si128(reinterpret_cast<__m128i *>(out + kTileBytes), b);
-        _mm_store_si128(reinterpret_cast<__m128i *>(out + 2 * kTileBytes), c);
-        _mm_store_si128(reinterpret_cast<__m128i *>(out + 3 * kTileBytes), d);
+        lines[0][row / 16] = a, lines[1][row / 16] = b, lines[2][row / 16] = c, lines[3][row / 16] = d;
     }
-}
-
-// Whole lines past the caches: nobody reads them before the layer is complete, and a store that goes through the caches
-// first reads the line that it overwrites.
-void write_tile(const uint8_t *from, uint8_t *to) {
-    const __m128i *in = reinterpret_cast<const __m128i *>(from);
-    __m128i *out = reinterpret_cast<__m128i *>(to);
-    for (size_t i = 0; i < kTileBytes / sizeof *in; i += 4) {
-        const __m128i a = _mm_load_si128(in + i), b = _mm_load_si128(in + i + 1), c = _mm_load_si128(in + i + 2), d = _mm_load_si128(in + i + 3);
-        _mm_stream_si128(out + i, a), _mm_stream_si128(out + i + 1, b), _mm_stream_si128(out + i + 2, c), _mm_stream_si128(out + i + 3, d);
-    }
+    for (int group = 0; group < kPackGroups; group++)
+        for (int i = 0; i < 4; i++) _mm_stream_si128(reinterpret_cast<__m128i *>(first + size_t(group) * stride + kTileCodeBytes) + i, lines[group][i]);
 }
 
 void pack_mxfp4_strip(TileRows rows, const Strip &strip) {
-    alignas(64) uint8_t tiles[kPackGroups * kTileBytes];
+    static const PackCodes pack_codes = pack_codes_here();
     for (int row = 0; row < kTileRows; row++) rows.codes[row] += strip.column / 2, rows.scales[row] += strip.column / kGroup;
     for (int tile = 0; tile < strip.tiles; tile += kPackGroups) {
-        pack_codes(rows.codes, tiles);
-        pack_scales(rows.scales, tiles);
-        for (int group = 0; group < kPackGroups; group++) write_tile(tiles + size_t(group) * kTileBytes, strip.first + size_t(tile + group) * strip.stride);
+        uint8_t *first = strip.first + size_t(tile) * strip.stride;
+        pack_codes(rows.codes, first, strip.stride);
+        pack_scales(rows.scales, first, strip.stride);
         for (int row = 0; row < kTileRows; row++) rows.codes[row] += kPackChannels / 2, rows.scales[row] += kPackGroups;
     }
     _mm_sfence(); // such stores are not ordered with the one that reports the layer complete
 }
 
 } // namespace
+
+// Row r's codes of kPackGroups groups are 64 bytes at codes[r]. Four groups at once because the rows of a matrix lie a
+// power of two apart: their lines fall into few cache sets and do not wait for a second use. Four rows at a time: a 4x4
+// transpose of dwords puts dword v of the four rows side by side. The rows are as many streams, more than a core's own
+// prefetching follows: they are asked for, into L2 because their lines share too few sets of L1. Stores go past the
+// caches: nobody reads them before the layer is complete, and others first read the line that they overwrite.
+void pack_codes_plain(const uint8_t *const *codes, uint8_t *first, size_t stride) {
+    for (int row = 0; row < kTileRows; row += 16) {
+        __m128i lines[kPackGroups][4][4]; // [group][dword of the group][four rows]
+        for (int next = row; next < row + 16; next++) _mm_prefetch(reinterpret_cast<const char *>(codes[next] + kPackPrefetchBytes), _MM_HINT_T1);
+        for (int four = 0; four < 4; four++)
+            for (int group = 0; group < kPackGroups; group++) {
+                const auto load = [&](int i) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(codes[row + four * 4 + i] + group * (kGroup / 2))); };
+                const __m128i a = load(0), b = load(1), c = load(2), d = load(3);
+                const __m128i ab_low = _mm_unpacklo_epi32(a, b), ab_high = _mm_unpackhi_epi32(a, b);
+                const __m128i cd_low = _mm_unpacklo_epi32(c, d), cd_high = _mm_unpackhi_epi32(c, d);
+                lines[group][0][four] = _mm_unpacklo_epi64(ab_low, cd_low);
+                lines[group][1][four] = _mm_unpackhi_epi64(ab_low, cd_low);
+                lines[group][2][four] = _mm_unpacklo_epi64(ab_high, cd_high);
+                lines[group][3][four] = _mm_unpackhi_epi64(ab_high, cd_high);
+            }
+        for (int group = 0; group < kPackGroups; group++)
+            for (int v = 0; v < 4; v++)
+                for (int four = 0; four < 4; four++)
+                    _mm_stream_si128(reinterpret_cast<__m128i *>(first + size_t(group) * stride + size_t(row / 16 * 4 + v) * 64) + four, lines[group][v][four]);
+    }
+}
 
 void pack_strip(Method method, const TileRows &rows, const Strip &strip) {
     if (method == Method::mxfp4) return pack_mxfp4_strip(rows, strip);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "experts/json_reader.h"
@@ -164,7 +165,20 @@ void Safetensors::read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out)
     }
 }
 
+// Pages at the ends and in the middle are in the page cache: asking for all of them would only walk over them, which
+// costs 57 us for 4 MiB where the read itself takes 400.
+bool Safetensors::is_cached(const Tensor &tensor) const {
+    if (tensor.bytes == 0) return true;
+    for (const uint64_t at : {uint64_t(0), tensor.bytes / 2, tensor.bytes - 1}) {
+        uint8_t byte;
+        const iovec target{&byte, 1};
+        if (preadv2(shards_[size_t(tensor.shard)].file, &target, 1, off_t(tensor.offset + at), RWF_NOWAIT) != 1) return false;
+    }
+    return true;
+}
+
 void Safetensors::prefetch(const Tensor &tensor) const {
+    if (is_cached(tensor)) return;
     posix_fadvise(shards_[size_t(tensor.shard)].file, off_t(tensor.offset), off_t(tensor.bytes), POSIX_FADV_WILLNEED);
 }
 

@@ -29,11 +29,12 @@ class Safetensors {
     void read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out) const;
     // Bytes of a tensor in a private mapping of its file.
     const uint8_t *mapped(const Tensor &tensor) const { return shards_[size_t(tensor.shard)].map + tensor.offset; }
-    // Starts reading a tensor into the page cache, and drops it from there.
+    // Starts reading a tensor that is not there into the page cache, and drops it from there.
     void prefetch(const Tensor &tensor) const;
     void forget(const Tensor &tensor) const;
 
   private:
+    bool is_cached(const Tensor &tensor) const;
     struct Shard {
         std::string path;
         int file = -1;
