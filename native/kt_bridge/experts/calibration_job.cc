@@ -4,6 +4,7 @@
 #include <new>
 
 #include "kt_bridge.h"
+#include "pool/error.h"
 
 namespace ds4::ktb {
 namespace {
@@ -19,6 +20,8 @@ CalibrationJob::CalibrationJob(const ForwardJob::Resources &resources, Layer &la
     : resources_{resources.pool, resources.workspace, times_, resources.huge, resources.kernels, resources.max_tokens}, layer_(layer), settings_(std::move(settings)), out_(out) {}
 
 bool CalibrationJob::next(WorkerPool::Step &step) {
+    // a load that was queued in between may have taken the weights away
+    if (const int state = layer_.state.load(std::memory_order_acquire); state != int(LayerState::ready)) fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d)", layer_.index, state);
     if (begun_ == 0) {
         begun_ = settings_.clock();
         step.context = this;
