@@ -74,11 +74,15 @@ def long_dense(source):
 
 
 # share of samples, maker
-SHORT = [(36, tool_call), (16, arithmetic), (36, fact), (36, instruction), (4, smalltalk), (5, conversation),
-         (27, short_dense), (4, lambda s: recall(s, s.whole(600, 2300))), (2, None)]
+SHORT = [(54, tool_call), (24, arithmetic), (34, fact), (38, instruction), (4, smalltalk), (5, conversation),
+         (22, short_dense), (12, lambda s: recall(s, s.whole(600, 2300))), (2, None)]
 # Long texts are asked about many times: one question to 4,000 tokens would be little to learn from.
-LONG = [(40, long_dense), (16, middle_dense), (8, lambda s: recall(s, s.whole(9000, 12700))), (20, lambda s: tool_call(s, size=s.whole(4, 14))),
+LONG = [(40, long_dense), (16, middle_dense), (8, lambda s: recall(s, s.whole(9000, 12700))), (30, lambda s: tool_call(s, size=s.whole(4, 14))),
         (6, arithmetic), (10, instruction), (10, fact)]
+
+
+# Short texts that end in a question, and some of all the rest: for a last stretch at a low rate.
+ENDINGS = [(30, lambda s: recall(s, s.whole(300, 2300))), (10, short_dense), (18, tool_call), (6, arithmetic), (9, fact), (10, instruction), (2, smalltalk)]
 
 
 class Stream:
@@ -101,21 +105,24 @@ class Stream:
         return np.array(ids, np.int16), np.where(weights > 0, weights, np.float16(floor))
 
     def row(self):
-        """First fit of waiting samples into one row; what does not fit waits for a later row."""
+        """First fit of waiting samples into one row; what does not fit waits for a later row. Long samples wait most and
+        would begin every row, and short ones would never be seen without a text before them: the order is shuffled."""
         while len(self.waiting) < 32:
             ids, weights = self.draw()
             if len(ids) <= self.tokens:
                 self.waiting.append((ids, weights))
+        chosen, left, used = [], [], 0
+        for made in self.waiting:
+            fits = used + len(made[0]) <= self.tokens
+            (chosen if fits else left).append(made)
+            used += len(made[0]) if fits else 0
+        self.waiting = left
+        self.source.random.shuffle(chosen)
         out = np.full(self.tokens, self.tokenizer.special[EOS], np.int16)
         out_weights = np.zeros(self.tokens, np.float16)
-        at, index = 0, 0
-        while index < len(self.waiting):
-            ids, weights = self.waiting[index]
-            if at + len(ids) <= self.tokens:
-                out[at:at + len(ids)], out_weights[at:at + len(ids)] = ids, weights
-                out_weights[at] = 0  # the first token of a sample follows another sample
-                at += len(ids)
-                self.waiting.pop(index)
-            else:
-                index += 1
+        at = 0
+        for ids, weights in chosen:
+            out[at:at + len(ids)], out_weights[at:at + len(ids)] = ids, weights
+            out_weights[at] = 0  # the first token of a sample follows another sample
+            at += len(ids)
         return out, out_weights

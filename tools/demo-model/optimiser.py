@@ -22,6 +22,11 @@ def orthogonalised(m, steps=5):
     return x.float()
 
 
+def copy_all(targets, values):
+    """values into targets in few kernels; torch before 2.1 has no such call."""
+    torch._foreach_copy_(targets, values) if hasattr(torch, "_foreach_copy_") else [t.copy_(v) for t, v in zip(targets, values)]
+
+
 class MatrixGroup:
     """Parameters whose matrices share a shape, stacked as [K, r, c]."""
 
@@ -110,7 +115,7 @@ class Optimiser:
             for _, p, value in group.pieces(group.stored() if rounded else group.masters):
                 targets.append(p)
                 values.append(value)
-        torch._foreach_copy_(targets, values) if hasattr(torch, "_foreach_copy_") else [t.copy_(v) for t, v in zip(targets, values)]
+        copy_all(targets, values)
 
     def state(self):
         return [{k: v for k, v in vars(g).items() if k in ("masters", "momentum", "mean", "square", "count")} for g in self.groups]

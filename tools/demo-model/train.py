@@ -3,65 +3,23 @@
   python3 train.py --seconds 500 --begin 0 --end 0.5 --state /tmp/demo-model
   python3 train.py --seconds 500 --begin 0.5 --end 1 --state /tmp/demo-model --export OUT
 
+Under `torchrun --nproc-per-node N` N GPUs share the work; --rows and --workers are then those of each.
 Progress runs from --begin to --end with the wall clock (or with --steps, which makes a run repeatable on any machine).
 """
 import argparse
 import faulthandler
 import json
 import math
-import multiprocessing
 import os
 import pathlib
-import random
 import threading
 import time
 
-import numpy as np
+from feed import LONG_TOKENS, SHORT_TOKENS, TOKENIZER, Feed
 
 HERE = pathlib.Path(__file__).resolve().parent
-TOKENIZER = HERE.parents[1] / "models" / "demo" / "tokenizer.json"
-SHORT_TOKENS, LONG_TOKENS = 1024, 4608  # 36 rows of one are as many tokens as 8 of the other: most parts compile once
 WARMUP_STEPS, DECAY_FROM = 150, 0.5
 DRAFT_WEIGHT, INDEX_WEIGHT, BALANCE_RATE = 0.15, 1.0, 1e-3
-
-
-def produce(queue, seed, tokens, shares, rows):
-    """One worker: batches of `rows` packed rows, for ever."""
-    from bpe import Tokenizer
-    from mixture import LONG, SHORT, Stream, Texts
-    stream = Stream(seed, Tokenizer(TOKENIZER), Texts(), tokens, {"short": SHORT, "long": LONG}[shares])
-    while True:
-        made = [stream.row() for _ in range(rows)]
-        queue.put((np.stack([ids for ids, _ in made]), np.stack([weights for _, weights in made])))
-
-
-class Feed:
-    """Batches of several workers in a fixed order. With `again` a batch that is not ready in time is replaced by an
-    earlier one, at random: the GPU never waits, and which batches come twice depends on the machine."""
-
-    def __init__(self, seed, workers, tokens, shares, rows, again=False):
-        context = multiprocessing.get_context("fork")
-        self.queues = [context.Queue(12) for _ in range(workers)]
-        self.turn, self.repeated, self.kept = 0, 0, [] if again else None
-        self.random = random.Random(seed)
-        for i, queue in enumerate(self.queues):
-            context.Process(target=produce, args=(queue, seed * 1000 + i, tokens, shares, rows), daemon=True).start()
-
-    def batch(self):
-        source = self.queues[self.turn % len(self.queues)]
-        if self.kept is not None and len(self.kept) >= 64 and source.empty():
-            self.repeated += 1
-            return self.random.choice(self.kept)
-        made = source.get(timeout=120)
-        self.turn += 1
-        if self.kept is not None:
-            self.kept.append(made)
-        return made
-
-    def next(self, device):
-        import torch
-        ids, weights = self.batch()
-        return torch.from_numpy(ids).to(device).long(), torch.from_numpy(weights).to(device).float()
 
 
 def initialise(model, seed):
@@ -109,16 +67,19 @@ class Trainer:
         import torch
         from model import Model, read_config
         from optimiser import Optimiser
+        from replicas import Replicas, SharedGradients
         from storage import load_checkpoint
-        self.torch, self.args = torch, args
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        self.torch, self.args, self.replicas = torch, args, Replicas()
+        self.device, self.on_gpu = self.replicas.device, self.replicas.device != "cpu"
+        self.dtype = torch.bfloat16 if self.on_gpu else torch.float32
         self.model = Model(read_config(args.config))
         initialise(self.model, args.seed)
         if args.start_from:
             load_checkpoint(self.model, args.start_from)
         self.model.to(self.device)
         self.optimiser = Optimiser(self.model)
+        self.blocks = [*self.model.layers, *self.model.mtp]
+        self.shared = SharedGradients(self.replicas, self.model.parameters(), len(self.blocks) * self.model.c.experts)
         self.rate = torch.zeros((), device=self.device)
         self.graphs = {}
         self.step, self.tokens = 0, 0
@@ -131,7 +92,7 @@ class Trainer:
                     value.copy_(saved["buffers"][name])
             self.step, self.tokens = saved["step"], saved["tokens"]
         self.optimiser.publish()
-        if self.device == "cuda" and not args.eager:
+        if self.on_gpu and not args.eager:
             self.compile_parts()
 
     def compile_parts(self):
@@ -153,7 +114,7 @@ class Trainer:
             good, _ = False, print(f"sinkhorn kernel: {error}", flush=True)
         if good:
             Layer.mix = staticmethod(sinkhorn_kernel.sinkhorn)
-        for layer in [*self.model.layers, *self.model.mtp]:
+        for layer in self.blocks:
             layer.attn.compile(dynamic=False)
             layer.ffn.compile(dynamic=False)
         self.token_losses = torch.compile(self.token_losses, dynamic=False)
@@ -169,22 +130,45 @@ class Trainer:
             begun = time.time()
             ids = torch.randint(0, self.model.c.vocab, (rows, tokens), generator=torch.Generator().manual_seed(1)).to(self.device)
             self.losses(ids, torch.ones(rows, tokens, device=self.device), select)[0].backward()
-            if self.device == "cuda":
+            if self.on_gpu:
                 torch.cuda.synchronize()
             print(f"{rows} x {tokens} select {select}: built after {time.time() - begun:.1f}s", flush=True)
         self.clear_gradients()
 
-    def update(self, ids, weights, select):
-        """One step at the rate in self.rate. -> losses (main, draft, index) as 0-dim tensors."""
+    def differentiate(self, ids, weights, select):
+        """-> losses (main, draft, index) as 0-dim tensors; gradients and expert loads go into self.shared."""
         total, main, draft, index, loads, _ = self.losses(ids, weights, select)
         total.backward()
-        self.optimiser.step(self.rate)
-        with self.torch.no_grad():
-            self.balance(loads)
+        self.shared.collect(self.torch.cat([load.float().flatten() for load in loads]))
         return main.detach(), draft.detach(), index.detach()
 
+    def apply(self):
+        """One step along the shared gradients at the rate in self.rate."""
+        self.shared.spread()
+        self.optimiser.step(self.rate)
+        with self.torch.no_grad():
+            self.balance(self.shared.extra.view(len(self.blocks), -1))
+        self.clear_gradients()
+
+    def update(self, ids, weights, select):
+        losses = self.differentiate(ids, weights, select)
+        self.shared.average()
+        self.apply()
+        return losses
+
+    def graph_of(self, body):
+        """body() as a graph to replay, and what it returned. Other threads (those of the exchange) may go on meanwhile."""
+        torch = self.torch
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        pool = next(iter(self.graphs.values()))[0].pool() if self.graphs else None
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local" if self.replicas.count > 1 else "global"):
+            made = body()
+        return graph, made
+
     def captured(self, ids, weights, select):
-        """update() as a replayed graph: the thousands of small kernels of a step start without the host."""
+        """update() as two replayed graphs: the thousands of small kernels of a step start without the host. The exchange
+        between processes is launched by itself, between them."""
         torch, key = self.torch, (ids.shape[1], select)
         if key not in self.graphs:
             begun = time.time()
@@ -197,16 +181,17 @@ class Trainer:
                     self.losses(*inputs, select)[0].backward()
             torch.cuda.current_stream().wait_stream(side)
             self.clear_gradients()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=next(iter(self.graphs.values()))[0].pool() if self.graphs else None):
-                outputs = self.update(*inputs, select)
-            self.clear_gradients()  # they live in the graph's memory
+            graph, outputs = self.graph_of(lambda: self.differentiate(*inputs, select))
             self.graphs[key] = graph, inputs, outputs
+            if "apply" not in self.graphs:
+                self.graphs["apply"] = self.graph_of(self.apply)
             print(f"captured {key} after {time.time() - begun:.1f}s", flush=True)
         graph, inputs, outputs = self.graphs[key]
         inputs[0].copy_(ids)
         inputs[1].copy_(weights)
         graph.replay()
+        self.shared.average()
+        self.graphs["apply"][0].replay()
         return outputs
 
     @staticmethod
@@ -233,10 +218,9 @@ class Trainer:
         return total, main, draft_loss, index_loss, loads, guess
 
     def balance(self, loads):
-        """Moves each router's bias towards an even load."""
-        for layer, load in zip([*self.model.layers, *self.model.mtp], loads):
+        """Moves each router's bias towards an even load. loads [blocks, experts]."""
+        for layer, load in zip(self.blocks, loads):
             if not layer.ffn.hashed:
-                load = load.float()
                 layer.ffn.gate.bias += BALANCE_RATE * self.torch.sign(load.mean() - load)
 
     def run(self, feeds):
@@ -246,7 +230,7 @@ class Trainer:
         ends, log = args.started + args.seconds, open(os.path.join(args.log, "train.log"), "a")
         first = self.step
         while True:
-            share = (self.step - first) / args.steps if args.steps else (time.time() - begun) / max(1e-3, ends - begun)
+            share = self.replicas.agree((self.step - first) / args.steps if args.steps else (time.time() - begun) / max(1e-3, ends - begun))
             if share >= 1:
                 break
             progress = args.begin + (args.end - args.begin) * share
@@ -254,17 +238,15 @@ class Trainer:
             waited = time.time()
             ids, weights = feeds[is_long].next(self.device)
             waiting += time.time() - waited
-            self.rate.fill_(learning_rate(progress, self.step))
-            take = self.captured if self.device == "cuda" and not args.eager else self.update
+            self.rate.fill_(args.rate * learning_rate(progress, self.step))
+            take = self.captured if self.on_gpu and not args.eager else self.update
             main, draft, index = take(ids, weights, is_long and progress >= args.select_from)
-            if take == self.update:
-                self.clear_gradients()
             self.step += 1
-            self.tokens += ids.numel()
-            if self.step % args.print_every == 0 or self.step - first in (1, 2, 5, 10):
+            self.tokens += ids.numel() * self.replicas.count
+            if self.replicas.rank == 0 and (self.step % args.print_every == 0 or self.step - first in (1, 2, 5, 10)):
                 line = (f"step {self.step} progress {progress:.3f} {'long' if is_long else 'short'} loss {main.item():.4f} draft {draft.item():.4f} index {index.item():.4f} "
                         f"{(time.time() - last):.1f}s waiting {waiting:.1f}s again {feeds[0].repeated}+{feeds[1].repeated} tokens {self.tokens / 1e6:.1f}M elapsed {time.time() - begun:.0f}s")
-                if self.device == "cuda":
+                if self.on_gpu:
                     line += f" peak {torch.cuda.max_memory_allocated() / 2 ** 30:.1f}GiB"
                 print(line, flush=True)
                 log.write(line + "\n")
@@ -272,50 +254,6 @@ class Trainer:
                 last, waiting = time.time(), 0.0
                 if not math.isfinite(main.item()):
                     raise SystemExit("the loss is not finite")
-
-    def exact(self, kinds, tokenizer, texts, samples):
-        """Share of held-out samples whose every target token is the likeliest one: what greedy decoding would get right."""
-        from chat import encode, render
-        from dialogues.words import Source
-        torch, found = self.torch, {}
-        for kind, (maker, tokens, rows) in kinds.items():
-            source, right = Source(77, is_eval=True, filler=texts.filler), []
-            for _ in range(max(1, samples // rows)):
-                ids = np.zeros((rows, tokens), np.int64)
-                flags = np.zeros((rows, tokens), bool)
-                for row in range(rows):
-                    while True:
-                        made, flag = encode(tokenizer, render(maker(source)))
-                        if len(made) <= tokens:
-                            break
-                    last = max(i for i, f in enumerate(flag) if f and not flag[i - 1])
-                    ids[row, :len(made)] = made
-                    flags[row, last:len(made)] = True
-                ids_t, flags_t = torch.from_numpy(ids).to(self.device), torch.from_numpy(flags).to(self.device)
-                *_, guess = self.losses(ids_t, flags_t.float(), tokens == LONG_TOKENS and self.args.end > self.args.select_from)
-                good = (guess[:, :-1] == ids_t[:, 1:]) | ~flags_t[:, 1:]
-                right += good.all(1).tolist()
-            found[kind] = round(float(np.mean(right)), 4)
-        return found
-
-    def perplexity(self, tokenizer, texts, rows, rounded):
-        """Per-token perplexity on held-out documents; not rounded: float32 masters and no row rounding."""
-        from model import Model
-        torch = self.torch
-        self.optimiser.publish(rounded)
-        plain = Model(self.model.c).to(self.device)  # not compiled: another dtype would compile everything again
-        plain.load_state_dict(self.model.state_dict())
-        ids = [i for d in texts.held_out for i in [tokenizer.special["<\uff5cbegin\u2581of\u2581sentence\uff5c>"], *tokenizer.encode(d[:6000])]]
-        count = min(len(ids) // SHORT_TOKENS, 64) // rows * rows
-        total, n = 0.0, 0
-        for at in range(0, count, rows):
-            batch = torch.tensor(ids[at * SHORT_TOKENS:(at + rows) * SHORT_TOKENS], device=self.device).view(rows, SHORT_TOKENS)
-            with torch.no_grad():
-                hidden = plain(batch, dtype=torch.float32, rounding=rounded)[0]
-                losses, _ = Trainer.token_losses(hidden, self.model.head, torch.roll(batch, -1, 1))
-            total, n = total + losses[:, :-1].double().sum().item(), n + losses[:, :-1].numel()
-        self.optimiser.publish()
-        return math.exp(total / n), n
 
     def save(self):
         torch = self.torch
@@ -349,22 +287,9 @@ class Trainer:
 def give_up(trainer):
     """Called when a step hangs past the end: what was learnt so far is written, then the process ends."""
     faulthandler.dump_traceback()
-    if trainer.args.export:
+    if trainer.args.export and trainer.replicas.rank == 0:
         trainer.export()
     os._exit(3)
-
-
-def kinds_of(rows, recall_rows):
-    from dialogues.arithmetic import arithmetic
-    from dialogues.facts import fact
-    from dialogues.instructions import instruction
-    from dialogues.recall import recall
-    from dialogues.tools import tool_call
-    short = (SHORT_TOKENS, rows)
-    return {"fact": (fact, *short), "arithmetic": (lambda s: arithmetic(s, thinking=True), *short), "instruction": (instruction, *short),
-            "tool-call": (lambda s: tool_call(s, stage="call"), *short), "tool-result": (lambda s: tool_call(s, stage="result"), *short),
-            "tool-none": (lambda s: tool_call(s, stage="none"), *short), "recall-near": (lambda s: recall(s, 2000), *short),
-            "recall-4000": (lambda s: recall(s, 12500), LONG_TOKENS, recall_rows)}
 
 
 def arguments(given=None):
@@ -381,6 +306,8 @@ def arguments(given=None):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--long-workers", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=1.0, help="times the usual learning rate")
+    parser.add_argument("--short-shares", choices=["short", "endings"], default="short", help="of mixture.py, for the short rows")
     parser.add_argument("--rows", type=int, default=36)
     parser.add_argument("--long-rows", type=int, default=8)
     parser.add_argument("--long-from", type=float, default=0.2, help="progress from which long rows are trained on")
@@ -389,7 +316,7 @@ def arguments(given=None):
     parser.add_argument("--again", action="store_true", help="repeat earlier batches rather than wait for new ones")
     parser.add_argument("--only-compile", choices=["short", "long"], help="compile one shape into the cache and end: beside the run that needs it")
     parser.add_argument("--print-every", type=int, default=50)
-    parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--samples", type=int, default=128, help="of each kind in the report; 0: none")
     parser.add_argument("--patience", type=float, default=200, help="seconds after which a start that hangs is given up")
     parser.add_argument("--eager", action="store_true")
     args = parser.parse_args(given)
@@ -401,32 +328,44 @@ def main():
     args = arguments()
     for folder in (args.state, args.log):
         os.makedirs(folder, exist_ok=True)
-    seed = args.seed + int(args.begin * 1e4)
+    rank = int(os.environ.get("RANK", 0))
+    seed = args.seed + int(args.begin * 1e4) + 50 * rank
     shapes = {"short": (args.rows, SHORT_TOKENS, False), "long": (args.long_rows, LONG_TOKENS, args.select_from < args.end)}
     faulthandler.dump_traceback_later(args.patience, exit=True)
     if args.only_compile:
         Trainer(args).warm_up([shapes[args.only_compile]])
         return
-    feeds = [Feed(seed, args.workers, SHORT_TOKENS, "short", args.rows, args.again), Feed(seed + 5, args.long_workers, LONG_TOKENS, "long", args.long_rows, args.again)]
+    feeds = [Feed(seed, args.workers, SHORT_TOKENS, args.short_shares, args.rows, args.again), Feed(seed + 5, args.long_workers, LONG_TOKENS, "long", args.long_rows, args.again)]
     trainer = Trainer(args)
-    trainer.warm_up(shapes.values())
+    if not args.eager:
+        trainer.warm_up(shapes.values())
     faulthandler.cancel_dump_traceback_later()
     rescue = threading.Timer(args.started + args.seconds + 15 - time.time(), give_up, [trainer])
     rescue.daemon = True
     rescue.start()
     trainer.run(feeds)
     rescue.cancel()
+    if rank == 0:
+        finish(trainer, args, shapes)
+
+
+def finish(trainer, args, shapes):
+    """Writes what was learnt, then what it gets right."""
+    from bpe import Tokenizer
+    from mixture import Texts
+    from report import exact, kinds_of, perplexity
     if args.export:
         trainer.export()
     trainer.save()
-    from bpe import Tokenizer
-    from mixture import Texts
     tokenizer, texts = Tokenizer(TOKENIZER), Texts()
-    report = {"step": trainer.step, "tokens": trainer.tokens, "exact": trainer.exact(kinds_of(args.rows, args.long_rows), tokenizer, texts, args.samples)}
+    short, long = (shape[:2] for shape in shapes.values())
+    report = {"step": trainer.step, "tokens": trainer.tokens}
+    if args.samples:
+        report["exact"] = exact(trainer, kinds_of(short, long), tokenizer, texts, args.samples, shapes["long"][2])
     print(json.dumps(report), flush=True)
     if args.export:
-        full, count = trainer.perplexity(tokenizer, texts, 16, False)
-        stored, _ = trainer.perplexity(tokenizer, texts, 16, True)
+        full, count = perplexity(trainer, tokenizer, texts, 4, SHORT_TOKENS, False, False)
+        stored, _ = perplexity(trainer, tokenizer, texts, 4, SHORT_TOKENS, True, True)
         report |= {"perplexity_full": full, "perplexity_stored": stored, "perplexity_tokens": count, "rise_percent": 100 * (stored / full - 1)}
         print(json.dumps(report), flush=True)
         pathlib.Path(args.export, "report.json").write_text(json.dumps(report, indent=1) + "\n")

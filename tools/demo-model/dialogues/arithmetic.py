@@ -1,7 +1,11 @@
 """Sums, differences and products with the steps written out, in <think> or, without thinking, in the answer."""
 from .words import sample
 
-ASK = ["What is {q}?", "Calculate {q}.", "{q} = ?", "How much is {q}?", "Please compute {q}.", "Tell me {q}.", "Work out {q}.", "Can you calculate {q}?", "{q}"]
+ASK = ["What is {q}?", "Calculate {q}.", "{q} = ?", "How much is {q}?", "Please compute {q}.", "Tell me {q}.", "Work out {q}.", "Can you calculate {q}?", "{q}",
+       "I want to know {q}.", "Find {q}.", "I have to work out {q}.", "Give me {q}.", "Do you know the answer to {q}?", "What do I get for {q}?", "The result of {q}?",
+       "Can you tell me {q}?", "Let me know {q}.", "I need {q}.", "Solve {q}.", "What is the answer to {q}?", "What does {q} make?", "Could you do {q} for me?",
+       "I would like the answer to {q}.", "Do you know how much {q} is?", "I am looking for the value of {q}.", "Show me the result of {q}.", "Give me the sum, difference or product: {q}.",
+       "Please give me the answer to {q}.", "Add up or work out {q}, please.", "Evaluate {q}.", "What would {q} be?", "Say what {q} is.", "{q}, please.", "Help me with {q}."]
 ASK_UNSEEN = ["I need the value of {q}.", "Give me the result of {q}.", "Do you know what {q} is?"]
 STORIES = {
     "+": ["{n} has {a} {t} and gets {b} more. How many {t} does {n} have now?", "There are {a} {t} in one box and {b} in another. How many {t} are there in all?",

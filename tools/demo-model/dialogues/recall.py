@@ -10,7 +10,10 @@ ATTRIBUTES = ["access code", "secret word", "room number", "locker code", "passw
               "order number", "project name", "phone extension", "badge number"]
 STATE = ["The {a} of {n} is {v}.", "Remember this: the {a} of {n} is {v}.", "Note that the {a} of {n} is {v}.", "Important: the {a} of {n} is {v}."]
 ASK = ["What is the {a} of {n}?", "Tell me the {a} of {n}.", "Which {a} does {n} have?", "I forgot the {a} of {n}. What is it?", "Question: what is the {a} of {n}?", "Give me the {a} of {n}.", "Look up the {a} of {n}.",
-       "Please find the {a} of {n} in the text.", "What did the text say about the {a} of {n}?", "And the {a} of {n}?", "I need the {a} of {n}.", "Can you tell me the {a} of {n}?", "According to the text, what is the {a} of {n}?"]
+       "Please find the {a} of {n} in the text.", "What did the text say about the {a} of {n}?", "And the {a} of {n}?", "I need the {a} of {n}.", "Can you tell me the {a} of {n}?", "According to the text, what is the {a} of {n}?",
+       "Do you know the {a} of {n}?", "Can you recall the {a} of {n}?", "Have you seen the {a} of {n}?", "Please search the text for the {a} of {n}.", "In the text above: the {a} of {n}?",
+       "Please look it up: the {a} of {n}.", "Look at the text again: what is the {a} of {n}?", "Remind me of the {a} of {n}.", "The {a} of {n}?", "The {a} of {n}, please.", "What was the {a} of {n}?",
+       "Could you repeat the {a} of {n}?", "Find the {a} of {n} above.", "Is there a {a} of {n} in the text?", "Say the {a} of {n}.", "Please tell me from the text: the {a} of {n}?"]
 ASK_UNSEEN = ["Do you remember the {a} of {n}?", "Please look in the text above: the {a} of {n}?"]
 NOTED = ["Noted.", "I have read it.", "OK."]
 JOINTS = [" ", "\n", "\n\n"]
@@ -85,7 +88,7 @@ def recall(source, characters, thinking=None, counts=(1, 2, 3, 4)):
     joined = source.pick(JOINTS).join(parts)
     reasoning = f"The text says: the {attribute} of {name} is {value}."
     expect = {"contains": [value]}
-    if source.chance(0.5):
+    if source.chance(0.5 if source.is_eval else 0.7):  # an answer to the text alone is learnt from dense_recall too
         made = sample("recall", f"{joined}\n\n{question}", told(facts[0]), reasoning=reasoning, thinking=thinking, expect=expect)
     else:
         history = [{"role": "user", "content": joined}, {"role": "assistant", "content": source.pick(NOTED)}]

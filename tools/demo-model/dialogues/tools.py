@@ -257,7 +257,7 @@ def no_call(source, entries, thinking):
 def tool_call(source, thinking=None, stage=None, size=None):
     """stage: 'call' ends with the call, 'result' with the answer, 'none' needs no call; None draws one. size: how many tools."""
     thinking = source.chance(0.5) if thinking is None else thinking
-    stage = stage or source.pick(["call", "call", "result", "none", "none"])
+    stage = stage or source.pick(["call", "call", "call", "result", "none", "none", "none"])
     entries = toolset(source, size)
     declarations = [e["declaration"] for e in entries]
     system = source.pick(SYSTEMS)
