@@ -107,14 +107,20 @@ void Calibration::choose_by_count(Tuning &tuning) const {
     }
 }
 
-// Another table must win by the margin, a wide one where bits change, at every count that was measured.
+// Another table must win by the margin, a wide one where bits change, at every count at which the usual one was measured:
+// where it was given up, because it was far behind, or has run too seldom, it does not.
 void Calibration::choose_one(Tuning &tuning) const {
     const Kernels *chosen = candidates_.tables[0];
     double most = candidates_.same_bits ? kMargin : kWideMargin;
     for (const Kernels *table : candidates_.tables) {
         double least = 0;
-        for (int count = 0; count < kTrialCounts; count++)
-            if (const double faster = gain(count, table); faster > 0) least = least == 0 ? faster : std::min(least, faster);
+        for (int count = 0; count < kTrialCounts; count++) {
+            const Trial *usual = find(count, candidates_.tables[0], usual_form(count));
+            if (usual == nullptr || usual->runs < kEnoughRuns) continue;
+            const double faster = gain(count, table);
+            least = least == 0 ? faster : std::min(least, faster);
+            if (faster == 0) break;
+        }
         if (least >= most) chosen = table, most = least;
     }
     for (const Kernels *&kernels : tuning.kernels) kernels = chosen;
