@@ -13,6 +13,7 @@ namespace ds4::ktb {
 // Inputs decoded at a time: 16 groups are 64 KB a panel, 256 KB of all, which stay in L2 while the token blocks pass.
 // Twice, because the next ones are decoded, and their codes come from memory, while the tile unit works.
 constexpr int kDecodedGroups = 16;
+constexpr int kFetchedAhead = 4; // groups between the one decoded and the one that memory is asked for
 constexpr int kTileRowBlocks = 4;
 constexpr size_t kDecodedGroupBytes = kTileRowBlocks * kBlockGroupBytes, kDecodedPanelBytes = kDecodedGroups * kDecodedGroupBytes;
 constexpr size_t kSumStride = kTileRows * sizeof(float);
@@ -30,7 +31,7 @@ template <class Unit> class SpreadDecoder {
   private:
     void next() {
         const uint8_t *tile = args_.tiles + size_t(panel_) * args_.panel_stride + size_t(begin_ + group_) * args_.tile_stride;
-        if (block_ == 0 && begin_ + group_ + 4 < args_.groups) Unit::fetch(tile + 4 * args_.tile_stride);
+        if (block_ == 0 && begin_ + group_ + kFetchedAhead < args_.groups) Unit::fetch(tile + kFetchedAhead * args_.tile_stride);
         Unit::decode(tile, block_, out_ + size_t(panel_) * kDecodedPanelBytes + size_t(group_) * kDecodedGroupBytes + size_t(block_) * kBlockGroupBytes);
         if (++block_ < kTileRowBlocks) return;
         block_ = 0;
