@@ -24,7 +24,7 @@ template <typename Room> void enter(Report &report, const char *name, const Room
 void measure_kinds(Bench &bench) {
     const Settings &settings = bench.settings;
     if (!settings.wants("decode") && !settings.wants("prefill")) return;
-    for (const Kind &kind : offered_kinds(settings.full)) {
+    for (const Kind &kind : offered_kinds(settings, settings.full)) {
         enter(bench.report, "decode", [&] {
             ExpertLayers layers(kind, settings.shape, settings.layers, settings.threads, settings.parts);
             layers.load(bench.source);
@@ -38,7 +38,7 @@ void measure(Bench &bench) {
     const Settings &settings = bench.settings;
     measure_rates(bench);
     measure_kinds(bench);
-    for (const Kind &kind : offered_kinds(false)) {
+    for (const Kind &kind : offered_kinds(settings, false)) {
         if (settings.wants("scaling") && (settings.full || kind.numerics == "int8")) enter(bench.report, "scaling", [&] { measure_scaling(bench, kind); });
         if (settings.wants("methods") && (settings.full || kind.numerics == "int8")) enter(bench.report, "methods", [&] { measure_methods(bench, kind); });
     }

@@ -1,7 +1,7 @@
-// One core's panel kernels on weights that stay in its cache, by the number of tokens: what is lost between the
-// arithmetic's peak and a panel, with neither memory, threads nor activations in between. Every share is of the peak
-// loop that takes turns with the panel. Usage: kt_panel_bench [SECONDS of each row, default 0.5]; it is no product of
-// build.ts: cmake --build native/build/ninja --target kt_panel_bench
+// Panel kernels on weights that stay in the caches of a core, by the number of tokens: what is lost between the
+// arithmetic's peak and a panel, with neither memory nor a forward's other work in between. Every share is of the peak
+// loop that takes turns with the panel on the same threads. Usage: kt_panel_bench [SECONDS of each row, default 0.5 [THREADS,
+// default 1 [ISA [NUMERICS]]]]; it is no product of build.ts: cmake --build native/build/ninja --target kt_panel_bench
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -29,36 +29,49 @@ uint8_t *aligned(std::vector<uint8_t> &bytes, size_t count) {
     return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64;
 }
 
-// 64 rows x 4096 inputs of weights and kPanelTokens activations.
+// Of one worker: panels of 64 rows x 4096 inputs, as many as the tile kernels take at once, and places for kPanelTokens.
 struct Panel {
-    Panel() : x(random_values(size_t(kPanelTokens) * kGroups * kGroup, 1.0f, 2)) {
-        const std::vector<CanonicalExpert> expert = random_experts(1, kGroups * kGroup, kTileRows, 1);
+    explicit Panel(const std::vector<CanonicalExpert> &expert) {
         TileRows rows;
         for (int row = 0; row < kTileRows; row++) {
             rows.codes[row] = expert[0].codes[0].data() + size_t(row) * kGroups * 16;
             rows.scales[row] = expert[0].scales[0].data() + size_t(row) * kGroups;
         }
-        tiles = aligned(tile_bytes, kGroups * kTileBytes);
-        pack_strip(Method::mxfp4, rows, {0, kGroup, kGroups, tiles, kTileBytes});
+        tiles = aligned(tile_bytes, kTilePanels * kPanelBytes);
+        for (int panel = 0; panel < kTilePanels; panel++) pack_strip(Method::mxfp4, rows, {0, kGroup, kGroups, tiles + panel * kPanelBytes, kTileBytes});
         scratch = aligned(scratch_bytes, std::max(kPanelScratchBytes, kTileScratchBytes));
-        sums = reinterpret_cast<float *>(aligned(sum_bytes, size_t(kPanelTokens) * kTileRows * sizeof(float)));
+        sums = reinterpret_cast<float *>(aligned(sum_bytes, kTileSumFloats * sizeof(float)));
     }
-    std::vector<float> x;
-    std::vector<uint8_t> tile_bytes, scratch_bytes, sum_bytes;
-    uint8_t *tiles, *scratch;
+    static constexpr size_t kPanelBytes = kGroups * kTileBytes;
+    std::vector<uint8_t> tile_bytes, scratch_bytes, sum_bytes, activation_bytes;
+    uint8_t *tiles, *scratch, *activations = nullptr;
     float *sums;
 };
 
-// Best seconds of one `body`, of bursts that take turns with bursts of `other`.
+struct Bench {
+    Bench(int threads, double seconds) : seconds(seconds), runner(threads, 1), x(random_values(size_t(kPanelTokens) * kGroups * kGroup, 1.0f, 2)) {
+        const std::vector<CanonicalExpert> expert = random_experts(1, kGroups * kGroup, kTileRows, 1);
+        for (int i = 0; i < threads; i++) panels.emplace_back(expert);
+    }
+    double seconds;
+    PoolRunner runner;
+    std::vector<float> x;
+    std::vector<Panel> panels;
+};
+
+// Best seconds of one `body` of all workers, of bursts that take turns with bursts of `other`.
 struct Pair {
     double body, other;
 };
-template <typename Body, typename Other> Pair best_of(const Body &body, const Other &other, double seconds) {
-    const size_t bodies = size_t(std::max(1.0, kBurstSeconds / seconds_of(body))), others = size_t(std::max(1.0, kBurstSeconds / seconds_of(other)));
+template <typename Body, typename Other> Pair best_of(Bench &bench, const Body &body, const Other &other) {
+    const auto burst = [&](const auto &work, size_t times) {
+        return seconds_of([&] { bench.runner.run([&](const Worker &worker) { for (size_t i = 0; i < times; i++) work(worker); }); }) / double(times);
+    };
+    const size_t bodies = size_t(std::max(1.0, kBurstSeconds / burst(body, 1))), others = size_t(std::max(1.0, kBurstSeconds / burst(other, 1)));
     Pair best{1e9, 1e9};
-    for (const Clock::time_point begin = Clock::now(); seconds_since(begin) < seconds;) {
-        best.body = std::min(best.body, seconds_of([&] { for (size_t i = 0; i < bodies; i++) body(); }) / double(bodies));
-        best.other = std::min(best.other, seconds_of([&] { for (size_t i = 0; i < others; i++) other(); }) / double(others));
+    for (const Clock::time_point begin = Clock::now(); seconds_since(begin) < bench.seconds;) {
+        best.body = std::min(best.body, burst(body, bodies));
+        best.other = std::min(best.other, burst(other, others));
     }
     return best;
 }
@@ -69,39 +82,49 @@ const PeakLoop *loop_of(const char *name) {
     return nullptr;
 }
 
-template <typename Body> void report(const char *isa, const char *numerics, const char *peak, int tokens, double seconds, const Body &body) {
-    const PeakLoop *loop = loop_of(peak);
+struct Row {
+    const char *isa, *numerics, *peak;
+    int tokens, panels;
+};
+template <typename Body> void report(Bench &bench, const Row &row, const Body &body) {
+    const PeakLoop *loop = loop_of(row.peak);
     if (loop == nullptr) return;
     constexpr uint64_t kRounds = 1000;
-    const double peak_flop = loop->run(kRounds), flop = 2.0 * tokens * kTileRows * kGroups * kGroup;
-    const Pair best = best_of(body, [&] { loop->run(kRounds); }, seconds);
-    const double rate = flop / best.body, peak_rate = peak_flop / best.other;
-    std::printf("%-8s %-8s %6d %10.1f %10.1f %10s %8.3f %8.1f\n", isa, numerics, tokens, best.body * 1e6, rate / 1e9, peak, rate / peak_rate, kGroups * double(kTileBytes) / best.body / 1e9);
+    const double peak_flop = loop->run(kRounds), flop = 2.0 * row.tokens * row.panels * kTileRows * kGroups * kGroup;
+    const Pair best = best_of(bench, body, [&](const Worker &) { loop->run(kRounds); });
+    const double rate = flop / best.body, peak_rate = peak_flop / best.other, threads = double(bench.panels.size());
+    std::printf("%-8s %-8s %6d %10.1f %10.1f %10s %8.3f %8.1f\n", row.isa, row.numerics, row.tokens, best.body * 1e6, threads * rate / 1e9, row.peak, rate / peak_rate,
+                threads * row.panels * kGroups * double(kTileBytes) / best.body / 1e9);
     std::fflush(stdout);
 }
 
-void measure_rows(const Panel &panel, const Kernels &kernels, double seconds) {
-    std::vector<uint8_t> prepared(size_t(kPanelTokens) * kGroups * kernels.group_bytes);
-    std::vector<const uint8_t *> rows;
-    for (int t = 0; t < kPanelTokens; t++) {
-        rows.push_back(prepared.data() + size_t(t) * kGroups * kernels.group_bytes);
-        kernels.prepare(&panel.x[size_t(t) * kGroups * kGroup], kGroups, const_cast<uint8_t *>(rows.back()));
+void measure_rows(Bench &bench, const Kernels &kernels) {
+    const size_t row_bytes = kGroups * kernels.group_bytes;
+    for (Panel &panel : bench.panels) {
+        panel.activations = aligned(panel.activation_bytes, kPanelTokens * row_bytes);
+        for (int t = 0; t < kPanelTokens; t++) kernels.prepare(&bench.x[size_t(t) * kGroups * kGroup], kGroups, panel.activations + size_t(t) * row_bytes);
     }
     for (const int tokens : {1, 2, 3, 4, 6, 8, 16, 32, 64, kPanelTokens})
-        report(kernels.isa, kernels.numerics, peak_of(kernels.isa, kernels.numerics, false), tokens, seconds,
-               [&] { kernels.panel({panel.tiles, kTileBytes, kGroups, rows.data(), tokens, panel.sums, panel.scratch}); });
+        report(bench, {kernels.isa, kernels.numerics, peak_of(kernels.isa, kernels.numerics, false), tokens, 1}, [&](const Worker &worker) {
+            const Panel &panel = bench.panels[size_t(worker.global_index)];
+            const uint8_t *rows[kPanelTokens];
+            for (int t = 0; t < tokens; t++) rows[t] = panel.activations + size_t(t) * row_bytes;
+            kernels.panel({panel.tiles, kTileBytes, kGroups, rows, tokens, panel.sums, panel.scratch});
+        });
 }
 
-void measure_blocks(const Panel &panel, const TileKernels &kernels, double seconds) {
-    std::vector<uint8_t> memory;
-    constexpr size_t kBlockBytes = kGroups * kBlockGroupBytes;
-    uint8_t *const blocks = aligned(memory, kPanelTokens / kBlockTokens * kBlockBytes);
-    for (int t = 0; t < kPanelTokens; t++)
-        kernels.prepare(&panel.x[size_t(t) * kGroups * kGroup], kGroups, blocks + size_t(t / kBlockTokens) * kBlockBytes + size_t(t % kBlockTokens) * 64);
+void measure_blocks(Bench &bench, const TileKernels &kernels) {
+    constexpr size_t kStride = kGroups * kBlockGroupBytes;
+    for (Panel &panel : bench.panels) {
+        panel.activations = aligned(panel.activation_bytes, kPanelTokens / kBlockTokens * kStride);
+        for (int t = 0; t < kPanelTokens; t++)
+            kernels.prepare(&bench.x[size_t(t) * kGroups * kGroup], kGroups, panel.activations + size_t(t / kBlockTokens) * kStride + size_t(t % kBlockTokens) * 64);
+    }
     for (const int tokens : {16, 32, 64, 128, kPanelTokens})
-        report(kernels.isa, "bf16", peak_of("amx", "bf16", true), tokens, seconds, [&] {
+        report(bench, {kernels.isa, "bf16", peak_of("amx", "bf16", true), tokens, kTilePanels}, [&](const Worker &worker) {
+            const Panel &panel = bench.panels[size_t(worker.global_index)];
             kernels.begin();
-            kernels.panels({panel.tiles, kTileBytes, 0, 1, kGroups, blocks, kBlockBytes, tokens, panel.sums, panel.scratch});
+            kernels.panels({panel.tiles, kTileBytes, Panel::kPanelBytes, kTilePanels, kGroups, panel.activations, kStride, tokens, panel.sums, panel.scratch});
             kernels.end();
         });
 }
@@ -110,16 +133,20 @@ void measure_blocks(const Panel &panel, const TileKernels &kernels, double secon
 
 int main(int argc, char **argv) {
     const double seconds = argc > 1 ? std::atof(argv[1]) : 0.5;
-    if (!(seconds > 0)) {
-        std::fprintf(stderr, "kt_panel_bench: SECONDS is %s; expected more than 0\n", argv[1]);
+    const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
+    if (!(seconds > 0) || threads < 1 || threads > read_topology().usable) {
+        std::fprintf(stderr, "kt_panel_bench: SECONDS is %s, THREADS is %s; expected more than 0, and 1..%d\n", argc > 1 ? argv[1] : "0.5", argc > 2 ? argv[2] : "1", read_topology().usable);
         return 2;
     }
-    const Panel panel;
-    std::printf("%s: 64 rows x %d inputs\n%-8s %-8s %6s %10s %10s %10s %8s %8s\n", cpu_model().c_str(), kGroups * kGroup, "isa", "numerics", "tokens", "us", "GFLOP/s", "peak", "of_peak", "GB/s");
+    const std::string isa_wanted = argc > 3 ? argv[3] : "", numerics_wanted = argc > 4 ? argv[4] : "";
+    const auto wanted = [&](const char *isa, const char *numerics) { return (isa_wanted.empty() || isa_wanted == isa) && (numerics_wanted.empty() || numerics_wanted == numerics); };
+    Bench bench(threads, seconds);
+    std::printf("%s, %d threads: panels of 64 rows x %d inputs\n%-8s %-8s %6s %10s %10s %10s %8s %8s\n", cpu_model().c_str(), threads, kGroups * kGroup, "isa", "numerics", "tokens", "us", "GFLOP/s",
+                "peak", "of_peak", "GB/s");
     for (const Isa isa : {Isa::avx2, Isa::avx512})
         for (const Numerics numerics : {Numerics::int8, Numerics::bf16}) {
             const Kernels *kernels = cpu_has(isa) ? kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics) : nullptr;
-            if (kernels != nullptr && std::strcmp(kernels->isa, isa_name(isa)) == 0) measure_rows(panel, *kernels, seconds);
+            if (kernels != nullptr && std::strcmp(kernels->isa, isa_name(isa)) == 0 && wanted(kernels->isa, kernels->numerics)) measure_rows(bench, *kernels);
         }
-    if (cpu_has(Isa::amx)) measure_blocks(panel, *tile_kernels_for(Method::mxfp4, Isa::amx), seconds);
+    if (cpu_has(Isa::amx) && wanted("amx", "bf16")) measure_blocks(bench, *tile_kernels_for(Method::mxfp4, Isa::amx));
 }

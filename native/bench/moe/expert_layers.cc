@@ -158,13 +158,16 @@ std::vector<float> random_input(const Shape &shape, int tokens) {
     return input;
 }
 
-std::vector<Kind> offered_kinds(bool full) {
+std::vector<Kind> offered_kinds(const Settings &settings, bool full) {
     std::vector<Kind> kinds;
+    const auto asked = [](const std::string &wish, const char *name) { return wish.empty() || wish == name; };
     for (const char *isa : {"amx", "avx512", "avx2"}) {
+        if (!asked(settings.isa, isa)) continue;
         const ktb_engine_t engine = ktb_engine_create_json((std::string("{\"threads\":1,\"isa\":\"") + isa + "\"}").c_str());
         if (engine == nullptr) continue; // not of this CPU
         ktb_engine_destroy(engine);
-        for (const char *numerics : {"int8", "bf16"}) kinds.push_back({isa, numerics});
+        for (const char *numerics : {"int8", "bf16"})
+            if (asked(settings.numerics, numerics)) kinds.push_back({isa, numerics});
         if (!full) break;
     }
     return kinds;

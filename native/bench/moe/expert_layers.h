@@ -88,7 +88,8 @@ class ExpertLayers {
 // [tokens, hidden] of roughly normal values.
 std::vector<float> random_input(const Shape &shape, int tokens);
 
-// The instruction sets and numerics that the library offers on this CPU, best first. full: all of them.
-std::vector<Kind> offered_kinds(bool full);
+// The instruction sets and numerics that the library offers on this CPU, of those that the settings ask for, best first.
+// full: all instruction sets, else the best.
+std::vector<Kind> offered_kinds(const Settings &settings, bool full);
 
 } // namespace ds4::bench

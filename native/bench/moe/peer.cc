@@ -83,8 +83,8 @@ void measure_peer(Bench &bench) {
         return;
     }
     GgmlLibrary library(settings.ggml, settings.threads);
-    std::vector<Kind> kinds = offered_kinds(false);
-    if (kinds.empty()) throw std::runtime_error("this CPU has none of the instruction sets that are measured");
+    std::vector<Kind> kinds = offered_kinds(settings, false);
+    if (kinds.empty()) throw std::runtime_error("this CPU has none of the instruction sets that are asked for");
     std::vector<std::unique_ptr<ExpertLayers>> ours;
     std::vector<ExpertLayers *> pointers;
     for (const Kind &kind : kinds) {

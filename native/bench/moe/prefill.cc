@@ -50,7 +50,7 @@ void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind) {
     int at = 0;
     double a_token = 0; // seconds a token an expert, of the last size
     const int step = settings.full ? 2 : 4;
-    for (int per_expert = 2; per_expert <= kLargestPerExpert; per_expert *= step) {
+    for (int per_expert = 2; per_expert <= settings.per_expert; per_expert *= step) {
         if (a_token * per_expert > kPatience * settings.seconds) {
             bench.report.skip("prefill", kind.name() + ": " + std::to_string(per_expert) + " tokens an expert take longer than --seconds allows");
             return;
@@ -60,6 +60,7 @@ void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind) {
         report_row(bench, layers, kind, "even", routes, timing);
         a_token = timing.best / per_expert;
     }
+    if (settings.per_expert < kLargestPerExpert) return;
     const Routes routes = random_routes(settings.shape, kLongCall, random);
     if (a_token * double(routes.ids.size()) / (2 * settings.shape.used) > kPatience * settings.seconds) {
         bench.report.skip("prefill", kind.name() + ": a random call of " + std::to_string(kLongCall) + " tokens takes longer than --seconds allows");

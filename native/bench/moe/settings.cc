@@ -17,10 +17,12 @@ const char kUsage[] =
     "                    loading, peer\n"
     "  --ggml DIR        folder of libggml-base.so and libggml-cpu-*.so, for the peer room\n"
     "  --json FILE       the report as JSON; - for the standard output, without the table\n"
+    "  --isa NAME, --numerics NAME   only kernels of this instruction set, of these activations\n"
     "  --threads N       workers; default: all usable cores\n"
     "  --parts N         parts that the experts are split over; default 1\n"
     "  --layers N, --experts N   of the measured layers; default: by free memory\n"
     "  --hidden N, --inner N     widths; default: 4096 and 2048, those of Flash\n"
+    "  --per-expert N    most tokens an expert in the prefill room, default 512\n"
     "  --seconds S       of each measurement\n"
     "  --load-mib N      size of the generated checkpoint of the loading room\n"
     "  --read-mib N      memory that the reads pass over, far above every cache; default: 512, 1024 with --full\n"
@@ -55,6 +57,9 @@ void set(Settings &settings, const std::string &flag, const std::string &value) 
     else if (flag == "--ggml") settings.ggml = value;
     else if (flag == "--json") settings.json = value;
     else if (flag == "--folder") settings.folder = value;
+    else if (flag == "--isa") settings.isa = value;
+    else if (flag == "--numerics") settings.numerics = value;
+    else if (flag == "--per-expert") settings.per_expert = integer(flag, value, 2, 512);
     else if (flag == "--threads") settings.threads = integer(flag, value, 1, 4096);
     else if (flag == "--parts") settings.parts = integer(flag, value, 1, 64);
     else if (flag == "--layers") settings.layers = integer(flag, value, 1, 64);

@@ -22,6 +22,8 @@ struct Settings {
     double seconds = 0;            // of each measurement; 0: chosen
     bool full = false;
     std::vector<std::string> rooms; // empty: chosen
+    std::string isa, numerics;     // the only ones measured; empty: all
+    int per_expert = 512;          // most tokens an expert in the prefill room
     std::string ggml;              // folder of the ggml libraries; empty: no peer
     std::string json;              // file, "-" for the standard output; empty: none
     std::string folder;            // for generated checkpoints; empty: the system's
