@@ -105,6 +105,7 @@ void Plan::place_strips() {
     }
     const size_t tile_bytes = most * size_t(std::max(routes(), 1)) * kTileRows * sizeof(float);
     strip_tiles = int(std::clamp<size_t>(kStripBytes / tile_bytes, 1, size_t(layer->layout.row_tiles)));
+    if (tiles != nullptr && strip_tiles > kTilePanels) strip_tiles -= strip_tiles % kTilePanels; // a unit of tile kernels
 }
 
 void Plan::place_blocks(int tile_tokens) {

@@ -1,0 +1,141 @@
+// The loops of AVX-512 panel and down kernels over tiles of MXFP4, written over an arithmetic:
+//   kGroupBytes: of a prepared group;
+//   add<T, B>(tile, block, groups, exact, sums): adds row blocks block .. block + B of a tile, times one group of each of
+//     T tokens, to sums;
+//   is_exact(tile), which is what `exact` says of all tiles of a sweep.
+//
+// A sweep is T tokens x B row blocks whose sums stay in registers: a store of 64 bytes costs Zen 4 as much as a dot
+// instruction. Up to three tokens take the four row blocks of a tile at once; more take two, so that up to six tokens share
+// what was decoded: decoding it again costs less than to keep it in memory.
+#pragma once
+#include <immintrin.h>
+
+#include "kernels/kernels.h"
+
+namespace ds4::ktb {
+
+constexpr int kRowBlocks = 4; // of 16 rows, of a tile
+constexpr int kTileLines = int(kTileBytes / 64);
+constexpr int kWideTokens = 3, kSweepTokens = 6;
+constexpr int kBlockGroups = 8; // of a sweep: their tiles stay in L1 for the next one
+
+template <int T, int B> using Sums = __m512[T][B];
+
+inline int row_blocks_of(int tokens) { return tokens <= kWideTokens ? kRowBlocks : kRowBlocks / 2; }
+
+// Weights are asked for into L2: it has more misses in flight than L1, whose few would also serve the loads.
+inline void prefetch_weights(const uint8_t *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T1); }
+inline void prefetch_activations(const uint8_t *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T0); }
+
+// Lines [begin, end) of every tile of a block, which a sweep asks for ahead of their use.
+struct Lines {
+    int begin, end;
+};
+
+template <class Arithmetic> struct PanelSweeps {
+    // Groups [begin, end) of tokens first .. first + T. kChecks: exact says nothing, every tile is looked at.
+    template <int T, int B, bool kChecks = false> static void sweep(const PanelArgs &args, int first, int block, int begin, int end, bool exact, const Lines &ahead) {
+        float *const out = args.sums + size_t(first) * kTileRows + size_t(block) * 16;
+        Sums<T, B> sums;
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+#pragma GCC unroll 4
+            for (int b = 0; b < B; b++) sums[t][b] = begin == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(out + t * kTileRows + b * 16);
+        const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride;
+        for (int g = begin; g < end; g++, tile += args.tile_stride) {
+            const uint8_t *groups[T];
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++) groups[t] = args.rows[first + t] + size_t(g) * Arithmetic::kGroupBytes;
+            for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(tile + args.ahead + line * 64);
+            Arithmetic::template add<T, B>(tile, block, groups, kChecks ? Arithmetic::is_exact(tile) : exact, sums);
+        }
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+#pragma GCC unroll 4
+            for (int b = 0; b < B; b++) _mm512_storeu_ps(out + t * kTileRows + b * 16, sums[t][b]);
+    }
+
+    static void sweep_tokens(const PanelArgs &args, int first, int tokens, int block, int begin, int end, bool exact, const Lines &ahead) {
+        switch (tokens) {
+        case 1: return sweep<1, 4>(args, first, block, begin, end, exact, ahead);
+        case 2: return sweep<2, 4>(args, first, block, begin, end, exact, ahead);
+        case 3: return sweep<3, 4>(args, first, block, begin, end, exact, ahead);
+        case 4: return sweep<4, 2>(args, first, block, begin, end, exact, ahead);
+        case 5: return sweep<5, 2>(args, first, block, begin, end, exact, ahead);
+        default: return sweep<6, 2>(args, first, block, begin, end, exact, ahead);
+        }
+    }
+
+    static void panel(const PanelArgs &args) {
+        switch (args.tokens) {
+        case 1: return sweep<1, 4, true>(args, 0, 0, 0, args.groups, false, {0, kTileLines});
+        case 2: return sweep<2, 4, true>(args, 0, 0, 0, args.groups, false, {0, kTileLines});
+        case 3: return sweep<3, 4, true>(args, 0, 0, 0, args.groups, false, {0, kTileLines});
+        default: return panel_in_blocks(args);
+        }
+    }
+
+    static void panel_in_blocks(const PanelArgs &args) {
+        const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
+        for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
+            const int end = begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups;
+            const bool exact = are_exact(args, begin, end);
+            for (int i = 0, first = 0; i < sweeps; i++) {
+                const int tokens = (args.tokens - first + sweeps - i - 1) / (sweeps - i), step = row_blocks_of(tokens);
+                prefetch_next(args, first + tokens, begin, end);
+                for (int block = 0; block < kRowBlocks; block += step) { // of the weights every pass asks for its share
+                    const int from = kTileLines * (i * kRowBlocks + block) / (sweeps * kRowBlocks), to = kTileLines * (i * kRowBlocks + block + step) / (sweeps * kRowBlocks);
+                    sweep_tokens(args, first, tokens, block, begin, end, exact, {from, to});
+                }
+                first += tokens;
+            }
+        }
+    }
+
+    static bool are_exact(const PanelArgs &args, int begin, int end) {
+        for (int g = begin; g < end; g++)
+            if (!Arithmetic::is_exact(args.tiles + size_t(g) * args.tile_stride)) return false;
+        return true;
+    }
+
+    // Asks for groups [begin, end) of the tokens of the next sweep, which the shared cache takes long to give.
+    static void prefetch_next(const PanelArgs &args, int first, int begin, int end) {
+        for (int t = first; t < first + kSweepTokens && t < args.tokens; t++)
+            for (size_t at = size_t(begin) * Arithmetic::kGroupBytes; at < size_t(end) * Arithmetic::kGroupBytes; at += 64) prefetch_activations(args.rows[t] + at);
+    }
+
+    template <int T, bool kStarts> static void down_tokens(const DownArgs &args, int first) {
+        const uint8_t *groups[T];
+        float *outputs[T];
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) groups[t] = args.groups[first + t], outputs[t] = args.outputs[first + t];
+        const uint8_t *tile = args.tiles;
+        for (int i = 0; i < args.row_tiles; i++, tile += kTileBytes) {
+#pragma GCC unroll 17
+            for (int line = 0; line < kTileLines; line++) prefetch_weights(tile + kPrefetchTiles * kTileBytes + line * 64);
+            Sums<T, kRowBlocks> sums;
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++)
+#pragma GCC unroll 4 // not a masked load: it would wait until the store before it has reached the cache
+                for (int b = 0; b < kRowBlocks; b++) sums[t][b] = kStarts ? _mm512_setzero_ps() : _mm512_loadu_ps(outputs[t] + b * 16);
+            Arithmetic::template add<T, kRowBlocks>(tile, 0, groups, Arithmetic::is_exact(tile), sums);
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++) {
+#pragma GCC unroll 4
+                for (int b = 0; b < kRowBlocks; b++) _mm512_storeu_ps(outputs[t] + b * 16, sums[t][b]);
+                outputs[t] += kTileRows;
+            }
+        }
+    }
+
+    template <bool kStarts> static void down_from(const DownArgs &args) {
+        for (int t = 0; t < args.tokens; t += kWideTokens) switch (args.tokens - t) {
+            case 1: down_tokens<1, kStarts>(args, t); break;
+            case 2: down_tokens<2, kStarts>(args, t); break;
+            default: down_tokens<kWideTokens, kStarts>(args, t);
+            }
+    }
+    static void down(const DownArgs &args) { args.first ? down_from<true>(args) : down_from<false>(args); }
+};
+
+} // namespace ds4::ktb
