@@ -1,5 +1,6 @@
-// A minimal test registry: TEST("what holds") { CHECK(...); }. The runner prints one line per failure and a JUnit
-// report to the path given as its argument; it exits 1 if a check failed or if there was no test.
+// A minimal test registry: TEST("what holds") { CHECK(...); }. The runner takes [REPORT.xml] [--only TEXT] [--times]:
+// it writes a JUnit report, runs the tests whose sentence contains the text, and says what each took. It prints one
+// line per failure and exits 1 if a check failed or if there was no test, 3 if none contains the text.
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -7,6 +8,16 @@
 #include <vector>
 
 namespace ds4::test {
+
+// Sanitizers slow tests down tenfold and more. What needs repetition only for its numbers may do less of it there;
+// what involves threads stays whole.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kThreadSanitizer = true, kSanitizer = true;
+#elif defined(__SANITIZE_ADDRESS__)
+constexpr bool kThreadSanitizer = false, kSanitizer = true;
+#else
+constexpr bool kThreadSanitizer = false, kSanitizer = false;
+#endif
 
 struct Case { const char *name; void (*body)(); };
 inline std::vector<Case> &cases() { static std::vector<Case> all; return all; }

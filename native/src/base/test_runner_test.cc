@@ -1,10 +1,19 @@
 #include "base/test.h"
 
+#include <chrono>
+#include <cstring>
 #include <exception>
 
 namespace ds4::test {
+namespace {
 
-static std::string escaped(const std::string &text) {
+struct Arguments {
+    const char *report = nullptr; // where the JUnit report goes
+    const char *only = nullptr;   // part of the sentences of the tests to run
+    bool times = false;           // a line per test, begun before it runs
+};
+
+std::string escaped(const std::string &text) {
     std::string out;
     for (char c : text) {
         if (c == '&') out += "&amp;";
@@ -16,17 +25,47 @@ static std::string escaped(const std::string &text) {
     return out;
 }
 
+bool read_arguments(int argc, char **argv, Arguments &out) {
+    for (int i = 1; i < argc; i++) {
+        const bool has_value = i + 1 < argc;
+        if (std::strcmp(argv[i], "--times") == 0) out.times = true;
+        else if (std::strcmp(argv[i], "--only") == 0 && has_value) out.only = argv[++i];
+        else if (argv[i][0] != '-' && out.report == nullptr) out.report = argv[i];
+        else return false;
+    }
+    return true;
+}
+
+void run(const Case &test) {
+    failures().clear();
+    try {
+        test.body();
+    } catch (const std::exception &error) {
+        record(test.name, 0, std::string("threw: ") + error.what());
+    }
+}
+
+} // namespace
+
 int run_all(int argc, char **argv) {
+    Arguments arguments;
+    if (!read_arguments(argc, argv, arguments)) {
+        std::fprintf(stderr, "usage: %s [REPORT.xml] [--only TEXT] [--times]\n", argv[0]);
+        return 2;
+    }
     std::string body;
-    size_t failed = 0;
+    size_t ran = 0, failed = 0;
     for (const Case &test : cases()) {
-        failures().clear();
-        try {
-            test.body();
-        } catch (const std::exception &error) {
-            record(test.name, 0, std::string("threw: ") + error.what());
-        }
-        body += "<testcase name=\"" + escaped(test.name) + "\">";
+        if (arguments.only != nullptr && std::strstr(test.name, arguments.only) == nullptr) continue;
+        ran++;
+        if (arguments.times) std::printf("%s ... ", test.name), std::fflush(stdout);
+        const auto begin = std::chrono::steady_clock::now();
+        run(test);
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        if (arguments.times) std::printf("%.2f s\n", seconds);
+        char time[32];
+        std::snprintf(time, sizeof time, "%.3f", seconds);
+        body += "<testcase name=\"" + escaped(test.name) + "\" time=\"" + time + "\">";
         if (!failures().empty()) {
             failed++;
             std::printf("FAILED %s\n", test.name);
@@ -37,15 +76,16 @@ int run_all(int argc, char **argv) {
         }
         body += "</testcase>\n";
     }
-    std::printf("%zu tests, %zu failed\n", cases().size(), failed);
-    if (argc > 1) {
-        std::FILE *report = std::fopen(argv[1], "w");
+    std::printf("%zu tests, %zu failed\n", ran, failed);
+    if (arguments.report != nullptr) {
+        std::FILE *report = std::fopen(arguments.report, "w");
         if (report == nullptr) return 1;
         std::fprintf(report, "<testsuites tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"0\">\n<testsuite name=\"native\">\n%s</testsuite>\n</testsuites>\n",
-                     cases().size(), failed, body.c_str());
+                     ran, failed, body.c_str());
         std::fclose(report);
     }
-    return failed == 0 && !cases().empty() ? 0 : 1;
+    if (ran == 0 && arguments.only != nullptr) return 3;
+    return failed == 0 && ran != 0 ? 0 : 1;
 }
 
 } // namespace ds4::test
