@@ -15,20 +15,28 @@ function environment(nvcc: string | undefined): Record<string, string | undefine
   return { ...process.env, CUDACXX: real, PATH: `${dirname(real)}:${process.env.PATH ?? ""}` }
 }
 
+/** What `--sanitize` names, as the compiler calls it. */
+export const SANITIZERS = { address: "address,undefined", thread: "thread" } as const
+export type Sanitizer = keyof typeof SANITIZERS
+/** Build folder of a sanitizer, which also holds its programs and libraries: those in dist/ are not touched. */
+export const sanitizedFolder = (sanitizer: Sanitizer): string => join(TREE, "build", `sanitize-${sanitizer}`)
+
 /** Builds CMake targets, all of them in one go. Ends the process with the tool's status when a tool fails. */
-export function buildTargets(targets: readonly string[]): void {
-  const nvcc = process.env.DS4_CUDA === "OFF" ? undefined : (process.env.CUDACXX ?? Bun.which("nvcc") ?? undefined)
-  const wantsCuda = process.env.DS4_CUDA === "ON" || nvcc !== undefined
+export function buildTargets(targets: readonly string[], sanitizer?: Sanitizer): void {
+  const mayUseCuda = process.env.DS4_CUDA !== "OFF" && sanitizer === undefined // the sanitizers know nothing of device code
+  const nvcc = mayUseCuda ? (process.env.CUDACXX ?? Bun.which("nvcc") ?? undefined) : undefined
+  const wantsCuda = mayUseCuda && (process.env.DS4_CUDA === "ON" || nvcc !== undefined)
   for (const tool of ["cmake", "c++"]) {
     if (Bun.which(tool) !== null) continue
     console.error(`native build: ${tool} is not installed (Debian: apt-get install cmake g++)`)
     process.exit(1)
   }
   const generator = Bun.which("ninja") === null ? "Unix Makefiles" : "Ninja"
-  const folder = generator === "Ninja" ? "build/ninja" : "build/make"
+  const folder = sanitizer !== undefined ? sanitizedFolder(sanitizer) : generator === "Ninja" ? "build/ninja" : "build/make"
+  const sanitize = sanitizer === undefined ? "" : SANITIZERS[sanitizer]
   const env = environment(nvcc)
   const commands = [
-    ["cmake", "-S", ".", "-B", folder, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", `-DDS4_CUDA=${wantsCuda ? "ON" : "OFF"}`],
+    ["cmake", "-S", ".", "-B", folder, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", `-DDS4_CUDA=${wantsCuda ? "ON" : "OFF"}`, `-DDS4_SANITIZE=${sanitize}`],
     ["cmake", "--build", folder, "--parallel", String(navigator.hardwareConcurrency), "--target", ...targets],
   ]
   for (const command of commands) {
