@@ -13,6 +13,12 @@ constexpr int kPackGroups = kPackChannels / kGroup;
 
 PackCodes pack_codes_here() { return cpu_has(Isa::avx2) ? pack_codes_avx2 : pack_codes_plain; }
 
+inline void put(uint8_t *line, int index, __m128i value) { // 16 bytes at 16 * index
+    __m128i *at = reinterpret_cast<__m128i *>(line) + index;
+    if constexpr (kPastCaches) _mm_stream_si128(at, value);
+    else _mm_store_si128(at, value);
+}
+
 __m128i scales_of_rows(const uint8_t *const *scales) { // of four rows, kPackGroups bytes each
     int words[4];
     for (int row = 0; row < 4; row++) std::memcpy(&words[row], scales[row], sizeof words[row]);
@@ -34,7 +40,7 @@ void pack_scales(const uint8_t *const *scales, uint8_t *first, size_t stride) {
         lines[0][row / 16] = a, lines[1][row / 16] = b, lines[2][row / 16] = c, lines[3][row / 16] = d;
     }
     for (int group = 0; group < kPackGroups; group++)
-        for (int i = 0; i < 4; i++) _mm_stream_si128(reinterpret_cast<__m128i *>(first + size_t(group) * stride + kTileCodeBytes) + i, lines[group][i]);
+        for (int i = 0; i < 4; i++) put(first + size_t(group) * stride + kTileCodeBytes, i, lines[group][i]);
 }
 
 void pack_mxfp4_strip(TileRows rows, const Strip &strip) {
@@ -73,8 +79,7 @@ void pack_codes_plain(const uint8_t *const *codes, uint8_t *first, size_t stride
             }
         for (int group = 0; group < kPackGroups; group++)
             for (int v = 0; v < 4; v++)
-                for (int four = 0; four < 4; four++)
-                    _mm_stream_si128(reinterpret_cast<__m128i *>(first + size_t(group) * stride + size_t(row / 16 * 4 + v) * 64) + four, lines[group][v][four]);
+                for (int four = 0; four < 4; four++) put(first + size_t(group) * stride + size_t(row / 16 * 4 + v) * 64, four, lines[group][v][four]);
     }
 }
 

@@ -7,6 +7,11 @@
 namespace ds4::ktb {
 namespace {
 
+inline void put(__m256i *at, __m256i value) {
+    if constexpr (kPastCaches) _mm256_stream_si256(at, value);
+    else _mm256_store_si256(at, value);
+}
+
 // dwords[i]: dword i of eight rows, from byte `at` of each.
 inline void transpose(const uint8_t *const *codes, size_t at, __m256i *dwords) {
     __m256i pairs[8], quads[8];
@@ -42,7 +47,7 @@ void pack_codes_avx2(const uint8_t *const *codes, uint8_t *first, size_t stride)
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++) {
                 __m256i *line = reinterpret_cast<__m256i *>(first + size_t(half * 2 + i / 4) * stride + size_t(row / 16 * 4 + i % 4) * 64);
-                _mm256_stream_si256(line, low[i]), _mm256_stream_si256(line + 1, high[i]);
+                put(line, low[i]), put(line + 1, high[i]);
             }
         }
     }
