@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pool/error.h"
+#include "pool/red_zone.h"
 
 namespace ds4::ktb {
 namespace {
@@ -12,8 +13,10 @@ struct Carver {
     uint8_t *base;
     size_t at = 0;
     template <class T> T *take(size_t count) {
+        const size_t bytes = count * sizeof(T), spaced = (bytes + kRedZoneBytes + 63) / 64 * 64;
         T *piece = base == nullptr ? nullptr : reinterpret_cast<T *>(base + at);
-        at += (count * sizeof(T) + 63) / 64 * 64;
+        if (base != nullptr) forbid(base + at + bytes, spaced - bytes);
+        at += spaced;
         return piece;
     }
 };
@@ -65,6 +68,7 @@ void Workspace::prepare(const WorkerPool &pool, const Plan &plan, HugePages huge
             // explicit huge pages are the weights' alone
             memory_[size_t(part)] = Mapping(needed, {pool.part_node(part), huge == HugePages::off ? huge : HugePages::automatic});
         }
+        allow(memory_[size_t(part)].data(), memory_[size_t(part)].bytes());
         carve(pool, plan, part, first_worker, memory_[size_t(part)].data());
         first_worker += pool.part_workers(part);
     }

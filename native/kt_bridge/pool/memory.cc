@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pool/error.h"
+#include "pool/red_zone.h"
 
 namespace ds4::ktb {
 namespace {
@@ -74,16 +75,17 @@ uint64_t left_in_group(const std::string &path) {
 Mapping::Mapping(size_t bytes, const Placement &placement) {
     if (bytes == 0) return;
     const bool automatic = placement.huge == HugePages::automatic && bytes >= kTwoMib;
-    if (placement.huge == HugePages::one_gib) base_ = map_explicit(base_bytes_ = rounded_up(bytes, kOneGib), 30);
+    const size_t needed = bytes + kRedZoneBytes;
+    if (placement.huge == HugePages::one_gib) base_ = map_explicit(base_bytes_ = rounded_up(needed, kOneGib), 30);
     if (placement.huge == HugePages::two_mib || (automatic && free_huge_bytes() >= bytes + kTwoMib))
-        base_ = map_explicit(base_bytes_ = rounded_up(bytes, kTwoMib), 21);
+        base_ = map_explicit(base_bytes_ = rounded_up(needed, kTwoMib), 21);
     data_ = static_cast<uint8_t *>(base_);
     if (base_ == nullptr) {
         if (placement.huge == HugePages::two_mib || placement.huge == HugePages::one_gib)
             fail(KTB_ERR_MEMORY, "no %s huge pages for %zu bytes: configure hugetlb pages or use \"huge\":\"auto\"",
                  placement.huge == HugePages::two_mib ? "2 MiB" : "1 GiB", bytes);
         const size_t page = size_t(sysconf(_SC_PAGESIZE));
-        base_bytes_ = rounded_up(bytes, page) + (bytes >= kTwoMib ? kTwoMib : 0);
+        base_bytes_ = rounded_up(needed, page) + (bytes >= kTwoMib ? kTwoMib : 0);
         base_ = mmap(nullptr, base_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base_ == MAP_FAILED) {
             base_ = nullptr;
@@ -104,10 +106,13 @@ Mapping::Mapping(size_t bytes, const Placement &placement) {
             throw;
         }
     }
+    forbid(data_ + bytes, size_t(static_cast<uint8_t *>(base_) + base_bytes_ - (data_ + bytes)));
 }
 
 Mapping::~Mapping() {
-    if (base_ != nullptr) munmap(base_, base_bytes_);
+    if (base_ == nullptr) return;
+    allow(base_, base_bytes_); // the address may be mapped again
+    munmap(base_, base_bytes_);
 }
 
 uint64_t available_memory() {
