@@ -11,12 +11,7 @@ using namespace ds4::ktb::test;
 
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-constexpr int kTokens = kSanitized ? 47 : 512;
+constexpr int kTokens = ds4::test::kThreadSanitizer ? 47 : 512;
 constexpr Shape kShape{6, 3, 256, 1024}; // eight split units: each of eight parts has one
 
 // Expert 5 is never chosen, some routes are skipped (-1, E, weight 0), some ids repeat within a token.
@@ -70,7 +65,7 @@ TEST("every instruction set, numerics, part count and token count agrees with fl
 }
 
 TEST("the real dimensions of Flash and Pro agree with float64, decoding and grouped") {
-    if (kSanitized) return; // the small shapes take the same code
+    if (ds4::test::kThreadSanitizer) return; // the small shapes take the same code
     for (const Shape &shape : {Shape{2, 2, 4096, 2048}, Shape{2, 2, 7168, 3072}}) {
         const std::vector<CanonicalExpert> experts = random_experts(shape.experts, shape.hidden, shape.inner, 51);
         const int tokens = 12;
@@ -192,7 +187,7 @@ TEST("the limit of the call clamps gate and up on both sides, and 0 disables it"
 
 TEST("all tokens on one expert, and experts without tokens") {
     const Problem &given = problem();
-    const int tokens = kSanitized ? 20 : 300; // more than one panel of 256
+    const int tokens = ds4::test::kThreadSanitizer ? 20 : 300; // more than one panel of 256
     std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.used), -1);
     for (int token = 0; token < tokens; token++) ids[size_t(token * kShape.used)] = 4;
     const std::vector<double> expected = reference_forward(given.experts, {kShape.hidden, kShape.inner, tokens, kShape.used, given.input.data(), ids.data(), given.weights.data(), 10});
