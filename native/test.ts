@@ -41,7 +41,7 @@ const options = parse(process.argv.slice(2))
 const programs = options.sanitizer === undefined ? DIST : sanitizedFolder(options.sanitizer)
 // beside the programs with a sanitizer: what lies in .reports/ is counted by the repository's test command
 const reports = options.sanitizer === undefined ? join(import.meta.dir, ".reports") : join(programs, "reports")
-const env = { ...process.env, UBSAN_OPTIONS: process.env.UBSAN_OPTIONS ?? "print_stacktrace=1" }
+const env = { UBSAN_OPTIONS: "print_stacktrace=1", ...process.env }
 
 const NO_SUCH_TEST = 3 // exit status of a program that --only leaves without a test
 
