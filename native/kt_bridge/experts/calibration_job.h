@@ -26,6 +26,7 @@ class CalibrationJob : public Job {
     // The layer must have its weights.
     CalibrationJob(const ForwardJob::Resources &resources, Layer &layer, Settings settings, Tuning &out);
     bool next(WorkerPool::Step &step) override;
+    void queued() noexcept override {} // whoever calibrates keeps the layer
     void finish(int) override {}
 
   private:

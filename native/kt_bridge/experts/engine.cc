@@ -129,6 +129,7 @@ uint64_t Engine::submit(std::unique_ptr<Job> job) {
     {
         const std::lock_guard<std::mutex> lock(lock_);
         queue_.push_back(std::move(job));
+        queue_.back()->queued();
         ticket = ++last_ticket_;
         if (running_) return ticket;
         running_ = true;
@@ -152,24 +153,18 @@ const TileKernels *Engine::tiles_of(const LayerMethods &methods) const {
 
 uint64_t Engine::submit_forward(const ForwardRequest &request) {
     const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, choose_kernels(request.layer->methods), options_.max_tokens};
-    auto job = std::make_unique<ForwardJob>(resources, request);
-    request.layer->pending.fetch_add(1);
-    return submit(std::move(job));
+    return submit(std::make_unique<ForwardJob>(resources, request));
 }
 
 void Engine::load(std::vector<LoadJob::Item> items, bool serial) {
     std::vector<Layer *> layers;
     for (const LoadJob::Item &item : items) layers.push_back(item.layer);
     const Kept kept(layers);
-    run_alone([&] {
-        auto job = std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial, progress_);
-        for (Layer *layer : layers) layer->pending.fetch_add(1);
-        return job;
-    });
+    run_alone([&] { return std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial, progress_); });
     if (measures()) tune(layers);
 }
 
-// Submits what `make` gives and waits for it. Threads for the call are there before anything is counted as pending.
+// Submits what `make` gives and waits for it. Threads for the call are there before anything is queued.
 void Engine::run_alone(const std::function<std::unique_ptr<Job>()> &make) {
     const Alone alone(*this);
     alone.finish(submit(make()));

@@ -45,7 +45,7 @@ class Engine {
     void remove_layer(Layer *layer);
     int live_layers() const;
 
-    // Queues a job; returns its ticket. Its layers must have been counted as pending by the caller.
+    // Queues a job; returns its ticket. Its layers must not go before it counts as pending (see Job).
     uint64_t submit(std::unique_ptr<Job> job);
     // External workers: runs the work of `ticket` as worker `index`; throws the error of a failed job.
     void work(int index, uint64_t ticket);

@@ -37,6 +37,7 @@ class ForwardJob : public Job {
     };
     ForwardJob(const Resources &resources, const ForwardRequest &request);
     bool next(WorkerPool::Step &step) override;
+    void queued() noexcept override { request_.layer->pending.fetch_add(1); }
     void finish(int code) override;
 
   private:

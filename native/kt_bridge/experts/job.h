@@ -9,6 +9,8 @@ class Job {
     virtual ~Job() = default;
     // Called while no worker runs: sets run and context of the next step; false when the job is complete. May throw.
     virtual bool next(WorkerPool::Step &step) = 0;
+    // Called once, when the job has its place in the queue: from here on its layers count it as pending, until `finish`.
+    virtual void queued() noexcept = 0;
     // Called once, after the last step or after a failure, before the ticket counts as done.
     virtual void finish(int code) = 0;
 };

@@ -72,6 +72,10 @@ void LoadJob::allocate() {
     allocated_ = true;
 }
 
+void LoadJob::queued() noexcept {
+    for (const Item &item : items_) item.layer->pending.fetch_add(1);
+}
+
 void LoadJob::finish(int code) {
     for (const Item &item : items_) {
         const std::lock_guard<std::mutex> lock(item.layer->arenas_lock);

@@ -27,6 +27,7 @@ class LoadJob : public Job {
     // One step per layer when `serial`, else one for all.
     LoadJob(WorkerPool &pool, HugePages huge, std::vector<Item> items, bool serial, LoadProgress &progress);
     bool next(WorkerPool::Step &step) override;
+    void queued() noexcept override;
     void finish(int code) override;
 
   private:
