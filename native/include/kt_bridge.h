@@ -1,8 +1,8 @@
 /* kt_bridge.h -- routed experts of a mixture-of-experts model on the CPU. Pure C99, no other header of ours.
  *
- * Part 1 keeps the names and signatures of the published bridge (second revision). Part 2 is our additive
- * extension; ktb_abi_version says which revision of it a library has, and a library without that function is
- * the published one.
+ * Part 1 keeps the names and signatures of the published bridge (second revision). Parts 2 and 3 are our additive
+ * extension; ktb_abi_version says which revision of it a library has (part 2: 2.4, part 3: 2.5), and a library
+ * without that function is the published one.
  *
  * Handles are opaque; destroy and close accept NULL, everything else reports NULL as an error. No exception, exit
  * or abort leaves the library and nothing is printed. fork() is not supported while an engine exists.
@@ -114,7 +114,7 @@ KTB_API void ktb_convert_bf16_to_f32(const void *source, float *target, size_t c
 
 /* ---- part 2: extension ---------------------------------------------------------------------- */
 
-#define KTB_ABI_VERSION 0x00020004u /* major << 16 | minor */
+#define KTB_ABI_VERSION 0x00020005u /* major << 16 | minor */
 
 /* Returned negative by every function of this part that returns int, unless it says otherwise. */
 enum {
@@ -219,6 +219,54 @@ KTB_API int ktb_load_progress(ktb_engine_t engine, uint64_t *done_bytes, uint64_
 KTB_API int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap);
 /* A small layer through every instruction set of this CPU against a scalar implementation. 0 = pass. */
 KTB_API int ktb_selftest(ktb_engine_t engine);
+
+/* ---- part 3: slots and shared weights ------------------------------------------------------- */
+
+/* Chooses which experts a layer without weights and work will have: n different ones of its E, expert experts[i] in slot
+ * i. Every later load has memory for these alone, reads and packs them, and looks at nothing of the others: their
+ * pointers and matrices may be NULL or zero, their tensors missing; a load after moves reads those chosen here again.
+ * n = E with NULL: all again, as at first. A route with a weight other than 0 to an expert that has no
+ * slot when the forward's turn comes is KTB_ERR_ARGUMENT, and nothing is written. Routes to the others give the bits that
+ * the whole layer gives (on the tile unit: where none of its scales keeps it from being used).
+ * KTB_ERR_ARGUMENT: n outside 1..E, an id outside [0, E) or twice. KTB_ERR_STATE: the layer has weights or work. */
+KTB_API int ktb_moe_keep_experts(ktb_moe_t moe, int n, const int32_t *experts);
+/* slot_of_expert: [E], the slot of each expert or -1; NULL for none of it. Of a layer without weights: as a load will fill
+ * them. Returns the number of slots. Thread: any. */
+KTB_API int ktb_moe_slots(ktb_moe_t moe, int32_t *slot_of_expert);
+/* Gives the slot of expert `leaving` to `entering`, which may be the same: forwards queued before use the old expert, those
+ * queued after the new one. Export the old one first if its bytes are needed. The matrices are one expert's, as for
+ * ktb_moe_load_matrices, and must stay as they are until the ticket is done; ticket NULL blocks. All workers share the
+ * work, and memory beside the slot is some 300 KiB for each. A move that is refused leaves the layer as it was, whatever was
+ * wrong: everything is checked before the slot is written. (Bytes that change after that check cost the layer its weights.)
+ * At once: KTB_ERR_ARGUMENT for ids and NULL, KTB_ERR_FORMAT for formats and sizes. When its turn comes: KTB_ERR_ARGUMENT
+ * when `leaving` has no slot or `entering` has another one, KTB_ERR_FORMAT for a value or scale that is no number,
+ * KTB_ERR_STATE without weights or with shared ones, KTB_ERR_MEMORY. Exports of an expert that has no slot, or whose
+ * slot is being written, are KTB_ERR_STATE. */
+KTB_API int ktb_moe_move_expert(ktb_moe_t moe, int leaving, int entering, const ktb_matrix *gate, const ktb_matrix *up,
+                                const ktb_matrix *down, uint64_t *ticket);
+/* Another layer over the packed weights of a loaded one, without a copy: on the same engine or on another one of the
+ * process, which may have other numerics, instruction sets and threads. All handles are equal: either may be destroyed
+ * first, the memory goes with the last, and a load replaces the weights of its own handle only. Index, shape, io_type and
+ * limit are the source's. While weights are shared they do not change: moves are KTB_ERR_STATE. "calibrate" as for a load.
+ * NULL: KTB_ERR_ARGUMENT when the engines do not split the width over their parts alike (as many parts with workers in the
+ * same proportions do) or this one's numerics cannot mix the methods, KTB_ERR_STATE when the source has no weights or
+ * one of its experts is being moved. Memory stays on the nodes of the engine that loaded it. Thread: any. */
+KTB_API ktb_moe_t ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source);
+/* Where the packed bytes of one expert lie in one part (0.. as "parts" of ktb_engine_describe), 64-byte aligned, for reading
+ * only: to copy them to a GPU without another copy here. Valid until the weights are loaded again or the expert is moved;
+ * shared ones until their last handle goes. NULL and 0 bytes in a part that has no share of the width. Thread: any.
+ *
+ * Layout. C: channels of a slice, 32 for KTB_MXFP4 as method of down, 256 for KTB_Q2_K, KTB_Q4_K and KTB_IQ2_XXS, else 128.
+ * U: inputs of a gate/up tile, 32 for KTB_MXFP4, else H. The I channels are dealt to the parts in order, in units of
+ * max(C, 128). The bytes of a part are the records of its slices in order of the channels, one record a slice:
+ *   C/32 panels: H/U tiles, in order of the inputs, of 64 rows x U inputs: 32 gate rows, then the 32 up rows of the same channels
+ *   H/64 tiles of 64 down rows x the slice's C channels
+ * A tile of KTB_MXFP4, 64 rows x 32 inputs in 1088 bytes: 16 vectors of 16 dwords, then 64 scale bytes E8M0, one a row.
+ * Dword r of vector 4b + v: bytes 4v..4v+3 of the canonical 16 bytes of row 16b + r (b, v = 0..3).
+ * A tile of any other method: the canonical bytes of its 64 row pieces, one row after the other; then for
+ *   KTB_FP8: f32 scales, one per 128 inputs, of rows 0..31, then those of rows 32..63, filled up to 64 bytes
+ *   KTB_FP8_PERCHANNEL: 64 f32 scales, one a row */
+KTB_API int ktb_moe_packed(ktb_moe_t moe, int part, int expert, const void **address, size_t *bytes);
 
 #ifdef __cplusplus
 }

@@ -323,3 +323,34 @@ TEST("a folder that is closed while layers are loading from it stays readable to
     for (ktb_moe_t layer : layers) ktb_moe_destroy(layer);
     ktb_engine_destroy(engine);
 }
+
+TEST("a layer that keeps some experts loads from a folder without the others, alone and among several layers") {
+    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 28);
+    std::vector<Entry> entries = layer_entries("layers.7", experts);
+    const size_t all = entries.size();
+    std::erase_if(entries, [](const Entry &entry) { return entry.name.find("experts.0.") != std::string::npos; });
+    CHECK(entries.size() == all / 3 * 2);
+    const TemporaryFolder folder;
+    folder.write("a.safetensors", shard(entries));
+    TestLayer whole(options_for("auto", "int8", 2, 2), kShape, experts);
+    const std::vector<float> input = random_values(256, 1.0f, 5), weights(2, 0.5f);
+    const int32_t ids[2] = {2, 1}, kept[2] = {2, 1};
+    const std::vector<float> expected = whole.forward(1, input.data(), ids, weights.data());
+    ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
+    ktb_moe_t some[2];
+    for (ktb_moe_t &moe : some) moe = ktb_moe_create(whole.engine, 7, kShape.experts, kShape.used, kShape.hidden, kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+    CHECK(ktb_moe_load_weights_safetensors(some[0], tensors, 7, nullptr) == KTB_ERR_FORMAT);
+    CHECK(std::strstr(ktb_last_error(), "layers.7.ffn.experts.0.w1.weight is missing") != nullptr);
+    for (ktb_moe_t moe : some) CHECK(ktb_moe_keep_experts(moe, 2, kept) == 0);
+    CHECK(ktb_moe_load_weights_safetensors(some[0], tensors, 7, nullptr) == 0);
+    const int indices[2] = {7, 7};
+    CHECK(ktb_load_layers(whole.engine, tensors, 2, some, indices, 0) == 0);
+    uint64_t done = 0, total = 0;
+    CHECK(ktb_load_progress(whole.engine, &done, &total) == 0 && done == total && total == 2u * 2 * 3 * 256 * 384 * 17 / 32);
+    for (ktb_moe_t moe : some) {
+        std::vector<float> output(256, NAN);
+        CHECK(ktb_moe_forward2(moe, 1, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, ids, weights.data(), 0, 10) == 0 && output == expected);
+        ktb_moe_destroy(moe);
+    }
+    ktb_safetensor_close(tensors);
+}

@@ -39,6 +39,11 @@ template <class Body> int guarded(Body body) noexcept {
     }
 }
 
+inline Layer &layer_of(ktb_moe_t moe, const char *function) {
+    if (moe == nullptr) fail(KTB_ERR_ARGUMENT, "%s: the layer is NULL", function);
+    return *moe->layer;
+}
+
 int self_check(); // 0 or a KTB_ERR_*, with a text by exception
 
 } // namespace ds4::ktb

@@ -69,7 +69,7 @@ struct StoredValues {
     void fill_data() {
         const size_t values = size_t(rows) * size_t(columns);
         const bool fp8 = format >= KTB_FORMAT_FP8 && format != KTB_FORMAT_FP4;
-        data.resize(fp8 ? values : size_t(rows) * size_t(row_bytes(format, uint64_t(columns))));
+        data.resize(fp8 ? values : size_t(rows) * size_t(ds4::row_bytes(format, uint64_t(columns))));
         for (uint8_t &byte : data) byte = uint8_t(next() >> 32);
         for (size_t i = 0; fp8 && i < data.size(); i++)
             if (e4m3_is_nan(data[i])) data[i] ^= 1;

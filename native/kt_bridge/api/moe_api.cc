@@ -1,18 +1,12 @@
 #include <cstring>
 
 #include "api/handles.h"
-#include "experts/export.h"
 
 using namespace ds4::ktb;
 
 namespace {
 
 constexpr int kMaximumExperts = 1024, kMaximumUsed = 16, kMaximumWidth = 1 << 16;
-
-Layer &layer_of(ktb_moe_t moe, const char *function) {
-    if (moe == nullptr) fail(KTB_ERR_ARGUMENT, "%s: the layer is NULL", function);
-    return *moe->layer;
-}
 
 void check_dimension(const char *name, int value, Method method) {
     const int step = method_traits(method).column_step;
@@ -48,10 +42,6 @@ ktb_moe_t create(ktb_engine_t engine, const NewLayer &wanted) {
     if (shape.used < 1 || shape.used > kMaximumUsed) fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", shape.used, kMaximumUsed);
     check_dimension("hidden_size", shape.hidden, wanted.methods.gate_up);
     check_dimension("intermediate_size", shape.inner, wanted.methods.down);
-    const EngineOptions &options = engine->engine.options();
-    if (kernels_for(wanted.methods.gate_up, wanted.methods.down, options.isa, options.numerics) == nullptr)
-        fail(KTB_ERR_ARGUMENT, "%s cannot be mixed with %s for down: with numerics %s their activations differ", method_traits(wanted.methods.gate_up).name,
-             method_traits(wanted.methods.down).name, numerics_name(options.numerics));
     auto moe = std::make_unique<ktb_moe>();
     moe->layer = engine->engine.create_layer(wanted.index, wanted.methods, shape, wanted.io_type, wanted.limit);
     return moe.release();
@@ -78,7 +68,6 @@ void check_request(const ForwardRequest &request, bool strict_ids) {
             fail(KTB_ERR_ARGUMENT, "layer %d: expert id %d of token %zu is outside 0..%d (-1 skips)", layer.index, ids[slot], slot / size_t(layer.shape.used), layer.shape.experts - 1);
 }
 
-
 void check_call(const ForwardRequest &request, uint32_t flags) {
     const int index = request.layer->index;
     if (request.tokens < 0) fail(KTB_ERR_ARGUMENT, "layer %d: n_tokens is %d", index, request.tokens);
@@ -103,7 +92,12 @@ int load(Layer &layer, std::shared_ptr<const ExpertSource> source) {
     return KTB_OK;
 }
 
-SourceShape source_shape(const Layer &layer) { return {layer.shape, layer.methods, layer.index}; }
+SourceShape source_shape(Layer &layer) {
+    const std::lock_guard<std::mutex> lock(layer.weights_lock);
+    return {layer.shape, layer.methods, layer.index, layer.kept};
+}
+
+uint64_t packed_bytes(const Layer &layer, const SourceShape &source) { return source.kept.size() * layer.layout.expert_bytes(); }
 
 // Pages of a model much larger than free memory would push out what else lives there.
 bool drops_pages(uint64_t bytes) { return bytes > available_memory() / 4; }
@@ -164,7 +158,8 @@ int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, in
         Layer &layer = layer_of(moe, "ktb_moe_load_weights_safetensors");
         if (tensors == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_load_weights_safetensors: the folder is NULL");
         const std::shared_ptr<const Safetensors> kept = tensors->tensors; // the folder may be closed meanwhile
-        return load(layer, std::make_shared<FolderSource>(source_shape(layer), *kept, layer_idx, physical_to_logical_map, drops_pages(layer.bytes())));
+        const SourceShape shape = source_shape(layer);
+        return load(layer, std::make_shared<FolderSource>(shape, *kept, layer_idx, physical_to_logical_map, drops_pages(packed_bytes(layer, shape))));
     });
 }
 
@@ -183,18 +178,20 @@ int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const 
         if (n == 0) return int(KTB_OK);
         const std::shared_ptr<const Safetensors> kept = tensors->tensors; // the folder may be closed meanwhile
         std::vector<LoadJob::Item> items;
+        std::vector<SourceShape> shapes;
         uint64_t bytes = 0;
         for (int i = 0; i < n; i++) {
-            const Layer &layer = layer_of(ms[i], "ktb_load_layers");
+            Layer &layer = layer_of(ms[i], "ktb_load_layers");
             if (layer.engine != &engine->engine) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d belongs to another engine", layer.index);
             for (int other = 0; other < i; other++)
                 if (ms[other] == ms[i]) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d is listed twice", layer.index);
-            bytes += layer.bytes();
+            shapes.push_back(source_shape(layer));
+            bytes += packed_bytes(layer, shapes.back());
         }
         const bool drop = drops_pages(bytes);
         for (int i = 0; i < n; i++) {
             Layer &layer = *ms[i]->layer;
-            items.push_back({&layer, std::make_shared<FolderSource>(source_shape(layer), *kept, layer_idx[i], nullptr, drop)});
+            items.push_back({&layer, std::make_shared<FolderSource>(shapes[size_t(i)], *kept, layer_idx[i], nullptr, drop)});
         }
         engine->engine.load(std::move(items), max_parallel == 1);
         return int(KTB_OK);
@@ -234,22 +231,6 @@ int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, v
         const ForwardRequest request{&layer, n_tokens, in, in_type, out, out_type, ids, false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0, limit};
         check_call(request, flags);
         layer.engine->forward(request);
-        return int(KTB_OK);
-    });
-}
-
-int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s, size_t scap) {
-    return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_export_expert");
-        const std::lock_guard<std::mutex> lock(layer.arenas_lock);
-        if (layer.state.load(std::memory_order_acquire) != int(LayerState::ready)) fail(KTB_ERR_STATE, "layer %d has no weights to export", layer.index);
-        if (expert < 0 || expert >= layer.shape.experts) fail(KTB_ERR_ARGUMENT, "layer %d: expert %d is outside 0..%d", layer.index, expert, layer.shape.experts - 1);
-        if (which < 1 || which > 3) fail(KTB_ERR_ARGUMENT, "which is %d; expected 1 (w1), 2 (w2) or 3 (w3)", which);
-        const int matrix = which == 1 ? kGate : which == 2 ? kDown : kUp;
-        const ExportSizes sizes = export_sizes(layer, matrix);
-        if (w == nullptr || wcap < sizes.codes || (sizes.scales != 0 && (s == nullptr || scap < sizes.scales)))
-            fail(KTB_ERR_ARGUMENT, "layer %d: the buffers hold %zu and %zu bytes; codes need %zu and scales %zu", layer.index, wcap, scap, sizes.codes, sizes.scales);
-        export_matrix(layer, expert, matrix, static_cast<uint8_t *>(w), static_cast<uint8_t *>(s));
         return int(KTB_OK);
     });
 }

@@ -33,7 +33,7 @@ bool CalibrationJob::next(WorkerPool::Step &step) {
     if (!checked_) {
         checked_ = true;
         calibration_ = std::make_unique<Calibration>(settings_.candidates);
-        experts_ = std::clamp((resources_.pool.workers() + kWorkersPerExpert - 1) / kWorkersPerExpert, 1, std::min(layer_.shape.used, layer_.shape.experts));
+        experts_ = std::clamp((resources_.pool.workers() + kWorkersPerExpert - 1) / kWorkersPerExpert, 1, std::min(layer_.shape.used, layer_.weights->slots()));
         const size_t values = size_t(kMostTokens) * size_t(layer_.shape.hidden);
         input_.resize(values), output_.resize(values);
         for (size_t i = 0; i < values; i++) input_[i] = float(int(i * 2654435761u >> 8 & 0xffff) - 0x8000) / 0x4000;
@@ -53,7 +53,7 @@ CheckWeights CalibrationJob::weights() const {
     const LayerLayout &layout = layer_.layout;
     int part = 0;
     while (layout.slices(part) == 0) part++;
-    const uint8_t *record = layer_.record(part, 0, 0);
+    const uint8_t *record = layer_.record(part, layer_.weights->slot(0).expert, 0);
     const int most = std::max(kCheckedInputs / kGroup, layout.input_tile_groups);
     return {record, layout.input_tile_bytes, std::min(layout.input_groups, most), layout.input_tile_groups, record + layout.down_offset, std::min(layout.row_tiles, kCheckedTiles),
             layout.slice_groups()};
@@ -82,7 +82,7 @@ void CalibrationJob::check() {
         settings_.candidates.tiles = false;
     }
     if (!settings_.candidates.tiles) return;
-    const std::string reason = layer_.scales_fold ? check_tiles(*settings_.tiles) : "scales of this layer are too large or small to fold";
+    const std::string reason = layer_.weights->scales_fold() ? check_tiles(*settings_.tiles) : "scales of this layer are too large or small to fold";
     if (reason.empty()) return;
     settings_.candidates.tiles = false;
     excluded_.push_back({settings_.tiles->isa, reason});
@@ -91,11 +91,11 @@ void CalibrationJob::check() {
 bool CalibrationJob::start_trial(WorkerPool::Step &step) {
     Trial trial;
     if (!calibration_->next(trial)) return false;
-    const int used = layer_.shape.used;
+    const int used = layer_.shape.used, slots = layer_.weights->slots();
     ids_.assign(size_t(trial.tokens) * size_t(used), -1);
     for (int t = 0; t < trial.tokens; t++)
-        for (int i = 0; i < experts_; i++) ids_[size_t(t * used + i)] = (next_expert_ + i) % layer_.shape.experts;
-    next_expert_ = (next_expert_ + experts_) % layer_.shape.experts;
+        for (int i = 0; i < experts_; i++) ids_[size_t(t * used + i)] = layer_.weights->slot((next_slot_ + i) % slots).expert;
+    next_slot_ = (next_slot_ + experts_) % slots;
     KernelChoice &choice = resources_.kernels;
     for (const Kernels *&kernels : choice.kernels) kernels = trial.kernels;
     choice.fused_tokens = trial.form == Form::fused ? trial.tokens : 0;

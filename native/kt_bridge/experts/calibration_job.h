@@ -46,7 +46,7 @@ class CalibrationJob : public Job {
     std::unique_ptr<ForwardJob> forward_;
     std::vector<float> input_, output_, route_weights_;
     std::vector<int32_t> ids_;
-    int experts_ = 0, next_expert_ = 0;
+    int experts_ = 0, next_slot_ = 0;
     int64_t begun_ = 0, started_ = 0;
     bool checked_ = false;
 };

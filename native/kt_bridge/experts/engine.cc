@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "experts/move_job.h"
 #include "kernels/table_check.h"
 #include "pool/error.h"
 #include "pool/stand_ins.h"
@@ -97,11 +98,15 @@ Engine::~Engine() {
 }
 
 std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit) {
+    if (kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics) == nullptr)
+        fail(KTB_ERR_ARGUMENT, "%s cannot be mixed with %s for down: with numerics %s their activations differ", method_traits(methods.gate_up).name, method_traits(methods.down).name,
+             numerics_name(options_.numerics));
     auto layer = std::make_unique<Layer>();
     layer->engine = this;
     layer->index = index;
     layer->methods = methods;
     layer->shape = shape;
+    for (int expert = 0; expert < shape.experts; expert++) layer->kept.push_back(expert);
     layer->io_type = io_type;
     layer->limit = limit;
     std::vector<int> part_workers;
@@ -109,6 +114,29 @@ std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &metho
     layer->layout = LayerLayout(methods, shape, part_workers);
     const std::lock_guard<std::mutex> lock(lock_);
     layers_.push_back(layer.get());
+    return layer;
+}
+
+std::unique_ptr<Layer> Engine::share_layer(Layer &source) {
+    std::unique_ptr<Layer> layer = create_layer(source.index, source.methods, source.shape, source.io_type, source.limit);
+    try {
+        if (layer->layout.slice_begin != source.layout.slice_begin)
+            fail(KTB_ERR_ARGUMENT, "layer %d: its engine splits the width over %d parts, this one over %d or in other proportions: weights are shared only between engines that split alike", source.index,
+                 source.layout.parts(), layer->layout.parts());
+        {
+            const std::scoped_lock lock(source.weights_lock, layer->weights_lock);
+            if (const int state = source.state.load(std::memory_order_acquire); state != int(LayerState::ready))
+                fail(KTB_ERR_STATE, "layer %d has no weights to share (status %d): load it first", source.index, state);
+            if (source.weights->changing) fail(KTB_ERR_STATE, "layer %d: an expert is being moved: wait for it before sharing the weights", source.index);
+            layer->kept = source.kept;
+            layer->weights.hold(source.weights.shared());
+        }
+        layer->state.store(int(LayerState::ready), std::memory_order_release);
+        if (measures()) tune({layer.get()});
+    } catch (...) {
+        remove_layer(layer.get());
+        throw;
+    }
     return layer;
 }
 
@@ -154,6 +182,15 @@ const TileKernels *Engine::tiles_of(const LayerMethods &methods) const {
 uint64_t Engine::submit_forward(const ForwardRequest &request) {
     const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, choose_kernels(request.layer->methods), options_.max_tokens};
     return submit(std::make_unique<ForwardJob>(resources, request));
+}
+
+uint64_t Engine::submit_move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source) {
+    return submit(std::make_unique<MoveJob>(*pool_, layer, leaving, std::move(source)));
+}
+
+void Engine::move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source) {
+    const Alone alone(*this);
+    alone.finish(submit_move(layer, leaving, std::move(source)));
 }
 
 void Engine::load(std::vector<LoadJob::Item> items, bool serial) {

@@ -41,6 +41,9 @@ class Engine {
     ~Engine();
 
     std::unique_ptr<Layer> create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit);
+    // A layer over the weights of another one, of this or another engine; throws unless that is loaded, no move is at work
+    // on it, and both engines split the width over their parts alike. Measures as a load does.
+    std::unique_ptr<Layer> share_layer(Layer &source);
     // Empties the layer's place in the list; throws while it has jobs.
     void remove_layer(Layer *layer);
     int live_layers() const;
@@ -53,6 +56,9 @@ class Engine {
     int wait(uint64_t ticket, int timeout_ms);
     // Submits and waits; throws when a tensor is wrong, memory is short or reading fails.
     void load(std::vector<LoadJob::Item> items, bool serial);
+    // See MoveJob.
+    uint64_t submit_move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source);
+    void move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source); // submits and waits
     uint64_t submit_forward(const ForwardRequest &request);
     void forward(const ForwardRequest &request); // submits and waits
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <climits>
 #include <map>
+#include <set>
 
 #include "experts/engine.h"
 #include "experts/json_reader.h"
@@ -110,18 +111,24 @@ std::string Engine::describe() const {
     size_t layers = 0;
     std::map<std::pair<Method, Method>, int> methods; // layers by what gate and up, and down, are
     std::vector<std::pair<const Tuning *, const Layer *>> tunings; // with one layer of each
+    std::set<const PackedWeights *> seen;
+    std::string slots; // of layers that have fewer than experts
     {
         const std::lock_guard<std::mutex> lock(lock_);
         layers = layers_.size();
         for (Layer *layer : layers_) {
             methods[{layer->methods.gate_up, layer->methods.down}]++;
             if (const Tuning *tuning = layer->tuning.load(std::memory_order_acquire); tuning != nullptr)
-                if (std::none_of(tunings.begin(), tunings.end(), [&](const auto &seen) { return seen.first == tuning; })) tunings.emplace_back(tuning, layer);
-            const std::lock_guard<std::mutex> arenas(layer->arenas_lock);
+                if (std::none_of(tunings.begin(), tunings.end(), [&](const auto &known) { return known.first == tuning; })) tunings.emplace_back(tuning, layer);
+            const std::lock_guard<std::mutex> weights(layer->weights_lock);
+            if (const size_t experts = size_t(layer->shape.experts); layer->kept.size() < experts)
+                slots += (slots.empty() ? "{\"layer\":" : ",{\"layer\":") + std::to_string(layer->index) + ",\"slots\":" + std::to_string(layer->kept.size()) + ",\"experts\":" + std::to_string(experts) + "}";
             if (layer->state.load(std::memory_order_acquire) != int(LayerState::ready)) continue;
-            for (size_t part = 0; part < layer->arenas.size(); part++) {
-                ranges.emplace_back(layer->arenas[part].data(), layer->arenas[part].bytes());
-                part_bytes[part] += layer->arenas[part].bytes();
+            if (!seen.insert(layer->weights.shared().get()).second) continue; // shared with a layer before it
+            for (size_t part = 0; part < part_bytes.size(); part++) {
+                const Mapping &arena = layer->weights->arenas()[part];
+                ranges.emplace_back(arena.data(), arena.bytes());
+                part_bytes[part] += arena.bytes();
             }
         }
     }
@@ -131,7 +138,7 @@ std::string Engine::describe() const {
     out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false") + ",\"external\":" + (pool_->external() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
     out += ",\"tile_tokens\":" + std::to_string(options_.isa == Isa::amx ? options_.tile_tokens : 0);
-    out += ",\"layers\":" + std::to_string(layers) + ",\"methods\":[" + described(methods, options_) + "],\"calibration\":[" + described(tunings) + "],\"parts\":[";
+    out += ",\"layers\":" + std::to_string(layers) + ",\"methods\":[" + described(methods, options_) + "]" + (slots.empty() ? "" : ",\"slots\":[" + slots + "]") + ",\"calibration\":[" + described(tunings) + "],\"parts\":[";
     for (int part = 0; part < pool_->parts(); part++) {
         out += (part == 0 ? "" : ",") + std::string("{\"node\":") + std::to_string(pool_->part_node(part)) + ",\"cores\":[";
         bool first = true;

@@ -12,11 +12,13 @@ namespace {
 
 int64_t now() { return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Everything that a measurement depends on.
-std::string key_of(const Layer &layer, const EngineOptions &options, const WorkerPool &pool) {
+// Everything that a measurement depends on; "" for a layer that another load has taken the weights from.
+std::string key_of(Layer &layer, const EngineOptions &options, const WorkerPool &pool) {
+    const std::lock_guard<std::mutex> lock(layer.weights_lock);
     std::string key;
-    for (int number : {int(layer.methods.gate_up), int(layer.methods.down), int(options.numerics), layer.shape.hidden, layer.shape.inner, std::min(layer.shape.used, layer.shape.experts), int(options.isa),
-                       int(options.wish), options.fused_tokens, layer.scales_fold ? 1 : 0, pool.workers(), pool.parts(), pool.external() ? 1 : 0})
+    if (!layer.weights) return key;
+    for (int number : {int(layer.methods.gate_up), int(layer.methods.down), int(options.numerics), layer.shape.hidden, layer.shape.inner, std::min(layer.shape.used, layer.weights->slots()), int(options.isa),
+                       int(options.wish), options.fused_tokens, layer.weights->scales_fold() ? 1 : 0, pool.workers(), pool.parts(), pool.external() ? 1 : 0})
         key += std::to_string(number) + " ";
     return key;
 }
@@ -65,6 +67,7 @@ Tuning Engine::measure(Layer &layer, const Candidates &candidates) {
 void Engine::tune(const std::vector<Layer *> &layers) {
     for (Layer *layer : layers) {
         const std::string key = key_of(*layer, options_, *pool_);
+        if (key.empty()) continue;
         const Tuning *tuning = find_tuning(key);
         try {
             if (tuning == nullptr) tuning = keep_tuning(key, measure(*layer, candidates_for(layer->methods)));

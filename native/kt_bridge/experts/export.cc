@@ -7,6 +7,12 @@ namespace {
 
 constexpr size_t kMaximumScales = (1 << 16) / kGroup; // of a row
 
+MatrixShape matrix_shape(const Layer &layer, int matrix) { return SourceShape{layer.shape, layer.methods, layer.index}.of(matrix); }
+
+ScaleFormat scale_format(const Layer &layer, int expert, int matrix) {
+    return layer.methods.of(matrix) == Method::mxfp4 ? ScaleFormat::e8m0 : layer.weights->slot(layer.weights->slot_of(expert)).scale_formats[matrix];
+}
+
 // Where the piece of a row that a tile holds lies in the matrix.
 struct Place {
     const uint8_t *tile;
@@ -16,10 +22,8 @@ struct Place {
 
 class Exporter {
   public:
-    Exporter(const Layer &layer, int matrix, uint8_t *codes, uint8_t *scales)
-        : shape_(SourceShape{layer.shape, layer.methods, layer.index}.of(matrix)), format_(layer.scale_formats[matrix]), codes_(codes), scales_(scales) {
-        if (shape_.method == Method::mxfp4) format_ = ScaleFormat::e8m0;
-    }
+    Exporter(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales)
+        : shape_(matrix_shape(layer, matrix)), format_(scale_format(layer, expert, matrix)), codes_(codes), scales_(scales) {}
     void add(const Place &place) const {
         alignas(64) uint8_t row_scales[kMaximumScales * sizeof(float)];
         unpack_row(shape_.method, place.tile, place.inputs, place.tile_row, codes_ + size_t(place.row) * shape_.row_bytes() + row_bytes(shape_.method, place.column), row_scales);
@@ -54,15 +58,14 @@ void export_slice(const Exporter &exporter, const Layer &layer, const uint8_t *r
 
 } // namespace
 
-ExportSizes export_sizes(const Layer &layer, int matrix) {
-    const MatrixShape shape = SourceShape{layer.shape, layer.methods, layer.index}.of(matrix);
+ExportSizes export_sizes(const Layer &layer, int expert, int matrix) {
+    const MatrixShape shape = matrix_shape(layer, matrix);
     if (method_traits(shape.method).scale_bytes == 0) return {size_t(shape.code_bytes()), 0};
-    const ScaleFormat format = shape.method == Method::mxfp4 ? ScaleFormat::e8m0 : layer.scale_formats[matrix];
-    return {size_t(shape.code_bytes()), size_t(shape.scale_count()) * scale_format_bytes(format)};
+    return {size_t(shape.code_bytes()), size_t(shape.scale_count()) * scale_format_bytes(scale_format(layer, expert, matrix))};
 }
 
 void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales) {
-    const Exporter exporter(layer, matrix, codes, scales);
+    const Exporter exporter(layer, expert, matrix, codes, scales);
     const LayerLayout &layout = layer.layout;
     for (int part = 0; part < layout.parts(); part++)
         for (int slice = 0; slice < layout.slices(part); slice++)

@@ -8,8 +8,8 @@ namespace ds4::ktb {
 struct ExportSizes {
     size_t codes, scales;
 };
-ExportSizes export_sizes(const Layer &layer, int matrix);
-// The buffers hold export_sizes; the caller holds the layer's arenas_lock.
+// Of both: the layer has the expert, and the caller holds its weights_lock. The buffers hold export_sizes.
+ExportSizes export_sizes(const Layer &layer, int expert, int matrix);
 void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales);
 
 } // namespace ds4::ktb

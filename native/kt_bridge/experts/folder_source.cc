@@ -38,15 +38,18 @@ FolderSource::FolderSource(const SourceShape &shape, const Safetensors &folder, 
             fail(KTB_ERR_ARGUMENT, "layer %d: the map gives source %lld for expert %d; expected 0..%d", shape.index, (long long)id, expert, shape.layer.experts - 1);
         ids_.push_back(id);
     }
-    const std::string first = ".ffn.experts." + std::to_string(ids_[0]) + ".w1.weight";
+    const int first_read = shape_.kept[0];
+    const std::string first = ".ffn.experts." + std::to_string(ids_[size_t(first_read)]) + ".w1.weight";
     base_ = folder.find("model." + tail + first) != nullptr ? "model." + tail : tail;
-    for (int expert = 0; expert < shape.layer.experts; expert++)
+    for (int matrix = 0; matrix < 3; matrix++) codes_[matrix].resize(ids_.size()), scales_[matrix].resize(ids_.size());
+    for (const int32_t expert : shape_.kept)
         for (int matrix = 0; matrix < 3; matrix++) {
             ScaleFormat format = ScaleFormat::none;
-            codes_[matrix].push_back(&find_codes(name(expert, matrix) + ".weight", shape.of(matrix)));
-            scales_[matrix].push_back(find_scales(name(expert, matrix) + ".scale", shape.of(matrix), format));
-            if (expert == 0) formats_[matrix] = format;
-            if (formats_[matrix] != format) fail(KTB_ERR_FORMAT, "tensor %s.scale is %s, unlike that of expert 0", name(expert, matrix).c_str(), scales_[matrix].back()->dtype.c_str());
+            codes_[matrix][size_t(expert)] = &find_codes(name(expert, matrix) + ".weight", shape.of(matrix));
+            const Tensor *scales = find_scales(name(expert, matrix) + ".scale", shape.of(matrix), format);
+            scales_[matrix][size_t(expert)] = scales;
+            if (expert == first_read) formats_[matrix] = format;
+            if (formats_[matrix] != format) fail(KTB_ERR_FORMAT, "tensor %s.scale is %s, unlike that of expert %d", name(expert, matrix).c_str(), scales->dtype.c_str(), first_read);
         }
 }
 

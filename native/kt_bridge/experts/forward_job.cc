@@ -49,6 +49,7 @@ bool ForwardJob::next(WorkerPool::Step &step) {
     // a load that was queued in between may have failed
     if (const int state = request_.layer->state.load(std::memory_order_acquire); state != int(LayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d): load it again", request_.layer->index, state);
+    if (position_ == 0) check_present(request_); // of all passes: nothing is written when one cannot run
     const int limit = resources_.kernels.fp8_reference ? std::min(kFp8PassTokens, resources_.max_tokens) : resources_.max_tokens;
     ForwardRequest pass = request_;
     pass.tokens = std::min(left, limit);

@@ -5,7 +5,7 @@
 // reads front to back:
 //   for every 32 of its channels a panel: tiles of [32 gate rows, 32 up rows] x the method's input unit, in input order;
 //   then H/64 tiles of [64 down rows] x the channels of the slice.
-// Part arena: [expert][slice of the part][record].
+// Part arena: [slot][slice of the part][record], where a slot is the place of one expert (packed_weights.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -51,6 +51,7 @@ struct LayerLayout {
     int parts() const { return int(slice_begin.size()) - 1; }
     int slices(int part) const { return slice_begin[size_t(part) + 1] - slice_begin[size_t(part)]; }
     size_t expert_bytes(int part) const { return size_t(slices(part)) * record_bytes; }
+    size_t expert_bytes() const { return size_t(slice_begin.back()) * record_bytes; } // of all parts
 };
 
 } // namespace ds4::ktb

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pool/error.h"
+
 namespace ds4::ktb {
 
 KernelChoice tuned(const KernelChoice &choice, const Tuning *tuning) {
@@ -13,12 +15,21 @@ KernelChoice tuned(const KernelChoice &choice, const Tuning *tuning) {
     return made;
 }
 
+void check_present(const ForwardRequest &request) {
+    const Layer &layer = *request.layer;
+    if (layer.weights->slots() == layer.shape.experts) return;
+    for (size_t route = 0; route < size_t(request.tokens) * size_t(layer.shape.used); route++)
+        if (const int expert = request.expert_of(route); expert >= 0 && !layer.weights->has(expert))
+            fail(KTB_ERR_ARGUMENT, "layer %d: expert %d of token %zu has no slot: %d of %d experts are here", layer.index, expert, route / size_t(layer.shape.used), layer.weights->slots(),
+                 layer.shape.experts);
+}
+
 void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const std::vector<int> &part_workers) {
     request = pass;
     layer = pass.layer;
     kernels = choice.kernels[0];
     std::copy(std::begin(choice.kernels), std::end(choice.kernels), tables);
-    tiles = layer->scales_fold && choice.tile_tokens > 0 ? choice.tiles : nullptr;
+    tiles = layer->weights->scales_fold() && choice.tile_tokens > 0 ? choice.tiles : nullptr;
     fp8_reference = choice.fp8_reference;
     blocks = 0;
     all_in_blocks = false;
@@ -36,13 +47,9 @@ void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const s
 void Plan::group_routes() {
     const int count = layer->shape.experts;
     const size_t slots = size_t(request.tokens) * size_t(used());
-    const auto expert_of = [&](size_t slot) -> int { // -1: skipped
-        const int64_t id = request.wide_ids ? static_cast<const int64_t *>(request.ids)[slot] : static_cast<const int32_t *>(request.ids)[slot];
-        return id >= 0 && id < count && request.weights[slot] != 0.0f ? int(id) : -1;
-    };
     counts_.assign(size_t(count), 0);
     for (size_t slot = 0; slot < slots; slot++)
-        if (const int expert = expert_of(slot); expert >= 0) counts_[size_t(expert)]++;
+        if (const int expert = request.expert_of(slot); expert >= 0) counts_[size_t(expert)]++;
     experts.clear();
     route_experts.clear();
     int routes = 0;
@@ -62,7 +69,7 @@ void Plan::group_routes() {
         const size_t first = size_t(token) * size_t(used());
         int kept = 0;
         for (size_t slot = first; slot < first + size_t(used()); slot++) {
-            const int expert = expert_of(slot);
+            const int expert = request.expert_of(slot);
             if (expert < 0) continue;
             const int route = counts_[size_t(expert)]++;
             route_tokens[size_t(route)] = token;

@@ -29,7 +29,16 @@ struct ForwardRequest {
     const float *weights; // [tokens, k]
     bool incremental;
     float limit;
+
+    // Expert of a route, [tokens * k]; -1: skipped.
+    int expert_of(size_t route) const {
+        const int64_t id = wide_ids ? static_cast<const int64_t *>(ids)[route] : static_cast<const int32_t *>(ids)[route];
+        return id >= 0 && id < layer->shape.experts && weights[route] != 0.0f ? int(id) : -1;
+    }
 };
+// Throws for a route to an expert that has no slot.
+void check_present(const ForwardRequest &request);
+
 
 // How an engine computes; the same for every pass of a layer.
 struct KernelChoice {

@@ -51,25 +51,34 @@ constexpr size_t kBlockBytes = 17; // of MXFP4 in GGUF: a scale, 16 bytes of cod
 
 } // namespace
 
+ExpertSource::ExpertSource(const SourceShape &shape) : shape_(shape) {
+    if (shape.kept.empty())
+        for (int expert = 0; expert < shape.layer.experts; expert++) shape_.kept.push_back(expert);
+}
+
 MemorySource::MemorySource(const SourceShape &shape, const void *const *const codes[3], const void *const *const scales[3], const int64_t *map) : ExpertSource(shape) {
+    for (int expert = 0; expert < shape.layer.experts; expert++) mapped_id(shape, map, expert);
     for (int matrix = 0; matrix < 3; matrix++) {
+        codes_[matrix].resize(size_t(shape.layer.experts)), scales_[matrix].resize(size_t(shape.layer.experts));
         stored_[matrix].scales = published_scales(shape.of(matrix).method);
         const bool scaled = stored_[matrix].scales != ScaleFormat::none;
         if (codes[matrix] == nullptr || (scaled && scales[matrix] == nullptr)) fail(KTB_ERR_ARGUMENT, "layer %d: the pointer array of %s is NULL", shape.index, kMatrixNames[matrix]);
-        for (int expert = 0; expert < shape.layer.experts; expert++) {
+        for (const int32_t expert : shape_.kept) {
             const int64_t id = mapped_id(shape, map, expert);
-            codes_[matrix].push_back(static_cast<const uint8_t *>(codes[matrix][id]));
-            scales_[matrix].push_back(scaled ? static_cast<const uint8_t *>(scales[matrix][id]) : nullptr);
-            if (codes_[matrix].back() == nullptr || (scaled && scales_[matrix].back() == nullptr))
+            const uint8_t *&own_codes = codes_[matrix][size_t(expert)], *&own_scales = scales_[matrix][size_t(expert)];
+            own_codes = static_cast<const uint8_t *>(codes[matrix][id]);
+            own_scales = scaled ? static_cast<const uint8_t *>(scales[matrix][id]) : nullptr;
+            if (own_codes == nullptr || (scaled && own_scales == nullptr))
                 fail(KTB_ERR_ARGUMENT, "layer %d: %s of source expert %lld is NULL", shape.index, kMatrixNames[matrix], (long long)id);
         }
     }
 }
 
-MemorySource::MemorySource(const SourceShape &shape, const ktb_matrix *const matrices[3]) : ExpertSource(shape) {
+MemorySource::MemorySource(const SourceShape &shape, const ktb_matrix *const matrices[3], int first) : ExpertSource(shape) {
     for (int matrix = 0; matrix < 3; matrix++) {
+        codes_[matrix].resize(size_t(shape.layer.experts)), scales_[matrix].resize(size_t(shape.layer.experts));
         if (matrices[matrix] == nullptr) fail(KTB_ERR_ARGUMENT, "layer %d: the array of %s matrices is NULL", shape.index, kMatrixNames[matrix]);
-        for (int expert = 0; expert < shape.layer.experts; expert++) add_matrix(matrix, expert, matrices[matrix][expert]);
+        for (const int32_t expert : shape_.kept) add_matrix(matrix, expert, matrices[matrix][expert - first]);
     }
 }
 
@@ -80,9 +89,9 @@ void MemorySource::add_matrix(int matrix, int expert, const ktb_matrix &from) {
     if (format == nullptr) fail(KTB_ERR_FORMAT, "%s: format %u is none of KTB_FORMAT_*", label.c_str(), from.format);
     if (format->method != shape.method) fail(KTB_ERR_FORMAT, "%s: %s does not belong to a layer of %s", label.c_str(), format->name, method_traits(shape.method).name);
     if (from.reserved != 0) fail(KTB_ERR_ARGUMENT, "%s: reserved is %u; expected 0", label.c_str(), from.reserved);
-    if (expert == 0) stored_[matrix] = {format->gguf_blocks, format->scales};
+    if (expert == shape_.kept[0]) stored_[matrix] = {format->gguf_blocks, format->scales};
     if (stored_[matrix].gguf_blocks != format->gguf_blocks || stored_[matrix].scales != format->scales)
-        fail(KTB_ERR_FORMAT, "%s: %s differs from the format of expert 0; the experts of a layer share one", label.c_str(), format->name);
+        fail(KTB_ERR_FORMAT, "%s: %s differs from the format of expert %d; the experts of a layer share one", label.c_str(), format->name, shape_.kept[0]);
     const uint64_t blocks = uint64_t(shape.rows) * uint64_t(shape.columns) / kGroup;
     const uint64_t data_bytes = format->gguf_blocks ? blocks * kBlockBytes : shape.code_bytes();
     const uint64_t scale_bytes = format->scales == ScaleFormat::none ? 0 : shape.scale_count() * scale_format_bytes(format->scales);
@@ -90,8 +99,8 @@ void MemorySource::add_matrix(int matrix, int expert, const ktb_matrix &from) {
         fail(KTB_ERR_FORMAT, "%s: %s of [%d, %d] has %llu bytes and %llu bytes of scales; expected %llu and %llu", label.c_str(), format->name, shape.rows, shape.columns,
              (unsigned long long)from.data_bytes, (unsigned long long)from.scale_bytes, (unsigned long long)data_bytes, (unsigned long long)scale_bytes);
     if (from.data == nullptr || (scale_bytes != 0 && from.scales == nullptr)) fail(KTB_ERR_ARGUMENT, "%s: a pointer is NULL", label.c_str());
-    codes_[matrix].push_back(static_cast<const uint8_t *>(from.data));
-    scales_[matrix].push_back(static_cast<const uint8_t *>(from.scales));
+    codes_[matrix][size_t(expert)] = static_cast<const uint8_t *>(from.data);
+    scales_[matrix][size_t(expert)] = static_cast<const uint8_t *>(from.scales);
 }
 
 const uint8_t *MemorySource::codes(int expert, int matrix, int begin, int rows, uint8_t *staging) const {

@@ -18,6 +18,7 @@ struct SourceShape {
     LayerShape layer;
     LayerMethods methods;
     int index; // of the layer, for messages
+    std::vector<int32_t> kept = {}; // experts to read; a source without any given reads all
 
     MatrixShape of(int matrix) const {
         return matrix == kDown ? MatrixShape{methods.down, layer.hidden, layer.inner} : MatrixShape{methods.gate_up, layer.inner, layer.hidden};
@@ -26,7 +27,7 @@ struct SourceShape {
 
 class ExpertSource {
   public:
-    explicit ExpertSource(const SourceShape &shape) : shape_(shape) {}
+    explicit ExpertSource(const SourceShape &shape);
     virtual ~ExpertSource() = default;
     // Canonical codes of rows [begin, begin + rows) of one matrix, contiguous; may use `staging` of as many bytes.
     virtual const uint8_t *codes(int expert, int matrix, int begin, int rows, uint8_t *staging) const = 0;
@@ -46,11 +47,12 @@ class ExpertSource {
 // Matrices in memory.
 class MemorySource : public ExpertSource {
   public:
-    // Six arrays of pointers with the scales that ktb_moe_load_weights_ptrs documents. Throws when a pointer is missing
-    // or the map names an expert outside [0, experts).
+    // Six arrays of pointers with the scales that ktb_moe_load_weights_ptrs documents. Throws when a pointer of an expert
+    // to read is missing or the map names an expert outside [0, experts).
     MemorySource(const SourceShape &shape, const void *const *const codes[3], const void *const *const scales[3], const int64_t *map);
-    // Arrays of E matrices. Throws when a format is not the method's, formats differ, or a size is not the shape's.
-    MemorySource(const SourceShape &shape, const ktb_matrix *const matrices[3]);
+    // Arrays of matrices, expert e's at [e - first]. Throws when a format of an expert to read is not the method's, formats
+    // differ, or a size is not the shape's.
+    MemorySource(const SourceShape &shape, const ktb_matrix *const matrices[3], int first = 0);
     const uint8_t *codes(int expert, int matrix, int begin, int rows, uint8_t *staging) const override;
     const uint8_t *scales(int expert, int matrix, int begin, int rows, uint8_t *staging) const override;
     std::string name(int expert, int matrix) const override;
@@ -63,7 +65,7 @@ class MemorySource : public ExpertSource {
     };
     void add_matrix(int matrix, int expert, const ktb_matrix &from);
     Stored stored_[3];
-    std::vector<const uint8_t *> codes_[3], scales_[3]; // by expert id
+    std::vector<const uint8_t *> codes_[3], scales_[3]; // by expert id; null where it is not read
 };
 
 // {model.,}layers.{layer}.ffn.experts.{e}.w{1,3,2}.{weight,scale}
@@ -85,7 +87,7 @@ class FolderSource : public ExpertSource {
     const Safetensors &folder_;
     std::string base_;
     std::vector<int64_t> ids_; // source index by expert id
-    std::vector<const Tensor *> codes_[3], scales_[3];
+    std::vector<const Tensor *> codes_[3], scales_[3]; // by expert id; null where it is not read
     ScaleFormat formats_[3] = {};
     bool drop_pages_;
 };

@@ -7,7 +7,7 @@
 namespace ds4::cpu {
 namespace {
 
-constexpr uint32_t kRevision = KTB_ABI_VERSION;
+constexpr uint32_t kRevision = 0x00020004; // of the header, the first that has everything this engine calls or relies on
 
 // libkt_bridge.so in the folder of the library or program that this code is in.
 std::string default_path() {

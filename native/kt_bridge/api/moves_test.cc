@@ -1,0 +1,242 @@
+// Experts that take each other's slots between forwards.
+#include <atomic>
+
+#include "api/handles.h"
+#include "api/slots_layers.h"
+#include "base/test.h"
+
+using namespace ds4::ktb;
+using namespace ds4::ktb::test;
+
+namespace {
+
+constexpr Shape kShape{6, 2, 256, 512};
+
+StoredExperts experts_of(const std::string &gate_up, const std::string &down, uint64_t seed) { return StoredExperts(storage_named(gate_up), storage_named(down), kShape, seed); }
+
+// What tells a layer from another one.
+struct State {
+    State(ktb_moe_t moe, int parts) : slots(6) {
+        ktb_moe_slots(moe, slots.data());
+        for (int expert = 0; expert < 6; expert++) packed.push_back(packed_bytes(moe, parts, expert));
+    }
+    bool operator==(const State &) const = default;
+    std::vector<int32_t> slots;
+    std::vector<std::vector<uint8_t>> packed;
+};
+
+// A source whose matrices turn bad once they have been read `good` times.
+class ChangingSource : public MemorySource {
+  public:
+    ChangingSource(const SourceShape &shape, const ktb_matrix *const matrices[3], int first, int good) : MemorySource(shape, matrices, first), left_(good) {}
+    const uint8_t *codes(int expert, int matrix, int begin, int rows, uint8_t *staging) const override {
+        if (left_.fetch_sub(1) <= 0) fail(KTB_ERR_FORMAT, "the bytes have changed");
+        return MemorySource::codes(expert, matrix, begin, rows, staging);
+    }
+
+  private:
+    mutable std::atomic<int> left_;
+};
+
+} // namespace
+
+TEST("forwards queued before a move use the old expert and those after it the new one, in any number") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 71);
+    for (const auto &[options, external] : {std::pair<std::string, int>{options_for("auto", "int8", 1, 1), 0}, {options_for("auto", "int8", 1, 2), 0}, {options_for("auto", "bf16", 2, 2), 0},
+                                            {options_for("auto", "int8", 4, 4), 0}, {"{\"external\":1}", 1}, {"{\"external\":3}", 3}}) {
+        TestEngine host(options);
+        ktb_moe_t whole = host.load(experts), moe = host.load(experts, {4, 1});
+        std::vector<Call> calls;
+        std::vector<std::vector<float>> expected;
+        for (int expert = 0; expert < 6; expert++) {
+            calls.emplace_back(kShape, 1 + expert * 4, std::vector<int32_t>{expert}, 80 + uint64_t(expert));
+            expected.push_back(calls.back().run(whole));
+        }
+        std::vector<int32_t> present = {4, 1}; // by slot
+        struct Asked {
+            int expert, code;
+            std::vector<float> output;
+            uint64_t ticket;
+        };
+        std::vector<Asked> asked(240);
+        uint64_t moves[240] = {}, last = 0;
+        for (size_t i = 0; i < asked.size(); i++) {
+            asked[i].expert = int(i * 7 / 3) % 6;
+            asked[i].code = std::find(present.begin(), present.end(), asked[i].expert) == present.end() ? KTB_ERR_ARGUMENT : 0;
+            CHECK(calls[size_t(asked[i].expert)].submit(moe, asked[i].output, asked[i].ticket) == 0);
+            const int entering = int(i * 5 / 2) % 6;
+            if (std::find(present.begin(), present.end(), entering) == present.end()) {
+                CHECK(move_expert(moe, present[i % 2], entering, experts, &moves[i]) == 0);
+                present[i % 2] = entering;
+            }
+            last = std::max({last, asked[i].ticket, moves[i]});
+        }
+        finish(host.engine, last, external);
+        int done = 0, refused = 0;
+        for (size_t i = 0; i < asked.size(); i++) {
+            CHECK(moves[i] == 0 || ktb_engine_wait(host.engine, moves[i], 0) == 0);
+            (asked[i].code == 0 ? done : refused)++;
+            if (asked[i].code == 0) CHECK(ktb_engine_wait(host.engine, asked[i].ticket, 0) == 0 && same_bits(asked[i].output, expected[size_t(asked[i].expert)]));
+            else CHECK(std::isnan(asked[i].output[0])); // nothing written
+        }
+        CHECK(done > 50 && refused > 50);
+        std::vector<int32_t> slots(6);
+        CHECK(ktb_moe_slots(moe, slots.data()) == 2 && slots[size_t(present[0])] == 0 && slots[size_t(present[1])] == 1);
+    }
+}
+
+TEST("every expert goes through one slot and comes out as it went in, for every method and split") {
+    for (const StorageCase &storage : kStorageCases)
+        for (const int parts : {1, 2, 4}) {
+            const StorageCase &down = std::string(storage.name) == "Q4_K" ? storage_named("Q2_K") : storage;
+            const StoredExperts experts(storage, down, kShape, 72);
+            TestEngine host(options_for("auto", "f32", parts, parts));
+            ktb_moe_t whole = host.load(experts), moe = host.load(experts, {2});
+            if (host.status != 0) return ds4::test::record(__FILE__, __LINE__, std::string(storage.name) + ": " + ktb_last_error());
+            int here = 2;
+            for (const int entering : {5, 0, 0, 3, 1, 4, 2}) {
+                for (int which = 1; which <= 3; which++) { // the expert that leaves, for a GPU
+                    const size_t matrix = which == 1 ? 0 : which == 2 ? 2 : 1, room = experts.values[matrix][0].data.size() * 2;
+                    std::vector<uint8_t> codes(room), scales(room), whole_codes(room), whole_scales(room);
+                    CHECK(ktb_moe_export_expert(moe, here, which, codes.data(), room, scales.data(), room) == 0);
+                    CHECK(ktb_moe_export_expert(whole, here, which, whole_codes.data(), room, whole_scales.data(), room) == 0);
+                    CHECK(codes == whole_codes && scales == whole_scales);
+                }
+                CHECK(move_expert(moe, here, entering, experts) == 0);
+                here = entering;
+                CHECK(packed_bytes(moe, parts, here) == packed_bytes(whole, parts, here));
+                Call call(kShape, 3, {here});
+                const std::vector<float> expected = call.run(whole);
+                CHECK(same_bits(call.run(moe), expected) && call.status == 0);
+            }
+        }
+}
+
+TEST("a refused move leaves slots, packed bytes and forwards as they were") {
+    for (const char *name : {"FP4", "MXFP4", "FP8", "BF16", "Q8_0"}) {
+        StoredExperts experts = experts_of(name, name, 73);
+        TestEngine host(options_for("auto", "f32", 2, 2));
+        ktb_moe_t moe = host.load(experts, {0, 3});
+        const State before(moe, 2);
+        Call call(kShape, 5, {0, 3});
+        const std::vector<float> expected = call.run(moe);
+        const auto refused = [&](int leaving, int entering, int code, const char *text) {
+            CHECK(move_expert(moe, leaving, entering, experts) == code && last_error_has(text));
+            CHECK(State(moe, 2) == before && ktb_status(moe) == 0);
+        };
+        refused(1, 2, KTB_ERR_ARGUMENT, "expert 1 cannot leave, for it has no slot");
+        refused(0, 3, KTB_ERR_ARGUMENT, "expert 3 cannot enter, for it is in slot 1");
+        for (const int matrix : {0, 1, 2}) { // the last value of the last piece
+            StoredValues &values = experts.values[matrix][5];
+            const StoredValues good = values;
+            if (values.format == KTB_FORMAT_FP4 || values.format == KTB_FORMAT_FP8) values.scales.back() = 255;
+            else if (values.format == KTB_FORMAT_MXFP4) values.data[values.data.size() - 17] = 255;
+            else if (values.format == KTB_FORMAT_BF16) values.data.back() = 0x7f, values.data[values.data.size() - 2] = 0xc0;
+            else values.data[values.data.size() - 33] = 0x7c, values.data[values.data.size() - 34] = 0;
+            refused(0, 5, KTB_ERR_FORMAT, matrix == 0 ? "expert 5 w1" : matrix == 1 ? "expert 5 w3" : "expert 5 w2");
+            values = good;
+            values.data.pop_back();
+            refused(0, 5, KTB_ERR_FORMAT, "bytes");
+            values = good;
+            values.format = KTB_FORMAT_Q2_K;
+            refused(0, 5, KTB_ERR_FORMAT, "does not belong to a layer of");
+            values = good;
+        }
+        const ktb_matrix matrix = experts.values[0][5].matrix();
+        CHECK(ktb_moe_move_expert(moe, 0, 6, &matrix, &matrix, &matrix, nullptr) == KTB_ERR_ARGUMENT && ktb_moe_move_expert(moe, -1, 5, &matrix, &matrix, &matrix, nullptr) == KTB_ERR_ARGUMENT);
+        CHECK(ktb_moe_move_expert(moe, 0, 5, &matrix, nullptr, &matrix, nullptr) == KTB_ERR_ARGUMENT && ktb_moe_move_expert(nullptr, 0, 5, &matrix, &matrix, &matrix, nullptr) == KTB_ERR_ARGUMENT);
+        CHECK(State(moe, 2) == before && same_bits(call.run(moe), expected));
+        CHECK(move_expert(moe, 0, 5, experts) == 0 && !(State(moe, 2) == before));
+        CHECK(call.run(moe).size() == expected.size() && call.status == KTB_ERR_ARGUMENT); // expert 0 has left
+    }
+}
+
+TEST("a layer without weights has nothing to move, and one with all experts can replace the bytes of one") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 74), others = experts_of("FP4", "FP4", 75);
+    TestEngine host(options_for("auto", "int8", 1, 2));
+    ktb_moe_t moe = host.add(experts), other = host.load(others);
+    CHECK(move_expert(moe, 0, 1, experts) == KTB_ERR_STATE && last_error_has("has no weights"));
+    CHECK(load_kept(moe, experts) == 0 && move_expert(moe, 4, 4, others) == 0);
+    Call fourth(kShape, 4, {4}), rest(kShape, 4, {0, 1, 2, 3, 5});
+    const std::vector<float> expected = fourth.run(other);
+    CHECK(same_bits(fourth.run(moe), expected) && !same_bits(rest.run(moe), rest.run(other)));
+}
+
+TEST("an expert that cannot be folded counts only while it is here") {
+    StoredExperts experts = experts_of("FP4", "FP4", 76);
+    experts.values[2][5].scales[77] = 1;
+    TestEngine host(options_for("auto", "int8", 1, 1));
+    ktb_moe_t whole = host.load(experts), moe = host.load(experts, {1, 2});
+    CHECK(!whole->layer->weights->scales_fold() && moe->layer->weights->scales_fold());
+    for (const auto &[leaving, entering] : {std::pair{1, 5}, {2, 0}, {5, 3}}) {
+        CHECK(move_expert(moe, leaving, entering, experts) == 0);
+        CHECK(moe->layer->weights->scales_fold() == (entering == 3));
+    }
+}
+
+TEST("matrices that change after they were checked cost the layer its weights and nothing else") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 77);
+    TestEngine host(options_for("auto", "int8", 1, 2));
+    ktb_moe_t moe = host.load(experts, {0, 1});
+    const ktb_matrix gate = experts.values[0][2].matrix(), up = experts.values[1][2].matrix(), down = experts.values[2][2].matrix();
+    const ktb_matrix *const matrices[3] = {&gate, &up, &down};
+    const SourceShape shape{moe->layer->shape, moe->layer->methods, 0, {2}};
+    const State before(moe, 1);
+    constexpr int kReads = 3; // 64 KiB of codes in each matrix: one piece of gate and up, one of down
+    for (int good = 0; good < kReads; good++) { // found while checking
+        CHECK(guarded([&] { return moe->layer->engine->move(*moe->layer, 0, std::make_shared<ChangingSource>(shape, matrices, 2, good)), 0; }) == KTB_ERR_FORMAT);
+        CHECK(State(moe, 1) == before && ktb_status(moe) == 0);
+    }
+    CHECK(guarded([&] { return moe->layer->engine->move(*moe->layer, 0, std::make_shared<ChangingSource>(shape, matrices, 2, kReads + 1)), 0; }) == KTB_ERR_FORMAT);
+    CHECK(ktb_status(moe) == KTB_ERR_FORMAT && packed_bytes(moe, 1, 1).empty());
+    Call call(kShape, 2, {1});
+    CHECK(std::isnan(call.run(moe)[0]) && call.status == KTB_ERR_STATE);
+    CHECK(load_kept(moe, experts) == 0 && State(moe, 1) == before);
+}
+
+TEST("exports, descriptions and forwards of other threads go on while experts move") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 78);
+    TestEngine host(options_for("auto", "int8", 2, 2));
+    ktb_moe_t moe = host.load(experts, {0, 1, 2});
+    const StoredValues &kept = experts.values[0][1];
+    std::atomic<bool> stop{false};
+    std::atomic<int> wrong{0}, exports{0};
+    std::thread reader([&] {
+        std::vector<uint8_t> codes(kept.data.size()), scales(kept.scales.size());
+        std::vector<int32_t> slots(6);
+        while (!stop) {
+            wrong += ktb_moe_export_expert(moe, 1, 1, codes.data(), codes.size(), scales.data(), scales.size()) == 0 && codes == kept.data && scales == kept.scales ? 0 : 1;
+            const int code = ktb_moe_export_expert(moe, 0, 1, codes.data(), codes.size(), scales.data(), scales.size());
+            wrong += code == KTB_ERR_STATE || (code == 0 && codes == experts.values[0][0].data) ? 0 : 1;
+            wrong += ktb_moe_slots(moe, slots.data()) == 3 && slots[1] == 1 ? 0 : 1;
+            host.description();
+            exports++;
+        }
+    });
+    std::thread caller([&] {
+        Call call(kShape, 3, {1});
+        const std::vector<float> expected = call.run(moe);
+        while (!stop) wrong += same_bits(call.run(moe), expected) ? 0 : 1;
+    });
+    int here = 0;
+    for (int i = 0; i < 200 || exports < 5; i++) {
+        const int entering = here == 0 ? 3 + i % 3 : 0;
+        wrong += move_expert(moe, here, entering, experts) == 0 ? 0 : 1;
+        here = entering;
+    }
+    stop = true;
+    reader.join(), caller.join();
+    CHECK(wrong == 0);
+}
+
+TEST("a layer is not destroyed while a move is queued") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 79);
+    TestEngine host("{\"external\":1}");
+    ktb_moe_t moe = host.load(experts, {0});
+    uint64_t ticket = 0;
+    CHECK(move_expert(moe, 0, 1, experts, &ticket) == 0);
+    ktb_moe_destroy(moe);
+    CHECK(last_error_has("has 1 jobs queued or running"));
+    CHECK(ktb_moe_keep_experts(moe, 6, nullptr) == KTB_ERR_STATE);
+    CHECK(finish(host.engine, ticket, 1) == 0 && packed_bytes(moe, 1, 0).empty() && !packed_bytes(moe, 1, 1).empty());
+}
