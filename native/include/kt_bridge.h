@@ -223,11 +223,11 @@ KTB_API int ktb_selftest(ktb_engine_t engine);
 /* ---- part 3: slots and shared weights ------------------------------------------------------- */
 
 /* Chooses which experts a layer without weights and work will have: n different ones of its E, expert experts[i] in slot
- * i. Every later load has memory for these alone, reads and packs them, and looks at nothing of the others: their
- * pointers and matrices may be NULL or zero, their tensors missing; a load after moves reads those chosen here again.
- * n = E with NULL: all again, as at first. A route with a weight other than 0 to an expert that has no
- * slot when the forward's turn comes is KTB_ERR_ARGUMENT, and nothing is written. Routes to the others give the bits that
- * the whole layer gives (on the tile unit: where none of its scales keeps it from being used).
+ * i. Every later load has memory for these alone, reads and packs them, and looks at nothing of the others: their pointers
+ * and matrices may be NULL or zero, their tensors missing; a load after moves reads those chosen here again. n = E with
+ * NULL: all again, as at first. A route with a weight other than 0 to an expert that has no slot when the forward's turn
+ * comes is KTB_ERR_ARGUMENT, and nothing is written. Routes to the others give the bits that the whole layer gives (on the
+ * tile unit: unless the scales of an expert that is missing here keep the whole layer from using it).
  * KTB_ERR_ARGUMENT: n outside 1..E, an id outside [0, E) or twice. KTB_ERR_STATE: the layer has weights or work. */
 KTB_API int ktb_moe_keep_experts(ktb_moe_t moe, int n, const int32_t *experts);
 /* slot_of_expert: [E], the slot of each expert or -1; NULL for none of it. Of a layer without weights: as a load will fill
@@ -236,7 +236,7 @@ KTB_API int ktb_moe_slots(ktb_moe_t moe, int32_t *slot_of_expert);
 /* Gives the slot of expert `leaving` to `entering`, which may be the same: forwards queued before use the old expert, those
  * queued after the new one. Export the old one first if its bytes are needed. The matrices are one expert's, as for
  * ktb_moe_load_matrices, and must stay as they are until the ticket is done; ticket NULL blocks. All workers share the
- * work, and memory beside the slot is some 300 KiB for each. A move that is refused leaves the layer as it was, whatever was
+ * work; beside the slot each has memory for a few rows. A move that is refused leaves the layer as it was, whatever was
  * wrong: everything is checked before the slot is written. (Bytes that change after that check cost the layer its weights.)
  * At once: KTB_ERR_ARGUMENT for ids and NULL, KTB_ERR_FORMAT for formats and sizes. When its turn comes: KTB_ERR_ARGUMENT
  * when `leaving` has no slot or `entering` has another one, KTB_ERR_FORMAT for a value or scale that is no number,
@@ -248,10 +248,10 @@ KTB_API int ktb_moe_move_expert(ktb_moe_t moe, int leaving, int entering, const 
  * process, which may have other numerics, instruction sets and threads. All handles are equal: either may be destroyed
  * first, the memory goes with the last, and a load replaces the weights of its own handle only. Index, shape, io_type and
  * limit are the source's. While weights are shared they do not change: moves are KTB_ERR_STATE. "calibrate" as for a load.
- * NULL: KTB_ERR_ARGUMENT when the engines do not split the width over their parts alike (as many parts with workers in the
- * same proportions do) or this one's numerics cannot mix the methods, KTB_ERR_STATE when the source has no weights or
- * one of its experts is being moved. Memory stays on the nodes of the engine that loaded it. Thread: any. */
-KTB_API ktb_moe_t ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source);
+ * *made: the new layer, NULL on errors. KTB_ERR_ARGUMENT: the engines do not split the width over their parts alike (as many
+ * parts with workers in the same proportions do), or this one's numerics cannot mix the methods. KTB_ERR_STATE: the source
+ * has no weights, or one of its experts is being moved. Memory stays on the nodes of the engine that loaded it. Thread: any. */
+KTB_API int ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source, ktb_moe_t *made);
 /* Where the packed bytes of one expert lie in one part (0.. as "parts" of ktb_engine_describe), 64-byte aligned, for reading
  * only: to copy them to a GPU without another copy here. Valid until the weights are loaded again or the expert is moved;
  * shared ones until their last handle goes. NULL and 0 bytes in a part that has no share of the width. Thread: any.

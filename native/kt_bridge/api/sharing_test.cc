@@ -22,7 +22,8 @@ const void *address_of(ktb_moe_t moe, int part, int expert) {
 }
 
 ktb_moe_t share(TestEngine &host, ktb_moe_t source) {
-    ktb_moe_t moe = ktb_moe_create_shared(host.engine, source);
+    ktb_moe_t moe = nullptr;
+    ktb_moe_create_shared(host.engine, source, &moe);
     if (moe != nullptr) host.layers.push_back(moe);
     return moe;
 }
@@ -201,19 +202,22 @@ TEST("weights are not shared while one of their experts moves, nor without any, 
     const StoredExperts experts = experts_of("FP4", "FP4", 87), mixed = experts_of("BF16", "Q8_0", 87);
     TestEngine one(options_for("auto", "bf16", 1, 1)), two(options_for("auto", "int8", 2, 2)), lent("{\"external\":1}");
     ktb_moe_t empty = one.add(experts), loaded = one.load(experts);
-    const auto refused = [](TestEngine &host, ktb_moe_t source, const char *text) { CHECK(ktb_moe_create_shared(host.engine, source) == nullptr && last_error_has(text)); };
-    refused(one, empty, "no weights to share (status 1)");
-    refused(two, loaded, "splits the width over 1 parts, this one over 2");
-    refused(one, nullptr, "the layer is NULL");
-    CHECK(ktb_moe_create_shared(nullptr, loaded) == nullptr && last_error_has("the engine is NULL"));
+    const auto refused = [](TestEngine &host, ktb_moe_t source, int code, const char *text) {
+        ktb_moe_t made = source;
+        CHECK(ktb_moe_create_shared(host.engine, source, &made) == code && made == nullptr && last_error_has(text));
+    };
+    refused(one, empty, KTB_ERR_STATE, "no weights to share (status 1)");
+    refused(two, loaded, KTB_ERR_ARGUMENT, "splits the width over 1 parts, this one over 2");
+    refused(one, nullptr, KTB_ERR_ARGUMENT, "the layer is NULL");
+    CHECK(ktb_moe_create_shared(nullptr, loaded, &empty) == KTB_ERR_ARGUMENT && ktb_moe_create_shared(one.engine, loaded, nullptr) == KTB_ERR_ARGUMENT);
     TestEngine int8(options_for("auto", "int8", 1, 1));
-    refused(int8, one.load(mixed), "BF16 cannot be mixed with Q8_0 for down: with numerics int8");
+    refused(int8, one.load(mixed), KTB_ERR_ARGUMENT, "BF16 cannot be mixed with Q8_0 for down: with numerics int8");
     ktb_moe_t moving = lent.load(experts, {0});
     uint64_t ticket = 0, forward = 0;
     Call call(kShape, 2, {1});
     std::vector<float> output;
     CHECK(move_expert(moving, 0, 1, experts, &ticket) == 0 && call.submit(moving, output, forward) == 0); // has begun, and waits for workers
-    refused(int8, moving, "an expert is being moved");
+    refused(int8, moving, KTB_ERR_STATE, "an expert is being moved");
     CHECK(finish(lent.engine, forward, 1) == 0);
     ktb_moe_t shared = share(int8, moving);
     const std::vector<float> expected = output;

@@ -95,17 +95,16 @@ int ktb_moe_move_expert(ktb_moe_t moe, int leaving, int entering, const ktb_matr
     });
 }
 
-ktb_moe_t ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source) {
-    ktb_moe_t made = nullptr;
-    guarded([&] {
-        if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create_shared: the engine is NULL");
+int ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source, ktb_moe_t *made) {
+    return guarded([&] {
+        if (engine == nullptr || made == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create_shared: the engine or the output is NULL");
+        *made = nullptr;
         Layer &from = layer_of(source, "ktb_moe_create_shared");
         auto moe = std::make_unique<ktb_moe>();
         moe->layer = engine->engine.share_layer(from);
-        made = moe.release();
-        return KTB_OK;
+        *made = moe.release();
+        return int(KTB_OK);
     });
-    return made;
 }
 
 int ktb_moe_packed(ktb_moe_t moe, int part, int expert, const void **address, size_t *bytes) {

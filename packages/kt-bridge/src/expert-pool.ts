@@ -2,8 +2,8 @@
 import type { Pointer } from "bun:ffi"
 import { cString } from "@ds4/ffi"
 import { ExpertPoolError, invalid } from "./errors.ts"
-import { ExpertLayer, type ExpertShape } from "./expert-layer.ts"
-import { handleOf, openKtBridge, type KtBridge } from "./library.ts"
+import { ExpertLayer, type ExpertMethod, type ExpertShape, type LayerHost } from "./expert-layer.ts"
+import { handleOf, openKtBridge, slotsOf, type KtBridge } from "./library.ts"
 import type { LoadReply, LoadRequest } from "./load.ts"
 import { parseStats, type ExpertPoolStats } from "./stats.ts"
 import { KTB } from "./symbols.ts"
@@ -34,9 +34,6 @@ export interface ExpertPoolOptions {
   spinUs?: number
 }
 
-/** How experts are stored. Folders hold the first four; the library takes the GGUF types from memory only. */
-export type ExpertMethod = "MXFP4" | "FP8" | "FP8_PERCHANNEL" | "BF16" | "Q8_0" | "Q2_K" | "Q4_K" | "IQ2_XXS"
-
 export interface LoadOptions {
   /** Folder of safetensors in the official layout. */
   folder: string
@@ -44,6 +41,11 @@ export interface LoadOptions {
   shape: ExpertShape
   /** Default MXFP4, as the official files. The published library refuses what it lacks. */
   method?: ExpertMethod
+  /**
+   * Experts to have in memory, expert `experts[i]` in slot i: the same of every layer, or as a function of the layer. Only
+   * these are read; a route to another one is refused. Default: all.
+   */
+  experts?: readonly number[] | ((layer: number) => readonly number[])
   /** Called about ten times a second with weight bytes. */
   onProgress?: (progress: { doneBytes: number; totalBytes: number }) => void
 }
@@ -54,6 +56,7 @@ export class ExpertPool {
   #engine: Pointer | undefined
   #layers: ExpertLayer[] = []
   #isLoading = false
+  #parts: number | undefined
 
   private constructor(
     private readonly library: KtBridge,
@@ -77,16 +80,20 @@ export class ExpertPool {
   /**
    * Packs the experts of some layers from a checkpoint. Runs beside the event loop; memory for all of them is
    * checked before anything is read.
-   * @throws ExpertPoolError FORMAT naming the tensor, what was expected and what came; MEMORY; IO; STATE while
-   *   another load runs
+   * @throws ExpertPoolError FORMAT naming the tensor, what was expected and what came; ARGUMENT; MEMORY; IO; STATE while
+   *   another load runs; LIBRARY for `experts` on a library without slots
    */
-  async load({ folder, layers, shape, method = "MXFP4", onProgress }: LoadOptions): Promise<ExpertLayer[]> {
+  async load({ folder, layers, shape, method = "MXFP4", experts, onProgress }: LoadOptions): Promise<ExpertLayer[]> {
     if (this.#isLoading) throw new ExpertPoolError("STATE", "the pool is already loading: wait for it")
     const engine = this.#openEngine()
     this.#isLoading = true
     const made: ExpertLayer[] = []
     try {
-      for (const layer of layers) made.push(this.#createLayer(engine, layer, shape, method))
+      for (const layer of layers) {
+        const created = this.#createLayer(layer, shape, method)
+        made.push(created)
+        if (experts !== undefined) this.#keep(created, typeof experts === "function" ? experts(layer) : experts)
+      }
       const request: LoadRequest = {
         libraryPath: this.library.path, folder, engine,
         layers: made.map(({ handle, layer }) => ({ handle, layer })),
@@ -101,6 +108,25 @@ export class ExpertPool {
     } finally {
       this.#isLoading = false
     }
+  }
+
+  /**
+   * A layer of this pool over the packed weights of a layer of this or another pool, without a copy. Both stay usable
+   * whichever pool closes first, and none of their experts can be replaced until one is closed. May measure kernels for
+   * some 50 ms, as a load does.
+   * @throws ExpertPoolError ARGUMENT when the pools do not split the width over their parts alike or use different
+   *   libraries; STATE when the layer is closed or being changed; LIBRARY on a library without slots
+   */
+  share(source: ExpertLayer): ExpertLayer {
+    const { path, check } = this.library
+    const { ktb_moe_create_shared: create } = slotsOf(this.library, "ktb_moe_create_shared")
+    if (source.libraryPath !== path) invalid(`the layer's pool uses ${source.libraryPath} and this one ${path}: weights are shared within one library`)
+    const host = this.#host()
+    const handle = new BigUint64Array(1)
+    check("ktb_moe_create_shared", create(host.engine, source.handle, handle))
+    const made = new ExpertLayer(host, Number(handle[0]) as Pointer, source.layer, source.shape, source.method)
+    this.#layers.push(made)
+    return made
   }
 
   /** @throws ExpertPoolError LIBRARY on the published library */
@@ -149,15 +175,28 @@ export class ExpertPool {
     return this.#engine
   }
 
-  #createLayer(engine: Pointer, layer: number, shape: ExpertShape, method: ExpertMethod): ExpertLayer {
+  #host(): LayerHost {
+    return { library: this.library, engine: this.#openEngine(), parts: () => (this.#parts ??= this.stats().parts.length) }
+  }
+
+  #keep(layer: ExpertLayer, experts: readonly number[]): void {
+    const { ktb_moe_keep_experts: keep } = slotsOf(this.library, "ktb_moe_keep_experts")
+    const wrong = experts.find((expert) => !Number.isInteger(expert) || expert < 0 || expert >= layer.shape.experts)
+    if (wrong !== undefined) invalid(`layer ${layer.layer}: expert ${wrong} is outside 0..${layer.shape.experts - 1}`)
+    if (experts.length === 0) invalid(`layer ${layer.layer}: no experts to keep; expected 1..${layer.shape.experts}`)
+    this.library.check("ktb_moe_keep_experts", keep(layer.handle, experts.length, Int32Array.from(experts)))
+  }
+
+  #createLayer(layer: number, shape: ExpertShape, method: ExpertMethod): ExpertLayer {
     const { experts, expertsUsed, hidden, expertWidth, swigluLimit } = shape
     for (const [name, value] of Object.entries({ layer, experts, expertsUsed, hidden, expertWidth })) {
       if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff) invalid(`${name} is ${value}; expected a count`)
     }
+    const host = this.#host()
     const handle = handleOf(this.library.published.ktb_moe_create(
-      engine, layer, experts, expertsUsed, hidden, expertWidth, KTB.KTB_IO_F32, KTB[`KTB_${method}`], method === "MXFP4" ? 32 : 0, swigluLimit))
+      host.engine, layer, experts, expertsUsed, hidden, expertWidth, KTB.KTB_IO_F32, KTB[`KTB_${method}`], method === "MXFP4" ? 32 : 0, swigluLimit))
     if (handle === null) throw new ExpertPoolError("ARGUMENT", this.library.lastError() || `the library refused layer ${layer}`)
-    return new ExpertLayer(this.library, engine, handle, layer, { ...shape })
+    return new ExpertLayer(host, handle, layer, { ...shape }, method)
   }
 
   async #loadBeside(request: LoadRequest, onProgress: LoadOptions["onProgress"]): Promise<LoadReply> {

@@ -4,16 +4,19 @@ import { existsSync } from "node:fs"
 import { statusCheck, type Check } from "@ds4/ffi"
 import { BUILD_COMMAND, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
 import { ExpertPoolError, expertPoolError } from "./errors.ts"
-import { ABI_VERSION, EXTENSION_SYMBOLS, PUBLISHED_SYMBOLS } from "./symbols.ts"
+import { EXTENSION_SYMBOLS, OLDEST_ABI_VERSION, PUBLISHED_SYMBOLS, SLOTS_ABI_VERSION, SLOTS_SYMBOLS } from "./symbols.ts"
 
 export type PublishedFunctions = Library<typeof PUBLISHED_SYMBOLS>["symbols"]
 export type ExtensionFunctions = Library<typeof EXTENSION_SYMBOLS>["symbols"]
+export type SlotsFunctions = Library<typeof SLOTS_SYMBOLS>["symbols"]
 
 export interface KtBridge {
   readonly path: string
   readonly published: PublishedFunctions
   /** Absent for the published library. */
   readonly extension: ExtensionFunctions | undefined
+  /** Absent before revision 2.5 too. */
+  readonly slots: SlotsFunctions | undefined
   /** Text of the last failure on this thread; empty without the extension. */
   readonly lastError: () => string
   /** Throws the ExpertPoolError of a status that is not 0. */
@@ -31,13 +34,20 @@ export function openKtBridge(path: string = KT_BRIDGE_LIBRARY_PATH): KtBridge {
     throw new ExpertPoolError("LIBRARY", `the expert library ${path} does not exist: ${how}`)
   }
   const version = extensionVersion(path)
-  if (version !== undefined && (version >>> 16 !== ABI_VERSION >>> 16 || version < ABI_VERSION)) {
-    throw new ExpertPoolError("LIBRARY", `${path} has extension ${dotted(version)}, this program needs ${dotted(ABI_VERSION)} or a later ${ABI_VERSION >>> 16}.x`)
+  if (version !== undefined && (version >>> 16 !== OLDEST_ABI_VERSION >>> 16 || version < OLDEST_ABI_VERSION)) {
+    throw new ExpertPoolError("LIBRARY", `${path} has extension ${dotted(version)}, this program needs ${dotted(OLDEST_ABI_VERSION)} or a later ${OLDEST_ABI_VERSION >>> 16}.x`)
   }
   const published = load(path, PUBLISHED_SYMBOLS)
-  const extension = version === undefined ? undefined : load(path, EXTENSION_SYMBOLS)
+  const slots = version === undefined || version < SLOTS_ABI_VERSION ? undefined : load(path, { ...EXTENSION_SYMBOLS, ...SLOTS_SYMBOLS })
+  const extension = slots ?? (version === undefined ? undefined : load(path, EXTENSION_SYMBOLS))
   const lastError = () => (extension === undefined ? "" : String(extension.ktb_last_error()))
-  return { path, published, extension, lastError, check: statusCheck({ lastError, error: expertPoolError }) }
+  return { path, published, extension, slots, lastError, check: statusCheck({ lastError, error: expertPoolError }) }
+}
+
+/** The functions of slots and sharing. @throws ExpertPoolError LIBRARY naming the one that is missing */
+export function slotsOf({ slots, path }: KtBridge, needed: keyof SlotsFunctions): SlotsFunctions {
+  if (slots === undefined) throw new ExpertPoolError("LIBRARY", `${path} lacks ${needed}: it is older than revision ${dotted(SLOTS_ABI_VERSION)}`)
+  return slots
 }
 
 const dotted = (version: number) => `${version >>> 16}.${version & 0xffff}`

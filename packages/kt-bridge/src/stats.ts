@@ -9,6 +9,13 @@ export interface PartStats {
   weightBytes: number
 }
 
+/** A layer that has memory for fewer than its experts. */
+export interface LayerSlots {
+  layer: number
+  slots: number
+  experts: number
+}
+
 /** What was measured for the layers of one kind when the first of them was loaded, and what follows from it. */
 export interface CalibrationStats {
   gateUp: string
@@ -37,6 +44,8 @@ export interface ExpertPoolStats {
   layers: number
   /** Of the layers: what their weights are, and the arithmetic that the engine's numerics means for them. */
   methods: { gateUp: string; down: string; isa: string; numerics: string; layers: number }[]
+  /** Of the layers that have fewer slots than experts. */
+  slots: LayerSlots[]
   calibration: CalibrationStats[]
   parts: PartStats[]
   /** Of the weights, as the kernel counts them; huge pages are 2 MiB or more. */
@@ -96,6 +105,11 @@ export function parseStats(text: string): ExpertPoolStats {
       isa: field(method, "isa", isText),
       numerics: field(method, "numerics", isText),
       layers: field(method, "layers", isNumber),
+    })),
+    slots: (root.slots === undefined ? [] : field(root, "slots", isObjects)).map((entry) => ({
+      layer: field(entry, "layer", isNumber),
+      slots: field(entry, "slots", isNumber),
+      experts: field(entry, "experts", isNumber),
     })),
     calibration: field(root, "calibration", isObjects).map(parseCalibration),
     parts: field(root, "parts", isObjects).map((part) => ({

@@ -1,8 +1,13 @@
-// FFI table of kt_bridge.h: one row per function, in header order. Part 1 is what the published library has too.
+// FFI tables of kt_bridge.h: one row per function, in header order. Part 1 is what the published library has too.
 import type { FFIFunction } from "bun:ffi"
+import { struct } from "@ds4/ffi"
 
 /** Revision of the extension that this binding was written for: major << 16 | minor. */
-export const ABI_VERSION = 0x0002_0004
+export const ABI_VERSION = 0x0002_0005
+/** The oldest extension that it works with: all of part 2. */
+export const OLDEST_ABI_VERSION = 0x0002_0004
+/** The first with part 3. */
+export const SLOTS_ABI_VERSION = 0x0002_0005
 
 export const PUBLISHED_SYMBOLS = {
   ktb_engine_create: { args: ["i32", "i32"], returns: "ptr" },
@@ -38,6 +43,16 @@ export const EXTENSION_SYMBOLS = {
   ktb_selftest: { args: ["ptr"], returns: "i32" },
 } as const satisfies Record<string, FFIFunction>
 
+export const SLOTS_SYMBOLS = {
+  ktb_moe_keep_experts: { args: ["ptr", "i32", "ptr"], returns: "i32" },
+  ktb_moe_slots: { args: ["ptr", "ptr"], returns: "i32" },
+  ktb_moe_move_expert: { args: ["ptr", "i32", "i32", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+  ktb_moe_create_shared: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
+  ktb_moe_packed: { args: ["ptr", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+} as const satisfies Record<string, FFIFunction>
+
+export const KTB_MATRIX = struct("ktb_matrix", { data: "ptr", scales: "ptr", data_bytes: "u64", scale_bytes: "u64", format: "u32", reserved: "u32" })
+
 /** Constants of the header. */
 export const KTB = {
   KTB_MXFP4: 0,
@@ -59,4 +74,13 @@ export const KTB = {
   KTB_ERR_INTERNAL: -6,
   KTB_FORWARD_INCREMENTAL: 1,
   KTB_FORWARD_STRICT_IDS: 2,
+  KTB_FORMAT_Q8_0: 8,
+  KTB_FORMAT_Q2_K: 10,
+  KTB_FORMAT_Q4_K: 12,
+  KTB_FORMAT_IQ2_XXS: 16,
+  KTB_FORMAT_BF16: 30,
+  KTB_FORMAT_FP8: 1000,
+  KTB_FORMAT_FP4: 1001,
+  KTB_FORMAT_FP8_F32: 1003,
+  KTB_FORMAT_FP8_ROWS: 1004,
 } as const

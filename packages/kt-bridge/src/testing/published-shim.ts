@@ -32,16 +32,24 @@ KTB_API uint32_t ktb_abi_version(void) { return VERSION; }
 #endif
 `
 
+/** Further functions of the real library, passed on as they are: a jump through a pointer found when the shim is loaded. */
+const passedOn = (names: readonly string[]): string => names.map((name) => `
+__attribute__((used, visibility("hidden"))) void *to_${name};
+__attribute__((constructor)) static void find_${name}(void) { to_${name} = real("${name}"); }
+__asm__(".pushsection .text\\n.globl ${name}\\n.type ${name}, @function\\n${name}: jmp *to_${name}(%rip)\\n.popsection\\n");
+`).join("")
+
 export const canBuildShim = (): boolean => Bun.which("cc") !== null
 
 /**
  * Compiles the shim into `folder` and returns its path.
  * @param flags -DWITHOUT_F32 leaves out ktb_moe_forward_f32, -DVERSION=N adds ktb_abi_version
+ * @param extension names of functions of ours that it has besides
  */
-export function buildPublishedShim(folder: string, name: string, flags: readonly string[]): string {
+export function buildPublishedShim(folder: string, name: string, flags: readonly string[], extension: readonly string[] = []): string {
   const path = join(folder, `${name}.so`)
   const command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", path, "-I", join(KT_BRIDGE_HEADER_PATH, ".."), `-DREAL="${KT_BRIDGE_LIBRARY_PATH}"`, ...flags, "-ldl"]
-  const run = Bun.spawnSync(command, { stdin: new TextEncoder().encode(SHIM) })
+  const run = Bun.spawnSync(command, { stdin: new TextEncoder().encode(SHIM + passedOn(extension)) })
   if (run.exitCode !== 0) throw new Error(run.stderr.toString())
   return path
 }
