@@ -162,6 +162,22 @@ TEST("a layer without weights has nothing to move, and one with all experts can 
     CHECK(same_bits(fourth.run(moe), expected) && !same_bits(rest.run(moe), rest.run(other)));
 }
 
+TEST("an expert that enters with scales in another format is exported in that format, and the others in theirs") {
+    const StoredExperts bytes = experts_of("FP8", "FP8", 80), floats = experts_of("FP8_F32", "FP8_F32", 80);
+    TestEngine host(options_for("auto", "f32", 2, 2));
+    ktb_moe_t moe = host.load(bytes, {4, 0}), whole = host.load(floats);
+    CHECK(move_expert(moe, 0, 3, floats) == 0);
+    for (const auto &[expert, experts] : {std::pair<int, const StoredExperts *>{3, &floats}, {4, &bytes}})
+        for (int which = 1; which <= 3; which++) {
+            const StoredValues &stored = experts->values[which == 1 ? 0 : which == 2 ? 2 : 1][size_t(expert)];
+            std::vector<uint8_t> codes(stored.data.size()), scales(stored.scales.size());
+            CHECK(ktb_moe_export_expert(moe, expert, which, codes.data(), codes.size(), scales.data(), scales.size()) == 0 && codes == stored.data && scales == stored.scales);
+        }
+    Call call(kShape, 3, {3});
+    const std::vector<float> expected = call.run(whole);
+    CHECK(same_bits(call.run(moe), expected));
+}
+
 TEST("an expert that cannot be folded counts only while it is here") {
     StoredExperts experts = experts_of("FP4", "FP4", 76);
     experts.values[2][5].scales[77] = 1;
