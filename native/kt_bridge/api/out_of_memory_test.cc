@@ -24,6 +24,7 @@ __attribute__((noinline)) void *operator new(size_t bytes) {
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
 }
+__attribute__((noinline)) void *operator new(size_t bytes, const std::nothrow_t &) noexcept { return std::malloc(bytes == 0 ? 1 : bytes); }
 __attribute__((noinline)) void operator delete(void *memory) noexcept { std::free(memory); }
 __attribute__((noinline)) void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
