@@ -6,7 +6,7 @@ import { open } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { EngineError, expertOptions, expertsText, nativeConvertRows, openEngine, quantize, type EngineOptions, type ExpertFlags, type ExpertOptions } from "@ds4/engine"
-import { buildPublishedShim, canBuildShim } from "@ds4/kt-bridge/testing"
+import { buildOldestShim, buildPublishedShim, canBuildShim } from "@ds4/kt-bridge/testing"
 import { ModelFileError, openModelFile, withExpertWeights } from "@ds4/tokenizer"
 import { CHECKPOINT_NAMES, CHECKPOINTS, CONTAINERS, ggufOf, openCheckpoint, type CheckpointName, type Container } from "../parity/support/checkpoints.ts"
 import { TOLERANCE } from "../tolerance.ts"
@@ -172,14 +172,20 @@ describe("experts of another file", () => {
   })
 })
 
-describe.skipIf(!canBuildShim())("the published library (needs a C compiler)", () => {
-  test("suffices for official experts and says what GGUF blocks need", async () => {
+describe.skipIf(!canBuildShim())("another expert library (needs a C compiler)", () => {
+  test("the published one suffices for official experts and says what GGUF blocks need", async () => {
     const libraryPath = buildPublishedShim(folder, "published", [])
     const expected = await tiny({ numerics: "int8", threads: 1, parts: 1 })
     const published = await tiny({ libraryPath, threads: 1, parts: 1 })
     expect(published.experts).toMatchObject({ place: "packed", library: "published" })
     expect(published.logits).toEqual(expected.logits)
     expect((await refusal(run("tiny-a", "gguf", { experts: { libraryPath } }))).message).toContain("lacks ktb_moe_load_matrices, which MXFP4 experts")
+  })
+
+  test("one of the revision before slots serves as ours does", async () => {
+    const options = { numerics: "int8", threads: 1, parts: 1 } as const
+    const older = await tiny({ ...options, libraryPath: buildOldestShim(folder, "oldest") })
+    expect(older.logits).toEqual((await tiny(options)).logits)
   })
 
   test("a function that part 1 should have, and an extension of another version, are told", async () => {

@@ -4,13 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { ExpertPool, type ExpertShape } from "../src/index.ts"
-import { ABI_VERSION, EXTENSION_SYMBOLS, OLDEST_ABI_VERSION, SLOTS_SYMBOLS } from "../src/symbols.ts"
-import { buildPublishedShim, canBuildShim } from "../src/testing/published-shim.ts"
+import { ABI_VERSION, SLOTS_SYMBOLS } from "../src/symbols.ts"
+import { buildOldestShim, buildPublishedShim, canBuildShim, EXTENSION_NAMES } from "../src/testing/published-shim.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "ktb-shim-"))
 afterAll(() => rmSync(directory, { recursive: true }))
 const shim = (name: string, flags: readonly string[], extension: readonly string[] = []): string => buildPublishedShim(directory, name, flags, extension)
-const extensionNames = Object.keys(EXTENSION_SYMBOLS).filter((name) => name !== "ktb_abi_version")
 
 const folder = join(import.meta.dir, "../../../models/tiny")
 const shape: ExpertShape = { experts: 8, expertsUsed: 2, hidden: 256, expertWidth: 256, swigluLimit: 10 }
@@ -41,7 +40,7 @@ describe.skipIf(!canBuildShim())("another library by path (needs a C compiler)",
   })
 
   test("the revision before slots does everything else, and lacks each of their functions by name", async () => {
-    const libraryPath = shim("revision4", [`-DVERSION=${OLDEST_ABI_VERSION}`], extensionNames)
+    const libraryPath = buildOldestShim(directory, "oldest")
     const asked = { input: new Float32Array(256).fill(0.5), ids: Int32Array.of(0, 7), weights: Float32Array.of(1, 0.5) }
     using pool = ExpertPool.open({ libraryPath, threads: 1, numerics: "bf16" })
     using ours = ExpertPool.open({ threads: 1, numerics: "bf16" })
@@ -65,8 +64,8 @@ describe.skipIf(!canBuildShim())("another library by path (needs a C compiler)",
 
   test("an extension that lacks a function is refused with the names of all that are missing", () => {
     const libraryPath = shim("torn", [`-DVERSION=${ABI_VERSION}`])
-    expect(() => ExpertPool.open({ libraryPath, threads: 1 })).toThrow(`it lacks ${[...extensionNames, ...Object.keys(SLOTS_SYMBOLS)].join(", ")}`)
-    const half = shim("half", [`-DVERSION=${ABI_VERSION}`], [...extensionNames, "ktb_moe_slots"])
+    expect(() => ExpertPool.open({ libraryPath, threads: 1 })).toThrow(`it lacks ${[...EXTENSION_NAMES, ...Object.keys(SLOTS_SYMBOLS)].join(", ")}`)
+    const half = shim("half", [`-DVERSION=${ABI_VERSION}`], [...EXTENSION_NAMES, "ktb_moe_slots"])
     expect(() => ExpertPool.open({ libraryPath: half, threads: 1 })).toThrow("it lacks ktb_moe_keep_experts, ktb_moe_move_expert, ktb_moe_create_shared, ktb_moe_packed")
   })
 

@@ -1,6 +1,7 @@
 // A library with the published functions and no extension: a shim that passes every call on to ours.
 import { join } from "node:path"
 import { KT_BRIDGE_HEADER_PATH, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
+import { EXTENSION_SYMBOLS, OLDEST_ABI_VERSION } from "../symbols.ts"
 
 const SHIM = `
 #include "kt_bridge.h"
@@ -38,6 +39,12 @@ __attribute__((used, visibility("hidden"))) void *to_${name};
 __attribute__((constructor)) static void find_${name}(void) { to_${name} = real("${name}"); }
 __asm__(".pushsection .text\\n.globl ${name}\\n.type ${name}, @function\\n${name}: jmp *to_${name}(%rip)\\n.popsection\\n");
 `).join("")
+
+/** The functions of part 2 of the header but the version, which is a flag. */
+export const EXTENSION_NAMES: readonly string[] = Object.keys(EXTENSION_SYMBOLS).filter((name) => name !== "ktb_abi_version")
+
+/** A library of the revision before slots: part 2 and no part 3. */
+export const buildOldestShim = (folder: string, name: string): string => buildPublishedShim(folder, name, [`-DVERSION=${OLDEST_ABI_VERSION}`], EXTENSION_NAMES)
 
 export const canBuildShim = (): boolean => Bun.which("cc") !== null
 
