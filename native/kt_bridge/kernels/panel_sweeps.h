@@ -76,19 +76,25 @@ template <class Arithmetic> struct PanelSweeps {
     }
 
     static void panel_in_blocks(const PanelArgs &args) {
-        const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
         for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
-            const int end = begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups;
-            const bool exact = are_exact(args, begin, end);
-            for (int i = 0, first = 0; i < sweeps; i++) {
-                const int tokens = (args.tokens - first + sweeps - i - 1) / (sweeps - i), step = row_blocks_of(tokens);
-                prefetch_next(args, first + tokens, begin, end);
-                for (int block = 0; block < kRowBlocks; block += step) { // of the weights every pass asks for its share
-                    const int from = kTileLines * (i * kRowBlocks + block) / (sweeps * kRowBlocks), to = kTileLines * (i * kRowBlocks + block + step) / (sweeps * kRowBlocks);
-                    sweep_tokens(args, first, tokens, block, begin, end, exact, {from, to});
-                }
-                first += tokens;
+            const int end = block_end(args, begin);
+            sweep_block(args, begin, end, are_exact(args, begin, end));
+        }
+    }
+
+    static int block_end(const PanelArgs &args, int begin) { return begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups; }
+
+    // Groups [begin, end) of all tokens.
+    static void sweep_block(const PanelArgs &args, int begin, int end, bool exact) {
+        const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
+        for (int i = 0, first = 0; i < sweeps; i++) {
+            const int tokens = (args.tokens - first + sweeps - i - 1) / (sweeps - i), step = row_blocks_of(tokens);
+            prefetch_next(args, first + tokens, begin, end);
+            for (int block = 0; block < kRowBlocks; block += step) { // of the weights every pass asks for its share
+                const int from = kTileLines * (i * kRowBlocks + block) / (sweeps * kRowBlocks), to = kTileLines * (i * kRowBlocks + block + step) / (sweeps * kRowBlocks);
+                sweep_tokens(args, first, tokens, block, begin, end, exact, {from, to});
             }
+            first += tokens;
         }
     }
 
