@@ -59,25 +59,27 @@ struct Bench {
     std::vector<Panel> panels;
 };
 
-// Best seconds of one `body` of all workers, of bursts that take turns with bursts of `other`.
+// Of bursts of `body` on all workers that take turns with bursts of `other`: the best seconds of a body, and the median of
+// what the body took over the other beside it, which other users of the machine change least.
 struct Pair {
-    double body, other;
+    double body, ratio;
 };
-template <typename Body, typename Other> Pair best_of(Bench &bench, const Body &body, const Other &other) {
+template <typename Body, typename Other> Pair compare(Bench &bench, const Body &body, const Other &other) {
     const auto burst = [&](const auto &work, size_t times) {
         return seconds_of([&] { bench.runner.run([&](const Worker &worker) { for (size_t i = 0; i < times; i++) work(worker); }); }) / double(times);
     };
     const size_t bodies = size_t(std::max(1.0, kBurstSeconds / burst(body, 1))), others = size_t(std::max(1.0, kBurstSeconds / burst(other, 1)));
-    Pair best{1e9, 1e9};
+    Samples seconds, ratios;
     for (const Clock::time_point begin = Clock::now(); seconds_since(begin) < bench.seconds;) {
-        best.body = std::min(best.body, burst(body, bodies));
-        best.other = std::min(best.other, burst(other, others));
+        const double before = burst(other, others), took = burst(body, bodies), after = burst(other, others);
+        seconds.seconds.push_back(took);
+        ratios.seconds.push_back(2 * took / (before + after));
     }
-    return best;
+    return {seconds.first_decile(), ratios.median()};
 }
 
 const PeakLoop *loop_of(const char *name) {
-    for (const PeakLoop *loop : {&kMaddubs, &kFma, &kVnni, &kBf16Dot, &kTileBf16})
+    for (const PeakLoop *loop : {&kMaddubs, &kFma, &kVnni, &kBf16Dot, &kTileBf16, &kTileBf16Fed})
         if (std::strcmp(loop->name, name) == 0 && loop->supported()) return loop;
     return nullptr;
 }
@@ -91,10 +93,10 @@ template <typename Body> void report(Bench &bench, const Row &row, const Body &b
     if (loop == nullptr) return;
     constexpr uint64_t kRounds = 1000;
     const double peak_flop = loop->run(kRounds), flop = 2.0 * row.tokens * row.panels * kTileRows * kGroups * kGroup;
-    const Pair best = best_of(bench, body, [&](const Worker &) { loop->run(kRounds); });
-    const double rate = flop / best.body, peak_rate = peak_flop / best.other, threads = double(bench.panels.size());
-    std::printf("%-8s %-8s %6d %10.1f %10.1f %10s %8.3f %8.1f\n", row.isa, row.numerics, row.tokens, best.body * 1e6, threads * rate / 1e9, row.peak, rate / peak_rate,
-                threads * row.panels * kGroups * double(kTileBytes) / best.body / 1e9);
+    const Pair pair = compare(bench, body, [&](const Worker &) { loop->run(kRounds); });
+    const double rate = flop / pair.body, of_peak = flop / (peak_flop * pair.ratio), threads = double(bench.panels.size());
+    std::printf("%-8s %-8s %6d %10.1f %10.1f %13s %8.3f %8.1f\n", row.isa, row.numerics, row.tokens, pair.body * 1e6, threads * rate / 1e9, row.peak, of_peak,
+                threads * row.panels * kGroups * double(kTileBytes) / pair.body / 1e9);
     std::fflush(stdout);
 }
 
@@ -121,12 +123,13 @@ void measure_blocks(Bench &bench, const TileKernels &kernels) {
             kernels.prepare(&bench.x[size_t(t) * kGroups * kGroup], kGroups, panel.activations + size_t(t / kBlockTokens) * kStride + size_t(t % kBlockTokens) * 64);
     }
     for (const int tokens : {16, 32, 64, 128, kPanelTokens})
-        report(bench, {kernels.isa, "bf16", peak_of("amx", "bf16", true), tokens, kTilePanels}, [&](const Worker &worker) {
-            const Panel &panel = bench.panels[size_t(worker.global_index)];
-            kernels.begin();
-            kernels.panels({panel.tiles, kTileBytes, Panel::kPanelBytes, kTilePanels, kGroups, panel.activations, kStride, tokens, panel.sums, panel.scratch});
-            kernels.end();
-        });
+        for (const char *peak : {kTileBf16.name, kTileBf16Fed.name})
+            report(bench, {kernels.isa, "bf16", peak, tokens, kTilePanels}, [&](const Worker &worker) {
+                const Panel &panel = bench.panels[size_t(worker.global_index)];
+                kernels.begin();
+                kernels.panels({panel.tiles, kTileBytes, Panel::kPanelBytes, kTilePanels, kGroups, panel.activations, kStride, tokens, panel.sums, panel.scratch});
+                kernels.end();
+            });
 }
 
 } // namespace
@@ -141,7 +144,7 @@ int main(int argc, char **argv) {
     const std::string isa_wanted = argc > 3 ? argv[3] : "", numerics_wanted = argc > 4 ? argv[4] : "";
     const auto wanted = [&](const char *isa, const char *numerics) { return (isa_wanted.empty() || isa_wanted == isa) && (numerics_wanted.empty() || numerics_wanted == numerics); };
     Bench bench(threads, seconds);
-    std::printf("%s, %d threads: panels of 64 rows x %d inputs\n%-8s %-8s %6s %10s %10s %10s %8s %8s\n", cpu_model().c_str(), threads, kGroups * kGroup, "isa", "numerics", "tokens", "us", "GFLOP/s",
+    std::printf("%s, %d threads: panels of 64 rows x %d inputs\n%-8s %-8s %6s %10s %10s %13s %8s %8s\n", cpu_model().c_str(), threads, kGroups * kGroup, "isa", "numerics", "tokens", "us", "GFLOP/s",
                 "peak", "of_peak", "GB/s");
     for (const Isa isa : {Isa::avx2, Isa::avx512})
         for (const Numerics numerics : {Numerics::int8, Numerics::bf16}) {

@@ -25,7 +25,7 @@ double rate_of(const PeakLoop &loop, int threads, int parts, double seconds) {
 
 std::vector<Peak> measure_peaks(int threads, int parts, double seconds) {
     std::vector<Peak> peaks;
-    for (const PeakLoop *loop : {&kMaddubs, &kFma, &kVnni, &kBf16Dot, &kTileBf16})
+    for (const PeakLoop *loop : {&kMaddubs, &kFma, &kVnni, &kBf16Dot, &kTileBf16, &kTileBf16Fed})
         if (loop->supported()) peaks.push_back({loop->name, rate_of(*loop, 1, 1, seconds), rate_of(*loop, threads, parts, seconds)});
     return peaks;
 }

@@ -17,7 +17,7 @@ struct PeakLoop {
 extern const PeakLoop kMaddubs, kFma;             // peaks_avx2.cc
 extern const PeakLoop kVnni;                      // peaks_avx512.cc
 extern const PeakLoop kBf16Dot;                   // peaks_avx512bf16.cc
-extern const PeakLoop kTileBf16;                  // peaks_amx.cc
+extern const PeakLoop kTileBf16, kTileBf16Fed;    // peaks_amx.cc; fed: what is left when operands come from L1
 
 struct Peak {
     std::string name;

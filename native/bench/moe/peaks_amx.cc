@@ -27,21 +27,34 @@ struct alignas(64) TileConfig {
     uint8_t rows[16] = {};
 };
 
-// Two by two tiles of sums, 16 x 16 f32 each; a product of tiles takes 32 inputs.
-double tile_bf16(uint64_t rounds) {
+TileConfig configure() {
     TileConfig config;
     for (int tile = 0; tile < 8; tile++) config.row_bytes[tile] = 64, config.rows[tile] = 16;
+    return config;
+}
+
+constexpr size_t kTileBytes = 1024, kFedTiles = 8; // of each operand: 32 KB in all, which stay in L1
+
+void load_operands(const uint8_t *a, const uint8_t *b) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(5, a + kTileBytes, 64);
+    _tile_loadd(6, b, 64);
+    _tile_loadd(7, b + kTileBytes, 64);
+}
+
+// Two by two tiles of sums, 16 x 16 f32 each; a product of tiles takes 32 inputs. kFed: with the four loads that four
+// products need where operands are not in registers already, as in any matrix product.
+template <bool kFed> double tile_bf16(uint64_t rounds) {
+    const TileConfig config = configure();
     _tile_loadconfig(&config);
-    alignas(64) static const uint16_t ones[16 * 32] = {0x3f80, 0x3f80};
-    _tile_loadd(4, ones, 64);
-    _tile_loadd(5, ones, 64);
-    _tile_loadd(6, ones, 64);
-    _tile_loadd(7, ones, 64);
+    alignas(64) static const uint8_t operands[4 * kFedTiles * kTileBytes] = {};
+    load_operands(operands, operands + 2 * kFedTiles * kTileBytes);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     for (uint64_t round = 0; round < rounds; round++) {
+        if (kFed) load_operands(operands + round % kFedTiles * 2 * kTileBytes, operands + (kFedTiles + round % kFedTiles) * 2 * kTileBytes);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         _tile_dpbf16ps(2, 5, 6);
@@ -56,6 +69,7 @@ double tile_bf16(uint64_t rounds) {
 
 } // namespace
 
-const PeakLoop kTileBf16 = {"tdpbf16ps", supported, tile_bf16};
+const PeakLoop kTileBf16 = {"tdpbf16ps", supported, tile_bf16<false>};
+const PeakLoop kTileBf16Fed = {"its loads too", supported, tile_bf16<true>};
 
 } // namespace ds4::bench

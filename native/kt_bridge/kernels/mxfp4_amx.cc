@@ -6,6 +6,8 @@
 namespace ds4::ktb {
 namespace {
 
+constexpr int kLargestScale = 252; // of a layer whose scales fold
+
 struct AmxUnit {
     template <int t> static void zero() { __asm__ volatile("tilezero %%tmm%c0" ::"n"(t)); }
     template <int t> static void load(const void *address, size_t stride) {
@@ -22,21 +24,22 @@ struct AmxUnit {
         for (size_t line = 0; line < kTileBytes / 64; line++) _mm_prefetch(reinterpret_cast<const char *>(tile + line * 64), _MM_HINT_T1);
     }
     // A 16-bit word of a code vector holds four nibbles; shifted by 0, 4, 8, 12 it indexes a word permute (table
-    // repeated, upper bits ignored). The scale is added to the exponents of what is not zero.
+    // repeated, upper bits ignored). Values in the table are 2^125 times too large, so that the scale only ever lowers the
+    // exponent, and a subtraction that saturates leaves zeros alone.
     static void decode(const uint8_t *tile, int b, uint8_t *out) {
-        const __m256i words = _mm256_setr_epi16(0, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040, 0x4080, 0x40c0, short(0x8000), short(0xbf00),
-                                                short(0xbf80), short(0xbfc0), short(0xc000), short(0xc040), short(0xc080), short(0xc0c0));
-        const __m512i table = _mm512_broadcast_i64x4(words), magnitude = _mm512_set1_epi16(0x7fff);
+        const __m256i words = _mm256_setr_epi16(0, 0x7d80, 0x7e00, 0x7e40, 0x7e80, 0x7ec0, 0x7f00, 0x7f40, 0, short(0xfd80), short(0xfe00),
+                                                short(0xfe40), short(0xfe80), short(0xfec0), short(0xff00), short(0xff40));
+        const __m512i table = _mm512_broadcast_i64x4(words);
         const __m512i bytes = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(tile + kTileCodeBytes + size_t(b) * 16)));
-        const __m512i shift = _mm512_slli_epi32(_mm512_sub_epi32(bytes, _mm512_set1_epi32(127)), 7);
-        const __m512i added = _mm512_or_epi32(_mm512_slli_epi32(shift, 16), _mm512_and_epi32(shift, _mm512_set1_epi32(0xffff)));
+        const __m512i lower = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_set1_epi32(kLargestScale), bytes), 7);
+        const __m512i lowered = _mm512_or_epi32(_mm512_slli_epi32(lower, 16), lower);
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
             const __m512i codes = _mm512_load_si512(tile + (size_t(b) * 4 + size_t(v)) * 64);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++, out += 64) {
-                const __m512i value = _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, unsigned(i) * 4), table);
-                _mm512_store_si512(out, _mm512_mask_add_epi16(value, _mm512_test_epi16_mask(value, magnitude), value, added));
+                const __m512i value = _mm512_permutexvar_epi16(i == 0 ? codes : _mm512_srli_epi16(codes, unsigned(i) * 4), table);
+                _mm512_store_si512(out, _mm512_subs_epu16(value, lowered));
             }
         }
     }
