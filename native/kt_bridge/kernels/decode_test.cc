@@ -140,6 +140,28 @@ TEST("panels of any token count and down products of single groups have the same
     }
 }
 
+TEST("the largest sums that a group can have are exact for any token count") {
+    constexpr int kTokens = 16;
+    for (const Kernels *kernels : usable_kernels())
+        for (const uint8_t code : {0x77, 0xff}) // 6, -6
+            for (const float value : {127.0f, -127.0f})
+                for (const int tokens : {1, 2, 4, kTokens}) {
+                    Tile tile;
+                    std::fill(tile.scales, tile.scales + kTileRows, uint8_t(127));
+                    std::fill(&tile.codes[0][0], &tile.codes[0][0] + sizeof tile.codes, code);
+                    tile.pack();
+                    float x[kGroup], sums[kTokens * kTileRows];
+                    std::fill(x, x + kGroup, value);
+                    alignas(64) uint8_t group[128];
+                    kernels->prepare(x, 1, group);
+                    alignas(64) static uint8_t scratch[kPanelScratchBytes];
+                    const std::vector<const uint8_t *> rows(size_t(tokens), group);
+                    kernels->panel({tile.bytes, kTileBytes, 1, rows.data(), tokens, sums, scratch});
+                    const float expected = float(kGroup) * 6 * (code == 0x77 ? value : -value);
+                    CHECK(std::count(sums, sums + tokens * kTileRows, expected) == tokens * kTileRows);
+                }
+}
+
 TEST("packing and unpacking a tile gives the same bytes") {
     Tile tile;
     for (int row = 0; row < kTileRows; row++) {
