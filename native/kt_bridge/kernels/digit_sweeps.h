@@ -81,7 +81,9 @@ inline void store_digits(const __m256i (&integers)[4], int8_t *out) {
 
 // Part i: inputs 4i..4i+3 of the group's order of 8 rows.
 [[gnu::always_inline]] inline __m256i decoded_part(const uint8_t *codes, int i) {
-    const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+    // in memory: the compiler may read it again where registers are scarce
+    alignas(32) static constexpr uint8_t kTable[32] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0, 12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+    const __m256i table = _mm256_load_si256(reinterpret_cast<const __m256i *>(kTable));
     const __m256i packed = _mm256_load_si256(reinterpret_cast<const __m256i *>(codes + (i / 2) * 64));
     return _mm256_shuffle_epi8(table, _mm256_and_si256(i % 2 == 0 ? packed : _mm256_srli_epi16(packed, 4), _mm256_set1_epi8(15)));
 }
