@@ -162,6 +162,38 @@ TEST("the largest sums that a group can have are exact for any token count") {
                 }
 }
 
+TEST("a token's bits are the same for any token count where scales are so small or large that their product with a group's scale is no normal float") {
+    constexpr int kGroups = 11, kMost = 17;
+    alignas(64) static uint8_t memory[kGroups * kTileBytes], scratch[kPanelScratchBytes];
+    const std::vector<float> codes = random_values(kGroups * kTileCodeBytes, 50.0f, 7);
+    struct Extreme {
+        uint8_t scale, other; // of all rows of all tiles; of one row of one tile, which has no short form
+        float deviation;      // of activations
+    };
+    for (const Extreme &extreme : {Extreme{1, 0, 0.01f}, Extreme{9, 231, 1e-4f}, Extreme{230, 231, 1e9f}}) {
+        for (int g = 0; g < kGroups; g++)
+            for (size_t i = 0; i < kTileBytes; i++) memory[size_t(g) * kTileBytes + i] = i < kTileCodeBytes ? uint8_t(int(codes[size_t(g) * kTileCodeBytes + i])) : extreme.scale;
+        memory[3 * kTileBytes + kTileCodeBytes + 5] = extreme.other;
+        const std::vector<float> x = random_values(size_t(kMost) * kGroups * kGroup, extreme.deviation, 8);
+        for (const Kernels *kernels : usable_kernels()) {
+            std::vector<uint8_t> prepared(size_t(kMost) * kGroups * kernels->group_bytes + 64);
+            std::vector<const uint8_t *> rows;
+            for (int t = 0; t < kMost; t++) {
+                uint8_t *row = prepared.data() + size_t(t) * kGroups * kernels->group_bytes;
+                kernels->prepare(&x[size_t(t) * kGroups * kGroup], kGroups, row);
+                rows.push_back(row);
+            }
+            std::vector<float> alone(size_t(kMost) * kTileRows);
+            for (int t = 0; t < kMost; t++) kernels->panel({memory, kTileBytes, kGroups, &rows[size_t(t)], 1, &alone[size_t(t) * kTileRows], scratch});
+            for (int tokens = 2; tokens <= kMost; tokens++) {
+                std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
+                kernels->panel({memory, kTileBytes, kGroups, rows.data(), tokens, sums.data(), scratch});
+                CHECK(std::memcmp(sums.data(), alone.data(), sums.size() * sizeof(float)) == 0);
+            }
+        }
+    }
+}
+
 TEST("packing and unpacking a tile gives the same bytes") {
     Tile tile;
     for (int row = 0; row < kTileRows; row++) {

@@ -1,7 +1,7 @@
 // int8 activations with AVX-512 VNNI for processors whose byte permutes take a port of the dot instructions. Few tokens:
 // every sweep decodes weights. Many tokens: weights are decoded once for all of them; the offset is the activations' then,
 // q + 128, so that the starts of the sums depend on the weights alone and are kept with them, C already added. Both forms
-// give the same bits.
+// give the same bits for tiles that are exact; a block with one that is not takes the first.
 #include "kernels/int8_avx512.h"
 #include "kernels/stages.h"
 
@@ -117,7 +117,7 @@ void panel(const PanelArgs &args) {
     for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
         const int end = Sweeps::block_end(args, begin);
         if (Sweeps::are_exact(args, begin, end)) sweep_block_kept(args, begin, end);
-        else Sweeps::sweep_block(args, begin, end, false);
+        else Sweeps::sweep_block<true>(args, begin, end);
     }
 }
 

@@ -1,8 +1,9 @@
 // The loops of AVX-512 panel and down kernels over tiles of MXFP4, written over an arithmetic:
 //   kGroupBytes: of a prepared group;
+//   is_exact(tile): whether the tile may take a short form;
 //   add<T, B>(tile, block, groups, exact, sums): adds row blocks block .. block + B of a tile, times one group of each of
-//     T tokens, to sums;
-//   is_exact(tile), which is what `exact` says of all tiles of a sweep.
+//     T tokens, to sums, in the short form where `exact`. The forms may differ in bits: that a tile takes one of them must
+//     depend on the tile alone.
 //
 // A sweep is T tokens x B row blocks whose sums stay in registers: a store of 64 bytes costs Zen 4 as much as a dot
 // instruction. Up to three tokens take the four row blocks of a tile at once; more take two, so that up to six tokens share
@@ -33,8 +34,8 @@ struct Lines {
 };
 
 template <class Arithmetic> struct PanelSweeps {
-    // Groups [begin, end) of tokens first .. first + T. kChecks: exact says nothing, every tile is looked at.
-    template <int T, int B, bool kChecks = false> static void sweep(const PanelArgs &args, int first, int block, int begin, int end, bool exact, const Lines &ahead) {
+    // Groups [begin, end) of tokens first .. first + T. kChecks: every tile is looked at, else all are exact.
+    template <int T, int B, bool kChecks> static void sweep(const PanelArgs &args, int first, int block, int begin, int end, const Lines &ahead) {
         float *const out = args.sums + size_t(first) * kTileRows + size_t(block) * 16;
         Sums<T, B> sums;
 #pragma GCC unroll 8
@@ -47,7 +48,7 @@ template <class Arithmetic> struct PanelSweeps {
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) groups[t] = args.rows[first + t] + size_t(g) * Arithmetic::kGroupBytes;
             for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(tile + args.ahead + line * 64);
-            Arithmetic::template add<T, B>(tile, block, groups, kChecks ? Arithmetic::is_exact(tile) : exact, sums);
+            Arithmetic::template add<T, B>(tile, block, groups, !kChecks || Arithmetic::is_exact(tile), sums);
         }
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++)
@@ -55,22 +56,22 @@ template <class Arithmetic> struct PanelSweeps {
             for (int b = 0; b < B; b++) _mm512_storeu_ps(out + t * kTileRows + b * 16, sums[t][b]);
     }
 
-    static void sweep_tokens(const PanelArgs &args, int first, int tokens, int block, int begin, int end, bool exact, const Lines &ahead) {
+    template <bool kChecks> static void sweep_tokens(const PanelArgs &args, int first, int tokens, int block, int begin, int end, const Lines &ahead) {
         switch (tokens) {
-        case 1: return sweep<1, 4>(args, first, block, begin, end, exact, ahead);
-        case 2: return sweep<2, 4>(args, first, block, begin, end, exact, ahead);
-        case 3: return sweep<3, 4>(args, first, block, begin, end, exact, ahead);
-        case 4: return sweep<4, 2>(args, first, block, begin, end, exact, ahead);
-        case 5: return sweep<5, 2>(args, first, block, begin, end, exact, ahead);
-        default: return sweep<6, 2>(args, first, block, begin, end, exact, ahead);
+        case 1: return sweep<1, 4, kChecks>(args, first, block, begin, end, ahead);
+        case 2: return sweep<2, 4, kChecks>(args, first, block, begin, end, ahead);
+        case 3: return sweep<3, 4, kChecks>(args, first, block, begin, end, ahead);
+        case 4: return sweep<4, 2, kChecks>(args, first, block, begin, end, ahead);
+        case 5: return sweep<5, 2, kChecks>(args, first, block, begin, end, ahead);
+        default: return sweep<6, 2, kChecks>(args, first, block, begin, end, ahead);
         }
     }
 
     static void panel(const PanelArgs &args) {
         switch (args.tokens) {
-        case 1: return sweep<1, 4, true>(args, 0, 0, 0, args.groups, false, {0, kTileLines});
-        case 2: return sweep<2, 4, true>(args, 0, 0, 0, args.groups, false, {0, kTileLines});
-        case 3: return sweep<3, 4, true>(args, 0, 0, 0, args.groups, false, {0, kTileLines});
+        case 1: return sweep<1, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        case 2: return sweep<2, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        case 3: return sweep<3, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
         default: return panel_in_blocks(args);
         }
     }
@@ -78,21 +79,22 @@ template <class Arithmetic> struct PanelSweeps {
     static void panel_in_blocks(const PanelArgs &args) {
         for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
             const int end = block_end(args, begin);
-            sweep_block(args, begin, end, are_exact(args, begin, end));
+            if (are_exact(args, begin, end)) sweep_block<false>(args, begin, end);
+            else sweep_block<true>(args, begin, end);
         }
     }
 
     static int block_end(const PanelArgs &args, int begin) { return begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups; }
 
     // Groups [begin, end) of all tokens.
-    static void sweep_block(const PanelArgs &args, int begin, int end, bool exact) {
+    template <bool kChecks> static void sweep_block(const PanelArgs &args, int begin, int end) {
         const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
         for (int i = 0, first = 0; i < sweeps; i++) {
             const int tokens = (args.tokens - first + sweeps - i - 1) / (sweeps - i), step = row_blocks_of(tokens);
             prefetch_next(args, first + tokens, begin, end);
             for (int block = 0; block < kRowBlocks; block += step) { // of the weights every pass asks for its share
                 const int from = kTileLines * (i * kRowBlocks + block) / (sweeps * kRowBlocks), to = kTileLines * (i * kRowBlocks + block + step) / (sweeps * kRowBlocks);
-                sweep_tokens(args, first, tokens, block, begin, end, exact, {from, to});
+                sweep_tokens<kChecks>(args, first, tokens, block, begin, end, {from, to});
             }
             first += tokens;
         }
