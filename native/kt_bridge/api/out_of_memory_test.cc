@@ -6,6 +6,7 @@
 
 #include "api/test_layer.h"
 #include "base/test.h"
+#include "experts/first_failure.h"
 
 using namespace ds4::ktb;
 using namespace ds4::ktb::test;
@@ -54,4 +55,22 @@ TEST("a call that finds no memory for its place in the queue is refused, and its
     ktb_moe_destroy(layer.moe);
     CHECK(std::strcmp(ktb_last_error(), "") == 0);
     layer.moe = nullptr;
+}
+
+TEST("a worker's failure is kept even when there is no memory for its text") {
+    const Error error(KTB_ERR_FORMAT, std::string(2000, 'x')); // longer than any text that is made
+    FirstFailure failure;
+    failure.collect("", [&] {
+        allocations_left = 0;
+        throw error;
+    });
+    allocations_left = -1;
+    int code = 0;
+    std::string text;
+    try {
+        failure.rethrow();
+    } catch (const Error &kept) {
+        code = kept.code(), text = kept.what();
+    }
+    CHECK(failure.any() && code == KTB_ERR_FORMAT && text.size() > 1000 && text.find_first_not_of('x') == std::string::npos);
 }

@@ -1,9 +1,9 @@
 // The first failure among the workers of a step, kept for the thread that goes on after it.
 #pragma once
 #include <atomic>
+#include <cstdio>
 #include <mutex>
 #include <new>
-#include <string>
 
 #include "pool/error.h"
 
@@ -24,18 +24,20 @@ class FirstFailure {
     }
     // After the step: throws what was kept.
     void rethrow() const {
-        if (any()) fail(code_, "%s", text_.c_str());
+        if (any()) fail(code_, "%s", text_);
     }
 
   private:
     void keep(int code, const char *text) {
         const std::lock_guard<std::mutex> lock(lock_);
-        if (!failed_.exchange(true)) text_ = text, code_ = code;
+        if (failed_.exchange(true)) return;
+        code_ = code;
+        std::snprintf(text_, sizeof text_, "%s", text);
     }
     std::atomic<bool> failed_{false};
     std::mutex lock_;
     int code_ = 0;
-    std::string text_;
+    char text_[1024] = {}; // as long as `fail` makes them; a place of its own, for memory may be what is missing
 };
 
 } // namespace ds4::ktb
