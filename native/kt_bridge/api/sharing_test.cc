@@ -214,7 +214,8 @@ TEST("weights are not shared while one of their experts moves, nor without any, 
     refused(one, empty, KTB_ERR_STATE, "no weights to share (status 1)");
     refused(two, loaded, KTB_ERR_ARGUMENT, "splits the width over 1 parts, this one over 2");
     refused(one, nullptr, KTB_ERR_ARGUMENT, "the layer is NULL");
-    CHECK(ktb_moe_create_shared(nullptr, loaded, &empty) == KTB_ERR_ARGUMENT && ktb_moe_create_shared(one.engine, loaded, nullptr) == KTB_ERR_ARGUMENT);
+    ktb_moe_t made = loaded;
+    CHECK(ktb_moe_create_shared(nullptr, loaded, &made) == KTB_ERR_ARGUMENT && made == nullptr && ktb_moe_create_shared(one.engine, loaded, nullptr) == KTB_ERR_ARGUMENT);
     TestEngine int8(options_for("auto", "int8", 1, 1));
     refused(int8, one.load(mixed), KTB_ERR_ARGUMENT, "BF16 cannot be mixed with Q8_0 for down: with numerics int8");
     ktb_moe_t moving = lent.load(experts, {0});

@@ -97,8 +97,8 @@ int ktb_moe_move_expert(ktb_moe_t moe, int leaving, int entering, const ktb_matr
 
 int ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source, ktb_moe_t *made) {
     return guarded([&] {
+        if (made != nullptr) *made = nullptr;
         if (engine == nullptr || made == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create_shared: the engine or the output is NULL");
-        *made = nullptr;
         Layer &from = layer_of(source, "ktb_moe_create_shared");
         auto moe = std::make_unique<ktb_moe>();
         moe->layer = engine->engine.share_layer(from);
