@@ -113,6 +113,7 @@ std::string Engine::describe() const {
     std::vector<std::pair<const Tuning *, const Layer *>> tunings; // with one layer of each
     std::set<const PackedWeights *> seen;
     std::string slots; // of layers that have fewer than experts
+    std::string calibration;
     {
         const std::lock_guard<std::mutex> lock(lock_);
         layers = layers_.size();
@@ -131,6 +132,7 @@ std::string Engine::describe() const {
                 part_bytes[part] += arena.bytes();
             }
         }
+        calibration = described(tunings); // afterwards another thread may destroy a layer
     }
     const PageUse use = page_use(ranges.data(), ranges.size());
     std::string out = "{\"isa\":" + quoted(isa_name(options_.isa)) + ",\"numerics\":" + quoted(numerics_name(options_.numerics));
@@ -138,7 +140,7 @@ std::string Engine::describe() const {
     out += ",\"workers\":" + std::to_string(pool_->workers()) + ",\"oversubscribed\":" + (pool_->oversubscribed() ? "true" : "false") + ",\"external\":" + (pool_->external() ? "true" : "false");
     out += ",\"spin_us\":" + std::to_string(pool_->spin_us()) + ",\"max_tokens\":" + std::to_string(options_.max_tokens);
     out += ",\"tile_tokens\":" + std::to_string(options_.isa == Isa::amx ? options_.tile_tokens : 0);
-    out += ",\"layers\":" + std::to_string(layers) + ",\"methods\":[" + described(methods, options_) + "]" + (slots.empty() ? "" : ",\"slots\":[" + slots + "]") + ",\"calibration\":[" + described(tunings) + "],\"parts\":[";
+    out += ",\"layers\":" + std::to_string(layers) + ",\"methods\":[" + described(methods, options_) + "]" + (slots.empty() ? "" : ",\"slots\":[" + slots + "]") + ",\"calibration\":[" + calibration + "],\"parts\":[";
     for (int part = 0; part < pool_->parts(); part++) {
         out += (part == 0 ? "" : ",") + std::string("{\"node\":") + std::to_string(pool_->part_node(part)) + ",\"cores\":[";
         bool first = true;
