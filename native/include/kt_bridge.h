@@ -116,7 +116,7 @@ KTB_API void ktb_convert_bf16_to_f32(const void *source, float *target, size_t c
 
 #define KTB_ABI_VERSION 0x00020005u /* major << 16 | minor */
 
-/* Returned negative by every function of this part that returns int, unless it says otherwise. */
+/* Returned by every function of parts 2 and 3 that returns int, unless it says otherwise. */
 enum {
     KTB_OK = 0,
     KTB_ERR_ARGUMENT = -1,
@@ -226,8 +226,9 @@ KTB_API int ktb_selftest(ktb_engine_t engine);
  * i. Every later load has memory for these alone, reads and packs them, and looks at nothing of the others: their pointers
  * and matrices may be NULL or zero, their tensors missing; a load after moves reads those chosen here again. n = E with
  * NULL: all again, as at first. A route with a weight other than 0 to an expert that has no slot when the forward's turn
- * comes is KTB_ERR_ARGUMENT, and nothing is written. Routes to the others give the bits that the whole layer gives (on the
- * tile unit: unless the scales of an expert that is missing here keep the whole layer from using it).
+ * comes is KTB_ERR_ARGUMENT, and nothing is written (by the forwards of part 1: NaN, as on any failure). Routes to the
+ * others give the bits that the whole layer gives (on the tile unit: unless the scales of an expert that is missing here
+ * keep the whole layer from using it).
  * KTB_ERR_ARGUMENT: n outside 1..E, an id outside [0, E) or twice. KTB_ERR_STATE: the layer has weights or work. */
 KTB_API int ktb_moe_keep_experts(ktb_moe_t moe, int n, const int32_t *experts);
 /* slot_of_expert: [E], the slot of each expert or -1; NULL for none of it. Of a layer without weights: as a load will fill
