@@ -14,6 +14,7 @@
 #include "kernels/kernels.h"
 
 namespace ds4::ktb {
+namespace { // files with other instruction sets have the same names
 
 constexpr int kRowBlocks = 4; // of 16 rows, of a tile
 constexpr int kTileLines = int(kTileBytes / 64);
@@ -146,4 +147,5 @@ template <class Arithmetic> struct PanelSweeps {
     static void down(const DownArgs &args) { args.first ? down_from<true>(args) : down_from<false>(args); }
 };
 
+} // namespace
 } // namespace ds4::ktb
