@@ -66,7 +66,7 @@ void ForwardJob::fused_chunk(const Worker &worker, const ActiveExpert &active, i
     for (int slice = 0; slice < slices; slice++) {
         const uint8_t *record = plan_.layer->record(worker.part, active.expert, first_slice + slice);
         float *inner = own.inner + size_t(slice) * size_t(layout.slice_channels);
-        panel_inner(worker, record, rows, active.count, inner, stride);
+        panel_inner(worker, record, record + layout.down_offset, rows, active.count, inner, stride);
         if (plan_.fp8_reference) continue;
         for (int i = 0; i < active.count; i++)
             plan_.kernels->prepare(inner + size_t(i) * stride, slice_groups, own.group + (size_t(i) * chunk_groups + size_t(slice * slice_groups)) * group_bytes);
@@ -102,7 +102,7 @@ void ForwardJob::down_at_once(const Worker &worker, const uint8_t *record, int c
     for (int i = 0; i < count; i++) rows[i] = own.group + size_t(i) * size_t(groups) * plan_.kernels->group_bytes;
     for (int tile = 0; tile < layout.row_tiles; tile++) {
         plan_.table(count).down_panel({record + layout.down_offset + size_t(tile) * layout.down_tile_bytes, layout.record_bytes, groups, rows, count, own.panel, own.scratch,
-                                   layout.slice_groups(), kTilesAhead * layout.down_tile_bytes});
+                                   layout.slice_groups(), ptrdiff_t(kTilesAhead * layout.down_tile_bytes)});
         for (int i = 0; i < count; i++) {
             float *place = target + size_t(i) * size_t(plan_.layer->shape.hidden) + size_t(tile) * kTileRows;
             if (adds) plan_.kernels->add(own.panel + i * kTileRows, place, kTileRows);

@@ -7,34 +7,56 @@
 #include "kernels/fp8_reference.h"
 
 namespace ds4::ktb {
+namespace {
 
-// Units are (expert, slice), claimed largest expert first; nothing is summed across them.
+constexpr int kRunsOfWorker = 8; // at least, that a worker claims on average
+constexpr int kLongestRun = 16;
+
+} // namespace
+
+// The next units of those [expert, largest first][expert_units]: several at a time, so that a worker knows where it reads
+// on, but no more than a small share of what a worker has to do on average, and single ones in the end.
+Range ForwardJob::claim(std::atomic<int> &next, int expert_units, int workers) const {
+    const int units = int(plan_.largest_first.size()) * expert_units, seen = next.load(std::memory_order_relaxed);
+    if (seen >= units) return {units, units};
+    const int64_t tokens = plan_.experts[size_t(plan_.largest_first[size_t(seen / expert_units)])].count;
+    const int64_t by_work = int64_t(plan_.routes()) * expert_units / (tokens * kRunsOfWorker * workers), by_rest = (units - seen) / (kRunsOfWorker * workers);
+    const int run = int(std::clamp<int64_t>(std::min(by_work, by_rest), 1, kLongestRun));
+    const int begin = std::min(next.fetch_add(run, std::memory_order_relaxed), units);
+    return {begin, std::min(begin + run, units)};
+}
+
+// Units are (expert, slice); nothing is summed across them.
 void ForwardJob::inputs_to_inner(const Worker &worker) {
+    const int slices = plan_.layer->layout.slices(worker.part);
+    if (slices == 0) return;
+    const auto expert = [&](int unit) -> const ActiveExpert & { return plan_.experts[size_t(plan_.largest_first[size_t(unit / slices)])]; };
+    std::atomic<int> &next = resources_.workspace.counter(worker.part, 0).next;
+    for (Range run = claim(next, slices, worker.part_workers); run.begin < run.end; run = claim(next, slices, worker.part_workers))
+        for (int unit = run.begin; unit < run.end; unit++) {
+            const int later = std::min(unit + 1, run.end - 1);
+            slice_unit(worker, expert(unit), unit % slices, plan_.layer->record(worker.part, expert(later).expert, later % slices));
+        }
+}
+
+// next: record that is read after this one
+void ForwardJob::slice_unit(const Worker &worker, const ActiveExpert &active, int slice, const uint8_t *next) const {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
-    const int slices = layout.slices(worker.part), units = int(plan_.largest_first.size()) * slices;
+    const int slices = layout.slices(worker.part);
+    if (active.first_block >= 0) // one unit in kTilePanels does them all
+        return slice % kTilePanels == 0 ? block_panels(worker, active, slice, std::min(kTilePanels, slices - slice)) : void();
     const size_t channels = size_t(layout.slice_channels), row_bytes = size_t(layout.input_groups) * plan_.kernels->group_bytes;
-    const uint8_t *rows[kPanelTokens];
-    std::atomic<int> &next = resources_.workspace.counter(worker.part, 0).next;
-    for (int unit = next.fetch_add(1, std::memory_order_relaxed); unit < units; unit = next.fetch_add(1, std::memory_order_relaxed)) {
-        const ActiveExpert &active = plan_.experts[size_t(plan_.largest_first[size_t(unit / slices)])];
-        const int slice = unit % slices;
-        if (active.first_block >= 0) { // one unit in kTilePanels does them all
-            if (slice % kTilePanels == 0) block_panels(worker, active, slice, std::min(kTilePanels, slices - slice));
-            continue;
-        }
-        const uint8_t *record = plan_.layer->record(worker.part, active.expert, slice);
-        for (int first = active.begin; first < active.begin + active.count; first += kPanelTokens) {
-            const int count = std::min(kPanelTokens, active.begin + active.count - first);
-            for (int i = 0; i < count; i++) rows[i] = part.inputs + size_t(plan_.route_tokens[size_t(first + i)]) * row_bytes;
-            if (plan_.fp8_reference) {
-                panel_inner(worker, record, rows, count, part.inner_f32 + (size_t(first) * size_t(slices) + size_t(slice)) * channels, size_t(slices) * channels);
-                continue;
-            }
-            panel_inner(worker, record, rows, count, own.inner, channels);
-            for (int i = 0; i < count; i++) prepare_inner(worker.part, active, first + i, own.inner + size_t(i) * channels, slice * layout.slice_groups(), layout.slice_groups());
-        }
+    const uint8_t *const record = plan_.layer->record(worker.part, active.expert, slice), *rows[kPanelTokens];
+    for (int first = active.begin, end = active.begin + active.count; first < end; first += kPanelTokens) {
+        const int count = std::min(kPanelTokens, end - first);
+        for (int i = 0; i < count; i++) rows[i] = part.inputs + size_t(plan_.route_tokens[size_t(first + i)]) * row_bytes;
+        const bool kept = plan_.fp8_reference; // rounded together with the other slices later
+        float *const inner = kept ? part.inner_f32 + (size_t(first) * size_t(slices) + size_t(slice)) * channels : own.inner;
+        const size_t stride = kept ? size_t(slices) * channels : channels;
+        panel_inner(worker, record, first + count < end ? record : next, rows, count, inner, stride);
+        for (int i = 0; i < count && !kept; i++) prepare_inner(worker.part, active, first + i, inner + size_t(i) * stride, slice * layout.slice_groups(), layout.slice_groups());
     }
 }
 
@@ -80,16 +102,28 @@ void ForwardJob::round_inner(const Worker &worker) {
     }
 }
 
-// Units are (expert, row tile of the strip), claimed largest expert first; each has places of its own.
+// Units are (expert, row tile of the strip); each has places of its own.
 void ForwardJob::inner_to_strip(const Worker &worker, int strip) {
-    const int first_tile = strip * plan_.strip_tiles, tiles = std::min(plan_.strip_tiles, plan_.layer->layout.row_tiles - first_tile);
-    const int units = plan_.layer->layout.slices(worker.part) == 0 ? 0 : int(plan_.largest_first.size()) * tiles;
+    const LayerLayout &layout = plan_.layer->layout;
+    if (layout.slices(worker.part) == 0) return;
+    const int first_tile = strip * plan_.strip_tiles, tiles = std::min(plan_.strip_tiles, layout.row_tiles - first_tile);
+    const auto expert = [&](int unit) -> const ActiveExpert & { return plan_.experts[size_t(plan_.largest_first[size_t(unit / tiles)])]; };
     std::atomic<int> &next = resources_.workspace.counter(worker.part, 1 + strip).next;
-    for (int unit = next.fetch_add(1, std::memory_order_relaxed); unit < units; unit = next.fetch_add(1, std::memory_order_relaxed))
-        strip_unit(worker, plan_.experts[size_t(plan_.largest_first[size_t(unit / tiles)])], strip, first_tile + unit % tiles);
+    for (Range run = claim(next, tiles, worker.part_workers); run.begin < run.end; run = claim(next, tiles, worker.part_workers))
+        for (int unit = run.begin; unit < run.end; unit++) {
+            const int later = std::min(unit + 1, run.end - 1);
+            strip_unit(worker, expert(unit), strip, first_tile + unit % tiles, down_tile(worker.part, expert(later), first_tile + later % tiles));
+        }
 }
 
-void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const {
+// The tile of the first slice of a part.
+const uint8_t *ForwardJob::down_tile(int part, const ActiveExpert &active, int tile) const {
+    const LayerLayout &layout = plan_.layer->layout;
+    return plan_.layer->record(part, active.expert, 0) + layout.down_offset + size_t(tile) * layout.down_tile_bytes;
+}
+
+// next: the tile that is read after this one
+void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile, const uint8_t *next) const {
     if (active.first_block >= 0) { // one unit in kTilePanels does them all
         const int in_strip = tile - strip * plan_.strip_tiles, left = std::min((strip + 1) * plan_.strip_tiles, plan_.layer->layout.row_tiles) - tile;
         return in_strip % kTilePanels == 0 ? block_strip_units(worker, active, strip, tile, std::min(kTilePanels, left)) : void();
@@ -97,14 +131,13 @@ void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, in
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const size_t inner_bytes = size_t(layout.slices(worker.part)) * size_t(layout.slice_groups()) * plan_.kernels->group_bytes;
-    const uint8_t *first_tile = plan_.layer->record(worker.part, active.expert, 0) + layout.down_offset + size_t(tile) * layout.down_tile_bytes;
+    const uint8_t *const first_tile = down_tile(worker.part, active, tile), *rows[kDownTokens];
     const std::vector<SumNode> &nodes = plan_.part_nodes[size_t(worker.part)];
-    const uint8_t *rows[kDownTokens];
-    for (int first = active.begin; first < active.begin + active.count; first += kDownTokens) {
-        const int count = std::min(kDownTokens, active.begin + active.count - first);
+    for (int first = active.begin, end = active.begin + active.count; first < end; first += kDownTokens) {
+        const int count = std::min(kDownTokens, end - first);
         for (int i = 0; i < count; i++) rows[i] = part.inner + size_t(first + i) * inner_bytes;
         for (size_t node = 0; node < nodes.size(); node++) {
-            const float *sums = node_panel(worker, first_tile, nodes[node], rows, count);
+            const float *sums = node_panel(worker, first_tile, first + count < end ? first_tile : next, nodes[node], rows, count);
             for (int i = 0; i < count; i++)
                 std::memcpy(strip_row(worker.part, strip, int(node), first + i) + (tile - strip * plan_.strip_tiles) * kTileRows, sums + i * kTileRows, kTileRows * sizeof(float));
         }
@@ -117,7 +150,7 @@ void ForwardJob::block_strip_units(const Worker &worker, const ActiveExpert &act
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     const size_t block_bytes = size_t(layout.slices(worker.part)) * size_t(layout.slice_groups()) * kBlockGroupBytes;
-    const uint8_t *first_tile = plan_.layer->record(worker.part, active.expert, 0) + layout.down_offset + size_t(tile) * layout.down_tile_bytes;
+    const uint8_t *first_tile = down_tile(worker.part, active, tile);
     const std::vector<SumNode> &nodes = plan_.part_nodes[size_t(worker.part)];
     for (int first = 0; first < active.count; first += kPanelTokens) {
         const int count = std::min(kPanelTokens, active.count - first);
@@ -137,18 +170,19 @@ void ForwardJob::block_strip_units(const Worker &worker, const ActiveExpert &act
 }
 
 // Sums of one row tile over the chunks of a node: [count, 64]. Sums that wait for their right half lie on a stack.
-const float *ForwardJob::node_panel(const Worker &worker, const uint8_t *tile, const SumNode &node, const uint8_t *const *rows, int count) const {
+const float *ForwardJob::node_panel(const Worker &worker, const uint8_t *tile, const uint8_t *next, const SumNode &node, const uint8_t *const *rows, int count) const {
     const LayerLayout &layout = plan_.layer->layout;
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
-    const int slices = plan_.chunk_slices(), groups = slices * layout.slice_groups();
+    const int slices = plan_.chunk_slices(), groups = slices * layout.slice_groups(), part_slices = layout.slices(worker.part);
     const size_t values = size_t(count) * kTileRows;
     const uint8_t *chunk_rows[kDownTokens];
     int waiting = 0;
     for (int i = 0; i < node.chunks(); i++) {
-        const size_t chunk = size_t(node.first - plan_.first_chunk(worker.part) + i);
-        for (int t = 0; t < count; t++) chunk_rows[t] = rows[t] + chunk * size_t(groups) * plan_.kernels->group_bytes;
-        plan_.table(count).down_panel({tile + chunk * size_t(slices) * layout.record_bytes, layout.record_bytes, groups, chunk_rows, count, own.nodes + size_t(waiting) * values, own.scratch,
-                                   layout.slice_groups(), kPrefetchTiles * layout.record_bytes});
+        const int chunk = node.first - plan_.first_chunk(worker.part) + i, slice = chunk * slices, later = slice + int(kPrefetchTiles);
+        const uint8_t *const tiles = tile + size_t(slice) * layout.record_bytes;
+        const uint8_t *const ahead = later < part_slices ? tile + size_t(later) * layout.record_bytes : next + size_t((later - part_slices) % part_slices) * layout.record_bytes;
+        for (int t = 0; t < count; t++) chunk_rows[t] = rows[t] + size_t(chunk) * size_t(groups) * plan_.kernels->group_bytes;
+        plan_.table(count).down_panel({tiles, layout.record_bytes, groups, chunk_rows, count, own.nodes + size_t(waiting) * values, own.scratch, layout.slice_groups(), ahead - tiles});
         for (int odd = i; odd % 2 == 1; odd /= 2, waiting--)
             plan_.kernels->add(own.nodes + size_t(waiting) * values, own.nodes + size_t(waiting - 1) * values, int(values));
         waiting++;

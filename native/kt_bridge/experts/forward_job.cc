@@ -144,13 +144,18 @@ void ForwardJob::prepare_blocks(const Worker &worker) {
     }
 }
 
-// Activations of one slice for `count` tokens: inner[i * stride ...], slice_channels each.
-void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *const *rows, int count, float *inner, size_t stride) const {
+// Activations of one slice for `count` tokens: inner[i * stride ...], slice_channels each. next: tiles that are read after
+// those of the slice's panels.
+void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *next, const uint8_t *const *rows, int count, float *inner, size_t stride) const {
     const LayerLayout &layout = plan_.layer->layout;
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     for (int panel = 0; panel < layout.panels; panel++) {
-        plan_.table(count).panel({record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch,
-                              layout.input_tile_groups});
+        PanelArgs args{record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch, layout.input_tile_groups};
+        if (panel + 1 == layout.panels) {
+            args.turn = layout.input_groups - int(kPrefetchTiles);
+            args.ahead_turned = args.ahead + (next - (args.tiles + layout.panel_bytes));
+        }
+        plan_.table(count).panel(args);
         activate(own.panel, panel, count, inner, stride);
     }
 }

@@ -45,7 +45,7 @@ class ForwardJob : public Job {
     void prepare_inputs(const Worker &worker);
     void prepare_blocks(const Worker &worker);
     void activate(float *sums, int panel, int count, float *inner, size_t stride) const;
-    void panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *const *rows, int count, float *inner, size_t stride) const;
+    void panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *next, const uint8_t *const *rows, int count, float *inner, size_t stride) const;
     void add_route(int route, const float *sum, float *token_sum, int count) const;
     void store(int token, int begin, int end, const float *sums) const;
 
@@ -58,14 +58,17 @@ class ForwardJob : public Job {
     void fused_sums(const Worker &worker) const;
     const float *fused_route(int route, int column, SumStack &stack) const;
 
+    Range claim(std::atomic<int> &next, int expert_units, int workers) const;
     void inputs_to_inner(const Worker &worker);
+    void slice_unit(const Worker &worker, const ActiveExpert &active, int slice, const uint8_t *next) const;
     void block_panels(const Worker &worker, const ActiveExpert &active, int slice, int slice_count) const;
     void round_inner(const Worker &worker);
     void prepare_inner(int part, const ActiveExpert &active, int route, const float *inner, int first_group, int groups) const;
     void inner_to_strip(const Worker &worker, int strip);
     void block_strip_units(const Worker &worker, const ActiveExpert &active, int strip, int tile, int tiles) const;
-    void strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile) const;
-    const float *node_panel(const Worker &worker, const uint8_t *tile, const SumNode &node, const uint8_t *const *rows, int count) const;
+    const uint8_t *down_tile(int part, const ActiveExpert &active, int tile) const;
+    void strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile, const uint8_t *next) const;
+    const float *node_panel(const Worker &worker, const uint8_t *tile, const uint8_t *next, const SumNode &node, const uint8_t *const *rows, int count) const;
     void strip_sums(const Worker &worker, int strip) const;
     float *strip_row(int part, int strip, int node, int route) const;
 

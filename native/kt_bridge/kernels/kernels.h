@@ -45,7 +45,11 @@ struct PanelArgs {
     float *sums;                 // [tokens, 64] f32, overwritten
     uint8_t *scratch;            // kPanelScratchBytes, 64-byte aligned
     int tile_groups = 1;         // inputs of one tile / 32; divides `groups`
-    size_t ahead = kPrefetchTiles * kTileBytes; // bytes from a tile to the one that memory is asked for meanwhile
+    ptrdiff_t ahead = kPrefetchTiles * kTileBytes; // bytes from a tile to the one that memory is asked for meanwhile
+    int turn = INT32_MAX;        // group from which on `ahead_turned` is, because reading goes on elsewhere
+    ptrdiff_t ahead_turned = 0;
+
+    ptrdiff_t ahead_of(int group) const { return group < turn ? ahead : ahead_turned; }
 };
 
 struct DownArgs {

@@ -48,7 +48,8 @@ template <class Arithmetic> struct PanelSweeps {
             const uint8_t *groups[T];
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) groups[t] = args.rows[first + t] + size_t(g) * Arithmetic::kGroupBytes;
-            for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(tile + args.ahead + line * 64);
+            const uint8_t *const later = tile + args.ahead_of(g);
+            for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(later + line * 64);
             Arithmetic::template add<T, B>(tile, block, groups, !kChecks || Arithmetic::is_exact(tile), sums);
         }
 #pragma GCC unroll 8
