@@ -55,7 +55,7 @@ void ForwardJob::slice_unit(const Worker &worker, const ActiveExpert &active, in
         const bool kept = plan_.fp8_reference; // rounded together with the other slices later
         float *const inner = kept ? part.inner_f32 + (size_t(first) * size_t(slices) + size_t(slice)) * channels : own.inner;
         const size_t stride = kept ? size_t(slices) * channels : channels;
-        panel_inner(worker, record, first + count < end ? record : next, rows, count, inner, stride);
+        panel_inner(worker, record, {first + count < end ? record : next, layout.input_tile_bytes}, rows, count, inner, stride);
         for (int i = 0; i < count && !kept; i++) prepare_inner(worker.part, active, first + i, inner + size_t(i) * stride, slice * layout.slice_groups(), layout.slice_groups());
     }
 }
@@ -116,12 +116,6 @@ void ForwardJob::inner_to_strip(const Worker &worker, int strip) {
         }
 }
 
-// The tile of the first slice of a part.
-const uint8_t *ForwardJob::down_tile(int part, const ActiveExpert &active, int tile) const {
-    const LayerLayout &layout = plan_.layer->layout;
-    return plan_.layer->record(part, active.expert, 0) + layout.down_offset + size_t(tile) * layout.down_tile_bytes;
-}
-
 // next: the tile that is read after this one
 void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile, const uint8_t *next) const {
     if (active.first_block >= 0) { // one unit in kTilePanels does them all
@@ -130,14 +124,15 @@ void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, in
     }
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
-    const size_t inner_bytes = size_t(layout.slices(worker.part)) * size_t(layout.slice_groups()) * plan_.kernels->group_bytes;
+    const size_t inner_bytes = inner_row_bytes(worker.part);
     const uint8_t *const first_tile = down_tile(worker.part, active, tile), *rows[kDownTokens];
     const std::vector<SumNode> &nodes = plan_.part_nodes[size_t(worker.part)];
     for (int first = active.begin, end = active.begin + active.count; first < end; first += kDownTokens) {
         const int count = std::min(kDownTokens, end - first);
         for (int i = 0; i < count; i++) rows[i] = part.inner + size_t(first + i) * inner_bytes;
+        const DownTiles tiles{first_tile, first + count < end ? first_tile : next, 0, layout.slices(worker.part), rows, count};
         for (size_t node = 0; node < nodes.size(); node++) {
-            const float *sums = node_panel(worker, first_tile, first + count < end ? first_tile : next, nodes[node], rows, count);
+            const float *sums = node_panel(worker, tiles, nodes[node]);
             for (int i = 0; i < count; i++)
                 std::memcpy(strip_row(worker.part, strip, int(node), first + i) + (tile - strip * plan_.strip_tiles) * kTileRows, sums + i * kTileRows, kTileRows * sizeof(float));
         }
@@ -167,27 +162,6 @@ void ForwardJob::block_strip_units(const Worker &worker, const ActiveExpert &act
                     std::memcpy(out + p * kTileRows, own.panel + size_t(p) * args.panel_sums() + size_t(i) * kTileRows, kTileRows * sizeof(float));
         }
     }
-}
-
-// Sums of one row tile over the chunks of a node: [count, 64]. Sums that wait for their right half lie on a stack.
-const float *ForwardJob::node_panel(const Worker &worker, const uint8_t *tile, const uint8_t *next, const SumNode &node, const uint8_t *const *rows, int count) const {
-    const LayerLayout &layout = plan_.layer->layout;
-    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
-    const int slices = plan_.chunk_slices(), groups = slices * layout.slice_groups(), part_slices = layout.slices(worker.part);
-    const size_t values = size_t(count) * kTileRows;
-    const uint8_t *chunk_rows[kDownTokens];
-    int waiting = 0;
-    for (int i = 0; i < node.chunks(); i++) {
-        const int chunk = node.first - plan_.first_chunk(worker.part) + i, slice = chunk * slices, later = slice + int(kPrefetchTiles);
-        const uint8_t *const tiles = tile + size_t(slice) * layout.record_bytes;
-        const uint8_t *const ahead = later < part_slices ? tile + size_t(later) * layout.record_bytes : next + size_t((later - part_slices) % part_slices) * layout.record_bytes;
-        for (int t = 0; t < count; t++) chunk_rows[t] = rows[t] + size_t(chunk) * size_t(groups) * plan_.kernels->group_bytes;
-        plan_.table(count).down_panel({tiles, layout.record_bytes, groups, chunk_rows, count, own.nodes + size_t(waiting) * values, own.scratch, layout.slice_groups(), ahead - tiles});
-        for (int odd = i; odd % 2 == 1; odd /= 2, waiting--)
-            plan_.kernels->add(own.nodes + size_t(waiting) * values, own.nodes + size_t(waiting - 1) * values, int(values));
-        waiting++;
-    }
-    return own.nodes;
 }
 
 float *ForwardJob::strip_row(int part, int strip, int node, int route) const {

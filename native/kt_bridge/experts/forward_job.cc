@@ -146,15 +146,12 @@ void ForwardJob::prepare_blocks(const Worker &worker) {
 
 // Activations of one slice for `count` tokens: inner[i * stride ...], slice_channels each. next: tiles that are read after
 // those of the slice's panels.
-void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *next, const uint8_t *const *rows, int count, float *inner, size_t stride) const {
+void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const NextTiles &next, const uint8_t *const *rows, int count, float *inner, size_t stride) const {
     const LayerLayout &layout = plan_.layer->layout;
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     for (int panel = 0; panel < layout.panels; panel++) {
         PanelArgs args{record + size_t(panel) * layout.panel_bytes, layout.input_tile_bytes, layout.input_groups, rows, count, own.panel, own.scratch, layout.input_tile_groups};
-        if (panel + 1 == layout.panels) {
-            args.turn = layout.input_groups - int(kPrefetchTiles);
-            args.ahead_turned = args.ahead + (next - (args.tiles + layout.panel_bytes));
-        }
+        if (panel + 1 == layout.panels) args.turn = layout.input_groups - int(kPrefetchTiles) * layout.input_tile_groups, args.turned = next.tiles, args.turned_stride = next.stride;
         plan_.table(count).panel(args);
         activate(own.panel, panel, count, inner, stride);
     }
@@ -166,6 +163,38 @@ void ForwardJob::activate(float *sums, int panel, int count, float *inner, size_
         if (plan_.fp8_reference) round_to_bf16(sums, kTileRows);
         plan_.kernels->swiglu(sums, plan_.request.limit, inner + size_t(i) * stride + panel * kGroup);
     }
+}
+
+// A row tile of the down rows, in the first slice of a part.
+const uint8_t *ForwardJob::down_tile(int part, const ActiveExpert &active, int tile) const {
+    const LayerLayout &layout = plan_.layer->layout;
+    return plan_.layer->record(part, active.expert, 0) + layout.down_offset + size_t(tile) * layout.down_tile_bytes;
+}
+
+// Of the prepared activations of a route in a part.
+size_t ForwardJob::inner_row_bytes(int part) const {
+    return size_t(plan_.layer->layout.slices(part)) * size_t(plan_.layer->layout.slice_groups()) * plan_.kernels->group_bytes;
+}
+
+// Sums of one row tile over the chunks of a node: [count, 64]. Sums that wait for their right half lie on a stack.
+const float *ForwardJob::node_panel(const Worker &worker, const DownTiles &down, const SumNode &node) const {
+    const LayerLayout &layout = plan_.layer->layout;
+    const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
+    const int slices = plan_.chunk_slices(), groups = slices * layout.slice_groups(), read = down.slice_end - down.slice_begin;
+    const size_t values = size_t(down.count) * kTileRows;
+    const uint8_t *rows[kDownTokens];
+    int waiting = 0;
+    for (int i = 0; i < node.chunks(); i++) {
+        const int chunk = node.first - plan_.first_chunk(worker.part) + i, slice = chunk * slices, later = slice - down.slice_begin + int(kPrefetchTiles);
+        for (int t = 0; t < down.count; t++) rows[t] = down.rows[t] + size_t(chunk) * size_t(groups) * plan_.kernels->group_bytes;
+        PanelArgs args{down.tile + size_t(slice) * layout.record_bytes, layout.record_bytes, groups, rows, down.count, own.nodes + size_t(waiting) * values, own.scratch, layout.slice_groups(), kPrefetchTiles * layout.record_bytes};
+        if (later >= read) args.turn = 0, args.turned = down.next + size_t(down.slice_begin + later % read) * layout.record_bytes, args.turned_stride = layout.record_bytes;
+        plan_.table(down.count).down_panel(args);
+        for (int odd = i; odd % 2 == 1; odd /= 2, waiting--)
+            plan_.kernels->add(own.nodes + size_t(waiting) * values, own.nodes + size_t(waiting - 1) * values, int(values));
+        waiting++;
+    }
+    return own.nodes;
 }
 
 // token_sum[count] += weight * sum[count]; fp8ref rounds the product to bf16.

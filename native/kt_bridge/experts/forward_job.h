@@ -41,20 +41,33 @@ class ForwardJob : public Job {
     void finish(int code) override;
 
   private:
+    struct NextTiles { // where reading goes on
+        const uint8_t *tiles;
+        size_t stride; // bytes
+    };
+    struct DownTiles { // of one row tile
+        const uint8_t *tile, *next;  // in the part's first slice; next: of the row tile that is read after this one
+        int slice_begin, slice_end;  // of the part, that are read
+        const uint8_t *const *rows;  // [count] prepared activations of a token in the part
+        int count;                   // 1..kDownTokens
+    };
     void work(const Worker &worker);
     void prepare_inputs(const Worker &worker);
     void prepare_blocks(const Worker &worker);
     void activate(float *sums, int panel, int count, float *inner, size_t stride) const;
-    void panel_inner(const Worker &worker, const uint8_t *record, const uint8_t *next, const uint8_t *const *rows, int count, float *inner, size_t stride) const;
+    void panel_inner(const Worker &worker, const uint8_t *record, const NextTiles &next, const uint8_t *const *rows, int count, float *inner, size_t stride) const;
+    const uint8_t *down_tile(int part, const ActiveExpert &active, int tile) const;
+    size_t inner_row_bytes(int part) const;
+    const float *node_panel(const Worker &worker, const DownTiles &down, const SumNode &node) const;
     void add_route(int route, const float *sum, float *token_sum, int count) const;
     void store(int token, int begin, int end, const float *sums) const;
 
     void fused(const Worker &worker);
-    void fused_node(const Worker &worker, const ActiveExpert &active, const PartialSum &partial) const;
-    void fused_chunk(const Worker &worker, const ActiveExpert &active, int chunk, float *target, bool adds) const;
-    bool takes_at_once(const ActiveExpert &active) const;
-    void down_in_order(const Worker &worker, const uint8_t *record, int slice, int count, float *target) const;
-    void down_at_once(const Worker &worker, const uint8_t *record, int count, float *target, bool adds) const;
+    bool takes_in_order(const ActiveExpert &active) const;
+    void in_order_node(const Worker &worker, const ActiveExpert &active, const PartialSum &partial) const;
+    void in_order_chunk(const Worker &worker, const ActiveExpert &active, int chunk, float *target) const;
+    void run_of_chunks(const Worker &worker, const ActiveExpert &active, const Range &chunks) const;
+    void run_to_inner(const Worker &worker, const ActiveExpert &active, const Range &slices) const;
     void fused_sums(const Worker &worker) const;
     const float *fused_route(int route, int column, SumStack &stack) const;
 
@@ -66,9 +79,7 @@ class ForwardJob : public Job {
     void prepare_inner(int part, const ActiveExpert &active, int route, const float *inner, int first_group, int groups) const;
     void inner_to_strip(const Worker &worker, int strip);
     void block_strip_units(const Worker &worker, const ActiveExpert &active, int strip, int tile, int tiles) const;
-    const uint8_t *down_tile(int part, const ActiveExpert &active, int tile) const;
     void strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile, const uint8_t *next) const;
-    const float *node_panel(const Worker &worker, const uint8_t *tile, const uint8_t *next, const SumNode &node, const uint8_t *const *rows, int count) const;
     void strip_sums(const Worker &worker, int strip) const;
     float *strip_row(int part, int strip, int node, int route) const;
 

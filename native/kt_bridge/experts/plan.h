@@ -13,9 +13,16 @@
 namespace ds4::ktb {
 
 constexpr int kFusedTokens = 16;     // tokens of an expert up to which one worker can take its chunks from input to output
+constexpr int kInOrderTokens = 3;    // of an expert up to which its weights are read front to back, then
 constexpr int kFusedRoutes = 1024;   // of a pass, likewise: they bound the sums kept
 constexpr int kSumColumns = kTileRows; // of a token, summed at a time
 constexpr size_t kStripBytes = size_t(64) << 20; // of one part's route sums in the grouped form
+
+// Units [begin, end) of `total` that belong to worker `index` of `workers`.
+struct Range {
+    int begin, end;
+};
+inline Range share(int64_t total, int index, int workers) { return {int(total * index / workers), int(total * (index + 1) / workers)}; }
 
 struct ForwardRequest {
     Layer *layer;
@@ -56,6 +63,7 @@ struct PartialSum {
     SumNode node;
     int part;
     int first_row; // of [routes of the expert, H] in the part's sums
+    bool is_inside(const Range &chunks) const { return node.first >= chunks.begin && node.first < chunks.end; }
 };
 
 struct ActiveExpert {
@@ -108,11 +116,5 @@ struct Plan {
     void place_blocks(int tile_tokens);
     std::vector<int> counts_;
 };
-
-// Units [begin, end) of `total` that belong to worker `index` of `workers`.
-struct Range {
-    int begin, end;
-};
-inline Range share(int64_t total, int index, int workers) { return {int(total * index / workers), int(total * (index + 1) / workers)}; }
 
 } // namespace ds4::ktb

@@ -43,8 +43,8 @@ size_t Workspace::carve(const WorkerPool &pool, const Plan &plan, int part, int 
         worker.panel = carver.take<float>(blocks > 0 ? kTileSumFloats : size_t(kPanelTokens) * kTileRows);
         worker.inner = carver.take<float>(size_t(kPanelTokens) * std::max({slice_groups, chunk_groups, size_t(blocks > 0 ? kTilePanels : 0)}) * kGroup);
         worker.scratch = carver.take<uint8_t>(blocks > 0 ? std::max(kPanelScratchBytes, kTileScratchBytes) : kPanelScratchBytes);
-        worker.group = carver.take<uint8_t>(plan.fused ? kFusedTokens * chunk_groups * group : 0);
-        worker.nodes = carver.take<float>(plan.fused ? levels * kFusedTokens * hidden : (levels + 1) * kDownTokens * kTileRows);
+        worker.group = carver.take<uint8_t>(plan.fused ? kFusedTokens * slices * slice_groups * group : 0);
+        worker.nodes = carver.take<float>(std::max(plan.fused ? levels * kInOrderTokens * hidden : 0, (levels + 1) * kDownTokens * kTileRows));
     }
     return carver.at;
 }

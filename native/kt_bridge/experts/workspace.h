@@ -24,10 +24,10 @@ struct PartBuffers {
 
 struct WorkerBuffers {
     float *panel = nullptr;   // [kPanelTokens, 64] f32; with tile kernels kTileSumFloats
-    float *inner = nullptr;   // [kPanelTokens, slice channels] f32; fused: [kFusedTokens, chunk channels]
+    float *inner = nullptr;   // [kPanelTokens, slice channels] f32; fused, fp8ref: [kFusedTokens, chunk channels]
     uint8_t *scratch = nullptr;
-    uint8_t *group = nullptr; // fused: [kFusedTokens, chunk groups] prepared groups
-    float *nodes = nullptr;   // sums not yet added up; fused: [levels, kFusedTokens, H], grouped: [levels + 1, kDownTokens, 64]
+    uint8_t *group = nullptr; // fused: [kFusedTokens, slices, slice groups] prepared groups
+    float *nodes = nullptr;   // sums not yet added up: [levels, kInOrderTokens, H], of row tiles [levels + 1, kDownTokens, 64]
 };
 
 class Workspace {

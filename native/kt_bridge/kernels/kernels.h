@@ -45,11 +45,13 @@ struct PanelArgs {
     float *sums;                 // [tokens, 64] f32, overwritten
     uint8_t *scratch;            // kPanelScratchBytes, 64-byte aligned
     int tile_groups = 1;         // inputs of one tile / 32; divides `groups`
-    ptrdiff_t ahead = kPrefetchTiles * kTileBytes; // bytes from a tile to the one that memory is asked for meanwhile
-    int turn = INT32_MAX;        // group from which on `ahead_turned` is, because reading goes on elsewhere
-    ptrdiff_t ahead_turned = 0;
+    size_t ahead = kPrefetchTiles * kTileBytes; // bytes from a tile to the one that memory is asked for meanwhile
+    // From group `turn` on it is asked for these tiles instead, one for every group: reading goes on elsewhere.
+    int turn = INT32_MAX;
+    const uint8_t *turned = nullptr;
+    size_t turned_stride = 0;
 
-    ptrdiff_t ahead_of(int group) const { return group < turn ? ahead : ahead_turned; }
+    const uint8_t *later(const uint8_t *tile, int group) const { return group < turn ? tile + ahead : turned + size_t(group - turn) * turned_stride; }
 };
 
 struct DownArgs {

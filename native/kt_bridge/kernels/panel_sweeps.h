@@ -48,7 +48,7 @@ template <class Arithmetic> struct PanelSweeps {
             const uint8_t *groups[T];
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) groups[t] = args.rows[first + t] + size_t(g) * Arithmetic::kGroupBytes;
-            const uint8_t *const later = tile + args.ahead_of(g);
+            const uint8_t *const later = args.later(tile, g);
             for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(later + line * 64);
             Arithmetic::template add<T, B>(tile, block, groups, !kChecks || Arithmetic::is_exact(tile), sums);
         }
