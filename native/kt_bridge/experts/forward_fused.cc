@@ -10,10 +10,11 @@ namespace ds4::ktb {
 
 void ForwardJob::fused(const Worker &worker) {
     const int count = plan_.chunks(worker.part), first = plan_.first_chunk(worker.part);
-    const Range units = share(int64_t(plan_.experts.size()) * count, worker.index, worker.part_workers);
-    for (int unit = units.begin; unit < units.end;) {
+    const std::vector<int> &begin = plan_.unit_begin[size_t(worker.part)];
+    const int end = begin[size_t(worker.index) + 1];
+    for (int unit = begin[size_t(worker.index)]; unit < end;) {
         const ActiveExpert &active = plan_.experts[size_t(unit / count)];
-        const Range chunks{first + unit % count, std::min(first + count, first + unit % count + units.end - unit)};
+        const Range chunks{first + unit % count, std::min(first + count, first + unit % count + end - unit)};
         unit += chunks.end - chunks.begin;
         if (!takes_in_order(active)) {
             run_of_chunks(worker, active, chunks);

@@ -39,7 +39,10 @@ void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const s
     std::stable_sort(largest_first.begin(), largest_first.end(), [this](int a, int b) { return experts[size_t(a)].count > experts[size_t(b)].count; });
     const int most = experts.empty() ? 0 : experts[size_t(largest_first[0])].count;
     fused = most <= choice.fused_tokens && routes() <= kFusedRoutes && (tiles == nullptr || most < choice.tile_tokens);
-    if (fused) return place_partials(part_workers);
+    if (fused) {
+        deal_units(part_workers);
+        return place_partials();
+    }
     place_strips();
     if (tiles != nullptr) place_blocks(choice.tile_tokens);
 }
@@ -80,23 +83,44 @@ void Plan::group_routes() {
     }
 }
 
-// A part's units are (expert, chunk), dealt to its workers in contiguous ranges; a range sums the nodes inside it.
-void Plan::place_partials(const std::vector<int> &part_workers) {
+// Contiguous ranges of equal work: few tokens of an expert take as long as its weights take to read.
+void Plan::deal_units(const std::vector<int> &part_workers) {
+    const auto work_of_chunk = [this](size_t index) { return int64_t(std::max(experts[index].count, kInOrderTokens)); };
+    int64_t work = 0; // of a chunk of every expert
+    for (size_t index = 0; index < experts.size(); index++) work += work_of_chunk(index);
+    unit_begin.resize(part_workers.size());
+    for (int part = 0; part < int(part_workers.size()); part++) {
+        const int64_t count = chunks(part), workers = part_workers[size_t(part)];
+        std::vector<int> &begin = unit_begin[size_t(part)];
+        begin.assign(size_t(workers) + 1, int(int64_t(experts.size()) * count));
+        size_t index = 0;
+        for (int64_t worker = 0, before = 0; worker < workers && work * count > 0; worker++) {
+            const int64_t at = work * count * worker / workers;
+            while (before + work_of_chunk(index) * count <= at) before += work_of_chunk(index++) * count;
+            begin[size_t(worker)] = int(int64_t(index) * count + (at - before) / work_of_chunk(index));
+        }
+    }
+}
+
+// A worker sums the largest nodes inside its chunks of an expert.
+void Plan::place_partials() {
+    const size_t parts = unit_begin.size();
     partials.clear();
-    part_rows.assign(part_workers.size(), 0);
+    part_rows.assign(parts, 0);
+    std::vector<size_t> worker(parts, 0); // that has the next chunk
     for (size_t index = 0; index < experts.size(); index++) {
         ActiveExpert &active = experts[index];
         active.first_partial = int(partials.size());
-        for (int part = 0; part < int(part_workers.size()); part++) {
-            const int count = chunks(part), workers = part_workers[size_t(part)];
-            const int64_t total = int64_t(experts.size()) * count, first_unit = int64_t(index) * count;
-            for (int worker = 0; worker < workers && count > 0; worker++) {
-                const Range units = share(total, worker, workers);
-                const int begin = int(std::max<int64_t>(units.begin - first_unit, 0)), end = int(std::min<int64_t>(units.end - first_unit, count));
-                for (const SumNode &node : sum_nodes(first_chunk(part) + begin, first_chunk(part) + end)) {
-                    partials.push_back({node, part, part_rows[size_t(part)]});
-                    part_rows[size_t(part)] += active.count;
+        for (size_t part = 0; part < parts; part++) {
+            const int first = int(index) * chunks(int(part)), last = first + chunks(int(part)), shift = first_chunk(int(part)) - first;
+            for (int unit = first; unit < last;) {
+                while (unit_begin[part][worker[part] + 1] <= unit) worker[part]++;
+                const int end = std::min(last, unit_begin[part][worker[part] + 1]);
+                for (const SumNode &node : sum_nodes(unit + shift, end + shift)) {
+                    partials.push_back({node, int(part), part_rows[part]});
+                    part_rows[part] += active.count;
                 }
+                unit = end;
             }
         }
         active.partials = int(partials.size()) - active.first_partial;

@@ -90,6 +90,7 @@ struct Plan {
     // fused form
     std::vector<PartialSum> partials;      // by expert
     std::vector<int> part_rows;            // rows of H sums of each part
+    std::vector<std::vector<int>> unit_begin; // of each part: [workers + 1] units [expert, chunk of the part] dealt to each
     // grouped form: every part sums the same nodes of each expert
     std::vector<std::vector<SumNode>> part_nodes;
     int strip_tiles = 0;                   // row tiles between two barriers
@@ -111,7 +112,8 @@ struct Plan {
 
   private:
     void group_routes();
-    void place_partials(const std::vector<int> &part_workers);
+    void deal_units(const std::vector<int> &part_workers);
+    void place_partials();
     void place_strips();
     void place_blocks(int tile_tokens);
     std::vector<int> counts_;
