@@ -117,7 +117,7 @@ void panel(const PanelArgs &args) {
     for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
         const int end = Sweeps::block_end(args, begin);
         if (Sweeps::are_exact(args, begin, end)) sweep_block_kept(args, begin, end);
-        else Sweeps::sweep_block<true>(args, begin, end);
+        else Sweeps::sweep_block(args, Sweeps::Turns(args.tokens), begin, end);
     }
 }
 

@@ -78,27 +78,39 @@ template <class Arithmetic> struct PanelSweeps {
         }
     }
 
-    static void panel_in_blocks(const PanelArgs &args) {
-        for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
-            const int end = block_end(args, begin);
-            if (are_exact(args, begin, end)) sweep_block<false>(args, begin, end);
-            else sweep_block<true>(args, begin, end);
+    struct Turn { // of some tokens with a block of tiles
+        int tokens, step; // row blocks of a sweep
+        Lines ahead[2];   // of every sweep its share
+    };
+    struct Turns { // of all tokens; divisions take long: once for all blocks
+        explicit Turns(int tokens) : count((tokens + kSweepTokens - 1) / kSweepTokens) {
+            for (int i = 0, first = 0; i < count; first += turns[i++].tokens) {
+                const int from = kTileLines * i / count, to = kTileLines * (i + 1) / count, taken = (tokens - first + count - i - 1) / (count - i), step = row_blocks_of(taken);
+                const int half = step == kRowBlocks ? to : (from + to) / 2;
+                turns[i] = {taken, step, {{from, half}, {half, to}}};
+            }
         }
+        int count;
+        Turn turns[(kPanelTokens + kSweepTokens - 1) / kSweepTokens];
+    };
+
+    static void panel_in_blocks(const PanelArgs &args) {
+        const Turns turns(args.tokens);
+        for (int begin = 0; begin < args.groups; begin += kBlockGroups) sweep_block(args, turns, begin, block_end(args, begin));
     }
 
     static int block_end(const PanelArgs &args, int begin) { return begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups; }
 
     // Groups [begin, end) of all tokens.
-    template <bool kChecks> static void sweep_block(const PanelArgs &args, int begin, int end) {
-        const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
-        for (int i = 0, first = 0; i < sweeps; i++) {
-            const int tokens = (args.tokens - first + sweeps - i - 1) / (sweeps - i), step = row_blocks_of(tokens);
-            prefetch_next(args, first + tokens, begin, end);
-            for (int block = 0; block < kRowBlocks; block += step) { // of the weights every pass asks for its share
-                const int from = kTileLines * (i * kRowBlocks + block) / (sweeps * kRowBlocks), to = kTileLines * (i * kRowBlocks + block + step) / (sweeps * kRowBlocks);
-                sweep_tokens<kChecks>(args, first, tokens, block, begin, end, {from, to});
+    static void sweep_block(const PanelArgs &args, const Turns &turns, int begin, int end) {
+        const bool exact = are_exact(args, begin, end);
+        for (int i = 0, first = 0; i < turns.count; first += turns.turns[i++].tokens) {
+            const Turn &turn = turns.turns[i];
+            prefetch_next(args, first + turn.tokens, begin, end);
+            for (int block = 0; block < kRowBlocks; block += turn.step) {
+                if (exact) sweep_tokens<false>(args, first, turn.tokens, block, begin, end, turn.ahead[block / 2]);
+                else sweep_tokens<true>(args, first, turn.tokens, block, begin, end, turn.ahead[block / 2]);
             }
-            first += tokens;
         }
     }
 
