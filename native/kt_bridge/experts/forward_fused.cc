@@ -79,9 +79,8 @@ void ForwardJob::run_of_chunks(const Worker &worker, const ActiveExpert &active,
         for (int i = active.first_partial; i < active.first_partial + active.partials; i++) {
             const PartialSum &partial = plan_.partials[size_t(i)];
             if (!partial.is_inside(chunks)) continue;
-            const float *sums = node_panel(worker, down, partial.node);
             float *out = resources_.workspace.part(worker.part).sums + size_t(partial.first_row) * size_t(plan_.layer->shape.hidden) + size_t(tile) * kTileRows;
-            for (int t = 0; t < active.count; t++) std::memcpy(out + size_t(t) * size_t(plan_.layer->shape.hidden), sums + t * kTileRows, kTileRows * sizeof(float));
+            store_node(worker, down, partial.node, out, size_t(plan_.layer->shape.hidden));
         }
     }
 }

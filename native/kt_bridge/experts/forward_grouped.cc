@@ -131,11 +131,8 @@ void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, in
         const int count = std::min(kDownTokens, end - first);
         for (int i = 0; i < count; i++) rows[i] = part.inner + size_t(first + i) * inner_bytes;
         const DownTiles tiles{first_tile, first + count < end ? first_tile : next, 0, layout.slices(worker.part), rows, count};
-        for (size_t node = 0; node < nodes.size(); node++) {
-            const float *sums = node_panel(worker, tiles, nodes[node]);
-            for (int i = 0; i < count; i++)
-                std::memcpy(strip_row(worker.part, strip, int(node), first + i) + (tile - strip * plan_.strip_tiles) * kTileRows, sums + i * kTileRows, kTileRows * sizeof(float));
-        }
+        for (size_t node = 0; node < nodes.size(); node++)
+            store_node(worker, tiles, nodes[node], strip_row(worker.part, strip, int(node), first) + (tile - strip * plan_.strip_tiles) * kTileRows, size_t(plan_.strip_tiles) * kTileRows);
     }
 }
 

@@ -58,6 +58,7 @@ class ForwardJob : public Job {
     void panel_inner(const Worker &worker, const uint8_t *record, const NextTiles &next, const uint8_t *const *rows, int count, float *inner, size_t stride) const;
     const uint8_t *down_tile(int part, const ActiveExpert &active, int tile) const;
     size_t inner_row_bytes(int part) const;
+    void store_node(const Worker &worker, const DownTiles &down, const SumNode &node, float *out, size_t stride) const;
     const float *node_panel(const Worker &worker, const DownTiles &down, const SumNode &node) const;
     void add_route(int route, const float *sum, float *token_sum, int count) const;
     void store(int token, int begin, int end, const float *sums) const;
