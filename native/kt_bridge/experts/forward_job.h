@@ -1,9 +1,10 @@
 // A forward: splits its tokens into passes and runs each on all workers.
 //
-// Fused form (no expert has more than 16 tokens): a worker takes a contiguous range of (expert, chunk) units; of a
-// chunk it computes gate, up, activation and the down product without a barrier in between.
-// Grouped form: gate and up for all routes (units are claimed largest expert first), then, strip of output columns by
-// strip, the down products of all routes and their sums.
+// Fused form (no expert has more than 16 tokens): a worker takes a contiguous range of (expert, chunk) units, dealt by
+// work, from input to route sums without a barrier in between: up to three tokens of an expert slice by slice, so that
+// weights are read front to back; more tokens all chunks of its range up to the activation, then row tile by row tile.
+// Grouped form: gate and up for all routes (runs of units are claimed, largest expert first), then, strip of output
+// columns by strip, the down products of all routes and their sums.
 //
 // Sums. Of a route: every chunk is one chain of products from zero, the chunks are added as sum_tree.h says. Of a
 // token: y = sum of weight * route, in ascending order of the expert (a repeated expert: of the slot), from zero. No
