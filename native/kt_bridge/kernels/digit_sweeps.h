@@ -154,7 +154,7 @@ template <int kDigits> struct DigitSweeps {
         for (int t = 0; t < T; t++) groups[t] = args.rows[first + t] + size_t(begin) * sizeof(Group);
         const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride, *kept = args.scratch;
         for (int g = begin; g < end; g++, tile += args.tile_stride, kept += kKeptBytes) {
-            for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(tile + args.ahead + line * 64);
+            for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(args.later(tile, g) + line * 64);
             add<T, kStep, kKept>(tile, kept, half, groups, sums);
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) groups[t] += sizeof(Group);

@@ -66,7 +66,7 @@ template <bool kStarts> [[gnu::noinline]] void sweep_kept(const PanelArgs &args,
     const KeptTile *kept = reinterpret_cast<const KeptTile *>(args.scratch);
     for (int g = begin; g < end; g++, kept++) {
         const Int8Group &group = reinterpret_cast<const Int8Group *>(args.rows[token])[g];
-        for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(args.tiles + size_t(g) * args.tile_stride + args.ahead + line * 64);
+        for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(args.later(args.tiles + size_t(g) * args.tile_stride, g) + line * 64);
         __m256i values[8];
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++) values[i] = _mm256_xor_si256(broadcast_dword(group.values + i * 4), _mm256_set1_epi8(char(0x80)));

@@ -87,7 +87,7 @@ template <int T, bool kDecodes> void sweep_kept(const PanelArgs &args, int first
         const uint8_t *groups[T];
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++) groups[t] = args.rows[first + t] + size_t(g) * sizeof(Int8Group);
-        for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(tile + args.ahead + line * 64);
+        for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(args.later(tile, g) + line * 64);
         add_with_offset_values<T, kDecodes>(tile, kept, groups, sums);
     }
 }
