@@ -29,6 +29,7 @@ void LoadJob::allocate() {
         const std::lock_guard<std::mutex> lock(item.layer->weights_lock);
         item.layer->state.store(int(LayerState::loading));
         item.layer->weights.hold(nullptr);
+        item.layer->kept = item.source->shape().kept; // another thread may have chosen others since this load was asked for
         total += item.source->shape().kept.size() * item.layer->layout.expert_bytes();
     }
     progress_.done_bytes.store(0);
