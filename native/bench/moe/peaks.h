@@ -1,6 +1,7 @@
 // What one core's instructions can do from registers: the ceilings of the kernels' arithmetic, measured, not looked up.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ struct Peak {
 
 // Loops that this CPU has, on one thread and on all.
 std::vector<Peak> measure_peaks(int threads, int parts, double seconds);
+
+// What operations of `work`, `flop` of them, reach of a loop's rate on as many threads: the median of turns in which both take
+// about as long, for a processor's clock follows what it did in the last milliseconds. NaN where this CPU lacks the loop.
+double share_beside(const char *loop, int threads, int parts, double flop, const std::function<void()> &work);
 
 // The loop whose instruction does the arithmetic of a kernel table, by the names that the library reports, or of its
 // matrix tiles.
