@@ -47,7 +47,7 @@ void report_share(Bench &bench, ExpertLayers &layers, const Kind &kind, const Ro
     const bool tiles = layers.tile_tokens() > 0;
     const char *peak = peak_of(layers.kernels(), kind.numerics, tiles);
     const double flop = double(routes.ids.size()) * settings.shape.route_flop(), share = share_beside(peak, settings.threads, settings.parts, flop, call);
-    bench.report.row("prefill", {{"isa", kind.isa}, {"numerics", kind.numerics}, {"kernels", tiles ? "amx" : layers.kernels()}, {"in_turns_with", peak},
+    bench.report.row("prefill_in_turns", {{"isa", kind.isa}, {"numerics", kind.numerics}, {"kernels", tiles ? "amx" : layers.kernels()}, {"in_turns_with", peak},
                                  {"tokens_per_expert", double(kLargestPerExpert)}, {"of_peak", share}});
     if (tiles || kind.numerics == "bf16") bench.report.at_least("prefill " + kind.name() + ", 512 tokens an expert: share of " + peak + ", in turns", share, tiles ? 0.5 : 0.9);
 }
