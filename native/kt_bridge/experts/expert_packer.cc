@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "experts/packing.h"
+#include "kernels/tile_kernels.h"
 
 namespace ds4::ktb {
 namespace {
 
 constexpr int kPieceBytes = 64 << 10; // of one matrix: pieces of gate and up and the file pages they are copied from fit 512 KiB of L2
-constexpr int kMinimumFoldedScale = 2, kMaximumFoldedScale = 252;
 
 int piece_rows(size_t row_bytes, int unit, int rows) { return std::min(rows, std::max(unit, int(kPieceBytes / row_bytes) / unit * unit)); }
 
@@ -44,7 +44,7 @@ size_t ExpertPacker::staging_bytes(const SourceShape &shape) { return std::max(2
 bool ExpertPacker::Rows::fold() const {
     if (shape.method != Method::mxfp4) return true;
     const auto [lowest, highest] = byte_range(scales, shape.scales_of_rows(begin, count));
-    return lowest >= kMinimumFoldedScale && highest <= kMaximumFoldedScale;
+    return lowest >= kLeastFoldedScale && highest <= kLargestFoldedScale;
 }
 
 // Without weights it only checks.

@@ -19,7 +19,7 @@ namespace ds4::ktb {
 struct Slot {
     int32_t expert = -1;               // whose bytes are here; -1 while they are written
     ScaleFormat scale_formats[3] = {}; // that its gate, up and down came in: what export gives back
-    bool folds = true;                 // every scale is in 2..252: its product with a code is a normal bf16
+    bool folds = true;                 // every scale is one that the tile kernels fold
 };
 
 class PackedWeights {

@@ -49,6 +49,20 @@ double value_of(uint8_t nibble, int scale) {
     return std::ldexp(kMagnitudes[nibble & 7], scale - 127) * ((nibble & 8) != 0 ? -1 : 1);
 }
 
+// Activations of tokens, x: [tokens, groups * 32].
+struct PreparedRows {
+    PreparedRows(const Kernels &kernels, const std::vector<float> &x, int groups) {
+        const size_t width = size_t(groups) * kGroup, tokens = x.size() / width, row_bytes = size_t(groups) * kernels.group_bytes;
+        bytes.resize(tokens * row_bytes + 64);
+        for (size_t t = 0; t < tokens; t++) {
+            kernels.prepare(&x[t * width], groups, bytes.data() + t * row_bytes);
+            rows.push_back(bytes.data() + t * row_bytes);
+        }
+    }
+    std::vector<uint8_t> bytes;
+    std::vector<const uint8_t *> rows;
+};
+
 } // namespace
 
 TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
@@ -98,13 +112,8 @@ TEST("panels of any token count and down products of single groups have the same
     const std::vector<float> x = random_values(size_t(kMost) * kGroups * kGroup, 1.0f, 6);
     std::vector<float> either; // what the two tables of int8 on AVX-512 agree on
     for (const Kernels *kernels : usable_kernels()) {
-        std::vector<uint8_t> prepared(size_t(kMost) * kGroups * kernels->group_bytes + 64);
-        std::vector<const uint8_t *> rows;
-        for (int t = 0; t < kMost; t++) {
-            uint8_t *row = prepared.data() + size_t(t) * kGroups * kernels->group_bytes;
-            kernels->prepare(&x[size_t(t) * kGroups * kGroup], kGroups, row);
-            rows.push_back(row);
-        }
+        const PreparedRows prepared(*kernels, x, kGroups);
+        const std::vector<const uint8_t *> &rows = prepared.rows;
         std::vector<float> alone(size_t(kMost) * kTileRows);
         alignas(64) static uint8_t scratch[kPanelScratchBytes];
         for (int t = 0; t < kMost; t++) kernels->panel({memory, kStride, kGroups, &rows[size_t(t)], 1, &alone[size_t(t) * kTileRows], scratch});
@@ -176,13 +185,8 @@ TEST("a token's bits are the same for any token count where scales are so small 
         memory[3 * kTileBytes + kTileCodeBytes + 5] = extreme.other;
         const std::vector<float> x = random_values(size_t(kMost) * kGroups * kGroup, extreme.deviation, 8);
         for (const Kernels *kernels : usable_kernels()) {
-            std::vector<uint8_t> prepared(size_t(kMost) * kGroups * kernels->group_bytes + 64);
-            std::vector<const uint8_t *> rows;
-            for (int t = 0; t < kMost; t++) {
-                uint8_t *row = prepared.data() + size_t(t) * kGroups * kernels->group_bytes;
-                kernels->prepare(&x[size_t(t) * kGroups * kGroup], kGroups, row);
-                rows.push_back(row);
-            }
+            const PreparedRows prepared(*kernels, x, kGroups);
+            const std::vector<const uint8_t *> &rows = prepared.rows;
             std::vector<float> alone(size_t(kMost) * kTileRows);
             for (int t = 0; t < kMost; t++) kernels->panel({memory, kTileBytes, kGroups, &rows[size_t(t)], 1, &alone[size_t(t) * kTileRows], scratch});
             for (int tokens = 2; tokens <= kMost; tokens++) {

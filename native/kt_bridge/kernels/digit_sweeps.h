@@ -10,14 +10,12 @@
 #pragma once
 #include <immintrin.h>
 
-#include "kernels/kernels.h"
+#include "kernels/sweep_blocks.h"
 
 namespace ds4::ktb {
 namespace {
 
 constexpr int kHalves = 8; // half row blocks of a tile
-constexpr int kTileLines = int(kTileBytes / 64);
-constexpr int kBlockGroups = 8; // of a sweep: their tiles stay in L1 for the next one
 // Weights that are decoded once for all sweeps over a block: [half][part 0..7] 8 rows x 4 inputs, a tile after the other.
 constexpr size_t kKeptBytes = 2 * kTileCodeBytes;
 static_assert(kBlockGroups * kKeptBytes <= kPanelScratchBytes);
@@ -41,12 +39,7 @@ template <> struct SweepShape<3> {
 };
 
 template <int T, int N> using HalfSums = __m256[T][N];
-// Lines of every tile of a block, which a sweep asks for ahead of their use.
-struct PrefetchLines {
-    int begin, end;
-};
 
-inline void prefetch_weights(const uint8_t *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T1); }
 inline const uint8_t *half_codes(const uint8_t *tile, int half) { return tile + (half / 2) * 256 + (half % 2) * 32; }
 inline __m256 half_scales(const uint8_t *tile, int half) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(tile + kTileCodeBytes + size_t(half) * 8));
@@ -142,7 +135,7 @@ template <int kDigits> struct DigitSweeps {
     }
 
     // Groups [begin, end) of tokens first .. first + T. Not inlined: into its caller's loops it loses its registers.
-    template <int T, bool kKept> [[gnu::noinline]] static void sweep(const PanelArgs &args, int first, int half, int begin, int end, const PrefetchLines &ahead) {
+    template <int T, bool kKept> [[gnu::noinline]] static void sweep(const PanelArgs &args, int first, int half, int begin, int end, const Lines &ahead) {
         float *const out = args.sums + size_t(first) * kTileRows + size_t(half) * 8;
         HalfSums<T, kStep> sums;
 #pragma GCC unroll 8
@@ -165,7 +158,7 @@ template <int kDigits> struct DigitSweeps {
             for (int n = 0; n < kStep; n++) _mm256_storeu_ps(out + t * kTileRows + n * 8, sums[t][n]);
     }
 
-    template <bool kKept> static void sweep_tokens(const PanelArgs &args, int first, int tokens, int half, int begin, int end, const PrefetchLines &ahead) {
+    template <bool kKept> static void sweep_tokens(const PanelArgs &args, int first, int tokens, int half, int begin, int end, const Lines &ahead) {
         if (tokens == 1) return sweep<1, kKept>(args, first, half, begin, end, ahead);
         if (tokens == 2) return sweep<2, kKept>(args, first, half, begin, end, ahead);
         if constexpr (kSweepTokens > 2) {
@@ -197,7 +190,7 @@ template <int kDigits> struct DigitSweeps {
     static void panel(const PanelArgs &args) {
         const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
         for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
-            const int end = begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups;
+            const int end = block_end(args, begin);
             if (SweepShape<kDigits>::kKeeps && sweeps > 1) sweep_block<SweepShape<kDigits>::kKeeps>(args, sweeps, begin, end);
             else sweep_block<false>(args, sweeps, begin, end);
         }

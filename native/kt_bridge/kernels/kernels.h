@@ -18,8 +18,8 @@ namespace ds4::ktb {
 
 constexpr size_t kTileCodeBytes = 1024; // of MXFP4
 constexpr size_t kTileBytes = 1088;
-// How far ahead of the arithmetic weights are asked for, into L2: 17 KB. From 12 to 32 tiles make no difference; asked for
-// into L1 instead, a layer of two tokens an expert takes 1.25 times as long (Zen 4, bf16, two cores).
+// How far ahead of the arithmetic weights are asked for, into L2: 17 KB. 12 to 32 tiles made no difference, asking L1 made
+// decoding slower (Zen 4, two cores).
 constexpr size_t kPrefetchTiles = 16;
 constexpr size_t kPanelScratchBytes = 64 << 10;
 constexpr int kPanelTokens = 256; // callers split larger token counts, so that sums stay in L2
@@ -86,7 +86,7 @@ struct Kernels {
 
 extern const Kernels kGenericInt8, kGenericBf16, kAvx2Int8, kAvx2Bf16, kAvx512Int8, kAvx512Bf16;
 // The same bits for processors that permute bytes beside dot instructions but store slowly: every few tokens decode weights
-// again, for any number of them (Zen 4: 0.83 of the peak at 16 tokens, against 0.62 with weights that are kept).
+// again, for any number of them (Zen 4: 0.82 of the peak at 16 tokens in kt_panel_bench).
 extern const Kernels kAvx512Int8Decoding;
 
 enum class Isa { generic, avx2, avx512, amx }; // amx: the AVX-512 kernels, and tile_kernels.h for experts with many tokens

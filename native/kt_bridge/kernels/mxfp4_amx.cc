@@ -6,8 +6,6 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kLargestScale = 252; // of a layer whose scales fold
-
 struct AmxUnit {
     template <int t> static void zero() { __asm__ volatile("tilezero %%tmm%c0" ::"n"(t)); }
     template <int t> static void load(const void *address, size_t stride) {
@@ -31,7 +29,7 @@ struct AmxUnit {
                                                 short(0xfe40), short(0xfe80), short(0xfec0), short(0xff00), short(0xff40));
         const __m512i table = _mm512_broadcast_i64x4(words);
         const __m512i bytes = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(tile + kTileCodeBytes + size_t(b) * 16)));
-        const __m512i lower = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_set1_epi32(kLargestScale), bytes), 7);
+        const __m512i lower = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_set1_epi32(kLargestFoldedScale), bytes), 7);
         const __m512i lowered = _mm512_or_epi32(_mm512_slli_epi32(lower, 16), lower);
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {

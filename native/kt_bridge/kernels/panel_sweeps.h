@@ -5,34 +5,24 @@
 //     T tokens, to sums, in the short form where `exact`. The forms may differ in bits: that a tile takes one of them must
 //     depend on the tile alone.
 //
-// A sweep is T tokens x B row blocks whose sums stay in registers: a store of 64 bytes costs Zen 4 as much as a dot
-// instruction. Up to three tokens take the four row blocks of a tile at once; more take two, so that up to six tokens share
-// what was decoded: decoding it again costs less than to keep it in memory.
+// A sweep is T tokens x B row blocks whose sums stay in registers: stores of 64 bytes slow dot instructions down (Zen 4). Up
+// to three tokens take the four row blocks of a tile at once; more take two, so that up to six tokens share what was decoded: decoding it again costs less than to keep it in memory.
 #pragma once
 #include <immintrin.h>
 
-#include "kernels/kernels.h"
+#include "kernels/sweep_blocks.h"
 
 namespace ds4::ktb {
-namespace { // files with other instruction sets have the same names
+namespace {
 
 constexpr int kRowBlocks = 4; // of 16 rows, of a tile
-constexpr int kTileLines = int(kTileBytes / 64);
 constexpr int kWideTokens = 3, kSweepTokens = 6;
-constexpr int kBlockGroups = 8; // of a sweep: their tiles stay in L1 for the next one
 
 template <int T, int B> using Sums = __m512[T][B];
 
 inline int row_blocks_of(int tokens) { return tokens <= kWideTokens ? kRowBlocks : kRowBlocks / 2; }
 
-// Weights are asked for into L2: it has more misses in flight than L1, whose few would also serve the loads.
-inline void prefetch_weights(const uint8_t *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T1); }
 inline void prefetch_activations(const uint8_t *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T0); }
-
-// Lines [begin, end) of every tile of a block, which a sweep asks for ahead of their use.
-struct Lines {
-    int begin, end;
-};
 
 template <class Arithmetic> struct PanelSweeps {
     // Groups [begin, end) of tokens first .. first + T. kChecks: every tile is looked at, else all are exact.
@@ -70,7 +60,7 @@ template <class Arithmetic> struct PanelSweeps {
     }
 
     static void panel(const PanelArgs &args) {
-        switch (args.tokens) {
+        switch (args.tokens) { // written out: by way of sweep_tokens the compiler makes the sweeps of four tokens slower
         case 1: return sweep<1, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
         case 2: return sweep<2, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
         case 3: return sweep<3, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
@@ -98,8 +88,6 @@ template <class Arithmetic> struct PanelSweeps {
         const Turns turns(args.tokens);
         for (int begin = 0; begin < args.groups; begin += kBlockGroups) sweep_block(args, turns, begin, block_end(args, begin));
     }
-
-    static int block_end(const PanelArgs &args, int begin) { return begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups; }
 
     // Groups [begin, end) of all tokens.
     static void sweep_block(const PanelArgs &args, const Turns &turns, int begin, int end) {

@@ -22,6 +22,9 @@ constexpr int kTilePanels = 4;
 constexpr size_t kTileScratchBytes = size_t(kTilePanels) * (128 << 10);
 constexpr size_t kTileSumFloats = size_t(kTilePanels) * kPanelTokens * kTileRows; // of the largest call
 
+// Scales whose products with any code are normal bf16 values: the tile kernels fold them into the weights.
+constexpr int kLeastFoldedScale = 2, kLargestFoldedScale = 252;
+
 struct TilePanelArgs {
     const uint8_t *tiles;   // weights: tile of the first input group
     size_t tile_stride;     // bytes to the tile of the next input group
@@ -44,7 +47,7 @@ struct TileKernels {
     void (*end)();
     // Activations of one token, x: [groups * 32] f32 at any address, to its row of consecutive groups of a block.
     void (*prepare)(const float *x, int groups, uint8_t *row);
-    // sums[p][t][row] = W row of panel p . x_t. All scales must be in 2..252.
+    // sums[p][t][row] = W row of panel p . x_t. All scales must be folded ones.
     void (*panels)(const TilePanelArgs &args);
 };
 
