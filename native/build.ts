@@ -1,4 +1,5 @@
-// Builds the libraries and benchmarks into an emptied dist/. The test programs are built by test.ts.
+// Builds the libraries and benchmarks into an emptied dist/. The test programs are built by
+// test.ts.
 import { rmSync } from "node:fs"
 import { buildTargets, PRODUCTS } from "./src/build-tree.ts"
 import { DIST } from "./src/index.ts"

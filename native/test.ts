@@ -2,7 +2,13 @@
 // should exist and does not is a failure: a build that lost its tests must not look green.
 import { existsSync, mkdirSync } from "node:fs"
 import { join } from "node:path"
-import { buildTargets, SANITIZERS, sanitizedFolder, type Sanitizer, TEST_PROGRAMS } from "./src/build-tree.ts"
+import {
+  buildTargets,
+  SANITIZERS,
+  sanitizedFolder,
+  type Sanitizer,
+  TEST_PROGRAMS,
+} from "./src/build-tree.ts"
 import { DIST } from "./src/index.ts"
 
 const USAGE = `usage: bun native/test.ts [--sanitize ${Object.keys(SANITIZERS).join("|")}] [--only TEXT] [--times]
@@ -39,8 +45,10 @@ function parse(flags: readonly string[]): Options {
 
 const options = parse(process.argv.slice(2))
 const programs = options.sanitizer === undefined ? DIST : sanitizedFolder(options.sanitizer)
-// beside the programs with a sanitizer: what lies in .reports/ is counted by the repository's test command
-const reports = options.sanitizer === undefined ? join(import.meta.dir, ".reports") : join(programs, "reports")
+// beside the programs with a sanitizer: what lies in .reports/ is counted by the repository's test
+// command
+const reports =
+  options.sanitizer === undefined ? join(import.meta.dir, ".reports") : join(programs, "reports")
 const env = { UBSAN_OPTIONS: "print_stacktrace=1", ...process.env }
 
 const NO_SUCH_TEST = 3 // exit status of a program that --only leaves without a test
@@ -49,18 +57,32 @@ const NO_SUCH_TEST = 3 // exit status of a program that --only leaves without a 
 function run(program: string): string | undefined {
   const path = join(programs, program)
   if (!existsSync(path)) return "is missing although there are tests"
-  const flags = [...(options.only === undefined ? [] : ["--only", options.only]), ...(options.isTimed ? ["--times"] : [])]
-  const { exitCode, signalCode } = Bun.spawnSync([path, join(reports, `${program}.xml`), ...flags], { env, stdio: ["ignore", "inherit", "inherit"] })
+  const flags = [
+    ...(options.only === undefined ? [] : ["--only", options.only]),
+    ...(options.isTimed ? ["--times"] : []),
+  ]
+  const { exitCode, signalCode } = Bun.spawnSync(
+    [path, join(reports, `${program}.xml`), ...flags],
+    { env, stdio: ["ignore", "inherit", "inherit"] },
+  )
   if (exitCode === NO_SUCH_TEST) return undefined
-  return exitCode === 0 ? "" : signalCode === undefined ? `exited with ${exitCode}` : `was ended by ${signalCode}`
+  return exitCode === 0
+    ? ""
+    : signalCode === undefined
+      ? `exited with ${exitCode}`
+      : `was ended by ${signalCode}`
 }
 
 buildTargets(TEST_PROGRAMS, options.sanitizer)
 mkdirSync(reports, { recursive: true })
 let hasFailed = false
 let hasRun = false
-for (const [program, sources] of [["ds4_tests", "src"], ["ktb_tests", "kt_bridge"]] as const) {
-  const hasTests = [...new Bun.Glob("**/*_test.cc").scanSync(join(import.meta.dir, sources))].length > 0
+for (const [program, sources] of [
+  ["ds4_tests", "src"],
+  ["ktb_tests", "kt_bridge"],
+] as const) {
+  const hasTests =
+    [...new Bun.Glob("**/*_test.cc").scanSync(join(import.meta.dir, sources))].length > 0
   if (!hasTests) continue
   const begin = performance.now()
   const failure = run(program)
@@ -70,8 +92,14 @@ for (const [program, sources] of [["ds4_tests", "src"], ["ktb_tests", "kt_bridge
     console.error(`${program} ${failure}`)
     hasFailed = true
   } else if (options.sanitizer !== undefined) {
-    console.log(`${program}: nothing to report by ${SANITIZERS[options.sanitizer]}, ${Math.round((performance.now() - begin) / 1000)} s`)
+    console.log(
+      `${program}: nothing to report by ${SANITIZERS[options.sanitizer]}, ` +
+        `${Math.round((performance.now() - begin) / 1000)} s`,
+    )
   }
 }
-if (!hasRun) console.error(`no test${options.only === undefined ? "" : ` whose sentence contains "${options.only}"`}`)
+if (!hasRun)
+  console.error(
+    `no test${options.only === undefined ? "" : ` whose sentence contains "${options.only}"`}`,
+  )
 process.exit(hasFailed || !hasRun ? 1 : 0)

@@ -1,16 +1,31 @@
-// Writes a model with the shape of Flash, as large as the real one to every reader, that takes almost no disk: what
-// would be weights is holes, which read as zeros. Norms, scales, sinks, biases and routing tables hold sane values, and
-// so do the embedding of token 1, the head's first row and the leading expert of each layer, so a forward pass runs and
-// its logits are finite and not all alike.
-//   bun scripts/make-sparse-flash.ts gguf TARGET.gguf       antirez dialect, IQ2_XXS and Q2_K experts, 86.7 GB
-//   bun scripts/make-sparse-flash.ts safetensors FOLDER     official layout, 159.6 GB with the prediction block
-// A third argument is a number of layers, for files that fit into memory.
+// Writes a model with the shape of Flash, as large as the real one to every reader, that takes
+// almost no disk: what would be weights is holes, which read as zeros. Norms, scales, sinks, biases
+// and routing tables hold sane values, and so do the embedding of token 1, the head's first row and
+// the leading expert of each layer, so a forward pass runs and its logits are finite and not all
+// alike.
+//   bun scripts/make-sparse-flash.ts gguf TARGET.gguf       antirez dialect, IQ2_XXS and Q2_K
+// experts, 86.7 GB
+//   bun scripts/make-sparse-flash.ts safetensors FOLDER     official layout, 159.6 GB with the
+// prediction block A third argument is a number of layers, for files that fit into memory.
 import { mkdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
-  FLASH_CONFIG, TENSOR_TYPES, expectedTensors, metadataFromConfig, officialConfigJson, officialMtpInventory,
-  officialStorage, storedBytes, writeGguf, writeSafetensors,
-  type ByteSink, type ExpectedTensor, type GgufValue, type ModelConfig, type StoredSafetensor, type TensorTypeName,
+  FLASH_CONFIG,
+  TENSOR_TYPES,
+  expectedTensors,
+  metadataFromConfig,
+  officialConfigJson,
+  officialMtpInventory,
+  officialStorage,
+  storedBytes,
+  writeGguf,
+  writeSafetensors,
+  type ByteSink,
+  type ExpectedTensor,
+  type GgufValue,
+  type ModelConfig,
+  type StoredSafetensor,
+  type TensorTypeName,
 } from "@ds4/tokenizer"
 import { DTYPE_BYTES, type SafetensorsDtype } from "../packages/tokenizer/src/safetensors/header.ts"
 import { CODE_POINT_OF_BYTE } from "../packages/tokenizer/src/bpe/byte-map.ts"
@@ -21,7 +36,10 @@ const SHARD_BYTES = 3.6e9
 /** Row of the embedding that is not zero. */
 const TOKEN = 1
 
-/** Types of the 2-bit recipe: experts IQ2_XXS and Q2_K, attention, shared experts and head Q8_0, the rest F16. */
+/**
+ * Types of the 2-bit recipe: experts IQ2_XXS and Q2_K, attention, shared experts and head Q8_0, the
+ * rest F16.
+ */
 function twoBitType(tensor: ExpectedTensor): TensorTypeName {
   if (tensor.role === "table") return "I32"
   if (tensor.role === "vector") return "F32"
@@ -35,7 +53,8 @@ function vectorBytes(tensor: ExpectedTensor, dtype: string): Uint8Array {
   const value = tensor.kind.endsWith("_NORM") || tensor.kind.endsWith("_SCALE") ? 1 : 0.125
   if (dtype === "F32") return new Uint8Array(new Float32Array(tensor.cols).fill(value).buffer)
   const bits = new Uint32Array(new Float32Array([value]).buffer)
-  return new Uint8Array(new Uint16Array(tensor.cols).fill((bits[0] ?? 0) >>> 16).buffer) // exact in BF16
+  // exact in BF16
+  return new Uint8Array(new Uint16Array(tensor.cols).fill((bits[0] ?? 0) >>> 16).buffer)
 }
 
 /** Expert ids for each token: consecutive, so distinct, and in range. */
@@ -43,7 +62,8 @@ function tableBytes(tensor: ExpectedTensor, experts: number, wordBytes: number):
   const bytes = new Uint8Array(tensor.rows * tensor.cols * wordBytes)
   const words = new Int32Array(bytes.buffer)
   const stride = wordBytes / 4
-  for (let i = 0; i < tensor.rows * tensor.cols; i++) words[i * stride] = (Math.floor(i / tensor.cols) + (i % tensor.cols)) % experts
+  for (let i = 0; i < tensor.rows * tensor.cols; i++)
+    words[i * stride] = (Math.floor(i / tensor.cols) + (i % tensor.cols)) % experts
   return bytes
 }
 
@@ -58,24 +78,40 @@ function patternBytes(type: TensorTypeName, bytes: number): Uint8Array {
   return pattern
 }
 
-async function fillHole(sink: ByteSink, bytes: number, at: number, piece: Uint8Array): Promise<void> {
+async function fillHole(
+  sink: ByteSink,
+  bytes: number,
+  at: number,
+  piece: Uint8Array,
+): Promise<void> {
   await sink.skip(at)
   await sink.write(piece)
   await sink.skip(bytes - at - piece.length)
 }
 
-async function fillGguf(tensor: ExpectedTensor, sink: ByteSink, config: ModelConfig): Promise<void> {
+async function fillGguf(
+  tensor: ExpectedTensor,
+  sink: ByteSink,
+  config: ModelConfig,
+): Promise<void> {
   const type = twoBitType(tensor)
   const bytes = storedBytes(tensor, type) ?? 0
   if (tensor.role === "vector") return sink.write(vectorBytes(tensor, type))
   if (tensor.role === "table") return sink.write(tableBytes(tensor, config.experts, 4))
   const rowBytes = bytes / (tensor.depth * tensor.rows)
-  if (tensor.kind === "TOKEN_EMBD") return fillHole(sink, bytes, TOKEN * rowBytes, patternBytes(type, rowBytes))
-  if (tensor.role === "expert" || tensor.kind === "OUTPUT") return fillHole(sink, bytes, 0, patternBytes(type, rowBytes))
+  if (tensor.kind === "TOKEN_EMBD")
+    return fillHole(sink, bytes, TOKEN * rowBytes, patternBytes(type, rowBytes))
+  if (tensor.role === "expert" || tensor.kind === "OUTPUT")
+    return fillHole(sink, bytes, 0, patternBytes(type, rowBytes))
   return sink.skip(bytes)
 }
 
-async function fillOfficial(tensor: ExpectedTensor, stored: StoredSafetensor, sink: ByteSink, config: ModelConfig): Promise<void> {
+async function fillOfficial(
+  tensor: ExpectedTensor,
+  stored: StoredSafetensor,
+  sink: ByteSink,
+  config: ModelConfig,
+): Promise<void> {
   if (stored.dtype === "F8_E8M0") {
     // Scales of 0 are 2^-127 and harmless: only those of the rows that are not zero get 2^-7.
     const filled = tensor.role === "expert" && tensor.expert === 0 ? (stored.shape[1] ?? 0) : 0
@@ -84,15 +120,21 @@ async function fillOfficial(tensor: ExpectedTensor, stored: StoredSafetensor, si
   if (tensor.role === "vector") return sink.write(vectorBytes(tensor, stored.dtype))
   if (tensor.role === "table") return sink.write(tableBytes(tensor, config.experts, 8))
   const rowBytes = stored.bytes / tensor.rows
-  if (tensor.kind === "TOKEN_EMBD") return fillHole(sink, stored.bytes, TOKEN * rowBytes, patternBytes("BF16", rowBytes))
-  if (tensor.kind === "OUTPUT") return fillHole(sink, stored.bytes, 0, patternBytes("BF16", rowBytes))
-  if (tensor.role === "expert" && tensor.expert === 0) return fillHole(sink, stored.bytes, 0, new Uint8Array(rowBytes).fill(0x21))
+  if (tensor.kind === "TOKEN_EMBD")
+    return fillHole(sink, stored.bytes, TOKEN * rowBytes, patternBytes("BF16", rowBytes))
+  if (tensor.kind === "OUTPUT")
+    return fillHole(sink, stored.bytes, 0, patternBytes("BF16", rowBytes))
+  if (tensor.role === "expert" && tensor.expert === 0)
+    return fillHole(sink, stored.bytes, 0, new Uint8Array(rowBytes).fill(0x21))
   return sink.skip(stored.bytes)
 }
 
 /** Control tokens, bytes and made-up entries up to the model's vocabulary. */
 function vocabulary(size: number): Map<string, GgufValue> {
-  const tokens = [...REQUIRED_SPECIALS, ...CODE_POINT_OF_BYTE.map((codePoint) => String.fromCodePoint(codePoint))]
+  const tokens = [
+    ...REQUIRED_SPECIALS,
+    ...CODE_POINT_OF_BYTE.map((codePoint) => String.fromCodePoint(codePoint)),
+  ]
   const types: number[] = tokens.map((_, id) => (id < REQUIRED_SPECIALS.length ? 3 : 1))
   for (let id = tokens.length; id < size; id++) {
     tokens.push(`[PAD${id}]`)
@@ -108,33 +150,69 @@ function vocabulary(size: number): Map<string, GgufValue> {
 }
 
 /** Bytes of everything that `fill` writes rather than skips. */
-async function writtenBytes<T>(items: readonly T[], fill: (item: T, sink: ByteSink) => Promise<void>): Promise<number> {
+async function writtenBytes<T>(
+  items: readonly T[],
+  fill: (item: T, sink: ByteSink) => Promise<void>,
+): Promise<number> {
   let written = 0
-  const sink: ByteSink = { write(bytes) { written += bytes.length; return Promise.resolve() }, skip: () => Promise.resolve() }
+  const sink: ByteSink = {
+    write(bytes) {
+      written += bytes.length
+      return Promise.resolve()
+    },
+    skip: () => Promise.resolve(),
+  }
   for (const item of items) await fill(item, sink)
   return written
 }
 
 /** A Flash-shaped GGUF in the antirez dialect. Returns the size that it shows. */
-export async function makeSparseGguf(path: string, config: ModelConfig = FLASH_CONFIG): Promise<number> {
+export async function makeSparseGguf(
+  path: string,
+  config: ModelConfig = FLASH_CONFIG,
+): Promise<number> {
   const tensors = [...expectedTensors(config, "gguf")]
-  const metadata = new Map([...metadataFromConfig(config, { dialect: "antirez", fileType: 19 }), ...vocabulary(config.vocab)])
+  const metadata = new Map([
+    ...metadataFromConfig(config, { dialect: "antirez", fileType: 19 }),
+    ...vocabulary(config.vocab),
+  ])
   const plan = tensors.map((tensor) => ({
-    name: tensor.name, type: TENSOR_TYPES[twoBitType(tensor)],
-    shape: tensor.role === "vector" ? [tensor.cols] : tensor.depth > 1 ? [tensor.depth, tensor.rows, tensor.cols] : [tensor.rows, tensor.cols],
+    name: tensor.name,
+    type: TENSOR_TYPES[twoBitType(tensor)],
+    shape:
+      tensor.role === "vector"
+        ? [tensor.cols]
+        : tensor.depth > 1
+          ? [tensor.depth, tensor.rows, tensor.cols]
+          : [tensor.rows, tensor.cols],
   }))
-  const fill = (tensor: ExpectedTensor, sink: ByteSink): Promise<void> => fillGguf(tensor, sink, config)
-  const dataBytes = tensors.reduce((sum, tensor) => sum + (storedBytes(tensor, twoBitType(tensor)) ?? 0), 0)
+  const fill = (tensor: ExpectedTensor, sink: ByteSink): Promise<void> =>
+    fillGguf(tensor, sink, config)
+  const dataBytes = tensors.reduce(
+    (sum, tensor) => sum + (storedBytes(tensor, twoBitType(tensor)) ?? 0),
+    0,
+  )
   const skippedBytes = dataBytes - (await writtenBytes(tensors, fill))
-  await writeGguf(path, { metadata, tensors: plan }, async (index, sink) => {
-    const tensor = tensors[index]
-    if (tensor !== undefined) await fill(tensor, sink)
-  }, { skippedBytes })
+  await writeGguf(
+    path,
+    { metadata, tensors: plan },
+    async (index, sink) => {
+      const tensor = tensors[index]
+      if (tensor !== undefined) await fill(tensor, sink)
+    },
+    { skippedBytes },
+  )
   return (await stat(path)).size
 }
 
-/** A stored tensor and what it is for; undefined for those of the prediction block, which nobody reads. */
-interface Piece { readonly tensor: ExpectedTensor | undefined; readonly stored: StoredSafetensor }
+/**
+ * A stored tensor and what it is for; undefined for those of the prediction block, which nobody
+ * reads.
+ */
+interface Piece {
+  readonly tensor: ExpectedTensor | undefined
+  readonly stored: StoredSafetensor
+}
 
 function* allPieces(config: ModelConfig): Generator<Piece> {
   for (const tensor of expectedTensors(config, "safetensors")) {
@@ -163,7 +241,10 @@ function shardPieces(config: ModelConfig): Piece[][] {
 const isDtype = (dtype: string): dtype is SafetensorsDtype => Object.hasOwn(DTYPE_BYTES, dtype)
 
 /** A Flash-shaped checkpoint folder. Returns the size that its shards show. */
-export async function makeSparseSafetensors(folder: string, config: ModelConfig = FLASH_CONFIG): Promise<number> {
+export async function makeSparseSafetensors(
+  folder: string,
+  config: ModelConfig = FLASH_CONFIG,
+): Promise<number> {
   await mkdir(folder, { recursive: true })
   const shards = shardPieces(config)
   const weightMap: Record<string, string> = {}
@@ -175,17 +256,26 @@ export async function makeSparseSafetensors(folder: string, config: ModelConfig 
     const fill = ({ tensor, stored }: Piece, sink: ByteSink): Promise<void> =>
       tensor === undefined ? sink.skip(stored.bytes) : fillOfficial(tensor, stored, sink, config)
     const plan = pieces.map(({ stored }) => {
-      if (!isDtype(stored.dtype)) throw new Error(`the inventory has the unknown dtype ${stored.dtype}`)
+      if (!isDtype(stored.dtype))
+        throw new Error(`the inventory has the unknown dtype ${stored.dtype}`)
       return { name: stored.name, dtype: stored.dtype, shape: stored.shape }
     })
     const shardBytes = pieces.reduce((sum, { stored }) => sum + stored.bytes, 0)
-    await writeSafetensors(join(folder, name), plan, async (piece, sink) => {
-      const item = pieces[piece]
-      if (item !== undefined) await fill(item, sink)
-    }, { skippedBytes: shardBytes - (await writtenBytes(pieces, fill)) })
+    await writeSafetensors(
+      join(folder, name),
+      plan,
+      async (piece, sink) => {
+        const item = pieces[piece]
+        if (item !== undefined) await fill(item, sink)
+      },
+      { skippedBytes: shardBytes - (await writtenBytes(pieces, fill)) },
+    )
     total += shardBytes
   }
-  await Bun.write(join(folder, "model.safetensors.index.json"), JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap }))
+  await Bun.write(
+    join(folder, "model.safetensors.index.json"),
+    JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap }),
+  )
   await Bun.write(join(folder, "config.json"), JSON.stringify(officialConfigJson(config), null, 2))
   return total
 }
@@ -193,14 +283,21 @@ export async function makeSparseSafetensors(folder: string, config: ModelConfig 
 /** Flash cut after `layers` layers. */
 function firstLayers(layers: number): ModelConfig {
   const { compressRatios, swigluLimit, sharedSwigluLimit, hashLayers } = FLASH_CONFIG
-  if (!Number.isInteger(layers) || layers < 1 || layers > FLASH_CONFIG.layers) throw new Error(`LAYERS is ${layers}; expected 1..${FLASH_CONFIG.layers}`)
+  if (!Number.isInteger(layers) || layers < 1 || layers > FLASH_CONFIG.layers)
+    throw new Error(`LAYERS is ${layers}; expected 1..${FLASH_CONFIG.layers}`)
   return {
-    ...FLASH_CONFIG, layers, mtpBlocks: 0, hashLayers: Math.min(hashLayers, layers),
-    compressRatios: compressRatios.slice(0, layers), swigluLimit: swigluLimit.slice(0, layers), sharedSwigluLimit: sharedSwigluLimit.slice(0, layers),
+    ...FLASH_CONFIG,
+    layers,
+    mtpBlocks: 0,
+    hashLayers: Math.min(hashLayers, layers),
+    compressRatios: compressRatios.slice(0, layers),
+    swigluLimit: swigluLimit.slice(0, layers),
+    sharedSwigluLimit: sharedSwigluLimit.slice(0, layers),
   }
 }
 
-const USAGE = "bun scripts/make-sparse-flash.ts gguf TARGET.gguf | safetensors FOLDER, and perhaps LAYERS"
+const USAGE =
+  "bun scripts/make-sparse-flash.ts gguf TARGET.gguf | safetensors FOLDER, and perhaps LAYERS"
 
 if (import.meta.main) {
   const [kind, target, layers] = process.argv.slice(2)
@@ -209,6 +306,9 @@ if (import.meta.main) {
     process.exit(2)
   }
   const config = layers === undefined ? FLASH_CONFIG : firstLayers(Number(layers))
-  const bytes = kind === "gguf" ? await makeSparseGguf(target, config) : await makeSparseSafetensors(target, config)
+  const bytes =
+    kind === "gguf"
+      ? await makeSparseGguf(target, config)
+      : await makeSparseSafetensors(target, config)
   console.log(`${target}: ${bytes} bytes to read`)
 }

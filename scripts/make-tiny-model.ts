@@ -1,10 +1,16 @@
-// Writes models/tiny/tokenizer.json: 15 control tokens, 256 bytes and the merges that the text of tiny-model-text.ts
-// gives, 512 entries in all. The weights beside it are recorded data and are not made here.
+// Writes models/tiny/tokenizer.json: 15 control tokens, 256 bytes and the merges that the text of
+// tiny-model-text.ts gives, 512 entries in all. The weights beside it are recorded data and are not
+// made here.
 //   bun scripts/make-tiny-model.ts [--check]
 import { fileURLToPath } from "node:url"
 import { CODE_POINT_OF_BYTE } from "../packages/tokenizer/src/bpe/byte-map.ts"
 import { SPLIT_PATTERNS } from "../packages/tokenizer/src/bpe/pretokenizer.ts"
-import { LATEST_REMINDER, REQUIRED_SPECIALS, TASKS, taskToken } from "../packages/tokenizer/src/special-tokens.ts"
+import {
+  LATEST_REMINDER,
+  REQUIRED_SPECIALS,
+  TASKS,
+  taskToken,
+} from "../packages/tokenizer/src/special-tokens.ts"
 import { TINY_MODEL_TEXT } from "./tiny-model-text.ts"
 
 /** vocab_size of models/tiny/config.json. */
@@ -14,14 +20,21 @@ const TARGET = fileURLToPath(new URL("../models/tiny/tokenizer.json", import.met
 /** Ids in order: BOS and EOS are 0 and 1, as in the published vocabulary. */
 const CONTROL_TOKENS = [...REQUIRED_SPECIALS, LATEST_REMINDER, ...TASKS.map(taskToken)]
 
-/** The text's pieces after the three isolating splits, each as byte-mapped symbols, with how often they occur. */
+/**
+ * The text's pieces after the three isolating splits, each as byte-mapped symbols, with how often
+ * they occur.
+ */
 function countedPieces(text: string): { symbols: string[]; count: number }[] {
   let pieces = [text]
-  for (const pattern of SPLIT_PATTERNS) pieces = pieces.flatMap((piece) => isolate(piece, new RegExp(pattern, "gu")))
+  for (const pattern of SPLIT_PATTERNS)
+    pieces = pieces.flatMap((piece) => isolate(piece, new RegExp(pattern, "gu")))
   const counts = new Map<string, number>()
   for (const piece of pieces) counts.set(piece, (counts.get(piece) ?? 0) + 1)
   const mapped = (byte: number): string => String.fromCodePoint(CODE_POINT_OF_BYTE[byte] ?? 0)
-  return [...counts].map(([piece, count]) => ({ symbols: [...new TextEncoder().encode(piece)].map(mapped), count }))
+  return [...counts].map(([piece, count]) => ({
+    symbols: [...new TextEncoder().encode(piece)].map(mapped),
+    count,
+  }))
 }
 
 function isolate(text: string, pattern: RegExp): string[] {
@@ -34,13 +47,17 @@ function isolate(text: string, pattern: RegExp): string[] {
   return [...pieces, text.slice(end)].filter((piece) => piece !== "")
 }
 
-/** Merges by the usual rule: the most frequent pair next; of equal ones the first in code unit order. */
+/**
+ * Merges by the usual rule: the most frequent pair next; of equal ones the first in code unit
+ * order.
+ */
 function learnMerges(text: string, wanted: number): [string, string][] {
   const pieces = countedPieces(text)
   const merges: [string, string][] = []
   while (merges.length < wanted) {
     const best = mostFrequentPair(pieces)
-    if (best === undefined) throw new Error(`the text gives only ${merges.length} of ${wanted} merges; make it longer`)
+    if (best === undefined)
+      throw new Error(`the text gives only ${merges.length} of ${wanted} merges; make it longer`)
     merges.push(best)
     for (const piece of pieces) piece.symbols = merged(piece.symbols, best)
   }
@@ -49,7 +66,9 @@ function learnMerges(text: string, wanted: number): [string, string][] {
 
 const SEPARATOR = " " // no byte-mapped symbol contains a space
 
-function mostFrequentPair(pieces: readonly { symbols: string[]; count: number }[]): [string, string] | undefined {
+function mostFrequentPair(
+  pieces: readonly { symbols: string[]; count: number }[],
+): [string, string] | undefined {
   const counts = new Map<string, number>()
   for (const { symbols, count } of pieces) {
     for (let i = 1; i < symbols.length; i++) {
@@ -60,7 +79,8 @@ function mostFrequentPair(pieces: readonly { symbols: string[]; count: number }[
   let best: string | undefined
   let most = 1 // a pair that occurs once is no pattern
   for (const [pair, count] of counts) {
-    if (count > most || (count === most && best !== undefined && pair < best)) [best, most] = [pair, count]
+    if (count > most || (count === most && best !== undefined && pair < best))
+      [best, most] = [pair, count]
   }
   const [left, right] = best?.split(SEPARATOR) ?? []
   return left === undefined || right === undefined ? undefined : [left, right]
@@ -84,18 +104,46 @@ export function tinyTokenizerJson(): string {
   const merges = learnMerges(TINY_MODEL_TEXT, VOCABULARY - CONTROL_TOKENS.length - bytes.length)
   const entries = [...bytes, ...merges.map(([left, right]) => left + right)]
   if (new Set(entries).size !== entries.length) throw new Error("two merges give the same entry")
-  const split = (pattern: string): object => ({ type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false })
-  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false }
+  const split = (pattern: string): object => ({
+    type: "Split",
+    pattern: { Regex: pattern },
+    behavior: "Isolated",
+    invert: false,
+  })
+  const byteLevel = {
+    type: "ByteLevel",
+    add_prefix_space: false,
+    trim_offsets: true,
+    use_regex: false,
+  }
   const document = {
-    version: "1.0", truncation: null, padding: null,
-    added_tokens: CONTROL_TOKENS.map((content, id) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })),
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: CONTROL_TOKENS.map((content, id) => ({
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    })),
     normalizer: { type: "Sequence", normalizers: [] },
     pre_tokenizer: { type: "Sequence", pretokenizers: [...SPLIT_PATTERNS.map(split), byteLevel] },
     post_processor: null,
     decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
-      type: "BPE", dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false,
-      vocab: Object.fromEntries(entries.map((entry, index) => [entry, CONTROL_TOKENS.length + index])),
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab: Object.fromEntries(
+        entries.map((entry, index) => [entry, CONTROL_TOKENS.length + index]),
+      ),
       merges: merges.map(([left, right]) => `${left} ${right}`),
     },
   }
@@ -105,6 +153,7 @@ export function tinyTokenizerJson(): string {
 if (import.meta.main) {
   const text = tinyTokenizerJson()
   if (process.argv.includes("--check")) {
-    if ((await Bun.file(TARGET).text()) !== text) throw new Error(`${TARGET} is not what this script writes; run it without --check`)
+    if ((await Bun.file(TARGET).text()) !== text)
+      throw new Error(`${TARGET} is not what this script writes; run it without --check`)
   } else await Bun.write(TARGET, text)
 }

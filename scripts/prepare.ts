@@ -1,6 +1,6 @@
-// Makes a fresh clone ready: installs node modules, builds the native library and derives the demo model's GGUF when
-// they are missing or stale.
-// Imports nothing that has to be installed. Everything it prints goes to stderr.
+// Makes a fresh clone ready: installs node modules, builds the native library and derives the demo
+// model's GGUF when they are missing or stale. Imports nothing that has to be installed. Everything
+// it prints goes to stderr.
 import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -32,29 +32,42 @@ export function checkBunVersion(): void {
   const manifest = readFileSync(join(ROOT, "package.json"), "utf8")
   const pinned = /"packageManager":\s*"bun@([^"]+)"/.exec(manifest)?.[1]
   if (pinned !== undefined && pinned !== Bun.version) {
-    fail(`this is bun ${Bun.version}, the project is pinned to ${pinned}; start through ./ds4 or npx -y bun@${pinned}`)
+    fail(
+      `this is bun ${Bun.version}, the project is pinned to ${pinned}; start through ./ds4 or ` +
+        `npx -y bun@${pinned}`,
+    )
   }
 }
 
-/** Installs node modules when there are none, or when bun.lock has changed since the last install. */
+/**
+ * Installs node modules when there are none, or when bun.lock has changed since the last install.
+ */
 export function prepareModules(): void {
   const lock = Bun.hash(readFileSync(join(ROOT, "bun.lock"))).toString(16)
   const isCurrent = existsSync(INSTALLED) && readFileSync(INSTALLED, "utf8") === lock
   if (isCurrent) return
   say("installing node modules (bun install --frozen-lockfile)")
-  const install = Bun.spawnSync([process.execPath, "install", "--frozen-lockfile"], { cwd: ROOT, stdio: ["ignore", 2, 2] })
+  const install = Bun.spawnSync([process.execPath, "install", "--frozen-lockfile"], {
+    cwd: ROOT,
+    stdio: ["ignore", 2, 2],
+  })
   if (install.exitCode !== 0) fail("bun install failed; its message is above")
   writeFileSync(INSTALLED, lock)
 }
 
 const DERIVED = new Set(["node_modules", "dist", "build", ".turbo", ".reports"])
 
-/** Newest modification time, in ms, of a file or of everything under a folder that is not derived from the rest. */
+/**
+ * Newest modification time, in ms, of a file or of everything under a folder that is not derived
+ * from the rest.
+ */
 function newestChange(path: string): number {
   const entry = statSync(path)
   if (!entry.isDirectory()) return entry.mtimeMs
   return readdirSync(path)
-    .filter((name) => !DERIVED.has(name) && !name.endsWith(".gguf") && !name.includes(".gguf.part-"))
+    .filter(
+      (name) => !DERIVED.has(name) && !name.endsWith(".gguf") && !name.includes(".gguf.part-"),
+    )
     .reduce((newest, name) => Math.max(newest, newestChange(join(path, name))), 0)
 }
 
@@ -62,28 +75,53 @@ function checkBuildTools(): void {
   const missing = BUILD_TOOLS.filter((tool) => Bun.which(tool.program) === null)
   const required = missing.filter((tool) => tool.isRequired).map((tool) => tool.package)
   if (required.length > 0) {
-    fail(`the native library cannot be built: ${required.join(" and ")} missing. Debian: apt-get install cmake g++`)
+    fail(
+      `the native library cannot be built: ${required.join(" and ")} missing. Debian: apt-get ` +
+        `install cmake g++`,
+    )
   }
-  if (missing.length > 0) say("ninja is not installed, building with make (Debian: apt-get install ninja-build)")
-}
-
-/** Whether a folder's demo.gguf is newer than the model that it is made from and the code that makes it. */
-export function isDemoGgufCurrent(folder: string): boolean {
-  const target = join(folder, "demo.gguf")
-  const sources = [folder, join(ROOT, "packages/engine/src/quantize"), join(ROOT, "packages/tokenizer/src/gguf")]
-  return existsSync(target) && sources.every((source) => statSync(target).mtimeMs >= newestChange(source))
-}
-
-/** Derives the demo model's GGUF. No command needs it, so a checkout that cannot be written is told and goes on. */
-function prepareDemoGguf(): void {
-  if (isDemoGgufCurrent(DEMO)) return
-  const run = Bun.spawnSync([process.execPath, join(ROOT, "scripts/demo-gguf.ts")], { cwd: ROOT, stdio: ["ignore", 2, 2] })
-  if (run.exitCode !== 0) say("models/demo/demo.gguf could not be made; its message is above. Everything else works without it")
+  if (missing.length > 0)
+    say("ninja is not installed, building with make (Debian: apt-get install ninja-build)")
 }
 
 /**
- * Builds native/dist when it is missing or older than its sources, and then what the library derives; a build that is
- * in turbo's cache is restored. Nothing is built when DS4_LIBRARY names another library.
+ * Whether a folder's demo.gguf is newer than the model that it is made from and the code that makes
+ * it.
+ */
+export function isDemoGgufCurrent(folder: string): boolean {
+  const target = join(folder, "demo.gguf")
+  const sources = [
+    folder,
+    join(ROOT, "packages/engine/src/quantize"),
+    join(ROOT, "packages/tokenizer/src/gguf"),
+  ]
+  return (
+    existsSync(target) &&
+    sources.every((source) => statSync(target).mtimeMs >= newestChange(source))
+  )
+}
+
+/**
+ * Derives the demo model's GGUF. No command needs it, so a checkout that cannot be written is told
+ * and goes on.
+ */
+function prepareDemoGguf(): void {
+  if (isDemoGgufCurrent(DEMO)) return
+  const run = Bun.spawnSync([process.execPath, join(ROOT, "scripts/demo-gguf.ts")], {
+    cwd: ROOT,
+    stdio: ["ignore", 2, 2],
+  })
+  if (run.exitCode !== 0)
+    say(
+      "models/demo/demo.gguf could not be made; its message is above. Everything else works " +
+        "without it",
+    )
+}
+
+/**
+ * Builds native/dist when it is missing or older than its sources, and then what the library
+ * derives; a build that is in turbo's cache is restored. Nothing is built when DS4_LIBRARY names
+ * another library.
  */
 export function prepareNative(): void {
   if ((process.env.DS4_LIBRARY ?? "") !== "") return
@@ -94,9 +132,16 @@ export function prepareNative(): void {
 function buildNative(): void {
   if (existsSync(LIBRARY) && statSync(LIBRARY).mtimeMs >= newestChange(join(ROOT, "native"))) return
   checkBuildTools()
-  say(existsSync(LIBRARY) ? "the native sources have changed, building" : "building the native library, once (minutes)")
-  if (turbo(["build", "--filter=@ds4/native"], { quiet: true }) !== 0) fail("the native build failed; its output is above")
-  if (!existsSync(LIBRARY)) fail(`the native build ended without an error, but there is no ${LIBRARY}`)
-  const now = new Date() // a restored library carries an old time; the next start must find it current
+  say(
+    existsSync(LIBRARY)
+      ? "the native sources have changed, building"
+      : "building the native library, once (minutes)",
+  )
+  if (turbo(["build", "--filter=@ds4/native"], { quiet: true }) !== 0)
+    fail("the native build failed; its output is above")
+  if (!existsSync(LIBRARY))
+    fail(`the native build ended without an error, but there is no ${LIBRARY}`)
+  // a restored library carries an old time; the next start must find it current
+  const now = new Date()
   utimesSync(LIBRARY, now, now)
 }

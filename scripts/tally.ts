@@ -16,7 +16,9 @@ export interface Tally {
 
 /** Paths of all reports under a checkout, relative to it. */
 function reportPaths(root: string): string[] {
-  return REPORTERS.flatMap((folder) => [...new Glob(`${folder}/.reports/*.xml`).scanSync({ cwd: root, dot: true })])
+  return REPORTERS.flatMap((folder) => [
+    ...new Glob(`${folder}/.reports/*.xml`).scanSync({ cwd: root, dot: true }),
+  ])
 }
 
 /** Reads the counts of one report's `<testsuites>` element; errors count as failures. */

@@ -1,4 +1,5 @@
-// The test command: modules, house rules, lint, types, all tests, and one closing line with the counts.
+// The test command: modules, house rules, lint, types, all tests, and one closing line with the
+// counts.
 // Usage: bun scripts/test.ts [turbo flags, e.g. --force or --filter=@ds4/cli]
 import { fileURLToPath } from "node:url"
 import { checkBunVersion, prepareModules } from "./prepare.ts"
@@ -16,7 +17,12 @@ function stage(name: string, run: () => number): boolean {
 }
 
 function tidy(): number {
-  return Bun.spawnSync([process.execPath, "scripts/tidy.ts"], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exitCode ?? 1
+  return (
+    Bun.spawnSync([process.execPath, "scripts/tidy.ts"], {
+      cwd: ROOT,
+      stdio: ["ignore", "inherit", "inherit"],
+    }).exitCode ?? 1
+  )
 }
 
 checkBunVersion()
@@ -30,7 +36,9 @@ const stages = [
   stage("build", () => turbo(["build", "--output-logs=new-only", ...flags])),
   stage("lint", () => turbo(["lint", quiet, ...flags])),
   stage("types", () => turbo(["typecheck", quiet, ...flags])),
-  stage("tests", () => turbo(["test", "--continue=dependencies-successful", "--concurrency=2", ...flags])),
+  stage("tests", () =>
+    turbo(["test", "--continue=dependencies-successful", "--concurrency=2", ...flags]),
+  ),
 ]
 const tally = await tallyReports(ROOT)
 console.log(`\n${tallyLine(tally)}`)

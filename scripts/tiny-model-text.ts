@@ -1,4 +1,5 @@
-// The text from which the tiny model's merges are counted. Changing a character changes models/tiny/tokenizer.json.
+// The text from which the tiny model's merges are counted. Changing a character changes
+// models/tiny/tokenizer.json.
 export const TINY_MODEL_TEXT = `
 This is the small model that comes with the engine. It has six layers, a hidden width of two hundred and fifty-six,
 eight experts in every layer and a vocabulary of five hundred and twelve entries. Its weights are random numbers, so

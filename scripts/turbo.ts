@@ -1,4 +1,5 @@
-// Runs a turbo task with the compilers' identity in every hash: turbo hashes sources, not the tools that read them.
+// Runs a turbo task with the compilers' identity in every hash: turbo hashes sources, not the tools
+// that read them.
 // Usage: bun scripts/turbo.ts TASK... [turbo flags]
 import { fileURLToPath } from "node:url"
 
@@ -23,14 +24,17 @@ export function toolchainIdentity(): string {
     toolVersion([process.env.CC ?? "cc", "--version"]),
     toolVersion([process.env.CXX ?? "c++", "--version"]),
     toolVersion(["cmake", "--version"]),
-    process.env.DS4_CUDA === "OFF" ? "no cuda" : toolVersion([process.env.CUDACXX ?? "nvcc", "--version"]),
+    process.env.DS4_CUDA === "OFF"
+      ? "no cuda"
+      : toolVersion([process.env.CUDACXX ?? "nvcc", "--version"]),
   ]
   return Bun.hash(facts.join("\n")).toString(16)
 }
 
 /**
- * Runs `turbo run` with the given arguments and returns its exit code. Output goes to this process's stdout, or to
- * stderr when `quiet`, so that commands whose stdout is data can build first.
+ * Runs `turbo run` with the given arguments and returns its exit code. Output goes to this
+ * process's stdout, or to stderr when `quiet`, so that commands whose stdout is data can build
+ * first.
  */
 export function turbo(args: readonly string[], options: { quiet?: boolean } = {}): number {
   const run = Bun.spawnSync([process.execPath, "x", "--no-install", "turbo", "run", ...args], {

@@ -1,6 +1,6 @@
-// How near the CPU expert library comes to what this machine can do. Every figure is a ratio within one run: to the
-// streaming read of the same threads, to the measured peak of the instructions, to a plain copy, or to llama.cpp's
-// kernels. Usage: kt_moe_bench --help
+// How near the CPU expert library comes to what this machine can do. Every figure is a ratio within
+// one run: to the streaming read of the same threads, to the measured peak of the instructions, to
+// a plain copy, or to llama.cpp's kernels. Usage: kt_moe_bench --help
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
@@ -26,7 +26,8 @@ void measure_kinds(Bench &bench) {
     if (!settings.wants("decode") && !settings.wants("prefill")) return;
     for (const Kind &kind : offered_kinds(settings, settings.full)) {
         enter(bench.report, "decode", [&] {
-            ExpertLayers layers(kind, settings.shape, settings.layers, settings.threads, settings.parts);
+            ExpertLayers layers(kind, settings.shape, settings.layers, settings.threads,
+                                settings.parts);
             layers.load(bench.source);
             if (settings.wants("decode")) measure_decode(bench, layers, kind);
             if (settings.wants("prefill")) measure_prefill(bench, layers, kind);
@@ -39,10 +40,13 @@ void measure(Bench &bench) {
     measure_rates(bench);
     measure_kinds(bench);
     for (const Kind &kind : offered_kinds(settings, false)) {
-        if (settings.wants("scaling") && (settings.full || kind.numerics == "int8")) enter(bench.report, "scaling", [&] { measure_scaling(bench, kind); });
-        if (settings.wants("methods") && (settings.full || kind.numerics == "int8")) enter(bench.report, "methods", [&] { measure_methods(bench, kind); });
+        if (settings.wants("scaling") && (settings.full || kind.numerics == "int8"))
+            enter(bench.report, "scaling", [&] { measure_scaling(bench, kind); });
+        if (settings.wants("methods") && (settings.full || kind.numerics == "int8"))
+            enter(bench.report, "methods", [&] { measure_methods(bench, kind); });
     }
-    if (settings.wants("calibration")) enter(bench.report, "calibration", [&] { measure_calibration(bench); });
+    if (settings.wants("calibration"))
+        enter(bench.report, "calibration", [&] { measure_calibration(bench); });
     if (settings.wants("loading")) enter(bench.report, "loading", [&] { measure_loading(bench); });
     if (settings.wants("peer")) enter(bench.report, "peer", [&] { measure_peer(bench); });
 }
@@ -51,8 +55,11 @@ int run(const Settings &settings) {
     const bool only_json = settings.json == "-";
     Report report(!only_json);
     if (!only_json)
-        std::printf("%s, %d threads, %d parts; %d layers of %d experts, %d a token, hidden %d, width %d\n", cpu_model().c_str(), settings.threads, settings.parts, settings.layers,
-                    settings.shape.experts, settings.shape.used, settings.shape.hidden, settings.shape.inner);
+        std::printf(
+            "%s, %d threads, %d parts; %d layers of %d experts, %d a token, hidden %d, width %d\n",
+            cpu_model().c_str(), settings.threads, settings.parts, settings.layers,
+            settings.shape.experts, settings.shape.used, settings.shape.hidden,
+            settings.shape.inner);
     ReadMemory memory(settings.read_mib << 20);
     const SourceExperts source(settings.shape);
     Bench bench{settings, report, memory, source, 0, {}};
@@ -62,7 +69,8 @@ int run(const Settings &settings) {
     std::FILE *const file = only_json ? stdout : std::fopen(settings.json.c_str(), "w");
     if (file == nullptr) throw std::runtime_error("cannot write " + settings.json);
     report.write_json(file, settings);
-    if (!only_json && std::fclose(file) != 0) throw std::runtime_error("cannot write " + settings.json);
+    if (!only_json && std::fclose(file) != 0)
+        throw std::runtime_error("cannot write " + settings.json);
     return 0;
 }
 
@@ -74,7 +82,8 @@ int main(int argc, char **argv) {
             std::fputs(kUsage, stdout);
             return 0;
         }
-        if (argc > 2 && std::strcmp(argv[1], "--peak-of") == 0) return load_and_report_memory(argv[2], parse_settings(argc - 2, argv + 2));
+        if (argc > 2 && std::strcmp(argv[1], "--peak-of") == 0)
+            return load_and_report_memory(argv[2], parse_settings(argc - 2, argv + 2));
         return run(parse_settings(argc, argv));
     } catch (const std::invalid_argument &error) {
         std::fprintf(stderr, "kt_moe_bench: %s\n%s", error.what(), kUsage);

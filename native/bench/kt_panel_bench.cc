@@ -1,7 +1,8 @@
-// Panel kernels on weights that stay in the caches of a core, by the number of tokens: what is lost between the
-// arithmetic's peak and a panel, with neither memory nor a forward's other work in between. Every share is of the peak
-// loop that takes turns with the panel on the same threads. Usage: kt_panel_bench [SECONDS of each row, default 0.5 [THREADS,
-// default 1 [ISA [NUMERICS]]]]; it is no product of build.ts: cmake --build native/build/ninja --target kt_panel_bench
+// Panel kernels on weights that stay in the caches of a core, by the number of tokens: what is lost
+// between the arithmetic's peak and a panel, with neither memory nor a forward's other work in
+// between. Every share is of the peak loop that takes turns with the panel on the same threads.
+// Usage: kt_panel_bench [SECONDS of each row, default 0.5 [THREADS, default 1 [ISA [NUMERICS]]]];
+// it is no product of build.ts: cmake --build native/build/ninja --target kt_panel_bench
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -22,14 +23,16 @@ using namespace ds4::bench;
 using namespace ds4::ktb;
 
 constexpr int kGroups = 4096 / kGroup;
-constexpr double kBurstSeconds = 0.5e-3; // short, so that some bursts meet nothing else that runs on the core
+constexpr double kBurstSeconds =
+    0.5e-3; // short, so that some bursts meet nothing else that runs on the core
 
 uint8_t *aligned(std::vector<uint8_t> &bytes, size_t count) {
     bytes.resize(count + 64);
     return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64;
 }
 
-// Of one worker: panels of 64 rows x 4096 inputs, as many as the tile kernels take at once, and places for kPanelTokens.
+// Of one worker: panels of 64 rows x 4096 inputs, as many as the tile kernels take at once, and
+// places for kPanelTokens.
 struct Panel {
     explicit Panel(const std::vector<CanonicalExpert> &expert) {
         TileRows rows;
@@ -38,7 +41,9 @@ struct Panel {
             rows.scales[row] = expert[0].scales[0].data() + size_t(row) * kGroups;
         }
         tiles = aligned(tile_bytes, kTilePanels * kPanelBytes);
-        for (int panel = 0; panel < kTilePanels; panel++) pack_strip(Method::mxfp4, rows, {0, kGroup, kGroups, tiles + panel * kPanelBytes, kTileBytes});
+        for (int panel = 0; panel < kTilePanels; panel++)
+            pack_strip(Method::mxfp4, rows,
+                       {0, kGroup, kGroups, tiles + panel * kPanelBytes, kTileBytes});
         scratch = aligned(scratch_bytes, std::max(kPanelScratchBytes, kTileScratchBytes));
         sums = reinterpret_cast<float *>(aligned(sum_bytes, kTileSumFloats * sizeof(float)));
     }
@@ -49,8 +54,11 @@ struct Panel {
 };
 
 struct Bench {
-    Bench(int threads, double seconds) : seconds(seconds), runner(threads, 1), x(random_values(size_t(kPanelTokens) * kGroups * kGroup, 1.0f, 2)) {
-        const std::vector<CanonicalExpert> expert = random_experts(1, kGroups * kGroup, kTileRows, 1);
+    Bench(int threads, double seconds)
+        : seconds(seconds), runner(threads, 1),
+          x(random_values(size_t(kPanelTokens) * kGroups * kGroup, 1.0f, 2)) {
+        const std::vector<CanonicalExpert> expert =
+            random_experts(1, kGroups * kGroup, kTileRows, 1);
         for (int i = 0; i < threads; i++) panels.emplace_back(expert);
     }
     double seconds;
@@ -59,19 +67,28 @@ struct Bench {
     std::vector<Panel> panels;
 };
 
-// Of bursts of `body` on all workers that take turns with bursts of `other`: the best seconds of a body, and the median of
-// what the body took over the other beside it, which other users of the machine change least.
+// Of bursts of `body` on all workers that take turns with bursts of `other`: the best seconds of a
+// body, and the median of what the body took over the other beside it, which other users of the
+// machine change least.
 struct Pair {
     double body, ratio;
 };
-template <typename Body, typename Other> Pair compare(Bench &bench, const Body &body, const Other &other) {
+template <typename Body, typename Other>
+Pair compare(Bench &bench, const Body &body, const Other &other) {
     const auto burst = [&](const auto &work, size_t times) {
-        return seconds_of([&] { bench.runner.run([&](const Worker &worker) { for (size_t i = 0; i < times; i++) work(worker); }); }) / double(times);
+        return seconds_of([&] {
+                   bench.runner.run([&](const Worker &worker) {
+                       for (size_t i = 0; i < times; i++) work(worker);
+                   });
+               }) /
+               double(times);
     };
-    const size_t bodies = size_t(std::max(1.0, kBurstSeconds / burst(body, 1))), others = size_t(std::max(1.0, kBurstSeconds / burst(other, 1)));
+    const size_t bodies = size_t(std::max(1.0, kBurstSeconds / burst(body, 1))),
+                 others = size_t(std::max(1.0, kBurstSeconds / burst(other, 1)));
     Samples seconds, ratios;
     for (const Clock::time_point begin = Clock::now(); seconds_since(begin) < bench.seconds;) {
-        const double before = burst(other, others), took = burst(body, bodies), after = burst(other, others);
+        const double before = burst(other, others), took = burst(body, bodies),
+                     after = burst(other, others);
         seconds.seconds.push_back(took);
         ratios.seconds.push_back(2 * took / (before + after));
     }
@@ -92,10 +109,13 @@ template <typename Body> void report(Bench &bench, const Row &row, const Body &b
     const PeakLoop *loop = loop_of(row.peak);
     if (loop == nullptr) return;
     constexpr uint64_t kRounds = 1000;
-    const double peak_flop = loop->run(kRounds), flop = 2.0 * row.tokens * row.panels * kTileRows * kGroups * kGroup;
+    const double peak_flop = loop->run(kRounds),
+                 flop = 2.0 * row.tokens * row.panels * kTileRows * kGroups * kGroup;
     const Pair pair = compare(bench, body, [&](const Worker &) { loop->run(kRounds); });
-    const double rate = flop / pair.body, of_peak = flop / (peak_flop * pair.ratio), threads = double(bench.panels.size());
-    std::printf("%-8s %-8s %6d %10.1f %10.1f %13s %8.3f %8.1f\n", row.isa, row.numerics, row.tokens, pair.body * 1e6, threads * rate / 1e9, row.peak, of_peak,
+    const double rate = flop / pair.body, of_peak = flop / (peak_flop * pair.ratio),
+                 threads = double(bench.panels.size());
+    std::printf("%-8s %-8s %6d %10.1f %10.1f %13s %8.3f %8.1f\n", row.isa, row.numerics, row.tokens,
+                pair.body * 1e6, threads * rate / 1e9, row.peak, of_peak,
                 threads * row.panels * kGroups * double(kTileBytes) / pair.body / 1e9);
     std::fflush(stdout);
 }
@@ -104,15 +124,22 @@ void measure_rows(Bench &bench, const Kernels &kernels) {
     const size_t row_bytes = kGroups * kernels.group_bytes;
     for (Panel &panel : bench.panels) {
         panel.activations = aligned(panel.activation_bytes, kPanelTokens * row_bytes);
-        for (int t = 0; t < kPanelTokens; t++) kernels.prepare(&bench.x[size_t(t) * kGroups * kGroup], kGroups, panel.activations + size_t(t) * row_bytes);
+        for (int t = 0; t < kPanelTokens; t++)
+            kernels.prepare(&bench.x[size_t(t) * kGroups * kGroup], kGroups,
+                            panel.activations + size_t(t) * row_bytes);
     }
     for (const int tokens : {1, 2, 3, 4, 6, 8, 16, 32, 64, kPanelTokens})
-        report(bench, {kernels.isa, kernels.numerics, peak_of(kernels.isa, kernels.numerics, false), tokens, 1}, [&](const Worker &worker) {
-            const Panel &panel = bench.panels[size_t(worker.global_index)];
-            const uint8_t *rows[kPanelTokens];
-            for (int t = 0; t < tokens; t++) rows[t] = panel.activations + size_t(t) * row_bytes;
-            kernels.panel({panel.tiles, kTileBytes, kGroups, rows, tokens, panel.sums, panel.scratch});
-        });
+        report(bench,
+               {kernels.isa, kernels.numerics, peak_of(kernels.isa, kernels.numerics, false),
+                tokens, 1},
+               [&](const Worker &worker) {
+                   const Panel &panel = bench.panels[size_t(worker.global_index)];
+                   const uint8_t *rows[kPanelTokens];
+                   for (int t = 0; t < tokens; t++)
+                       rows[t] = panel.activations + size_t(t) * row_bytes;
+                   kernels.panel(
+                       {panel.tiles, kTileBytes, kGroups, rows, tokens, panel.sums, panel.scratch});
+               });
 }
 
 void measure_blocks(Bench &bench, const TileKernels &kernels) {
@@ -120,16 +147,21 @@ void measure_blocks(Bench &bench, const TileKernels &kernels) {
     for (Panel &panel : bench.panels) {
         panel.activations = aligned(panel.activation_bytes, kPanelTokens / kBlockTokens * kStride);
         for (int t = 0; t < kPanelTokens; t++)
-            kernels.prepare(&bench.x[size_t(t) * kGroups * kGroup], kGroups, panel.activations + size_t(t / kBlockTokens) * kStride + size_t(t % kBlockTokens) * 64);
+            kernels.prepare(&bench.x[size_t(t) * kGroups * kGroup], kGroups,
+                            panel.activations + size_t(t / kBlockTokens) * kStride +
+                                size_t(t % kBlockTokens) * 64);
     }
     for (const int tokens : {16, 32, 64, 128, kPanelTokens})
         for (const char *peak : {kTileBf16.name, kTileBf16Fed.name})
-            report(bench, {kernels.isa, "bf16", peak, tokens, kTilePanels}, [&](const Worker &worker) {
-                const Panel &panel = bench.panels[size_t(worker.global_index)];
-                kernels.begin();
-                kernels.panels({panel.tiles, kTileBytes, Panel::kPanelBytes, kTilePanels, kGroups, panel.activations, kStride, tokens, panel.sums, panel.scratch});
-                kernels.end();
-            });
+            report(bench, {kernels.isa, "bf16", peak, tokens, kTilePanels},
+                   [&](const Worker &worker) {
+                       const Panel &panel = bench.panels[size_t(worker.global_index)];
+                       kernels.begin();
+                       kernels.panels({panel.tiles, kTileBytes, Panel::kPanelBytes, kTilePanels,
+                                       kGroups, panel.activations, kStride, tokens, panel.sums,
+                                       panel.scratch});
+                       kernels.end();
+                   });
 }
 
 } // namespace
@@ -138,18 +170,31 @@ int main(int argc, char **argv) {
     const double seconds = argc > 1 ? std::atof(argv[1]) : 0.5;
     const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
     if (!(seconds > 0) || threads < 1 || threads > read_topology().usable) {
-        std::fprintf(stderr, "kt_panel_bench: SECONDS is %s, THREADS is %s; expected more than 0, and 1..%d\n", argc > 1 ? argv[1] : "0.5", argc > 2 ? argv[2] : "1", read_topology().usable);
+        std::fprintf(
+            stderr,
+            "kt_panel_bench: SECONDS is %s, THREADS is %s; expected more than 0, and 1..%d\n",
+            argc > 1 ? argv[1] : "0.5", argc > 2 ? argv[2] : "1", read_topology().usable);
         return 2;
     }
-    const std::string isa_wanted = argc > 3 ? argv[3] : "", numerics_wanted = argc > 4 ? argv[4] : "";
-    const auto wanted = [&](const char *isa, const char *numerics) { return (isa_wanted.empty() || isa_wanted == isa) && (numerics_wanted.empty() || numerics_wanted == numerics); };
+    const std::string isa_wanted = argc > 3 ? argv[3] : "",
+                      numerics_wanted = argc > 4 ? argv[4] : "";
+    const auto wanted = [&](const char *isa, const char *numerics) {
+        return (isa_wanted.empty() || isa_wanted == isa) &&
+               (numerics_wanted.empty() || numerics_wanted == numerics);
+    };
     Bench bench(threads, seconds);
-    std::printf("%s, %d threads: panels of 64 rows x %d inputs\n%-8s %-8s %6s %10s %10s %13s %8s %8s\n", cpu_model().c_str(), threads, kGroups * kGroup, "isa", "numerics", "tokens", "us", "GFLOP/s",
-                "peak", "of_peak", "GB/s");
+    std::printf(
+        "%s, %d threads: panels of 64 rows x %d inputs\n%-8s %-8s %6s %10s %10s %13s %8s %8s\n",
+        cpu_model().c_str(), threads, kGroups * kGroup, "isa", "numerics", "tokens", "us",
+        "GFLOP/s", "peak", "of_peak", "GB/s");
     for (const Isa isa : {Isa::avx2, Isa::avx512})
         for (const Numerics numerics : {Numerics::int8, Numerics::bf16}) {
-            const Kernels *kernels = cpu_has(isa) ? kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics) : nullptr;
-            if (kernels != nullptr && std::strcmp(kernels->isa, isa_name(isa)) == 0 && wanted(kernels->isa, kernels->numerics)) measure_rows(bench, *kernels);
+            const Kernels *kernels =
+                cpu_has(isa) ? kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics) : nullptr;
+            if (kernels != nullptr && std::strcmp(kernels->isa, isa_name(isa)) == 0 &&
+                wanted(kernels->isa, kernels->numerics))
+                measure_rows(bench, *kernels);
         }
-    if (cpu_has(Isa::amx) && wanted("amx", "bf16")) measure_blocks(bench, *tile_kernels_for(Method::mxfp4, Isa::amx));
+    if (cpu_has(Isa::amx) && wanted("amx", "bf16"))
+        measure_blocks(bench, *tile_kernels_for(Method::mxfp4, Isa::amx));
 }

@@ -1,7 +1,9 @@
-// Matrix products against the machine's streaming read rate, both measured in this run with the same threads and the
-// same kind of pages. Rates are by the clock; shares of the read rate by the processor time of all threads, which other
-// work on the machine does not change. Prints a table, or with --json one object a line.
-//   matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] [--prefill] [--json]
+// Matrix products against the machine's streaming read rate, both measured in this run with the
+// same threads and the same kind of pages. Rates are by the clock; shares of the read rate by the
+// processor time of all threads, which other work on the machine does not change. Prints a table,
+// or with --json one object a line.
+//   matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] [--prefill]
+//   [--json]
 #include <sys/mman.h>
 #include <time.h>
 
@@ -30,7 +32,9 @@ struct Options {
     bool prefill = false, json = false;
 };
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 // Seconds by the clock, and of processor time by the process's threads together.
 struct Span {
@@ -43,8 +47,7 @@ double processor_seconds() {
     return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
 }
 
-template <typename Body>
-Span timed(const Body &body) {
+template <typename Body> Span timed(const Body &body) {
     const double used = processor_seconds();
     const Clock::time_point begin = Clock::now();
     body();
@@ -57,10 +60,15 @@ double median(std::vector<double> values) {
     return values[values.size() / 2];
 }
 
-struct WeightType { uint32_t type; bool int8; };
+struct WeightType {
+    uint32_t type;
+    bool int8;
+};
 constexpr WeightType kTypes[] = {
-    {DS4_TYPE_Q8_0, true},  {DS4_TYPE_MXFP4, true}, {DS4_TYPE_FP4_PACKED, true}, {DS4_TYPE_Q4_K, true}, {DS4_TYPE_Q2_K, true},
-    {DS4_TYPE_IQ2_XXS, true}, {DS4_TYPE_F16, false}, {DS4_TYPE_BF16, false}, {DS4_TYPE_F32, false}, {DS4_TYPE_F8_E4M3, false},
+    {DS4_TYPE_Q8_0, true},     {DS4_TYPE_MXFP4, true}, {DS4_TYPE_FP4_PACKED, true},
+    {DS4_TYPE_Q4_K, true},     {DS4_TYPE_Q2_K, true},  {DS4_TYPE_IQ2_XXS, true},
+    {DS4_TYPE_F16, false},     {DS4_TYPE_BF16, false}, {DS4_TYPE_F32, false},
+    {DS4_TYPE_F8_E4M3, false},
 };
 
 void fill(uint8_t *bytes, uint64_t count) {
@@ -71,10 +79,16 @@ void fill(uint8_t *bytes, uint64_t count) {
     }
 }
 
-// Gives every block of random bytes a scale near 2^-8, as weights have: random exponents would make subnormal sums.
-void set_scales(uint32_t type, uint8_t *codes, uint64_t count, uint8_t *scales, uint64_t scale_count) {
+// Gives every block of random bytes a scale near 2^-8, as weights have: random exponents would make
+// subnormal sums.
+void set_scales(uint32_t type, uint8_t *codes, uint64_t count, uint8_t *scales,
+                uint64_t scale_count) {
     constexpr uint16_t kHalf = 0x1c00, kBfloat = 0x3b80;
-    struct Field { uint64_t stride, offset; uint16_t value; uint32_t bytes; };
+    struct Field {
+        uint64_t stride, offset;
+        uint16_t value;
+        uint32_t bytes;
+    };
     const auto set = [&](const Field &field) {
         for (uint64_t i = field.offset; i + field.bytes <= count; i += field.stride)
             std::memcpy(codes + i, &field.value, field.bytes);
@@ -104,7 +118,8 @@ struct Bench {
 
     explicit Bench(const Options &given) : options(given), pool(given.threads) {
         bytes = uint64_t(options.mib) << 20;
-        void *mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *mapped =
+            mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (mapped == MAP_FAILED) {
             std::perror("mmap");
             std::exit(1);
@@ -117,7 +132,8 @@ struct Bench {
     Span read_once() {
         const auto read_share = [&](int worker, int workers) {
             const cpu::Range part = cpu::share(int64_t(bytes), worker, workers, 4096);
-            const uint64_t word = bench::stream_read(memory + part.begin, uint64_t(part.end - part.begin));
+            const uint64_t word =
+                bench::stream_read(memory + part.begin, uint64_t(part.end - part.begin));
             if (worker == 0) sink = word;
         };
         return timed([&] { pool.run(read_share); });
@@ -138,7 +154,8 @@ Case make_case(const Bench &bench, uint32_t type) {
     const bool separate = type_traits(type)->separate_scales;
     c.weight.type = type;
     c.weight.cols = kCols;
-    c.weight.rows = int64_t(bench.bytes / (row + (separate ? uint64_t(kCols) / 32 : 0))) / 128 * 128;
+    c.weight.rows =
+        int64_t(bench.bytes / (row + (separate ? uint64_t(kCols) / 32 : 0))) / 128 * 128;
     c.weight.data = bench.memory;
     c.bytes = uint64_t(c.weight.rows) * row;
     const uint64_t code_bytes = c.bytes, scales = scale_bytes(type, uint64_t(c.weight.rows), kCols);
@@ -154,7 +171,8 @@ struct Result {
     cpu::Isa isa;
     cpu::Precision precision;
     int64_t tokens;
-    std::vector<double> rates, ratios; // of every repeat; ratios to the read rate next to it, if measured
+    std::vector<double> rates,
+        ratios; // of every repeat; ratios to the read rate next to it, if measured
 };
 
 void report(const Options &options, const Result &r) {
@@ -163,27 +181,33 @@ void report(const Options &options, const Result &r) {
     const char *precision_name = r.precision == cpu::Precision::int8 ? "int8" : "f32";
     const char *unit = std::strcmp(r.scenario, "matvec") == 0 ? "GB/s" : "GFLOP/s";
     if (options.json) {
-        std::printf("{\"scenario\":\"%s\",\"type\":\"%s\",\"isa\":\"%s\",\"precision\":\"%s\",\"tokens\":%lld,"
-                    "\"threads\":%d,\"repeats\":%d,\"unit\":\"%s\",\"median\":%.2f,\"best\":%.2f,\"read_ratio\":%.4f}\n",
-                    r.scenario, type_traits(r.type)->name, cpu::isa_name(r.isa), precision_name, (long long)r.tokens,
-                    options.threads, options.repeats, unit, rate, best, ratio);
+        std::printf("{\"scenario\":\"%s\",\"type\":\"%s\",\"isa\":\"%s\",\"precision\":\"%s\","
+                    "\"tokens\":%lld,"
+                    "\"threads\":%d,\"repeats\":%d,\"unit\":\"%s\",\"median\":%.2f,\"best\":%.2f,"
+                    "\"read_ratio\":%.4f}\n",
+                    r.scenario, type_traits(r.type)->name, cpu::isa_name(r.isa), precision_name,
+                    (long long)r.tokens, options.threads, options.repeats, unit, rate, best, ratio);
     } else {
-        std::printf("%-8s %-11s %-8s %-5s %4lld  %9.2f %-8s best %9.2f", r.scenario, type_traits(r.type)->name,
-                    cpu::isa_name(r.isa), precision_name, (long long)r.tokens, rate, unit, best);
+        std::printf("%-8s %-11s %-8s %-5s %4lld  %9.2f %-8s best %9.2f", r.scenario,
+                    type_traits(r.type)->name, cpu::isa_name(r.isa), precision_name,
+                    (long long)r.tokens, rate, unit, best);
         if (ratio > 0) std::printf("  %5.1f %% of read", 100 * ratio);
         std::printf("\n");
     }
     std::fflush(stdout);
 }
 
-// Each repeat measures the read rate next to the product, so that the ratio survives a noisy neighbour.
+// Each repeat measures the read rate next to the product, so that the ratio survives a noisy
+// neighbour.
 void run_matvec(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision) {
     const Case c = make_case(bench, type);
     std::vector<float> x(kCols), y(size_t(c.weight.rows));
     for (size_t i = 0; i < x.size(); i++) x[i] = float(int(i * 37 % 101) - 50) / 50.0f;
     std::vector<uint8_t> scratch(cpu::activation_bytes(1, kCols, precision) + 64);
-    void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) & ~uintptr_t(63));
-    const cpu::Activations prepared = cpu::prepare_activations(bench.pool, isa, x.data(), 1, kCols, precision, aligned);
+    void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) &
+                                             ~uintptr_t(63));
+    const cpu::Activations prepared =
+        cpu::prepare_activations(bench.pool, isa, x.data(), 1, kCols, precision, aligned);
     cpu::Product product{};
     product.weight = c.weight, product.x = &prepared, product.count = 1, product.y = y.data();
     product.y_stride = c.weight.rows;
@@ -195,18 +219,21 @@ void run_matvec(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precis
         const double bytes = double(c.bytes), read_bytes = double(bench.bytes);
         bench.read_rates.push_back(read_bytes / before.clock / 1e9);
         rates.push_back(bytes / span.clock / 1e9);
-        ratios.push_back(bytes / span.processor * 0.5 * (before.processor + after.processor) / read_bytes);
+        ratios.push_back(bytes / span.processor * 0.5 * (before.processor + after.processor) /
+                         read_bytes);
     }
     report(bench.options, {"matvec", type, isa, precision, 1, rates, ratios});
 }
 
-void run_prefill(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision, int64_t tokens) {
+void run_prefill(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision,
+                 int64_t tokens) {
     Case c = make_case(bench, type);
     c.weight.rows = std::min<int64_t>(c.weight.rows, 2048);
     std::vector<float> x(size_t(kCols * tokens)), y(size_t(c.weight.rows * tokens));
     for (size_t i = 0; i < x.size(); i++) x[i] = float(int(i * 37 % 101) - 50) / 50.0f;
     std::vector<uint8_t> scratch(cpu::activation_bytes(tokens, kCols, precision) + 64);
-    void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) & ~uintptr_t(63));
+    void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) &
+                                             ~uintptr_t(63));
     const cpu::Activations prepared =
         cpu::prepare_activations(bench.pool, isa, x.data(), tokens, kCols, precision, aligned);
     cpu::Product product{};
@@ -232,15 +259,23 @@ Options parse(int argc, char **argv) {
             }
             return argv[++i];
         };
-        if (flag == "--threads") options.threads = std::atoi(value());
-        else if (flag == "--mib") options.mib = std::atoll(value());
-        else if (flag == "--repeats") options.repeats = std::atoi(value());
-        else if (flag == "--isa") options.isa = value();
-        else if (flag == "--type") options.type = value();
-        else if (flag == "--prefill") options.prefill = true;
-        else if (flag == "--json") options.json = true;
+        if (flag == "--threads")
+            options.threads = std::atoi(value());
+        else if (flag == "--mib")
+            options.mib = std::atoll(value());
+        else if (flag == "--repeats")
+            options.repeats = std::atoi(value());
+        else if (flag == "--isa")
+            options.isa = value();
+        else if (flag == "--type")
+            options.type = value();
+        else if (flag == "--prefill")
+            options.prefill = true;
+        else if (flag == "--json")
+            options.json = true;
         else {
-            std::fprintf(stderr, "usage: matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] "
+            std::fprintf(stderr, "usage: matvec_bench [--threads N] [--mib N] [--repeats N] [--isa "
+                                 "NAME] [--type NAME] "
                                  "[--prefill] [--json]\n");
             std::exit(2);
         }
@@ -258,12 +293,14 @@ int main(int argc, char **argv) {
     const Options options = parse(argc, argv);
     Bench bench(options);
     for (const cpu::Isa isa : {cpu::Isa::generic, cpu::Isa::avx2, cpu::Isa::avx512}) {
-        if (!cpu::isa_supported(isa) || (!options.isa.empty() && options.isa != cpu::isa_name(isa))) continue;
+        if (!cpu::isa_supported(isa) || (!options.isa.empty() && options.isa != cpu::isa_name(isa)))
+            continue;
         for (const WeightType &weight : kTypes) {
             if (!options.type.empty() && options.type != type_traits(weight.type)->name) continue;
             for (const cpu::Precision precision : {cpu::Precision::int8, cpu::Precision::f32}) {
                 if (precision == cpu::Precision::int8 && !weight.int8) continue;
-                if (!options.prefill) run_matvec(bench, weight.type, isa, precision);
+                if (!options.prefill)
+                    run_matvec(bench, weight.type, isa, precision);
                 else
                     for (const int64_t tokens : {1, 2, 4, 8, 16, 64, 256})
                         run_prefill(bench, weight.type, isa, precision, tokens);
@@ -272,8 +309,11 @@ int main(int argc, char **argv) {
     }
     if (!bench.read_rates.empty()) {
         const double read = median(bench.read_rates);
-        if (options.json) std::printf("{\"scenario\":\"read\",\"threads\":%d,\"unit\":\"GB/s\",\"rate\":%.2f}\n", options.threads, read);
-        else std::printf("streaming read, %d threads: %.2f GB/s\n", options.threads, read);
+        if (options.json)
+            std::printf("{\"scenario\":\"read\",\"threads\":%d,\"unit\":\"GB/s\",\"rate\":%.2f}\n",
+                        options.threads, read);
+        else
+            std::printf("streaming read, %d threads: %.2f GB/s\n", options.threads, read);
     }
     return 0;
 }

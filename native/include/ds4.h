@@ -64,21 +64,23 @@ enum {
     DS4_TYPE_I32 = 26,
     DS4_TYPE_I64 = 27,
     DS4_TYPE_BF16 = 30,
-    DS4_TYPE_MXFP4 = 39,      /* GGUF order: 17-byte blocks of 32 */
-    DS4_TYPE_F8_E4M3 = 1000,  /* bytes [rows, cols]; scales E8M0 [ceil(rows/128), ceil(cols/128)] */
-    DS4_TYPE_FP4_PACKED = 1001, /* official order: bytes [rows, cols/2]; scales E8M0 [rows, cols/32] */
+    DS4_TYPE_MXFP4 = 39,     /* GGUF order: 17-byte blocks of 32 */
+    DS4_TYPE_F8_E4M3 = 1000, /* bytes [rows, cols]; scales E8M0 [ceil(rows/128), ceil(cols/128)] */
+    DS4_TYPE_FP4_PACKED =
+        1001, /* official order: bytes [rows, cols/2]; scales E8M0 [rows, cols/32] */
     DS4_TYPE_F8_E8M0 = 1002
 };
 
 /* Thread: any. Bytes of one row of `cols` elements, 0 if the type is unknown, has its scales in a
- * second array, or cols is not a multiple of the block. F8_E4M3 and FP4_PACKED give their code bytes. */
+ * second array, or cols is not a multiple of the block. F8_E4M3 and FP4_PACKED give their code
+ * bytes. */
 DS4_API uint64_t ds4_row_bytes(uint32_t type, uint64_t cols);
 /* Thread: any. Converts rows of one tensor between storage types; the float value in the middle is
  * exact f32. Sources: every type above but I32/I64/F8_E8M0. Targets: F32, F16, BF16, Q8_0, MXFP4
  * (MXFP4 only from MXFP4 or FP4_PACKED, losslessly). row_begin is the index of the first row within
  * the whole tensor: 128x128 scale rows depend on it. `scales` is the whole tensor's scale array
- * (F8_E4M3) or the given rows' scales (FP4_PACKED); NULL otherwise. DS4_ERR_FORMAT names the row of a
- * NaN scale. */
+ * (F8_E4M3) or the given rows' scales (FP4_PACKED); NULL otherwise. DS4_ERR_FORMAT names the row of
+ * a NaN scale. */
 DS4_API ds4_status ds4_convert_rows(uint32_t from_type, const void *from, uint64_t from_bytes,
                                     const void *scales, uint64_t scale_bytes, uint32_t to_type,
                                     void *to, uint64_t to_bytes, uint64_t row_begin, uint64_t rows,
@@ -89,21 +91,47 @@ DS4_API ds4_status ds4_convert_rows(uint32_t from_type, const void *from, uint64
 /* Roles a tensor can have. The order is part of the ABI and equals TENSOR_KINDS in
  * packages/tokenizer/src/tensor-kinds.ts. */
 enum {
-    DS4_TENSOR_TOKEN_EMBD = 0, DS4_TENSOR_OUTPUT, DS4_TENSOR_OUTPUT_NORM,
-    DS4_TENSOR_OUTPUT_HC_FN, DS4_TENSOR_OUTPUT_HC_BASE, DS4_TENSOR_OUTPUT_HC_SCALE,
-    DS4_TENSOR_HC_ATTN_FN, DS4_TENSOR_HC_ATTN_BASE, DS4_TENSOR_HC_ATTN_SCALE,
-    DS4_TENSOR_HC_FFN_FN, DS4_TENSOR_HC_FFN_BASE, DS4_TENSOR_HC_FFN_SCALE,
-    DS4_TENSOR_ATTN_NORM, DS4_TENSOR_FFN_NORM,
-    DS4_TENSOR_ATTN_Q_A, DS4_TENSOR_ATTN_Q_A_NORM, DS4_TENSOR_ATTN_Q_B,
-    DS4_TENSOR_ATTN_KV, DS4_TENSOR_ATTN_KV_A_NORM, DS4_TENSOR_ATTN_SINKS,
-    DS4_TENSOR_ATTN_OUTPUT_A, DS4_TENSOR_ATTN_OUTPUT_B,
-    DS4_TENSOR_COMPRESSOR_KV, DS4_TENSOR_COMPRESSOR_GATE, DS4_TENSOR_COMPRESSOR_APE, DS4_TENSOR_COMPRESSOR_NORM,
-    DS4_TENSOR_INDEXER_Q_B, DS4_TENSOR_INDEXER_PROJ,
-    DS4_TENSOR_INDEXER_COMPRESSOR_KV, DS4_TENSOR_INDEXER_COMPRESSOR_GATE,
-    DS4_TENSOR_INDEXER_COMPRESSOR_APE, DS4_TENSOR_INDEXER_COMPRESSOR_NORM,
-    DS4_TENSOR_ROUTER, DS4_TENSOR_ROUTER_BIAS, DS4_TENSOR_ROUTER_TABLE,
-    DS4_TENSOR_EXPERT_GATE, DS4_TENSOR_EXPERT_UP, DS4_TENSOR_EXPERT_DOWN,
-    DS4_TENSOR_SHARED_GATE, DS4_TENSOR_SHARED_UP, DS4_TENSOR_SHARED_DOWN,
+    DS4_TENSOR_TOKEN_EMBD = 0,
+    DS4_TENSOR_OUTPUT,
+    DS4_TENSOR_OUTPUT_NORM,
+    DS4_TENSOR_OUTPUT_HC_FN,
+    DS4_TENSOR_OUTPUT_HC_BASE,
+    DS4_TENSOR_OUTPUT_HC_SCALE,
+    DS4_TENSOR_HC_ATTN_FN,
+    DS4_TENSOR_HC_ATTN_BASE,
+    DS4_TENSOR_HC_ATTN_SCALE,
+    DS4_TENSOR_HC_FFN_FN,
+    DS4_TENSOR_HC_FFN_BASE,
+    DS4_TENSOR_HC_FFN_SCALE,
+    DS4_TENSOR_ATTN_NORM,
+    DS4_TENSOR_FFN_NORM,
+    DS4_TENSOR_ATTN_Q_A,
+    DS4_TENSOR_ATTN_Q_A_NORM,
+    DS4_TENSOR_ATTN_Q_B,
+    DS4_TENSOR_ATTN_KV,
+    DS4_TENSOR_ATTN_KV_A_NORM,
+    DS4_TENSOR_ATTN_SINKS,
+    DS4_TENSOR_ATTN_OUTPUT_A,
+    DS4_TENSOR_ATTN_OUTPUT_B,
+    DS4_TENSOR_COMPRESSOR_KV,
+    DS4_TENSOR_COMPRESSOR_GATE,
+    DS4_TENSOR_COMPRESSOR_APE,
+    DS4_TENSOR_COMPRESSOR_NORM,
+    DS4_TENSOR_INDEXER_Q_B,
+    DS4_TENSOR_INDEXER_PROJ,
+    DS4_TENSOR_INDEXER_COMPRESSOR_KV,
+    DS4_TENSOR_INDEXER_COMPRESSOR_GATE,
+    DS4_TENSOR_INDEXER_COMPRESSOR_APE,
+    DS4_TENSOR_INDEXER_COMPRESSOR_NORM,
+    DS4_TENSOR_ROUTER,
+    DS4_TENSOR_ROUTER_BIAS,
+    DS4_TENSOR_ROUTER_TABLE,
+    DS4_TENSOR_EXPERT_GATE,
+    DS4_TENSOR_EXPERT_UP,
+    DS4_TENSOR_EXPERT_DOWN,
+    DS4_TENSOR_SHARED_GATE,
+    DS4_TENSOR_SHARED_UP,
+    DS4_TENSOR_SHARED_DOWN,
     DS4_TENSOR_KIND_COUNT
 };
 
@@ -115,7 +143,7 @@ typedef struct ds4_shape {
     uint32_t window; /* sliding window, current token included */
     uint32_t index_heads, index_dim, index_top_k;
     uint32_t streams, sinkhorn_iterations;
-    uint32_t context_tokens; /* longest context the model was made for */
+    uint32_t context_tokens;    /* longest context the model was made for */
     uint32_t normalise_weights; /* 1: the chosen experts' weights are normalised */
     float norm_epsilon, hc_epsilon;
     float rope_theta, compress_rope_theta;
@@ -125,10 +153,10 @@ typedef struct ds4_shape {
 } ds4_shape;
 
 typedef struct ds4_layer_options {
-    uint32_t compress_ratio; /* 0, 4 or 128 */
-    float swiglu_limit;      /* routed experts; <= 0: none */
+    uint32_t compress_ratio;   /* 0, 4 or 128 */
+    float swiglu_limit;        /* routed experts; <= 0: none */
     float shared_swiglu_limit; /* shared expert; <= 0: none */
-    uint32_t reserved;       /* must be 0 */
+    uint32_t reserved;         /* must be 0 */
 } ds4_layer_options;
 
 typedef struct ds4_tensor {
@@ -136,12 +164,13 @@ typedef struct ds4_tensor {
     int32_t layer;  /* -1: of the model */
     int32_t expert; /* -1: not an expert, or all experts stacked */
     uint32_t type;  /* DS4_TYPE_* */
-    uint64_t rows, cols, depth; /* [depth, rows, cols]; depth = experts when stacked, else 1; vectors are [1, n] */
-    uint32_t file, scale_file;  /* indices from ds4_model_add_file */
-    uint64_t offset, bytes;     /* absolute in the file */
+    uint64_t rows, cols,
+        depth; /* [depth, rows, cols]; depth = experts when stacked, else 1; vectors are [1, n] */
+    uint32_t file, scale_file;          /* indices from ds4_model_add_file */
+    uint64_t offset, bytes;             /* absolute in the file */
     uint64_t scale_offset, scale_bytes; /* 0, 0 if the type has none */
-    uint32_t name_offset; /* NUL-terminated name in the names blob, for messages */
-    uint32_t reserved;    /* must be 0 */
+    uint32_t name_offset;               /* NUL-terminated name in the names blob, for messages */
+    uint32_t reserved;                  /* must be 0 */
 } ds4_tensor;
 
 /* Thread: any. Starts an empty model. layer_count must equal shape->layers. */
@@ -150,8 +179,9 @@ DS4_API ds4_status ds4_model_create(const ds4_shape *shape, const ds4_layer_opti
 /* Thread: one. Maps a file read-only. *out_file is the index that tensors refer to. */
 DS4_API ds4_status ds4_model_add_file(ds4_model *model, const char *path, uint32_t *out_file);
 /* Thread: one. Every entry is checked against the shape and the file sizes before it is taken. */
-DS4_API ds4_status ds4_model_add_tensors(ds4_model *model, const ds4_tensor *tensors, uint64_t tensor_count,
-                                         const char *names, uint64_t names_bytes);
+DS4_API ds4_status ds4_model_add_tensors(ds4_model *model, const ds4_tensor *tensors,
+                                         uint64_t tensor_count, const char *names,
+                                         uint64_t names_bytes);
 /* Thread: one. Checks that nothing is missing; after this the model is read-only. */
 DS4_API ds4_status ds4_model_seal(ds4_model *model);
 /* Thread: one. Refused by nothing, but engines over it must be closed first. */
@@ -163,22 +193,29 @@ enum { DS4_NUMERICS_FAST = 0, DS4_NUMERICS_TRAINED = 1, DS4_NUMERICS_PLAIN = 2 }
 enum { DS4_ISA_AUTO = 0, DS4_ISA_GENERIC = 1, DS4_ISA_AVX2 = 2, DS4_ISA_AVX512 = 3 };
 /* Deviations from the chosen numerics, for comparison with engines that leave a rounding out. */
 enum {
-    DS4_SWITCH_NO_KV_ROUNDING = 1,     /* KV rows kept in f32 */
-    DS4_SWITCH_NO_INDEX_ROUNDING = 2,  /* index rows kept in f32, no Hadamard, no FP4 */
-    DS4_SWITCH_NO_SHARED_CLAMP = 4,    /* shared expert without its SwiGLU limit */
-    DS4_SWITCH_F32_ACTIVATIONS = 8     /* no int8 activations in fast */
+    DS4_SWITCH_NO_KV_ROUNDING = 1,    /* KV rows kept in f32 */
+    DS4_SWITCH_NO_INDEX_ROUNDING = 2, /* index rows kept in f32, no Hadamard, no FP4 */
+    DS4_SWITCH_NO_SHARED_CLAMP = 4,   /* shared expert without its SwiGLU limit */
+    DS4_SWITCH_F32_ACTIVATIONS = 8    /* no int8 activations in fast */
 };
 
-/* Where the routed experts run. PACKED: in the CPU expert library (kt_bridge.h), which copies them into a layout of its
- * own and needs memory for all of them. MAPPED: from the mapped file, which may be larger than memory. AUTO: packed if
- * the library is there, holds the model's types and everything fits into the memory that is available, else mapped;
- * ds4_engine_describe says which and why. With AUTO, any other expert_ field that is set asks for PACKED. */
+/* Where the routed experts run. PACKED: in the CPU expert library (kt_bridge.h), which copies them
+ * into a layout of its own and needs memory for all of them. MAPPED: from the mapped file, which
+ * may be larger than memory. AUTO: packed if the library is there, holds the model's types and
+ * everything fits into the memory that is available, else mapped; ds4_engine_describe says which
+ * and why. With AUTO, any other expert_ field that is set asks for PACKED. */
 enum { DS4_EXPERTS_AUTO = 0, DS4_EXPERTS_PACKED = 1, DS4_EXPERTS_MAPPED = 2 };
 /* Arithmetic of packed experts. AUTO: int8 with DS4_NUMERICS_FAST, f32 otherwise. */
-enum { DS4_EXPERT_NUMERICS_AUTO = 0, DS4_EXPERT_NUMERICS_INT8 = 1, DS4_EXPERT_NUMERICS_BF16 = 2,
-       DS4_EXPERT_NUMERICS_FP8REF = 3, DS4_EXPERT_NUMERICS_F32 = 4 };
+enum {
+    DS4_EXPERT_NUMERICS_AUTO = 0,
+    DS4_EXPERT_NUMERICS_INT8 = 1,
+    DS4_EXPERT_NUMERICS_BF16 = 2,
+    DS4_EXPERT_NUMERICS_FP8REF = 3,
+    DS4_EXPERT_NUMERICS_F32 = 4
+};
 
-/* Progress of ds4_engine_open, in the caller's memory: other threads read it, and set cancel, while the call runs. */
+/* Progress of ds4_engine_open, in the caller's memory: other threads read it, and set cancel, while
+ * the call runs. */
 typedef struct ds4_load_progress {
     uint64_t done_bytes;  /* expert weights packed so far */
     uint64_t total_bytes; /* 0 until it is known, and where nothing is packed */
@@ -188,27 +225,31 @@ typedef struct ds4_load_progress {
 
 typedef struct ds4_engine_options {
     uint32_t struct_bytes;
-    uint32_t numerics;         /* DS4_NUMERICS_* */
-    uint32_t switches;         /* sum of DS4_SWITCH_* */
-    uint32_t isa;              /* DS4_ISA_*; a set that the CPU lacks is DS4_ERR_ARGUMENT */
-    uint32_t threads;          /* 0: as many as pay, at most the usable cores */
-    uint32_t max_step_tokens;  /* 0: 512; longest sum of new tokens in one step */
-    uint32_t experts;          /* DS4_EXPERTS_* */
-    uint32_t expert_numerics;  /* DS4_EXPERT_NUMERICS_* */
-    uint32_t expert_threads;   /* workers of the expert library, pinned; 0 with expert_parts 0: the engine's threads do its work on one NUMA node */
-    uint32_t expert_parts;     /* slices of every expert, one per NUMA node; 0: as many as there are nodes */
-    uint32_t expert_layers;    /* 0: all; else only the first so many layers are packed */
-    uint32_t session_tokens;   /* AUTO leaves room for a session of so many tokens; 0: 32768, or what the model allows */
-    const char *expert_library; /* path of libkt_bridge; NULL: beside this library */
+    uint32_t numerics;        /* DS4_NUMERICS_* */
+    uint32_t switches;        /* sum of DS4_SWITCH_* */
+    uint32_t isa;             /* DS4_ISA_*; a set that the CPU lacks is DS4_ERR_ARGUMENT */
+    uint32_t threads;         /* 0: as many as pay, at most the usable cores */
+    uint32_t max_step_tokens; /* 0: 512; longest sum of new tokens in one step */
+    uint32_t experts;         /* DS4_EXPERTS_* */
+    uint32_t expert_numerics; /* DS4_EXPERT_NUMERICS_* */
+    uint32_t expert_threads;  /* workers of the expert library, pinned; 0 with expert_parts 0: the
+                                 engine's threads do its work on one NUMA node */
+    uint32_t
+        expert_parts; /* slices of every expert, one per NUMA node; 0: as many as there are nodes */
+    uint32_t expert_layers;  /* 0: all; else only the first so many layers are packed */
+    uint32_t session_tokens; /* AUTO leaves room for a session of so many tokens; 0: 32768, or what
+                                the model allows */
+    const char *expert_library;  /* path of libkt_bridge; NULL: beside this library */
     ds4_load_progress *progress; /* NULL, or valid until the call returns */
 } ds4_engine_options;
 
-DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options, ds4_engine **out_engine);
+DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,
+                                   ds4_engine **out_engine);
 /* Thread: one. Stops the loop, cancels its jobs, joins its threads. A session that is still
  * open afterwards can only be closed. */
 DS4_API void ds4_engine_close(ds4_engine *engine);
-/* Thread: any. JSON: kernel set, threads, numerics, bytes mapped, bytes of workspace. Copies at most
- * capacity bytes with a NUL and returns the length needed. */
+/* Thread: any. JSON: kernel set, threads, numerics, bytes mapped, bytes of workspace. Copies at
+ * most capacity bytes with a NUL and returns the length needed. */
 DS4_API uint64_t ds4_engine_describe(ds4_engine *engine, char *text, uint64_t capacity);
 
 typedef struct ds4_session_options {
@@ -216,7 +257,8 @@ typedef struct ds4_session_options {
     uint32_t context_tokens; /* 1..1048576; memory is taken as it fills */
 } ds4_session_options;
 
-DS4_API ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *options, ds4_session **out_session);
+DS4_API ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *options,
+                                    ds4_session **out_session);
 /* Thread: one. A job that owns the session is cancelled first, within one step. */
 DS4_API void ds4_session_close(ds4_session *session);
 /* Thread: any. Tokens processed so far. */
@@ -227,11 +269,15 @@ DS4_API uint64_t ds4_session_bytes(const ds4_session *session);
 DS4_API ds4_status ds4_session_reset(ds4_session *session);
 /* Thread: one. Bytes that ds4_session_snapshot would write now. */
 DS4_API uint64_t ds4_session_snapshot_bytes(const ds4_session *session);
-DS4_API ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity, uint64_t *out_bytes);
-/* Thread: one. Everything in the bytes is checked before the session changes; on error it keeps its state. */
-DS4_API ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count);
-/* Thread: any. A running step of this session alone returns DS4_ERR_CANCELLED at its next layer boundary,
- * without advancing the session. A step that it shares goes on unless all its sessions are cancelled. */
+DS4_API ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity,
+                                        uint64_t *out_bytes);
+/* Thread: one. Everything in the bytes is checked before the session changes; on error it keeps its
+ * state. */
+DS4_API ds4_status ds4_session_restore(ds4_session *session, const void *bytes,
+                                       uint64_t byte_count);
+/* Thread: any. A running step of this session alone returns DS4_ERR_CANCELLED at its next layer
+ * boundary, without advancing the session. A step that it shares goes on unless all its sessions
+ * are cancelled. */
 DS4_API ds4_status ds4_session_cancel(ds4_session *session);
 
 enum { DS4_LOGITS_NONE = 0, DS4_LOGITS_LAST = 1, DS4_LOGITS_ALL = 2 };
@@ -242,19 +288,19 @@ typedef struct ds4_step_item {
 } ds4_step_item;
 
 /* Thread: any; blocks; steps of one engine are serialised. tokens: the items' new tokens one after
- * another, [sum of token_count]. out_logits: [rows asked for, vocab] f32 in item order, or NULL if none.
- * A session may appear once. On error no session has moved. */
-DS4_API ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *items, uint32_t item_count,
-                                   const int32_t *tokens, uint64_t token_count,
+ * another, [sum of token_count]. out_logits: [rows asked for, vocab] f32 in item order, or NULL if
+ * none. A session may appear once. On error no session has moved. */
+DS4_API ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *items,
+                                   uint32_t item_count, const int32_t *tokens, uint64_t token_count,
                                    float *out_logits, uint64_t logits_capacity);
 
-/* Intermediates of following steps, by name ("layer3.route_ids"), for tests and `ds4 logits --dump`.
- * Thread: one. enabled 0 drops what was kept. */
+/* Intermediates of following steps, by name ("layer3.route_ids"), for tests and `ds4 logits
+ * --dump`. Thread: one. enabled 0 drops what was kept. */
 DS4_API ds4_status ds4_engine_trace(ds4_engine *engine, uint32_t enabled);
 /* Thread: one. "name element_count" lines of what the last step recorded; all values are f32. */
 DS4_API uint64_t ds4_engine_trace_names(ds4_engine *engine, char *text, uint64_t capacity);
-DS4_API ds4_status ds4_engine_trace_read(ds4_engine *engine, const char *name, float *out, uint64_t capacity,
-                                         uint64_t *out_count);
+DS4_API ds4_status ds4_engine_trace_read(ds4_engine *engine, const char *name, float *out,
+                                         uint64_t capacity, uint64_t *out_count);
 
 /* ---- sampling ------------------------------------------------------------------------------ */
 
@@ -271,49 +317,68 @@ typedef struct ds4_sampling {
 DS4_API ds4_status ds4_sampler_open(const ds4_sampling *settings, ds4_sampler **out_sampler);
 DS4_API void ds4_sampler_close(ds4_sampler *sampler);
 /* Thread: one. logits: [vocab]. greedy 1 takes the largest without a draw. */
-DS4_API ds4_status ds4_sampler_draw(ds4_sampler *sampler, const float *logits, uint32_t vocab, uint32_t greedy,
-                                    int32_t *out_token);
+DS4_API ds4_status ds4_sampler_draw(ds4_sampler *sampler, const float *logits, uint32_t vocab,
+                                    uint32_t greedy, int32_t *out_token);
 /* Thread: one. The generator's next state, output word and uniform in [0, 1). */
-DS4_API ds4_status ds4_sampler_random(ds4_sampler *sampler, uint64_t *out_state, uint64_t *out_word, float *out_uniform);
+DS4_API ds4_status ds4_sampler_random(ds4_sampler *sampler, uint64_t *out_state, uint64_t *out_word,
+                                      float *out_uniform);
 
-/* The zone of the decoder inside a tool block; DS4_ZONE_STRUCTURAL and _JSON_STRUCTURAL are decoded greedily. */
-enum { DS4_ZONE_OUTSIDE = 0, DS4_ZONE_STRUCTURAL = 1, DS4_ZONE_STRING_BODY = 2,
-       DS4_ZONE_JSON_STRUCTURAL = 3, DS4_ZONE_JSON_STRING = 4 };
+/* The zone of the decoder inside a tool block; DS4_ZONE_STRUCTURAL and _JSON_STRUCTURAL are decoded
+ * greedily. */
+enum {
+    DS4_ZONE_OUTSIDE = 0,
+    DS4_ZONE_STRUCTURAL = 1,
+    DS4_ZONE_STRING_BODY = 2,
+    DS4_ZONE_JSON_STRUCTURAL = 3,
+    DS4_ZONE_JSON_STRING = 4
+};
 DS4_API ds4_status ds4_zones_open(ds4_zones **out_zones);
 DS4_API void ds4_zones_close(ds4_zones *zones);
 /* Thread: one. Feeds generated bytes; returns the zone after them. */
-DS4_API ds4_status ds4_zones_feed(ds4_zones *zones, const uint8_t *bytes, uint64_t byte_count, uint32_t *out_zone);
+DS4_API ds4_status ds4_zones_feed(ds4_zones *zones, const uint8_t *bytes, uint64_t byte_count,
+                                  uint32_t *out_zone);
 
 /* ---- generation: one native thread per engine owns the loop --------------------------------- */
 
-/* Thread: one, before the first job. Bytes of every token, concatenated, and vocab + 1 offsets: needed
- * by stop strings and tool zones. */
-DS4_API ds4_status ds4_engine_set_vocabulary(ds4_engine *engine, const uint8_t *bytes, uint64_t byte_count,
-                                             const uint32_t *offsets, uint32_t vocab);
-/* Thread: one. `wake(tag)` is called from the loop's thread when a job has something to poll, at most
- * once until it is polled. It must be callable from any thread and stay callable for the process's life. */
+/* Thread: one, before the first job. Bytes of every token, concatenated, and vocab + 1 offsets:
+ * needed by stop strings and tool zones. */
+DS4_API ds4_status ds4_engine_set_vocabulary(ds4_engine *engine, const uint8_t *bytes,
+                                             uint64_t byte_count, const uint32_t *offsets,
+                                             uint32_t vocab);
+/* Thread: one. `wake(tag)` is called from the loop's thread when a job has something to poll, at
+ * most once until it is polled. It must be callable from any thread and stay callable for the
+ * process's life. */
 DS4_API ds4_status ds4_engine_set_waker(ds4_engine *engine, void (*wake)(uint32_t tag));
 
 typedef struct ds4_job_options {
     uint32_t struct_bytes;
-    uint32_t tag;               /* given to the waker */
-    uint32_t max_tokens;        /* 0: prefill only */
-    uint32_t top_logprobs;      /* 0..20; with logprobs 1 */
-    uint32_t logprobs;          /* 1: report the chosen token's logprob */
-    uint32_t tool_zones;        /* 1: greedy where tool syntax is structural; the end of a block is DS4_FINISH_STOP */
-    uint32_t stop_token_count;  /* stop ids follow the prompt tokens in the token array */
-    uint32_t reasoning_budget;  /* 0: unlimited; else after so many tokens think_close_token is forced */
-    int32_t think_close_token;  /* -1: not thinking; else stop strings and zones are read only after it */
+    uint32_t tag;              /* given to the waker */
+    uint32_t max_tokens;       /* 0: prefill only */
+    uint32_t top_logprobs;     /* 0..20; with logprobs 1 */
+    uint32_t logprobs;         /* 1: report the chosen token's logprob */
+    uint32_t tool_zones;       /* 1: greedy where tool syntax is structural; the end of a block is
+                                  DS4_FINISH_STOP */
+    uint32_t stop_token_count; /* stop ids follow the prompt tokens in the token array */
+    uint32_t
+        reasoning_budget; /* 0: unlimited; else after so many tokens think_close_token is forced */
+    int32_t think_close_token; /* -1: not thinking; else stop strings and zones are read only after
+                                  it */
     uint32_t reserved;
     ds4_sampling sampling;
 } ds4_job_options;
 
 enum { DS4_JOB_RUNNING = 1, DS4_JOB_DONE = 0, DS4_JOB_CANCELLED = 2, DS4_JOB_FAILED = 3 };
-enum { DS4_FINISH_NONE = 0, DS4_FINISH_STOP = 1, DS4_FINISH_LENGTH = 2, DS4_FINISH_CONTEXT = 3, DS4_FINISH_STOP_STRING = 4 };
+enum {
+    DS4_FINISH_NONE = 0,
+    DS4_FINISH_STOP = 1,
+    DS4_FINISH_LENGTH = 2,
+    DS4_FINISH_CONTEXT = 3,
+    DS4_FINISH_STOP_STRING = 4
+};
 typedef struct ds4_job_state {
     uint32_t struct_bytes;
-    uint32_t status;           /* DS4_JOB_* */
-    uint32_t finish;           /* DS4_FINISH_* once known; status is RUNNING until the session is settled */
+    uint32_t status; /* DS4_JOB_* */
+    uint32_t finish; /* DS4_FINISH_* once known; status is RUNNING until the session is settled */
     uint32_t token_count;      /* tokens copied by this poll */
     uint32_t pending_tokens;   /* produced and not yet copied */
     uint32_t prompt_processed; /* of the prompt tokens given */
@@ -333,20 +398,22 @@ typedef struct ds4_job_token {
 } ds4_job_token;
 
 /* Thread: any. tokens: [prompt_count + stop_token_count]. stop_strings: concatenated, with
- * stop_string_lengths[stop_string_count]. The session belongs to the job until it is freed. The stop token
- * itself is not reported and does not enter the session; the last reported token has entered it unless the
- * job was cancelled. */
-DS4_API ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job_options *options,
-                                 const int32_t *tokens, uint32_t prompt_count,
-                                 const uint8_t *stop_strings, const uint32_t *stop_string_lengths,
-                                 uint32_t stop_string_count, uint64_t *out_job);
+ * stop_string_lengths[stop_string_count]. The session belongs to the job until it is freed. The
+ * stop token itself is not reported and does not enter the session; the last reported token has
+ * entered it unless the job was cancelled. */
+DS4_API ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session,
+                                 const ds4_job_options *options, const int32_t *tokens,
+                                 uint32_t prompt_count, const uint8_t *stop_strings,
+                                 const uint32_t *stop_string_lengths, uint32_t stop_string_count,
+                                 uint64_t *out_job);
 /* Thread: any; never blocks for longer than a copy. */
-DS4_API ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tokens, uint32_t capacity,
-                                ds4_job_state *out_state);
+DS4_API ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tokens,
+                                uint32_t capacity, ds4_job_state *out_state);
 /* Thread: any. The text of a failed job, copied with a NUL. */
 DS4_API uint64_t ds4_job_error(ds4_engine *engine, uint64_t job, char *text, uint64_t capacity);
 DS4_API ds4_status ds4_job_cancel(ds4_engine *engine, uint64_t job);
-/* Thread: any. Only after a poll has shown a status other than running; otherwise DS4_ERR_ARGUMENT. */
+/* Thread: any. Only after a poll has shown a status other than running; otherwise DS4_ERR_ARGUMENT.
+ */
 DS4_API ds4_status ds4_job_free(ds4_engine *engine, uint64_t job);
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
-// Configures the CMake tree and builds targets of it into dist/. CUDA is decided here and nowhere else: DS4_CUDA=OFF
-// never, DS4_CUDA=ON always (and fails without nvcc), unset: when nvcc is on PATH.
+// Configures the CMake tree and builds targets of it into dist/. CUDA is decided here and nowhere
+// else: DS4_CUDA=OFF never, DS4_CUDA=ON always (and fails without nvcc), unset: when nvcc is on
+// PATH.
 import { realpathSync } from "node:fs"
 import { dirname, join } from "node:path"
 
@@ -18,12 +19,20 @@ function environment(nvcc: string | undefined): Record<string, string | undefine
 /** What `--sanitize` names, as the compiler calls it. */
 export const SANITIZERS = { address: "address,undefined", thread: "thread" } as const
 export type Sanitizer = keyof typeof SANITIZERS
-/** Build folder of a sanitizer, which also holds its programs and libraries: those in dist/ are not touched. */
-export const sanitizedFolder = (sanitizer: Sanitizer): string => join(TREE, "build", `sanitize-${sanitizer}`)
+/**
+ * Build folder of a sanitizer, which also holds its programs and libraries: those in dist/ are not
+ * touched.
+ */
+export const sanitizedFolder = (sanitizer: Sanitizer): string =>
+  join(TREE, "build", `sanitize-${sanitizer}`)
 
-/** Builds CMake targets, all of them in one go. Ends the process with the tool's status when a tool fails. */
+/**
+ * Builds CMake targets, all of them in one go. Ends the process with the tool's status when a tool
+ * fails.
+ */
 export function buildTargets(targets: readonly string[], sanitizer?: Sanitizer): void {
-  const mayUseCuda = process.env.DS4_CUDA !== "OFF" && sanitizer === undefined // the sanitizers know nothing of device code
+  // the sanitizers know nothing of device code
+  const mayUseCuda = process.env.DS4_CUDA !== "OFF" && sanitizer === undefined
   const nvcc = mayUseCuda ? (process.env.CUDACXX ?? Bun.which("nvcc") ?? undefined) : undefined
   const wantsCuda = mayUseCuda && (process.env.DS4_CUDA === "ON" || nvcc !== undefined)
   for (const tool of ["cmake", "c++"]) {
@@ -32,15 +41,43 @@ export function buildTargets(targets: readonly string[], sanitizer?: Sanitizer):
     process.exit(1)
   }
   const generator = Bun.which("ninja") === null ? "Unix Makefiles" : "Ninja"
-  const folder = sanitizer !== undefined ? sanitizedFolder(sanitizer) : generator === "Ninja" ? "build/ninja" : "build/make"
+  const folder =
+    sanitizer !== undefined
+      ? sanitizedFolder(sanitizer)
+      : generator === "Ninja"
+        ? "build/ninja"
+        : "build/make"
   const sanitize = sanitizer === undefined ? "" : SANITIZERS[sanitizer]
   const env = environment(nvcc)
   const commands = [
-    ["cmake", "-S", ".", "-B", folder, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", `-DDS4_CUDA=${wantsCuda ? "ON" : "OFF"}`, `-DDS4_SANITIZE=${sanitize}`],
-    ["cmake", "--build", folder, "--parallel", String(navigator.hardwareConcurrency), "--target", ...targets],
+    [
+      "cmake",
+      "-S",
+      ".",
+      "-B",
+      folder,
+      "-G",
+      generator,
+      "-DCMAKE_BUILD_TYPE=Release",
+      `-DDS4_CUDA=${wantsCuda ? "ON" : "OFF"}`,
+      `-DDS4_SANITIZE=${sanitize}`,
+    ],
+    [
+      "cmake",
+      "--build",
+      folder,
+      "--parallel",
+      String(navigator.hardwareConcurrency),
+      "--target",
+      ...targets,
+    ],
   ]
   for (const command of commands) {
-    const { exitCode } = Bun.spawnSync(command, { cwd: TREE, env, stdio: ["ignore", "inherit", "inherit"] })
+    const { exitCode } = Bun.spawnSync(command, {
+      cwd: TREE,
+      env,
+      stdio: ["ignore", "inherit", "inherit"],
+    })
     if (exitCode !== 0) process.exit(exitCode === null ? 1 : exitCode)
   }
 }

@@ -24,19 +24,29 @@ test("the tiny model's vocabulary is what its script writes", async () => {
   expect(tinyTokenizerJson()).toBe(await Bun.file(committed).text())
 })
 
-test("the GGUF of a model folder is derived whole, and again when the weights have changed since", async () => {
-  const model = join(folder, "demo")
-  await cp(fileURLToPath(new URL("../../models/demo", import.meta.url)), model, { recursive: true, filter: (path) => !path.endsWith(".gguf") })
-  expect(isDemoGgufCurrent(model)).toBe(false)
-  const before = await readdir(model)
-  const path = await deriveGguf(model)
-  expect((await readdir(model)).filter((name) => !before.includes(name))).toEqual(["demo.gguf"])
-  expect(describeModelFile(await openModelFile(path))).toMatchObject({ format: "gguf", hasVocabulary: true, warnings: [] })
-  expect(isDemoGgufCurrent(model)).toBe(true)
-  const later = new Date(Date.now() + 5000)
-  await utimes(join(model, "model-00001-of-00001.safetensors"), later, later)
-  expect(isDemoGgufCurrent(model)).toBe(false)
-})
+test(
+  "the GGUF of a model folder is derived whole, and again when the weights have changed " + "since",
+  async () => {
+    const model = join(folder, "demo")
+    await cp(fileURLToPath(new URL("../../models/demo", import.meta.url)), model, {
+      recursive: true,
+      filter: (path) => !path.endsWith(".gguf"),
+    })
+    expect(isDemoGgufCurrent(model)).toBe(false)
+    const before = await readdir(model)
+    const path = await deriveGguf(model)
+    expect((await readdir(model)).filter((name) => !before.includes(name))).toEqual(["demo.gguf"])
+    expect(describeModelFile(await openModelFile(path))).toMatchObject({
+      format: "gguf",
+      hasVocabulary: true,
+      warnings: [],
+    })
+    expect(isDemoGgufCurrent(model)).toBe(true)
+    const later = new Date(Date.now() + 5000)
+    await utimes(join(model, "model-00001-of-00001.safetensors"), later, later)
+    expect(isDemoGgufCurrent(model)).toBe(false)
+  },
+)
 
 test("the Flash-shaped GGUF is 86.7 GB to read, takes little disk and opens", async () => {
   const path = join(folder, "flash.gguf")
@@ -44,14 +54,22 @@ test("the Flash-shaped GGUF is 86.7 GB to read, takes little disk and opens", as
   const file = await openModelFile(path)
   expect(bytes / 1e9).toBeCloseTo(86.7, 1)
   expect(await diskBytes([path])).toBeLessThan(300e6)
-  expect(describeModelFile(file)).toMatchObject({ published: "DeepSeek-V4-Flash", tensorCount: 1328, hasVocabulary: true, warnings: [] })
+  expect(describeModelFile(file)).toMatchObject({
+    published: "DeepSeek-V4-Flash",
+    tensorCount: 1328,
+    hasVocabulary: true,
+    warnings: [],
+  })
 })
 
-test("the Flash-shaped folder has every byte of the release, takes little disk and opens", async () => {
-  const path = join(folder, "flash")
-  expect(await makeSparseSafetensors(path)).toBe(159_609_485_896)
-  const file = await openModelFile(path)
-  expect(await diskBytes(file.files.map((shard) => shard.path))).toBeLessThan(300e6)
-  expect(describeModelFile(file)).toMatchObject({ published: "DeepSeek-V4-Flash", warnings: [] })
-  expect(file.ignoredTensors.length).toBe(1575)
-})
+test(
+  "the Flash-shaped folder has every byte of the release, takes little disk and " + "opens",
+  async () => {
+    const path = join(folder, "flash")
+    expect(await makeSparseSafetensors(path)).toBe(159_609_485_896)
+    const file = await openModelFile(path)
+    expect(await diskBytes(file.files.map((shard) => shard.path))).toBeLessThan(300e6)
+    expect(describeModelFile(file)).toMatchObject({ published: "DeepSeek-V4-Flash", warnings: [] })
+    expect(file.ignoredTensors.length).toBe(1575)
+  },
+)

@@ -4,16 +4,28 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { clearReports, countReport, isGreen, tallyLine, tallyReports } from "../tally.ts"
 
-const report = (attributes: string) => `<?xml version="1.0"?>\n<testsuites name="bun test" ${attributes} time="1">\n<testsuite tests="99"/></testsuites>`
+const report = (attributes: string) =>
+  `<?xml version="1.0"?>\n<testsuites name="bun test" ${attributes} time="1">\n<testsuite ` +
+  `tests="99"/></testsuites>`
 
 test("a report's counts come from its outermost element, errors are failures", () => {
-  expect(countReport(report(`tests="9" failures="2" errors="1" skipped="3"`))).toEqual({ passed: 3, failed: 3, skipped: 3 })
-  expect(countReport(report(`tests="4" failures="0"`))).toEqual({ passed: 4, failed: 0, skipped: 0 })
+  expect(countReport(report(`tests="9" failures="2" errors="1" skipped="3"`))).toEqual({
+    passed: 3,
+    failed: 3,
+    skipped: 3,
+  })
+  expect(countReport(report(`tests="4" failures="0"`))).toEqual({
+    passed: 4,
+    failed: 0,
+    skipped: 0,
+  })
   expect(() => countReport("<html></html>")).toThrow("no <testsuites>")
 })
 
 test("the closing line names skipped tests only when there are some", () => {
-  expect(tallyLine({ passed: 7, failed: 0, skipped: 1, reports: 2 })).toBe("7 passed, 0 failed, 1 skipped")
+  expect(tallyLine({ passed: 7, failed: 0, skipped: 1, reports: 2 })).toBe(
+    "7 passed, 0 failed, 1 skipped",
+  )
   expect(tallyLine({ passed: 7, failed: 2, skipped: 0, reports: 2 })).toBe("7 passed, 2 failed")
 })
 

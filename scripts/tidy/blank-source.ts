@@ -3,7 +3,8 @@
 export type Language = "typescript" | "c++"
 
 /** What stands before a slash when it begins a regular expression and not a division. */
-const REGEX_BEFORE = /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|throw|await|yield))\s*$/
+const REGEX_BEFORE =
+  /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|throw|await|yield))\s*$/
 
 interface Scan {
   readonly source: string
@@ -25,7 +26,8 @@ function keep(scan: Scan): void {
 function quotedEnd(source: string, begin: number): number {
   const quote = source[begin]
   let at = begin + 1
-  while (at < source.length && source[at] !== quote && source[at] !== "\n") at += source[at] === "\\" ? 2 : 1
+  while (at < source.length && source[at] !== quote && source[at] !== "\n")
+    at += source[at] === "\\" ? 2 : 1
   return Math.min(source.length, at + 1)
 }
 
@@ -65,7 +67,11 @@ function rawStringEnd(source: string, begin: number): number {
 
 /** True where a quote is a digit separator, as in 1'000. */
 function isDigitSeparator(scan: Scan): boolean {
-  return scan.language === "c++" && /[0-9a-fA-F]/.test(scan.source[scan.at - 1] ?? "") && /[0-9a-fA-F]/.test(scan.source[scan.at + 1] ?? "")
+  return (
+    scan.language === "c++" &&
+    /[0-9a-fA-F]/.test(scan.source[scan.at - 1] ?? "") &&
+    /[0-9a-fA-F]/.test(scan.source[scan.at + 1] ?? "")
+  )
 }
 
 /** Copies code until an unbalanced `until` or the end. */
@@ -76,10 +82,17 @@ function code(scan: Scan, until: string | undefined): void {
     const character = source.charAt(scan.at)
     if (source.startsWith("//", scan.at)) blank(scan, endOfLine(source, scan.at))
     else if (source.startsWith("/*", scan.at)) blank(scan, afterMark(source, "*/", scan.at + 2))
-    else if (language === "c++" && source.startsWith('R"', scan.at)) blank(scan, rawStringEnd(source, scan.at))
-    else if (character === '"' || (character === "'" && !isDigitSeparator(scan))) blank(scan, quotedEnd(source, scan.at))
+    else if (language === "c++" && source.startsWith('R"', scan.at))
+      blank(scan, rawStringEnd(source, scan.at))
+    else if (character === '"' || (character === "'" && !isDigitSeparator(scan)))
+      blank(scan, quotedEnd(source, scan.at))
     else if (language === "typescript" && character === "`") template(scan)
-    else if (language === "typescript" && character === "/" && REGEX_BEFORE.test(scan.out.slice(-40).join(""))) blank(scan, regexEnd(source, scan.at))
+    else if (
+      language === "typescript" &&
+      character === "/" &&
+      REGEX_BEFORE.test(scan.out.slice(-40).join(""))
+    )
+      blank(scan, regexEnd(source, scan.at))
     else if (character === until && depth === 0) return
     else {
       if (character === "{") depth += 1
@@ -99,7 +112,10 @@ function afterMark(source: string, mark: string, from: number): number {
   return end === -1 ? source.length : end + mark.length
 }
 
-/** The source with comments, texts and regular expressions replaced by spaces; every line keeps its number and length. */
+/**
+ * The source with comments, texts and regular expressions replaced by spaces; every line keeps its
+ * number and length.
+ */
 export function blankSource(source: string, language: Language): string {
   const scan: Scan = { source, language, out: [], at: 0 }
   code(scan, undefined)

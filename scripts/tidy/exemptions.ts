@@ -10,20 +10,46 @@ export interface Exemption {
 /** Reads tidy.config.json; an exemption without a reason is refused. */
 export function parseExemptions(text: string): Exemption[] {
   const value = JSON.parse(text) as { exempt?: unknown }
-  if (!Array.isArray(value.exempt)) throw new Error("tidy.config.json: expected {\"exempt\": [...]}")
+  if (!Array.isArray(value.exempt)) throw new Error('tidy.config.json: expected {"exempt": [...]}')
   return value.exempt.map((entry: unknown, index) => {
-    const { check, path, reason } = (typeof entry === "object" && entry !== null ? entry : {}) as Partial<Record<keyof Exemption, unknown>>
-    if (typeof check !== "string" || typeof path !== "string" || typeof reason !== "string" || reason.length < 10) {
-      throw new Error(`tidy.config.json: exemption ${index} needs a check, a path and a reason of at least ten letters`)
+    const { check, path, reason } = (
+      typeof entry === "object" && entry !== null ? entry : {}
+    ) as Partial<Record<keyof Exemption, unknown>>
+    if (
+      typeof check !== "string" ||
+      typeof path !== "string" ||
+      typeof reason !== "string" ||
+      reason.length < 10
+    ) {
+      throw new Error(
+        `tidy.config.json: exemption ${index} needs a check, a path and a reason of at least ` +
+          `ten letters`,
+      )
     }
     return { check, path, reason }
   })
 }
 
 /** Findings that no exemption covers, and one for each exemption that covers nothing any more. */
-export function applyExemptions(findings: readonly Finding[], exemptions: readonly Exemption[]): Finding[] {
-  const covers = (exemption: Exemption, finding: Finding) => exemption.check === finding.check && exemption.path === finding.path
-  const left = findings.filter((finding) => !exemptions.some((exemption) => covers(exemption, finding)))
-  const stale = exemptions.filter((exemption) => !findings.some((finding) => covers(exemption, finding)))
-  return [...left, ...stale.map(({ check, path }) => ({ check: "exemption", path: "tidy.config.json", line: 1, message: `${path} no longer breaks ${check}; remove the exemption` }))]
+export function applyExemptions(
+  findings: readonly Finding[],
+  exemptions: readonly Exemption[],
+): Finding[] {
+  const covers = (exemption: Exemption, finding: Finding) =>
+    exemption.check === finding.check && exemption.path === finding.path
+  const left = findings.filter(
+    (finding) => !exemptions.some((exemption) => covers(exemption, finding)),
+  )
+  const stale = exemptions.filter(
+    (exemption) => !findings.some((finding) => covers(exemption, finding)),
+  )
+  return [
+    ...left,
+    ...stale.map(({ check, path }) => ({
+      check: "exemption",
+      path: "tidy.config.json",
+      line: 1,
+      message: `${path} no longer breaks ${check}; remove the exemption`,
+    })),
+  ]
 }

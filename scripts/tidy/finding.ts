@@ -17,6 +17,7 @@ export interface SourceFile {
 /** Number of the line, from 1, that an index lies in. */
 export function lineAt(text: string, index: number): number {
   let line = 1
-  for (let at = text.indexOf("\n"); at !== -1 && at < index; at = text.indexOf("\n", at + 1)) line += 1
+  for (let at = text.indexOf("\n"); at !== -1 && at < index; at = text.indexOf("\n", at + 1))
+    line += 1
   return line
 }

@@ -13,7 +13,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 /** Pairs that may name each other's types and nothing else. */
 const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }
 
-const IMPORT = /\b(import|export)\b(\s+type\b)?[^"';]*?\bfrom\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']\s*\)|\bimport\s*["']([^"']+)["']/g
+const IMPORT =
+  /\b(import|export)\b(\s+type\b)?[^"';]*?\bfrom\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']\s*\)|\bimport\s*["']([^"']+)["']/g
 
 /** Native layers from the bottom up; an include may go to the same layer or below. */
 const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
@@ -41,17 +42,31 @@ function importsOf(text: string): Import[] {
   }))
 }
 
-function checkOne(owner: string, file: SourceFile, { specifier, isType, line }: Import): Finding | undefined {
-  const finding = (message: string): Finding => ({ check: "imports", path: file.path, line, message })
+function checkOne(
+  owner: string,
+  file: SourceFile,
+  { specifier, isType, line }: Import,
+): Finding | undefined {
+  const finding = (message: string): Finding => ({
+    check: "imports",
+    path: file.path,
+    line,
+    message,
+  })
   if (specifier.startsWith(".")) {
     const target = normalize(join(dirname(file.path), specifier))
     const isInside = target.startsWith(`packages/${owner}/`)
-    return isInside ? undefined : finding(`reaches out of its package to ${target}; import the package by its name`)
+    return isInside
+      ? undefined
+      : finding(`reaches out of its package to ${target}; import the package by its name`)
   }
   const target = /^@ds4\/([\w-]+)/.exec(specifier)?.[1]
-  if (target === undefined || target === owner || ALLOWED[owner]?.includes(target) === true) return undefined
+  if (target === undefined || target === owner || ALLOWED[owner]?.includes(target) === true)
+    return undefined
   if (TYPES_ONLY[owner]?.includes(target) === true) {
-    return isType ? undefined : finding(`@ds4/${owner} may import types from @ds4/${target} and nothing else (import type)`)
+    return isType
+      ? undefined
+      : finding(`@ds4/${owner} may import types from @ds4/${target} and nothing else (import type)`)
   }
   return finding(`@ds4/${owner} must not import @ds4/${target}`)
 }
@@ -64,8 +79,16 @@ function checkIncludes(file: SourceFile): Finding[] {
     const target = `native/src/${match[1] ?? ""}`
     const targetRank = LAYERS.findIndex(({ prefix }) => target.startsWith(prefix))
     if (targetRank <= rank || LAYERS[targetRank]?.name === LAYERS[rank]?.name) continue
-    const message = `${LAYERS[rank]?.name} must not include ${match[1]}: that is ${LAYERS[targetRank]?.name}, which lies above it`
-    findings.push({ check: "includes", path: file.path, line: lineAt(file.text, match.index), message })
+    const message =
+      `${LAYERS[rank]?.name} must not include ${match[1]}: that is ` +
+      `${LAYERS[targetRank]?.name}, ` +
+      `which lies above it`
+    findings.push({
+      check: "includes",
+      path: file.path,
+      line: lineAt(file.text, match.index),
+      message,
+    })
   }
   return findings
 }
@@ -75,5 +98,7 @@ export function checkImports(file: SourceFile): Finding[] {
   if (/^native\/src\/.*\.(?:cc|h|cu|cuh)$/.test(file.path)) return checkIncludes(file)
   const owner = /^packages\/([\w-]+)\/.*\.ts$/.exec(file.path)?.[1]
   if (owner === undefined) return []
-  return importsOf(file.text).map((each) => checkOne(owner, file, each)).filter((finding) => finding !== undefined)
+  return importsOf(file.text)
+    .map((each) => checkOne(owner, file, each))
+    .filter((finding) => finding !== undefined)
 }

@@ -6,14 +6,29 @@ interface Limits {
   readonly function: number
 }
 
-const LIMITS: readonly { readonly extension: RegExp; readonly language: Language; readonly limits: Limits }[] = [
+const LIMITS: readonly {
+  readonly extension: RegExp
+  readonly language: Language
+  readonly limits: Limits
+}[] = [
   { extension: /\.ts$/, language: "typescript", limits: { file: 400, function: 70 } },
   { extension: /\.(?:cu|cuh)$/, language: "c++", limits: { file: 500, function: 70 } },
   { extension: /\.(?:cc|h)$/, language: "c++", limits: { file: 600, function: 70 } },
 ]
 const DEVICE_BODY_LIMIT = 200 // a __global__ kernel is written as stages in one body
 
-const NOT_FUNCTIONS = new Set(["if", "for", "while", "switch", "catch", "with", "constexpr", "describe", "sizeof", "alignas"])
+const NOT_FUNCTIONS = new Set([
+  "if",
+  "for",
+  "while",
+  "switch",
+  "catch",
+  "with",
+  "constexpr",
+  "describe",
+  "sizeof",
+  "alignas",
+])
 
 export interface FunctionSpan {
   readonly name: string
@@ -32,7 +47,10 @@ function openingOf(text: string, close: number): number {
   return -1
 }
 
-/** The name of the function whose body opens at `brace`, or undefined when it is another kind of block. */
+/**
+ * The name of the function whose body opens at `brace`, or undefined when it is another kind of
+ * block.
+ */
 function functionName(code: string, brace: number, language: Language): string | undefined {
   const head = code.slice(Math.max(0, brace - 2000), brace).trimEnd()
   if (language === "typescript" && head.endsWith("=>")) {
@@ -40,11 +58,16 @@ function functionName(code: string, brace: number, language: Language): string |
     const isContainer = /\bdescribe(?:\.\w+)*\(/.test(before.slice(before.lastIndexOf("\n") + 1))
     return isContainer ? undefined : (/([\w$]+)\s*[:=]?[^=\n]*$/.exec(before)?.[1] ?? "arrow")
   }
-  const tail = language === "typescript" ? /\)(?:\s*:\s*[^;{}()=]+)?$/ : /\)(?:\s*(?:const|noexcept|override|final|mutable|&|->\s*[\w:<>*&\s]+))*$/
+  const tail =
+    language === "typescript"
+      ? /\)(?:\s*:\s*[^;{}()=]+)?$/
+      : /\)(?:\s*(?:const|noexcept|override|final|mutable|&|->\s*[\w:<>*&\s]+))*$/
   const match = tail.exec(head)
   if (match === null) return undefined
   const open = openingOf(head, match.index)
-  const name = /([\w$~]+|[\])])\s*(?:<[^()]*>)?$/.exec(head.slice(0, Math.max(0, open)).trimEnd())?.[1]
+  const name = /([\w$~]+|[\])])\s*(?:<[^()]*>)?$/.exec(
+    head.slice(0, Math.max(0, open)).trimEnd(),
+  )?.[1]
   return name === undefined || NOT_FUNCTIONS.has(name) ? undefined : name
 }
 
@@ -60,7 +83,9 @@ export function functionSpans(text: string, language: Language): FunctionSpan[] 
     if (block?.name === undefined) continue
     const line = lineAt(code, block.index)
     const head = code.slice(Math.max(0, block.index - 400), block.index)
-    const isDevice = head.slice(Math.max(head.lastIndexOf("}"), head.lastIndexOf(";"))).includes("__global__")
+    const isDevice = head
+      .slice(Math.max(head.lastIndexOf("}"), head.lastIndexOf(";")))
+      .includes("__global__")
     spans.push({ name: block.name, line, lines: lineAt(code, at) - line + 1, isDevice })
   }
   return spans
@@ -73,12 +98,22 @@ export function checkSizes(file: SourceFile): Finding[] {
   const lines = file.text.split("\n").length - (file.text.endsWith("\n") ? 1 : 0)
   const findings: Finding[] = []
   if (lines > rule.limits.file) {
-    findings.push({ check: "file-size", path: file.path, line: 1, message: `${lines} lines; at most ${rule.limits.file}` })
+    findings.push({
+      check: "file-size",
+      path: file.path,
+      line: 1,
+      message: `${lines} lines; at most ${rule.limits.file}`,
+    })
   }
   for (const span of functionSpans(file.text, rule.language)) {
     const limit = span.isDevice ? DEVICE_BODY_LIMIT : rule.limits.function
     if (span.lines <= limit) continue
-    findings.push({ check: "function-size", path: file.path, line: span.line, message: `${span.name} has ${span.lines} lines; at most ${limit}` })
+    findings.push({
+      check: "function-size",
+      path: file.path,
+      line: span.line,
+      message: `${span.name} has ${span.lines} lines; at most ${limit}`,
+    })
   }
   return findings
 }

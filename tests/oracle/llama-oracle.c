@@ -1,10 +1,11 @@
-/* Runs llama.cpp, from the libraries of the npm package @node-llama-cpp/linux-x64 3.22.1, on a GGUF file: an
- * independent judge of logits. The declarations below repeat only what this program calls; they belong to that one
- * version, which the package pins.
+/* Runs llama.cpp, from the libraries of the npm package @node-llama-cpp/linux-x64 3.22.1, on a GGUF
+ * file: an independent judge of logits. The declarations below repeat only what this program calls;
+ * they belong to that one version, which the package pins.
  *
  * usage: llama-oracle LIBRARY_DIR MODEL.gguf IDS OUT.f32 THREADS CONTEXT GREEDY
- *   IDS     comma-separated token ids; logits of every position go to OUT.f32, [positions, vocab] little-endian f32
- *   GREEDY  so many tokens are decoded greedily after them and printed as "greedy: id id ..."
+ *   IDS     comma-separated token ids; logits of every position go to OUT.f32, [positions, vocab]
+ * little-endian f32 GREEDY  so many tokens are decoded greedily after them and printed as "greedy:
+ * id id ..."
  */
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -85,7 +86,8 @@ int main(int argc, char **argv) {
     struct model_params (*default_model)(void) = symbol("llama_model_default_params");
     struct context_params (*default_context)(void) = symbol("llama_context_default_params");
     llama_model *(*load)(const char *, struct model_params) = symbol("llama_model_load_from_file");
-    llama_context *(*open_context)(llama_model *, struct context_params) = symbol("llama_init_from_model");
+    llama_context *(*open_context)(llama_model *, struct context_params) =
+        symbol("llama_init_from_model");
     const llama_vocab *(*get_vocab)(const llama_model *) = symbol("llama_model_get_vocab");
     int32_t (*vocab_size)(const llama_vocab *) = symbol("llama_vocab_n_tokens");
     int32_t (*decode)(llama_context *, struct batch) = symbol("llama_decode");
@@ -110,7 +112,8 @@ int main(int argc, char **argv) {
     context_params.batch = context_params.ubatch = 512;
     context_params.threads = context_params.batch_threads = atoi(argv[5]);
     context_params.flash_attention = 0;
-    context_params.type_k = context_params.type_v = 0; /* F32 where the architecture lets us choose */
+    context_params.type_k = context_params.type_v =
+        0; /* F32 where the architecture lets us choose */
     llama_context *context = open_context(model, context_params);
     if (context == NULL) return 1;
 
@@ -124,8 +127,11 @@ int main(int argc, char **argv) {
     for (int32_t begin = 0; begin < count; begin += 512) {
         const int32_t size = count - begin < 512 ? count - begin : 512;
         for (int32_t i = 0; i < size; i++) position[i] = begin + i;
-        if (decode(context, (struct batch){size, ids + begin, NULL, position, one, sequence, wanted}) != 0) return 1;
-        for (int32_t i = 0; i < size; i++) fwrite(logits_at(context, i), sizeof(float), (size_t)vocab, out);
+        if (decode(context,
+                   (struct batch){size, ids + begin, NULL, position, one, sequence, wanted}) != 0)
+            return 1;
+        for (int32_t i = 0; i < size; i++)
+            fwrite(logits_at(context, i), sizeof(float), (size_t)vocab, out);
     }
     fclose(out);
     const float *logits = logits_at(context, -1);
@@ -136,7 +142,8 @@ int main(int argc, char **argv) {
             if (logits[id] > logits[best]) best = id;
         printf(" %d", best);
         position[0] = count + i;
-        if (decode(context, (struct batch){1, &best, NULL, position, one, sequence, wanted}) != 0) return 1;
+        if (decode(context, (struct batch){1, &best, NULL, position, one, sequence, wanted}) != 0)
+            return 1;
         logits = logits_at(context, -1);
     }
     printf("\n");

@@ -1,5 +1,6 @@
-// The embedded model from both of its containers: the safetensors that git holds and the GGUF that the build derives.
-// The lossless recipe keeps every value: in plain f32 the logits agree, and by default the answers are the same.
+// The embedded model from both of its containers: the safetensors that git holds and the GGUF that
+// the build derives. The lossless recipe keeps every value: in plain f32 the logits agree, and by
+// default the answers are the same.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { EMBEDDED_MODEL_PATH, loadModel, type LoadedModel } from "@ds4/engine"
@@ -9,11 +10,17 @@ import { largestDifference } from "./support/recorded.ts"
 
 const QUESTIONS = ["What is 48 + 27?", "How do I make a GGUF file?", "Hello!"]
 
-interface Both { safetensors: LoadedModel; gguf: LoadedModel }
+interface Both {
+  safetensors: LoadedModel
+  gguf: LoadedModel
+}
 
 async function openBoth(numerics: "plain" | "fast"): Promise<Both> {
   const open = async (path: string) => await loadModel(path, { numerics, maxSessions: 1 })
-  return { safetensors: await open(EMBEDDED_MODEL_PATH), gguf: await open(join(EMBEDDED_MODEL_PATH, "demo.gguf")) }
+  return {
+    safetensors: await open(EMBEDDED_MODEL_PATH),
+    gguf: await open(join(EMBEDDED_MODEL_PATH, "demo.gguf")),
+  }
 }
 
 async function closeBoth({ safetensors, gguf }: Both): Promise<void> {
@@ -28,9 +35,15 @@ function logitsOf({ engine }: LoadedModel, ids: readonly number[]): Float32Array
 }
 
 async function greedyText({ engine, tokenizer }: LoadedModel, question: string): Promise<string> {
-  const promptTokens = tokenizer.encodeSegments(renderChat({ messages: [{ role: "user", content: question }] }, { thinking: true }))
+  const promptTokens = tokenizer.encodeSegments(
+    renderChat({ messages: [{ role: "user", content: question }] }, { thinking: true }),
+  )
   const ids: number[] = []
-  for await (const event of engine.generate({ promptTokens, maxTokens: 200, sampling: { temperature: 0 } })) {
+  for await (const event of engine.generate({
+    promptTokens,
+    maxTokens: 200,
+    sampling: { temperature: 0 },
+  })) {
     if (event.type === "tokens") ids.push(...event.tokens.map(({ id }) => id))
   }
   return tokenizer.decode(ids)
@@ -57,7 +70,8 @@ describe("models/demo as safetensors and as demo.gguf", () => {
 
   test("plain numerics: the logits agree at every position, beyond the window too", () => {
     const { vocab } = plain.safetensors.engine.model
-    const ids = Array.from({ length: 300 }, (_, index) => (index * 7919 + 13) % vocab) // the window holds 256
+    // the window holds 256
+    const ids = Array.from({ length: 300 }, (_, index) => (index * 7919 + 13) % vocab)
     const [expected, found] = [logitsOf(plain.safetensors, ids), logitsOf(plain.gguf, ids)]
     expect(found).toHaveLength(ids.length * vocab)
     expect(largestDifference(found, expected)).toBeLessThan(TOLERANCE.plainLogits)

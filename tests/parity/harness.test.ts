@@ -1,5 +1,5 @@
-// The parity checks must be able to fail: arithmetic that is off by one rounding is told apart from arithmetic that is
-// right, on the prompts and bounds that the parity tests use.
+// The parity checks must be able to fail: arithmetic that is off by one rounding is told apart from
+// arithmetic that is right, on the prompts and bounds that the parity tests use.
 import { expect, test } from "bun:test"
 import type { EngineOptions } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"
@@ -11,7 +11,9 @@ async function distance(options: EngineOptions, file: string, prompt: string): P
   const engine = await openCheckpoint("tiny-a", "safetensors", options)
   try {
     using session = engine.openSession(1024)
-    const logits = engine.step([{ session, tokens: recorded.numbers(`${prompt}.input_ids`), rows: "LAST" }])
+    const logits = engine.step([
+      { session, tokens: recorded.numbers(`${prompt}.input_ids`), rows: "LAST" },
+    ])
     return largestDifference(logits, recorded.numbers(`${prompt}.logits_last_f64`))
   } finally {
     await engine.close()
@@ -19,17 +21,42 @@ async function distance(options: EngineOptions, file: string, prompt: string): P
 }
 
 test("the recorded trained logits refuse plain arithmetic, and the other way round", async () => {
-  expect(await distance({ numerics: "plain" }, "vectors-trained", "s12")).toBeGreaterThan(100 * TOLERANCE.trainedStable)
-  expect(await distance({ numerics: "trained" }, "vectors", "p66")).toBeGreaterThan(100 * TOLERANCE.plainLogits)
+  expect(await distance({ numerics: "plain" }, "vectors-trained", "s12")).toBeGreaterThan(
+    100 * TOLERANCE.trainedStable,
+  )
+  expect(await distance({ numerics: "trained" }, "vectors", "p66")).toBeGreaterThan(
+    100 * TOLERANCE.plainLogits,
+  )
 })
 
-test("leaving out one rounding shows: of cache rows, of index rows, and of activations", async () => {
-  expect(await distance({ numerics: "trained", switches: { noKvRounding: true } }, "vectors-trained", "s12")).toBeGreaterThan(TOLERANCE.trainedStable)
-  expect(await distance({ numerics: "trained", switches: { noIndexRounding: true } }, "vectors-trained", "p66")).toBeGreaterThan(TOLERANCE.trainedStable)
-  expect(await distance({ numerics: "fast" }, "vectors-trained", "s12")).toBeGreaterThan(TOLERANCE.trainedStable)
-})
+test(
+  "leaving out one rounding shows: of cache rows, of index rows, and of " + "activations",
+  async () => {
+    expect(
+      await distance(
+        { numerics: "trained", switches: { noKvRounding: true } },
+        "vectors-trained",
+        "s12",
+      ),
+    ).toBeGreaterThan(TOLERANCE.trainedStable)
+    expect(
+      await distance(
+        { numerics: "trained", switches: { noIndexRounding: true } },
+        "vectors-trained",
+        "p66",
+      ),
+    ).toBeGreaterThan(TOLERANCE.trainedStable)
+    expect(await distance({ numerics: "fast" }, "vectors-trained", "s12")).toBeGreaterThan(
+      TOLERANCE.trainedStable,
+    )
+  },
+)
 
 test("fast with f32 activations is trained, bit for bit", async () => {
-  const fast = await distance({ numerics: "fast", switches: { f32Activations: true } }, "vectors-trained", "p66")
+  const fast = await distance(
+    { numerics: "fast", switches: { f32Activations: true } },
+    "vectors-trained",
+    "p66",
+  )
   expect(fast).toBe(await distance({ numerics: "trained" }, "vectors-trained", "p66"))
 })

@@ -1,5 +1,6 @@
-// Plain numerics (f32 arithmetic, none of the trained-in roundings) against the recorded vectors of both checkpoints:
-// logits, streams, routes, indexer choices and greedy continuations, from both containers and on every kernel set.
+// Plain numerics (f32 arithmetic, none of the trained-in roundings) against the recorded vectors of
+// both checkpoints: logits, streams, routes, indexer choices and greedy continuations, from both
+// containers and on every kernel set.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { machine, type NativeEngine } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"
@@ -15,13 +16,18 @@ for (const name of CHECKPOINT_NAMES) {
   const prompts = (await recordedPrompts(`${name}/vectors.json`)).map((prompt) => prompt.name)
 
   for (const container of CONTAINERS) {
-    // the other kernel sets run from one container: what they compute does not depend on where the bytes lie
+    // the other kernel sets run from one container: what they compute does not depend on where the
+    // bytes lie
     for (const isa of container === "safetensors" ? KERNEL_SETS : (["auto"] as const)) {
       for (const place of PLACES) {
         describe(`${name} from ${container}, ${isa} kernels, ${place} experts`, () => {
           let engine: NativeEngine
           beforeAll(async () => {
-            engine = await openCheckpoint(name, container, { numerics: "plain", isa, experts: { place } })
+            engine = await openCheckpoint(name, container, {
+              numerics: "plain",
+              isa,
+              experts: { place },
+            })
             engine.trace.enable(true)
           })
           afterAll(() => engine.close())
@@ -43,60 +49,132 @@ function checkPrompt(engine: NativeEngine, recorded: Recorded, prompt: string): 
   const logits = engine.step([{ session, tokens: ids, rows: "ALL" }])
   const { vocab } = engine.model
   const last = logits.subarray((ids.length - 1) * vocab)
-  expect(largestDifference(last, recorded.numbers(`${prompt}.logits_last_f64`))).toBeLessThan(TOLERANCE.plainLogits)
+  expect(largestDifference(last, recorded.numbers(`${prompt}.logits_last_f64`))).toBeLessThan(
+    TOLERANCE.plainLogits,
+  )
   checkTopLogits(logits, vocab, recorded, prompt)
   if (recorded.has(`${prompt}.logits_all`)) {
-    expect(largestDifference(logits, recorded.numbers(`${prompt}.logits_all`))).toBeLessThan(TOLERANCE.plainLogits)
+    expect(largestDifference(logits, recorded.numbers(`${prompt}.logits_all`))).toBeLessThan(
+      TOLERANCE.plainLogits,
+    )
   }
   checkIntermediates(engine, recorded, prompt, ids.length)
-  expect(greedy(engine, session, last, GREEDY_STEPS)).toEqual(recorded.numbers(`${prompt}.greedy_ids`))
+  expect(greedy(engine, session, last, GREEDY_STEPS)).toEqual(
+    recorded.numbers(`${prompt}.greedy_ids`),
+  )
 }
 
-function checkTopLogits(logits: Float32Array, vocab: number, recorded: Recorded, prompt: string): void {
+function checkTopLogits(
+  logits: Float32Array,
+  vocab: number,
+  recorded: Recorded,
+  prompt: string,
+): void {
   const topIds = recorded.numbers(`${prompt}.top5_ids`)
   const ours = topIds.map((id, i) => logits[Math.floor(i / 5) * vocab + id] ?? NaN)
-  expect(largestDifference(ours, recorded.numbers(`${prompt}.top5_logits`))).toBeLessThan(TOLERANCE.plainLogits)
+  expect(largestDifference(ours, recorded.numbers(`${prompt}.top5_logits`))).toBeLessThan(
+    TOLERANCE.plainLogits,
+  )
 }
 
 /** Row `index` of [count, width] values. */
 const row = (values: Float32Array, count: number, index: number): Float32Array =>
   values.subarray((values.length / count) * index, (values.length / count) * (index + 1))
 
-function checkIntermediates(engine: NativeEngine, recorded: Recorded, prompt: string, length: number): void {
+function checkIntermediates(
+  engine: NativeEngine,
+  recorded: Recorded,
+  prompt: string,
+  length: number,
+): void {
   const [layers = 0] = recorded.tensor(`${prompt}.layer_streams`).shape
   const ours = (name: string): Float32Array => engine.trace.read(name)
-  const theirs = (name: string, layer: number): Float32Array => row(Float32Array.from(recorded.numbers(`${prompt}.${name}`)), layers, layer)
+  const theirs = (name: string, layer: number): Float32Array =>
+    row(Float32Array.from(recorded.numbers(`${prompt}.${name}`)), layers, layer)
   for (let layer = 0; layer < layers; layer++) {
-    const last = (name: string): Float32Array => row(ours(`layer${layer}.${name}`), length, length - 1)
-    for (const [name, key] of [["streams", "layer_streams"], ["mid_streams", "mid_streams"], ["attn_in", "attn_in"], ["attn_out", "attn_out"], ["ffn_in", "ffn_in"], ["ffn_out", "ffn_out"]] as const) {
+    const last = (name: string): Float32Array =>
+      row(ours(`layer${layer}.${name}`), length, length - 1)
+    for (const [name, key] of [
+      ["streams", "layer_streams"],
+      ["mid_streams", "mid_streams"],
+      ["attn_in", "attn_in"],
+      ["attn_out", "attn_out"],
+      ["ffn_in", "ffn_in"],
+      ["ffn_out", "ffn_out"],
+    ] as const) {
       expect(largestDifference(last(name), theirs(key, layer))).toBeLessThan(TOLERANCE.plainStreams)
     }
-    const mixes = (kind: "post" | "comb"): number[] => [...last(`attn_${kind}`), ...last(`ffn_${kind}`)]
-    expect(largestDifference(mixes("post"), theirs("hc_post", layer))).toBeLessThan(TOLERANCE.plainWeights)
-    expect(largestDifference(mixes("comb"), theirs("hc_comb", layer))).toBeLessThan(TOLERANCE.plainWeights)
-    expect(largestDifference(last("route_logits"), theirs("route_logits_last", layer))).toBeLessThan(TOLERANCE.plainStreams)
-    checkRoutes(ours(`layer${layer}.route_ids`), ours(`layer${layer}.route_weights`), theirs("route_ids", layer), theirs("route_weights", layer), length)
+    const mixes = (kind: "post" | "comb"): number[] => [
+      ...last(`attn_${kind}`),
+      ...last(`ffn_${kind}`),
+    ]
+    expect(largestDifference(mixes("post"), theirs("hc_post", layer))).toBeLessThan(
+      TOLERANCE.plainWeights,
+    )
+    expect(largestDifference(mixes("comb"), theirs("hc_comb", layer))).toBeLessThan(
+      TOLERANCE.plainWeights,
+    )
+    expect(
+      largestDifference(last("route_logits"), theirs("route_logits_last", layer)),
+    ).toBeLessThan(TOLERANCE.plainStreams)
+    checkRoutes(
+      ours(`layer${layer}.route_ids`),
+      ours(`layer${layer}.route_weights`),
+      theirs("route_ids", layer),
+      theirs("route_weights", layer),
+      length,
+    )
     checkSelection(engine, recorded, prompt, layer, length)
   }
-  expect(largestDifference(row(ours("hidden"), length, length - 1), recorded.numbers(`${prompt}.hidden_last`))).toBeLessThan(TOLERANCE.plainStreams)
-  expect(largestDifference(row(ours("hc_head"), length, length - 1), recorded.numbers(`${prompt}.hc_head_last`))).toBeLessThan(TOLERANCE.plainStreams)
+  expect(
+    largestDifference(
+      row(ours("hidden"), length, length - 1),
+      recorded.numbers(`${prompt}.hidden_last`),
+    ),
+  ).toBeLessThan(TOLERANCE.plainStreams)
+  expect(
+    largestDifference(
+      row(ours("hc_head"), length, length - 1),
+      recorded.numbers(`${prompt}.hc_head_last`),
+    ),
+  ).toBeLessThan(TOLERANCE.plainStreams)
 }
 
 /** Routes of every position: recorded ascending by id, ours in the order of choice. */
-function checkRoutes(ids: Float32Array, weights: Float32Array, expectedIds: Float32Array, expectedWeights: Float32Array, length: number): void {
+function checkRoutes(
+  ids: Float32Array,
+  weights: Float32Array,
+  expectedIds: Float32Array,
+  expectedWeights: Float32Array,
+  length: number,
+): void {
   const used = ids.length / length
-  const sorted = [...ids.keys()].sort((a, b) => Math.floor(a / used) - Math.floor(b / used) || (ids[a] ?? 0) - (ids[b] ?? 0))
+  const sorted = [...ids.keys()].sort(
+    (a, b) => Math.floor(a / used) - Math.floor(b / used) || (ids[a] ?? 0) - (ids[b] ?? 0),
+  )
   expect(sorted.map((i) => ids[i] ?? -1)).toEqual([...expectedIds])
-  expect(largestDifference(sorted.map((i) => weights[i] ?? NaN), expectedWeights)).toBeLessThan(TOLERANCE.plainWeights)
+  expect(
+    largestDifference(
+      sorted.map((i) => weights[i] ?? NaN),
+      expectedWeights,
+    ),
+  ).toBeLessThan(TOLERANCE.plainWeights)
 }
 
-function checkSelection(engine: NativeEngine, recorded: Recorded, prompt: string, layer: number, length: number): void {
+function checkSelection(
+  engine: NativeEngine,
+  recorded: Recorded,
+  prompt: string,
+  layer: number,
+  length: number,
+): void {
   const key = `${prompt}.layer${layer}.index_selected`
   if (!recorded.has(key)) return
   const [, topK = 0] = recorded.tensor(key).shape
   const expected = recorded.numbers(key)
   const ours = engine.trace.read(`layer${layer}.index_selected`)
-  // our trace holds the queries that see more entries than they may keep, which are the last ones of the prompt
+  // our trace holds the queries that see more entries than they may keep, which are the last ones
+  // of the prompt
   const queries = topK === 0 ? 0 : ours.length / topK
   expect([...ours]).toEqual(expected.slice((length - queries) * topK))
   for (let t = 0; t < length - queries; t++) {
@@ -105,8 +183,15 @@ function checkSelection(engine: NativeEngine, recorded: Recorded, prompt: string
     expect(expected.slice(t * topK, (t + 1) * topK)).toEqual(all)
   }
   if (queries > 0) {
-    expect(largestDifference(engine.trace.read(`layer${layer}.index_scores`), recorded.numbers(`${prompt}.layer${layer}.index_scores_last`))).toBeLessThan(TOLERANCE.plainStreams)
+    expect(
+      largestDifference(
+        engine.trace.read(`layer${layer}.index_scores`),
+        recorded.numbers(`${prompt}.layer${layer}.index_scores_last`),
+      ),
+    ).toBeLessThan(TOLERANCE.plainStreams)
   }
   const tail = recorded.numbers(`${prompt}.layer${layer}.compressed_tail`)
-  expect(largestDifference(engine.trace.read(`layer${layer}.compressed`).slice(-tail.length), tail)).toBeLessThan(TOLERANCE.plainStreams)
+  expect(
+    largestDifference(engine.trace.read(`layer${layer}.compressed`).slice(-tail.length), tail),
+  ).toBeLessThan(TOLERANCE.plainStreams)
 }

@@ -1,11 +1,18 @@
-// Trained numerics (f32 arithmetic with exactly the roundings of cache and index rows) against the recorded vectors.
-// A rounding now and then turns f32 noise into a step of several percent of one channel, so the recorded spread of
-// simulated f32 engines bounds each position, and choices count only where their margin is marked safe.
+// Trained numerics (f32 arithmetic with exactly the roundings of cache and index rows) against the
+// recorded vectors. A rounding now and then turns f32 noise into a step of several percent of one
+// channel, so the recorded spread of simulated f32 engines bounds each position, and choices count
+// only where their margin is marked safe.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import type { NativeEngine } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"
 import { CHECKPOINT_NAMES, CONTAINERS, openCheckpoint, PLACES } from "./support/checkpoints.ts"
-import { argmax, largestDifference, Recorded, recordedPrompts, type RecordedPrompt } from "./support/recorded.ts"
+import {
+  argmax,
+  largestDifference,
+  Recorded,
+  recordedPrompts,
+  type RecordedPrompt,
+} from "./support/recorded.ts"
 
 /** Prompts chosen so that f32 noise turns no rounding. */
 const STABLE = new Set(["s12", "s8"])
@@ -13,7 +20,9 @@ const STABLE = new Set(["s12", "s8"])
 for (const name of CHECKPOINT_NAMES) {
   const recorded = await Recorded.open(`${name}/vectors-trained.safetensors`)
   const prompts = await recordedPrompts(`${name}/vectors-trained.json`)
-  for (const [container, place] of CONTAINERS.flatMap((each) => PLACES.map((place) => [each, place] as const))) {
+  for (const [container, place] of CONTAINERS.flatMap((each) =>
+    PLACES.map((place) => [each, place] as const),
+  )) {
     describe(`${name} from ${container}, ${place} experts, trained roundings`, () => {
       let engine: NativeEngine
       beforeAll(async () => {
@@ -30,7 +39,11 @@ for (const name of CHECKPOINT_NAMES) {
   }
 }
 
-function checkPrompt(engine: NativeEngine, recorded: Recorded, { name, float32_spread }: RecordedPrompt): void {
+function checkPrompt(
+  engine: NativeEngine,
+  recorded: Recorded,
+  { name, float32_spread }: RecordedPrompt,
+): void {
   const ids = recorded.numbers(`${name}.input_ids`)
   using session = engine.openSession(4096)
   const logits = engine.step([{ session, tokens: ids, rows: "ALL" }])
@@ -41,29 +54,51 @@ function checkPrompt(engine: NativeEngine, recorded: Recorded, { name, float32_s
   checkChoices(engine, recorded, name, ids.length)
   const [layers = 0, , hidden = 0] = recorded.tensor(`${name}.layer_streams`).shape
   const streams = recorded.numbers(`${name}.layer_streams`)
-  const bound = TOLERANCE.trainedFloor + TOLERANCE.trainedSpreads * (float32_spread?.last_streams ?? 0)
+  const bound =
+    TOLERANCE.trainedFloor + TOLERANCE.trainedSpreads * (float32_spread?.last_streams ?? 0)
   for (let layer = 0; layer < layers; layer++) {
     const width = streams.length / layers
     const ours = engine.trace.read(`layer${layer}.streams`).slice(-width)
-    expect(largestDifference(ours, streams.slice(layer * width, (layer + 1) * width))).toBeLessThan(bound)
+    expect(largestDifference(ours, streams.slice(layer * width, (layer + 1) * width))).toBeLessThan(
+      bound,
+    )
   }
   expect(hidden).toBeGreaterThan(0)
   checkGreedy(engine, session, recorded, name, last)
 }
 
-function checkSpread(logits: Float32Array, vocab: number, recorded: Recorded, name: string, toLast: number): void {
+function checkSpread(
+  logits: Float32Array,
+  vocab: number,
+  recorded: Recorded,
+  name: string,
+  toLast: number,
+): void {
   const spread = recorded.numbers(`${name}.spread`)
   const ids = recorded.numbers(`${name}.top5_ids`)
   const expected = recorded.numbers(`${name}.top5_logits`)
-  const bound = (t: number): number => TOLERANCE.trainedFloor + TOLERANCE.trainedSpreads * (spread[t] ?? NaN)
+  const bound = (t: number): number =>
+    TOLERANCE.trainedFloor + TOLERANCE.trainedSpreads * (spread[t] ?? NaN)
   const beyond = spread.filter((_, t) =>
-    [0, 1, 2, 3, 4].some((i) => !(Math.abs((logits[t * vocab + (ids[t * 5 + i] ?? 0)] ?? NaN) - (expected[t * 5 + i] ?? NaN)) <= bound(t))),
+    [0, 1, 2, 3, 4].some(
+      (i) =>
+        !(
+          Math.abs(
+            (logits[t * vocab + (ids[t * 5 + i] ?? 0)] ?? NaN) - (expected[t * 5 + i] ?? NaN),
+          ) <= bound(t)
+        ),
+    ),
   ).length
   expect(beyond).toBeLessThanOrEqual(Math.floor(TOLERANCE.trainedBeyond * spread.length))
   expect(toLast).toBeLessThanOrEqual(bound(spread.length - 1))
 }
 
-function checkChoices(engine: NativeEngine, recorded: Recorded, name: string, length: number): void {
+function checkChoices(
+  engine: NativeEngine,
+  recorded: Recorded,
+  name: string,
+  length: number,
+): void {
   const [layers = 0, , used = 0] = recorded.tensor(`${name}.route_ids`).shape
   const expected = recorded.numbers(`${name}.route_ids`)
   const safe = recorded.numbers(`${name}.route_safe`)
@@ -73,7 +108,9 @@ function checkChoices(engine: NativeEngine, recorded: Recorded, name: string, le
     for (let t = 0; t < length; t++) {
       if (safe[layer * length + t] !== 1) continue
       const at = (layer * length + t) * used
-      expect(Array.from(ids.slice(t * used, (t + 1) * used)).sort((a, b) => a - b)).toEqual(expected.slice(at, at + used))
+      expect(Array.from(ids.slice(t * used, (t + 1) * used)).sort((a, b) => a - b)).toEqual(
+        expected.slice(at, at + used),
+      )
       compared++
     }
     checkSelection(engine, recorded, `${name}.layer${layer}`, layer, length)
@@ -81,7 +118,13 @@ function checkChoices(engine: NativeEngine, recorded: Recorded, name: string, le
   expect(compared).toBeGreaterThan(0)
 }
 
-function checkSelection(engine: NativeEngine, recorded: Recorded, prefix: string, layer: number, length: number): void {
+function checkSelection(
+  engine: NativeEngine,
+  recorded: Recorded,
+  prefix: string,
+  layer: number,
+  length: number,
+): void {
   if (!recorded.has(`${prefix}.index_selected`)) return
   const [, topK = 0] = recorded.tensor(`${prefix}.index_selected`).shape
   const expected = recorded.numbers(`${prefix}.index_selected`)
@@ -90,12 +133,20 @@ function checkSelection(engine: NativeEngine, recorded: Recorded, prefix: string
   const first = length - (topK === 0 ? 0 : ours.length / topK)
   for (let t = first; t < length; t++) {
     if (safe[t] !== 1) continue
-    expect(Array.from(ours.slice((t - first) * topK, (t - first + 1) * topK))).toEqual(expected.slice(t * topK, (t + 1) * topK))
+    expect(Array.from(ours.slice((t - first) * topK, (t - first + 1) * topK))).toEqual(
+      expected.slice(t * topK, (t + 1) * topK),
+    )
   }
 }
 
 /** Greedy tokens where the margin is safe; after an unsafe step the recorded token goes on. */
-function checkGreedy(engine: NativeEngine, session: ReturnType<NativeEngine["openSession"]>, recorded: Recorded, name: string, first: Float32Array): void {
+function checkGreedy(
+  engine: NativeEngine,
+  session: ReturnType<NativeEngine["openSession"]>,
+  recorded: Recorded,
+  name: string,
+  first: Float32Array,
+): void {
   const expected = recorded.numbers(`${name}.greedy_ids`)
   const safe = recorded.numbers(`${name}.greedy_safe`)
   let logits = first

@@ -1,5 +1,6 @@
-// What must not matter: how a sequence is cut into steps, what else is in a step, how many threads run it, whether it
-// was saved and restored in between. On the CPU all of these are bitwise. Seeds are printed by a failure's message.
+// What must not matter: how a sequence is cut into steps, what else is in a step, how many threads
+// run it, whether it was saved and restored in between. On the CPU all of these are bitwise. Seeds
+// are printed by a failure's message.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { NativeEngine, SessionHandle } from "@ds4/engine"
 import { CHECKPOINT_NAMES, openCheckpoint, PLACES } from "../parity/support/checkpoints.ts"
@@ -23,9 +24,14 @@ class Random {
 const CHUNKS = [1, 2, 3, 4, 5, 7, 31, 64, 127, 128, 129, 200, 512]
 
 /** All logits of the tokens, fed in chunks chosen by `next`. */
-function feed(engine: NativeEngine, session: SessionHandle, tokens: readonly number[], next: () => number): Float32Array {
+function feed(
+  engine: NativeEngine,
+  session: SessionHandle,
+  tokens: readonly number[],
+  next: () => number,
+): Float32Array {
   const parts: Float32Array[] = []
-  for (let begin = 0; begin < tokens.length;) {
+  for (let begin = 0; begin < tokens.length; ) {
     const part = tokens.slice(begin, begin + Math.min(next(), 512))
     parts.push(engine.step([{ session, tokens: part, rows: "ALL" }]))
     begin += part.length
@@ -43,11 +49,15 @@ function concatenated(parts: readonly Float32Array[]): Float32Array {
   return out
 }
 
-const sameBits = (a: Float32Array, b: Float32Array): boolean => Buffer.compare(bytesOf(a), bytesOf(b)) === 0
-const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+const sameBits = (a: Float32Array, b: Float32Array): boolean =>
+  Buffer.compare(bytesOf(a), bytesOf(b)) === 0
+const bytesOf = (values: Float32Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 
 for (const name of CHECKPOINT_NAMES) {
-  for (const [numerics, place] of NUMERICS.flatMap((each) => PLACES.map((place) => [each, place] as const))) {
+  for (const [numerics, place] of NUMERICS.flatMap((each) =>
+    PLACES.map((place) => [each, place] as const),
+  )) {
     describe(`${name}, ${numerics}, ${place} experts`, () => {
       let engine: NativeEngine
       beforeAll(async () => {
@@ -55,18 +65,33 @@ for (const name of CHECKPOINT_NAMES) {
       })
       afterAll(() => engine.close())
 
-      test("random splits of random prompts of 1..600 tokens give the same logits and the same state", () => {
-        for (let seed = 1; seed <= 5; seed++) {
-          const random = new Random(seed)
-          const tokens = random.tokens(seed === 1 ? 600 : 1 + random.below(600), engine.model.vocab)
-          using whole = engine.openSession(1024)
-          using split = engine.openSession(1024)
-          const expected = feed(engine, whole, tokens, () => 512)
-          const actual = feed(engine, split, tokens, () => CHUNKS[random.below(CHUNKS.length)] ?? 1)
-          expect(sameBits(actual, expected), `seed ${seed}`).toBe(true)
-          expect(Buffer.compare(split.snapshot(), whole.snapshot()), `state of seed ${seed}`).toBe(0)
-        }
-      })
+      test(
+        "random splits of random prompts of 1..600 tokens give the same logits and the same " +
+          "state",
+        () => {
+          for (let seed = 1; seed <= 5; seed++) {
+            const random = new Random(seed)
+            const tokens = random.tokens(
+              seed === 1 ? 600 : 1 + random.below(600),
+              engine.model.vocab,
+            )
+            using whole = engine.openSession(1024)
+            using split = engine.openSession(1024)
+            const expected = feed(engine, whole, tokens, () => 512)
+            const actual = feed(
+              engine,
+              split,
+              tokens,
+              () => CHUNKS[random.below(CHUNKS.length)] ?? 1,
+            )
+            expect(sameBits(actual, expected), `seed ${seed}`).toBe(true)
+            expect(
+              Buffer.compare(split.snapshot(), whole.snapshot()),
+              `state of seed ${seed}`,
+            ).toBe(0)
+          }
+        },
+      )
 
       test("fixed chunk sizes give the same logits, one token at a time included", () => {
         const tokens = new Random(77).tokens(265, engine.model.vocab)
@@ -74,7 +99,13 @@ for (const name of CHECKPOINT_NAMES) {
         const expected = feed(engine, whole, tokens, () => 512)
         for (const size of [1, 3, 4, 5, 127, 128, 129]) {
           using split = engine.openSession(1024)
-          expect(sameBits(feed(engine, split, tokens, () => size), expected), `chunks of ${size}`).toBe(true)
+          expect(
+            sameBits(
+              feed(engine, split, tokens, () => size),
+              expected,
+            ),
+            `chunks of ${size}`,
+          ).toBe(true)
         }
       })
 
@@ -84,9 +115,21 @@ for (const name of CHECKPOINT_NAMES) {
         const alone = sessions.map(() => engine.openSession(1024))
         for (let round = 0; round < 6; round++) {
           // rounds alternate between chunks of prefill and single tokens, mixed in one step
-          const parts = sessions.map((_, i) => random.tokens((round + i) % 3 === 0 ? 1 + random.below(90) : 1, engine.model.vocab))
-          const together = engine.step(sessions.map((session, i) => ({ session, tokens: parts[i] ?? [], rows: "ALL" as const })))
-          const single = concatenated(alone.map((session, i) => engine.step([{ session, tokens: parts[i] ?? [], rows: "ALL" }])))
+          const parts = sessions.map((_, i) =>
+            random.tokens((round + i) % 3 === 0 ? 1 + random.below(90) : 1, engine.model.vocab),
+          )
+          const together = engine.step(
+            sessions.map((session, i) => ({
+              session,
+              tokens: parts[i] ?? [],
+              rows: "ALL" as const,
+            })),
+          )
+          const single = concatenated(
+            alone.map((session, i) =>
+              engine.step([{ session, tokens: parts[i] ?? [], rows: "ALL" }]),
+            ),
+          )
           expect(sameBits(together, single), `round ${round}`).toBe(true)
         }
         for (const session of [...sessions, ...alone]) session.close()
@@ -101,11 +144,18 @@ for (const name of CHECKPOINT_NAMES) {
           feed(engine, session, tokens, () => 512)
           const saved = session.snapshot()
           using restored = engine.openSession(1024)
-          feed(engine, restored, random.tokens(9, engine.model.vocab), () => 512) // restoring replaces what was there
+          // restoring replaces what was there
+          feed(engine, restored, random.tokens(9, engine.model.vocab), () => 512)
           restored.restore(saved)
           expect(restored.position).toBe(length)
           const expected = feed(engine, session, more, () => 1)
-          expect(sameBits(feed(engine, restored, more, () => 7), expected), `after ${length} tokens`).toBe(true)
+          expect(
+            sameBits(
+              feed(engine, restored, more, () => 7),
+              expected,
+            ),
+            `after ${length} tokens`,
+          ).toBe(true)
         }
       })
 
@@ -119,8 +169,15 @@ for (const name of CHECKPOINT_NAMES) {
           using other = engine.openSession(1024)
           const actual = feed(engine, other, changed, () => 512)
           const row = at * engine.model.vocab
-          expect(sameBits(actual.subarray(0, row), expected.subarray(0, row)), `token ${at}`).toBe(true)
-          expect(sameBits(actual.subarray(row, row + engine.model.vocab), expected.subarray(row, row + engine.model.vocab))).toBe(false)
+          expect(sameBits(actual.subarray(0, row), expected.subarray(0, row)), `token ${at}`).toBe(
+            true,
+          )
+          expect(
+            sameBits(
+              actual.subarray(row, row + engine.model.vocab),
+              expected.subarray(row, row + engine.model.vocab),
+            ),
+          ).toBe(false)
         }
       })
     })
@@ -131,7 +188,11 @@ for (const name of CHECKPOINT_NAMES) {
     for (const place of PLACES) {
       const results: Float32Array[] = []
       for (const threads of [1, 2, 3]) {
-        const engine = await openCheckpoint(name, "safetensors", { numerics: "fast", threads, experts: { place } })
+        const engine = await openCheckpoint(name, "safetensors", {
+          numerics: "fast",
+          threads,
+          experts: { place },
+        })
         const session = engine.openSession(512)
         results.push(feed(engine, session, tokens, () => 64))
         session.close()
@@ -159,39 +220,58 @@ for (const name of CHECKPOINT_NAMES) {
   })
 }
 
-test("a snapshot of another shape, a cut one or a changed one is refused and changes nothing", async () => {
-  const a = await openCheckpoint("tiny-a", "safetensors", { numerics: "trained" })
-  const b = await openCheckpoint("tiny-b", "safetensors", { numerics: "trained" })
-  const random = new Random(1)
-  const session = a.openSession(512)
-  feed(a, session, random.tokens(140, a.model.vocab), () => 512)
-  const saved = session.snapshot()
-  const other = b.openSession(512)
-  expect(() => other.restore(saved)).toThrow("another model shape")
-  for (let round = 0; round < 200; round++) {
-    const damaged = saved.slice(0, round % 2 === 0 ? saved.length : random.below(saved.length))
-    if (round % 2 === 0) damaged[random.below(saved.length)]! ^= 1 << random.below(8) // in range: the index is below the length
-    expect(() => session.restore(damaged), `round ${round}`).toThrow()
-    expect(session.position).toBe(140)
-  }
-  expect(Buffer.compare(session.snapshot(), saved)).toBe(0)
-  session.close()
-  other.close()
-  await a.close()
-  await b.close()
-})
+test(
+  "a snapshot of another shape, a cut one or a changed one is refused and changes " + "nothing",
+  async () => {
+    const a = await openCheckpoint("tiny-a", "safetensors", { numerics: "trained" })
+    const b = await openCheckpoint("tiny-b", "safetensors", { numerics: "trained" })
+    const random = new Random(1)
+    const session = a.openSession(512)
+    feed(a, session, random.tokens(140, a.model.vocab), () => 512)
+    const saved = session.snapshot()
+    const other = b.openSession(512)
+    expect(() => other.restore(saved)).toThrow("another model shape")
+    for (let round = 0; round < 200; round++) {
+      const damaged = saved.slice(0, round % 2 === 0 ? saved.length : random.below(saved.length))
+      const at = random.below(saved.length)
+      if (round % 2 === 0) damaged[at] = (damaged[at] ?? 0) ^ (1 << random.below(8))
+      expect(() => session.restore(damaged), `round ${round}`).toThrow()
+      expect(session.position).toBe(140)
+    }
+    expect(Buffer.compare(session.snapshot(), saved)).toBe(0)
+    session.close()
+    other.close()
+    await a.close()
+    await b.close()
+  },
+)
 
-test("a request beyond the context, an id outside the vocabulary and a closed session are refused", async () => {
-  const engine = await openCheckpoint("tiny-a", "safetensors", { numerics: "fast" })
-  const session = engine.openSession(8)
-  engine.step([{ session, tokens: [1, 2, 3, 4, 5], rows: "NONE" }])
-  expect(() => engine.step([{ session, tokens: [1, 2, 3, 4], rows: "NONE" }])).toThrow("context of 8")
-  expect(() => engine.step([{ session, tokens: [512], rows: "NONE" }])).toThrow("outside the vocabulary")
-  expect(() => engine.step([{ session, tokens: [-1], rows: "NONE" }])).toThrow("outside the vocabulary")
-  expect(() => engine.step([{ session, tokens: [1], rows: "NONE" }, { session, tokens: [1], rows: "NONE" }])).toThrow("same session")
-  expect(session.position).toBe(5)
-  session.close()
-  expect(() => engine.step([{ session, tokens: [1], rows: "NONE" }])).toThrow()
-  expect(() => engine.openSession(0)).toThrow("context_tokens")
-  await engine.close()
-})
+test(
+  "a request beyond the context, an id outside the vocabulary and a closed session are " +
+    "refused",
+  async () => {
+    const engine = await openCheckpoint("tiny-a", "safetensors", { numerics: "fast" })
+    const session = engine.openSession(8)
+    engine.step([{ session, tokens: [1, 2, 3, 4, 5], rows: "NONE" }])
+    expect(() => engine.step([{ session, tokens: [1, 2, 3, 4], rows: "NONE" }])).toThrow(
+      "context of 8",
+    )
+    expect(() => engine.step([{ session, tokens: [512], rows: "NONE" }])).toThrow(
+      "outside the vocabulary",
+    )
+    expect(() => engine.step([{ session, tokens: [-1], rows: "NONE" }])).toThrow(
+      "outside the vocabulary",
+    )
+    expect(() =>
+      engine.step([
+        { session, tokens: [1], rows: "NONE" },
+        { session, tokens: [1], rows: "NONE" },
+      ]),
+    ).toThrow("same session")
+    expect(session.position).toBe(5)
+    session.close()
+    expect(() => engine.step([{ session, tokens: [1], rows: "NONE" }])).toThrow()
+    expect(() => engine.openSession(0)).toThrow("context_tokens")
+    await engine.close()
+  },
+)

@@ -1,5 +1,6 @@
-// The engine at the real size of Flash: files with every tensor of the release at its real shape and offset, sparse on
-// disk. They are opened, checked and yield a token; the weights are mapped, never copied.
+// The engine at the real size of Flash: files with every tensor of the release at its real shape
+// and offset, sparse on disk. They are opened, checked and yield a token; the weights are mapped,
+// never copied.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -8,7 +9,10 @@ import { makeSparseGguf, makeSparseSafetensors } from "../../scripts/make-sparse
 
 setDefaultTimeout(300_000)
 
-/** All the memory of the machine that this must run on, and what a process that copies nothing may hold of its own. */
+/**
+ * All the memory of the machine that this must run on, and what a process that copies nothing may
+ * hold of its own.
+ */
 const MEMORY_BYTES = 24 * 2 ** 30
 const OWN_BYTES = 1.5 * 2 ** 30
 const DISK_BYTES = 400e6
@@ -37,19 +41,29 @@ interface Report {
 
 /** Packing that was asked for and cannot be: refused before anything is read. */
 async function packedRefusal(path: string): Promise<string> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "one-token.ts"), path, "packed"], { stdout: "pipe", stderr: "pipe" })
+  const child = Bun.spawn(
+    [process.execPath, join(import.meta.dir, "one-token.ts"), path, "packed"],
+    { stdout: "pipe", stderr: "pipe" },
+  )
   const [text, code] = await Promise.all([new Response(child.stderr).text(), child.exited])
   expect(code).not.toBe(0)
   return text
 }
 
 async function oneToken(path: string): Promise<Report> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "one-token.ts"), path], { stdout: "pipe", stderr: "inherit" })
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, "one-token.ts"), path], {
+    stdout: "pipe",
+    stderr: "inherit",
+  })
   const [text, code] = await Promise.all([new Response(child.stdout).text(), child.exited])
   expect(code).toBe(0)
   const report = JSON.parse(text) as Report
   const gib = (bytes: number): string => (bytes / 2 ** 30).toFixed(2)
-  console.log(`${gib(report.fileBytes)} GiB of files: open ${(report.openMs / 1000).toFixed(1)} s, one token ${(report.tokenMs / 1000).toFixed(1)} s, peak ${gib(report.peakBytes)} GiB of which ${gib(report.anonymousBytes)} GiB are not mapped files`)
+  console.log(
+    `${gib(report.fileBytes)} GiB of files: open ${(report.openMs / 1000).toFixed(1)} s, one ` +
+      `token ${(report.tokenMs / 1000).toFixed(1)} s, peak ${gib(report.peakBytes)} GiB of which ` +
+      `${gib(report.anonymousBytes)} GiB are not mapped files`,
+  )
   return report
 }
 
@@ -59,7 +73,9 @@ function check(report: Report, fileBytes: number): void {
   expect(Math.abs(report.fileBytes - fileBytes) / fileBytes).toBeLessThan(0.01)
   expect(report.peakBytes).toBeLessThan(MEMORY_BYTES)
   expect(report.anonymousBytes).toBeLessThan(OWN_BYTES)
-  expect(report.experts).toMatch(/^from the mapped file \(routed experts do not fit in memory: experts take [\d.]+ GiB/)
+  expect(report.experts).toMatch(
+    /^from the mapped file \(routed experts do not fit in memory: experts take [\d.]+ GiB/,
+  )
 }
 
 const onDisk = (path: string): number => statSync(path).blocks * 512
@@ -75,5 +91,7 @@ test("a safetensors folder of Flash's shape yields a token within 24 GiB", async
   const path = join(folder, "flash")
   await makeSparseSafetensors(path)
   check(await oneToken(path), 159.6e9)
-  expect(await packedRefusal(path)).toMatch(/routed experts do not fit in memory: experts take 137\.06 GiB and the rest [\d.]+ GiB; [\d.]+ GiB are available/)
+  expect(await packedRefusal(path)).toMatch(
+    /routed experts do not fit in memory: experts take 137\.06 GiB and the rest [\d.]+ GiB; [\d.]+ GiB are available/,
+  )
 })

@@ -1,4 +1,5 @@
-// What the library measures when a layer is loaded, and what it takes: its own figures, from its description.
+// What the library measures when a layer is loaded, and what it takes: its own figures, from its
+// description.
 #include <functional>
 #include <stdexcept>
 
@@ -23,7 +24,8 @@ struct Calibration {
 };
 
 // Every member of each object of an array.
-template <class Member> void each(ktb::JsonReader &json, const Member &member, const std::function<void()> &begin) {
+template <class Member>
+void each(ktb::JsonReader &json, const Member &member, const std::function<void()> &begin) {
     std::string key;
     json.enter_array();
     while (json.next_item()) {
@@ -44,27 +46,50 @@ Calibration first_of(const std::string &description) {
             json.skip();
             continue;
         }
-        each(json, [&](const std::string &name) {
-            if (name == "fused_tokens") found.fused_tokens = int(json.integer());
-            else if (name == "tile_tokens") found.tile_tokens = int(json.integer());
-            else if (name == "us") found.microseconds = double(json.integer());
-            else if (name == "trials")
-                each(json, [&](const std::string &field) {
-                    Trial &trial = found.trials.back();
-                    if (field == "tokens") trial.tokens = int(json.integer());
-                    else if (field == "us") trial.microseconds = double(json.integer());
-                    else (field == "isa" ? trial.isa : trial.form) = json.string();
-                }, [&] { found.trials.emplace_back(); });
-            else if (name == "kernels")
-                each(json, [&](const std::string &field) {
-                    if (field == "isa") found.kernels.back().second = json.string();
-                    else found.kernels.back().first = int(json.integer());
-                }, [&] { found.kernels.emplace_back(); });
-            else if (name == "excluded")
-                each(json, [&](const std::string &field) { (field == "isa" ? found.excluded.back().first : found.excluded.back().second) = json.string(); },
-                     [&] { found.excluded.emplace_back(); });
-            else json.skip();
-        }, [&] { entries++; });
+        each(
+            json,
+            [&](const std::string &name) {
+                if (name == "fused_tokens")
+                    found.fused_tokens = int(json.integer());
+                else if (name == "tile_tokens")
+                    found.tile_tokens = int(json.integer());
+                else if (name == "us")
+                    found.microseconds = double(json.integer());
+                else if (name == "trials")
+                    each(
+                        json,
+                        [&](const std::string &field) {
+                            Trial &trial = found.trials.back();
+                            if (field == "tokens")
+                                trial.tokens = int(json.integer());
+                            else if (field == "us")
+                                trial.microseconds = double(json.integer());
+                            else
+                                (field == "isa" ? trial.isa : trial.form) = json.string();
+                        },
+                        [&] { found.trials.emplace_back(); });
+                else if (name == "kernels")
+                    each(
+                        json,
+                        [&](const std::string &field) {
+                            if (field == "isa")
+                                found.kernels.back().second = json.string();
+                            else
+                                found.kernels.back().first = int(json.integer());
+                        },
+                        [&] { found.kernels.emplace_back(); });
+                else if (name == "excluded")
+                    each(
+                        json,
+                        [&](const std::string &field) {
+                            (field == "isa" ? found.excluded.back().first
+                                            : found.excluded.back().second) = json.string();
+                        },
+                        [&] { found.excluded.emplace_back(); });
+                else
+                    json.skip();
+            },
+            [&] { entries++; });
     }
     if (entries == 0) throw std::runtime_error("there is nothing to choose among on this CPU");
     return found;
@@ -72,7 +97,9 @@ Calibration first_of(const std::string &description) {
 
 // Whether an expert of so many tokens runs so.
 bool is_taken(const Calibration &made, const Trial &trial) {
-    const char *form = made.tile_tokens > 0 && trial.tokens >= made.tile_tokens ? "tiles" : trial.tokens <= made.fused_tokens ? "fused" : "grouped";
+    const char *form = made.tile_tokens > 0 && trial.tokens >= made.tile_tokens ? "tiles"
+                       : trial.tokens <= made.fused_tokens                      ? "fused"
+                                                                                : "grouped";
     std::string isa;
     for (const auto &[from, name] : made.kernels)
         if (trial.tokens >= from) isa = name;
@@ -80,13 +107,21 @@ bool is_taken(const Calibration &made, const Trial &trial) {
 }
 
 void report(Bench &bench, const Kind &kind) {
-    ExpertLayers layers(kind, bench.settings.shape, 1, bench.settings.threads, bench.settings.parts);
+    ExpertLayers layers(kind, bench.settings.shape, 1, bench.settings.threads,
+                        bench.settings.parts);
     layers.load(bench.source);
     const Calibration made = first_of(layers.describe());
     for (const Trial &trial : made.trials)
-        bench.report.row("calibration", {{"asked", kind.isa}, {"numerics", kind.numerics}, {"tokens", trial.tokens}, {"isa", trial.isa}, {"form", trial.form},
-                                         {"us", trial.microseconds}, {"taken", is_taken(made, trial) ? "yes" : "no"}, {"all_us", made.microseconds}});
-    for (const auto &[isa, reason] : made.excluded) bench.report.skip("calibration", kind.name() + ", " + isa + ": " + reason);
+        bench.report.row("calibration", {{"asked", kind.isa},
+                                         {"numerics", kind.numerics},
+                                         {"tokens", trial.tokens},
+                                         {"isa", trial.isa},
+                                         {"form", trial.form},
+                                         {"us", trial.microseconds},
+                                         {"taken", is_taken(made, trial) ? "yes" : "no"},
+                                         {"all_us", made.microseconds}});
+    for (const auto &[isa, reason] : made.excluded)
+        bench.report.skip("calibration", kind.name() + ", " + isa + ": " + reason);
 }
 
 } // namespace

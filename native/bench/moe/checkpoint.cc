@@ -12,11 +12,14 @@ namespace {
 
 constexpr const char *kMatrixNames[3] = {"w1", "w3", "w2"}; // gate, up, down
 
-[[noreturn]] void failed(const std::string &what, const std::string &path) { throw std::runtime_error("cannot " + what + " " + path + ": " + std::strerror(errno)); }
+[[noreturn]] void failed(const std::string &what, const std::string &path) {
+    throw std::runtime_error("cannot " + what + " " + path + ": " + std::strerror(errno));
+}
 
 class File {
   public:
-    explicit File(const std::string &path) : path_(path), file_(open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600)) {
+    explicit File(const std::string &path)
+        : path_(path), file_(open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600)) {
         if (file_ < 0) failed("create", path);
     }
     ~File() { close(file_); }
@@ -38,16 +41,19 @@ class File {
     int file_;
 };
 
-std::string tensor_entry(const std::string &name, const char *dtype, int rows, int cols, size_t &at) {
+std::string tensor_entry(const std::string &name, const char *dtype, int rows, int cols,
+                         size_t &at) {
     const size_t begin = at;
     at += size_t(rows) * size_t(cols);
-    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + std::to_string(rows) + "," + std::to_string(cols) + "],\"data_offsets\":[" + std::to_string(begin) + "," +
+    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + std::to_string(rows) +
+           "," + std::to_string(cols) + "],\"data_offsets\":[" + std::to_string(begin) + "," +
            std::to_string(at) + "]}";
 }
 
 } // namespace
 
-Checkpoint::Checkpoint(const std::string &parent, const Shape &shape, int layers, const SourceExperts &source) {
+Checkpoint::Checkpoint(const std::string &parent, const Shape &shape, int layers,
+                       const SourceExperts &source) {
     std::string pattern = parent + "/kt_moe_bench-XXXXXX";
     if (mkdtemp(pattern.data()) == nullptr) failed("create a folder in", parent);
     folder_ = pattern;
@@ -69,13 +75,16 @@ void Checkpoint::remove() const {
     rmdir(folder_.c_str());
 }
 
-void Checkpoint::write_shard(const std::string &path, const Shape &shape, int layer, const SourceExperts &source) {
+void Checkpoint::write_shard(const std::string &path, const Shape &shape, int layer,
+                             const SourceExperts &source) {
     std::string header = "{";
     size_t at = 0;
     for (int expert = 0; expert < shape.experts; expert++)
         for (int matrix = 0; matrix < 3; matrix++) {
-            const std::string name = "layers." + std::to_string(layer) + ".ffn.experts." + std::to_string(expert) + "." + kMatrixNames[matrix];
-            const int rows = matrix == 2 ? shape.hidden : shape.inner, cols = matrix == 2 ? shape.inner : shape.hidden;
+            const std::string name = "layers." + std::to_string(layer) + ".ffn.experts." +
+                                     std::to_string(expert) + "." + kMatrixNames[matrix];
+            const int rows = matrix == 2 ? shape.hidden : shape.inner,
+                      cols = matrix == 2 ? shape.inner : shape.hidden;
             if (at > 0) header += ",";
             header += tensor_entry(name + ".weight", "I8", rows, cols / 2, at) + ",";
             header += tensor_entry(name + ".scale", "F8_E8M0", rows, cols / 32, at);

@@ -1,4 +1,5 @@
-// Few tokens: the time is that of reading their experts, so every figure is a share of the read of the same run.
+// Few tokens: the time is that of reading their experts, so every figure is a share of the read of
+// the same run.
 #include <cmath>
 
 #include "moe/rooms.h"
@@ -9,7 +10,9 @@ namespace {
 
 constexpr size_t kCalls = 64; // different routes, so that no call finds its experts in a cache
 
-double required(const std::string &kernels, const std::string &numerics) { return kernels == "avx2" || numerics == "bf16" ? 0.70 : 0.80; }
+double required(const std::string &kernels, const std::string &numerics) {
+    return kernels == "avx2" || numerics == "bf16" ? 0.70 : 0.80;
+}
 
 } // namespace
 
@@ -28,14 +31,28 @@ void measure_decode(Bench &bench, ExpertLayers &layers, const Kind &kind) {
         const std::vector<float> input = random_input(shape, tokens);
         std::vector<float> output(input.size());
         int at = 0;
-        const auto decode = [&] { layers.forward(at, calls[size_t(at) % kCalls], input, output), at++; };
+        const auto decode = [&] {
+            layers.forward(at, calls[size_t(at) % kCalls], input, output), at++;
+        };
         // the read of as many bytes has the same hand-off; the stream has none
-        const std::vector<Samples> samples = take_turns({{[&] { reader.read(size_t(bytes)); }}, {decode}}, {bench.settings.seconds, 4, 6, 2});
+        const std::vector<Samples> samples = take_turns(
+            {{[&] { reader.read(size_t(bytes)); }}, {decode}}, {bench.settings.seconds, 4, 6, 2});
         const double rate = bytes / samples[1].first_decile();
-        const double share = samples[0].first_decile() / samples[1].first_decile(), middle = samples[0].median() / samples[1].median();
-        bench.report.row("decode", {{"isa", kind.isa}, {"numerics", kind.numerics}, {"kernels", layers.kernels()}, {"tokens", tokens}, {"ms", samples[1].first_decile() * 1e3},
-                                    {"gb_per_s", rate / 1e9}, {"of_read", share}, {"of_read_median", middle}, {"of_stream", rate / bench.stream}});
-        if (tokens == 1) bench.report.at_least("decode " + kind.name() + ", 1 token: share of a read of the same bytes", share, required(layers.kernels(), kind.numerics));
+        const double share = samples[0].first_decile() / samples[1].first_decile(),
+                     middle = samples[0].median() / samples[1].median();
+        bench.report.row("decode", {{"isa", kind.isa},
+                                    {"numerics", kind.numerics},
+                                    {"kernels", layers.kernels()},
+                                    {"tokens", tokens},
+                                    {"ms", samples[1].first_decile() * 1e3},
+                                    {"gb_per_s", rate / 1e9},
+                                    {"of_read", share},
+                                    {"of_read_median", middle},
+                                    {"of_stream", rate / bench.stream}});
+        if (tokens == 1)
+            bench.report.at_least("decode " + kind.name() +
+                                      ", 1 token: share of a read of the same bytes",
+                                  share, required(layers.kernels(), kind.numerics));
     }
 }
 

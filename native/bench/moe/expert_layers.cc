@@ -8,12 +8,15 @@
 namespace ds4::bench {
 namespace {
 
-[[noreturn]] void refused(const std::string &what) { throw std::runtime_error(what + ": " + ktb_last_error()); }
+[[noreturn]] void refused(const std::string &what) {
+    throw std::runtime_error(what + ": " + ktb_last_error());
+}
 
 std::string engine_options(const Kind &kind, int threads, int parts) {
     std::string nodes;
     for (int part = 0; part < parts; part++) nodes += part == 0 ? "0" : ",0";
-    std::string text = "{\"isa\":\"" + kind.isa + "\",\"numerics\":\"" + kind.numerics + "\",\"threads\":" + std::to_string(threads);
+    std::string text = "{\"isa\":\"" + kind.isa + "\",\"numerics\":\"" + kind.numerics +
+                       "\",\"threads\":" + std::to_string(threads);
     if (parts > 1) text += ",\"nodes\":[" + nodes + "]";
     if (spin_us(threads) >= 0) text += ",\"spin_us\":" + std::to_string(spin_us(threads));
     return text + "}";
@@ -49,10 +52,14 @@ SourceExperts::SourceExperts(const Shape &shape) {
             codes.resize(values / 2);
             for (size_t i = 0; i < codes.size(); i += 8) {
                 const uint64_t bits = random.next();
-                for (size_t byte = 0; byte < 8; byte++) codes[i + byte] = uint8_t(bits >> (8 * byte));
+                for (size_t byte = 0; byte < 8; byte++)
+                    codes[i + byte] = uint8_t(bits >> (8 * byte));
             }
-            for (size_t i = 0; i < values / 32; i++) scales_[expert][matrix].push_back(uint8_t(119 + random.below(4))); // outputs of order 1
-            for (const uint8_t scale : scales_[expert][matrix]) wide_[expert][matrix].push_back(uint16_t(scale << 7));
+            for (size_t i = 0; i < values / 32; i++)
+                scales_[expert][matrix].push_back(
+                    uint8_t(119 + random.below(4))); // outputs of order 1
+            for (const uint8_t scale : scales_[expert][matrix])
+                wide_[expert][matrix].push_back(uint16_t(scale << 7));
         }
 }
 
@@ -63,7 +70,9 @@ Routes random_routes(const Shape &shape, int tokens, Random &random) {
         const size_t first = routes.ids.size();
         while (routes.ids.size() < first + size_t(shape.used)) {
             const int id = random.below(shape.experts);
-            if (std::find(routes.ids.begin() + long(first), routes.ids.end(), id) != routes.ids.end()) continue;
+            if (std::find(routes.ids.begin() + long(first), routes.ids.end(), id) !=
+                routes.ids.end())
+                continue;
             routes.ids.push_back(id);
             if (!seen[size_t(id)]) routes.distinct++;
             seen[size_t(id)] = true;
@@ -74,17 +83,22 @@ Routes random_routes(const Shape &shape, int tokens, Random &random) {
 
 Routes even_routes(const Shape &shape, int per_expert, Random &random) {
     const int tokens = 2 * per_expert, active = 2 * shape.used, first = random.below(shape.experts);
-    Routes routes{tokens, active, {}, std::vector<float>(size_t(tokens) * size_t(shape.used), 0.5f)};
+    Routes routes{
+        tokens, active, {}, std::vector<float>(size_t(tokens) * size_t(shape.used), 0.5f)};
     for (int slot = 0; slot < tokens * shape.used; slot++)
-        routes.ids.push_back((first + slot / shape.used % 2 * shape.used + slot % shape.used) % shape.experts);
+        routes.ids.push_back((first + slot / shape.used % 2 * shape.used + slot % shape.used) %
+                             shape.experts);
     return routes;
 }
 
-ExpertLayers::ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts, ktb_method_t method) : shape_(shape) {
+ExpertLayers::ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts,
+                           ktb_method_t method)
+    : shape_(shape) {
     engine_ = ktb_engine_create_json(engine_options(kind, threads, parts).c_str());
     if (engine_ == nullptr) refused(kind.name());
     for (int layer = 0; layer < layers; layer++) {
-        layers_.push_back(ktb_moe_create(engine_, layer, shape.experts, shape.used, shape.hidden, shape.inner, KTB_IO_F32, method, 0, 10));
+        layers_.push_back(ktb_moe_create(engine_, layer, shape.experts, shape.used, shape.hidden,
+                                         shape.inner, KTB_IO_F32, method, 0, 10));
         if (layers_.back() != nullptr) continue;
         const std::string reason = ktb_last_error(); // closing clears it
         close();
@@ -120,15 +134,20 @@ void ExpertLayers::load_copies(const void *const codes[3], const void *const sca
 
 void ExpertLayers::load_pointers(const Pointers codes[3], const Pointers scales[3]) {
     for (ktb_moe_t layer : layers_)
-        if (ktb_moe_load_weights_ptrs(layer, 0, codes[0].data(), scales[0].data(), codes[1].data(), scales[1].data(), codes[2].data(), scales[2].data(), nullptr) != KTB_OK)
+        if (ktb_moe_load_weights_ptrs(layer, 0, codes[0].data(), scales[0].data(), codes[1].data(),
+                                      scales[1].data(), codes[2].data(), scales[2].data(),
+                                      nullptr) != KTB_OK)
             refused("loading");
 }
 
-void ExpertLayers::forward(int index, const Routes &routes, const std::vector<float> &input, std::vector<float> &output, float limit) {
+void ExpertLayers::forward(int index, const Routes &routes, const std::vector<float> &input,
+                           std::vector<float> &output, float limit) {
     const size_t values = size_t(routes.tokens) * size_t(shape_.hidden);
-    if (input.size() < values || output.size() < values) throw std::logic_error("a call's buffers are shorter than its tokens");
-    const int code = ktb_moe_forward2(layers_[size_t(index) % layers_.size()], routes.tokens, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, routes.ids.data(),
-                                      routes.weights.data(), 0, limit);
+    if (input.size() < values || output.size() < values)
+        throw std::logic_error("a call's buffers are shorter than its tokens");
+    const int code = ktb_moe_forward2(layers_[size_t(index) % layers_.size()], routes.tokens,
+                                      input.data(), KTB_IO_F32, output.data(), KTB_IO_F32,
+                                      routes.ids.data(), routes.weights.data(), 0, limit);
     if (code != KTB_OK) refused("forward");
 }
 
@@ -141,14 +160,17 @@ std::string ExpertLayers::describe() const {
 std::string ExpertLayers::kernels() const {
     const std::string text = describe(), key = "\"kernels\":\"";
     const size_t at = text.find(key);
-    return at == std::string::npos ? "" : text.substr(at + key.size(), text.find('"', at + key.size()) - at - key.size());
+    return at == std::string::npos
+               ? ""
+               : text.substr(at + key.size(), text.find('"', at + key.size()) - at - key.size());
 }
 
 int ExpertLayers::tile_tokens() const { return int(number_after(describe(), "tile_tokens")); }
 
 PhaseTimes ExpertLayers::times() const {
     const std::string text = describe();
-    return {number_after(text, "prepare"), number_after(text, "experts"), number_after(text, "reduce")};
+    return {number_after(text, "prepare"), number_after(text, "experts"),
+            number_after(text, "reduce")};
 }
 
 std::vector<float> random_input(const Shape &shape, int tokens) {
@@ -160,10 +182,13 @@ std::vector<float> random_input(const Shape &shape, int tokens) {
 
 std::vector<Kind> offered_kinds(const Settings &settings, bool full) {
     std::vector<Kind> kinds;
-    const auto asked = [](const std::string &wish, const char *name) { return wish.empty() || wish == name; };
+    const auto asked = [](const std::string &wish, const char *name) {
+        return wish.empty() || wish == name;
+    };
     for (const char *isa : {"amx", "avx512", "avx2"}) {
         if (!asked(settings.isa, isa)) continue;
-        const ktb_engine_t engine = ktb_engine_create_json((std::string("{\"threads\":1,\"isa\":\"") + isa + "\"}").c_str());
+        const ktb_engine_t engine = ktb_engine_create_json(
+            (std::string("{\"threads\":1,\"isa\":\"") + isa + "\"}").c_str());
         if (engine == nullptr) continue; // not of this CPU
         ktb_engine_destroy(engine);
         for (const char *numerics : {"int8", "bf16"})

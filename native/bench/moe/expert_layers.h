@@ -19,11 +19,18 @@ struct Kind {
 // A few experts in canonical form; expert e of every layer is a copy of number e % count.
 class SourceExperts {
   public:
-    static constexpr int kCount = 7; // no divisor of the shapes: a wrong expert shows in a comparison
+    static constexpr int kCount =
+        7; // no divisor of the shapes: a wrong expert shows in a comparison
     explicit SourceExperts(const Shape &shape);
-    const std::vector<uint8_t> &codes(int expert, int matrix) const { return codes_[expert % kCount][matrix]; }   // [rows, cols / 2]
-    const std::vector<uint8_t> &scales(int expert, int matrix) const { return scales_[expert % kCount][matrix]; } // E8M0 [rows, cols / 32]
-    const std::vector<uint16_t> &wide_scales(int expert, int matrix) const { return wide_[expert % kCount][matrix]; } // bf16
+    const std::vector<uint8_t> &codes(int expert, int matrix) const {
+        return codes_[expert % kCount][matrix];
+    } // [rows, cols / 2]
+    const std::vector<uint8_t> &scales(int expert, int matrix) const {
+        return scales_[expert % kCount][matrix];
+    } // E8M0 [rows, cols / 32]
+    const std::vector<uint16_t> &wide_scales(int expert, int matrix) const {
+        return wide_[expert % kCount][matrix];
+    } // bf16
 
   private:
     std::vector<uint8_t> codes_[kCount][3], scales_[kCount][3]; // gate, up, down
@@ -58,19 +65,24 @@ struct PhaseTimes {
 
 class ExpertLayers {
   public:
-    // Throws std::runtime_error with the library's words when the CPU lacks the instruction set or memory is short.
-    ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts, ktb_method_t method = KTB_MXFP4);
+    // Throws std::runtime_error with the library's words when the CPU lacks the instruction set or
+    // memory is short.
+    ExpertLayers(const Kind &kind, const Shape &shape, int layers, int threads, int parts,
+                 ktb_method_t method = KTB_MXFP4);
     ~ExpertLayers();
     ExpertLayers(const ExpertLayers &) = delete;
     void load(const SourceExperts &source);
-    // Codes and scales of gate, up and down in the method's canonical form, the same for every expert.
+    // Codes and scales of gate, up and down in the method's canonical form, the same for every
+    // expert.
     void load_copies(const void *const codes[3], const void *const scales[3]);
 
     // One call on layer `index % layers`; limit 0 leaves the clamp out.
-    void forward(int index, const Routes &routes, const std::vector<float> &input, std::vector<float> &output, float limit = 10);
+    void forward(int index, const Routes &routes, const std::vector<float> &input,
+                 std::vector<float> &output, float limit = 10);
     int layers() const { return int(layers_.size()); }
     std::string kernels() const; // the table that the engine uses, which another CPU may not have
-    int tile_tokens() const;     // an expert with so many tokens goes to bf16 matrix tiles; 0: none does
+    int
+    tile_tokens() const; // an expert with so many tokens goes to bf16 matrix tiles; 0: none does
     std::string describe() const; // the engine's JSON
     PhaseTimes times() const;
     ktb_engine_t engine() const { return engine_; }
@@ -88,8 +100,8 @@ class ExpertLayers {
 // [tokens, hidden] of roughly normal values.
 std::vector<float> random_input(const Shape &shape, int tokens);
 
-// The instruction sets and numerics that the library offers on this CPU, of those that the settings ask for, best first.
-// full: all instruction sets, else the best.
+// The instruction sets and numerics that the library offers on this CPU, of those that the settings
+// ask for, best first. full: all instruction sets, else the best.
 std::vector<Kind> offered_kinds(const Settings &settings, bool full);
 
 } // namespace ds4::bench

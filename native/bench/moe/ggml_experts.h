@@ -11,7 +11,8 @@ namespace ds4::bench {
 // The expert tensors of one or more layers in one kind of buffer.
 class GgmlExperts {
   public:
-    GgmlExperts(const GgmlLibrary &library, void *buffers, const Shape &shape, int layers, const SourceExperts &source);
+    GgmlExperts(const GgmlLibrary &library, void *buffers, const Shape &shape, int layers,
+                const SourceExperts &source);
     ~GgmlExperts();
     GgmlExperts(const GgmlExperts &) = delete;
     // Matrix 0 gate, 1 up, 2 down.
@@ -24,10 +25,12 @@ class GgmlExperts {
     std::vector<void *> tensors_;
 };
 
-// Forwards of `tokens` tokens each, one after another in one graph, layer after layer: what a model's graph does.
+// Forwards of `tokens` tokens each, one after another in one graph, layer after layer: what a
+// model's graph does.
 class GgmlGraph {
   public:
-    GgmlGraph(const GgmlLibrary &library, const GgmlExperts &experts, const Shape &shape, int tokens, int calls);
+    GgmlGraph(const GgmlLibrary &library, const GgmlExperts &experts, const Shape &shape,
+              int tokens, int calls);
     ~GgmlGraph();
     GgmlGraph(const GgmlGraph &) = delete;
     void set(int call, const Routes &routes, const std::vector<float> &input);
@@ -46,8 +49,8 @@ class GgmlGraph {
     std::vector<Call> calls_;
 };
 
-// Whether mul_mat_id takes MXFP4 in the library's repacked buffers: tried in a process of its own, because ggml
-// ends the process where it does not.
+// Whether mul_mat_id takes MXFP4 in the library's repacked buffers: tried in a process of its own,
+// because ggml ends the process where it does not.
 bool can_repack(const GgmlLibrary &library);
 
 } // namespace ds4::bench

@@ -1,6 +1,6 @@
-// llama.cpp's CPU kernels, opened at run time from the shared libraries of a release (checked with ggml 0.25.1, the
-// npm package @node-llama-cpp/linux-x64 3.22.1). Only opaque pointers and one small struct cross: no layout of ggml's
-// own structs is assumed.
+// llama.cpp's CPU kernels, opened at run time from the shared libraries of a release (checked with
+// ggml 0.25.1, the npm package @node-llama-cpp/linux-x64 3.22.1). Only opaque pointers and one
+// small struct cross: no layout of ggml's own structs is assumed.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +33,8 @@ struct GgmlFunctions {
     void *(*swiglu_split)(void *context, void *gate, void *up);
     void *(*mul)(void *context, void *, void *);
     void *(*add)(void *context, void *, void *);
-    void *(*view_2d)(void *context, void *, int64_t, int64_t, size_t row_bytes, size_t offset_bytes);
+    void *(*view_2d)(void *context, void *, int64_t, int64_t, size_t row_bytes,
+                     size_t offset_bytes);
     void (*set_input)(void *tensor);
     void (*set_output)(void *tensor);
     void *(*new_graph_custom)(void *context, size_t nodes, bool gradients);
@@ -59,7 +60,8 @@ struct GgmlFunctions {
 
 class GgmlLibrary {
   public:
-    // Lets ggml choose the best CPU library of the folder. Throws std::runtime_error naming what is missing.
+    // Lets ggml choose the best CPU library of the folder. Throws std::runtime_error naming what is
+    // missing.
     GgmlLibrary(const std::string &folder, int threads);
     ~GgmlLibrary();
     GgmlLibrary(const GgmlLibrary &) = delete;
@@ -67,9 +69,11 @@ class GgmlLibrary {
     const GgmlFunctions &functions() const { return functions_; }
     void *backend() const { return backend_; }
     void *plain_buffers() const { return plain_; }
-    void *repack_buffers() const { return repack_; } // nullptr: this library has none
+    void *repack_buffers() const { return repack_; }        // nullptr: this library has none
     const std::string &variant() const { return variant_; } // "sapphirerapids", ...
-    void sleep() { pause_(pool_); } // its threads spin for long after work; the next work wakes them
+    void sleep() {
+        pause_(pool_);
+    } // its threads spin for long after work; the next work wakes them
 
   private:
     void open(const std::string &folder);

@@ -9,7 +9,8 @@ namespace ds4::bench {
 namespace {
 
 constexpr size_t kCalls = 64;
-constexpr uint16_t kHalfScale = 0x1c00; // f16 2^-8, so that sums stay of order 1: random exponents would not
+constexpr uint16_t kHalfScale =
+    0x1c00; // f16 2^-8, so that sums stay of order 1: random exponents would not
 
 struct Field {
     size_t offset;
@@ -21,7 +22,7 @@ struct Method {
     const char *name;
     ktb_method_t number;
     int block_columns, block_bytes;
-    std::vector<Field> scales; // within a block
+    std::vector<Field> scales;     // within a block
     int scale_rows, scale_columns; // that share an f32 scale apart; rows 0: none, columns 0: all
 };
 
@@ -45,24 +46,31 @@ struct StoredMatrix {
 
 StoredMatrix random_matrix(const Method &method, int rows, int columns, Random &random) {
     StoredMatrix matrix;
-    matrix.codes.resize(size_t(rows) * size_t(columns / method.block_columns) * size_t(method.block_bytes));
+    matrix.codes.resize(size_t(rows) * size_t(columns / method.block_columns) *
+                        size_t(method.block_bytes));
     for (size_t i = 0; i + 8 <= matrix.codes.size(); i += 8) {
         const uint64_t bits = random.next();
         std::memcpy(&matrix.codes[i], &bits, 8);
     }
     for (size_t block = 0; block < matrix.codes.size(); block += size_t(method.block_bytes))
-        for (const Field &field : method.scales) std::memcpy(&matrix.codes[block + field.offset], &field.value, sizeof field.value);
+        for (const Field &field : method.scales)
+            std::memcpy(&matrix.codes[block + field.offset], &field.value, sizeof field.value);
     if (method.scale_rows > 0)
         for (uint8_t &code : matrix.codes) code &= 0xbf; // E4M3 below 2: no NaN
     if (method.number == KTB_BF16)
-        for (size_t i = 1; i < matrix.codes.size(); i += 2) matrix.codes[i] = uint8_t((matrix.codes[i] & 0x80) | 0x3c); // near 2^-7
-    const int per_row = method.scale_columns == 0 ? 1 : (columns + method.scale_columns - 1) / method.scale_columns;
-    if (method.scale_rows > 0) matrix.scales.assign(size_t((rows + method.scale_rows - 1) / method.scale_rows) * size_t(per_row), 0x1p-8f);
+        for (size_t i = 1; i < matrix.codes.size(); i += 2)
+            matrix.codes[i] = uint8_t((matrix.codes[i] & 0x80) | 0x3c); // near 2^-7
+    const int per_row =
+        method.scale_columns == 0 ? 1 : (columns + method.scale_columns - 1) / method.scale_columns;
+    if (method.scale_rows > 0)
+        matrix.scales.assign(
+            size_t((rows + method.scale_rows - 1) / method.scale_rows) * size_t(per_row), 0x1p-8f);
     return matrix;
 }
 
 // Decode turn by turn with a read of as many bytes.
-void report_row(Bench &bench, const Kind &kind, const char *name, ExpertLayers &layers, const Shape &shape, double expert_bytes) {
+void report_row(Bench &bench, const Kind &kind, const char *name, ExpertLayers &layers,
+                const Shape &shape, double expert_bytes) {
     const double bytes = expert_bytes * shape.used;
     Reader reader(bench.memory, bench.settings.threads, bench.settings.parts);
     Random random;
@@ -72,11 +80,19 @@ void report_row(Bench &bench, const Kind &kind, const char *name, ExpertLayers &
     std::vector<float> output(input.size());
     size_t at = 0;
     const std::vector<Samples> samples =
-        take_turns({{[&] { reader.read(size_t(bytes)); }}, {[&] { layers.forward(0, calls[at++ % kCalls], input, output); }}}, {bench.settings.seconds, 3, 6, 2});
+        take_turns({{[&] { reader.read(size_t(bytes)); }},
+                    {[&] { layers.forward(0, calls[at++ % kCalls], input, output); }}},
+                   {bench.settings.seconds, 3, 6, 2});
     const double rate = bytes / samples[1].first_decile();
-    bench.report.row("methods", {{"method", name}, {"isa", kind.isa}, {"numerics", kind.numerics}, {"expert_mb", expert_bytes / 1e6}, {"ms", samples[1].first_decile() * 1e3},
-                                 {"gb_per_s", rate / 1e9}, {"of_read", samples[0].first_decile() / samples[1].first_decile()},
-                                 {"of_read_median", samples[0].median() / samples[1].median()}, {"of_stream", rate / bench.stream}});
+    bench.report.row("methods", {{"method", name},
+                                 {"isa", kind.isa},
+                                 {"numerics", kind.numerics},
+                                 {"expert_mb", expert_bytes / 1e6},
+                                 {"ms", samples[1].first_decile() * 1e3},
+                                 {"gb_per_s", rate / 1e9},
+                                 {"of_read", samples[0].first_decile() / samples[1].first_decile()},
+                                 {"of_read_median", samples[0].median() / samples[1].median()},
+                                 {"of_stream", rate / bench.stream}});
 }
 
 void measure(Bench &bench, const Kind &kind, const Method &method) {
@@ -85,13 +101,21 @@ void measure(Bench &bench, const Kind &kind, const Method &method) {
     StoredMatrix matrices[3];
     double expert_bytes = 0;
     for (int matrix = 0; matrix < 3; matrix++) {
-        matrices[matrix] = random_matrix(method, matrix == 2 ? shape.hidden : shape.inner, matrix == 2 ? shape.inner : shape.hidden, random);
-        expert_bytes += double(matrices[matrix].codes.size()) + 4.0 * double(matrices[matrix].scales.size());
+        matrices[matrix] = random_matrix(method, matrix == 2 ? shape.hidden : shape.inner,
+                                         matrix == 2 ? shape.inner : shape.hidden, random);
+        expert_bytes +=
+            double(matrices[matrix].codes.size()) + 4.0 * double(matrices[matrix].scales.size());
     }
-    shape.experts = std::max(2 * shape.used, std::min(shape.experts, int(double(bench.settings.layer_bytes()) / expert_bytes))); // as much memory as the other rooms
-    ExpertLayers layers(kind, shape, 1, bench.settings.threads, bench.settings.parts, method.number);
-    const void *const codes[3] = {matrices[0].codes.data(), matrices[1].codes.data(), matrices[2].codes.data()};
-    const void *const scales[3] = {matrices[0].scales.data(), matrices[1].scales.data(), matrices[2].scales.data()};
+    shape.experts =
+        std::max(2 * shape.used,
+                 std::min(shape.experts, int(double(bench.settings.layer_bytes()) /
+                                             expert_bytes))); // as much memory as the other rooms
+    ExpertLayers layers(kind, shape, 1, bench.settings.threads, bench.settings.parts,
+                        method.number);
+    const void *const codes[3] = {matrices[0].codes.data(), matrices[1].codes.data(),
+                                  matrices[2].codes.data()};
+    const void *const scales[3] = {matrices[0].scales.data(), matrices[1].scales.data(),
+                                   matrices[2].scales.data()};
     layers.load_copies(codes, scales);
     report_row(bench, kind, method.name, layers, shape, expert_bytes);
 }

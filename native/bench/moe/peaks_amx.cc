@@ -8,7 +8,8 @@
 namespace ds4::bench {
 namespace {
 
-constexpr int kRequestPermission = 0x1023, kTileData = 18; // arch_prctl: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+constexpr int kRequestPermission = 0x1023,
+              kTileData = 18; // arch_prctl: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
 
 // The CPU has bf16 tiles, the system saves their state and lets this process use them.
 bool supported() {
@@ -17,7 +18,8 @@ bool supported() {
     uint32_t low = 0, high = 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((low & 0x60000u) != 0x60000u) return false;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 22 & 1u) == 0 || (d >> 24 & 1u) == 0) return false;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 22 & 1u) == 0 || (d >> 24 & 1u) == 0)
+        return false;
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
@@ -33,7 +35,8 @@ TileConfig configure() {
     return config;
 }
 
-constexpr size_t kTileBytes = 1024, kFedTiles = 8; // of each operand: 32 KB in all, which stay in L1
+constexpr size_t kTileBytes = 1024,
+                 kFedTiles = 8; // of each operand: 32 KB in all, which stay in L1
 
 void load_operands(const uint8_t *a, const uint8_t *b) {
     _tile_loadd(4, a, 64);
@@ -42,8 +45,9 @@ void load_operands(const uint8_t *a, const uint8_t *b) {
     _tile_loadd(7, b + kTileBytes, 64);
 }
 
-// Two by two tiles of sums, 16 x 16 f32 each; a product of tiles takes 32 inputs. kFed: with the four loads that four
-// products need where operands are not in registers already, as in any matrix product.
+// Two by two tiles of sums, 16 x 16 f32 each; a product of tiles takes 32 inputs. kFed: with the
+// four loads that four products need where operands are not in registers already, as in any matrix
+// product.
 template <bool kFed> double tile_bf16(uint64_t rounds) {
     const TileConfig config = configure();
     _tile_loadconfig(&config);
@@ -54,7 +58,9 @@ template <bool kFed> double tile_bf16(uint64_t rounds) {
     _tile_zero(2);
     _tile_zero(3);
     for (uint64_t round = 0; round < rounds; round++) {
-        if (kFed) load_operands(operands + round % kFedTiles * 2 * kTileBytes, operands + (kFedTiles + round % kFedTiles) * 2 * kTileBytes);
+        if (kFed)
+            load_operands(operands + round % kFedTiles * 2 * kTileBytes,
+                          operands + (kFedTiles + round % kFedTiles) * 2 * kTileBytes);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         _tile_dpbf16ps(2, 5, 6);

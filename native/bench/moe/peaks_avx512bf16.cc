@@ -4,7 +4,9 @@
 namespace ds4::bench {
 namespace {
 
-bool supported() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16"); }
+bool supported() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16");
+}
 
 double bf16_dot(uint64_t rounds) {
     for (uint64_t round = 0; round < rounds; round++)

@@ -1,4 +1,5 @@
-// llama.cpp's kernels on the same experts, the same routes and as many threads, turn by turn with ours.
+// llama.cpp's kernels on the same experts, the same routes and as many threads, turn by turn with
+// ours.
 #include <cmath>
 #include <stdexcept>
 
@@ -30,7 +31,8 @@ struct Task {
     std::vector<float> input, output;
 
     void run(ExpertLayers &layers) {
-        for (int call = 0; call < calls; call++) layers.forward(call, routes[size_t(call)], input, output, 0);
+        for (int call = 0; call < calls; call++)
+            layers.forward(call, routes[size_t(call)], input, output, 0);
     }
     double tokens() const { return double(calls) * routes[0].tokens; }
 };
@@ -38,20 +40,27 @@ struct Task {
 Task make_task(const Shape &shape, bool prefill) {
     Random random;
     Task task{prefill ? "prefill" : "decode", prefill ? 1 : kCalls, {}, {}, {}};
-    for (int call = 0; call < task.calls; call++) task.routes.push_back(prefill ? even_routes(shape, kPrefillTokens, random) : random_routes(shape, 1, random));
+    for (int call = 0; call < task.calls; call++)
+        task.routes.push_back(prefill ? even_routes(shape, kPrefillTokens, random)
+                                      : random_routes(shape, 1, random));
     task.input = random_input(shape, task.routes[0].tokens);
     task.output.resize(task.input.size());
     return task;
 }
 
-double target_of(const Task &task, const std::string &numerics) { return task.calls > 1 ? 1.4 : numerics == "int8" ? 2.4 : 1.5; }
+double target_of(const Task &task, const std::string &numerics) {
+    return task.calls > 1 ? 1.4 : numerics == "int8" ? 2.4 : 1.5;
+}
 
 // One task, ours in both numerics against the peer's graph.
-void compare(Bench &bench, GgmlLibrary &library, const GgmlExperts &experts, const std::vector<ExpertLayers *> &ours, const std::vector<Kind> &kinds, const char *buffers, bool prefill) {
+void compare(Bench &bench, GgmlLibrary &library, const GgmlExperts &experts,
+             const std::vector<ExpertLayers *> &ours, const std::vector<Kind> &kinds,
+             const char *buffers, bool prefill) {
     const Shape &shape = bench.settings.shape;
     Task task = make_task(shape, prefill);
     GgmlGraph graph(library, experts, shape, task.routes[0].tokens, task.calls);
-    for (int call = 0; call < task.calls; call++) graph.set(call, task.routes[size_t(call)], task.input);
+    for (int call = 0; call < task.calls; call++)
+        graph.set(call, task.routes[size_t(call)], task.input);
     graph.compute();
     const std::vector<float> theirs = graph.output(task.calls - 1);
     std::vector<double> errors;
@@ -62,14 +71,25 @@ void compare(Bench &bench, GgmlLibrary &library, const GgmlExperts &experts, con
         errors.push_back(relative_error(task.output, theirs)); // of the last call
         contenders.push_back({[&task, layers] { task.run(*layers); }});
     }
-    const std::vector<Samples> samples = take_turns(contenders, {bench.settings.seconds * 3, 3, prefill ? 2u : 4u, 1});
+    const std::vector<Samples> samples =
+        take_turns(contenders, {bench.settings.seconds * 3, 3, prefill ? 2u : 4u, 1});
     for (size_t i = 0; i < ours.size(); i++) {
         const double ratio = samples[0].first_decile() / samples[i + 1].first_decile();
-        bench.report.row("peer", {{"task", task.name}, {"buffers", buffers}, {"variant", library.variant()}, {"isa", kinds[i].isa}, {"numerics", kinds[i].numerics},
-                                  {"their_tokens_per_s", task.tokens() / samples[0].first_decile()}, {"our_tokens_per_s", task.tokens() / samples[i + 1].first_decile()},
-                                  {"ratio", ratio}, {"ratio_median", samples[0].median() / samples[i + 1].median()}, {"difference", errors[i]}});
-        const std::string name = std::string("peer (") + buffers + "), " + task.name + " " + kinds[i].name() + ": ";
-        bench.report.at_least(name + "tokens/s over theirs", ratio, target_of(task, kinds[i].numerics));
+        bench.report.row("peer",
+                         {{"task", task.name},
+                          {"buffers", buffers},
+                          {"variant", library.variant()},
+                          {"isa", kinds[i].isa},
+                          {"numerics", kinds[i].numerics},
+                          {"their_tokens_per_s", task.tokens() / samples[0].first_decile()},
+                          {"our_tokens_per_s", task.tokens() / samples[i + 1].first_decile()},
+                          {"ratio", ratio},
+                          {"ratio_median", samples[0].median() / samples[i + 1].median()},
+                          {"difference", errors[i]}});
+        const std::string name =
+            std::string("peer (") + buffers + "), " + task.name + " " + kinds[i].name() + ": ";
+        bench.report.at_least(name + "tokens/s over theirs", ratio,
+                              target_of(task, kinds[i].numerics));
         bench.report.at_most(name + "relative difference of the outputs", errors[i], kTolerance);
     }
 }
@@ -79,25 +99,34 @@ void compare(Bench &bench, GgmlLibrary &library, const GgmlExperts &experts, con
 void measure_peer(Bench &bench) {
     const Settings &settings = bench.settings;
     if (settings.ggml.empty()) {
-        bench.report.skip("peer", "needs --ggml DIR, a folder with libggml-base.so, libggml*.so and libggml-cpu-*.so");
+        bench.report.skip(
+            "peer",
+            "needs --ggml DIR, a folder with libggml-base.so, libggml*.so and libggml-cpu-*.so");
         return;
     }
     GgmlLibrary library(settings.ggml, settings.threads);
     std::vector<Kind> kinds = offered_kinds(settings, false);
-    if (kinds.empty()) throw std::runtime_error("this CPU has none of the instruction sets that are asked for");
+    if (kinds.empty())
+        throw std::runtime_error("this CPU has none of the instruction sets that are asked for");
     std::vector<std::unique_ptr<ExpertLayers>> ours;
     std::vector<ExpertLayers *> pointers;
     for (const Kind &kind : kinds) {
-        ours.push_back(std::make_unique<ExpertLayers>(kind, settings.shape, 1, settings.threads, settings.parts));
+        ours.push_back(std::make_unique<ExpertLayers>(kind, settings.shape, 1, settings.threads,
+                                                      settings.parts));
         ours.back()->load(bench.source);
         pointers.push_back(ours.back().get());
     }
     const bool repacks = can_repack(library);
-    if (!repacks) bench.report.skip("peer", "ggml's " + library.variant() + " library does not repack MXFP4");
+    if (!repacks)
+        bench.report.skip("peer", "ggml's " + library.variant() + " library does not repack MXFP4");
     for (const bool repack : {false, true}) {
         if (repack && !repacks) continue;
-        const GgmlExperts experts(library, repack ? library.repack_buffers() : library.plain_buffers(), settings.shape, 1, bench.source);
-        for (const bool prefill : {false, true}) compare(bench, library, experts, pointers, kinds, repack ? "repacked" : "plain", prefill);
+        const GgmlExperts experts(library,
+                                  repack ? library.repack_buffers() : library.plain_buffers(),
+                                  settings.shape, 1, bench.source);
+        for (const bool prefill : {false, true})
+            compare(bench, library, experts, pointers, kinds, repack ? "repacked" : "plain",
+                    prefill);
     }
 }
 

@@ -1,11 +1,13 @@
-// Steps on pinned workers, as the expert library runs them: what its kernels are compared with uses the same cores.
+// Steps on pinned workers, as the expert library runs them: what its kernels are compared with uses
+// the same cores.
 #pragma once
 #include "pool/worker_pool.h"
 
 namespace ds4::bench {
 
-// Busy wait of an idle worker in microseconds, -1: the library's choice. On a machine that is not full that choice is
-// longer than a turn of the benchmark; workers of several pools share their cores here.
+// Busy wait of an idle worker in microseconds, -1: the library's choice. On a machine that is not
+// full that choice is longer than a turn of the benchmark; workers of several pools share their
+// cores here.
 inline int64_t spin_us(int threads) { return threads >= ktb::read_topology().usable ? -1 : 2000; }
 
 class PoolRunner {
@@ -15,7 +17,10 @@ class PoolRunner {
     // Runs step(worker) on every worker and waits for all.
     template <typename Step> void run(const Step &step) {
         const uint32_t seen = done_.value();
-        pool_.start({[](void *context, const ktb::Worker &worker) { (*static_cast<const Step *>(context))(worker); }, const_cast<Step *>(&step),
+        pool_.start({[](void *context, const ktb::Worker &worker) {
+                         (*static_cast<const Step *>(context))(worker);
+                     },
+                     const_cast<Step *>(&step),
                      [](void *self) { static_cast<PoolRunner *>(self)->done_.advance(); }, this});
         done_.wait(seen, pool_.fills_machine() ? 0 : 20000);
     }

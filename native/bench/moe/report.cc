@@ -41,14 +41,17 @@ void Report::row(const std::string &room, const Row &row) {
     for (const auto &[key, value] : row) heading += " " + key;
     if (heading != heading_) {
         std::printf("\n%s\n ", room.c_str());
-        for (const auto &[key, value] : row) std::printf(value.is_text ? " %-*s" : " %*s", width_of(key, value), key.c_str());
+        for (const auto &[key, value] : row)
+            std::printf(value.is_text ? " %-*s" : " %*s", width_of(key, value), key.c_str());
         std::printf("\n");
     }
     heading_ = heading;
     std::printf(" ");
     for (const auto &[key, value] : row) {
-        if (value.is_text) std::printf(" %-*s", width_of(key, value), value.text.c_str());
-        else std::printf(" %*.4g", width_of(key, value), value.number);
+        if (value.is_text)
+            std::printf(" %-*s", width_of(key, value), value.text.c_str());
+        else
+            std::printf(" %*.4g", width_of(key, value), value.number);
     }
     std::printf("\n");
     std::fflush(stdout);
@@ -68,28 +71,40 @@ void Report::print_targets() const {
     if (!prints_ || targets_.empty()) return;
     std::printf("\ntargets\n");
     for (const Target &target : targets_)
-        std::printf("  %-6s %-72s %8.3g  %s %.3g\n", target.met() ? "met" : "MISSED", target.name.c_str(), target.value, target.at_least ? ">=" : "<=", target.bound);
+        std::printf("  %-6s %-72s %8.3g  %s %.3g\n", target.met() ? "met" : "MISSED",
+                    target.name.c_str(), target.value, target.at_least ? ">=" : "<=", target.bound);
 }
 
 void Report::write_json(std::FILE *file, const Settings &settings) const {
     const Shape &shape = settings.shape;
-    std::fprintf(file, "{\"schema\":\"kt_moe_bench/2\",\"abi_version\":%u,\"cpu\":%s,\"threads\":%d,\"parts\":%d,\"full\":%s,", ktb_abi_version(), quoted(cpu_model()).c_str(),
-                 settings.threads, settings.parts, settings.full ? "true" : "false");
-    std::fprintf(file, "\"layers\":%d,\"experts\":%d,\"used\":%d,\"hidden\":%d,\"inner\":%d,\"seconds\":%s,\n\"rows\":[", settings.layers, shape.experts, shape.used, shape.hidden,
-                 shape.inner, number(settings.seconds).c_str());
+    std::fprintf(file,
+                 "{\"schema\":\"kt_moe_bench/"
+                 "2\",\"abi_version\":%u,\"cpu\":%s,\"threads\":%d,\"parts\":%d,\"full\":%s,",
+                 ktb_abi_version(), quoted(cpu_model()).c_str(), settings.threads, settings.parts,
+                 settings.full ? "true" : "false");
+    std::fprintf(file,
+                 "\"layers\":%d,\"experts\":%d,\"used\":%d,\"hidden\":%d,\"inner\":%d,\"seconds\":%"
+                 "s,\n\"rows\":[",
+                 settings.layers, shape.experts, shape.used, shape.hidden, shape.inner,
+                 number(settings.seconds).c_str());
     for (size_t i = 0; i < rows_.size(); i++) {
         std::fprintf(file, "%s{\"room\":%s", i == 0 ? "\n" : ",\n", quoted(rows_[i].first).c_str());
-        for (const auto &[key, value] : rows_[i].second) std::fprintf(file, ",%s:%s", quoted(key).c_str(), value.is_text ? quoted(value.text).c_str() : number(value.number).c_str());
+        for (const auto &[key, value] : rows_[i].second)
+            std::fprintf(file, ",%s:%s", quoted(key).c_str(),
+                         value.is_text ? quoted(value.text).c_str() : number(value.number).c_str());
         std::fprintf(file, "}");
     }
     std::fprintf(file, "],\n\"skipped\":[");
     for (size_t i = 0; i < skipped_.size(); i++)
-        std::fprintf(file, "%s{\"room\":%s,\"reason\":%s}", i == 0 ? "\n" : ",\n", quoted(skipped_[i].first).c_str(), quoted(skipped_[i].second).c_str());
+        std::fprintf(file, "%s{\"room\":%s,\"reason\":%s}", i == 0 ? "\n" : ",\n",
+                     quoted(skipped_[i].first).c_str(), quoted(skipped_[i].second).c_str());
     std::fprintf(file, "],\n\"targets\":[");
     for (size_t i = 0; i < targets_.size(); i++) {
         const Target &target = targets_[i];
-        std::fprintf(file, "%s{\"name\":%s,\"value\":%s,\"%s\":%s,\"met\":%s}", i == 0 ? "\n" : ",\n", quoted(target.name).c_str(), number(target.value).c_str(),
-                     target.at_least ? "at_least" : "at_most", number(target.bound).c_str(), target.met() ? "true" : "false");
+        std::fprintf(file, "%s{\"name\":%s,\"value\":%s,\"%s\":%s,\"met\":%s}",
+                     i == 0 ? "\n" : ",\n", quoted(target.name).c_str(),
+                     number(target.value).c_str(), target.at_least ? "at_least" : "at_most",
+                     number(target.bound).c_str(), target.met() ? "true" : "false");
     }
     std::fprintf(file, "]}\n");
 }
@@ -98,7 +113,8 @@ std::string cpu_model() {
     std::ifstream file("/proc/cpuinfo");
     std::string line;
     while (std::getline(file, line))
-        if (line.rfind("model name", 0) == 0) return line.substr(std::min(line.size(), line.find(':') + 2));
+        if (line.rfind("model name", 0) == 0)
+            return line.substr(std::min(line.size(), line.find(':') + 2));
     return "unknown";
 }
 

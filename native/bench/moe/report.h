@@ -34,8 +34,12 @@ class Report {
     explicit Report(bool prints) : prints_(prints) {}
     // Prints the row at once, below a heading when the room or its columns change.
     void row(const std::string &room, const Row &row);
-    void at_least(const std::string &name, double value, double bound) { targets_.push_back({name, value, bound, true}); }
-    void at_most(const std::string &name, double value, double bound) { targets_.push_back({name, value, bound, false}); }
+    void at_least(const std::string &name, double value, double bound) {
+        targets_.push_back({name, value, bound, true});
+    }
+    void at_most(const std::string &name, double value, double bound) {
+        targets_.push_back({name, value, bound, false});
+    }
     // Something that was not measured, and why.
     void skip(const std::string &room, const std::string &reason);
     void print_targets() const;

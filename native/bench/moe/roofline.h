@@ -20,11 +20,13 @@ struct Limit {
 };
 
 inline Limit limit_of(const Work &work, const Machine &machine) {
-    const double memory = work.bytes / machine.bytes_per_second, compute = work.flop / machine.flop_per_second;
+    const double memory = work.bytes / machine.bytes_per_second,
+                 compute = work.flop / machine.flop_per_second;
     return {std::max(memory, compute), memory >= compute};
 }
 
-// What a call's time is made of, as far as it is known: memory and arithmetic overlap, the hand-off does not.
+// What a call's time is made of, as far as it is known: memory and arithmetic overlap, the hand-off
+// does not.
 struct Parts {
     double memory, compute, hand_off; // seconds
 };

@@ -16,14 +16,16 @@ TEST("the limit is the slower of reading and calculating") {
     CHECK(!calculating.is_memory);
 }
 
-TEST("an expert of Flash changes from reading to calculating where its intensity meets the machine's") {
+TEST("an expert of Flash changes from reading to calculating where its intensity meets the "
+     "machine's") {
     // 17/32 byte and 2 operations a weight and token: 3.765 operations a byte and token
     const double weights = 3.0 * 4096 * 2048, intensity = 2.0 * 32 / 17;
     const Machine machine{1e9, 16.5 * intensity * 1e9};
     for (int tokens = 1; tokens <= 64; tokens++) {
         const Limit limit = limit_of({weights * 17 / 32, 2 * weights * tokens}, machine);
         CHECK(limit.is_memory == (tokens <= 16));
-        CHECK_CLOSE(limit.seconds, weights * 17 / 32 / 1e9 * (tokens <= 16 ? 1 : tokens / 16.5), 1e-9);
+        CHECK_CLOSE(limit.seconds, weights * 17 / 32 / 1e9 * (tokens <= 16 ? 1 : tokens / 16.5),
+                    1e-9);
     }
 }
 

@@ -16,13 +16,13 @@ struct Bench {
     Report &report;
     ReadMemory &memory;
     const SourceExperts &source;
-    double stream = 0;         // bytes a second of all threads, long reads
+    double stream = 0; // bytes a second of all threads, long reads
     std::vector<Peak> peaks;
 
     double peak(const std::string &name) const; // of all threads; 0 when it was not measured
 };
 
-void measure_rates(Bench &bench);                                 // the stream and the peaks
+void measure_rates(Bench &bench); // the stream and the peaks
 void measure_decode(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_scaling(Bench &bench, const Kind &kind);
@@ -31,7 +31,8 @@ void measure_calibration(Bench &bench); // what the library itself measures when
 void measure_loading(Bench &bench);
 void measure_peer(Bench &bench);
 
-// What the loading room's own process does: loads the checkpoint in `folder` and prints its peak memory.
+// What the loading room's own process does: loads the checkpoint in `folder` and prints its peak
+// memory.
 int load_and_report_memory(const char *folder, const Settings &settings);
 
 } // namespace ds4::bench

@@ -1,4 +1,5 @@
-// Decode by number of threads against what the same threads read, and what the call's time is made of.
+// Decode by number of threads against what the same threads read, and what the call's time is made
+// of.
 #include <cmath>
 
 #include "moe/rooms.h"
@@ -10,7 +11,8 @@ namespace {
 constexpr size_t kCalls = 64;
 constexpr int kCachedCalls = 200;
 
-// Bytes a second of one thread's kernels on weights that stay in its cache: the share of the arithmetic.
+// Bytes a second of one thread's kernels on weights that stay in its cache: the share of the
+// arithmetic.
 double cached_rate(const Kind &kind, double seconds) {
     const Shape shape{12, 1, 1024, 256}; // 418 KB an expert, and every call takes the first
     ExpertLayers layers(kind, shape, 1, 1, 1);
@@ -21,14 +23,17 @@ double cached_rate(const Kind &kind, double seconds) {
     const auto calls = [&](const Routes &routes) {
         for (int i = 0; i < kCachedCalls; i++) layers.forward(0, routes, input, output);
     };
-    const std::vector<Samples> samples = take_turns({{[&] { calls(one); }}, {[&] { calls(none); }}}, {seconds, 3, 3, 1});
-    return shape.expert_bytes() * kCachedCalls / (samples[0].first_decile() - samples[1].first_decile());
+    const std::vector<Samples> samples =
+        take_turns({{[&] { calls(one); }}, {[&] { calls(none); }}}, {seconds, 3, 3, 1});
+    return shape.expert_bytes() * kCachedCalls /
+           (samples[0].first_decile() - samples[1].first_decile());
 }
 
 std::vector<int> thread_counts(int most) {
     std::vector<int> counts;
     for (int threads = 1; threads < most; threads *= 2) counts.push_back(threads);
-    if (most > 3 && counts.back() != most - 1) counts.push_back(most - 1); // a core is left to the caller
+    if (most > 3 && counts.back() != most - 1)
+        counts.push_back(most - 1); // a core is left to the caller
     counts.push_back(most);
     return counts;
 }
@@ -50,29 +55,46 @@ void measure(Bench &bench, const Kind &kind, int threads, double one_core) {
     const double bytes = shape.used * shape.expert_bytes();
     size_t at = 0;
     std::vector<double> inside[3]; // microseconds that the library's own clock gives to its phases
-    const std::vector<Samples> samples = take_turns({{[&] { reader.read(size_t(bytes)); }},
-                                                     {[&] { layers.forward(0, calls[at++ % kCalls], input, output); },
-                                                      [&] {
-                                                          const PhaseTimes times = layers.times();
-                                                          inside[0].push_back(times.prepare), inside[1].push_back(times.experts), inside[2].push_back(times.reduce);
-                                                      }},
-                                                     {[&] { layers.forward(0, none, input, output); }}}, // barriers and hand-off, no experts
-                                                    {settings.seconds, 4, 6, 2});
+    const std::vector<Samples> samples = take_turns(
+        {{[&] { reader.read(size_t(bytes)); }},
+         {[&] { layers.forward(0, calls[at++ % kCalls], input, output); },
+          [&] {
+              const PhaseTimes times = layers.times();
+              inside[0].push_back(times.prepare), inside[1].push_back(times.experts),
+                  inside[2].push_back(times.reduce);
+          }},
+         {[&] { layers.forward(0, none, input, output); }}}, // barriers and hand-off, no experts
+        {settings.seconds, 4, 6, 2});
     const double call = samples[1].first_decile(), rate = bytes / call;
     const Parts parts{bytes / stream, bytes / (one_core * threads), samples[2].first_decile()};
     const double share = samples[0].first_decile() / call;
-    bench.report.row("scaling", {{"isa", kind.isa}, {"numerics", kind.numerics}, {"threads", threads}, {"stream_gb_per_s", stream / 1e9}, {"decode_gb_per_s", rate / 1e9},
-                                 {"of_read", share}, {"of_stream", rate / stream}, {"call_us", call * 1e6}, {"memory_us", parts.memory * 1e6}, {"compute_us", parts.compute * 1e6},
-                                 {"hand_off_us", parts.hand_off * 1e6}, {"prepare_us", Samples{inside[0]}.median()}, {"experts_us", Samples{inside[1]}.median()},
-                                 {"reduce_us", Samples{inside[2]}.median()}, {"bound", bound_of(parts)}});
-    if (threads == settings.threads) bench.report.at_least("scaling " + kind.name() + ", " + std::to_string(threads) + " threads: share of a read of the same bytes", share, 0.85);
+    bench.report.row("scaling", {{"isa", kind.isa},
+                                 {"numerics", kind.numerics},
+                                 {"threads", threads},
+                                 {"stream_gb_per_s", stream / 1e9},
+                                 {"decode_gb_per_s", rate / 1e9},
+                                 {"of_read", share},
+                                 {"of_stream", rate / stream},
+                                 {"call_us", call * 1e6},
+                                 {"memory_us", parts.memory * 1e6},
+                                 {"compute_us", parts.compute * 1e6},
+                                 {"hand_off_us", parts.hand_off * 1e6},
+                                 {"prepare_us", Samples{inside[0]}.median()},
+                                 {"experts_us", Samples{inside[1]}.median()},
+                                 {"reduce_us", Samples{inside[2]}.median()},
+                                 {"bound", bound_of(parts)}});
+    if (threads == settings.threads)
+        bench.report.at_least("scaling " + kind.name() + ", " + std::to_string(threads) +
+                                  " threads: share of a read of the same bytes",
+                              share, 0.85);
 }
 
 } // namespace
 
 void measure_scaling(Bench &bench, const Kind &kind) {
     const double one_core = cached_rate(kind, bench.settings.seconds / 2);
-    for (const int threads : thread_counts(bench.settings.threads)) measure(bench, kind, threads, one_core);
+    for (const int threads : thread_counts(bench.settings.threads))
+        measure(bench, kind, threads, one_core);
 }
 
 } // namespace ds4::bench

@@ -25,18 +25,21 @@ const char kUsage[] =
     "  --per-expert N    most tokens an expert in the prefill room, default 512\n"
     "  --seconds S       of each measurement\n"
     "  --load-mib N      size of the generated checkpoint of the loading room\n"
-    "  --read-mib N      memory that the reads pass over, far above every cache; default: 512, 1024 with --full\n"
+    "  --read-mib N      memory that the reads pass over, far above every cache; default: 512, "
+    "1024 with --full\n"
     "  --folder DIR      where it is generated; default: the system's temporary folder\n";
 
 namespace {
 
-constexpr double kMemoryShare = 0.3; // of what is free, for the layers of one kind: the peer room holds three copies
+constexpr double kMemoryShare =
+    0.3; // of what is free, for the layers of one kind: the peer room holds three copies
 
 int integer(const std::string &flag, const std::string &text, int low, int high) {
     char *end = nullptr;
     const long value = std::strtol(text.c_str(), &end, 10);
     if (text.empty() || *end != '\0' || value < low || value > high)
-        throw std::invalid_argument(flag + " is " + text + "; expected " + std::to_string(low) + ".." + std::to_string(high));
+        throw std::invalid_argument(flag + " is " + text + "; expected " + std::to_string(low) +
+                                    ".." + std::to_string(high));
     return int(value);
 }
 
@@ -45,7 +48,8 @@ std::vector<std::string> rooms_of(const std::string &text) {
     for (size_t begin = 0; begin <= text.size();) {
         const size_t end = std::min(text.find(',', begin), text.size());
         const std::string room = text.substr(begin, end - begin);
-        if (std::find(std::begin(kRooms), std::end(kRooms), room) == std::end(kRooms)) throw std::invalid_argument("there is no room \"" + room + "\"");
+        if (std::find(std::begin(kRooms), std::end(kRooms), room) == std::end(kRooms))
+            throw std::invalid_argument("there is no room \"" + room + "\"");
         rooms.push_back(room);
         begin = end + 1;
     }
@@ -53,26 +57,43 @@ std::vector<std::string> rooms_of(const std::string &text) {
 }
 
 void set(Settings &settings, const std::string &flag, const std::string &value) {
-    if (flag == "--rooms") settings.rooms = rooms_of(value);
-    else if (flag == "--ggml") settings.ggml = value;
-    else if (flag == "--json") settings.json = value;
-    else if (flag == "--folder") settings.folder = value;
-    else if (flag == "--isa") settings.isa = value;
-    else if (flag == "--numerics") settings.numerics = value;
-    else if (flag == "--per-expert") settings.per_expert = integer(flag, value, 2, 512);
-    else if (flag == "--threads") settings.threads = integer(flag, value, 1, 4096);
-    else if (flag == "--parts") settings.parts = integer(flag, value, 1, 64);
-    else if (flag == "--layers") settings.layers = integer(flag, value, 1, 64);
-    else if (flag == "--experts") settings.shape.experts = integer(flag, value, 12, 1024);
-    else if (flag == "--hidden") settings.shape.hidden = integer(flag, value, 128, 1 << 16);
-    else if (flag == "--inner") settings.shape.inner = integer(flag, value, 128, 1 << 16);
-    else if (flag == "--load-mib") settings.load_mib = size_t(integer(flag, value, 1, 1 << 20));
-    else if (flag == "--read-mib") settings.read_mib = size_t(integer(flag, value, 1, 1 << 16));
+    if (flag == "--rooms")
+        settings.rooms = rooms_of(value);
+    else if (flag == "--ggml")
+        settings.ggml = value;
+    else if (flag == "--json")
+        settings.json = value;
+    else if (flag == "--folder")
+        settings.folder = value;
+    else if (flag == "--isa")
+        settings.isa = value;
+    else if (flag == "--numerics")
+        settings.numerics = value;
+    else if (flag == "--per-expert")
+        settings.per_expert = integer(flag, value, 2, 512);
+    else if (flag == "--threads")
+        settings.threads = integer(flag, value, 1, 4096);
+    else if (flag == "--parts")
+        settings.parts = integer(flag, value, 1, 64);
+    else if (flag == "--layers")
+        settings.layers = integer(flag, value, 1, 64);
+    else if (flag == "--experts")
+        settings.shape.experts = integer(flag, value, 12, 1024);
+    else if (flag == "--hidden")
+        settings.shape.hidden = integer(flag, value, 128, 1 << 16);
+    else if (flag == "--inner")
+        settings.shape.inner = integer(flag, value, 128, 1 << 16);
+    else if (flag == "--load-mib")
+        settings.load_mib = size_t(integer(flag, value, 1, 1 << 20));
+    else if (flag == "--read-mib")
+        settings.read_mib = size_t(integer(flag, value, 1, 1 << 16));
     else if (flag == "--seconds") {
         char *end = nullptr;
         settings.seconds = std::strtod(value.c_str(), &end);
-        if (value.empty() || *end != '\0' || !(settings.seconds > 0)) throw std::invalid_argument("--seconds is " + value + "; expected more than 0");
-    } else throw std::invalid_argument("there is no flag " + flag);
+        if (value.empty() || *end != '\0' || !(settings.seconds > 0))
+            throw std::invalid_argument("--seconds is " + value + "; expected more than 0");
+    } else
+        throw std::invalid_argument("there is no flag " + flag);
 }
 
 void choose(Settings &settings) {
@@ -84,12 +105,16 @@ void choose(Settings &settings) {
     if (settings.read_mib == 0) settings.read_mib = settings.full ? 1 << 10 : 512;
     if (settings.folder.empty()) settings.folder = std::filesystem::temp_directory_path().string();
     const double room = double(ktb::available_memory()) * kMemoryShare;
-    while (settings.shape.experts > 12 && double(settings.layer_bytes()) > room) settings.shape.experts /= 2;
+    while (settings.shape.experts > 12 && double(settings.layer_bytes()) > room)
+        settings.shape.experts /= 2;
     const int fitting = std::max(1, int(room / double(settings.layer_bytes())));
-    if (settings.layers == 0) settings.layers = std::min(fitting, settings.full ? 4 : 2);
+    if (settings.layers == 0)
+        settings.layers = std::min(fitting, settings.full ? 4 : 2);
     else if (settings.layers > fitting)
-        throw std::invalid_argument(std::to_string(settings.layers) + " layers of " + std::to_string(settings.layer_bytes() >> 20) + " MiB do not fit: at most " +
-                                    std::to_string(fitting) + " do, or take fewer --experts");
+        throw std::invalid_argument(std::to_string(settings.layers) + " layers of " +
+                                    std::to_string(settings.layer_bytes() >> 20) +
+                                    " MiB do not fit: at most " + std::to_string(fitting) +
+                                    " do, or take fewer --experts");
 }
 
 } // namespace

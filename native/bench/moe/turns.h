@@ -10,7 +10,9 @@ namespace ds4::bench {
 
 using Clock = std::chrono::steady_clock;
 
-inline double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+inline double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 template <typename Body> double seconds_of(const Body &body) {
     const Clock::time_point begin = Clock::now();
@@ -27,16 +29,17 @@ struct Samples {
         std::sort(sorted.begin(), sorted.end());
         return sorted[size_t(double(sorted.size()) * share)];
     }
-    // Of fewer than ten samples the smallest: a neighbour's load only ever adds time, and no single run is lucky twice.
+    // Of fewer than ten samples the smallest: a neighbour's load only ever adds time, and no single
+    // run is lucky twice.
     double first_decile() const { return at(0.1); }
     double median() const { return at(0.5); }
 };
 
 struct Turns {
-    double seconds = 1;     // of all turns together; the least number of bursts may need more
+    double seconds = 1; // of all turns together; the least number of bursts may need more
     size_t least_bursts = 3;
-    size_t burst = 6;       // timed calls in a row
-    size_t warm = 2;        // calls before them, which wake the contender's threads
+    size_t burst = 6; // timed calls in a row
+    size_t warm = 2;  // calls before them, which wake the contender's threads
 };
 
 // Longer than an idle worker of any contender spins: a turn begins with the others asleep.
@@ -44,17 +47,21 @@ constexpr std::chrono::milliseconds kPause(3);
 
 struct Contender {
     std::function<void()> body;
-    std::function<void()> sleep = nullptr; // called after each turn, for threads that do not go to sleep by themselves
+    std::function<void()> sleep =
+        nullptr; // called after each turn, for threads that do not go to sleep by themselves
 };
 
-inline std::vector<Samples> take_turns(const std::vector<Contender> &contenders, const Turns &turns) {
+inline std::vector<Samples> take_turns(const std::vector<Contender> &contenders,
+                                       const Turns &turns) {
     std::vector<Samples> samples(contenders.size());
     const Clock::time_point begin = Clock::now();
-    for (size_t burst = 0; burst < turns.least_bursts || seconds_since(begin) < turns.seconds; burst++)
+    for (size_t burst = 0; burst < turns.least_bursts || seconds_since(begin) < turns.seconds;
+         burst++)
         for (size_t i = 0; i < contenders.size(); i++) {
             std::this_thread::sleep_for(kPause);
             for (size_t call = 0; call < turns.warm; call++) contenders[i].body();
-            for (size_t call = 0; call < turns.burst; call++) samples[i].seconds.push_back(seconds_of(contenders[i].body));
+            for (size_t call = 0; call < turns.burst; call++)
+                samples[i].seconds.push_back(seconds_of(contenders[i].body));
             if (contenders[i].sleep) contenders[i].sleep();
         }
     return samples;

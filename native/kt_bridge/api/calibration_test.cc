@@ -19,24 +19,33 @@ std::string description(ktb_engine_t engine) {
     return text;
 }
 
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string &text, const std::string &part) {
+    return text.find(part) != std::string::npos;
+}
 
 // Forwards of 1 to 130 tokens, one after the other.
-std::vector<float> outputs_of(const std::string &options, const std::vector<CanonicalExpert> &experts) {
+std::vector<float> outputs_of(const std::string &options,
+                              const std::vector<CanonicalExpert> &experts) {
     TestLayer layer(options, kShape, experts);
     CHECK(layer.ready);
     std::vector<float> all;
     for (const int tokens : {1, 3, 9, 40, 130}) {
-        const std::vector<float> input = random_values(size_t(tokens) * size_t(kShape.hidden), 1.0f, 5), weights(size_t(tokens) * size_t(kShape.used), 0.5f);
+        const std::vector<float> input =
+                                     random_values(size_t(tokens) * size_t(kShape.hidden), 1.0f, 5),
+                                 weights(size_t(tokens) * size_t(kShape.used), 0.5f);
         std::vector<int32_t> ids;
-        for (int slot = 0; slot < tokens * kShape.used; slot++) ids.push_back((slot * 5 + slot / 7) % kShape.experts);
-        const std::vector<float> output = layer.forward(tokens, input.data(), ids.data(), weights.data());
+        for (int slot = 0; slot < tokens * kShape.used; slot++)
+            ids.push_back((slot * 5 + slot / 7) % kShape.experts);
+        const std::vector<float> output =
+            layer.forward(tokens, input.data(), ids.data(), weights.data());
         all.insert(all.end(), output.begin(), output.end());
     }
     return all;
 }
 
-bool same(const std::vector<float> &a, const std::vector<float> &b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+bool same(const std::vector<float> &a, const std::vector<float> &b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
 
 // Which kernels have run since the clock was last read: a fake clock makes them fast or slow.
 bool tiles_ran = false;
@@ -72,7 +81,8 @@ Tuning tuned_by(ktb_moe_t moe, const CalibrationJob::Settings &settings) {
     const Kernels *usual = settings.candidates.tables[0];
     const KernelChoice choice{{usual, usual, usual, usual}, nullptr, 0, kFusedTokens, false, true};
     Tuning tuning;
-    CalibrationJob job({pool, workspace, times, HugePages::off, choice, 8192}, layer, settings, tuning);
+    CalibrationJob job({pool, workspace, times, HugePages::off, choice, 8192}, layer, settings,
+                       tuning);
     Signal done;
     for (WorkerPool::Step step; job.next(step);) {
         step.finished = [](void *signal) { static_cast<Signal *>(signal)->advance(); };
@@ -97,38 +107,53 @@ CalibrationJob::Settings settings_of(const std::vector<const Kernels *> &tables)
 } // namespace
 
 TEST("results have the same bits with the calibration and without, and with any fixed form") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 71);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 71);
     for (const char *numerics : {"int8", "bf16", "fp8ref", "f32"}) {
-        const std::string base = std::string("{\"threads\":2,\"nodes\":[0],\"spin_us\":0,\"numerics\":\"") + numerics + "\"";
+        const std::string base =
+            std::string("{\"threads\":2,\"nodes\":[0],\"spin_us\":0,\"numerics\":\"") + numerics +
+            "\"";
         const std::vector<float> plain = outputs_of(base + ",\"calibrate\":false}", experts);
         CHECK(same(plain, outputs_of(base + "}", experts)));
-        for (const int fused : {0, 1, 7, 16}) CHECK(same(plain, outputs_of(base + ",\"fused_tokens\":" + std::to_string(fused) + "}", experts)));
+        for (const int fused : {0, 1, 7, 16})
+            CHECK(same(plain, outputs_of(base + ",\"fused_tokens\":" + std::to_string(fused) + "}",
+                                         experts)));
         CHECK(same(plain, outputs_of(base + ",\"calibrate\":false,\"fused_tokens\":5}", experts)));
     }
 }
 
 TEST("the description tells what was measured and chosen, and nothing without a calibration") {
     if (best_isa() == Isa::generic) return;
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 72);
-    TestLayer measured("{\"threads\":1,\"spin_us\":0}", kShape, experts), plain("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 72);
+    TestLayer measured("{\"threads\":1,\"spin_us\":0}", kShape, experts),
+        plain("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
     const std::string text = description(measured.engine);
-    for (const char *part : {"\"calibration\":[{\"gate_up\":\"MXFP4\",\"down\":\"MXFP4\",\"hidden\":256,\"inner\":512,\"fused_tokens\":", "\"kernels\":[{\"from_tokens\":1,\"isa\":\"avx",
-                             "\"trials\":[{\"tokens\":1,\"isa\":\"avx", "\"form\":\"fused\"", "\"form\":\"grouped\"", "\"excluded\":[]"})
+    for (const char *part : {"\"calibration\":[{\"gate_up\":\"MXFP4\",\"down\":\"MXFP4\","
+                             "\"hidden\":256,\"inner\":512,\"fused_tokens\":",
+                             "\"kernels\":[{\"from_tokens\":1,\"isa\":\"avx",
+                             "\"trials\":[{\"tokens\":1,\"isa\":\"avx", "\"form\":\"fused\"",
+                             "\"form\":\"grouped\"", "\"excluded\":[]"})
         CHECK(contains(text, part));
     CHECK(contains(description(plain.engine), "\"calibration\":[]"));
-    CHECK(ktb_moe_export_expert(measured.moe, 0, 1, nullptr, 0, nullptr, 0) != KTB_OK); // the layer is no longer busy
+    CHECK(ktb_moe_export_expert(measured.moe, 0, 1, nullptr, 0, nullptr, 0) !=
+          KTB_OK); // the layer is no longer busy
 }
 
 TEST("a table that fails its check is excluded and named, and the next one takes its place") {
     const Kernels &usual = *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8);
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 73);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 73);
     TestLayer layer("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
     Kernels wrong = usual;
     wrong.isa = "wrong";
     wrong.prepare = wrong_prepare;
     for (const bool is_usual : {true, false}) {
-        const Tuning tuning = tuned_by(layer.moe, settings_of(is_usual ? std::vector<const Kernels *>{&wrong, &usual} : std::vector<const Kernels *>{&usual, &wrong}));
-        CHECK(tuning.excluded.size() == 1 && tuning.excluded[0].isa == "wrong" && contains(tuning.excluded[0].reason, "gate and up is "));
+        const Tuning tuning = tuned_by(
+            layer.moe, settings_of(is_usual ? std::vector<const Kernels *>{&wrong, &usual}
+                                            : std::vector<const Kernels *>{&usual, &wrong}));
+        CHECK(tuning.excluded.size() == 1 && tuning.excluded[0].isa == "wrong" &&
+              contains(tuning.excluded[0].reason, "gate and up is "));
         for (const Kernels *kernels : tuning.kernels) CHECK(kernels == &usual);
         for (const Trial &trial : tuning.trials) CHECK(trial.kernels == &usual);
     }
@@ -140,7 +165,8 @@ TEST("a table that fails its check is excluded and named, and the next one takes
 
 TEST("a tile unit that gives its bits is taken when it is fast; one that does not is excluded") {
     const Kernels &usual = *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8);
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 74);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 74);
     TestLayer layer("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
     CalibrationJob::Settings settings = settings_of({&usual});
     settings.candidates.tiles = true;
@@ -150,17 +176,25 @@ TEST("a tile unit that gives its bits is taken when it is fast; one that does no
     CHECK(tuned_by(layer.moe, settings).tile_tokens == 16);
     tiles.panels = wrong_panels;
     const Tuning tuning = tuned_by(layer.moe, settings);
-    CHECK(tuning.tile_tokens == 0 && tuning.excluded.size() == 1 && contains(tuning.excluded[0].reason, "sums differ"));
+    CHECK(tuning.tile_tokens == 0 && tuning.excluded.size() == 1 &&
+          contains(tuning.excluded[0].reason, "sums differ"));
     for (const Trial &trial : tuning.trials) CHECK(trial.form != Form::tiles);
 }
 
-TEST("the fastest instruction set agrees with the best one to rounding, and bad options are refused with the reason") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 75);
-    const std::vector<float> best = outputs_of("{\"threads\":1,\"spin_us\":0}", experts), fastest = outputs_of("{\"threads\":1,\"spin_us\":0,\"isa\":\"fastest\"}", experts);
+TEST("the fastest instruction set agrees with the best one to rounding, and bad options are "
+     "refused with the reason") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 75);
+    const std::vector<float> best = outputs_of("{\"threads\":1,\"spin_us\":0}", experts),
+                             fastest = outputs_of(
+                                 "{\"threads\":1,\"spin_us\":0,\"isa\":\"fastest\"}", experts);
     const std::vector<double> expected(best.begin(), best.end());
     CHECK(relative_error(fastest.data(), expected.data(), expected.size()) <= 2e-2);
-    for (const auto &[options, reason] : {std::pair{"{\"calibrate\":1}", "true or false"}, {"{\"calibrate\":\"no\"}", "true or false"}, {"{\"fused_tokens\":17}", "expected 0..16"},
-                                          {"{\"fused_tokens\":-1}", "expected 0..16"}, {"{\"isa\":\"quick\"}", "auto, fastest, generic"}}) {
+    for (const auto &[options, reason] : {std::pair{"{\"calibrate\":1}", "true or false"},
+                                          {"{\"calibrate\":\"no\"}", "true or false"},
+                                          {"{\"fused_tokens\":17}", "expected 0..16"},
+                                          {"{\"fused_tokens\":-1}", "expected 0..16"},
+                                          {"{\"isa\":\"quick\"}", "auto, fastest, generic"}}) {
         CHECK(ktb_engine_create_json(options) == nullptr);
         CHECK(contains(ktb_last_error(), reason));
     }

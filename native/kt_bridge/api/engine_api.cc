@@ -30,7 +30,9 @@ const char *ktb_last_error(void) { return ds4::ktb::last_error; }
 ktb_engine_t ktb_engine_create(int n_threads, int n_numa_nodes) {
     ktb_engine_t made = nullptr;
     guarded([&] {
-        if (n_threads <= 0 || n_numa_nodes <= 0) fail(KTB_ERR_ARGUMENT, "ktb_engine_create(%d threads, %d nodes): both must be positive", n_threads, n_numa_nodes);
+        if (n_threads <= 0 || n_numa_nodes <= 0)
+            fail(KTB_ERR_ARGUMENT, "ktb_engine_create(%d threads, %d nodes): both must be positive",
+                 n_threads, n_numa_nodes);
         EngineOptions options;
         options.pool.threads = n_threads;
         options.pool.parts = n_numa_nodes;
@@ -43,7 +45,8 @@ ktb_engine_t ktb_engine_create(int n_threads, int n_numa_nodes) {
 ktb_engine_t ktb_engine_create_json(const char *text) {
     ktb_engine_t made = nullptr;
     guarded([&] {
-        if (text == nullptr) fail(KTB_ERR_ARGUMENT, "options are NULL; expected a JSON object, {} for the defaults");
+        if (text == nullptr)
+            fail(KTB_ERR_ARGUMENT, "options are NULL; expected a JSON object, {} for the defaults");
         made = new ktb_engine{Engine(EngineOptions::from_json(text))};
         return KTB_OK;
     });
@@ -90,7 +93,8 @@ int ktb_engine_work(ktb_engine_t engine, int worker, uint64_t ticket) {
 
 int ktb_load_progress(ktb_engine_t engine, uint64_t *done_bytes, uint64_t *total_bytes) {
     return guarded([&] {
-        if (engine == nullptr || done_bytes == nullptr || total_bytes == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_load_progress: an argument is NULL");
+        if (engine == nullptr || done_bytes == nullptr || total_bytes == nullptr)
+            fail(KTB_ERR_ARGUMENT, "ktb_load_progress: an argument is NULL");
         *done_bytes = engine->engine.progress().done_bytes.load();
         *total_bytes = engine->engine.progress().total_bytes.load();
         return KTB_OK;
@@ -121,15 +125,20 @@ void ktb_safetensor_close(ktb_safetensor_t tensors) {
     });
 }
 
-bool ktb_safetensor_get(ktb_safetensor_t tensors, const char *name, void **out_ptr, size_t *out_bytes) {
+bool ktb_safetensor_get(ktb_safetensor_t tensors, const char *name, void **out_ptr,
+                        size_t *out_bytes) {
     return guarded([&] {
-        if (tensors == nullptr || name == nullptr || out_ptr == nullptr || out_bytes == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_safetensor_get: an argument is NULL");
-        const Tensor *tensor = tensors->tensors->find(name);
-        if (tensor == nullptr) fail(KTB_ERR_FORMAT, "tensor %s is missing in %s", name, tensors->tensors->folder().c_str());
-        *out_ptr = const_cast<uint8_t *>(tensors->tensors->mapped(*tensor));
-        *out_bytes = size_t(tensor->bytes);
-        return KTB_OK;
-    }) == KTB_OK;
+               if (tensors == nullptr || name == nullptr || out_ptr == nullptr ||
+                   out_bytes == nullptr)
+                   fail(KTB_ERR_ARGUMENT, "ktb_safetensor_get: an argument is NULL");
+               const Tensor *tensor = tensors->tensors->find(name);
+               if (tensor == nullptr)
+                   fail(KTB_ERR_FORMAT, "tensor %s is missing in %s", name,
+                        tensors->tensors->folder().c_str());
+               *out_ptr = const_cast<uint8_t *>(tensors->tensors->mapped(*tensor));
+               *out_bytes = size_t(tensor->bytes);
+               return KTB_OK;
+           }) == KTB_OK;
 }
 
 void ktb_convert_f32_to_bf16(const float *source, void *target, size_t count) {
@@ -145,7 +154,8 @@ void ktb_convert_bf16_to_f32(const void *source, float *target, size_t count) {
     for (size_t i = 0; i < count; i++) {
         uint16_t word;
         std::memcpy(&word, static_cast<const uint8_t *>(source) + i * 2, 2);
-        const float value = f32_from_bf16(uint16_t(word | ((word & 0x7f80u) == 0x7f80u && (word & 0x7fu) != 0 ? 0x40u : 0u)));
+        const float value = f32_from_bf16(
+            uint16_t(word | ((word & 0x7f80u) == 0x7f80u && (word & 0x7fu) != 0 ? 0x40u : 0u)));
         std::memcpy(reinterpret_cast<uint8_t *>(target) + i * 4, &value, 4);
     }
 }

@@ -26,7 +26,9 @@ class TemporaryFolder {
         path = pattern;
     }
     ~TemporaryFolder() { std::filesystem::remove_all(path); }
-    void write(const std::string &name, const std::string &bytes) const { std::ofstream(path + "/" + name, std::ios::binary) << bytes; }
+    void write(const std::string &name, const std::string &bytes) const {
+        std::ofstream(path + "/" + name, std::ios::binary) << bytes;
+    }
     std::string path;
 };
 
@@ -40,7 +42,9 @@ std::string bytes_of(const std::vector<uint8_t> &values) { return {values.begin(
 std::string shard(const std::vector<Entry> &entries) {
     std::string header = "{\"__metadata__\":{\"format\":\"pt\",\"deep\":\"\\u00e9\"}", data;
     for (const Entry &entry : entries) {
-        header += ",\"" + entry.name + "\":{\"dtype\":\"" + entry.dtype + "\",\"shape\":" + entry.shape + ",\"data_offsets\":[" + std::to_string(data.size());
+        header += ",\"" + entry.name + "\":{\"dtype\":\"" + entry.dtype +
+                  "\",\"shape\":" + entry.shape + ",\"data_offsets\":[" +
+                  std::to_string(data.size());
         data += entry.bytes;
         header += "," + std::to_string(data.size()) + "]}";
     }
@@ -58,16 +62,25 @@ std::string raw_shard(const std::string &header, const std::string &data) {
     return out + header + data;
 }
 
-std::string list(int rows, int cols) { return "[" + std::to_string(rows) + "," + std::to_string(cols) + "]"; }
+std::string list(int rows, int cols) {
+    return "[" + std::to_string(rows) + "," + std::to_string(cols) + "]";
+}
 
-std::vector<Entry> layer_entries(const std::string &base, const std::vector<CanonicalExpert> &experts) {
+std::vector<Entry> layer_entries(const std::string &base,
+                                 const std::vector<CanonicalExpert> &experts) {
     std::vector<Entry> out;
     for (size_t id = 0; id < experts.size(); id++)
         for (int matrix = 0; matrix < 3; matrix++) {
-            const std::string name = base + ".ffn.experts." + std::to_string(id) + "." + std::string(matrix == 0 ? "w1" : matrix == 1 ? "w3" : "w2");
-            const int rows = matrix == 2 ? kShape.hidden : kShape.inner, cols = matrix == 2 ? kShape.inner : kShape.hidden;
-            out.push_back({name + ".weight", "I8", list(rows, cols / 2), bytes_of(experts[id].codes[matrix])});
-            out.push_back({name + ".scale", "F8_E8M0", list(rows, cols / 32), bytes_of(experts[id].scales[matrix])});
+            const std::string name = base + ".ffn.experts." + std::to_string(id) + "." +
+                                     std::string(matrix == 0   ? "w1"
+                                                 : matrix == 1 ? "w3"
+                                                               : "w2");
+            const int rows = matrix == 2 ? kShape.hidden : kShape.inner,
+                      cols = matrix == 2 ? kShape.inner : kShape.hidden;
+            out.push_back({name + ".weight", "I8", list(rows, cols / 2),
+                           bytes_of(experts[id].codes[matrix])});
+            out.push_back({name + ".scale", "F8_E8M0", list(rows, cols / 32),
+                           bytes_of(experts[id].scales[matrix])});
         }
     return out;
 }
@@ -77,16 +90,19 @@ int load_code(const std::string &folder, std::string &message, int parts = 2) {
     ktb_safetensor_t tensors = ktb_safetensor_open(folder.c_str());
     if (tensors == nullptr) return message = ktb_last_error(), KTB_ERR_FORMAT;
     ktb_engine_t engine = ktb_engine_create(2, parts);
-    ktb_moe_t moe = ktb_moe_create(engine, 7, kShape.experts, kShape.used, kShape.hidden, kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+    ktb_moe_t moe = ktb_moe_create(engine, 7, kShape.experts, kShape.used, kShape.hidden,
+                                   kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
     const int code = ktb_moe_load_weights_safetensors(moe, tensors, 7, nullptr);
     message = ktb_last_error();
     if (code != 0) { // the handle stays usable and says that it has no weights
         CHECK(ktb_status(moe) != 0);
         float x[256] = {}, y[256] = {}, weight[2] = {1, 1};
         int32_t ids[2] = {0, 1};
-        CHECK(ktb_moe_forward2(moe, 1, x, KTB_IO_F32, y, KTB_IO_F32, ids, weight, 0, 10) == KTB_ERR_STATE);
+        CHECK(ktb_moe_forward2(moe, 1, x, KTB_IO_F32, y, KTB_IO_F32, ids, weight, 0, 10) ==
+              KTB_ERR_STATE);
         ktb_moe_forward_f32(moe, 1, x, y, ids, weight, false, 10);
-        CHECK(std::isnan(y[0]) && std::isnan(y[255]) && std::string(ktb_last_error()).find("no weights") != std::string::npos);
+        CHECK(std::isnan(y[0]) && std::isnan(y[255]) &&
+              std::string(ktb_last_error()).find("no weights") != std::string::npos);
     }
     ktb_safetensor_close(tensors);
     ktb_moe_destroy(moe);
@@ -99,13 +115,17 @@ void check_refused(const std::string &bytes, const std::string &expected_in_mess
     folder.write("a.safetensors", bytes);
     std::string message;
     CHECK(load_code(folder.path, message) != 0);
-    if (message.find(expected_in_message) == std::string::npos) ds4::test::record(__FILE__, __LINE__, "\"" + message + "\" lacks \"" + expected_in_message + "\"");
+    if (message.find(expected_in_message) == std::string::npos)
+        ds4::test::record(__FILE__, __LINE__,
+                          "\"" + message + "\" lacks \"" + expected_in_message + "\"");
 }
 
 } // namespace
 
-TEST("a layer from two shards computes what the pointers compute, under both name bases, and exports its bytes") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 21);
+TEST("a layer from two shards computes what the pointers compute, under both name bases, and "
+     "exports its bytes") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 21);
     const std::vector<float> input = random_values(10u * 256, 1.0f, 22);
     std::vector<int32_t> ids;
     for (int slot = 0; slot < 20; slot++) ids.push_back(slot % 3);
@@ -117,33 +137,44 @@ TEST("a layer from two shards computes what the pointers compute, under both nam
             folder.write("b.safetensors", shard({entries.begin(), entries.begin() + 5}));
             folder.write("a.safetensors", shard({entries.begin() + 5, entries.end()}));
             TestLayer direct(options_for("auto", "int8", parts, 3), kShape, experts);
-            TestLayer loaded(options_for("auto", "int8", parts, 3), kShape, random_experts(kShape.experts, kShape.hidden, kShape.inner, 99));
+            TestLayer loaded(options_for("auto", "int8", parts, 3), kShape,
+                             random_experts(kShape.experts, kShape.hidden, kShape.inner, 99));
             ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
             CHECK(tensors != nullptr);
             const int layer = 7;
-            CHECK(ktb_load_layers(loaded.engine, tensors, 1, &loaded.moe, &layer, parts == 1 ? 1 : 0) == 0); // replaces the first load
+            CHECK(ktb_load_layers(loaded.engine, tensors, 1, &loaded.moe, &layer,
+                                  parts == 1 ? 1 : 0) == 0); // replaces the first load
             uint64_t done = 0, total = 0;
-            CHECK(ktb_load_progress(loaded.engine, &done, &total) == 0 && done == total && total == 3ull * 3 * 256 * 384 / 32 * 17);
+            CHECK(ktb_load_progress(loaded.engine, &done, &total) == 0 && done == total &&
+                  total == 3ull * 3 * 256 * 384 / 32 * 17);
             void *bytes = nullptr;
             size_t count = 0;
-            CHECK(ktb_safetensor_get(tensors, (std::string(base) + ".ffn.experts.2.w2.scale").c_str(), &bytes, &count));
-            CHECK(count == experts[2].scales[2].size() && std::memcmp(bytes, experts[2].scales[2].data(), count) == 0);
-            CHECK(!ktb_safetensor_get(tensors, "nothing", &bytes, &count) && count == experts[2].scales[2].size());
+            CHECK(ktb_safetensor_get(
+                tensors, (std::string(base) + ".ffn.experts.2.w2.scale").c_str(), &bytes, &count));
+            CHECK(count == experts[2].scales[2].size() &&
+                  std::memcmp(bytes, experts[2].scales[2].data(), count) == 0);
+            CHECK(!ktb_safetensor_get(tensors, "nothing", &bytes, &count) &&
+                  count == experts[2].scales[2].size());
             ktb_safetensor_close(tensors);
             for (int tokens : {1, 10})
-                CHECK(direct.forward(tokens, input.data(), ids.data(), weights.data()) == loaded.forward(tokens, input.data(), ids.data(), weights.data()));
+                CHECK(direct.forward(tokens, input.data(), ids.data(), weights.data()) ==
+                      loaded.forward(tokens, input.data(), ids.data(), weights.data()));
             for (int which : {1, 2, 3}) {
                 const int matrix = which == 1 ? 0 : which == 3 ? 1 : 2;
-                std::vector<uint8_t> codes(experts[1].codes[matrix].size()), scales(experts[1].scales[matrix].size());
-                CHECK(ktb_moe_export_expert(loaded.moe, 1, which, codes.data(), codes.size(), scales.data(), scales.size()) == 0);
+                std::vector<uint8_t> codes(experts[1].codes[matrix].size()),
+                    scales(experts[1].scales[matrix].size());
+                CHECK(ktb_moe_export_expert(loaded.moe, 1, which, codes.data(), codes.size(),
+                                            scales.data(), scales.size()) == 0);
                 CHECK(codes == experts[1].codes[matrix] && scales == experts[1].scales[matrix]);
-                CHECK(ktb_moe_export_expert(loaded.moe, 1, which, codes.data(), codes.size() - 1, scales.data(), scales.size()) == KTB_ERR_ARGUMENT);
+                CHECK(ktb_moe_export_expert(loaded.moe, 1, which, codes.data(), codes.size() - 1,
+                                            scales.data(), scales.size()) == KTB_ERR_ARGUMENT);
             }
         }
 }
 
 TEST("the map permutes the sources, and a bf16 scale tensor equals the E8M0 one") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 23);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 23);
     const TemporaryFolder folder;
     std::vector<Entry> entries = layer_entries("layers.7", experts);
     for (Entry &entry : entries)
@@ -161,17 +192,20 @@ TEST("the map permutes the sources, and a bf16 scale tensor equals the E8M0 one"
     const int64_t map[3] = {2, 0, 1}, wrong[3] = {0, 3, 1};
     CHECK(ktb_moe_load_weights_safetensors(layer.moe, tensors, 7, map) == 0);
     std::vector<uint8_t> codes(experts[0].codes[0].size()), scales(experts[0].scales[0].size());
-    CHECK(ktb_moe_export_expert(layer.moe, 0, 1, codes.data(), codes.size(), scales.data(), scales.size()) == 0);
+    CHECK(ktb_moe_export_expert(layer.moe, 0, 1, codes.data(), codes.size(), scales.data(),
+                                scales.size()) == 0);
     CHECK(codes == experts[2].codes[0] && scales == experts[2].scales[0]);
     CHECK(ktb_moe_load_weights_safetensors(layer.moe, tensors, 7, wrong) == KTB_ERR_ARGUMENT);
     CHECK(std::string(ktb_last_error()).find("source 3 for expert 1") != std::string::npos);
     ktb_safetensor_close(tensors);
     const CanonicalPointers pointers(experts);
-    CHECK(pointers.load(layer.moe, wrong) == KTB_ERR_ARGUMENT && pointers.load(layer.moe, map) == 0);
+    CHECK(pointers.load(layer.moe, wrong) == KTB_ERR_ARGUMENT &&
+          pointers.load(layer.moe, map) == 0);
 }
 
 TEST("wrong shards are refused with the tensor, what was expected and what came") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 24);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 24);
     const std::vector<Entry> good = layer_entries("layers.7", experts);
     const std::string whole = shard(good);
     check_refused(whole.substr(0, whole.size() - 1), "truncated");
@@ -183,7 +217,8 @@ TEST("wrong shards are refused with the tensor, what was expected and what came"
     check_refused(shard(entries), "layers.7.ffn.experts.2.w2.scale is missing");
     entries = good;
     entries[2].shape = list(kShape.hidden, kShape.inner / 2);
-    check_refused(shard(entries), "experts.0.w3.weight is I8 [256, 192]; expected I8 or U8 [384, 128]");
+    check_refused(shard(entries),
+                  "experts.0.w3.weight is I8 [256, 192]; expected I8 or U8 [384, 128]");
     entries = good;
     entries[4].dtype = "F8_E4M3";
     check_refused(shard(entries), "experts.0.w2.weight is F8_E4M3");
@@ -193,29 +228,52 @@ TEST("wrong shards are refused with the tensor, what was expected and what came"
     entries = good;
     entries.push_back(good[0]);
     check_refused(shard(entries), "appears twice");
-    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[4,12]}}", std::string(16, 'x')), "overlap");
-    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[8,0]}}", std::string(16, 'x')), "data_offsets");
-    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[9],\"data_offsets\":[0,8]}}", std::string(16, 'x')), "its shape and dtype need 9");
-    check_refused(raw_shard("{\"a\":{\"dtype\":\"I9\",\"shape\":[8],\"data_offsets\":[0,8]}}", std::string(16, 'x')), "unknown dtype");
-    check_refused(raw_shard("{\"a\":{\"dtype\":\"I64\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,8]}}", std::string(16, 'x')), "impossible shape");
-    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8.5],\"data_offsets\":[0,8]}}", std::string(16, 'x')), "an integer");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[0,8]},\"b\":{"
+                            "\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[4,12]}}",
+                            std::string(16, 'x')),
+                  "overlap");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[8,0]}}",
+                            std::string(16, 'x')),
+                  "data_offsets");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[9],\"data_offsets\":[0,8]}}",
+                            std::string(16, 'x')),
+                  "its shape and dtype need 9");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I9\",\"shape\":[8],\"data_offsets\":[0,8]}}",
+                            std::string(16, 'x')),
+                  "unknown dtype");
+    check_refused(
+        raw_shard(
+            "{\"a\":{\"dtype\":\"I64\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,8]}}",
+            std::string(16, 'x')),
+        "impossible shape");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8.5],\"data_offsets\":[0,8]}}",
+                            std::string(16, 'x')),
+                  "an integer");
     check_refused(raw_shard("{\"a\":" + std::string(64, '[') + "}", ""), "expected");
-    check_refused(raw_shard("{\"__metadata__\":" + std::string(64, '[') + std::string(64, ']') + "}", ""), "nested");
+    check_refused(
+        raw_shard("{\"__metadata__\":" + std::string(64, '[') + std::string(64, ']') + "}", ""),
+        "nested");
     check_refused(raw_shard("{} x", ""), "the end of the text");
     const TemporaryFolder empty;
     std::string message;
-    CHECK(load_code(empty.path, message) != 0 && message.find("no *.safetensors") != std::string::npos);
-    CHECK(load_code(empty.path + "/missing", message) != 0 && message.find("cannot open folder") != std::string::npos);
+    CHECK(load_code(empty.path, message) != 0 &&
+          message.find("no *.safetensors") != std::string::npos);
+    CHECK(load_code(empty.path + "/missing", message) != 0 &&
+          message.find("cannot open folder") != std::string::npos);
 }
 
 TEST("a header cut or damaged at any byte never crashes") {
-    const std::string whole = raw_shard("{\"__metadata__\":{\"k\":\"\\ud83d\\ude00\"},\"a\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[0,8]}}", "12345678");
+    const std::string whole =
+        raw_shard("{\"__metadata__\":{\"k\":\"\\ud83d\\ude00\"},\"a\":{\"dtype\":\"BF16\","
+                  "\"shape\":[2,2],\"data_offsets\":[0,8]}}",
+                  "12345678");
     const TemporaryFolder folder;
     int opened = 0;
     for (size_t at = 0; at <= whole.size(); at++)
         for (int kind = 0; kind < 3; kind++) {
             std::string bytes = kind == 0 ? whole.substr(0, at) : whole;
-            if (kind > 0 && at < whole.size()) bytes[at] = kind == 1 ? '"' : char(uint8_t(bytes[at]) ^ 0x80);
+            if (kind > 0 && at < whole.size())
+                bytes[at] = kind == 1 ? '"' : char(uint8_t(bytes[at]) ^ 0x80);
             folder.write("a.safetensors", bytes);
             ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
             opened += tensors != nullptr ? 1 : 0;
@@ -226,7 +284,8 @@ TEST("a header cut or damaged at any byte never crashes") {
 }
 
 TEST("a shard that becomes shorter after it was opened is an error, not a crash") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 25);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 25);
     const TemporaryFolder folder;
     const std::string whole = shard(layer_entries("layers.7", experts));
     folder.write("a.safetensors", whole);
@@ -237,45 +296,62 @@ TEST("a shard that becomes shorter after it was opened is an error, not a crash"
     CHECK(std::string(ktb_last_error()).find("shorter") != std::string::npos);
     CHECK(ktb_status(layer.moe) == KTB_ERR_IO);
     ktb_safetensor_close(tensors);
-    CHECK(CanonicalPointers(experts).load(layer.moe) == 0 && ktb_status(layer.moe) == 0); // recovers
+    CHECK(CanonicalPointers(experts).load(layer.moe) == 0 &&
+          ktb_status(layer.moe) == 0); // recovers
 }
 
 TEST("scales beyond the folded range and of 0 compute right") {
-    std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 26);
+    std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 26);
     for (CanonicalExpert &expert : experts)
         for (int matrix = 0; matrix < 2; matrix++)
-            for (size_t i = 0; i < expert.scales[matrix].size(); i += 5) expert.scales[matrix][i] = i % 2 == 0 ? 0 : 1;
+            for (size_t i = 0; i < expert.scales[matrix].size(); i += 5)
+                expert.scales[matrix][i] = i % 2 == 0 ? 0 : 1;
     const std::vector<float> input = random_values(30u * 256, 1.0f, 27);
     std::vector<int32_t> ids;
     for (int slot = 0; slot < 60; slot++) ids.push_back(slot % 2);
     const std::vector<float> weights(60, 0.5f);
-    const std::vector<double> expected = reference_forward(experts, {kShape.hidden, kShape.inner, 30, 2, input.data(), ids.data(), weights.data(), 10});
+    const std::vector<double> expected =
+        reference_forward(experts, {kShape.hidden, kShape.inner, 30, 2, input.data(), ids.data(),
+                                    weights.data(), 10});
     for (const char *isa : usable_isas())
         for (const char *numerics : {"int8", "bf16"}) {
             TestLayer layer(options_for(isa, numerics, 1, 2), kShape, experts);
-            const std::vector<float> output = layer.forward(30, input.data(), ids.data(), weights.data());
-            CHECK(relative_error(output.data(), expected.data(), output.size()) <= (std::string(numerics) == "int8" ? 2e-2 : 5e-3));
+            const std::vector<float> output =
+                layer.forward(30, input.data(), ids.data(), weights.data());
+            CHECK(relative_error(output.data(), expected.data(), output.size()) <=
+                  (std::string(numerics) == "int8" ? 2e-2 : 5e-3));
         }
 }
 
-TEST("FP8 and BF16 folders give the layer that the same matrices in memory give; GGUF types have no folder") {
+TEST("FP8 and BF16 folders give the layer that the same matrices in memory give; GGUF types have "
+     "no folder") {
     struct Case {
         uint32_t format;
         ktb_method_t method;
         const char *dtype, *scale_dtype;
     };
     const Shape shape{2, 1, 256, 256};
-    for (const Case &of : {Case{KTB_FORMAT_FP8, KTB_FP8, "F8_E4M3", "F8_E8M0"}, Case{KTB_FORMAT_FP8_F32, KTB_FP8, "F8_E4M3", "F32"},
-                           Case{KTB_FORMAT_FP8_ROWS, KTB_FP8_PERCHANNEL, "F8_E4M3", "F32"}, Case{KTB_FORMAT_BF16, KTB_BF16, "BF16", nullptr}}) {
+    for (const Case &of : {Case{KTB_FORMAT_FP8, KTB_FP8, "F8_E4M3", "F8_E8M0"},
+                           Case{KTB_FORMAT_FP8_F32, KTB_FP8, "F8_E4M3", "F32"},
+                           Case{KTB_FORMAT_FP8_ROWS, KTB_FP8_PERCHANNEL, "F8_E4M3", "F32"},
+                           Case{KTB_FORMAT_BF16, KTB_BF16, "BF16", nullptr}}) {
         const StorageCase storage{"", of.format, of.method};
         const StoredExperts experts(storage, storage, shape, 3);
         std::vector<Entry> entries;
         for (int id = 0; id < shape.experts; id++)
             for (int matrix = 0; matrix < 3; matrix++) {
                 const StoredValues &stored = experts.values[matrix][size_t(id)];
-                const std::string name = "layers.7.ffn.experts." + std::to_string(id) + (matrix == 0 ? ".w1" : matrix == 1 ? ".w3" : ".w2");
-                entries.push_back({name + ".weight", of.dtype, list(256, 256), bytes_of(stored.data)});
-                if (of.scale_dtype != nullptr) entries.push_back({name + ".scale", of.scale_dtype, of.method == KTB_FP8 ? list(2, 2) : list(256, 1), bytes_of(stored.scales)});
+                const std::string name = "layers.7.ffn.experts." + std::to_string(id) +
+                                         (matrix == 0   ? ".w1"
+                                          : matrix == 1 ? ".w3"
+                                                        : ".w2");
+                entries.push_back(
+                    {name + ".weight", of.dtype, list(256, 256), bytes_of(stored.data)});
+                if (of.scale_dtype != nullptr)
+                    entries.push_back({name + ".scale", of.scale_dtype,
+                                       of.method == KTB_FP8 ? list(2, 2) : list(256, 1),
+                                       bytes_of(stored.scales)});
             }
         const TemporaryFolder folder;
         folder.write("model.safetensors", shard(entries));
@@ -286,15 +362,20 @@ TEST("FP8 and BF16 folders give the layer that the same matrices in memory give;
         ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
         CHECK(ktb_moe_load_weights_safetensors(layer.moe, tensors, 7, nullptr) == KTB_OK);
         CHECK(layer.forward(3, input.data(), ids, weights.data(), 10) == expected);
-        std::vector<uint8_t> codes(experts.values[2][1].data.size()), scales(experts.values[2][1].scales.size());
-        CHECK(ktb_moe_export_expert(layer.moe, 1, 2, codes.data(), codes.size(), scales.data(), scales.size()) == KTB_OK);
+        std::vector<uint8_t> codes(experts.values[2][1].data.size()),
+            scales(experts.values[2][1].scales.size());
+        CHECK(ktb_moe_export_expert(layer.moe, 1, 2, codes.data(), codes.size(), scales.data(),
+                                    scales.size()) == KTB_OK);
         CHECK(codes == experts.values[2][1].data && scales == experts.values[2][1].scales);
-        const ktb_method_t other = of.method == KTB_BF16 ? KTB_FP8 : KTB_BF16; // the same files are no such layer
+        const ktb_method_t other =
+            of.method == KTB_BF16 ? KTB_FP8 : KTB_BF16; // the same files are no such layer
         ktb_moe_t wrong = ktb_moe_create(layer.engine, 0, 2, 1, 256, 256, KTB_IO_F32, other, 0, 10);
         CHECK(ktb_moe_load_weights_safetensors(wrong, tensors, 7, nullptr) == KTB_ERR_FORMAT);
-        CHECK(std::strstr(ktb_last_error(), "tensor layers.7.ffn.experts.0.w1.weight is ") != nullptr);
+        CHECK(std::strstr(ktb_last_error(), "tensor layers.7.ffn.experts.0.w1.weight is ") !=
+              nullptr);
         ktb_moe_destroy(wrong);
-        ktb_moe_t block = ktb_moe_create(layer.engine, 0, 2, 1, 256, 256, KTB_IO_F32, KTB_Q4_K, 0, 10);
+        ktb_moe_t block =
+            ktb_moe_create(layer.engine, 0, 2, 1, 256, 256, KTB_IO_F32, KTB_Q4_K, 0, 10);
         CHECK(ktb_moe_load_weights_safetensors(block, tensors, 7, nullptr) == KTB_ERR_ARGUMENT);
         CHECK(std::strstr(ktb_last_error(), "ktb_moe_load_matrices") != nullptr);
         ktb_moe_destroy(block);
@@ -303,32 +384,43 @@ TEST("FP8 and BF16 folders give the layer that the same matrices in memory give;
 }
 
 TEST("a folder that is closed while layers are loading from it stays readable to them") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 27);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 27);
     const TemporaryFolder folder;
     folder.write("a.safetensors", shard(layer_entries("layers.7", experts)));
     ktb_engine_t engine = ktb_engine_create(1, 1);
     std::vector<ktb_moe_t> layers;
-    while (layers.size() < 100) layers.push_back(ktb_moe_create(engine, 7, kShape.experts, kShape.used, kShape.hidden, kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10));
+    while (layers.size() < 100)
+        layers.push_back(ktb_moe_create(engine, 7, kShape.experts, kShape.used, kShape.hidden,
+                                        kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10));
     const std::vector<int> indices(layers.size(), 7);
     ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
     std::atomic<int> code{1};
-    std::thread loader([&] { code = ktb_load_layers(engine, tensors, int(layers.size()), layers.data(), indices.data(), 1); });
+    std::thread loader([&] {
+        code =
+            ktb_load_layers(engine, tensors, int(layers.size()), layers.data(), indices.data(), 1);
+    });
     while (ktb_status(layers[0]) == 1 && code == 1) std::this_thread::yield();
     ktb_safetensor_close(tensors);
     loader.join();
     CHECK(code == 0);
     std::vector<uint8_t> codes(experts[2].codes[1].size()), scales(experts[2].scales[1].size());
-    CHECK(ktb_moe_export_expert(layers.back(), 2, 3, codes.data(), codes.size(), scales.data(), scales.size()) == 0);
+    CHECK(ktb_moe_export_expert(layers.back(), 2, 3, codes.data(), codes.size(), scales.data(),
+                                scales.size()) == 0);
     CHECK(codes == experts[2].codes[1] && scales == experts[2].scales[1]);
     for (ktb_moe_t layer : layers) ktb_moe_destroy(layer);
     ktb_engine_destroy(engine);
 }
 
-TEST("a layer that keeps some experts loads from a folder without the others, alone and among several layers") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 28);
+TEST("a layer that keeps some experts loads from a folder without the others, alone and among "
+     "several layers") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 28);
     std::vector<Entry> entries = layer_entries("layers.7", experts);
     const size_t all = entries.size();
-    std::erase_if(entries, [](const Entry &entry) { return entry.name.find("experts.0.") != std::string::npos; });
+    std::erase_if(entries, [](const Entry &entry) {
+        return entry.name.find("experts.0.") != std::string::npos;
+    });
     CHECK(entries.size() == all / 3 * 2);
     const TemporaryFolder folder;
     folder.write("a.safetensors", shard(entries));
@@ -338,7 +430,9 @@ TEST("a layer that keeps some experts loads from a folder without the others, al
     const std::vector<float> expected = whole.forward(1, input.data(), ids, weights.data());
     ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
     ktb_moe_t some[2];
-    for (ktb_moe_t &moe : some) moe = ktb_moe_create(whole.engine, 7, kShape.experts, kShape.used, kShape.hidden, kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+    for (ktb_moe_t &moe : some)
+        moe = ktb_moe_create(whole.engine, 7, kShape.experts, kShape.used, kShape.hidden,
+                             kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
     CHECK(ktb_moe_load_weights_safetensors(some[0], tensors, 7, nullptr) == KTB_ERR_FORMAT);
     CHECK(std::strstr(ktb_last_error(), "layers.7.ffn.experts.0.w1.weight is missing") != nullptr);
     for (ktb_moe_t moe : some) CHECK(ktb_moe_keep_experts(moe, 2, kept) == 0);
@@ -346,10 +440,13 @@ TEST("a layer that keeps some experts loads from a folder without the others, al
     const int indices[2] = {7, 7};
     CHECK(ktb_load_layers(whole.engine, tensors, 2, some, indices, 0) == 0);
     uint64_t done = 0, total = 0;
-    CHECK(ktb_load_progress(whole.engine, &done, &total) == 0 && done == total && total == 2u * 2 * 3 * 256 * 384 * 17 / 32);
+    CHECK(ktb_load_progress(whole.engine, &done, &total) == 0 && done == total &&
+          total == 2u * 2 * 3 * 256 * 384 * 17 / 32);
     for (ktb_moe_t moe : some) {
         std::vector<float> output(256, NAN);
-        CHECK(ktb_moe_forward2(moe, 1, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, ids, weights.data(), 0, 10) == 0 && output == expected);
+        CHECK(ktb_moe_forward2(moe, 1, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, ids,
+                               weights.data(), 0, 10) == 0 &&
+              output == expected);
         ktb_moe_destroy(moe);
     }
     ktb_safetensor_close(tensors);

@@ -14,9 +14,11 @@ namespace {
 constexpr int kTokens = ds4::test::kThreadSanitizer ? 47 : 512;
 constexpr Shape kShape{6, 3, 256, 1024}; // eight split units: each of eight parts has one
 
-// Expert 5 is never chosen, some routes are skipped (-1, E, weight 0), some ids repeat within a token.
+// Expert 5 is never chosen, some routes are skipped (-1, E, weight 0), some ids repeat within a
+// token.
 struct Problem {
-    std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 11);
+    std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 11);
     std::vector<float> input = random_values(size_t(kTokens) * size_t(kShape.hidden), 2.0f, 12);
     std::vector<float> weights = random_values(size_t(kTokens) * size_t(kShape.used), 0.5f, 13);
     std::vector<int32_t> ids;
@@ -31,7 +33,8 @@ struct Problem {
             if (token % 5 == 2) id = 1; // one expert three times
             ids.push_back(id);
         }
-        expected = reference_forward(experts, {kShape.hidden, kShape.inner, kTokens, kShape.used, input.data(), ids.data(), weights.data(), 10});
+        expected = reference_forward(experts, {kShape.hidden, kShape.inner, kTokens, kShape.used,
+                                               input.data(), ids.data(), weights.data(), 10});
     }
 };
 const Problem &problem() {
@@ -39,7 +42,9 @@ const Problem &problem() {
     return made;
 }
 
-double tolerance(const std::string &numerics) { return numerics == "int8" ? 2e-2 : numerics == "bf16" ? 5e-3 : 7e-2; }
+double tolerance(const std::string &numerics) {
+    return numerics == "int8" ? 2e-2 : numerics == "bf16" ? 5e-3 : 7e-2;
+}
 
 void check_all_sizes(const char *isa, const char *numerics, int parts) {
     const Problem &given = problem();
@@ -47,12 +52,16 @@ void check_all_sizes(const char *isa, const char *numerics, int parts) {
     CHECK(layer.ready);
     for (int tokens : {0, 1, 2, 7, 8, 9, 31, 47, 512}) {
         if (tokens > kTokens || (std::string(isa) == "generic" && tokens > 47)) continue;
-        const std::vector<float> output = layer.forward(tokens, given.input.data(), given.ids.data(), given.weights.data());
+        const std::vector<float> output =
+            layer.forward(tokens, given.input.data(), given.ids.data(), given.weights.data());
         CHECK(layer.status == 0);
         if (tokens == 0) continue;
         const double error = relative_error(output.data(), given.expected.data(), output.size());
         if (!(error <= tolerance(numerics)))
-            ds4::test::record(__FILE__, __LINE__, std::string(isa) + " " + numerics + " parts " + std::to_string(parts) + " tokens " + std::to_string(tokens) + ": error " + std::to_string(error));
+            ds4::test::record(__FILE__, __LINE__,
+                              std::string(isa) + " " + numerics + " parts " +
+                                  std::to_string(parts) + " tokens " + std::to_string(tokens) +
+                                  ": error " + std::to_string(error));
     }
 }
 
@@ -67,18 +76,25 @@ TEST("every instruction set, numerics, part count and token count agrees with fl
 TEST("the real dimensions of Flash and Pro agree with float64, decoding and grouped") {
     if (ds4::test::kThreadSanitizer) return; // the small shapes take the same code
     for (const Shape &shape : {Shape{2, 2, 4096, 2048}, Shape{2, 2, 7168, 3072}}) {
-        const std::vector<CanonicalExpert> experts = random_experts(shape.experts, shape.hidden, shape.inner, 51);
+        const std::vector<CanonicalExpert> experts =
+            random_experts(shape.experts, shape.hidden, shape.inner, 51);
         const int tokens = 12;
-        const std::vector<float> input = random_values(size_t(tokens) * size_t(shape.hidden), 1.0f, 52), weights(size_t(tokens) * 2, 0.5f);
+        const std::vector<float> input =
+                                     random_values(size_t(tokens) * size_t(shape.hidden), 1.0f, 52),
+                                 weights(size_t(tokens) * 2, 0.5f);
         std::vector<int32_t> ids;
         for (int slot = 0; slot < 2 * tokens; slot++) ids.push_back(slot % 3 == 2 ? -1 : slot % 2);
-        const std::vector<double> expected = reference_forward(experts, {shape.hidden, shape.inner, tokens, 2, input.data(), ids.data(), weights.data(), 10});
+        const std::vector<double> expected =
+            reference_forward(experts, {shape.hidden, shape.inner, tokens, 2, input.data(),
+                                        ids.data(), weights.data(), 10});
         for (const char *numerics : {"int8", "bf16"})
             for (int parts : {1, 3}) {
                 TestLayer layer(options_for("auto", numerics, parts, 3), shape, experts);
                 for (int count : {1, tokens}) {
-                    const std::vector<float> output = layer.forward(count, input.data(), ids.data(), weights.data());
-                    CHECK(relative_error(output.data(), expected.data(), output.size()) <= tolerance(numerics));
+                    const std::vector<float> output =
+                        layer.forward(count, input.data(), ids.data(), weights.data());
+                    CHECK(relative_error(output.data(), expected.data(), output.size()) <=
+                          tolerance(numerics));
                 }
             }
     }
@@ -89,13 +105,16 @@ TEST("parts and instruction sets change the sums by rounding only") {
     for (const char *numerics : {"int8", "bf16"})
         for (int tokens : {1, 8, 47}) {
             std::vector<double> first;
-            const bool is_int8 = std::string(numerics) == "int8"; // which tile kernels do not have: there it means bf16
+            const bool is_int8 = std::string(numerics) ==
+                                 "int8"; // which tile kernels do not have: there it means bf16
             for (const char *isa : usable_isas())
                 for (int parts : {1, 2, 4, 8}) {
                     TestLayer layer(options_for(isa, numerics, parts, 8), kShape, given.experts);
-                    const std::vector<float> output = layer.forward(tokens, given.input.data(), given.ids.data(), given.weights.data());
+                    const std::vector<float> output = layer.forward(
+                        tokens, given.input.data(), given.ids.data(), given.weights.data());
                     if (first.empty()) first.assign(output.begin(), output.end());
-                    CHECK(relative_error(output.data(), first.data(), output.size()) <= (is_int8 && std::string(isa) == "amx" ? 2e-2 : 1e-3));
+                    CHECK(relative_error(output.data(), first.data(), output.size()) <=
+                          (is_int8 && std::string(isa) == "amx" ? 2e-2 : 1e-3));
                 }
         }
 }
@@ -109,7 +128,9 @@ TEST("fp8ref follows the roundings of the official recipe") {
         if (id < 0 || id >= kShape.experts || given.weights[size_t(slot)] == 0) continue;
         const CanonicalExpert &expert = given.experts[size_t(id)];
         const size_t token = size_t(slot / kShape.used) * size_t(kShape.hidden);
-        std::vector<float> x(given.input.begin() + long(token), given.input.begin() + long(token) + kShape.hidden), inner(size_t(kShape.inner));
+        std::vector<float> x(given.input.begin() + long(token),
+                             given.input.begin() + long(token) + kShape.hidden),
+            inner(size_t(kShape.inner));
         round_through_fp8(x.data(), kShape.hidden);
         for (int row = 0; row < kShape.inner; row++) {
             double g = 0, u = 0;
@@ -119,13 +140,15 @@ TEST("fp8ref follows the roundings of the official recipe") {
             }
             float rounded[2] = {float(g), float(u)};
             round_to_bf16(rounded, 2);
-            const double gate = std::fmin(double(rounded[0]), 10.0), up = std::fmax(-10.0, std::fmin(10.0, double(rounded[1])));
+            const double gate = std::fmin(double(rounded[0]), 10.0),
+                         up = std::fmax(-10.0, std::fmin(10.0, double(rounded[1])));
             inner[size_t(row)] = float(gate / (1 + std::exp(-gate)) * up);
         }
         round_through_fp8(inner.data(), kShape.inner);
         for (int row = 0; row < kShape.hidden; row++) {
             double y = 0;
-            for (int k = 0; k < kShape.inner; k++) y += canonical_weight(expert, 2, row, k, kShape.inner) * double(inner[size_t(k)]);
+            for (int k = 0; k < kShape.inner; k++)
+                y += canonical_weight(expert, 2, row, k, kShape.inner) * double(inner[size_t(k)]);
             float product = given.weights[size_t(slot)] * float(y);
             round_to_bf16(&product, 1);
             expected[token + size_t(row)] += double(product);
@@ -134,8 +157,10 @@ TEST("fp8ref follows the roundings of the official recipe") {
     for (const char *isa : usable_isas())
         for (int parts : {1, 3, 8}) {
             TestLayer layer(options_for(isa, "fp8ref", parts, 8), kShape, given.experts);
-            const std::vector<float> output = layer.forward(kCount, given.input.data(), given.ids.data(), given.weights.data());
-            CHECK(relative_error(output.data(), expected.data(), output.size()) <= 3e-3); // a flipped rounding here and there
+            const std::vector<float> output =
+                layer.forward(kCount, given.input.data(), given.ids.data(), given.weights.data());
+            CHECK(relative_error(output.data(), expected.data(), output.size()) <=
+                  3e-3); // a flipped rounding here and there
         }
 }
 
@@ -155,9 +180,12 @@ TEST("E4M3 rounding: ties to even, subnormals, the scale's power of two") {
 TEST("calls longer than max_tokens are split without a seam") {
     const Problem &given = problem();
     TestLayer whole("{\"threads\":2,\"nodes\":[0],\"spin_us\":0}", kShape, given.experts);
-    TestLayer split("{\"threads\":2,\"nodes\":[0],\"max_tokens\":19,\"spin_us\":0}", kShape, given.experts);
-    const std::vector<float> a = whole.forward(47, given.input.data(), given.ids.data(), given.weights.data());
-    const std::vector<float> b = split.forward(47, given.input.data(), given.ids.data(), given.weights.data());
+    TestLayer split("{\"threads\":2,\"nodes\":[0],\"max_tokens\":19,\"spin_us\":0}", kShape,
+                    given.experts);
+    const std::vector<float> a =
+        whole.forward(47, given.input.data(), given.ids.data(), given.weights.data());
+    const std::vector<float> b =
+        split.forward(47, given.input.data(), given.ids.data(), given.weights.data());
     CHECK(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
@@ -165,7 +193,9 @@ TEST("the limit of the call clamps gate and up on both sides, and 0 disables it"
     const Problem &given = problem();
     std::vector<float> large(given.input.begin(), given.input.begin() + 9 * kShape.hidden);
     for (float &value : large) value *= 12;
-    const ReferenceRequest request{kShape.hidden, kShape.inner, 9, kShape.used, large.data(), given.ids.data(), given.weights.data(), 0};
+    const ReferenceRequest request{
+        kShape.hidden,    kShape.inner,         9, kShape.used, large.data(),
+        given.ids.data(), given.weights.data(), 0};
     const std::vector<double> free = reference_forward(given.experts, request);
     for (double limit : {0.0, 0.5, 10.0}) {
         ReferenceRequest clamped = request;
@@ -174,13 +204,22 @@ TEST("the limit of the call clamps gate and up on both sides, and 0 disables it"
         for (const char *isa : usable_isas())
             for (const char *numerics : {"int8", "bf16"})
                 for (int tokens : {1, 9}) {
-                    TestLayer layer(options_for(isa, numerics, 1, 2), kShape, given.experts, 3.0f); // not the limit of creation
-                    const std::vector<float> output = layer.forward(tokens, large.data(), given.ids.data(), given.weights.data(), float(limit));
-                    const double error = relative_error(output.data(), expected.data(), output.size());
-                    // far below the size of g and u the limit keeps their errors and takes their size away
+                    TestLayer layer(options_for(isa, numerics, 1, 2), kShape, given.experts,
+                                    3.0f); // not the limit of creation
+                    const std::vector<float> output = layer.forward(
+                        tokens, large.data(), given.ids.data(), given.weights.data(), float(limit));
+                    const double error =
+                        relative_error(output.data(), expected.data(), output.size());
+                    // far below the size of g and u the limit keeps their errors and takes their
+                    // size away
                     if (!(error <= tolerance(numerics) * (limit == 0.5 ? 4 : 1)))
-                        ds4::test::record(__FILE__, __LINE__, std::string(isa) + " " + numerics + " limit " + std::to_string(limit) + ": error " + std::to_string(error));
-                    if (limit > 0) CHECK(relative_error(output.data(), free.data(), output.size()) > 0.3); // the clamp was active
+                        ds4::test::record(__FILE__, __LINE__,
+                                          std::string(isa) + " " + numerics + " limit " +
+                                              std::to_string(limit) + ": error " +
+                                              std::to_string(error));
+                    if (limit > 0)
+                        CHECK(relative_error(output.data(), free.data(), output.size()) >
+                              0.3); // the clamp was active
                 }
     }
 }
@@ -190,10 +229,13 @@ TEST("all tokens on one expert, and experts without tokens") {
     const int tokens = ds4::test::kThreadSanitizer ? 20 : 300; // more than one panel of 256
     std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.used), -1);
     for (int token = 0; token < tokens; token++) ids[size_t(token * kShape.used)] = 4;
-    const std::vector<double> expected = reference_forward(given.experts, {kShape.hidden, kShape.inner, tokens, kShape.used, given.input.data(), ids.data(), given.weights.data(), 10});
+    const std::vector<double> expected = reference_forward(
+        given.experts, {kShape.hidden, kShape.inner, tokens, kShape.used, given.input.data(),
+                        ids.data(), given.weights.data(), 10});
     for (const char *numerics : {"int8", "bf16"}) {
         TestLayer layer(options_for("auto", numerics, 2, 2), kShape, given.experts);
-        const std::vector<float> output = layer.forward(tokens, given.input.data(), ids.data(), given.weights.data());
+        const std::vector<float> output =
+            layer.forward(tokens, given.input.data(), ids.data(), given.weights.data());
         CHECK(relative_error(output.data(), expected.data(), output.size()) <= tolerance(numerics));
     }
 }
@@ -204,10 +246,13 @@ TEST("with every route skipped the output is zero, or unchanged when incremental
         for (int tokens : {1, 10}) {
             TestLayer layer(options_for("auto", "int8", parts, 3), kShape, given.experts);
             const std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.used), -1);
-            const std::vector<float> output = layer.forward(tokens, given.input.data(), ids.data(), given.weights.data());
+            const std::vector<float> output =
+                layer.forward(tokens, given.input.data(), ids.data(), given.weights.data());
             for (float value : output) CHECK(value == 0);
             std::vector<float> kept(output.size(), 3.25f);
-            CHECK(ktb_moe_forward2(layer.moe, tokens, given.input.data(), KTB_IO_F32, kept.data(), KTB_IO_F32, ids.data(), given.weights.data(), KTB_FORWARD_INCREMENTAL, 10) == 0);
+            CHECK(ktb_moe_forward2(layer.moe, tokens, given.input.data(), KTB_IO_F32, kept.data(),
+                                   KTB_IO_F32, ids.data(), given.weights.data(),
+                                   KTB_FORWARD_INCREMENTAL, 10) == 0);
             for (float value : kept) CHECK(value == 3.25f);
         }
 }
@@ -216,14 +261,19 @@ TEST("incremental adds in f32 before the final rounding") {
     const Problem &given = problem();
     TestLayer layer(options_for("auto", "bf16", 1, 2), kShape, given.experts);
     for (int tokens : {1, 9}) {
-        const std::vector<float> plain = layer.forward(tokens, given.input.data(), given.ids.data(), given.weights.data());
+        const std::vector<float> plain =
+            layer.forward(tokens, given.input.data(), given.ids.data(), given.weights.data());
         std::vector<float> added(plain.size(), 1.5f);
-        CHECK(ktb_moe_forward2(layer.moe, tokens, given.input.data(), KTB_IO_F32, added.data(), KTB_IO_F32, given.ids.data(), given.weights.data(), KTB_FORWARD_INCREMENTAL, 10) == 0);
+        CHECK(ktb_moe_forward2(layer.moe, tokens, given.input.data(), KTB_IO_F32, added.data(),
+                               KTB_IO_F32, given.ids.data(), given.weights.data(),
+                               KTB_FORWARD_INCREMENTAL, 10) == 0);
         for (size_t i = 0; i < plain.size(); i++) CHECK(added[i] == plain[i] + 1.5f);
         std::vector<uint16_t> narrow(plain.size()), wanted(plain.size());
         std::vector<float> start(plain.size(), 0.75f);
         ktb_convert_f32_to_bf16(start.data(), narrow.data(), start.size());
-        CHECK(ktb_moe_forward2(layer.moe, tokens, given.input.data(), KTB_IO_F32, narrow.data(), KTB_IO_BF16, given.ids.data(), given.weights.data(), KTB_FORWARD_INCREMENTAL, 10) == 0);
+        CHECK(ktb_moe_forward2(layer.moe, tokens, given.input.data(), KTB_IO_F32, narrow.data(),
+                               KTB_IO_BF16, given.ids.data(), given.weights.data(),
+                               KTB_FORWARD_INCREMENTAL, 10) == 0);
         for (size_t i = 0; i < plain.size(); i++) start[i] += plain[i];
         ktb_convert_f32_to_bf16(start.data(), wanted.data(), start.size());
         CHECK(narrow == wanted);
@@ -235,9 +285,11 @@ TEST("the published forwards equal the status-returning one, with 64-bit ids and
     TestLayer layer(options_for("auto", "int8", 2, 2), kShape, given.experts);
     const int tokens = 9;
     const size_t values = size_t(tokens) * size_t(kShape.hidden);
-    const std::vector<float> expected = layer.forward(tokens, given.input.data(), given.ids.data(), given.weights.data());
+    const std::vector<float> expected =
+        layer.forward(tokens, given.input.data(), given.ids.data(), given.weights.data());
     std::vector<float> output(values, NAN);
-    ktb_moe_forward_f32(layer.moe, tokens, given.input.data(), output.data(), given.ids.data(), given.weights.data(), false, 10);
+    ktb_moe_forward_f32(layer.moe, tokens, given.input.data(), output.data(), given.ids.data(),
+                        given.weights.data(), false, 10);
     CHECK(output == expected);
 
     std::vector<uint16_t> narrow(values), narrow_output(values, 0xffff), wanted(values);
@@ -247,7 +299,8 @@ TEST("the published forwards equal the status-returning one, with 64-bit ids and
     from_rounded = layer.forward(tokens, rounded.data(), given.ids.data(), given.weights.data());
     ktb_convert_f32_to_bf16(from_rounded.data(), wanted.data(), values);
     const std::vector<int64_t> wide(given.ids.begin(), given.ids.begin() + tokens * kShape.used);
-    ktb_moe_forward(layer.moe, tokens, narrow.data(), narrow_output.data(), wide.data(), given.weights.data(), false, 10);
+    ktb_moe_forward(layer.moe, tokens, narrow.data(), narrow_output.data(), wide.data(),
+                    given.weights.data(), false, 10);
     CHECK(narrow_output == wanted);
 }
 
@@ -258,15 +311,20 @@ TEST("NaN and infinite inputs spoil their own token and no other") {
             for (int tokens : {2, 9}) {
                 TestLayer layer(options_for(isa, numerics, 1, 2), kShape, given.experts);
                 std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.used), 0);
-                std::vector<float> input(given.input.begin(), given.input.begin() + tokens * kShape.hidden);
-                const std::vector<float> clean = layer.forward(tokens, input.data(), ids.data(), given.weights.data());
+                std::vector<float> input(given.input.begin(),
+                                         given.input.begin() + tokens * kShape.hidden);
+                const std::vector<float> clean =
+                    layer.forward(tokens, input.data(), ids.data(), given.weights.data());
                 input[3] = NAN;
                 input[40] = INFINITY;
-                const std::vector<float> output = layer.forward(tokens, input.data(), ids.data(), given.weights.data());
+                const std::vector<float> output =
+                    layer.forward(tokens, input.data(), ids.data(), given.weights.data());
                 bool first_spoiled = true;
-                for (int i = 0; i < kShape.hidden; i++) first_spoiled = first_spoiled && std::isnan(output[size_t(i)]);
+                for (int i = 0; i < kShape.hidden; i++)
+                    first_spoiled = first_spoiled && std::isnan(output[size_t(i)]);
                 CHECK(first_spoiled);
-                CHECK(std::memcmp(&output[size_t(kShape.hidden)], &clean[size_t(kShape.hidden)], size_t(tokens - 1) * size_t(kShape.hidden) * 4) == 0);
+                CHECK(std::memcmp(&output[size_t(kShape.hidden)], &clean[size_t(kShape.hidden)],
+                                  size_t(tokens - 1) * size_t(kShape.hidden) * 4) == 0);
             }
 }
 
@@ -276,7 +334,9 @@ TEST("unaligned buffers work") {
     const size_t bytes = size_t(kShape.hidden) * 4;
     std::vector<uint8_t> input(bytes + 4), output(bytes + 4);
     std::memcpy(input.data() + 4, given.input.data(), bytes);
-    const std::vector<float> expected = layer.forward(1, given.input.data(), given.ids.data(), given.weights.data());
-    CHECK(ktb_moe_forward2(layer.moe, 1, input.data() + 4, KTB_IO_F32, output.data() + 4, KTB_IO_F32, given.ids.data(), given.weights.data(), 0, 10) == 0);
+    const std::vector<float> expected =
+        layer.forward(1, given.input.data(), given.ids.data(), given.weights.data());
+    CHECK(ktb_moe_forward2(layer.moe, 1, input.data() + 4, KTB_IO_F32, output.data() + 4,
+                           KTB_IO_F32, given.ids.data(), given.weights.data(), 0, 10) == 0);
     CHECK(std::memcmp(output.data() + 4, expected.data(), bytes) == 0);
 }

@@ -19,11 +19,13 @@ struct ktb_moe {
 
 namespace ds4::ktb {
 
-// Text of ktb_last_error on this thread; a plain array, so that worker threads have nothing to destroy.
+// Text of ktb_last_error on this thread; a plain array, so that worker threads have nothing to
+// destroy.
 void clear_error();
 int record_error(int code, const char *text); // returns code
 
-// Runs body, translating exceptions into a code and the text of ktb_last_error. body returns a KTB_OK or KTB_ERR_*.
+// Runs body, translating exceptions into a code and the text of ktb_last_error. body returns a
+// KTB_OK or KTB_ERR_*.
 template <class Body> int guarded(Body body) noexcept {
     clear_error();
     try {

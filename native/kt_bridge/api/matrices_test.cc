@@ -18,17 +18,23 @@ struct Matrices {
         blocks.reserve(experts.size() * 3);
         for (const CanonicalExpert &expert : experts)
             for (int matrix = 0; matrix < 3; matrix++) {
-                const std::vector<uint8_t> &codes = expert.codes[matrix], &scales = expert.scales[matrix];
+                const std::vector<uint8_t> &codes = expert.codes[matrix],
+                                           &scales = expert.scales[matrix];
                 if (!gguf_blocks) {
-                    list[matrix].push_back({codes.data(), scales.data(), codes.size(), scales.size(), KTB_FORMAT_FP4, 0});
+                    list[matrix].push_back({codes.data(), scales.data(), codes.size(),
+                                            scales.size(), KTB_FORMAT_FP4, 0});
                     continue;
                 }
                 blocks.emplace_back(scales.size() * 17);
-                ds4::fp4_packed_to_mxfp4(codes.data(), scales.data(), blocks.back().data(), int64_t(codes.size() * 2));
-                list[matrix].push_back({blocks.back().data(), nullptr, blocks.back().size(), 0, KTB_FORMAT_MXFP4, 0});
+                ds4::fp4_packed_to_mxfp4(codes.data(), scales.data(), blocks.back().data(),
+                                         int64_t(codes.size() * 2));
+                list[matrix].push_back(
+                    {blocks.back().data(), nullptr, blocks.back().size(), 0, KTB_FORMAT_MXFP4, 0});
             }
     }
-    int load(ktb_moe_t moe) const { return ktb_moe_load_matrices(moe, list[0].data(), list[1].data(), list[2].data()); }
+    int load(ktb_moe_t moe) const {
+        return ktb_moe_load_matrices(moe, list[0].data(), list[1].data(), list[2].data());
+    }
     std::vector<std::vector<uint8_t>> blocks;
     std::vector<ktb_matrix> list[3];
 };
@@ -37,8 +43,10 @@ bool names(const char *text) { return std::strstr(ktb_last_error(), text) != nul
 
 } // namespace
 
-TEST("MXFP4 matrices in the official order and in GGUF blocks give the layer that pointers give, byte for byte") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
+TEST("MXFP4 matrices in the official order and in GGUF blocks give the layer that pointers give, "
+     "byte for byte") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
     TestLayer layer(options_for("generic", "int8", 2, 2), kShape, experts);
     const std::vector<float> input = random_values(4 * 256, 1.0f, 5), weights(8, 0.5f);
     const std::vector<int32_t> ids = {0, 1, 2, 0, 1, 2, 2, 2};
@@ -48,15 +56,19 @@ TEST("MXFP4 matrices in the official order and in GGUF blocks give the layer tha
         CHECK(layer.forward(4, input.data(), ids.data(), weights.data()) == expected);
         for (int which = 1; which <= 3; which++) {
             const int matrix = which == 1 ? 0 : which == 2 ? 2 : 1;
-            std::vector<uint8_t> codes(experts[1].codes[matrix].size()), scales(experts[1].scales[matrix].size());
-            CHECK(ktb_moe_export_expert(layer.moe, 1, which, codes.data(), codes.size(), scales.data(), scales.size()) == KTB_OK);
+            std::vector<uint8_t> codes(experts[1].codes[matrix].size()),
+                scales(experts[1].scales[matrix].size());
+            CHECK(ktb_moe_export_expert(layer.moe, 1, which, codes.data(), codes.size(),
+                                        scales.data(), scales.size()) == KTB_OK);
             CHECK(codes == experts[1].codes[matrix] && scales == experts[1].scales[matrix]);
         }
     }
 }
 
-TEST("a matrix of another size, format, pointer or scale is refused and named, and the layer keeps its weights") {
-    const std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
+TEST("a matrix of another size, format, pointer or scale is refused and named, and the layer keeps "
+     "its weights") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
     TestLayer layer(options_for("generic", "int8", 1, 1), kShape, experts);
     const auto refused = [&](int matrix, int expert, const char *text, auto change) {
         Matrices matrices(experts, false);
@@ -75,12 +87,15 @@ TEST("a matrix of another size, format, pointer or scale is refused and named, a
     refused(0, 0, "NULL", [](ktb_matrix &matrix) { matrix.scales = nullptr; });
     refused(0, 0, "reserved", [](ktb_matrix &matrix) { matrix.reserved = 1; });
     const Matrices matrices(experts, false);
-    CHECK(ktb_moe_load_matrices(layer.moe, matrices.list[0].data(), nullptr, matrices.list[2].data()) == KTB_ERR_ARGUMENT);
-    CHECK(ktb_moe_load_matrices(nullptr, matrices.list[0].data(), matrices.list[1].data(), matrices.list[2].data()) == KTB_ERR_ARGUMENT);
+    CHECK(ktb_moe_load_matrices(layer.moe, matrices.list[0].data(), nullptr,
+                                matrices.list[2].data()) == KTB_ERR_ARGUMENT);
+    CHECK(ktb_moe_load_matrices(nullptr, matrices.list[0].data(), matrices.list[1].data(),
+                                matrices.list[2].data()) == KTB_ERR_ARGUMENT);
 }
 
 TEST("a NaN scale in GGUF blocks fails the load and names the expert") {
-    std::vector<CanonicalExpert> experts = random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
+    std::vector<CanonicalExpert> experts =
+        random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
     TestLayer layer(options_for("generic", "int8", 1, 1), kShape, experts);
     experts[2].scales[1][17] = 255;
     for (bool gguf_blocks : {false, true}) {

@@ -1,4 +1,5 @@
-// Test support: random experts of every storage format, with their values by the formats' definitions.
+// Test support: random experts of every storage format, with their values by the formats'
+// definitions.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -31,21 +32,29 @@ struct StoredValues {
     int rows, columns;
     std::vector<uint8_t> data, scales;
 
-    StoredValues(uint32_t of, int row_count, int column_count, uint64_t seed) : format(of), rows(row_count), columns(column_count), state_(seed) {
+    StoredValues(uint32_t of, int row_count, int column_count, uint64_t seed)
+        : format(of), rows(row_count), columns(column_count), state_(seed) {
         fill_data();
         fill_scales();
     }
-    ktb_matrix matrix() const { return {data.data(), scales.empty() ? nullptr : scales.data(), data.size(), scales.size(), format, 0}; }
+    ktb_matrix matrix() const {
+        return {data.data(), scales.empty() ? nullptr : scales.data(),
+                data.size(), scales.size(),
+                format,      0};
+    }
     void decode_row(int row, std::vector<double> &out) const {
         std::vector<float> values(static_cast<size_t>(columns));
         const size_t width = data.size() / size_t(rows);
         const uint8_t *codes = data.data() + size_t(row) * width;
         if (format >= KTB_FORMAT_FP8 && format != KTB_FORMAT_FP4) {
-            for (int i = 0; i < columns; i++) out[size_t(i)] = double(e4m3_to_f32(codes[i])) * double(fp8_scale(row, i));
+            for (int i = 0; i < columns; i++)
+                out[size_t(i)] = double(e4m3_to_f32(codes[i])) * double(fp8_scale(row, i));
             return;
         }
-        const uint8_t *row_scales = format == KTB_FORMAT_FP4 ? scales.data() + size_t(row) * size_t(columns / 32) : nullptr;
-        ds4::decode_row(format, codes, row_scales, values.data(), columns); // format numbers are tensor types here
+        const uint8_t *row_scales =
+            format == KTB_FORMAT_FP4 ? scales.data() + size_t(row) * size_t(columns / 32) : nullptr;
+        ds4::decode_row(format, codes, row_scales, values.data(),
+                        columns); // format numbers are tensor types here
         for (int i = 0; i < columns; i++) out[size_t(i)] = double(values[size_t(i)]);
     }
 
@@ -69,7 +78,8 @@ struct StoredValues {
     void fill_data() {
         const size_t values = size_t(rows) * size_t(columns);
         const bool fp8 = format >= KTB_FORMAT_FP8 && format != KTB_FORMAT_FP4;
-        data.resize(fp8 ? values : size_t(rows) * size_t(ds4::row_bytes(format, uint64_t(columns))));
+        data.resize(fp8 ? values
+                        : size_t(rows) * size_t(ds4::row_bytes(format, uint64_t(columns))));
         for (uint8_t &byte : data) byte = uint8_t(next() >> 32);
         for (size_t i = 0; fp8 && i < data.size(); i++)
             if (e4m3_is_nan(data[i])) data[i] ^= 1;
@@ -80,18 +90,30 @@ struct StoredValues {
         const auto blocks = [&](size_t bytes, auto set) {
             for (size_t at = 0; at < data.size(); at += bytes) set(&data[at]);
         };
-        if (format == KTB_FORMAT_MXFP4) blocks(17, [&](uint8_t *block) { *block = uint8_t(119 + next() % 4); });
-        if (format == KTB_FORMAT_Q8_0) blocks(34, [&](uint8_t *block) { put_half(block, 0.0008f * factor()); });
-        if (format == KTB_FORMAT_Q2_K) blocks(84, [&](uint8_t *block) { put_half(block + 80, 0.006f * factor()), put_half(block + 82, 0.009f * factor()); });
-        if (format == KTB_FORMAT_Q4_K) blocks(144, [&](uint8_t *block) { put_half(block, 3e-4f * factor()), put_half(block + 2, 2e-3f * factor()); });
-        if (format == KTB_FORMAT_IQ2_XXS) blocks(66, [&](uint8_t *block) { put_half(block, 0.0015f * factor()); });
+        if (format == KTB_FORMAT_MXFP4)
+            blocks(17, [&](uint8_t *block) { *block = uint8_t(119 + next() % 4); });
+        if (format == KTB_FORMAT_Q8_0)
+            blocks(34, [&](uint8_t *block) { put_half(block, 0.0008f * factor()); });
+        if (format == KTB_FORMAT_Q2_K)
+            blocks(84, [&](uint8_t *block) {
+                put_half(block + 80, 0.006f * factor()), put_half(block + 82, 0.009f * factor());
+            });
+        if (format == KTB_FORMAT_Q4_K)
+            blocks(144, [&](uint8_t *block) {
+                put_half(block, 3e-4f * factor()), put_half(block + 2, 2e-3f * factor());
+            });
+        if (format == KTB_FORMAT_IQ2_XXS)
+            blocks(66, [&](uint8_t *block) { put_half(block, 0.0015f * factor()); });
     }
     void fill_scales() {
         const size_t fp8_blocks = size_t((rows + 127) / 128) * size_t(columns / 128);
         if (format == KTB_FORMAT_FP4) scales.resize(size_t(rows) * size_t(columns / 32));
         if (format == KTB_FORMAT_FP8) scales.resize(fp8_blocks);
-        for (uint8_t &scale : scales) scale = uint8_t((format == KTB_FORMAT_FP8 ? 115 : 119) + next() % 4);
-        const size_t floats = format == KTB_FORMAT_FP8_F32 ? fp8_blocks : format == KTB_FORMAT_FP8_ROWS ? size_t(rows) : 0;
+        for (uint8_t &scale : scales)
+            scale = uint8_t((format == KTB_FORMAT_FP8 ? 115 : 119) + next() % 4);
+        const size_t floats = format == KTB_FORMAT_FP8_F32    ? fp8_blocks
+                              : format == KTB_FORMAT_FP8_ROWS ? size_t(rows)
+                                                              : 0;
         for (size_t i = 0; i < floats; i++) {
             const float scale = 4e-4f * factor();
             const uint8_t *bytes = reinterpret_cast<const uint8_t *>(&scale);
@@ -103,11 +125,16 @@ struct StoredValues {
 
 // Experts of one layer; down may have another format.
 struct StoredExperts {
-    StoredExperts(const StorageCase &of, const StorageCase &down_of, const Shape &of_shape, uint64_t seed) : storage(of), down(down_of), shape(of_shape) {
+    StoredExperts(const StorageCase &of, const StorageCase &down_of, const Shape &of_shape,
+                  uint64_t seed)
+        : storage(of), down(down_of), shape(of_shape) {
         for (int expert = 0; expert < shape.experts; expert++)
             for (int matrix = 0; matrix < 3; matrix++) {
                 const bool is_down = matrix == 2;
-                values[matrix].emplace_back(is_down ? down.format : storage.format, is_down ? shape.hidden : shape.inner, is_down ? shape.inner : shape.hidden, seed * 1000 + uint64_t(expert * 3 + matrix));
+                values[matrix].emplace_back(is_down ? down.format : storage.format,
+                                            is_down ? shape.hidden : shape.inner,
+                                            is_down ? shape.inner : shape.hidden,
+                                            seed * 1000 + uint64_t(expert * 3 + matrix));
             }
     }
     std::vector<ktb_matrix> matrices(int matrix) const {
@@ -115,12 +142,21 @@ struct StoredExperts {
         for (const StoredValues &stored : values[matrix]) list.push_back(stored.matrix());
         return list;
     }
-    int load(ktb_moe_t moe) const { return ktb_moe_load_matrices(moe, matrices(0).data(), matrices(1).data(), matrices(2).data()); }
+    int load(ktb_moe_t moe) const {
+        return ktb_moe_load_matrices(moe, matrices(0).data(), matrices(1).data(),
+                                     matrices(2).data());
+    }
     ktb_moe_t create(ktb_engine_t engine) const {
-        return ktb_moe_create_mixed(engine, 0, shape.experts, shape.used, shape.hidden, shape.inner, KTB_IO_F32, storage.method, down.method, 10);
+        return ktb_moe_create_mixed(engine, 0, shape.experts, shape.used, shape.hidden, shape.inner,
+                                    KTB_IO_F32, storage.method, down.method, 10);
     }
     std::vector<double> reference(const ReferenceRequest &request) const {
-        return reference_forward(size_t(shape.experts), [this](size_t expert, int matrix, int row, std::vector<double> &out) { values[matrix][expert].decode_row(row, out); }, request);
+        return reference_forward(
+            size_t(shape.experts),
+            [this](size_t expert, int matrix, int row, std::vector<double> &out) {
+                values[matrix][expert].decode_row(row, out);
+            },
+            request);
     }
     StorageCase storage, down;
     Shape shape;
@@ -140,9 +176,11 @@ class StoredLayer {
         ktb_engine_destroy(engine);
     }
     StoredLayer(const StoredLayer &) = delete;
-    std::vector<float> forward(int tokens, const float *input, const int32_t *ids, const float *weights, float limit) {
+    std::vector<float> forward(int tokens, const float *input, const int32_t *ids,
+                               const float *weights, float limit) {
         std::vector<float> output(size_t(tokens) * size_t(shape_.hidden), NAN);
-        status = ktb_moe_forward2(moe, tokens, input, KTB_IO_F32, output.data(), KTB_IO_F32, ids, weights, 0, limit);
+        status = ktb_moe_forward2(moe, tokens, input, KTB_IO_F32, output.data(), KTB_IO_F32, ids,
+                                  weights, 0, limit);
         return output;
     }
     ktb_engine_t engine = nullptr;

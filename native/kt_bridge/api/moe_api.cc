@@ -11,19 +11,24 @@ constexpr int kMaximumExperts = 1024, kMaximumUsed = 16, kMaximumWidth = 1 << 16
 void check_dimension(const char *name, int value, Method method) {
     const int step = method_traits(method).column_step;
     if (value < step || value > kMaximumWidth || value % step != 0)
-        fail(KTB_ERR_ARGUMENT, "%s is %d; %s needs a multiple of %d in %d..%d", name, value, method_traits(method).name, step, step, kMaximumWidth);
+        fail(KTB_ERR_ARGUMENT, "%s is %d; %s needs a multiple of %d in %d..%d", name, value,
+             method_traits(method).name, step, step, kMaximumWidth);
 }
 
 Method method_of(int number) {
     Method method{};
-    if (!find_method(number, method)) fail(KTB_ERR_ARGUMENT, "method %d is not implemented: this library has %s", number, method_names());
+    if (!find_method(number, method))
+        fail(KTB_ERR_ARGUMENT, "method %d is not implemented: this library has %s", number,
+             method_names());
     return method;
 }
 
 // group_size says nothing where a method has no groups of its own.
 void check_group(int group_size, Method method) {
     const int expected = method == Method::mxfp4 ? kGroup : method == Method::fp8 ? 128 : 0;
-    if (expected != 0 && group_size != 0 && group_size != expected) fail(KTB_ERR_ARGUMENT, "group_size is %d; %s has groups of %d", group_size, method_traits(method).name, expected);
+    if (expected != 0 && group_size != 0 && group_size != expected)
+        fail(KTB_ERR_ARGUMENT, "group_size is %d; %s has groups of %d", group_size,
+             method_traits(method).name, expected);
 }
 
 struct NewLayer {
@@ -37,41 +42,58 @@ struct NewLayer {
 ktb_moe_t create(ktb_engine_t engine, const NewLayer &wanted) {
     const LayerShape &shape = wanted.shape;
     if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create: the engine is NULL");
-    if (wanted.io_type != KTB_IO_BF16 && wanted.io_type != KTB_IO_F32) fail(KTB_ERR_ARGUMENT, "io_type is %d; expected KTB_IO_BF16 (0) or KTB_IO_F32 (1)", wanted.io_type);
-    if (shape.experts < 1 || shape.experts > kMaximumExperts) fail(KTB_ERR_ARGUMENT, "num_experts is %d; expected 1..%d", shape.experts, kMaximumExperts);
-    if (shape.used < 1 || shape.used > kMaximumUsed) fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", shape.used, kMaximumUsed);
+    if (wanted.io_type != KTB_IO_BF16 && wanted.io_type != KTB_IO_F32)
+        fail(KTB_ERR_ARGUMENT, "io_type is %d; expected KTB_IO_BF16 (0) or KTB_IO_F32 (1)",
+             wanted.io_type);
+    if (shape.experts < 1 || shape.experts > kMaximumExperts)
+        fail(KTB_ERR_ARGUMENT, "num_experts is %d; expected 1..%d", shape.experts, kMaximumExperts);
+    if (shape.used < 1 || shape.used > kMaximumUsed)
+        fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", shape.used,
+             kMaximumUsed);
     check_dimension("hidden_size", shape.hidden, wanted.methods.gate_up);
     check_dimension("intermediate_size", shape.inner, wanted.methods.down);
     auto moe = std::make_unique<ktb_moe>();
-    moe->layer = engine->engine.create_layer(wanted.index, wanted.methods, shape, wanted.io_type, wanted.limit);
+    moe->layer = engine->engine.create_layer(wanted.index, wanted.methods, shape, wanted.io_type,
+                                             wanted.limit);
     return moe.release();
 }
 
 // Everything that can be wrong with a forward; nothing has been written yet.
 void check_request(const ForwardRequest &request, bool strict_ids) {
     const Layer &layer = *request.layer;
-    if (request.input == nullptr || request.output == nullptr || request.ids == nullptr || request.weights == nullptr)
+    if (request.input == nullptr || request.output == nullptr || request.ids == nullptr ||
+        request.weights == nullptr)
         fail(KTB_ERR_ARGUMENT, "layer %d: input, output, ids or weights are NULL", layer.index);
     for (int type : {request.input_type, request.output_type})
-        if (type != KTB_IO_BF16 && type != KTB_IO_F32) fail(KTB_ERR_ARGUMENT, "layer %d: type %d is neither KTB_IO_BF16 nor KTB_IO_F32", layer.index, type);
-    if (const int state = layer.state.load(std::memory_order_acquire); state != int(LayerState::ready))
-        fail(KTB_ERR_STATE, "layer %d has no weights (status %d): load it first", layer.index, state);
+        if (type != KTB_IO_BF16 && type != KTB_IO_F32)
+            fail(KTB_ERR_ARGUMENT, "layer %d: type %d is neither KTB_IO_BF16 nor KTB_IO_F32",
+                 layer.index, type);
+    if (const int state = layer.state.load(std::memory_order_acquire);
+        state != int(LayerState::ready))
+        fail(KTB_ERR_STATE, "layer %d has no weights (status %d): load it first", layer.index,
+             state);
     const size_t row = size_t(layer.shape.hidden) * size_t(request.tokens);
     const auto begin_of = [](const void *pointer) { return reinterpret_cast<uintptr_t>(pointer); };
     const uintptr_t input = begin_of(request.input), output = begin_of(request.output);
-    if (input < output + row * (request.output_type == KTB_IO_BF16 ? 2 : 4) && output < input + row * (request.input_type == KTB_IO_BF16 ? 2 : 4))
+    if (input < output + row * (request.output_type == KTB_IO_BF16 ? 2 : 4) &&
+        output < input + row * (request.input_type == KTB_IO_BF16 ? 2 : 4))
         fail(KTB_ERR_ARGUMENT, "layer %d: input and output overlap", layer.index);
     if (!strict_ids) return;
     const int32_t *ids = static_cast<const int32_t *>(request.ids);
     for (size_t slot = 0; slot < size_t(request.tokens) * size_t(layer.shape.used); slot++)
         if (ids[slot] < -1 || ids[slot] >= layer.shape.experts)
-            fail(KTB_ERR_ARGUMENT, "layer %d: expert id %d of token %zu is outside 0..%d (-1 skips)", layer.index, ids[slot], slot / size_t(layer.shape.used), layer.shape.experts - 1);
+            fail(KTB_ERR_ARGUMENT,
+                 "layer %d: expert id %d of token %zu is outside 0..%d (-1 skips)", layer.index,
+                 ids[slot], slot / size_t(layer.shape.used), layer.shape.experts - 1);
 }
 
 void check_call(const ForwardRequest &request, uint32_t flags) {
     const int index = request.layer->index;
-    if (request.tokens < 0) fail(KTB_ERR_ARGUMENT, "layer %d: n_tokens is %d", index, request.tokens);
-    if ((flags & ~uint32_t(KTB_FORWARD_INCREMENTAL | KTB_FORWARD_STRICT_IDS)) != 0) fail(KTB_ERR_ARGUMENT, "layer %d: flags 0x%x has bits that this library does not know", index, flags);
+    if (request.tokens < 0)
+        fail(KTB_ERR_ARGUMENT, "layer %d: n_tokens is %d", index, request.tokens);
+    if ((flags & ~uint32_t(KTB_FORWARD_INCREMENTAL | KTB_FORWARD_STRICT_IDS)) != 0)
+        fail(KTB_ERR_ARGUMENT, "layer %d: flags 0x%x has bits that this library does not know",
+             index, flags);
     if (request.tokens > 0) check_request(request, (flags & KTB_FORWARD_STRICT_IDS) != 0);
 }
 
@@ -82,7 +104,10 @@ void run_visible(const ForwardRequest &request) {
         check_request(request, false);
         layer.engine->forward(request);
     } catch (...) {
-        if (request.output != nullptr) std::memset(request.output, 0xff, size_t(request.tokens) * size_t(layer.shape.hidden) * (request.output_type == KTB_IO_BF16 ? 2 : 4));
+        if (request.output != nullptr)
+            std::memset(request.output, 0xff,
+                        size_t(request.tokens) * size_t(layer.shape.hidden) *
+                            (request.output_type == KTB_IO_BF16 ? 2 : 4));
         throw;
     }
 }
@@ -97,7 +122,9 @@ SourceShape source_shape(Layer &layer) {
     return {layer.shape, layer.methods, layer.index, layer.kept};
 }
 
-uint64_t packed_bytes(const Layer &layer, const SourceShape &source) { return source.kept.size() * layer.layout.expert_bytes(); }
+uint64_t packed_bytes(const Layer &layer, const SourceShape &source) {
+    return source.kept.size() * layer.layout.expert_bytes();
+}
 
 // Pages of a model much larger than free memory would push out what else lives there.
 bool drops_pages(uint64_t bytes) { return bytes > available_memory() / 4; }
@@ -106,24 +133,36 @@ bool drops_pages(uint64_t bytes) { return bytes > available_memory() / 4; }
 
 extern "C" {
 
-ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts, int num_experts_per_tok, int hidden_size, int intermediate_size,
-                         ktb_io_type_t io_type, ktb_method_t method, int group_size, float swiglu_limit) {
+ktb_moe_t ktb_moe_create(ktb_engine_t engine, int layer_idx, int num_experts,
+                         int num_experts_per_tok, int hidden_size, int intermediate_size,
+                         ktb_io_type_t io_type, ktb_method_t method, int group_size,
+                         float swiglu_limit) {
     ktb_moe_t made = nullptr;
     guarded([&] {
         const Method chosen = method_of(int(method));
         check_group(group_size, chosen);
-        made = create(engine, {layer_idx, {chosen, chosen}, {num_experts, num_experts_per_tok, hidden_size, intermediate_size}, int(io_type), swiglu_limit});
+        made = create(engine, {layer_idx,
+                               {chosen, chosen},
+                               {num_experts, num_experts_per_tok, hidden_size, intermediate_size},
+                               int(io_type),
+                               swiglu_limit});
         return KTB_OK;
     });
     return made;
 }
 
-ktb_moe_t ktb_moe_create_mixed(ktb_engine_t engine, int layer_idx, int num_experts, int num_experts_per_tok, int hidden_size, int intermediate_size,
-                               ktb_io_type_t io_type, ktb_method_t method, ktb_method_t down_method, float swiglu_limit) {
+ktb_moe_t ktb_moe_create_mixed(ktb_engine_t engine, int layer_idx, int num_experts,
+                               int num_experts_per_tok, int hidden_size, int intermediate_size,
+                               ktb_io_type_t io_type, ktb_method_t method, ktb_method_t down_method,
+                               float swiglu_limit) {
     ktb_moe_t made = nullptr;
     guarded([&] {
         const LayerMethods methods{method_of(int(method)), method_of(int(down_method))};
-        made = create(engine, {layer_idx, methods, {num_experts, num_experts_per_tok, hidden_size, intermediate_size}, int(io_type), swiglu_limit});
+        made = create(engine, {layer_idx,
+                               methods,
+                               {num_experts, num_experts_per_tok, hidden_size, intermediate_size},
+                               int(io_type),
+                               swiglu_limit});
         return KTB_OK;
     });
     return made;
@@ -139,31 +178,42 @@ void ktb_moe_destroy(ktb_moe_t moe) {
 }
 
 int ktb_status(ktb_moe_t moe) {
-    return guarded([&] { return layer_of(moe, "ktb_status").state.load(std::memory_order_acquire); });
+    return guarded(
+        [&] { return layer_of(moe, "ktb_status").state.load(std::memory_order_acquire); });
 }
 
-int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *gate_weight, const void *const *gate_scale, const void *const *up_weight,
-                              const void *const *up_scale, const void *const *down_weight, const void *const *down_scale, const int64_t *physical_to_logical_map) {
+int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *gate_weight,
+                              const void *const *gate_scale, const void *const *up_weight,
+                              const void *const *up_scale, const void *const *down_weight,
+                              const void *const *down_scale,
+                              const int64_t *physical_to_logical_map) {
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_load_weights_ptrs");
         check_group(group_size, layer.methods.gate_up);
         const void *const *const codes[3] = {gate_weight, up_weight, down_weight};
         const void *const *const scales[3] = {gate_scale, up_scale, down_scale};
-        return load(layer, std::make_shared<MemorySource>(source_shape(layer), codes, scales, physical_to_logical_map));
+        return load(layer, std::make_shared<MemorySource>(source_shape(layer), codes, scales,
+                                                          physical_to_logical_map));
     });
 }
 
-int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, int layer_idx, const int64_t *physical_to_logical_map) {
+int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, int layer_idx,
+                                     const int64_t *physical_to_logical_map) {
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_load_weights_safetensors");
-        if (tensors == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_load_weights_safetensors: the folder is NULL");
-        const std::shared_ptr<const Safetensors> kept = tensors->tensors; // the folder may be closed meanwhile
+        if (tensors == nullptr)
+            fail(KTB_ERR_ARGUMENT, "ktb_moe_load_weights_safetensors: the folder is NULL");
+        const std::shared_ptr<const Safetensors> kept =
+            tensors->tensors; // the folder may be closed meanwhile
         const SourceShape shape = source_shape(layer);
-        return load(layer, std::make_shared<FolderSource>(shape, *kept, layer_idx, physical_to_logical_map, drops_pages(packed_bytes(layer, shape))));
+        return load(layer,
+                    std::make_shared<FolderSource>(shape, *kept, layer_idx, physical_to_logical_map,
+                                                   drops_pages(packed_bytes(layer, shape))));
     });
 }
 
-int ktb_moe_load_matrices(ktb_moe_t moe, const ktb_matrix *gate, const ktb_matrix *up, const ktb_matrix *down) {
+int ktb_moe_load_matrices(ktb_moe_t moe, const ktb_matrix *gate, const ktb_matrix *up,
+                          const ktb_matrix *down) {
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_load_matrices");
         const ktb_matrix *const matrices[3] = {gate, up, down};
@@ -171,64 +221,94 @@ int ktb_moe_load_matrices(ktb_moe_t moe, const ktb_matrix *gate, const ktb_matri
     });
 }
 
-int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const ktb_moe_t *ms, const int *layer_idx, int max_parallel) {
+int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const ktb_moe_t *ms,
+                    const int *layer_idx, int max_parallel) {
     return guarded([&] {
-        if (engine == nullptr || tensors == nullptr || (n > 0 && (ms == nullptr || layer_idx == nullptr))) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: an argument is NULL");
-        if (n < 0 || max_parallel < 0) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: n is %d and max_parallel %d; expected 0 or more", n, max_parallel);
+        if (engine == nullptr || tensors == nullptr ||
+            (n > 0 && (ms == nullptr || layer_idx == nullptr)))
+            fail(KTB_ERR_ARGUMENT, "ktb_load_layers: an argument is NULL");
+        if (n < 0 || max_parallel < 0)
+            fail(KTB_ERR_ARGUMENT,
+                 "ktb_load_layers: n is %d and max_parallel %d; expected 0 or more", n,
+                 max_parallel);
         if (n == 0) return int(KTB_OK);
-        const std::shared_ptr<const Safetensors> kept = tensors->tensors; // the folder may be closed meanwhile
+        const std::shared_ptr<const Safetensors> kept =
+            tensors->tensors; // the folder may be closed meanwhile
         std::vector<LoadJob::Item> items;
         std::vector<SourceShape> shapes;
         uint64_t bytes = 0;
         for (int i = 0; i < n; i++) {
             Layer &layer = layer_of(ms[i], "ktb_load_layers");
-            if (layer.engine != &engine->engine) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d belongs to another engine", layer.index);
+            if (layer.engine != &engine->engine)
+                fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d belongs to another engine",
+                     layer.index);
             for (int other = 0; other < i; other++)
-                if (ms[other] == ms[i]) fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d is listed twice", layer.index);
+                if (ms[other] == ms[i])
+                    fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d is listed twice",
+                         layer.index);
             shapes.push_back(source_shape(layer));
             bytes += packed_bytes(layer, shapes.back());
         }
         const bool drop = drops_pages(bytes);
         for (int i = 0; i < n; i++) {
             Layer &layer = *ms[i]->layer;
-            items.push_back({&layer, std::make_shared<FolderSource>(shapes[size_t(i)], *kept, layer_idx[i], nullptr, drop)});
+            items.push_back({&layer, std::make_shared<FolderSource>(shapes[size_t(i)], *kept,
+                                                                    layer_idx[i], nullptr, drop)});
         }
         engine->engine.load(std::move(items), max_parallel == 1);
         return int(KTB_OK);
     });
 }
 
-void ktb_moe_forward(ktb_moe_t moe, int n_tokens, const void *input, void *output, const int64_t *expert_ids, const float *weights, bool incremental, float swiglu_limit) {
+void ktb_moe_forward(ktb_moe_t moe, int n_tokens, const void *input, void *output,
+                     const int64_t *expert_ids, const float *weights, bool incremental,
+                     float swiglu_limit) {
     guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_forward");
-        if (n_tokens > 0) run_visible({&layer, n_tokens, input, KTB_IO_BF16, output, KTB_IO_BF16, expert_ids, true, weights, incremental, swiglu_limit});
+        if (n_tokens > 0)
+            run_visible({&layer, n_tokens, input, KTB_IO_BF16, output, KTB_IO_BF16, expert_ids,
+                         true, weights, incremental, swiglu_limit});
         return KTB_OK;
     });
 }
 
-void ktb_moe_forward_f32(ktb_moe_t moe, int n_tokens, const void *input_f32, void *output_f32, const int32_t *expert_ids_i32, const float *weights, bool incremental, float swiglu_limit) {
+void ktb_moe_forward_f32(ktb_moe_t moe, int n_tokens, const void *input_f32, void *output_f32,
+                         const int32_t *expert_ids_i32, const float *weights, bool incremental,
+                         float swiglu_limit) {
     guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_forward_f32");
-        if (n_tokens > 0) run_visible({&layer, n_tokens, input_f32, KTB_IO_F32, output_f32, KTB_IO_F32, expert_ids_i32, false, weights, incremental, swiglu_limit});
+        if (n_tokens > 0)
+            run_visible({&layer, n_tokens, input_f32, KTB_IO_F32, output_f32, KTB_IO_F32,
+                         expert_ids_i32, false, weights, incremental, swiglu_limit});
         return KTB_OK;
     });
 }
 
-int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out, int out_type, const int32_t *ids, const float *weights, uint32_t flags, float limit, uint64_t *ticket) {
+int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out,
+                   int out_type, const int32_t *ids, const float *weights, uint32_t flags,
+                   float limit, uint64_t *ticket) {
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_submit");
         if (ticket == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_submit: ticket is NULL");
-        const ForwardRequest request{&layer, n_tokens, in, in_type, out, out_type, ids, false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0, limit};
+        const ForwardRequest request{
+            &layer,   n_tokens, in,    in_type, out,
+            out_type, ids,      false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0,
+            limit};
         check_call(request, flags);
         *ticket = layer.engine->submit_forward(request);
         return int(KTB_OK);
     });
 }
 
-int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out, int out_type, const int32_t *ids, const float *weights, uint32_t flags, float limit) {
+int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, void *out,
+                     int out_type, const int32_t *ids, const float *weights, uint32_t flags,
+                     float limit) {
     return guarded([&] {
         Layer &layer = layer_of(moe, "ktb_moe_forward2");
-        const ForwardRequest request{&layer, n_tokens, in, in_type, out, out_type, ids, false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0, limit};
+        const ForwardRequest request{
+            &layer,   n_tokens, in,    in_type, out,
+            out_type, ids,      false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0,
+            limit};
         check_call(request, flags);
         layer.engine->forward(request);
         return int(KTB_OK);

@@ -12,13 +12,16 @@ namespace {
 
 constexpr Shape kShape{6, 2, 256, 512};
 
-StoredExperts experts_of(const std::string &gate_up, const std::string &down, uint64_t seed) { return StoredExperts(storage_named(gate_up), storage_named(down), kShape, seed); }
+StoredExperts experts_of(const std::string &gate_up, const std::string &down, uint64_t seed) {
+    return StoredExperts(storage_named(gate_up), storage_named(down), kShape, seed);
+}
 
 // What tells a layer from another one.
 struct State {
     State(ktb_moe_t moe, int parts) : slots(6) {
         ktb_moe_slots(moe, slots.data());
-        for (int expert = 0; expert < 6; expert++) packed.push_back(packed_bytes(moe, parts, expert));
+        for (int expert = 0; expert < 6; expert++)
+            packed.push_back(packed_bytes(moe, parts, expert));
     }
     bool operator==(const State &) const = default;
     std::vector<int32_t> slots;
@@ -28,8 +31,11 @@ struct State {
 // A source whose matrices turn bad once they have been read `good` times.
 class ChangingSource : public MemorySource {
   public:
-    ChangingSource(const SourceShape &shape, const ktb_matrix *const matrices[3], int first, int good) : MemorySource(shape, matrices, first), left_(good) {}
-    const uint8_t *codes(int expert, int matrix, int begin, int rows, uint8_t *staging) const override {
+    ChangingSource(const SourceShape &shape, const ktb_matrix *const matrices[3], int first,
+                   int good)
+        : MemorySource(shape, matrices, first), left_(good) {}
+    const uint8_t *codes(int expert, int matrix, int begin, int rows,
+                         uint8_t *staging) const override {
         if (left_.fetch_sub(1) <= 0) fail(KTB_ERR_FORMAT, "the bytes have changed");
         return MemorySource::codes(expert, matrix, begin, rows, staging);
     }
@@ -40,16 +46,23 @@ class ChangingSource : public MemorySource {
 
 } // namespace
 
-TEST("forwards queued before a move use the old expert and those after it the new one, in any number") {
+TEST("forwards queued before a move use the old expert and those after it the new one, in any "
+     "number") {
     const StoredExperts experts = experts_of("FP4", "FP4", 71);
-    for (const auto &[options, external] : {std::pair<std::string, int>{options_for("auto", "int8", 1, 1), 0}, {options_for("auto", "int8", 1, 2), 0}, {options_for("auto", "bf16", 2, 2), 0},
-                                            {options_for("auto", "int8", 4, 4), 0}, {"{\"external\":1}", 1}, {"{\"external\":3}", 3}}) {
+    for (const auto &[options, external] :
+         {std::pair<std::string, int>{options_for("auto", "int8", 1, 1), 0},
+          {options_for("auto", "int8", 1, 2), 0},
+          {options_for("auto", "bf16", 2, 2), 0},
+          {options_for("auto", "int8", 4, 4), 0},
+          {"{\"external\":1}", 1},
+          {"{\"external\":3}", 3}}) {
         TestEngine host(options);
         ktb_moe_t whole = host.load(experts), moe = host.load(experts, {4, 1});
         std::vector<Call> calls;
         std::vector<std::vector<float>> expected;
         for (int expert = 0; expert < 6; expert++) {
-            calls.emplace_back(kShape, 1 + expert * 4, std::vector<int32_t>{expert}, 80 + uint64_t(expert));
+            calls.emplace_back(kShape, 1 + expert * 4, std::vector<int32_t>{expert},
+                               80 + uint64_t(expert));
             expected.push_back(calls.back().run(whole));
         }
         std::vector<int32_t> present = {4, 1}; // by slot
@@ -62,8 +75,12 @@ TEST("forwards queued before a move use the old expert and those after it the ne
         uint64_t moves[240] = {}, last = 0;
         for (size_t i = 0; i < asked.size(); i++) {
             asked[i].expert = int(i * 7 / 3) % 6;
-            asked[i].code = std::find(present.begin(), present.end(), asked[i].expert) == present.end() ? KTB_ERR_ARGUMENT : 0;
-            CHECK(calls[size_t(asked[i].expert)].submit(moe, asked[i].output, asked[i].ticket) == 0);
+            asked[i].code =
+                std::find(present.begin(), present.end(), asked[i].expert) == present.end()
+                    ? KTB_ERR_ARGUMENT
+                    : 0;
+            CHECK(calls[size_t(asked[i].expert)].submit(moe, asked[i].output, asked[i].ticket) ==
+                  0);
             const int entering = int(i * 5 / 2) % 6;
             if (std::find(present.begin(), present.end(), entering) == present.end()) {
                 CHECK(move_expert(moe, present[i % 2], entering, experts, &moves[i]) == 0);
@@ -76,30 +93,43 @@ TEST("forwards queued before a move use the old expert and those after it the ne
         for (size_t i = 0; i < asked.size(); i++) {
             CHECK(moves[i] == 0 || ktb_engine_wait(host.engine, moves[i], 0) == 0);
             (asked[i].code == 0 ? done : refused)++;
-            if (asked[i].code == 0) CHECK(ktb_engine_wait(host.engine, asked[i].ticket, 0) == 0 && same_bits(asked[i].output, expected[size_t(asked[i].expert)]));
-            else CHECK(std::isnan(asked[i].output[0])); // nothing written
+            if (asked[i].code == 0)
+                CHECK(ktb_engine_wait(host.engine, asked[i].ticket, 0) == 0 &&
+                      same_bits(asked[i].output, expected[size_t(asked[i].expert)]));
+            else
+                CHECK(std::isnan(asked[i].output[0])); // nothing written
         }
         CHECK(done > 50 && refused > 50);
         std::vector<int32_t> slots(6);
-        CHECK(ktb_moe_slots(moe, slots.data()) == 2 && slots[size_t(present[0])] == 0 && slots[size_t(present[1])] == 1);
+        CHECK(ktb_moe_slots(moe, slots.data()) == 2 && slots[size_t(present[0])] == 0 &&
+              slots[size_t(present[1])] == 1);
     }
 }
 
 TEST("every expert goes through one slot and comes out as it went in, for every method and split") {
     for (const StorageCase &storage : kStorageCases)
         for (const int parts : {1, 2, 4}) {
-            const StorageCase &down = std::string(storage.name) == "Q4_K" ? storage_named("Q2_K") : storage;
+            const StorageCase &down =
+                std::string(storage.name) == "Q4_K" ? storage_named("Q2_K") : storage;
             const StoredExperts experts(storage, down, kShape, 72);
             TestEngine host(options_for("auto", "f32", parts, parts));
             ktb_moe_t whole = host.load(experts), moe = host.load(experts, {2});
-            if (host.status != 0) return ds4::test::record(__FILE__, __LINE__, std::string(storage.name) + ": " + ktb_last_error());
+            if (host.status != 0)
+                return ds4::test::record(__FILE__, __LINE__,
+                                         std::string(storage.name) + ": " + ktb_last_error());
             int here = 2;
             for (const int entering : {5, 0, 0, 3, 1, 4, 2}) {
                 for (int which = 1; which <= 3; which++) { // the expert that leaves, for a GPU
-                    const size_t matrix = which == 1 ? 0 : which == 2 ? 2 : 1, room = experts.values[matrix][0].data.size() * 2;
-                    std::vector<uint8_t> codes(room), scales(room), whole_codes(room), whole_scales(room);
-                    CHECK(ktb_moe_export_expert(moe, here, which, codes.data(), room, scales.data(), room) == 0);
-                    CHECK(ktb_moe_export_expert(whole, here, which, whole_codes.data(), room, whole_scales.data(), room) == 0);
+                    const size_t matrix = which == 1   ? 0
+                                          : which == 2 ? 2
+                                                       : 1,
+                                 room = experts.values[matrix][0].data.size() * 2;
+                    std::vector<uint8_t> codes(room), scales(room), whole_codes(room),
+                        whole_scales(room);
+                    CHECK(ktb_moe_export_expert(moe, here, which, codes.data(), room, scales.data(),
+                                                room) == 0);
+                    CHECK(ktb_moe_export_expert(whole, here, which, whole_codes.data(), room,
+                                                whole_scales.data(), room) == 0);
                     CHECK(codes == whole_codes && scales == whole_scales);
                 }
                 CHECK(move_expert(moe, here, entering, experts) == 0);
@@ -129,11 +159,19 @@ TEST("a refused move leaves slots, packed bytes and forwards as they were") {
         for (const int matrix : {0, 1, 2}) { // the last value of the last piece
             StoredValues &values = experts.values[matrix][5];
             const StoredValues good = values;
-            if (values.format == KTB_FORMAT_FP4 || values.format == KTB_FORMAT_FP8) values.scales.back() = 255;
-            else if (values.format == KTB_FORMAT_MXFP4) values.data[values.data.size() - 17] = 255;
-            else if (values.format == KTB_FORMAT_BF16) values.data.back() = 0x7f, values.data[values.data.size() - 2] = 0xc0;
-            else values.data[values.data.size() - 33] = 0x7c, values.data[values.data.size() - 34] = 0;
-            refused(0, 5, KTB_ERR_FORMAT, matrix == 0 ? "expert 5 w1" : matrix == 1 ? "expert 5 w3" : "expert 5 w2");
+            if (values.format == KTB_FORMAT_FP4 || values.format == KTB_FORMAT_FP8)
+                values.scales.back() = 255;
+            else if (values.format == KTB_FORMAT_MXFP4)
+                values.data[values.data.size() - 17] = 255;
+            else if (values.format == KTB_FORMAT_BF16)
+                values.data.back() = 0x7f, values.data[values.data.size() - 2] = 0xc0;
+            else
+                values.data[values.data.size() - 33] = 0x7c,
+                                                 values.data[values.data.size() - 34] = 0;
+            refused(0, 5, KTB_ERR_FORMAT,
+                    matrix == 0   ? "expert 5 w1"
+                    : matrix == 1 ? "expert 5 w3"
+                                  : "expert 5 w2");
             values = good;
             values.data.pop_back();
             refused(0, 5, KTB_ERR_FORMAT, "bytes");
@@ -143,16 +181,25 @@ TEST("a refused move leaves slots, packed bytes and forwards as they were") {
             values = good;
         }
         const ktb_matrix matrix = experts.values[0][5].matrix();
-        CHECK(ktb_moe_move_expert(moe, 0, 6, &matrix, &matrix, &matrix, nullptr) == KTB_ERR_ARGUMENT && ktb_moe_move_expert(moe, -1, 5, &matrix, &matrix, &matrix, nullptr) == KTB_ERR_ARGUMENT);
-        CHECK(ktb_moe_move_expert(moe, 0, 5, &matrix, nullptr, &matrix, nullptr) == KTB_ERR_ARGUMENT && ktb_moe_move_expert(nullptr, 0, 5, &matrix, &matrix, &matrix, nullptr) == KTB_ERR_ARGUMENT);
+        CHECK(ktb_moe_move_expert(moe, 0, 6, &matrix, &matrix, &matrix, nullptr) ==
+                  KTB_ERR_ARGUMENT &&
+              ktb_moe_move_expert(moe, -1, 5, &matrix, &matrix, &matrix, nullptr) ==
+                  KTB_ERR_ARGUMENT);
+        CHECK(ktb_moe_move_expert(moe, 0, 5, &matrix, nullptr, &matrix, nullptr) ==
+                  KTB_ERR_ARGUMENT &&
+              ktb_moe_move_expert(nullptr, 0, 5, &matrix, &matrix, &matrix, nullptr) ==
+                  KTB_ERR_ARGUMENT);
         CHECK(State(moe, 2) == before && same_bits(call.run(moe), expected));
         CHECK(move_expert(moe, 0, 5, experts) == 0 && !(State(moe, 2) == before));
-        CHECK(call.run(moe).size() == expected.size() && call.status == KTB_ERR_ARGUMENT); // expert 0 has left
+        CHECK(call.run(moe).size() == expected.size() &&
+              call.status == KTB_ERR_ARGUMENT); // expert 0 has left
     }
 }
 
-TEST("a layer without weights has nothing to move, and one with all experts can replace the bytes of one") {
-    const StoredExperts experts = experts_of("FP4", "FP4", 74), others = experts_of("FP4", "FP4", 75);
+TEST("a layer without weights has nothing to move, and one with all experts can replace the bytes "
+     "of one") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 74),
+                        others = experts_of("FP4", "FP4", 75);
     TestEngine host(options_for("auto", "int8", 1, 2));
     ktb_moe_t moe = host.add(experts), other = host.load(others);
     CHECK(move_expert(moe, 0, 1, experts) == KTB_ERR_STATE && last_error_has("has no weights"));
@@ -162,16 +209,23 @@ TEST("a layer without weights has nothing to move, and one with all experts can 
     CHECK(same_bits(fourth.run(moe), expected) && !same_bits(rest.run(moe), rest.run(other)));
 }
 
-TEST("an expert that enters with scales in another format is exported in that format, and the others in theirs") {
-    const StoredExperts bytes = experts_of("FP8", "FP8", 80), floats = experts_of("FP8_F32", "FP8_F32", 80);
+TEST("an expert that enters with scales in another format is exported in that format, and the "
+     "others in theirs") {
+    const StoredExperts bytes = experts_of("FP8", "FP8", 80),
+                        floats = experts_of("FP8_F32", "FP8_F32", 80);
     TestEngine host(options_for("auto", "f32", 2, 2));
     ktb_moe_t moe = host.load(bytes, {4, 0}), whole = host.load(floats);
     CHECK(move_expert(moe, 0, 3, floats) == 0);
-    for (const auto &[expert, experts] : {std::pair<int, const StoredExperts *>{3, &floats}, {4, &bytes}})
+    for (const auto &[expert, experts] :
+         {std::pair<int, const StoredExperts *>{3, &floats}, {4, &bytes}})
         for (int which = 1; which <= 3; which++) {
-            const StoredValues &stored = experts->values[which == 1 ? 0 : which == 2 ? 2 : 1][size_t(expert)];
+            const StoredValues &stored = experts->values[which == 1   ? 0
+                                                         : which == 2 ? 2
+                                                                      : 1][size_t(expert)];
             std::vector<uint8_t> codes(stored.data.size()), scales(stored.scales.size());
-            CHECK(ktb_moe_export_expert(moe, expert, which, codes.data(), codes.size(), scales.data(), scales.size()) == 0 && codes == stored.data && scales == stored.scales);
+            CHECK(ktb_moe_export_expert(moe, expert, which, codes.data(), codes.size(),
+                                        scales.data(), scales.size()) == 0 &&
+                  codes == stored.data && scales == stored.scales);
         }
     Call call(kShape, 3, {3});
     const std::vector<float> expected = call.run(whole);
@@ -194,16 +248,28 @@ TEST("matrices that change after they were checked cost the layer its weights an
     const StoredExperts experts = experts_of("FP4", "FP4", 77);
     TestEngine host(options_for("auto", "int8", 1, 2));
     ktb_moe_t moe = host.load(experts, {0, 1});
-    const ktb_matrix gate = experts.values[0][2].matrix(), up = experts.values[1][2].matrix(), down = experts.values[2][2].matrix();
+    const ktb_matrix gate = experts.values[0][2].matrix(), up = experts.values[1][2].matrix(),
+                     down = experts.values[2][2].matrix();
     const ktb_matrix *const matrices[3] = {&gate, &up, &down};
     const SourceShape shape{moe->layer->shape, moe->layer->methods, 0, {2}};
     const State before(moe, 1);
-    constexpr int kReads = 3; // 64 KiB of codes in each matrix: one piece of gate and up, one of down
+    constexpr int kReads =
+        3; // 64 KiB of codes in each matrix: one piece of gate and up, one of down
     for (int good = 0; good < kReads; good++) { // found while checking
-        CHECK(guarded([&] { return moe->layer->engine->move(*moe->layer, 0, std::make_shared<ChangingSource>(shape, matrices, 2, good)), 0; }) == KTB_ERR_FORMAT);
+        CHECK(guarded([&] {
+                  return moe->layer->engine->move(
+                             *moe->layer, 0,
+                             std::make_shared<ChangingSource>(shape, matrices, 2, good)),
+                         0;
+              }) == KTB_ERR_FORMAT);
         CHECK(State(moe, 1) == before && ktb_status(moe) == 0);
     }
-    CHECK(guarded([&] { return moe->layer->engine->move(*moe->layer, 0, std::make_shared<ChangingSource>(shape, matrices, 2, kReads + 1)), 0; }) == KTB_ERR_FORMAT);
+    CHECK(guarded([&] {
+              return moe->layer->engine->move(
+                         *moe->layer, 0,
+                         std::make_shared<ChangingSource>(shape, matrices, 2, kReads + 1)),
+                     0;
+          }) == KTB_ERR_FORMAT);
     CHECK(ktb_status(moe) == KTB_ERR_FORMAT && packed_bytes(moe, 1, 1).empty());
     Call call(kShape, 2, {1});
     CHECK(std::isnan(call.run(moe)[0]) && call.status == KTB_ERR_STATE);
@@ -221,9 +287,15 @@ TEST("exports, descriptions and forwards of other threads go on while experts mo
         std::vector<uint8_t> codes(kept.data.size()), scales(kept.scales.size());
         std::vector<int32_t> slots(6);
         while (!stop) {
-            wrong += ktb_moe_export_expert(moe, 1, 1, codes.data(), codes.size(), scales.data(), scales.size()) == 0 && codes == kept.data && scales == kept.scales ? 0 : 1;
-            const int code = ktb_moe_export_expert(moe, 0, 1, codes.data(), codes.size(), scales.data(), scales.size());
-            wrong += code == KTB_ERR_STATE || (code == 0 && codes == experts.values[0][0].data) ? 0 : 1;
+            wrong += ktb_moe_export_expert(moe, 1, 1, codes.data(), codes.size(), scales.data(),
+                                           scales.size()) == 0 &&
+                             codes == kept.data && scales == kept.scales
+                         ? 0
+                         : 1;
+            const int code = ktb_moe_export_expert(moe, 0, 1, codes.data(), codes.size(),
+                                                   scales.data(), scales.size());
+            wrong +=
+                code == KTB_ERR_STATE || (code == 0 && codes == experts.values[0][0].data) ? 0 : 1;
             wrong += ktb_moe_slots(moe, slots.data()) == 3 && slots[1] == 1 ? 0 : 1;
             host.description();
             exports++;
@@ -254,5 +326,6 @@ TEST("a layer is not destroyed while a move is queued") {
     ktb_moe_destroy(moe);
     CHECK(last_error_has("has 1 jobs queued or running"));
     CHECK(ktb_moe_keep_experts(moe, 6, nullptr) == KTB_ERR_STATE);
-    CHECK(finish(host.engine, ticket, 1) == 0 && packed_bytes(moe, 1, 0).empty() && !packed_bytes(moe, 1, 1).empty());
+    CHECK(finish(host.engine, ticket, 1) == 0 && packed_bytes(moe, 1, 0).empty() &&
+          !packed_bytes(moe, 1, 1).empty());
 }

@@ -17,7 +17,9 @@ constexpr int kRounds = 2;
 constexpr int kRounds = 12;
 #endif
 
-StoredExperts experts_of(const std::string &gate_up, const std::string &down, uint64_t seed) { return StoredExperts(storage_named(gate_up), storage_named(down), kShape, seed); }
+StoredExperts experts_of(const std::string &gate_up, const std::string &down, uint64_t seed) {
+    return StoredExperts(storage_named(gate_up), storage_named(down), kShape, seed);
+}
 
 const void *address_of(ktb_moe_t moe, int part, int expert) {
     const void *address = nullptr;
@@ -39,49 +41,74 @@ void destroy(TestEngine &host, ktb_moe_t moe) {
     std::erase(host.layers, moe);
 }
 
-// Canonical codes of one matrix row by row from the bytes of the parts, as kt_bridge.h describes them and by nothing else.
+// Canonical codes of one matrix row by row from the bytes of the parts, as kt_bridge.h describes
+// them and by nothing else.
 struct HeaderLayout {
     HeaderLayout(const StorageCase &of, const StorageCase &down_of) : gate_up(of), down(down_of) {
-        const auto is_mxfp4 = [](const StorageCase &storage) { return storage.method == KTB_MXFP4; };
-        const auto has_long_blocks = [](const StorageCase &storage) { return storage.method == KTB_Q2_K || storage.method == KTB_Q4_K || storage.method == KTB_IQ2_XXS; };
+        const auto is_mxfp4 = [](const StorageCase &storage) {
+            return storage.method == KTB_MXFP4;
+        };
+        const auto has_long_blocks = [](const StorageCase &storage) {
+            return storage.method == KTB_Q2_K || storage.method == KTB_Q4_K ||
+                   storage.method == KTB_IQ2_XXS;
+        };
         channels = is_mxfp4(down) ? 32 : has_long_blocks(down) ? 256 : 128;
         unit = is_mxfp4(gate_up) ? 32 : kShape.hidden;
     }
     size_t row(const StorageCase &storage, int values) const {
         if (storage.method == KTB_MXFP4) return size_t(values) / 2;
-        return storage.method == KTB_FP8 || storage.method == KTB_FP8_PERCHANNEL ? size_t(values) : size_t(ds4::row_bytes(storage.format, uint64_t(values)));
+        return storage.method == KTB_FP8 || storage.method == KTB_FP8_PERCHANNEL
+                   ? size_t(values)
+                   : size_t(ds4::row_bytes(storage.format, uint64_t(values)));
     }
     size_t tile(const StorageCase &storage, int inputs) const {
         if (storage.method == KTB_MXFP4) return 1088;
-        return 64 * row(storage, inputs) + (storage.method == KTB_FP8 ? size_t(2 * inputs / 128 * 4 + 63) / 64 * 64 : storage.method == KTB_FP8_PERCHANNEL ? 256 : 0);
+        return 64 * row(storage, inputs) + (storage.method == KTB_FP8
+                                                ? size_t(2 * inputs / 128 * 4 + 63) / 64 * 64
+                                            : storage.method == KTB_FP8_PERCHANNEL ? 256
+                                                                                   : 0);
     }
     size_t panel() const { return size_t(kShape.hidden / unit) * tile(gate_up, unit); }
-    size_t record() const { return size_t(channels / 32) * panel() + size_t(kShape.hidden / 64) * tile(down, channels); }
+    size_t record() const {
+        return size_t(channels / 32) * panel() + size_t(kShape.hidden / 64) * tile(down, channels);
+    }
     // Of a row piece within a tile.
-    void take(const StorageCase &storage, const uint8_t *from, int row_index, int inputs, uint8_t *codes) const {
+    void take(const StorageCase &storage, const uint8_t *from, int row_index, int inputs,
+              uint8_t *codes) const {
         if (storage.method != KTB_MXFP4) {
-            std::memcpy(codes, from + size_t(row_index) * row(storage, inputs), row(storage, inputs));
+            std::memcpy(codes, from + size_t(row_index) * row(storage, inputs),
+                        row(storage, inputs));
             return;
         }
-        for (int v = 0; v < 4; v++) std::memcpy(codes + 4 * v, from + (4 * (row_index / 16) + v) * 64 + row_index % 16 * 4, 4);
+        for (int v = 0; v < 4; v++)
+            std::memcpy(codes + 4 * v, from + (4 * (row_index / 16) + v) * 64 + row_index % 16 * 4,
+                        4);
     }
-    std::vector<uint8_t> codes(ktb_moe_t moe, int expert, int matrix, const std::vector<int> &part_slices) const {
+    std::vector<uint8_t> codes(ktb_moe_t moe, int expert, int matrix,
+                               const std::vector<int> &part_slices) const {
         const bool is_down = matrix == 2;
         const StorageCase &storage = is_down ? down : gate_up;
-        const int rows = is_down ? kShape.hidden : kShape.inner, columns = is_down ? kShape.inner : kShape.hidden;
+        const int rows = is_down ? kShape.hidden : kShape.inner,
+                  columns = is_down ? kShape.inner : kShape.hidden;
         std::vector<uint8_t> out(size_t(rows) * row(storage, columns));
         int first = 0; // channel of the slice
         for (int part = 0; part < int(part_slices.size()); part++)
             for (int slice = 0; slice < part_slices[size_t(part)]; slice++, first += channels) {
-                const uint8_t *at = static_cast<const uint8_t *>(address_of(moe, part, expert)) + size_t(slice) * record();
+                const uint8_t *at = static_cast<const uint8_t *>(address_of(moe, part, expert)) +
+                                    size_t(slice) * record();
                 if (is_down) {
                     at += size_t(channels / 32) * panel();
-                    for (int r = 0; r < rows; r++) take(storage, at + size_t(r / 64) * tile(down, channels), r % 64, channels, &out[size_t(r) * row(storage, columns) + row(storage, first)]);
+                    for (int r = 0; r < rows; r++)
+                        take(storage, at + size_t(r / 64) * tile(down, channels), r % 64, channels,
+                             &out[size_t(r) * row(storage, columns) + row(storage, first)]);
                     continue;
                 }
                 for (int c = 0; c < channels; c++)
                     for (int input = 0; input < columns; input += unit)
-                        take(storage, at + size_t(c / 32) * panel() + size_t(input / unit) * tile(gate_up, unit), c % 32 + (matrix == 1 ? 32 : 0), unit,
+                        take(storage,
+                             at + size_t(c / 32) * panel() +
+                                 size_t(input / unit) * tile(gate_up, unit),
+                             c % 32 + (matrix == 1 ? 32 : 0), unit,
                              &out[size_t(first + c) * row(storage, columns) + row(storage, input)]);
             }
         return out;
@@ -94,8 +121,10 @@ struct HeaderLayout {
 
 TEST("packed bytes are laid out as the header says, for every method") {
     for (const StorageCase &storage : kStorageCases) {
-        if (std::strcmp(storage.name, "MXFP4") == 0) continue; // FP4 in other blocks: the same bytes here
-        const StorageCase &down = std::strcmp(storage.name, "Q4_K") == 0 ? storage_named("Q8_0") : storage;
+        if (std::strcmp(storage.name, "MXFP4") == 0)
+            continue; // FP4 in other blocks: the same bytes here
+        const StorageCase &down =
+            std::strcmp(storage.name, "Q4_K") == 0 ? storage_named("Q8_0") : storage;
         const StoredExperts experts(storage, down, kShape, 81);
         const HeaderLayout layout(storage, down);
         for (const int parts : {1, 2, 4}) {
@@ -105,32 +134,47 @@ TEST("packed bytes are laid out as the header says, for every method") {
             for (int part = 0; part < parts; part++) {
                 const void *address = nullptr;
                 size_t bytes = 1;
-                CHECK(ktb_moe_packed(moe, part, 1, &address, &bytes) == 0 && bytes % layout.record() == 0 && uintptr_t(address) % 64 == 0 && (address == nullptr) == (bytes == 0));
+                CHECK(ktb_moe_packed(moe, part, 1, &address, &bytes) == 0 &&
+                      bytes % layout.record() == 0 && uintptr_t(address) % 64 == 0 &&
+                      (address == nullptr) == (bytes == 0));
                 slices.push_back(int(bytes / layout.record()));
             }
-            for (int matrix = 0; matrix < 3; matrix++) CHECK(layout.codes(moe, 1, matrix, slices) == experts.values[matrix][1].data);
+            for (int matrix = 0; matrix < 3; matrix++)
+                CHECK(layout.codes(moe, 1, matrix, slices) == experts.values[matrix][1].data);
         }
     }
 }
 
 TEST("packed scales are laid out as the header says") {
-    const StoredExperts fp4 = experts_of("FP4", "FP4", 82), fp8 = experts_of("FP8_F32", "FP8_F32", 82), rows = experts_of("FP8_ROWS", "FP8_ROWS", 82);
+    const StoredExperts fp4 = experts_of("FP4", "FP4", 82),
+                        fp8 = experts_of("FP8_F32", "FP8_F32", 82),
+                        rows = experts_of("FP8_ROWS", "FP8_ROWS", 82);
     TestEngine host(options_for("generic", "f32", 1, 1));
     const uint8_t *packed = static_cast<const uint8_t *>(address_of(host.load(fp4), 0, 2));
     for (int r = 0; r < 64; r++) // channels 0..31 of gate, then of up; inputs 32..63
         CHECK(packed[1088 + 1024 + r] == fp4.values[r / 32][2].scales[size_t(r % 32) * 8 + 1]);
     packed = static_cast<const uint8_t *>(address_of(host.load(fp8), 0, 2));
-    for (int half = 0; half < 2; half++) CHECK(std::memcmp(packed + 64 * 256 + half * 8, fp8.values[half][2].scales.data(), 8) == 0); // two blocks of 128 inputs
+    for (int half = 0; half < 2; half++)
+        CHECK(std::memcmp(packed + 64 * 256 + half * 8, fp8.values[half][2].scales.data(), 8) ==
+              0); // two blocks of 128 inputs
     packed = static_cast<const uint8_t *>(address_of(host.load(rows), 0, 2));
-    for (int r = 0; r < 64; r++) CHECK(std::memcmp(packed + 64 * 256 + r * 4, rows.values[r / 32][2].scales.data() + r % 32 * 4, 4) == 0);
+    for (int r = 0; r < 64; r++)
+        CHECK(std::memcmp(packed + 64 * 256 + r * 4,
+                          rows.values[r / 32][2].scales.data() + r % 32 * 4, 4) == 0);
 }
 
-TEST("engines of other numerics and threads work on the same weights at once, each with its own bits") {
-    for (const auto &[gate_up, down] : {std::pair{"FP4", "FP4"}, {"Q4_K", "Q2_K"}, {"BF16", "BF16"}})
+TEST("engines of other numerics and threads work on the same weights at once, each with its own "
+     "bits") {
+    for (const auto &[gate_up, down] :
+         {std::pair{"FP4", "FP4"}, {"Q4_K", "Q2_K"}, {"BF16", "BF16"}})
         for (const int parts : {1, 2, 4}) {
             const StoredExperts experts = experts_of(gate_up, down, 83);
-            const std::vector<std::string> options = {options_for("auto", "int8", parts, parts), options_for("auto", "bf16", parts, 2 * parts), options_for("generic", "f32", parts, parts),
-                                                      options_for("auto", "fp8ref", parts, parts), parts == 1 ? "{\"external\":3}" : options_for("auto", "int8", parts, parts)};
+            const std::vector<std::string> options = {
+                options_for("auto", "int8", parts, parts),
+                options_for("auto", "bf16", parts, 2 * parts),
+                options_for("generic", "f32", parts, parts),
+                options_for("auto", "fp8ref", parts, parts),
+                parts == 1 ? "{\"external\":3}" : options_for("auto", "int8", parts, parts)};
             TestEngine source(options_for("auto", "int8", parts, parts));
             ktb_moe_t loaded = source.load(experts, {0, 2, 4, 5});
             std::atomic<int> wrong{0};
@@ -145,12 +189,20 @@ TEST("engines of other numerics and threads work on the same weights at once, ea
                         const std::vector<float> expected = call.run(alone);
                         wrong += same_bits(call.run(shared), expected) && call.status == 0 ? 0 : 1;
                         call.ids[0] = 1;
-                        wrong += std::isnan(call.run(shared)[0]) && call.status == KTB_ERR_ARGUMENT ? 0 : 1;
+                        wrong += std::isnan(call.run(shared)[0]) && call.status == KTB_ERR_ARGUMENT
+                                     ? 0
+                                     : 1;
                     }
-                    wrong += shared == nullptr || address_of(shared, 0, 2) == address_of(loaded, 0, 2) ? 0 : 1;
+                    wrong +=
+                        shared == nullptr || address_of(shared, 0, 2) == address_of(loaded, 0, 2)
+                            ? 0
+                            : 1;
                 });
             for (std::thread &thread : threads) thread.join();
-            if (wrong != 0) ds4::test::record(__FILE__, __LINE__, std::string(gate_up) + " parts " + std::to_string(parts) + ": " + std::to_string(wrong) + " wrong");
+            if (wrong != 0)
+                ds4::test::record(__FILE__, __LINE__,
+                                  std::string(gate_up) + " parts " + std::to_string(parts) + ": " +
+                                      std::to_string(wrong) + " wrong");
         }
 }
 
@@ -158,14 +210,19 @@ TEST("the last handle keeps the weights, in whatever order the others and their 
     const StoredExperts experts = experts_of("FP4", "FP4", 84);
     std::vector<int> order = {0, 1, 2, 3};
     do {
-        TestEngine hosts[3] = {TestEngine(options_for("auto", "int8", 2, 2)), TestEngine(options_for("auto", "bf16", 2, 2)), TestEngine("{\"threads\":2,\"nodes\":[0,0],\"spin_us\":0,\"calibrate\":false}")};
+        TestEngine hosts[3] = {
+            TestEngine(options_for("auto", "int8", 2, 2)),
+            TestEngine(options_for("auto", "bf16", 2, 2)),
+            TestEngine("{\"threads\":2,\"nodes\":[0,0],\"spin_us\":0,\"calibrate\":false}")};
         ktb_moe_t layers[4] = {hosts[0].load(experts, {1, 3})};
-        layers[1] = share(hosts[1], layers[0]), layers[2] = share(hosts[0], layers[1]), layers[3] = share(hosts[2], layers[2]);
+        layers[1] = share(hosts[1], layers[0]), layers[2] = share(hosts[0], layers[1]),
+        layers[3] = share(hosts[2], layers[2]);
         TestEngine *const owners[4] = {&hosts[0], &hosts[1], &hosts[0], &hosts[2]};
         Call call(kShape, 3, {1, 3});
         std::vector<float> expected[4];
         for (int i = 0; i < 4; i++) expected[i] = call.run(layers[i]);
-        CHECK(same_bits(expected[0], expected[2]) && same_bits(expected[0], expected[3]) && !same_bits(expected[0], expected[1]));
+        CHECK(same_bits(expected[0], expected[2]) && same_bits(expected[0], expected[3]) &&
+              !same_bits(expected[0], expected[1]));
         for (size_t gone = 0; gone < 4; gone++) {
             destroy(*owners[order[gone]], layers[order[gone]]);
             if (owners[order[gone]]->layers.empty()) {
@@ -173,56 +230,72 @@ TEST("the last handle keeps the weights, in whatever order the others and their 
                 CHECK(std::strcmp(ktb_last_error(), "") == 0);
                 owners[order[gone]]->engine = nullptr;
             }
-            for (size_t left = gone + 1; left < 4; left++) CHECK(same_bits(call.run(layers[order[left]]), expected[order[left]]) && call.status == 0);
+            for (size_t left = gone + 1; left < 4; left++)
+                CHECK(same_bits(call.run(layers[order[left]]), expected[order[left]]) &&
+                      call.status == 0);
         }
     } while (std::next_permutation(order.begin(), order.end()));
 }
 
-TEST("shared weights do not move; a handle that is loaded again has its own, and the last one's move again") {
-    const StoredExperts experts = experts_of("FP4", "FP4", 85), others = experts_of("FP4", "FP4", 86);
+TEST("shared weights do not move; a handle that is loaded again has its own, and the last one's "
+     "move again") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 85),
+                        others = experts_of("FP4", "FP4", 86);
     TestEngine first(options_for("auto", "int8", 1, 2)), second(options_for("auto", "int8", 1, 1));
     ktb_moe_t source = first.load(experts, {0, 1}), other = share(second, source);
     Call call(kShape, 4, {0, 1});
     const std::vector<float> expected = call.run(source);
     for (ktb_moe_t moe : {source, other}) {
-        CHECK(move_expert(moe, 0, 2, experts) == KTB_ERR_STATE && last_error_has("shares its weights with 1 other layers"));
+        CHECK(move_expert(moe, 0, 2, experts) == KTB_ERR_STATE &&
+              last_error_has("shares its weights with 1 other layers"));
         CHECK(same_bits(call.run(source), expected) && same_bits(call.run(other), expected));
     }
     CHECK(ktb_moe_keep_experts(other, 6, nullptr) == KTB_ERR_STATE);
     CHECK(load_kept(other, others) == 0); // it keeps the source's experts
     std::vector<int32_t> slots(6);
-    CHECK(ktb_moe_slots(other, slots.data()) == 2 && (slots == std::vector<int32_t>{0, 1, -1, -1, -1, -1}));
-    CHECK(address_of(other, 0, 0) != address_of(source, 0, 0) && same_bits(call.run(source), expected) && !same_bits(call.run(other), expected));
+    CHECK(ktb_moe_slots(other, slots.data()) == 2 &&
+          (slots == std::vector<int32_t>{0, 1, -1, -1, -1, -1}));
+    CHECK(address_of(other, 0, 0) != address_of(source, 0, 0) &&
+          same_bits(call.run(source), expected) && !same_bits(call.run(other), expected));
     CHECK(move_expert(source, 0, 2, experts) == 0 && move_expert(other, 1, 3, others) == 0);
     ktb_moe_t third = share(second, source);
     StoredExperts broken = experts;
     broken.values[0][1].scales[0] = 255;
-    CHECK(broken.load(source) == KTB_ERR_FORMAT && ktb_status(source) == KTB_ERR_FORMAT); // its own reference alone
+    CHECK(broken.load(source) == KTB_ERR_FORMAT &&
+          ktb_status(source) == KTB_ERR_FORMAT); // its own reference alone
     Call moved(kShape, 4, {1, 2});
-    CHECK(moved.run(third).size() > 0 && moved.status == 0 && move_expert(third, 2, 0, experts) == 0);
+    CHECK(moved.run(third).size() > 0 && moved.status == 0 &&
+          move_expert(third, 2, 0, experts) == 0);
     CHECK(same_bits(call.run(third), expected));
 }
 
-TEST("weights are not shared while one of their experts moves, nor without any, nor between engines that split otherwise") {
-    const StoredExperts experts = experts_of("FP4", "FP4", 87), mixed = experts_of("BF16", "Q8_0", 87);
-    TestEngine one(options_for("auto", "bf16", 1, 1)), two(options_for("auto", "int8", 2, 2)), lent("{\"external\":1}");
+TEST("weights are not shared while one of their experts moves, nor without any, nor between "
+     "engines that split otherwise") {
+    const StoredExperts experts = experts_of("FP4", "FP4", 87),
+                        mixed = experts_of("BF16", "Q8_0", 87);
+    TestEngine one(options_for("auto", "bf16", 1, 1)), two(options_for("auto", "int8", 2, 2)),
+        lent("{\"external\":1}");
     ktb_moe_t empty = one.add(experts), loaded = one.load(experts);
     const auto refused = [](TestEngine &host, ktb_moe_t source, int code, const char *text) {
         ktb_moe_t made = source;
-        CHECK(ktb_moe_create_shared(host.engine, source, &made) == code && made == nullptr && last_error_has(text));
+        CHECK(ktb_moe_create_shared(host.engine, source, &made) == code && made == nullptr &&
+              last_error_has(text));
     };
     refused(one, empty, KTB_ERR_STATE, "no weights to share (status 1)");
     refused(two, loaded, KTB_ERR_ARGUMENT, "splits the width over 1 parts, this one over 2");
     refused(one, nullptr, KTB_ERR_ARGUMENT, "the layer is NULL");
     ktb_moe_t made = loaded;
-    CHECK(ktb_moe_create_shared(nullptr, loaded, &made) == KTB_ERR_ARGUMENT && made == nullptr && ktb_moe_create_shared(one.engine, loaded, nullptr) == KTB_ERR_ARGUMENT);
+    CHECK(ktb_moe_create_shared(nullptr, loaded, &made) == KTB_ERR_ARGUMENT && made == nullptr &&
+          ktb_moe_create_shared(one.engine, loaded, nullptr) == KTB_ERR_ARGUMENT);
     TestEngine int8(options_for("auto", "int8", 1, 1));
-    refused(int8, one.load(mixed), KTB_ERR_ARGUMENT, "BF16 cannot be mixed with Q8_0 for down: with numerics int8");
+    refused(int8, one.load(mixed), KTB_ERR_ARGUMENT,
+            "BF16 cannot be mixed with Q8_0 for down: with numerics int8");
     ktb_moe_t moving = lent.load(experts, {0});
     uint64_t ticket = 0, forward = 0;
     Call call(kShape, 2, {1});
     std::vector<float> output;
-    CHECK(move_expert(moving, 0, 1, experts, &ticket) == 0 && call.submit(moving, output, forward) == 0); // has begun, and waits for workers
+    CHECK(move_expert(moving, 0, 1, experts, &ticket) == 0 &&
+          call.submit(moving, output, forward) == 0); // has begun, and waits for workers
     refused(int8, moving, KTB_ERR_STATE, "an expert is being moved");
     CHECK(finish(lent.engine, forward, 1) == 0);
     ktb_moe_t shared = share(int8, moving);
@@ -237,6 +310,7 @@ TEST("weights that an engine has twice are counted once") {
     ktb_moe_t moe = first.load(experts);
     share(first, moe), share(second, moe), share(second, moe);
     const std::string bytes = "\"weight_bytes\":" + std::to_string(6u * 3 * 256 * 512 * 17 / 32);
-    CHECK(first.description().find(bytes) != std::string::npos && first.description().find("\"layers\":2") != std::string::npos);
+    CHECK(first.description().find(bytes) != std::string::npos &&
+          first.description().find("\"layers\":2") != std::string::npos);
     CHECK(second.description().find(bytes) != std::string::npos);
 }

@@ -1,4 +1,5 @@
-// Test support: layers of stored experts that have all or some of them, and forwards whose routes are one expert each.
+// Test support: layers of stored experts that have all or some of them, and forwards whose routes
+// are one expert each.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -11,32 +12,45 @@
 namespace ds4::ktb::test {
 
 inline const StorageCase &storage_named(const std::string &name) {
-    return *std::find_if(std::begin(kStorageCases), std::end(kStorageCases), [&](const StorageCase &storage) { return storage.name == name; });
+    return *std::find_if(std::begin(kStorageCases), std::end(kStorageCases),
+                         [&](const StorageCase &storage) { return storage.name == name; });
 }
 
-inline bool last_error_has(const char *text) { return std::strstr(ktb_last_error(), text) != nullptr; }
+inline bool last_error_has(const char *text) {
+    return std::strstr(ktb_last_error(), text) != nullptr;
+}
 
-inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
 
-// Loads those of `experts` that the layer keeps; the matrices of the others are zero, which no load may look at.
+// Loads those of `experts` that the layer keeps; the matrices of the others are zero, which no load
+// may look at.
 inline int load_kept(ktb_moe_t moe, const StoredExperts &experts) {
     std::vector<int32_t> slots(size_t(experts.shape.experts));
     ktb_moe_slots(moe, slots.data());
     std::vector<ktb_matrix> list[3];
     for (int matrix = 0; matrix < 3; matrix++)
-        for (size_t expert = 0; expert < slots.size(); expert++) list[matrix].push_back(slots[expert] < 0 ? ktb_matrix{} : experts.values[matrix][expert].matrix());
+        for (size_t expert = 0; expert < slots.size(); expert++)
+            list[matrix].push_back(slots[expert] < 0 ? ktb_matrix{}
+                                                     : experts.values[matrix][expert].matrix());
     return ktb_moe_load_matrices(moe, list[0].data(), list[1].data(), list[2].data());
 }
 
-inline int move_expert(ktb_moe_t moe, int leaving, int entering, const StoredExperts &experts, uint64_t *ticket = nullptr) {
-    const ktb_matrix gate = experts.values[0][size_t(entering)].matrix(), up = experts.values[1][size_t(entering)].matrix(), down = experts.values[2][size_t(entering)].matrix();
+inline int move_expert(ktb_moe_t moe, int leaving, int entering, const StoredExperts &experts,
+                       uint64_t *ticket = nullptr) {
+    const ktb_matrix gate = experts.values[0][size_t(entering)].matrix(),
+                     up = experts.values[1][size_t(entering)].matrix(),
+                     down = experts.values[2][size_t(entering)].matrix();
     return ktb_moe_move_expert(moe, leaving, entering, &gate, &up, &down, ticket);
 }
 
 // Tokens whose every route is one of the experts named, in turns.
 struct Call {
-    Call(const Shape &shape, int token_count, const std::vector<int32_t> &experts, uint64_t seed = 7)
-        : tokens(token_count), hidden(shape.hidden), input(random_values(size_t(token_count) * size_t(shape.hidden), 1.0f, seed)) {
+    Call(const Shape &shape, int token_count, const std::vector<int32_t> &experts,
+         uint64_t seed = 7)
+        : tokens(token_count), hidden(shape.hidden),
+          input(random_values(size_t(token_count) * size_t(shape.hidden), 1.0f, seed)) {
         for (int route = 0; route < tokens * shape.used; route++) {
             ids.push_back(experts[size_t(route * 5 + route / 3) % experts.size()]);
             weights.push_back(0.25f + 0.125f * float(route % 5));
@@ -45,12 +59,14 @@ struct Call {
     // Starts as NaN.
     std::vector<float> run(ktb_moe_t moe) {
         std::vector<float> output(input.size(), NAN);
-        status = ktb_moe_forward2(moe, tokens, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, ids.data(), weights.data(), 0, 10);
+        status = ktb_moe_forward2(moe, tokens, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32,
+                                  ids.data(), weights.data(), 0, 10);
         return output;
     }
     int submit(ktb_moe_t moe, std::vector<float> &output, uint64_t &ticket) const {
         output.assign(input.size(), NAN);
-        return ktb_moe_submit(moe, tokens, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32, ids.data(), weights.data(), 0, 10, &ticket);
+        return ktb_moe_submit(moe, tokens, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32,
+                              ids.data(), weights.data(), 0, 10, &ticket);
     }
     int tokens, hidden;
     std::vector<float> input, weights;
@@ -62,7 +78,8 @@ struct Call {
 inline int finish(ktb_engine_t engine, uint64_t ticket, int external) {
     if (external == 0) return ktb_engine_wait(engine, ticket, -1);
     std::vector<std::thread> threads;
-    for (int worker = 0; worker < external; worker++) threads.emplace_back([=] { ktb_engine_work(engine, worker, ticket); });
+    for (int worker = 0; worker < external; worker++)
+        threads.emplace_back([=] { ktb_engine_work(engine, worker, ticket); });
     for (std::thread &thread : threads) thread.join();
     return ktb_engine_wait(engine, ticket, 0);
 }
@@ -74,14 +91,16 @@ inline std::vector<uint8_t> packed_bytes(ktb_moe_t moe, int parts, int expert) {
         const void *address = nullptr;
         size_t bytes = 0;
         if (ktb_moe_packed(moe, part, expert, &address, &bytes) != 0) return {};
-        all.insert(all.end(), static_cast<const uint8_t *>(address), static_cast<const uint8_t *>(address) + bytes);
+        all.insert(all.end(), static_cast<const uint8_t *>(address),
+                   static_cast<const uint8_t *>(address) + bytes);
     }
     return all;
 }
 
 // An engine and layers on it.
 struct TestEngine {
-    explicit TestEngine(const std::string &options) : engine(ktb_engine_create_json(options.c_str())) {}
+    explicit TestEngine(const std::string &options)
+        : engine(ktb_engine_create_json(options.c_str())) {}
     ~TestEngine() {
         for (ktb_moe_t layer : layers) ktb_moe_destroy(layer);
         ktb_engine_destroy(engine);
@@ -90,7 +109,8 @@ struct TestEngine {
     // With all experts, or those in `kept`; not loaded.
     ktb_moe_t add(const StoredExperts &experts, const std::vector<int32_t> &kept = {}) {
         layers.push_back(experts.create(engine));
-        if (!kept.empty()) status = ktb_moe_keep_experts(layers.back(), int(kept.size()), kept.data());
+        if (!kept.empty())
+            status = ktb_moe_keep_experts(layers.back(), int(kept.size()), kept.data());
         return layers.back();
     }
     ktb_moe_t load(const StoredExperts &experts, const std::vector<int32_t> &kept = {}) {

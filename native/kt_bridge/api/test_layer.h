@@ -32,7 +32,9 @@ struct CanonicalPointers {
             }
     }
     int load(ktb_moe_t moe, const int64_t *map = nullptr) const {
-        return ktb_moe_load_weights_ptrs(moe, 32, codes[0].data(), scales[0].data(), codes[1].data(), scales[1].data(), codes[2].data(), scales[2].data(), map);
+        return ktb_moe_load_weights_ptrs(moe, 32, codes[0].data(), scales[0].data(),
+                                         codes[1].data(), scales[1].data(), codes[2].data(),
+                                         scales[2].data(), map);
     }
     std::vector<std::vector<uint16_t>> widened; // scales as bf16
     std::vector<const void *> codes[3], scales[3];
@@ -45,9 +47,13 @@ struct Shape {
 // An engine with one loaded layer.
 class TestLayer {
   public:
-    TestLayer(const std::string &options, const Shape &shape, const std::vector<CanonicalExpert> &experts, float limit = 10.0f) : shape_(shape) {
+    TestLayer(const std::string &options, const Shape &shape,
+              const std::vector<CanonicalExpert> &experts, float limit = 10.0f)
+        : shape_(shape) {
         engine = ktb_engine_create_json(options.c_str());
-        if (engine != nullptr) moe = ktb_moe_create(engine, 0, shape.experts, shape.used, shape.hidden, shape.inner, KTB_IO_F32, KTB_MXFP4, 32, limit);
+        if (engine != nullptr)
+            moe = ktb_moe_create(engine, 0, shape.experts, shape.used, shape.hidden, shape.inner,
+                                 KTB_IO_F32, KTB_MXFP4, 32, limit);
         ready = moe != nullptr && CanonicalPointers(experts).load(moe) == 0;
     }
     ~TestLayer() {
@@ -56,9 +62,11 @@ class TestLayer {
     }
     TestLayer(const TestLayer &) = delete;
     // Output starts as NaN.
-    std::vector<float> forward(int tokens, const float *input, const int32_t *ids, const float *weights, float limit = 10.0f) {
+    std::vector<float> forward(int tokens, const float *input, const int32_t *ids,
+                               const float *weights, float limit = 10.0f) {
         std::vector<float> output(size_t(tokens) * size_t(shape_.hidden), NAN);
-        status = ktb_moe_forward2(moe, tokens, input, KTB_IO_F32, output.data(), KTB_IO_F32, ids, weights, 0, limit);
+        status = ktb_moe_forward2(moe, tokens, input, KTB_IO_F32, output.data(), KTB_IO_F32, ids,
+                                  weights, 0, limit);
         return output;
     }
 
@@ -74,7 +82,8 @@ class TestLayer {
 inline std::string options_for(const char *isa, const char *numerics, int parts, int threads) {
     std::string nodes;
     for (int i = 0; i < parts; i++) nodes += i == 0 ? "0" : ",0";
-    return std::string("{\"isa\":\"") + isa + "\",\"numerics\":\"" + numerics + "\",\"nodes\":[" + nodes + "],\"threads\":" + std::to_string(threads) + ",\"spin_us\":0}";
+    return std::string("{\"isa\":\"") + isa + "\",\"numerics\":\"" + numerics + "\",\"nodes\":[" +
+           nodes + "],\"threads\":" + std::to_string(threads) + ",\"spin_us\":0}";
 }
 
 // Instruction sets that this CPU has.

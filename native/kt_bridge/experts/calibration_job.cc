@@ -16,12 +16,17 @@ constexpr int kMostTokens = kTrialTokens[kTrialCounts - 1];
 
 } // namespace
 
-CalibrationJob::CalibrationJob(const ForwardJob::Resources &resources, Layer &layer, Settings settings, Tuning &out)
-    : resources_{resources.pool, resources.workspace, times_, resources.huge, resources.kernels, resources.max_tokens}, layer_(layer), settings_(std::move(settings)), out_(out) {}
+CalibrationJob::CalibrationJob(const ForwardJob::Resources &resources, Layer &layer,
+                               Settings settings, Tuning &out)
+    : resources_{resources.pool, resources.workspace, times_,
+                 resources.huge, resources.kernels,   resources.max_tokens},
+      layer_(layer), settings_(std::move(settings)), out_(out) {}
 
 bool CalibrationJob::next(WorkerPool::Step &step) {
     // a load that was queued in between may have taken the weights away
-    if (const int state = layer_.state.load(std::memory_order_acquire); state != int(LayerState::ready)) fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d)", layer_.index, state);
+    if (const int state = layer_.state.load(std::memory_order_acquire);
+        state != int(LayerState::ready))
+        fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d)", layer_.index, state);
     if (begun_ == 0) {
         begun_ = settings_.clock();
         step.context = this;
@@ -33,10 +38,13 @@ bool CalibrationJob::next(WorkerPool::Step &step) {
     if (!checked_) {
         checked_ = true;
         calibration_ = std::make_unique<Calibration>(settings_.candidates);
-        experts_ = std::clamp((resources_.pool.workers() + kWorkersPerExpert - 1) / kWorkersPerExpert, 1, std::min(layer_.shape.used, layer_.weights->slots()));
+        experts_ =
+            std::clamp((resources_.pool.workers() + kWorkersPerExpert - 1) / kWorkersPerExpert, 1,
+                       std::min(layer_.shape.used, layer_.weights->slots()));
         const size_t values = size_t(kMostTokens) * size_t(layer_.shape.hidden);
         input_.resize(values), output_.resize(values);
-        for (size_t i = 0; i < values; i++) input_[i] = float(int(i * 2654435761u >> 8 & 0xffff) - 0x8000) / 0x4000;
+        for (size_t i = 0; i < values; i++)
+            input_[i] = float(int(i * 2654435761u >> 8 & 0xffff) - 0x8000) / 0x4000;
         route_weights_.assign(size_t(kMostTokens) * size_t(layer_.shape.used), 0.5f);
     }
     if (forward_ != nullptr) {
@@ -55,7 +63,12 @@ CheckWeights CalibrationJob::weights() const {
     while (layout.slices(part) == 0) part++;
     const uint8_t *record = layer_.record(part, layer_.weights->slot(0).expert, 0);
     const int most = std::max(kCheckedInputs / kGroup, layout.input_tile_groups);
-    return {record, layout.input_tile_bytes, std::min(layout.input_groups, most), layout.input_tile_groups, record + layout.down_offset, std::min(layout.row_tiles, kCheckedTiles),
+    return {record,
+            layout.input_tile_bytes,
+            std::min(layout.input_groups, most),
+            layout.input_tile_groups,
+            record + layout.down_offset,
+            std::min(layout.row_tiles, kCheckedTiles),
             layout.slice_groups()};
 }
 
@@ -63,13 +76,18 @@ CheckWeights CalibrationJob::weights() const {
 void CalibrationJob::check_tables(const CheckWeights &given) {
     std::vector<const Kernels *> &tables = settings_.candidates.tables, kept;
     for (const Kernels *table : tables) {
-        std::string reason = table == settings_.plain ? "" : check_table(*table, *settings_.plain, given);
-        if (reason.empty() && !kept.empty() && settings_.candidates.same_bits) reason = check_same_bits(*table, *kept[0], given);
-        if (reason.empty()) kept.push_back(table);
-        else excluded_.push_back({table->isa, reason});
+        std::string reason =
+            table == settings_.plain ? "" : check_table(*table, *settings_.plain, given);
+        if (reason.empty() && !kept.empty() && settings_.candidates.same_bits)
+            reason = check_same_bits(*table, *kept[0], given);
+        if (reason.empty())
+            kept.push_back(table);
+        else
+            excluded_.push_back({table->isa, reason});
     }
     for (const Kernels *table : settings_.fallbacks)
-        if (kept.empty() && check_table(*table, *settings_.plain, given).empty()) kept.push_back(table);
+        if (kept.empty() && check_table(*table, *settings_.plain, given).empty())
+            kept.push_back(table);
     if (kept.empty()) kept.push_back(settings_.plain);
     tables = kept;
 }
@@ -77,12 +95,15 @@ void CalibrationJob::check_tables(const CheckWeights &given) {
 void CalibrationJob::check() {
     try {
         check_tables(weights());
-    } catch (const std::bad_alloc &) { // nothing is known about the others: what runs without a measurement stays
+    } catch (const std::bad_alloc
+                 &) { // nothing is known about the others: what runs without a measurement stays
         settings_.candidates.tables.resize(1);
         settings_.candidates.tiles = false;
     }
     if (!settings_.candidates.tiles) return;
-    const std::string reason = layer_.weights->scales_fold() ? check_tiles(*settings_.tiles) : "scales of this layer are too large or small to fold";
+    const std::string reason = layer_.weights->scales_fold()
+                                   ? check_tiles(*settings_.tiles)
+                                   : "scales of this layer are too large or small to fold";
     if (reason.empty()) return;
     settings_.candidates.tiles = false;
     excluded_.push_back({settings_.tiles->isa, reason});
@@ -94,7 +115,8 @@ bool CalibrationJob::start_trial(WorkerPool::Step &step) {
     const int used = layer_.shape.used, slots = layer_.weights->slots();
     ids_.assign(size_t(trial.tokens) * size_t(used), -1);
     for (int t = 0; t < trial.tokens; t++)
-        for (int i = 0; i < experts_; i++) ids_[size_t(t * used + i)] = layer_.weights->slot((next_slot_ + i) % slots).expert;
+        for (int i = 0; i < experts_; i++)
+            ids_[size_t(t * used + i)] = layer_.weights->slot((next_slot_ + i) % slots).expert;
     next_slot_ = (next_slot_ + experts_) % slots;
     KernelChoice &choice = resources_.kernels;
     for (const Kernels *&kernels : choice.kernels) kernels = trial.kernels;
@@ -103,7 +125,9 @@ bool CalibrationJob::start_trial(WorkerPool::Step &step) {
     choice.tile_tokens = trial.tokens;
     choice.fp8_reference = settings_.fp8_reference;
     forward_ = std::make_unique<ForwardJob>(
-        resources_, ForwardRequest{&layer_, trial.tokens, input_.data(), KTB_IO_F32, output_.data(), KTB_IO_F32, ids_.data(), false, route_weights_.data(), false, layer_.limit});
+        resources_,
+        ForwardRequest{&layer_, trial.tokens, input_.data(), KTB_IO_F32, output_.data(), KTB_IO_F32,
+                       ids_.data(), false, route_weights_.data(), false, layer_.limit});
     started_ = settings_.clock();
     return forward_->next(step);
 }

@@ -1,5 +1,6 @@
-// Runs the trials of kernels/calibration.h on the weights of a layer that has just been loaded: forwards on all workers
-// as any other, each on other experts than the one before, so that their weights come from memory.
+// Runs the trials of kernels/calibration.h on the weights of a layer that has just been loaded:
+// forwards on all workers as any other, each on other experts than the one before, so that their
+// weights come from memory.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,15 +17,17 @@ class CalibrationJob : public Job {
   public:
     struct Settings {
         Candidates candidates;
-        std::vector<const Kernels *> fallbacks; // taken in turn when all tables fail their check; the plain ones after them
-        const Kernels *plain = nullptr;         // what tables are checked against
+        std::vector<const Kernels *>
+            fallbacks; // taken in turn when all tables fail their check; the plain ones after them
+        const Kernels *plain = nullptr; // what tables are checked against
         const TileKernels *tiles = nullptr;
         bool fp8_reference = false;
         std::function<int64_t()> clock; // nanoseconds
     };
-    // resources: of the forwards; their kernels are those of the trials. Writes `out` before its ticket is done.
-    // The layer must have its weights.
-    CalibrationJob(const ForwardJob::Resources &resources, Layer &layer, Settings settings, Tuning &out);
+    // resources: of the forwards; their kernels are those of the trials. Writes `out` before its
+    // ticket is done. The layer must have its weights.
+    CalibrationJob(const ForwardJob::Resources &resources, Layer &layer, Settings settings,
+                   Tuning &out);
     bool next(WorkerPool::Step &step) override;
     void queued() noexcept override {} // whoever calibrates keeps the layer
     void finish(int) override {}

@@ -22,11 +22,13 @@ constexpr uint64_t kBlockingCall = UINT64_MAX; // holder of the places that no t
 
 } // namespace
 
-// Holds external workers' places [begin, end). A thread whose ticket is done is about to leave its place and is waited
-// for; any other means two threads for one worker, which would leave another worker's share undone.
+// Holds external workers' places [begin, end). A thread whose ticket is done is about to leave its
+// place and is waited for; any other means two threads for one worker, which would leave another
+// worker's share undone.
 class Engine::Places {
   public:
-    Places(Engine &engine, int begin, int end, uint64_t ticket) : engine_(engine), begin_(begin), end_(begin) {
+    Places(Engine &engine, int begin, int end, uint64_t ticket)
+        : engine_(engine), begin_(begin), end_(begin) {
         for (; end_ < end; end_++)
             while (!engine.pool_->take(end_, ticket)) {
                 const uint64_t holder = engine.pool_->holder(end_);
@@ -35,7 +37,10 @@ class Engine::Places {
                     continue;
                 }
                 release();
-                fail(KTB_ERR_STATE, "worker %d is at work already: %s", end_, holder == kBlockingCall ? "a blocking call of this engine has all of them" : "another thread is in ktb_engine_work with its number");
+                fail(KTB_ERR_STATE, "worker %d is at work already: %s", end_,
+                     holder == kBlockingCall
+                         ? "a blocking call of this engine has all of them"
+                         : "another thread is in ktb_engine_work with its number");
             }
     }
     ~Places() { release(); }
@@ -64,7 +69,8 @@ class Kept {
     const std::vector<Layer *> &layers_;
 };
 
-// A call that blocks until its job is done. On an engine with external workers it brings threads of its own for that.
+// A call that blocks until its job is done. On an engine with external workers it brings threads of
+// its own for that.
 class Engine::Alone {
   public:
     explicit Alone(Engine &engine) : engine_(engine) {
@@ -74,7 +80,8 @@ class Engine::Alone {
         stand_ins_ = std::make_unique<StandIns>(engine.pool_->workers());
     }
     void finish(uint64_t ticket) const {
-        if (stand_ins_ != nullptr) stand_ins_->run([&](int index) { engine_.run_steps(index, ticket); });
+        if (stand_ins_ != nullptr)
+            stand_ins_->run([&](int index) { engine_.run_steps(index, ticket); });
         engine_.wait(ticket, -1);
     }
 
@@ -86,9 +93,14 @@ class Engine::Alone {
 };
 
 Engine::Engine(const EngineOptions &options) : options_(options) {
-    if (!cpu_has(options.isa)) fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa), isa_name(best_isa()));
-    if (options.isa == Isa::amx && !amx_defect().empty()) fail(KTB_ERR_STATE, "the tile unit of this CPU fails its check: %s; use \"isa\":\"auto\"", amx_defect().c_str());
-    if (options.max_tokens < 1 || options.max_tokens > 65536) fail(KTB_ERR_ARGUMENT, "max_tokens is %d; expected 1..65536", options.max_tokens);
+    if (!cpu_has(options.isa))
+        fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa),
+             isa_name(best_isa()));
+    if (options.isa == Isa::amx && !amx_defect().empty())
+        fail(KTB_ERR_STATE, "the tile unit of this CPU fails its check: %s; use \"isa\":\"auto\"",
+             amx_defect().c_str());
+    if (options.max_tokens < 1 || options.max_tokens > 65536)
+        fail(KTB_ERR_ARGUMENT, "max_tokens is %d; expected 1..65536", options.max_tokens);
     pool_ = std::make_unique<WorkerPool>(options.pool, read_topology());
 }
 
@@ -97,9 +109,12 @@ Engine::~Engine() {
         while (!pool_->take(index, kBlockingCall)) std::this_thread::yield();
 }
 
-std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit) {
+std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &methods,
+                                            const LayerShape &shape, int io_type, float limit) {
     if (kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics) == nullptr)
-        fail(KTB_ERR_ARGUMENT, "%s cannot be mixed with %s for down: with numerics %s their activations differ", method_traits(methods.gate_up).name, method_traits(methods.down).name,
+        fail(KTB_ERR_ARGUMENT,
+             "%s cannot be mixed with %s for down: with numerics %s their activations differ",
+             method_traits(methods.gate_up).name, method_traits(methods.down).name,
              numerics_name(options_.numerics));
     auto layer = std::make_unique<Layer>();
     layer->engine = this;
@@ -110,7 +125,8 @@ std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &metho
     layer->io_type = io_type;
     layer->limit = limit;
     std::vector<int> part_workers;
-    for (int part = 0; part < pool_->parts(); part++) part_workers.push_back(pool_->part_workers(part));
+    for (int part = 0; part < pool_->parts(); part++)
+        part_workers.push_back(pool_->part_workers(part));
     layer->layout = LayerLayout(methods, shape, part_workers);
     const std::lock_guard<std::mutex> lock(lock_);
     layers_.push_back(layer.get());
@@ -118,16 +134,24 @@ std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &metho
 }
 
 std::unique_ptr<Layer> Engine::share_layer(Layer &source) {
-    std::unique_ptr<Layer> layer = create_layer(source.index, source.methods, source.shape, source.io_type, source.limit);
+    std::unique_ptr<Layer> layer =
+        create_layer(source.index, source.methods, source.shape, source.io_type, source.limit);
     try {
         if (layer->layout.slice_begin != source.layout.slice_begin)
-            fail(KTB_ERR_ARGUMENT, "layer %d: its engine splits the width over %d parts, this one over %d or in other proportions: weights are shared only between engines that split alike", source.index,
-                 source.layout.parts(), layer->layout.parts());
+            fail(KTB_ERR_ARGUMENT,
+                 "layer %d: its engine splits the width over %d parts, this one over %d or in "
+                 "other proportions: weights are shared only between engines that split alike",
+                 source.index, source.layout.parts(), layer->layout.parts());
         {
             const std::scoped_lock lock(source.weights_lock, layer->weights_lock);
-            if (const int state = source.state.load(std::memory_order_acquire); state != int(LayerState::ready))
-                fail(KTB_ERR_STATE, "layer %d has no weights to share (status %d): load it first", source.index, state);
-            if (source.weights->changing) fail(KTB_ERR_STATE, "layer %d: an expert is being moved: wait for it before sharing the weights", source.index);
+            if (const int state = source.state.load(std::memory_order_acquire);
+                state != int(LayerState::ready))
+                fail(KTB_ERR_STATE, "layer %d has no weights to share (status %d): load it first",
+                     source.index, state);
+            if (source.weights->changing)
+                fail(KTB_ERR_STATE,
+                     "layer %d: an expert is being moved: wait for it before sharing the weights",
+                     source.index);
             layer->kept = source.kept;
             layer->weights.hold(source.weights.shared());
         }
@@ -142,7 +166,9 @@ std::unique_ptr<Layer> Engine::share_layer(Layer &source) {
 
 void Engine::remove_layer(Layer *layer) {
     if (const int pending = layer->pending.load(); pending != 0)
-        fail(KTB_ERR_STATE, "layer %d has %d jobs queued or running: wait for them before destroying it", layer->index, pending);
+        fail(KTB_ERR_STATE,
+             "layer %d has %d jobs queued or running: wait for them before destroying it",
+             layer->index, pending);
     const std::lock_guard<std::mutex> lock(lock_);
     layers_.erase(std::find(layers_.begin(), layers_.end(), layer));
 }
@@ -167,24 +193,36 @@ uint64_t Engine::submit(std::unique_ptr<Job> job) {
 }
 
 KernelChoice Engine::choose_kernels(const LayerMethods &methods) const {
-    const Kernels *kernels = kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics);
-    const bool waits = options_.wish == IsaWish::fastest && measures(); // the measurement says from how many tokens on
-    return {{kernels, kernels, kernels, kernels}, tiles_of(methods), waits ? 0 : options_.tile_tokens, options_.fused_tokens < 0 ? kFusedTokens : options_.fused_tokens,
+    const Kernels *kernels =
+        kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics);
+    const bool waits = options_.wish == IsaWish::fastest &&
+                       measures(); // the measurement says from how many tokens on
+    return {{kernels, kernels, kernels, kernels},
+            tiles_of(methods),
+            waits ? 0 : options_.tile_tokens,
+            options_.fused_tokens < 0 ? kFusedTokens : options_.fused_tokens,
             options_.numerics == Numerics::fp8ref};
 }
 
 const TileKernels *Engine::tiles_of(const LayerMethods &methods) const {
     if (methods.gate_up != methods.down || options_.numerics == Numerics::f32) return nullptr;
-    const bool may = options_.isa == Isa::amx || (options_.wish == IsaWish::fastest && cpu_has(Isa::amx));
+    const bool may =
+        options_.isa == Isa::amx || (options_.wish == IsaWish::fastest && cpu_has(Isa::amx));
     return may ? tile_kernels_for(methods.down, Isa::amx) : nullptr;
 }
 
 uint64_t Engine::submit_forward(const ForwardRequest &request) {
-    const ForwardJob::Resources resources{*pool_, workspace_, times_, options_.huge, choose_kernels(request.layer->methods), options_.max_tokens};
+    const ForwardJob::Resources resources{*pool_,
+                                          workspace_,
+                                          times_,
+                                          options_.huge,
+                                          choose_kernels(request.layer->methods),
+                                          options_.max_tokens};
     return submit(std::make_unique<ForwardJob>(resources, request));
 }
 
-uint64_t Engine::submit_move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source) {
+uint64_t Engine::submit_move(Layer &layer, int leaving,
+                             std::shared_ptr<const ExpertSource> source) {
     return submit(std::make_unique<MoveJob>(*pool_, layer, leaving, std::move(source)));
 }
 
@@ -197,11 +235,15 @@ void Engine::load(std::vector<LoadJob::Item> items, bool serial) {
     std::vector<Layer *> layers;
     for (const LoadJob::Item &item : items) layers.push_back(item.layer);
     const Kept kept(layers);
-    run_alone([&] { return std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial, progress_); });
+    run_alone([&] {
+        return std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial,
+                                         progress_);
+    });
     if (measures()) tune(layers);
 }
 
-// Submits what `make` gives and waits for it. Threads for the call are there before anything is queued.
+// Submits what `make` gives and waits for it. Threads for the call are there before anything is
+// queued.
 void Engine::run_alone(const std::function<std::unique_ptr<Job>()> &make) {
     const Alone alone(*this);
     alone.finish(submit(make()));
@@ -213,8 +255,10 @@ void Engine::forward(const ForwardRequest &request) {
 }
 
 void Engine::work(int index, uint64_t ticket) {
-    if (!pool_->external()) fail(KTB_ERR_STATE, "this engine has workers of its own: wait for the ticket");
-    if (index < 0 || index >= pool_->workers()) fail(KTB_ERR_ARGUMENT, "worker %d is outside 0..%d", index, pool_->workers() - 1);
+    if (!pool_->external())
+        fail(KTB_ERR_STATE, "this engine has workers of its own: wait for the ticket");
+    if (index < 0 || index >= pool_->workers())
+        fail(KTB_ERR_ARGUMENT, "worker %d is outside 0..%d", index, pool_->workers() - 1);
     check_given(ticket);
     const Places place(*this, index, index + 1, ticket);
     run_steps(index, ticket);
@@ -229,8 +273,9 @@ void Engine::run_steps(int index, uint64_t ticket) {
     }
 }
 
-// Starts the next step of the first job, completing jobs that have none left. Runs on the submitting thread when the
-// engine was idle, else on the worker that finished the previous step; never on two threads at once.
+// Starts the next step of the first job, completing jobs that have none left. Runs on the
+// submitting thread when the engine was idle, else on the worker that finished the previous step;
+// never on two threads at once.
 void Engine::advance() {
     bool more = true;
     while (more) {
@@ -246,7 +291,8 @@ void Engine::advance() {
         } catch (const Error &error) {
             code = error.code(), text = error.what();
         } catch (const std::exception &error) {
-            code = KTB_ERR_MEMORY, text = std::string("out of memory while planning: ") + error.what();
+            code = KTB_ERR_MEMORY,
+            text = std::string("out of memory while planning: ") + error.what();
         }
         more = complete(code, text);
     }
@@ -283,7 +329,8 @@ bool Engine::complete(int code, const std::string &text) {
 void Engine::check_given(uint64_t ticket) const {
     const std::lock_guard<std::mutex> lock(lock_);
     if (ticket == 0 || ticket > last_ticket_)
-        fail(KTB_ERR_ARGUMENT, "ticket %llu was never given; the last one is %llu", (unsigned long long)ticket, (unsigned long long)last_ticket_);
+        fail(KTB_ERR_ARGUMENT, "ticket %llu was never given; the last one is %llu",
+             (unsigned long long)ticket, (unsigned long long)last_ticket_);
 }
 
 void Engine::check_failed(uint64_t ticket) const {
@@ -297,7 +344,9 @@ int Engine::wait(uint64_t ticket, int timeout_ms) {
     check_given(ticket);
     const auto begin = Clock::now();
     // a core of its own lets the caller spin; on a full machine it would take one from the workers
-    const auto spin_until = begin + std::chrono::microseconds(pool_->fills_machine() || timeout_ms == 0 ? 0 : pool_->spin_us());
+    const auto spin_until =
+        begin +
+        std::chrono::microseconds(pool_->fills_machine() || timeout_ms == 0 ? 0 : pool_->spin_us());
     while (completed_.load(std::memory_order_acquire) < ticket) {
         const uint32_t seen = done_.value();
         if (completed_.load(std::memory_order_acquire) >= ticket) break;
@@ -312,7 +361,8 @@ int Engine::wait(uint64_t ticket, int timeout_ms) {
             continue;
         }
         const auto left = std::chrono::milliseconds(timeout_ms) - (now - begin);
-        const int64_t nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
+        const int64_t nanoseconds =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
         const timespec timeout{time_t(nanoseconds / 1000000000), long(nanoseconds % 1000000000)};
         done_.sleep(seen, &timeout);
     }

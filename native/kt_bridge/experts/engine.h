@@ -17,7 +17,8 @@
 
 namespace ds4::ktb {
 
-// How the instruction set was asked for: by name, the best of this CPU, or whatever is fastest even if its bits differ.
+// How the instruction set was asked for: by name, the best of this CPU, or whatever is fastest even
+// if its bits differ.
 enum class IsaWish { named, automatic, fastest };
 
 struct EngineOptions {
@@ -28,8 +29,10 @@ struct EngineOptions {
     Numerics numerics = Numerics::int8;
     HugePages huge = HugePages::automatic;
     int max_tokens = 8192; // of one internal pass
-    int fused_tokens = -1; // of the busiest expert up to which a pass is fused; -1: measured, or kFusedTokens
-    int tile_tokens = kBlockTokens; // of an expert from which its tokens go to the tile kernels; 0: never
+    int fused_tokens =
+        -1; // of the busiest expert up to which a pass is fused; -1: measured, or kFusedTokens
+    int tile_tokens =
+        kBlockTokens; // of an expert from which its tokens go to the tile kernels; 0: never
 
     static EngineOptions from_json(const char *text);
 };
@@ -40,17 +43,21 @@ class Engine {
     // Of external workers: their threads must have left before. Waits for those whose work is done.
     ~Engine();
 
-    std::unique_ptr<Layer> create_layer(int index, const LayerMethods &methods, const LayerShape &shape, int io_type, float limit);
-    // A layer over the weights of another one, of this or another engine; throws unless that is loaded, no move is at work
-    // on it, and both engines split the width over their parts alike. Measures as a load does.
+    std::unique_ptr<Layer> create_layer(int index, const LayerMethods &methods,
+                                        const LayerShape &shape, int io_type, float limit);
+    // A layer over the weights of another one, of this or another engine; throws unless that is
+    // loaded, no move is at work on it, and both engines split the width over their parts alike.
+    // Measures as a load does.
     std::unique_ptr<Layer> share_layer(Layer &source);
     // Empties the layer's place in the list; throws while it has jobs.
     void remove_layer(Layer *layer);
     int live_layers() const;
 
-    // Queues a job; returns its ticket. Its layers must not go before it counts as pending (see Job).
+    // Queues a job; returns its ticket. Its layers must not go before it counts as pending (see
+    // Job).
     uint64_t submit(std::unique_ptr<Job> job);
-    // External workers: runs the work of `ticket` as worker `index`; throws the error of a failed job.
+    // External workers: runs the work of `ticket` as worker `index`; throws the error of a failed
+    // job.
     void work(int index, uint64_t ticket);
     // 0 done, 1 timeout; throws the error of a failed job. timeout_ms < 0: no limit.
     int wait(uint64_t ticket, int timeout_ms);
@@ -58,7 +65,8 @@ class Engine {
     void load(std::vector<LoadJob::Item> items, bool serial);
     // See MoveJob.
     uint64_t submit_move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source);
-    void move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source); // submits and waits
+    void move(Layer &layer, int leaving,
+              std::shared_ptr<const ExpertSource> source); // submits and waits
     uint64_t submit_forward(const ForwardRequest &request);
     void forward(const ForwardRequest &request); // submits and waits
 
@@ -74,7 +82,8 @@ class Engine {
     KernelChoice choose_kernels(const LayerMethods &methods) const;
     const TileKernels *tiles_of(const LayerMethods &methods) const;
     bool measures() const { return options_.calibrate && options_.isa != Isa::generic; }
-    // After a load, while `layers` cannot go: gives each what was measured for its like, measuring what is new.
+    // After a load, while `layers` cannot go: gives each what was measured for its like, measuring
+    // what is new.
     void tune(const std::vector<Layer *> &layers);
     Tuning measure(Layer &layer, const Candidates &candidates);
     Candidates candidates_for(const LayerMethods &methods) const;

@@ -1,5 +1,5 @@
-// Canonical matrices of one expert to the records of a slot, in pieces that stay in cache. Pieces are independent: any
-// threads may take them in any order.
+// Canonical matrices of one expert to the records of a slot, in pieces that stay in cache. Pieces
+// are independent: any threads may take them in any order.
 #pragma once
 #include <cstdint>
 
@@ -13,10 +13,13 @@ class ExpertPacker {
     // The source and the layout must outlive it.
     ExpertPacker(const ExpertSource &source, int expert, const LayerLayout &layout);
     int pieces() const { return input_pieces_ + down_pieces_; }
-    // Both read a piece, throw for a value or scale that is no number, and return whether its scales fold (Slot::folds).
-    // staging: staging_bytes of the source's shape, 64-byte aligned or not.
+    // Both read a piece, throw for a value or scale that is no number, and return whether its
+    // scales fold (Slot::folds). staging: staging_bytes of the source's shape, 64-byte aligned or
+    // not.
     bool check(int piece, uint8_t *staging) const { return read(piece, staging, nullptr, 0); }
-    bool pack(int piece, uint8_t *staging, const PackedWeights &weights, int slot) const { return read(piece, staging, &weights, slot); }
+    bool pack(int piece, uint8_t *staging, const PackedWeights &weights, int slot) const {
+        return read(piece, staging, &weights, slot);
+    }
     static size_t staging_bytes(const SourceShape &shape);
 
   private:
@@ -27,13 +30,17 @@ class ExpertPacker {
 
         void place(int row, const uint8_t *&row_codes, const uint8_t *&row_scales) const {
             row_codes = codes + size_t(row - begin) * shape.row_bytes();
-            row_scales = scales == nullptr ? nullptr : scales + size_t(shape.scale_row(row) - shape.scale_row(begin)) * scale_row_bytes(shape.method, shape.columns);
+            row_scales = scales == nullptr
+                             ? nullptr
+                             : scales + size_t(shape.scale_row(row) - shape.scale_row(begin)) *
+                                            scale_row_bytes(shape.method, shape.columns);
         }
         bool fold() const;
     };
     bool read(int piece, uint8_t *staging, const PackedWeights *weights, int slot) const;
     Rows read_rows(int matrix, int begin, int count, uint8_t *staging) const;
-    void pack_inputs(const Rows &gate, const Rows &up, const PackedWeights &weights, int slot) const;
+    void pack_inputs(const Rows &gate, const Rows &up, const PackedWeights &weights,
+                     int slot) const;
     void pack_down(const Rows &source, const PackedWeights &weights, int slot) const;
 
     const ExpertSource &source_;

@@ -8,7 +8,8 @@ namespace ds4::ktb {
 struct ExportSizes {
     size_t codes, scales;
 };
-// Of both: the layer has the expert, and the caller holds its weights_lock. The buffers hold export_sizes.
+// Of both: the layer has the expert, and the caller holds its weights_lock. The buffers hold
+// export_sizes.
 ExportSizes export_sizes(const Layer &layer, int expert, int matrix);
 void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales);
 

@@ -37,7 +37,8 @@ class FirstFailure {
     std::atomic<bool> failed_{false};
     std::mutex lock_;
     int code_ = 0;
-    char text_[1024] = {}; // as long as `fail` makes them; a place of its own, for memory may be what is missing
+    char text_[1024] =
+        {}; // as long as `fail` makes them; a place of its own, for memory may be what is missing
 };
 
 } // namespace ds4::ktb

@@ -32,7 +32,9 @@ void JsonReader::error(const std::string &expected) const {
 }
 
 void JsonReader::space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) at_++;
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+        at_++;
 }
 
 char JsonReader::peek() {
@@ -69,10 +71,14 @@ uint32_t JsonReader::hex4() {
     uint32_t value = 0;
     for (int i = 0; i < 4; i++, at_++) {
         const char c = at_ < text_.size() ? text_[at_] : '\0';
-        if (c >= '0' && c <= '9') value = value * 16 + uint32_t(c - '0');
-        else if (c >= 'a' && c <= 'f') value = value * 16 + uint32_t(c - 'a' + 10);
-        else if (c >= 'A' && c <= 'F') value = value * 16 + uint32_t(c - 'A' + 10);
-        else error("four hexadecimal digits");
+        if (c >= '0' && c <= '9')
+            value = value * 16 + uint32_t(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            value = value * 16 + uint32_t(c - 'a' + 10);
+        else if (c >= 'A' && c <= 'F')
+            value = value * 16 + uint32_t(c - 'A' + 10);
+        else
+            error("four hexadecimal digits");
     }
     return value;
 }
@@ -119,7 +125,9 @@ int64_t JsonReader::integer() {
         value = value * 10 + digit;
         at_++;
     }
-    if (at_ == begin || (at_ < text_.size() && (text_[at_] == '.' || text_[at_] == 'e' || text_[at_] == 'E'))) error("an integer");
+    if (at_ == begin ||
+        (at_ < text_.size() && (text_[at_] == '.' || text_[at_] == 'e' || text_[at_] == 'E')))
+        error("an integer");
     return negative ? -value : value;
 }
 
@@ -149,7 +157,9 @@ void JsonReader::skip_at(int depth) {
         string();
     } else {
         const size_t begin = at_;
-        while (at_ < text_.size() && std::string_view(",]} \n\t\r").find(text_[at_]) == std::string_view::npos) at_++;
+        while (at_ < text_.size() &&
+               std::string_view(",]} \n\t\r").find(text_[at_]) == std::string_view::npos)
+            at_++;
         if (at_ == begin) error("a value");
     }
 }

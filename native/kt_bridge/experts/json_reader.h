@@ -1,4 +1,5 @@
-// A pull reader over JSON text that is not trusted: no recursion beyond a fixed depth, every error has a position.
+// A pull reader over JSON text that is not trusted: no recursion beyond a fixed depth, every error
+// has a position.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,7 +12,8 @@ class JsonReader {
     // `what` names the text in messages ("options", "shard.safetensors header").
     JsonReader(std::string_view text, std::string what) : text_(text), what_(std::move(what)) {}
 
-    // Objects: enter, then next_key until it returns false. Arrays: enter, then next_item until false.
+    // Objects: enter, then next_key until it returns false. Arrays: enter, then next_item until
+    // false.
     void enter_object();
     bool next_key(std::string &key);
     void enter_array();
@@ -20,8 +22,8 @@ class JsonReader {
     std::string string();
     int64_t integer(); // no fraction, no exponent
     bool boolean();
-    void skip();       // any value
-    void end();        // nothing but space may follow
+    void skip(); // any value
+    void end();  // nothing but space may follow
     [[noreturn]] void error(const std::string &expected) const;
 
   private:

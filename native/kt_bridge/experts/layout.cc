@@ -4,7 +4,8 @@
 
 namespace ds4::ktb {
 
-LayerLayout::LayerLayout(const LayerMethods &methods, const LayerShape &shape, const std::vector<int> &part_workers) {
+LayerLayout::LayerLayout(const LayerMethods &methods, const LayerShape &shape,
+                         const std::vector<int> &part_workers) {
     input_unit = method_traits(methods.gate_up).input_unit;
     if (input_unit == 0) input_unit = shape.hidden;
     input_groups = shape.hidden / kGroup;

@@ -1,5 +1,6 @@
-// Packs the experts of one or more layers on the engine's workers: those that each layer's source reads, into slots in
-// their order. A worker takes one expert at a time and writes the slices of every part.
+// Packs the experts of one or more layers on the engine's workers: those that each layer's source
+// reads, into slots in their order. A worker takes one expert at a time and writes the slices of
+// every part.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -24,7 +25,8 @@ class LoadJob : public Job {
         std::shared_ptr<const ExpertSource> source;
     };
     // One step per layer when `serial`, else one for all.
-    LoadJob(WorkerPool &pool, HugePages huge, std::vector<Item> items, bool serial, LoadProgress &progress);
+    LoadJob(WorkerPool &pool, HugePages huge, std::vector<Item> items, bool serial,
+            LoadProgress &progress);
     bool next(WorkerPool::Step &step) override;
     void queued() noexcept override;
     void finish(int code) override;

@@ -1,5 +1,6 @@
-// Puts another expert into a slot between two forwards. Everything that may be wrong is found before the first byte of the
-// slot is written: a first step reads and checks the matrices on all workers, a second one packs them.
+// Puts another expert into a slot between two forwards. Everything that may be wrong is found
+// before the first byte of the slot is written: a first step reads and checks the matrices on all
+// workers, a second one packs them.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -15,9 +16,10 @@ namespace ds4::ktb {
 
 class MoveJob : public Job {
   public:
-    // source: reads one expert, which enters the slot of `leaving`; they may be the same. Of a layer that alone holds its
-    // weights (see Layer), checked when the job's turn comes.
-    MoveJob(const WorkerPool &pool, Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source);
+    // source: reads one expert, which enters the slot of `leaving`; they may be the same. Of a
+    // layer that alone holds its weights (see Layer), checked when the job's turn comes.
+    MoveJob(const WorkerPool &pool, Layer &layer, int leaving,
+            std::shared_ptr<const ExpertSource> source);
     bool next(WorkerPool::Step &step) override;
     void queued() noexcept override { layer_.pending.fetch_add(1); }
     void finish(int code) override;
@@ -32,7 +34,8 @@ class MoveJob : public Job {
     Layer &layer_;
     int leaving_, entering_;
     std::shared_ptr<const ExpertSource> source_;
-    std::vector<std::unique_ptr<uint8_t[]>> staging_; // by worker, made by it in the first step: the second cannot lack memory
+    std::vector<std::unique_ptr<uint8_t[]>>
+        staging_; // by worker, made by it in the first step: the second cannot lack memory
     std::optional<ExpertPacker> packer_;
     Stage stage_ = Stage::waiting;
     int slot_ = -1;

@@ -4,7 +4,9 @@
 
 namespace ds4::ktb {
 
-PackedWeights::PackedWeights(const LayerLayout &layout, int experts, const std::vector<int32_t> &kept, const std::vector<Placement> &placements)
+PackedWeights::PackedWeights(const LayerLayout &layout, int experts,
+                             const std::vector<int32_t> &kept,
+                             const std::vector<Placement> &placements)
     : slots_(kept.size()), slot_of_(size_t(experts), -1) {
     for (int part = 0; part < layout.parts(); part++) {
         slot_bytes_.push_back(layout.expert_bytes(part));
@@ -27,7 +29,8 @@ void PackedWeights::fill(int slot, const Slot &with) {
 }
 
 void PackedWeights::settle() {
-    scales_fold_ = std::all_of(slots_.begin(), slots_.end(), [](const Slot &one) { return one.folds; });
+    scales_fold_ =
+        std::all_of(slots_.begin(), slots_.end(), [](const Slot &one) { return one.folds; });
 }
 
 } // namespace ds4::ktb

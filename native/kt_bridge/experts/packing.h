@@ -7,7 +7,8 @@
 
 namespace ds4::ktb {
 
-// The canonical rows of a tile, each from its first column. E8M0 or f32 scales, null where the method has none.
+// The canonical rows of a tile, each from its first column. E8M0 or f32 scales, null where the
+// method has none.
 struct TileRows {
     const uint8_t *codes[kTileRows];
     const uint8_t *scales[kTileRows];
@@ -26,6 +27,7 @@ constexpr int kPackChannels = 128;
 // MXFP4: strip.inputs is 32 and strip.tiles a multiple of 4.
 void pack_strip(Method method, const TileRows &rows, const Strip &strip);
 // Row `row` of a tile of `inputs` columns: row_bytes to codes, scale_row_bytes to scales.
-void unpack_row(Method method, const uint8_t *tile, int inputs, int row, uint8_t *codes, uint8_t *scales);
+void unpack_row(Method method, const uint8_t *tile, int inputs, int row, uint8_t *codes,
+                uint8_t *scales);
 
 } // namespace ds4::ktb

@@ -8,8 +8,10 @@ namespace ds4::ktb {
 namespace {
 
 inline void put(__m256i *at, __m256i value) {
-    if constexpr (kPastCaches) _mm256_stream_si256(at, value);
-    else _mm256_store_si256(at, value);
+    if constexpr (kPastCaches)
+        _mm256_stream_si256(at, value);
+    else
+        _mm256_store_si256(at, value);
 }
 
 // dwords[i]: dword i of eight rows, from byte `at` of each.
@@ -17,7 +19,8 @@ inline void transpose(const uint8_t *const *codes, size_t at, __m256i *dwords) {
     __m256i pairs[8], quads[8];
 #pragma GCC unroll 4
     for (int i = 0; i < 8; i += 2) {
-        const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(codes[i] + at)), b = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(codes[i + 1] + at));
+        const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(codes[i] + at)),
+                      b = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(codes[i + 1] + at));
         pairs[i] = _mm256_unpacklo_epi32(a, b), pairs[i + 1] = _mm256_unpackhi_epi32(a, b);
     }
 #pragma GCC unroll 2
@@ -38,7 +41,9 @@ inline void transpose(const uint8_t *const *codes, size_t at, __m256i *dwords) {
 
 void pack_codes_avx2(const uint8_t *const *codes, uint8_t *first, size_t stride) {
     for (int row = 0; row < kTileRows; row += 16) {
-        for (int next = row; next < row + 16; next++) _mm_prefetch(reinterpret_cast<const char *>(codes[next] + kPackPrefetchBytes), _MM_HINT_T1);
+        for (int next = row; next < row + 16; next++)
+            _mm_prefetch(reinterpret_cast<const char *>(codes[next] + kPackPrefetchBytes),
+                         _MM_HINT_T1);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
             __m256i low[8], high[8];
@@ -46,7 +51,8 @@ void pack_codes_avx2(const uint8_t *const *codes, uint8_t *first, size_t stride)
             transpose(codes + row + 8, size_t(half) * 32, high);
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++) {
-                __m256i *line = reinterpret_cast<__m256i *>(first + size_t(half * 2 + i / 4) * stride + size_t(row / 16 * 4 + i % 4) * 64);
+                __m256i *line = reinterpret_cast<__m256i *>(
+                    first + size_t(half * 2 + i / 4) * stride + size_t(row / 16 * 4 + i % 4) * 64);
                 put(line, low[i]), put(line + 1, high[i]);
             }
         }

@@ -1,5 +1,5 @@
-// The codes of MXFP4 strips into tiles. AVX2 reaches what stores past the caches allow a core (22 GB/s on Zen 5, one core
-// of two; AVX-512 no more), 16-byte vectors 14.
+// The codes of MXFP4 strips into tiles. AVX2 reaches what stores past the caches allow a core (22
+// GB/s on Zen 5, one core of two; AVX-512 no more), 16-byte vectors 14.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +17,8 @@ constexpr bool kPastCaches = false;
 constexpr bool kPastCaches = true;
 #endif
 
-// Codes of kPackChannels channels of 64 rows, 64 bytes of each, to four tiles `stride` bytes apart, past the caches.
+// Codes of kPackChannels channels of 64 rows, 64 bytes of each, to four tiles `stride` bytes apart,
+// past the caches.
 using PackCodes = void (*)(const uint8_t *const *codes, uint8_t *first, size_t stride);
 void pack_codes_plain(const uint8_t *const *codes, uint8_t *first, size_t stride);
 void pack_codes_avx2(const uint8_t *const *codes, uint8_t *first, size_t stride);

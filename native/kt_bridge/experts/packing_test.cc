@@ -16,7 +16,9 @@ TEST("codes are packed to the same bytes by every form, and nothing beside them 
     const uint8_t *codes[kTileRows];
     for (size_t row = 0; row < kTileRows; row++) codes[row] = source.data() + row * 70 + row % 5;
     std::vector<uint8_t> memory(2 * kWritten + 64, 0xa5);
-    uint8_t *const plain = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64, *const wide = plain + kWritten;
+    uint8_t *const plain =
+                       memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64,
+                   *const wide = plain + kWritten;
     pack_codes_plain(codes, plain, kStride);
     pack_codes_avx2(codes, wide, kStride);
     CHECK(std::memcmp(plain, wide, kWritten) == 0);

@@ -20,11 +20,14 @@ void check_present(const ForwardRequest &request) {
     if (layer.weights->slots() == layer.shape.experts) return;
     for (size_t route = 0; route < size_t(request.tokens) * size_t(layer.shape.used); route++)
         if (const int expert = request.expert_of(route); expert >= 0 && !layer.weights->has(expert))
-            fail(KTB_ERR_ARGUMENT, "layer %d: expert %d of token %zu has no slot: %d of %d experts are here", layer.index, expert, route / size_t(layer.shape.used), layer.weights->slots(),
+            fail(KTB_ERR_ARGUMENT,
+                 "layer %d: expert %d of token %zu has no slot: %d of %d experts are here",
+                 layer.index, expert, route / size_t(layer.shape.used), layer.weights->slots(),
                  layer.shape.experts);
 }
 
-void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const std::vector<int> &part_workers) {
+void Plan::build(const ForwardRequest &pass, const KernelChoice &choice,
+                 const std::vector<int> &part_workers) {
     request = pass;
     layer = pass.layer;
     kernels = choice.kernels[0];
@@ -36,9 +39,12 @@ void Plan::build(const ForwardRequest &pass, const KernelChoice &choice, const s
     group_routes();
     largest_first.resize(experts.size());
     for (size_t i = 0; i < experts.size(); i++) largest_first[i] = int(i);
-    std::stable_sort(largest_first.begin(), largest_first.end(), [this](int a, int b) { return experts[size_t(a)].count > experts[size_t(b)].count; });
+    std::stable_sort(largest_first.begin(), largest_first.end(), [this](int a, int b) {
+        return experts[size_t(a)].count > experts[size_t(b)].count;
+    });
     const int most = experts.empty() ? 0 : experts[size_t(largest_first[0])].count;
-    fused = most <= choice.fused_tokens && routes() <= kFusedRoutes && (tiles == nullptr || most < choice.tile_tokens);
+    fused = most <= choice.fused_tokens && routes() <= kFusedRoutes &&
+            (tiles == nullptr || most < choice.tile_tokens);
     if (fused) {
         deal_units(part_workers);
         return place_partials();
@@ -83,9 +89,12 @@ void Plan::group_routes() {
     }
 }
 
-// Contiguous ranges of equal work: few tokens of an expert take as long as its weights take to read.
+// Contiguous ranges of equal work: few tokens of an expert take as long as its weights take to
+// read.
 void Plan::deal_units(const std::vector<int> &part_workers) {
-    const auto work_of_chunk = [this](size_t index) { return int64_t(std::max(experts[index].count, kInOrderTokens)); };
+    const auto work_of_chunk = [this](size_t index) {
+        return int64_t(std::max(experts[index].count, kInOrderTokens));
+    };
     int64_t work = 0; // of a chunk of every expert
     for (size_t index = 0; index < experts.size(); index++) work += work_of_chunk(index);
     unit_begin.resize(part_workers.size());
@@ -96,8 +105,10 @@ void Plan::deal_units(const std::vector<int> &part_workers) {
         size_t index = 0;
         for (int64_t worker = 0, before = 0; worker < workers && work * count > 0; worker++) {
             const int64_t at = work * count * worker / workers;
-            while (before + work_of_chunk(index) * count <= at) before += work_of_chunk(index++) * count;
-            begin[size_t(worker)] = int(int64_t(index) * count + (at - before) / work_of_chunk(index));
+            while (before + work_of_chunk(index) * count <= at)
+                before += work_of_chunk(index++) * count;
+            begin[size_t(worker)] =
+                int(int64_t(index) * count + (at - before) / work_of_chunk(index));
         }
     }
 }
@@ -112,7 +123,8 @@ void Plan::place_partials() {
         ActiveExpert &active = experts[index];
         active.first_partial = int(partials.size());
         for (size_t part = 0; part < parts; part++) {
-            const int first = int(index) * chunks(int(part)), last = first + chunks(int(part)), shift = first_chunk(int(part)) - first;
+            const int first = int(index) * chunks(int(part)), last = first + chunks(int(part)),
+                      shift = first_chunk(int(part)) - first;
             for (int unit = first; unit < last;) {
                 while (unit_begin[part][worker[part] + 1] <= unit) worker[part]++;
                 const int end = std::min(last, unit_begin[part][worker[part] + 1]);
@@ -135,8 +147,10 @@ void Plan::place_strips() {
         most = std::max(most, part_nodes.back().size());
     }
     const size_t tile_bytes = most * size_t(std::max(routes(), 1)) * kTileRows * sizeof(float);
-    strip_tiles = int(std::clamp<size_t>(kStripBytes / tile_bytes, 1, size_t(layer->layout.row_tiles)));
-    if (tiles != nullptr && strip_tiles > kTilePanels) strip_tiles -= strip_tiles % kTilePanels; // a unit of tile kernels
+    strip_tiles =
+        int(std::clamp<size_t>(kStripBytes / tile_bytes, 1, size_t(layer->layout.row_tiles)));
+    if (tiles != nullptr && strip_tiles > kTilePanels)
+        strip_tiles -= strip_tiles % kTilePanels; // a unit of tile kernels
 }
 
 void Plan::place_blocks(int tile_tokens) {
@@ -149,7 +163,8 @@ void Plan::place_blocks(int tile_tokens) {
         }
         active.first_block = int(block_routes.size()) / kBlockTokens;
         for (int i = 0; i < active.count; i++) block_routes.push_back(active.begin + i);
-        block_routes.resize((block_routes.size() + kBlockTokens - 1) / kBlockTokens * kBlockTokens, -1);
+        block_routes.resize((block_routes.size() + kBlockTokens - 1) / kBlockTokens * kBlockTokens,
+                            -1);
     }
     blocks = int(block_routes.size()) / kBlockTokens;
 }

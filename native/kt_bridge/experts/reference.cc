@@ -18,7 +18,8 @@ struct Generator { // splitmix64
 
 // One row of a matrix.
 void decode_row(const CanonicalExpert &expert, int matrix, int row, std::vector<double> &out) {
-    for (size_t column = 0; column < out.size(); column++) out[column] = canonical_weight(expert, matrix, row, int(column), int(out.size()));
+    for (size_t column = 0; column < out.size(); column++)
+        out[column] = canonical_weight(expert, matrix, row, int(column), int(out.size()));
 }
 
 double dot(const double *weights, const double *values, int count) {
@@ -29,41 +30,58 @@ double dot(const double *weights, const double *values, int count) {
 
 } // namespace
 
-double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int column, int columns) {
+double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int column,
+                        int columns) {
     constexpr double kMagnitudes[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
     const size_t at = size_t(row) * size_t(columns) + size_t(column);
     const int nibble = expert.codes[matrix][at / 2] >> (at % 2 * 4) & 15;
-    const double magnitude = std::ldexp(kMagnitudes[nibble & 7], int(expert.scales[matrix][at / 32]) - 127);
+    const double magnitude =
+        std::ldexp(kMagnitudes[nibble & 7], int(expert.scales[matrix][at / 32]) - 127);
     return (nibble & 8) != 0 ? -magnitude : magnitude;
 }
 
-std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts, const ReferenceRequest &request) {
-    return reference_forward(experts.size(), [&](size_t expert, int matrix, int row, std::vector<double> &out) { decode_row(experts[expert], matrix, row, out); }, request);
+std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts,
+                                      const ReferenceRequest &request) {
+    return reference_forward(
+        experts.size(),
+        [&](size_t expert, int matrix, int row, std::vector<double> &out) {
+            decode_row(experts[expert], matrix, row, out);
+        },
+        request);
 }
 
-std::vector<double> reference_forward(size_t experts, const RowDecoder &decode, const ReferenceRequest &request) {
+std::vector<double> reference_forward(size_t experts, const RowDecoder &decode,
+                                      const ReferenceRequest &request) {
     const size_t hidden = size_t(request.hidden), inner = size_t(request.inner);
-    std::vector<double> out(size_t(request.tokens) * hidden, 0.0), input(request.input, request.input + out.size());
+    std::vector<double> out(size_t(request.tokens) * hidden, 0.0),
+        input(request.input, request.input + out.size());
     for (size_t id = 0; id < experts; id++) {
         std::vector<int> slots;
         for (int slot = 0; slot < request.tokens * request.used; slot++)
-            if (request.ids[slot] == int32_t(id) && request.weights[slot] != 0.0f) slots.push_back(slot);
+            if (request.ids[slot] == int32_t(id) && request.weights[slot] != 0.0f)
+                slots.push_back(slot);
         if (slots.empty()) continue;
-        std::vector<double> gate(hidden), up(hidden), down(inner), activations(slots.size() * inner);
+        std::vector<double> gate(hidden), up(hidden), down(inner),
+            activations(slots.size() * inner);
         for (int row = 0; row < request.inner; row++) {
             decode(id, 0, row, gate);
             decode(id, 1, row, up);
             for (size_t i = 0; i < slots.size(); i++) {
                 const double *x = &input[size_t(slots[i] / request.used) * hidden];
-                double g = dot(gate.data(), x, request.hidden), u = dot(up.data(), x, request.hidden);
-                if (request.limit > 0) g = std::fmin(g, request.limit), u = std::fmax(-request.limit, std::fmin(u, request.limit));
+                double g = dot(gate.data(), x, request.hidden),
+                       u = dot(up.data(), x, request.hidden);
+                if (request.limit > 0)
+                    g = std::fmin(g, request.limit),
+                    u = std::fmax(-request.limit, std::fmin(u, request.limit));
                 activations[i * inner + size_t(row)] = g / (1 + std::exp(-g)) * u;
             }
         }
         for (int row = 0; row < request.hidden; row++) {
             decode(id, 2, row, down);
             for (size_t i = 0; i < slots.size(); i++)
-                out[size_t(slots[i] / request.used) * hidden + size_t(row)] += double(request.weights[slots[i]]) * dot(down.data(), &activations[i * inner], request.inner);
+                out[size_t(slots[i] / request.used) * hidden + size_t(row)] +=
+                    double(request.weights[slots[i]]) *
+                    dot(down.data(), &activations[i * inner], request.inner);
         }
     }
     return out;
@@ -75,8 +93,10 @@ std::vector<CanonicalExpert> random_experts(int count, int hidden, int inner, ui
     const size_t values = size_t(hidden) * size_t(inner);
     for (CanonicalExpert &expert : experts)
         for (int matrix = 0; matrix < 3; matrix++) {
-            for (size_t i = 0; i < values / 2; i++) expert.codes[matrix].push_back(uint8_t(generator.next() >> 32));
-            for (size_t i = 0; i < values / 32; i++) expert.scales[matrix].push_back(uint8_t(119 + (generator.next() >> 40) % 4));
+            for (size_t i = 0; i < values / 2; i++)
+                expert.codes[matrix].push_back(uint8_t(generator.next() >> 32));
+            for (size_t i = 0; i < values / 32; i++)
+                expert.scales[matrix].push_back(uint8_t(119 + (generator.next() >> 40) % 4));
         }
     return experts;
 }

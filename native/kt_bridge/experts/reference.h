@@ -7,13 +7,14 @@
 
 namespace ds4::ktb {
 
-struct CanonicalExpert {               // w1, w3: [I, H]; w2: [H, I]
-    std::vector<uint8_t> codes[3];     // gate, up, down: [rows, cols / 2]
-    std::vector<uint8_t> scales[3];    // E8M0 [rows, cols / 32]
+struct CanonicalExpert {            // w1, w3: [I, H]; w2: [H, I]
+    std::vector<uint8_t> codes[3];  // gate, up, down: [rows, cols / 2]
+    std::vector<uint8_t> scales[3]; // E8M0 [rows, cols / 32]
 };
 
 // Value of one weight, exact.
-double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int column, int columns);
+double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int column,
+                        int columns);
 
 struct ReferenceRequest {
     int hidden, inner, tokens, used;
@@ -23,10 +24,13 @@ struct ReferenceRequest {
     double limit;
 };
 // Weights of a row of one matrix, all columns; matrix 0 gate, 1 up, 2 down.
-using RowDecoder = std::function<void(size_t expert, int matrix, int row, std::vector<double> &out)>;
+using RowDecoder =
+    std::function<void(size_t expert, int matrix, int row, std::vector<double> &out)>;
 // [tokens, hidden]
-std::vector<double> reference_forward(size_t experts, const RowDecoder &decode, const ReferenceRequest &request);
-std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts, const ReferenceRequest &request);
+std::vector<double> reference_forward(size_t experts, const RowDecoder &decode,
+                                      const ReferenceRequest &request);
+std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts,
+                                      const ReferenceRequest &request);
 
 // Codes and scales drawn from `seed`; scales near 2^-6 so that outputs are of order 1.
 std::vector<CanonicalExpert> random_experts(int count, int hidden, int inner, uint64_t seed);

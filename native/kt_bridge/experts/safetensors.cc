@@ -23,8 +23,10 @@ struct DtypeBytes {
     const char *name;
     uint64_t bytes;
 };
-constexpr DtypeBytes kDtypes[] = {{"BOOL", 1}, {"U8", 1}, {"I8", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2},
-                                  {"F16", 2}, {"BF16", 2}, {"I32", 4}, {"U32", 4}, {"F32", 4}, {"F64", 8}, {"I64", 8}, {"U64", 8}};
+constexpr DtypeBytes kDtypes[] = {{"BOOL", 1},    {"U8", 1},      {"I8", 1},  {"F8_E4M3", 1},
+                                  {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2},
+                                  {"F16", 2},     {"BF16", 2},    {"I32", 4}, {"U32", 4},
+                                  {"F32", 4},     {"F64", 8},     {"I64", 8}, {"U64", 8}};
 
 uint64_t dtype_bytes(const std::string &name) {
     for (const DtypeBytes &known : kDtypes)
@@ -34,12 +36,15 @@ uint64_t dtype_bytes(const std::string &name) {
 
 std::vector<std::string> shard_paths(const std::string &folder) {
     DIR *directory = opendir(folder.c_str());
-    if (directory == nullptr) fail(KTB_ERR_IO, "cannot open folder %s: %s", folder.c_str(), std::strerror(errno));
+    if (directory == nullptr)
+        fail(KTB_ERR_IO, "cannot open folder %s: %s", folder.c_str(), std::strerror(errno));
     std::vector<std::string> names;
     while (const dirent *entry = readdir(directory)) {
         const std::string name = entry->d_name;
         const std::string suffix = ".safetensors";
-        if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) names.push_back(folder + "/" + name);
+        if (name.size() > suffix.size() &&
+            name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
+            names.push_back(folder + "/" + name);
     }
     closedir(directory);
     if (names.empty()) fail(KTB_ERR_IO, "no *.safetensors file in %s", folder.c_str());
@@ -74,22 +79,29 @@ void Safetensors::open_shard(const std::string &path) {
     Shard &shard = shards_.back();
     shard.file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
-    if (shard.file < 0 || fstat(shard.file, &status) != 0) fail(KTB_ERR_IO, "cannot open %s: %s", path.c_str(), std::strerror(errno));
+    if (shard.file < 0 || fstat(shard.file, &status) != 0)
+        fail(KTB_ERR_IO, "cannot open %s: %s", path.c_str(), std::strerror(errno));
     if (!S_ISREG(status.st_mode)) fail(KTB_ERR_FORMAT, "%s is not a regular file", path.c_str());
     shard.bytes = uint64_t(status.st_size);
     uint8_t length_bytes[8];
-    if (shard.bytes < 8) fail(KTB_ERR_FORMAT, "%s has %llu bytes; a safetensors file begins with an 8-byte header length", path.c_str(), (unsigned long long)shard.bytes);
+    if (shard.bytes < 8)
+        fail(KTB_ERR_FORMAT,
+             "%s has %llu bytes; a safetensors file begins with an 8-byte header length",
+             path.c_str(), (unsigned long long)shard.bytes);
     read(index, 0, 8, length_bytes);
     uint64_t length = 0;
     std::memcpy(&length, length_bytes, 8);
     if (length < 2 || length > kMaximumHeaderBytes || length > shard.bytes - 8)
-        fail(KTB_ERR_FORMAT, "%s: header length %llu does not fit a file of %llu bytes (limit %llu)", path.c_str(), (unsigned long long)length,
-             (unsigned long long)shard.bytes, (unsigned long long)kMaximumHeaderBytes);
+        fail(KTB_ERR_FORMAT,
+             "%s: header length %llu does not fit a file of %llu bytes (limit %llu)", path.c_str(),
+             (unsigned long long)length, (unsigned long long)shard.bytes,
+             (unsigned long long)kMaximumHeaderBytes);
     std::string text(length, '\0');
     read(index, 8, length, reinterpret_cast<uint8_t *>(text.data()));
     read_header(text, index, 8 + length);
     void *map = mmap(nullptr, shard.bytes, PROT_READ, MAP_PRIVATE, shard.file, 0);
-    if (map == MAP_FAILED) fail(KTB_ERR_IO, "cannot map %s: %s", path.c_str(), std::strerror(errno));
+    if (map == MAP_FAILED)
+        fail(KTB_ERR_IO, "cannot map %s: %s", path.c_str(), std::strerror(errno));
     shard.map = static_cast<uint8_t *>(map);
 }
 
@@ -128,25 +140,41 @@ void Safetensors::read_header(const std::string &text, int shard, uint64_t data_
             }
         }
         const char *tensor_name = name.c_str();
-        if (begin < 0 || end < begin) fail(KTB_ERR_FORMAT, "%s: %s has data_offsets [%lld, %lld]", path.c_str(), tensor_name, (long long)begin, (long long)end);
+        if (begin < 0 || end < begin)
+            fail(KTB_ERR_FORMAT, "%s: %s has data_offsets [%lld, %lld]", path.c_str(), tensor_name,
+                 (long long)begin, (long long)end);
         if (uint64_t(end) > data_bytes)
-            fail(KTB_ERR_FORMAT, "%s is truncated: %s ends at byte %lld of the data, the file has %llu", path.c_str(), tensor_name, (long long)end, (unsigned long long)data_bytes);
+            fail(KTB_ERR_FORMAT,
+                 "%s is truncated: %s ends at byte %lld of the data, the file has %llu",
+                 path.c_str(), tensor_name, (long long)end, (unsigned long long)data_bytes);
         uint64_t expected = dtype_bytes(tensor.dtype);
-        if (expected == 0) fail(KTB_ERR_FORMAT, "%s: %s has unknown dtype \"%s\"", path.c_str(), tensor_name, tensor.dtype.c_str());
-        if (tensor.shape.size() > kMaximumDimensions) fail(KTB_ERR_FORMAT, "%s: %s has %zu dimensions, at most 8 are expected", path.c_str(), tensor_name, tensor.shape.size());
+        if (expected == 0)
+            fail(KTB_ERR_FORMAT, "%s: %s has unknown dtype \"%s\"", path.c_str(), tensor_name,
+                 tensor.dtype.c_str());
+        if (tensor.shape.size() > kMaximumDimensions)
+            fail(KTB_ERR_FORMAT, "%s: %s has %zu dimensions, at most 8 are expected", path.c_str(),
+                 tensor_name, tensor.shape.size());
         for (int64_t size : tensor.shape)
-            if (size < 0 || __builtin_mul_overflow(expected, uint64_t(size), &expected)) fail(KTB_ERR_FORMAT, "%s: %s has an impossible shape", path.c_str(), tensor_name);
+            if (size < 0 || __builtin_mul_overflow(expected, uint64_t(size), &expected))
+                fail(KTB_ERR_FORMAT, "%s: %s has an impossible shape", path.c_str(), tensor_name);
         tensor.bytes = uint64_t(end - begin);
         if (tensor.bytes != expected)
-            fail(KTB_ERR_FORMAT, "%s: %s occupies %llu bytes, its shape and dtype need %llu", path.c_str(), tensor_name, (unsigned long long)tensor.bytes, (unsigned long long)expected);
+            fail(KTB_ERR_FORMAT, "%s: %s occupies %llu bytes, its shape and dtype need %llu",
+                 path.c_str(), tensor_name, (unsigned long long)tensor.bytes,
+                 (unsigned long long)expected);
         tensor.offset = data_begin + uint64_t(begin);
         if (tensor.bytes > 0) ranges.push_back({uint64_t(begin), uint64_t(end), name});
-        if (!tensors_.emplace(name, tensor).second) fail(KTB_ERR_FORMAT, "%s: tensor %s appears twice in %s", path.c_str(), tensor_name, folder_.c_str());
+        if (!tensors_.emplace(name, tensor).second)
+            fail(KTB_ERR_FORMAT, "%s: tensor %s appears twice in %s", path.c_str(), tensor_name,
+                 folder_.c_str());
     }
     json.end();
-    std::sort(ranges.begin(), ranges.end(), [](const Range &a, const Range &b) { return a.begin < b.begin; });
+    std::sort(ranges.begin(), ranges.end(),
+              [](const Range &a, const Range &b) { return a.begin < b.begin; });
     for (size_t i = 1; i < ranges.size(); i++)
-        if (ranges[i].begin < ranges[i - 1].end) fail(KTB_ERR_FORMAT, "%s: %s and %s overlap", path.c_str(), ranges[i - 1].name.c_str(), ranges[i].name.c_str());
+        if (ranges[i].begin < ranges[i - 1].end)
+            fail(KTB_ERR_FORMAT, "%s: %s and %s overlap", path.c_str(), ranges[i - 1].name.c_str(),
+                 ranges[i].name.c_str());
 }
 
 const Tensor *Safetensors::find(const std::string &name) const {
@@ -159,31 +187,38 @@ void Safetensors::read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out)
     while (bytes > 0) {
         const ssize_t got = pread(file.file, out, bytes, off_t(offset));
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) fail(KTB_ERR_IO, "cannot read %s: %s", file.path.c_str(), std::strerror(errno));
-        if (got == 0) fail(KTB_ERR_IO, "%s ended at byte %llu: it has become shorter since it was opened", file.path.c_str(), (unsigned long long)offset);
+        if (got < 0)
+            fail(KTB_ERR_IO, "cannot read %s: %s", file.path.c_str(), std::strerror(errno));
+        if (got == 0)
+            fail(KTB_ERR_IO, "%s ended at byte %llu: it has become shorter since it was opened",
+                 file.path.c_str(), (unsigned long long)offset);
         out += got, offset += uint64_t(got), bytes -= uint64_t(got);
     }
 }
 
-// Pages at the ends and in the middle are in the page cache: asking for all of them would only walk over them, which
-// costs 57 us for 4 MiB where the read itself takes 400.
+// Pages at the ends and in the middle are in the page cache: asking for all of them would only walk
+// over them, which costs 57 us for 4 MiB where the read itself takes 400.
 bool Safetensors::is_cached(const Tensor &tensor) const {
     if (tensor.bytes == 0) return true;
     for (const uint64_t at : {uint64_t(0), tensor.bytes / 2, tensor.bytes - 1}) {
         uint8_t byte;
         const iovec target{&byte, 1};
-        if (preadv2(shards_[size_t(tensor.shard)].file, &target, 1, off_t(tensor.offset + at), RWF_NOWAIT) != 1) return false;
+        if (preadv2(shards_[size_t(tensor.shard)].file, &target, 1, off_t(tensor.offset + at),
+                    RWF_NOWAIT) != 1)
+            return false;
     }
     return true;
 }
 
 void Safetensors::prefetch(const Tensor &tensor) const {
     if (is_cached(tensor)) return;
-    posix_fadvise(shards_[size_t(tensor.shard)].file, off_t(tensor.offset), off_t(tensor.bytes), POSIX_FADV_WILLNEED);
+    posix_fadvise(shards_[size_t(tensor.shard)].file, off_t(tensor.offset), off_t(tensor.bytes),
+                  POSIX_FADV_WILLNEED);
 }
 
 void Safetensors::forget(const Tensor &tensor) const {
-    posix_fadvise(shards_[size_t(tensor.shard)].file, off_t(tensor.offset), off_t(tensor.bytes), POSIX_FADV_DONTNEED);
+    posix_fadvise(shards_[size_t(tensor.shard)].file, off_t(tensor.offset), off_t(tensor.bytes),
+                  POSIX_FADV_DONTNEED);
 }
 
 } // namespace ds4::ktb

@@ -1,4 +1,5 @@
-// A folder of safetensors shards: names to places in files, every place checked against its file at open.
+// A folder of safetensors shards: names to places in files, every place checked against its file at
+// open.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,7 +9,7 @@
 namespace ds4::ktb {
 
 struct Tensor {
-    std::string dtype;            // as in the header: "I8", "F8_E8M0", ...
+    std::string dtype; // as in the header: "I8", "F8_E8M0", ...
     std::vector<int64_t> shape;
     int shard;
     uint64_t offset; // from the start of the file
@@ -17,7 +18,8 @@ struct Tensor {
 
 class Safetensors {
   public:
-    // Throws Error naming the file (and tensor) for anything unreadable, malformed, overlapping or duplicated.
+    // Throws Error naming the file (and tensor) for anything unreadable, malformed, overlapping or
+    // duplicated.
     explicit Safetensors(const std::string &folder);
     ~Safetensors();
     Safetensors(const Safetensors &) = delete;
@@ -28,7 +30,9 @@ class Safetensors {
     // Whole range into `out`; throws naming the file when it has become shorter. Thread-safe.
     void read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out) const;
     // Bytes of a tensor in a private mapping of its file.
-    const uint8_t *mapped(const Tensor &tensor) const { return shards_[size_t(tensor.shard)].map + tensor.offset; }
+    const uint8_t *mapped(const Tensor &tensor) const {
+        return shards_[size_t(tensor.shard)].map + tensor.offset;
+    }
     // Starts reading a tensor that is not there into the page cache, and drops it from there.
     void prefetch(const Tensor &tensor) const;
     void forget(const Tensor &tensor) const;

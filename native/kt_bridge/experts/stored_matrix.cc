@@ -19,7 +19,8 @@ constexpr int kMaximumColumns = 1 << 16;
 
 float stored_scale(ScaleFormat format, const uint8_t *scales, size_t i) {
     if (format == ScaleFormat::e8m0) return e8m0_to_f32(scales[i]);
-    return format == ScaleFormat::bf16 ? bf16_to_f32(load_u16(scales + i * 2)) : load_f32(scales + i * 4);
+    return format == ScaleFormat::bf16 ? bf16_to_f32(load_u16(scales + i * 2))
+                                       : load_f32(scales + i * 4);
 }
 
 uint8_t e8m0_of(float scale) {
@@ -34,15 +35,21 @@ void narrow_scales(const uint8_t *stored, size_t count, uint8_t *out, const std:
         const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i *>(stored + i * 2));
         const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i *>(stored + i * 2 + 16));
         const __m128i stray = _mm_and_si128(_mm_or_si128(a, b), _mm_set1_epi16(short(0x807f)));
-        const __m128i infinity = _mm_set1_epi16(0x7f80), infinite = _mm_or_si128(_mm_cmpeq_epi16(a, infinity), _mm_cmpeq_epi16(b, infinity));
+        const __m128i infinity = _mm_set1_epi16(0x7f80),
+                      infinite =
+                          _mm_or_si128(_mm_cmpeq_epi16(a, infinity), _mm_cmpeq_epi16(b, infinity));
         const __m128i clean = _mm_cmpeq_epi8(_mm_or_si128(stray, infinite), _mm_setzero_si128());
         if (_mm_movemask_epi8(clean) != 0xffff) break; // the loop below names it
-        _mm_storeu_si128(reinterpret_cast<__m128i *>(out + i), _mm_packus_epi16(_mm_srli_epi16(a, 7), _mm_srli_epi16(b, 7)));
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(out + i),
+                         _mm_packus_epi16(_mm_srli_epi16(a, 7), _mm_srli_epi16(b, 7)));
     }
     for (; i < count; i++) {
         const uint16_t bits = load_u16(stored + i * 2);
         if ((bits & 0x807f) != 0 || (bits >> 7) == 255)
-            fail(KTB_ERR_FORMAT, "%s.scale: bf16 scale 0x%04x at %zu is not a finite power of two, which MXFP4 requires", name.c_str(), bits, i);
+            fail(KTB_ERR_FORMAT,
+                 "%s.scale: bf16 scale 0x%04x at %zu is not a finite power of two, which MXFP4 "
+                 "requires",
+                 name.c_str(), bits, i);
         out[i] = uint8_t(bits >> 7);
     }
 }
@@ -68,8 +75,10 @@ std::pair<uint8_t, uint8_t> byte_range(const uint8_t *bytes, size_t count) {
     uint8_t lows[16], highs[16];
     _mm_storeu_si128(reinterpret_cast<__m128i *>(lows), low);
     _mm_storeu_si128(reinterpret_cast<__m128i *>(highs), high);
-    uint8_t lowest = *std::min_element(lows, lows + 16), highest = *std::max_element(highs, highs + 16);
-    for (; i < count; i++) lowest = std::min(lowest, bytes[i]), highest = std::max(highest, bytes[i]);
+    uint8_t lowest = *std::min_element(lows, lows + 16),
+            highest = *std::max_element(highs, highs + 16);
+    for (; i < count; i++)
+        lowest = std::min(lowest, bytes[i]), highest = std::max(highest, bytes[i]);
     return {lowest, highest};
 }
 
@@ -79,22 +88,27 @@ bool takes_scales(Method method, ScaleFormat format) {
     return format != ScaleFormat::none;
 }
 
-void canonical_scales(Method method, ScaleFormat format, const uint8_t *stored, size_t count, uint8_t *out, const std::string &name) {
+void canonical_scales(Method method, ScaleFormat format, const uint8_t *stored, size_t count,
+                      uint8_t *out, const std::string &name) {
     if (method == Method::mxfp4) {
         if (format == ScaleFormat::bf16) return narrow_scales(stored, count, out, name);
         std::memcpy(out, stored, count);
         if (const void *nan = std::memchr(out, kNanScale, count); nan != nullptr)
-            fail(KTB_ERR_FORMAT, "%s.scale: scale 255 (NaN) at %zu", name.c_str(), size_t(static_cast<const uint8_t *>(nan) - out));
+            fail(KTB_ERR_FORMAT, "%s.scale: scale 255 (NaN) at %zu", name.c_str(),
+                 size_t(static_cast<const uint8_t *>(nan) - out));
         return;
     }
     for (size_t i = 0; i < count; i++) {
         const float scale = stored_scale(format, stored, i);
-        if (!std::isfinite(scale)) fail(KTB_ERR_FORMAT, "%s.scale: the scale at %zu is not a finite number", name.c_str(), i);
+        if (!std::isfinite(scale))
+            fail(KTB_ERR_FORMAT, "%s.scale: the scale at %zu is not a finite number", name.c_str(),
+                 i);
         std::memcpy(out + i * sizeof scale, &scale, sizeof scale);
     }
 }
 
-void stored_scales(Method method, ScaleFormat format, const uint8_t *canonical, size_t count, uint8_t *out) {
+void stored_scales(Method method, ScaleFormat format, const uint8_t *canonical, size_t count,
+                   uint8_t *out) {
     if (count == 0) return;
     if (method == Method::mxfp4 || format == ScaleFormat::f32) {
         std::memcpy(out, canonical, count * size_t(method_traits(method).scale_bytes));
@@ -103,19 +117,27 @@ void stored_scales(Method method, ScaleFormat format, const uint8_t *canonical, 
     for (size_t i = 0; i < count; i++) {
         const float scale = load_f32(canonical + i * 4);
         const uint16_t word = uint16_t(f32_bits(scale) >> 16);
-        if (format == ScaleFormat::e8m0) out[i] = e8m0_of(scale);
-        else std::memcpy(out + i * 2, &word, sizeof word);
+        if (format == ScaleFormat::e8m0)
+            out[i] = e8m0_of(scale);
+        else
+            std::memcpy(out + i * 2, &word, sizeof word);
     }
 }
 
-void check_codes(const MatrixShape &shape, const uint8_t *codes, int begin, int rows, const std::string &name) {
-    static constexpr uint8_t kNoScales[kMaximumColumns / kGroup] = {}; // the stored ones are checked elsewhere
+void check_codes(const MatrixShape &shape, const uint8_t *codes, int begin, int rows,
+                 const std::string &name) {
+    static constexpr uint8_t kNoScales[kMaximumColumns / kGroup] =
+        {};                                    // the stored ones are checked elsewhere
     if (shape.method == Method::mxfp4) return; // every code is a number
     const uint32_t type = method_traits(shape.method).type;
     const size_t bytes = shape.row_bytes();
     for (int row = 0; row < rows; row++, codes += bytes) {
-        const char *defect = shape.method == Method::bf16 && !all_finite_bf16(codes, size_t(shape.columns)) ? "a value is not a finite number" : row_defect(type, codes, kNoScales, shape.columns);
-        if (defect != nullptr) fail(KTB_ERR_FORMAT, "%s.weight: row %d: %s", name.c_str(), begin + row, defect);
+        const char *defect =
+            shape.method == Method::bf16 && !all_finite_bf16(codes, size_t(shape.columns))
+                ? "a value is not a finite number"
+                : row_defect(type, codes, kNoScales, shape.columns);
+        if (defect != nullptr)
+            fail(KTB_ERR_FORMAT, "%s.weight: row %d: %s", name.c_str(), begin + row, defect);
     }
 }
 

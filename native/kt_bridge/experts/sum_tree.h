@@ -1,10 +1,10 @@
 // In which order the products of an expert's inner channels are added.
 //
-// A chunk of 128 channels is one chain of products from zero. Chunks are the leaves of a binary tree: node (first,
-// level) covers chunks first .. first + 2^level - 1 and is the node of its left half plus the node of its right half;
-// what lies beyond the last chunk is left out. Whoever owns a range of chunks (a part, a worker) sums the largest
-// nodes that lie inside it, and the rest of the tree is summed when all are there: the sum has the same bits however
-// the chunks were divided.
+// A chunk of 128 channels is one chain of products from zero. Chunks are the leaves of a binary
+// tree: node (first, level) covers chunks first .. first + 2^level - 1 and is the node of its left
+// half plus the node of its right half; what lies beyond the last chunk is left out. Whoever owns a
+// range of chunks (a part, a worker) sums the largest nodes that lie inside it, and the rest of the
+// tree is summed when all are there: the sum has the same bits however the chunks were divided.
 #pragma once
 #include <vector>
 
@@ -20,7 +20,8 @@ struct SumNode {
 std::vector<SumNode> sum_nodes(int begin, int end);
 // Whether `right` is the right half of the node whose left half is `left`.
 inline bool halves_of_one(const SumNode &left, const SumNode &right) {
-    return left.level == right.level && left.first + left.chunks() == right.first && (left.first >> left.level) % 2 == 0;
+    return left.level == right.level && left.first + left.chunks() == right.first &&
+           (left.first >> left.level) % 2 == 0;
 }
 // Levels above the leaves of a tree over `chunks`.
 int sum_levels(int chunks);

@@ -1,4 +1,5 @@
-// What was measured in this process, by what it depends on. Entries are never removed: layers point at them.
+// What was measured in this process, by what it depends on. Entries are never removed: layers point
+// at them.
 #pragma once
 #include <string>
 

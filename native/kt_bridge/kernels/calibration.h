@@ -1,10 +1,13 @@
-// Which of several ways to run a pass is fastest here: what to measure, in which order, and what follows. It knows no
-// clock: the caller runs a trial, and records how long it took. What has too few runs to say anything on a busy machine
-// changes nothing: what would run without a measurement stays.
+// Which of several ways to run a pass is fastest here: what to measure, in which order, and what
+// follows. It knows no clock: the caller runs a trial, and records how long it took. What has too
+// few runs to say anything on a busy machine changes nothing: what would run without a measurement
+// stays.
 //
-// Ways that give the same bits (kernels.h) and prepare activations alike may be chosen by the token, one for each range
-// of token counts; of those that prepare them otherwise one serves every count. Ways that give other bits (another table, the tile unit) are only candidates when the caller asks for them; then one table serves every
-// count, and each must win by a wide margin, so that neighbours on the machine do not change what a model says.
+// Ways that give the same bits (kernels.h) and prepare activations alike may be chosen by the
+// token, one for each range of token counts; of those that prepare them otherwise one serves every
+// count. Ways that give other bits (another table, the tile unit) are only candidates when the
+// caller asks for them; then one table serves every count, and each must win by a wide margin, so
+// that neighbours on the machine do not change what a model says.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,7 +22,11 @@ constexpr int kTrialCounts = 4;
 // The trial whose result serves an expert of so many tokens.
 inline int trial_index(int tokens) { return tokens < 2 ? 0 : tokens < 8 ? 1 : tokens < 32 ? 2 : 3; }
 
-enum class Form { fused, grouped, tiles }; // tiles: grouped, experts on the tile unit (tile_kernels.h)
+enum class Form {
+    fused,
+    grouped,
+    tiles
+}; // tiles: grouped, experts on the tile unit (tile_kernels.h)
 const char *form_name(Form form);
 
 struct Trial {
@@ -34,8 +41,8 @@ struct Excluded {
     std::string isa, reason;
 };
 
-// What the measurements mean for a layer. fused_tokens: of the busiest expert up to which a pass is fused; tile_tokens:
-// of an expert from which it goes to the tile unit, 0 never.
+// What the measurements mean for a layer. fused_tokens: of the busiest expert up to which a pass is
+// fused; tile_tokens: of an expert from which it goes to the tile unit, 0 never.
 struct Tuning {
     const Kernels *kernels[kTrialCounts] = {}; // by trial_index
     int fused_tokens = 0, tile_tokens = 0;
@@ -45,13 +52,14 @@ struct Tuning {
 };
 
 struct Candidates {
-    std::vector<const Kernels *> tables; // the first is what runs without a measurement; at least one
-    bool same_bits = true;               // of all tables
-    bool same_groups = true;             // they prepare activations alike: one pass may use several
+    std::vector<const Kernels *>
+        tables;              // the first is what runs without a measurement; at least one
+    bool same_bits = true;   // of all tables
+    bool same_groups = true; // they prepare activations alike: one pass may use several
     bool tiles = false;
-    int fused_tokens = 0;                // without a measurement, or fixed
+    int fused_tokens = 0; // without a measurement, or fixed
     bool fixed_form = false;
-    int64_t budget = 50'000'000;         // nanoseconds of all trials together
+    int64_t budget = 50'000'000; // nanoseconds of all trials together
 };
 
 class Calibration {
@@ -81,7 +89,7 @@ class Calibration {
     std::vector<Trial> trials_; // of all counts begun
     size_t first_ = 0;          // trial of the present count
     int count_ = -1, round_ = 0;
-    size_t at_ = 0;             // the next trial of the round
+    size_t at_ = 0; // the next trial of the round
     size_t running_ = 0;
     int64_t spent_ = 0;
 };

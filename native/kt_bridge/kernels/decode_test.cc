@@ -38,7 +38,8 @@ std::vector<const Kernels *> usable_kernels() {
     std::vector<const Kernels *> out;
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::f32})
-            if (cpu_has(isa)) out.push_back(kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics));
+            if (cpu_has(isa))
+                out.push_back(kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics));
     for (const Kernels *either : {&kAvx512Int8, &kAvx512Int8Decoding})
         if (cpu_has(Isa::avx512)) out.push_back(either);
     return out;
@@ -52,7 +53,8 @@ double value_of(uint8_t nibble, int scale) {
 // Activations of tokens, x: [tokens, groups * 32].
 struct PreparedRows {
     PreparedRows(const Kernels &kernels, const std::vector<float> &x, int groups) {
-        const size_t width = size_t(groups) * kGroup, tokens = x.size() / width, row_bytes = size_t(groups) * kernels.group_bytes;
+        const size_t width = size_t(groups) * kGroup, tokens = x.size() / width,
+                     row_bytes = size_t(groups) * kernels.group_bytes;
         bytes.resize(tokens * row_bytes + 64);
         for (size_t t = 0; t < tokens; t++) {
             kernels.prepare(&x[t * width], groups, bytes.data() + t * row_bytes);
@@ -73,7 +75,9 @@ TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
             Tile tile;
             for (int row = 0; row < kTileRows; row++) {
                 tile.scales[row] = uint8_t(scale);
-                for (int i = 0; i < 16; i++) tile.codes[row][i] = uint8_t(((row + 2 * i) & 15) | ((row + 2 * i + 1) & 15) << 4);
+                for (int i = 0; i < 16; i++)
+                    tile.codes[row][i] =
+                        uint8_t(((row + 2 * i) & 15) | ((row + 2 * i + 1) & 15) << 4);
             }
             tile.pack();
             const int position = scale % kGroup;
@@ -87,15 +91,20 @@ TEST("all 16 codes times all scales 1 to 254 decode exactly in every kernel") {
             kernels->panel({tile.bytes, kTileBytes, 1, rows, 1, sums, scratch});
             for (int row = 0; row < kTileRows; row++) {
                 const double expected = 127 * value_of(uint8_t((row + position) & 15), scale);
-                const bool right = std::fabs(expected) > 3.4e38 ? std::isinf(sums[row]) : sums[row] == float(expected);
+                const bool right = std::fabs(expected) > 3.4e38 ? std::isinf(sums[row])
+                                                                : sums[row] == float(expected);
                 wrong += right ? 0 : 1;
             }
         }
-        if (wrong != 0) ds4::test::record(__FILE__, __LINE__, std::string(kernels->isa) + " " + kernels->numerics + ": " + std::to_string(wrong) + " wrong values");
+        if (wrong != 0)
+            ds4::test::record(__FILE__, __LINE__,
+                              std::string(kernels->isa) + " " + kernels->numerics + ": " +
+                                  std::to_string(wrong) + " wrong values");
     }
 }
 
-TEST("panels of any token count and down products of single groups have the same bits, strided tiles included") {
+TEST("panels of any token count and down products of single groups have the same bits, strided "
+     "tiles included") {
     constexpr int kGroups = 21, kMost = 47, kStride = 2 * int(kTileBytes);
     std::vector<Tile> tiles(kGroups);
     std::vector<CanonicalExpert> random = random_experts(1, kGroups * kGroup, kTileRows, 5);
@@ -104,10 +113,13 @@ TEST("panels of any token count and down products of single groups have the same
     for (int g = 0; g < kGroups; g++) {
         for (int row = 0; row < kTileRows; row++) {
             tiles[size_t(g)].scales[row] = random[0].scales[0][size_t(row * kGroups + g)];
-            for (int i = 0; i < 16; i++) tiles[size_t(g)].codes[row][i] = random[0].codes[0][size_t((row * kGroups + g) * 16 + i)];
+            for (int i = 0; i < 16; i++)
+                tiles[size_t(g)].codes[row][i] =
+                    random[0].codes[0][size_t((row * kGroups + g) * 16 + i)];
         }
         tiles[size_t(g)].pack(g % kPackGroups);
-        std::copy(tiles[size_t(g)].bytes, tiles[size_t(g)].bytes + kTileBytes, memory + g * kStride);
+        std::copy(tiles[size_t(g)].bytes, tiles[size_t(g)].bytes + kTileBytes,
+                  memory + g * kStride);
     }
     const std::vector<float> x = random_values(size_t(kMost) * kGroups * kGroup, 1.0f, 6);
     std::vector<float> either; // what the two tables of int8 on AVX-512 agree on
@@ -116,7 +128,9 @@ TEST("panels of any token count and down products of single groups have the same
         const std::vector<const uint8_t *> &rows = prepared.rows;
         std::vector<float> alone(size_t(kMost) * kTileRows);
         alignas(64) static uint8_t scratch[kPanelScratchBytes];
-        for (int t = 0; t < kMost; t++) kernels->panel({memory, kStride, kGroups, &rows[size_t(t)], 1, &alone[size_t(t) * kTileRows], scratch});
+        for (int t = 0; t < kMost; t++)
+            kernels->panel({memory, kStride, kGroups, &rows[size_t(t)], 1,
+                            &alone[size_t(t) * kTileRows], scratch});
         if (kernels->panel == kAvx512Int8.panel || kernels->panel == kAvx512Int8Decoding.panel) {
             if (either.empty()) either = alone;
             CHECK(std::memcmp(either.data(), alone.data(), alone.size() * sizeof(float)) == 0);
@@ -124,16 +138,20 @@ TEST("panels of any token count and down products of single groups have the same
         for (int tokens : {1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 40, 41, 47}) {
             std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
             kernels->panel({memory, kStride, kGroups, rows.data(), tokens, sums.data(), scratch});
-            CHECK(std::memcmp(sums.data(), alone.data(), sums.size() * sizeof(float)) == 0); // the others change nothing
+            CHECK(std::memcmp(sums.data(), alone.data(), sums.size() * sizeof(float)) ==
+                  0); // the others change nothing
             double error = 0, size = 0;
             for (int t = 0; t < tokens; t++)
                 for (int row = 0; row < kTileRows; row++) {
                     double expected = 0;
-                    for (int k = 0; k < kGroups * kGroup; k++) expected += canonical_weight(random[0], 0, row, k, kGroups * kGroup) * double(x[size_t(t * kGroups * kGroup + k)]);
+                    for (int k = 0; k < kGroups * kGroup; k++)
+                        expected += canonical_weight(random[0], 0, row, k, kGroups * kGroup) *
+                                    double(x[size_t(t * kGroups * kGroup + k)]);
                     const double difference = double(sums[size_t(t * kTileRows + row)]) - expected;
                     error += difference * difference, size += expected * expected;
                 }
-            CHECK(std::sqrt(error / size) <= (std::string(kernels->numerics) == "int8" ? 1.2e-2 : 3e-3));
+            CHECK(std::sqrt(error / size) <=
+                  (std::string(kernels->numerics) == "int8" ? 1.2e-2 : 3e-3));
         }
         for (int tokens : {1, 2, 3, 5}) { // the same chain, a group at a time
             std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
@@ -141,8 +159,10 @@ TEST("panels of any token count and down products of single groups have the same
             for (int t = 0; t < tokens; t++) outputs.push_back(&sums[size_t(t) * kTileRows]);
             for (int g = 0; g < kGroups; g++) {
                 std::vector<const uint8_t *> groups;
-                for (int t = 0; t < tokens; t++) groups.push_back(rows[size_t(t)] + size_t(g) * kernels->group_bytes);
-                kernels->down({memory + g * kStride, 1, groups.data(), outputs.data(), tokens, g == 0});
+                for (int t = 0; t < tokens; t++)
+                    groups.push_back(rows[size_t(t)] + size_t(g) * kernels->group_bytes);
+                kernels->down(
+                    {memory + g * kStride, 1, groups.data(), outputs.data(), tokens, g == 0});
             }
             CHECK(std::memcmp(sums.data(), alone.data(), sums.size() * sizeof(float)) == 0);
         }
@@ -167,31 +187,42 @@ TEST("the largest sums that a group can have are exact for any token count") {
                     const std::vector<const uint8_t *> rows(size_t(tokens), group);
                     kernels->panel({tile.bytes, kTileBytes, 1, rows.data(), tokens, sums, scratch});
                     const float expected = float(kGroup) * 6 * (code == 0x77 ? value : -value);
-                    CHECK(std::count(sums, sums + tokens * kTileRows, expected) == tokens * kTileRows);
+                    CHECK(std::count(sums, sums + tokens * kTileRows, expected) ==
+                          tokens * kTileRows);
                 }
 }
 
-TEST("a token's bits are the same for any token count where scales are so small or large that their product with a group's scale is no normal float") {
+TEST("a token's bits are the same for any token count where scales are so small or large that "
+     "their product with a group's scale is no normal float") {
     constexpr int kGroups = 11, kMost = 17;
     alignas(64) static uint8_t memory[kGroups * kTileBytes], scratch[kPanelScratchBytes];
     const std::vector<float> codes = random_values(kGroups * kTileCodeBytes, 50.0f, 7);
     struct Extreme {
-        uint8_t scale, other; // of all rows of all tiles; of one row of one tile, which has no short form
-        float deviation;      // of activations
+        uint8_t scale,
+            other; // of all rows of all tiles; of one row of one tile, which has no short form
+        float deviation; // of activations
     };
-    for (const Extreme &extreme : {Extreme{1, 0, 0.01f}, Extreme{9, 231, 1e-4f}, Extreme{230, 231, 1e9f}}) {
+    for (const Extreme &extreme :
+         {Extreme{1, 0, 0.01f}, Extreme{9, 231, 1e-4f}, Extreme{230, 231, 1e9f}}) {
         for (int g = 0; g < kGroups; g++)
-            for (size_t i = 0; i < kTileBytes; i++) memory[size_t(g) * kTileBytes + i] = i < kTileCodeBytes ? uint8_t(int(codes[size_t(g) * kTileCodeBytes + i])) : extreme.scale;
+            for (size_t i = 0; i < kTileBytes; i++)
+                memory[size_t(g) * kTileBytes + i] =
+                    i < kTileCodeBytes ? uint8_t(int(codes[size_t(g) * kTileCodeBytes + i]))
+                                       : extreme.scale;
         memory[3 * kTileBytes + kTileCodeBytes + 5] = extreme.other;
-        const std::vector<float> x = random_values(size_t(kMost) * kGroups * kGroup, extreme.deviation, 8);
+        const std::vector<float> x =
+            random_values(size_t(kMost) * kGroups * kGroup, extreme.deviation, 8);
         for (const Kernels *kernels : usable_kernels()) {
             const PreparedRows prepared(*kernels, x, kGroups);
             const std::vector<const uint8_t *> &rows = prepared.rows;
             std::vector<float> alone(size_t(kMost) * kTileRows);
-            for (int t = 0; t < kMost; t++) kernels->panel({memory, kTileBytes, kGroups, &rows[size_t(t)], 1, &alone[size_t(t) * kTileRows], scratch});
+            for (int t = 0; t < kMost; t++)
+                kernels->panel({memory, kTileBytes, kGroups, &rows[size_t(t)], 1,
+                                &alone[size_t(t) * kTileRows], scratch});
             for (int tokens = 2; tokens <= kMost; tokens++) {
                 std::vector<float> sums(size_t(tokens) * kTileRows, NAN);
-                kernels->panel({memory, kTileBytes, kGroups, rows.data(), tokens, sums.data(), scratch});
+                kernels->panel(
+                    {memory, kTileBytes, kGroups, rows.data(), tokens, sums.data(), scratch});
                 CHECK(std::memcmp(sums.data(), alone.data(), sums.size() * sizeof(float)) == 0);
             }
         }

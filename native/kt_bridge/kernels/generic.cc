@@ -12,7 +12,8 @@ void prepare_int8(const float *x, int groups, uint8_t *out) {
     for (int g = 0; g < groups; g++, x += kGroup) {
         Int8Group &group = reinterpret_cast<Int8Group *>(out)[g];
         uint32_t largest = 0; // by bits: NaN is above infinity and stays
-        for (int i = 0; i < kGroup; i++) largest = std::max(largest, __builtin_bit_cast(uint32_t, x[i]) & 0x7fffffffu);
+        for (int i = 0; i < kGroup; i++)
+            largest = std::max(largest, __builtin_bit_cast(uint32_t, x[i]) & 0x7fffffffu);
         const float amax = __builtin_bit_cast(float, largest);
         const bool finite = largest < 0x7f800000u;
         const float inverse = finite && amax > 0 ? 127.0f / amax : 0.0f;
@@ -65,7 +66,9 @@ struct Bf16Numerics {
     }
 };
 
-const uint8_t *row_codes(const uint8_t *tile, int row) { return tile + (row / 16) * 256 + (row % 16) * 4; }
+const uint8_t *row_codes(const uint8_t *tile, int row) {
+    return tile + (row / 16) * 256 + (row % 16) * 4;
+}
 
 template <class N> void panel(const PanelArgs &args) {
     for (int t = 0; t < args.tokens; t++)
@@ -87,7 +90,8 @@ template <class N> void down(const DownArgs &args) {
             for (int row = 0; row < kTileRows; row++) {
                 const float scale = f32_from_e8m0(tile[kTileCodeBytes + size_t(row)]);
                 float &out = args.outputs[t][i * kTileRows + row];
-                out = (args.first ? 0.0f : out) + scale * N::dot(row_codes(tile, row), args.groups[t]);
+                out = (args.first ? 0.0f : out) +
+                      scale * N::dot(row_codes(tile, row), args.groups[t]);
             }
         }
 }
@@ -110,7 +114,15 @@ void add(const float *x, float *y, int count) {
 
 } // namespace
 
-const Kernels kGenericInt8 = {"generic", "int8", sizeof(Int8Group), prepare_int8, panel<Int8Numerics>, panel<Int8Numerics>, down<Int8Numerics>, swiglu, add_scaled, add};
-const Kernels kGenericBf16 = {"generic", "bf16", sizeof(Bf16Group), prepare_bf16, panel<Bf16Numerics>, panel<Bf16Numerics>, down<Bf16Numerics>, swiglu, add_scaled, add};
+const Kernels kGenericInt8 = {"generic",           "int8",
+                              sizeof(Int8Group),   prepare_int8,
+                              panel<Int8Numerics>, panel<Int8Numerics>,
+                              down<Int8Numerics>,  swiglu,
+                              add_scaled,          add};
+const Kernels kGenericBf16 = {"generic",           "bf16",
+                              sizeof(Bf16Group),   prepare_bf16,
+                              panel<Bf16Numerics>, panel<Bf16Numerics>,
+                              down<Bf16Numerics>,  swiglu,
+                              add_scaled,          add};
 
 } // namespace ds4::ktb

@@ -1,7 +1,8 @@
-// int8 activations with AVX2: one digit. From kKeepingTokens on, weights are decoded once for all tokens: signed, so that
-// they are the operand that may lie in memory, and activations have the offset, q + 128. Sums of products then start at
-// -128 times the weights', and a whole group's end within 16 bits, whatever wraps on the way: |127 * 12| * 16 = 24384. The
-// integers are the same, and so are all bits.
+// int8 activations with AVX2: one digit. From kKeepingTokens on, weights are decoded once for all
+// tokens: signed, so that they are the operand that may lie in memory, and activations have the
+// offset, q + 128. Sums of products then start at -128 times the weights', and a whole group's end
+// within 16 bits, whatever wraps on the way: |127 * 12| * 16 = 24384. The integers are the same,
+// and so are all bits.
 #include <cstddef>
 
 #include "kernels/digit_sweeps.h"
@@ -11,18 +12,24 @@ namespace ds4::ktb {
 namespace {
 
 using Sweeps = DigitSweeps<1>;
-static_assert(sizeof(Sweeps::Group) == sizeof(Int8Group) && offsetof(Int8Group, scale) == offsetof(Sweeps::Group, scale) && offsetof(Int8Group, correction) == offsetof(Sweeps::Group, correction));
+static_assert(sizeof(Sweeps::Group) == sizeof(Int8Group) &&
+              offsetof(Int8Group, scale) == offsetof(Sweeps::Group, scale) &&
+              offsetof(Int8Group, correction) == offsetof(Sweeps::Group, correction));
 
 void prepare(const float *x, int groups, uint8_t *out) {
     for (int g = 0; g < groups; g++, x += kGroup) {
         Int8Group &group = reinterpret_cast<Int8Group *>(out)[g];
-        const __m256 part[4] = {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8), _mm256_loadu_ps(x + 16), _mm256_loadu_ps(x + 24)};
+        const __m256 part[4] = {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8), _mm256_loadu_ps(x + 16),
+                                _mm256_loadu_ps(x + 24)};
         const uint32_t largest = largest_bits(part);
         const float amax = __builtin_bit_cast(float, largest);
-        const bool finite = largest < 0x7f800000u, usable = finite && amax > 4e-37f; // 127 / amax stays finite
+        const bool finite = largest < 0x7f800000u,
+                   usable = finite && amax > 4e-37f; // 127 / amax stays finite
         const __m256 inverse = _mm256_set1_ps(usable ? 127.0f / amax : 0.0f);
         __m256i integers[4];
-        for (int i = 0; i < 4; i++) integers[i] = usable ? _mm256_cvtps_epi32(_mm256_mul_ps(part[i], inverse)) : _mm256_setzero_si256();
+        for (int i = 0; i < 4; i++)
+            integers[i] = usable ? _mm256_cvtps_epi32(_mm256_mul_ps(part[i], inverse))
+                                 : _mm256_setzero_si256();
         store_digits(integers, group.values);
         group.scale = finite ? (usable ? amax / 127.0f * 0.5f : 0.0f) : __builtin_nanf("");
         group.correction = -12 * sum_of(integers);
@@ -44,32 +51,43 @@ struct KeptTile {
 static_assert(kBlockGroups * sizeof(KeptTile) <= kPanelScratchBytes);
 
 void keep(const uint8_t *tile, KeptTile &kept) {
-    const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)), mask = _mm256_set1_epi8(15);
+    const __m256i table = _mm256_broadcastsi128_si256(
+                      _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)),
+                  mask = _mm256_set1_epi8(15);
     for (int half = 0; half < kHalves; half++) {
         KeptHalf &out = kept.halves[half];
         __m256i sum = _mm256_setzero_si256(); // of eight weights: -96..96
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
-            const __m256i packed = _mm256_load_si256(reinterpret_cast<const __m256i *>(half_codes(tile, half) + v * 64));
+            const __m256i packed = _mm256_load_si256(
+                reinterpret_cast<const __m256i *>(half_codes(tile, half) + v * 64));
             out.parts[2 * v] = _mm256_shuffle_epi8(table, _mm256_and_si256(packed, mask));
-            out.parts[2 * v + 1] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(packed, 4), mask));
+            out.parts[2 * v + 1] =
+                _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(packed, 4), mask));
             sum = _mm256_add_epi8(sum, _mm256_add_epi8(out.parts[2 * v], out.parts[2 * v + 1]));
         }
-        out.starts = _mm256_sub_epi16(_mm256_setzero_si256(), _mm256_maddubs_epi16(_mm256_set1_epi8(char(0x80)), sum));
+        out.starts = _mm256_sub_epi16(_mm256_setzero_si256(),
+                                      _mm256_maddubs_epi16(_mm256_set1_epi8(char(0x80)), sum));
         out.scales = half_scales(tile, half);
     }
 }
 
-// Groups [begin, end) of one token: its values stay in registers for all halves of a tile, two of which advance together.
-template <bool kStarts> [[gnu::noinline]] void sweep_kept(const PanelArgs &args, int token, int begin, int end, const Lines &ahead) {
+// Groups [begin, end) of one token: its values stay in registers for all halves of a tile, two of
+// which advance together.
+template <bool kStarts>
+[[gnu::noinline]] void sweep_kept(const PanelArgs &args, int token, int begin, int end,
+                                  const Lines &ahead) {
     float *const sums = args.sums + size_t(token) * kTileRows;
     const KeptTile *kept = reinterpret_cast<const KeptTile *>(args.scratch);
     for (int g = begin; g < end; g++, kept++) {
         const Int8Group &group = reinterpret_cast<const Int8Group *>(args.rows[token])[g];
-        for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(args.later(args.tiles + size_t(g) * args.tile_stride, g) + line * 64);
+        for (int line = ahead.begin; line < ahead.end; line++)
+            prefetch_weights(args.later(args.tiles + size_t(g) * args.tile_stride, g) + line * 64);
         __m256i values[8];
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) values[i] = _mm256_xor_si256(broadcast_dword(group.values + i * 4), _mm256_set1_epi8(char(0x80)));
+        for (int i = 0; i < 8; i++)
+            values[i] = _mm256_xor_si256(broadcast_dword(group.values + i * 4),
+                                         _mm256_set1_epi8(char(0x80)));
         const __m256 scale = _mm256_broadcast_ss(&group.scale);
         for (int half = 0; half < kHalves; half += 2) {
             const KeptHalf *const halves = kept->halves + half;
@@ -78,14 +96,20 @@ template <bool kStarts> [[gnu::noinline]] void sweep_kept(const PanelArgs &args,
             for (int i = 0; i < 8; i++)
 #pragma GCC unroll 2
                 for (int n = 0; n < 2; n++) {
-                    words[n] = _mm256_add_epi16(words[n], _mm256_maddubs_epi16(values[i], halves[n].parts[i]));
+                    words[n] = _mm256_add_epi16(
+                        words[n], _mm256_maddubs_epi16(values[i], halves[n].parts[i]));
                     keep_in_order(words[n]);
                 }
 #pragma GCC unroll 2
             for (int n = 0; n < 2; n++) {
                 float *const sum = sums + (half + n) * 8;
-                const __m256 dots = _mm256_cvtepi32_ps(_mm256_madd_epi16(words[n], _mm256_set1_epi16(1))), factor = _mm256_mul_ps(scale, halves[n].scales);
-                _mm256_storeu_ps(sum, _mm256_fmadd_ps(dots, factor, kStarts && g == begin ? _mm256_setzero_ps() : _mm256_loadu_ps(sum)));
+                const __m256 dots = _mm256_cvtepi32_ps(
+                                 _mm256_madd_epi16(words[n], _mm256_set1_epi16(1))),
+                             factor = _mm256_mul_ps(scale, halves[n].scales);
+                _mm256_storeu_ps(sum,
+                                 _mm256_fmadd_ps(dots, factor,
+                                                 kStarts && g == begin ? _mm256_setzero_ps()
+                                                                       : _mm256_loadu_ps(sum)));
             }
         }
     }
@@ -95,17 +119,22 @@ void panel(const PanelArgs &args) {
     if (args.tokens < kKeepingTokens) return Sweeps::panel(args);
     for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
         const int end = block_end(args, begin);
-        for (int g = begin; g < end; g++) keep(args.tiles + size_t(g) * args.tile_stride, reinterpret_cast<KeptTile *>(args.scratch)[g - begin]);
+        for (int g = begin; g < end; g++)
+            keep(args.tiles + size_t(g) * args.tile_stride,
+                 reinterpret_cast<KeptTile *>(args.scratch)[g - begin]);
         for (int t = 0; t < args.tokens; t++) {
             const Lines ahead{kTileLines * t / args.tokens, kTileLines * (t + 1) / args.tokens};
-            if (begin == 0) sweep_kept<true>(args, t, begin, end, ahead);
-            else sweep_kept<false>(args, t, begin, end, ahead);
+            if (begin == 0)
+                sweep_kept<true>(args, t, begin, end, ahead);
+            else
+                sweep_kept<false>(args, t, begin, end, ahead);
         }
     }
 }
 
 } // namespace
 
-const Kernels kAvx2Int8 = {"avx2", "int8", sizeof(Int8Group), prepare, panel, panel, Sweeps::down, swiglu_avx2, add_scaled_avx2, add_avx2};
+const Kernels kAvx2Int8 = {"avx2", "int8",       sizeof(Int8Group), prepare,         panel,
+                           panel,  Sweeps::down, swiglu_avx2,       add_scaled_avx2, add_avx2};
 
 } // namespace ds4::ktb

@@ -1,5 +1,5 @@
-// int8 activations with AVX-512 VNNI for processors whose byte permutes run beside dot instructions: every sweep decodes
-// weights for itself.
+// int8 activations with AVX-512 VNNI for processors whose byte permutes run beside dot
+// instructions: every sweep decodes weights for itself.
 #include "kernels/int8_avx512.h"
 #include "kernels/stages.h"
 
@@ -10,6 +10,8 @@ using Sweeps = PanelSweeps<Int8Arithmetic<false>>;
 
 } // namespace
 
-const Kernels kAvx512Int8Decoding = {"avx512", "int8", sizeof(Int8Group), prepare<false>, Sweeps::panel, Sweeps::panel, Sweeps::down, swiglu_avx512, add_scaled_avx512, add_avx512};
+const Kernels kAvx512Int8Decoding = {
+    "avx512",      "int8",       sizeof(Int8Group), prepare<false>,    Sweeps::panel,
+    Sweeps::panel, Sweeps::down, swiglu_avx512,     add_scaled_avx512, add_avx512};
 
 } // namespace ds4::ktb

@@ -1,34 +1,42 @@
-// int8 activations with AVX-512 VNNI for processors whose byte permutes take a port of the dot instructions. Few tokens:
-// every sweep decodes weights. Many tokens: weights are decoded once for all of them; the offset is the activations' then,
-// q + 128, so that the starts of the sums depend on the weights alone and are kept with them, C already added. Both forms
-// give the same bits for tiles that are exact; a block with one that is not takes the first.
+// int8 activations with AVX-512 VNNI for processors whose byte permutes take a port of the dot
+// instructions. Few tokens: every sweep decodes weights. Many tokens: weights are decoded once for
+// all of them; the offset is the activations' then, q + 128, so that the starts of the sums depend
+// on the weights alone and are kept with them, C already added. Both forms give the same bits for
+// tiles that are exact; a block with one that is not takes the first.
 //
-// What the two ports of 512-bit arithmetic do for a group: 128 dots of four tokens and 32 operations to scale them; the first
-// four take 16 more for the starts, and decoding 100 (32 permutes, 16 shifts, 32 offsets, 20 for starts and C). Dots are so
-// 256 of 436 at 8 tokens, 512 of 756 at 16, 1024 of 1396 at 32.
+// What the two ports of 512-bit arithmetic do for a group: 128 dots of four tokens and 32
+// operations to scale them; the first four take 16 more for the starts, and decoding 100 (32
+// permutes, 16 shifts, 32 offsets, 20 for starts and C). Dots are so 256 of 436 at 8 tokens, 512 of
+// 756 at 16, 1024 of 1396 at 32.
 #include "kernels/int8_avx512.h"
 #include "kernels/stages.h"
 
 namespace ds4::ktb {
 namespace {
 
-constexpr int kMostDecodingTokens = 4; // one sweep; 16 threads on a Xeon are faster with kept weights at 8 tokens already
-constexpr int kKeptTokens = 4; // x 4 row blocks: as many chains as hide the latency of a dot instruction
-// A kept group: [low, high of vector v][block] signed weights, then [block] starts of the sums, then [block] C. A block of
-// them is 20 KB, which stay in L1.
+constexpr int kMostDecodingTokens =
+    4; // one sweep; 16 threads on a Xeon are faster with kept weights at 8 tokens already
+constexpr int kKeptTokens =
+    4; // x 4 row blocks: as many chains as hide the latency of a dot instruction
+// A kept group: [low, high of vector v][block] signed weights, then [block] starts of the sums,
+// then [block] C. A block of them is 20 KB, which stay in L1.
 constexpr size_t kKeptBytes = 2 * kTileCodeBytes + 2 * kTileRows * 4;
 static_assert(kBlockGroups * kKeptBytes <= kPanelScratchBytes);
 
 inline __m512i signed_table() {
-    return _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
+    return _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
 }
 // A compiler that folds the load into every use makes it as many loads.
 [[gnu::always_inline]] inline void keep_in_register(__m512i &value) { __asm__("" : "+v"(value)); }
 
-// sums[t] += a tile's products, which must be exact, with one group of T tokens. kDecodes: from the tile, which is kept for
-// the tokens that follow; else from what was kept. The T x 4 chains advance together.
+// sums[t] += a tile's products, which must be exact, with one group of T tokens. kDecodes: from the
+// tile, which is kept for the tokens that follow; else from what was kept. The T x 4 chains advance
+// together.
 template <int T, bool kDecodes>
-[[gnu::always_inline]] inline void add_with_offset_values(const uint8_t *tile, uint8_t *kept, const uint8_t *const (&groups)[T], float *const (&sums)[T]) {
+[[gnu::always_inline]] inline void add_with_offset_values(const uint8_t *tile, uint8_t *kept,
+                                                          const uint8_t *const (&groups)[T],
+                                                          float *const (&sums)[T]) {
     const __m512i table = signed_table(), offset = _mm512_set1_epi8(char(0x80)); // 128
     uint8_t *const starts = kept + 2 * kTileCodeBytes, *const minuends = starts + kTileRows * 4;
     __m512i dots[T][kRowBlocks];
@@ -37,7 +45,8 @@ template <int T, bool kDecodes>
     for (int b = 0; b < kRowBlocks; b++) {
         if constexpr (kDecodes) offsets[b] = _mm512_setzero_si512();
 #pragma GCC unroll 4
-        for (int t = 0; t < T; t++) dots[t][b] = kDecodes ? _mm512_setzero_si512() : _mm512_load_si512(starts + b * 64);
+        for (int t = 0; t < T; t++)
+            dots[t][b] = kDecodes ? _mm512_setzero_si512() : _mm512_load_si512(starts + b * 64);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++, kept += kRowBlocks * 64) {
@@ -46,7 +55,8 @@ template <int T, bool kDecodes>
         for (int b = 0; b < kRowBlocks; b++) {
             if constexpr (kDecodes) {
                 const __m512i codes = _mm512_load_si512(tile + (b * 4 + i / 2) * 64);
-                weights[b] = _mm512_permutexvar_epi8(i % 2 == 0 ? codes : _mm512_srli_epi16(codes, 4), table);
+                weights[b] = _mm512_permutexvar_epi8(
+                    i % 2 == 0 ? codes : _mm512_srli_epi16(codes, 4), table);
                 offsets[b] = _mm512_dpbusd_epi32(offsets[b], offset, weights[b]);
                 _mm512_store_si512(kept + b * 64, weights[b]);
             } else {
@@ -58,7 +68,8 @@ template <int T, bool kDecodes>
         for (int t = 0; t < T; t++) {
             const __m512i values = broadcast_dword(group_at(groups[t]).values + i * 4);
 #pragma GCC unroll 4
-            for (int b = 0; b < kRowBlocks; b++) dots[t][b] = _mm512_dpbusd_epi32(dots[t][b], values, weights[b]);
+            for (int b = 0; b < kRowBlocks; b++)
+                dots[t][b] = _mm512_dpbusd_epi32(dots[t][b], values, weights[b]);
         }
     }
 #pragma GCC unroll 4
@@ -75,13 +86,15 @@ template <int T, bool kDecodes>
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++) {
             const __m512i bits = kDecodes ? _mm512_add_epi32(dots[t][b], start) : dots[t][b];
-            _mm512_storeu_ps(sums[t] + b * 16, scaled_sum(bits, minuend, group_at(groups[t]).scale, _mm512_loadu_ps(sums[t] + b * 16)));
+            _mm512_storeu_ps(sums[t] + b * 16, scaled_sum(bits, minuend, group_at(groups[t]).scale,
+                                                          _mm512_loadu_ps(sums[t] + b * 16)));
         }
     }
 }
 
 // Adds groups [begin, end) of T tokens to their sums.
-template <int T, bool kDecodes> void sweep_kept(const PanelArgs &args, int first, int begin, int end, const Lines &ahead) {
+template <int T, bool kDecodes>
+void sweep_kept(const PanelArgs &args, int first, int begin, int end, const Lines &ahead) {
     float *sums[T];
 #pragma GCC unroll 4
     for (int t = 0; t < T; t++) sums[t] = args.sums + size_t(first + t) * kTileRows;
@@ -90,8 +103,10 @@ template <int T, bool kDecodes> void sweep_kept(const PanelArgs &args, int first
     for (int g = begin; g < end; g++, tile += args.tile_stride, kept += kKeptBytes) {
         const uint8_t *groups[T];
 #pragma GCC unroll 4
-        for (int t = 0; t < T; t++) groups[t] = args.rows[first + t] + size_t(g) * sizeof(Int8Group);
-        for (int line = ahead.begin; line < ahead.end; line++) prefetch_weights(args.later(tile, g) + line * 64);
+        for (int t = 0; t < T; t++)
+            groups[t] = args.rows[first + t] + size_t(g) * sizeof(Int8Group);
+        for (int line = ahead.begin; line < ahead.end; line++)
+            prefetch_weights(args.later(tile, g) + line * 64);
         add_with_offset_values<T, kDecodes>(tile, kept, groups, sums);
     }
 }
@@ -101,12 +116,15 @@ using Sweeps = PanelSweeps<Int8Arithmetic<true>>;
 // Groups [begin, end) of all tokens.
 void sweep_block_kept(const PanelArgs &args, int begin, int end) {
     const int sweeps = (args.tokens + kKeptTokens - 1) / kKeptTokens;
-    for (int i = 0; i < sweeps; i++) { // weights of the blocks ahead are asked for evenly in all sweeps
+    for (int i = 0; i < sweeps;
+         i++) { // weights of the blocks ahead are asked for evenly in all sweeps
         const Lines ahead{kTileLines * i / sweeps, kTileLines * (i + 1) / sweeps};
         const int first = i * kKeptTokens;
         Sweeps::prefetch_next(args, first + kKeptTokens, begin, end);
-        if (i == 0) sweep_kept<kKeptTokens, true>(args, first, begin, end, ahead);
-        else switch (args.tokens - first) {
+        if (i == 0)
+            sweep_kept<kKeptTokens, true>(args, first, begin, end, ahead);
+        else
+            switch (args.tokens - first) {
             case 1: sweep_kept<1, false>(args, first, begin, end, ahead); break;
             case 2: sweep_kept<2, false>(args, first, begin, end, ahead); break;
             case 3: sweep_kept<3, false>(args, first, begin, end, ahead); break;
@@ -117,16 +135,21 @@ void sweep_block_kept(const PanelArgs &args, int begin, int end) {
 
 void panel(const PanelArgs &args) {
     if (args.tokens <= kMostDecodingTokens) return Sweeps::panel(args);
-    for (int i = 0; i < args.tokens * kTileRows; i += 16) _mm512_storeu_ps(args.sums + i, _mm512_setzero_ps());
+    for (int i = 0; i < args.tokens * kTileRows; i += 16)
+        _mm512_storeu_ps(args.sums + i, _mm512_setzero_ps());
     for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
         const int end = block_end(args, begin);
-        if (Sweeps::are_exact(args, begin, end)) sweep_block_kept(args, begin, end);
-        else Sweeps::sweep_block(args, Sweeps::Turns(args.tokens), begin, end);
+        if (Sweeps::are_exact(args, begin, end))
+            sweep_block_kept(args, begin, end);
+        else
+            Sweeps::sweep_block(args, Sweeps::Turns(args.tokens), begin, end);
     }
 }
 
 } // namespace
 
-const Kernels kAvx512Int8 = {"avx512", "int8", sizeof(Int8Group), prepare<true>, panel, panel, Sweeps::down, swiglu_avx512, add_scaled_avx512, add_avx512};
+const Kernels kAvx512Int8 = {
+    "avx512", "int8",       sizeof(Int8Group), prepare<true>,     panel,
+    panel,    Sweeps::down, swiglu_avx512,     add_scaled_avx512, add_avx512};
 
 } // namespace ds4::ktb

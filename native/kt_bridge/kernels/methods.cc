@@ -33,14 +33,18 @@ bool find_method(int abi_number, Method &out) {
 }
 
 const char *method_names() {
-    return "KTB_MXFP4 (0), KTB_FP8 (1), KTB_BF16 (2), KTB_FP8_PERCHANNEL (3), KTB_Q8_0 (16), KTB_Q2_K (17), KTB_Q4_K (18) and KTB_IQ2_XXS (19)";
+    return "KTB_MXFP4 (0), KTB_FP8 (1), KTB_BF16 (2), KTB_FP8_PERCHANNEL (3), KTB_Q8_0 (16), "
+           "KTB_Q2_K (17), KTB_Q4_K (18) and KTB_IQ2_XXS (19)";
 }
 
-size_t row_bytes(Method method, int columns) { return size_t(ds4::row_bytes(method_traits(method).type, uint64_t(columns))); }
+size_t row_bytes(Method method, int columns) {
+    return size_t(ds4::row_bytes(method_traits(method).type, uint64_t(columns)));
+}
 
 size_t scale_row_bytes(Method method, int columns) {
     const MethodTraits &traits = method_traits(method);
-    return size_t(traits.scale_bytes) * size_t(traits.scale_columns == 0 ? 1 : columns / traits.scale_columns);
+    return size_t(traits.scale_bytes) *
+           size_t(traits.scale_columns == 0 ? 1 : columns / traits.scale_columns);
 }
 
 size_t tile_bytes(Method method, int inputs) {

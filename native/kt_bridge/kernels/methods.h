@@ -1,9 +1,10 @@
-// How expert weights are held: what a method's canonical rows, tiles and slices are. The arithmetic is kernels.h.
+// How expert weights are held: what a method's canonical rows, tiles and slices are. The arithmetic
+// is kernels.h.
 //
-// A tile is 64 output rows x some inputs. Tiles of MXFP4 interleave their rows (kernels.h); those of every other method
-// are the canonical bytes of 64 row pieces one after the other, followed by
-//   FP8: f32 scales of rows 0..31 and of rows 32..63, one per 128 inputs each, filled up to 64 bytes;
-//   FP8_PERCHANNEL: 64 f32 scales.
+// A tile is 64 output rows x some inputs. Tiles of MXFP4 interleave their rows (kernels.h); those
+// of every other method are the canonical bytes of 64 row pieces one after the other, followed by
+//   FP8: f32 scales of rows 0..31 and of rows 32..63, one per 128 inputs each, filled up to 64
+//   bytes; FP8_PERCHANNEL: 64 f32 scales.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,12 +12,23 @@
 namespace ds4::ktb {
 
 constexpr int kTileRows = 64;
-constexpr int kGroup = 32; // inputs of a prepared group of activations; of MXFP4 also those that share a scale
+constexpr int kGroup =
+    32; // inputs of a prepared group of activations; of MXFP4 also those that share a scale
 constexpr int kMaximumSliceChannels = 256;
 
-enum class Method { mxfp4, bf16, fp8, fp8_perchannel, q8_0, q2_k, q4_k, iq2_xxs }; // as in the table of methods.cc
+enum class Method {
+    mxfp4,
+    bf16,
+    fp8,
+    fp8_perchannel,
+    q8_0,
+    q2_k,
+    q4_k,
+    iq2_xxs
+}; // as in the table of methods.cc
 
-// Canonical scales of a matrix: [rows / scale_rows, columns / scale_columns] of scale_bytes each, E8M0 or f32.
+// Canonical scales of a matrix: [rows / scale_rows, columns / scale_columns] of scale_bytes each,
+// E8M0 or f32.
 struct MethodTraits {
     const char *name;
     int abi_number;     // KTB_*
@@ -25,7 +37,7 @@ struct MethodTraits {
     int input_unit;     // inputs of a gate/up tile; 0: all of them
     int column_step;    // widths are multiples of it
     int scale_rows, scale_columns; // that share a scale; columns 0: all
-    int scale_bytes;    // 0: the rows hold their scales
+    int scale_bytes;               // 0: the rows hold their scales
 };
 const MethodTraits &method_traits(Method method);
 // false: no method of ours has that number

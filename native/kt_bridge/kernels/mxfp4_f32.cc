@@ -16,13 +16,17 @@ struct Plain {
     static inline Lanes load(const float *from) { return *from; }
     static inline void store(float *to, Lanes value) { *to = value; }
     static inline Lanes add(Lanes a, Lanes b) { return a + b; }
-    static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return a * b + c; } // this instruction set has none
+    static inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+        return a * b + c;
+    } // this instruction set has none
     static inline Codes load_codes(const uint8_t *from) {
         uint32_t codes;
         __builtin_memcpy(&codes, from, sizeof codes);
         return codes;
     }
-    static inline Lanes value(Codes codes, int nibble) { return 0.5f * float(doubled_e2m1(codes >> (nibble * 4))); }
+    static inline Lanes value(Codes codes, int nibble) {
+        return 0.5f * float(doubled_e2m1(codes >> (nibble * 4)));
+    }
     static inline Lanes scales(const uint8_t *from) { return f32_from_e8m0(*from); }
 };
 
@@ -34,8 +38,12 @@ Kernels mxfp4_f32_kernels(Isa isa, const Kernels &base) {
     made.numerics = "f32";
     made.group_bytes = kGroup * sizeof(float);
     made.prepare = prepare_mxfp4_f32;
-    made.panel = made.down_panel = isa == Isa::avx512 ? mxfp4_f32_panel_avx512 : isa == Isa::avx2 ? mxfp4_f32_panel_avx2 : panel_f32<Plain>;
-    made.down = isa == Isa::avx512 ? mxfp4_f32_down_avx512 : isa == Isa::avx2 ? mxfp4_f32_down_avx2 : down_f32<Plain>;
+    made.panel = made.down_panel = isa == Isa::avx512 ? mxfp4_f32_panel_avx512
+                                   : isa == Isa::avx2 ? mxfp4_f32_panel_avx2
+                                                      : panel_f32<Plain>;
+    made.down = isa == Isa::avx512 ? mxfp4_f32_down_avx512
+                : isa == Isa::avx2 ? mxfp4_f32_down_avx2
+                                   : down_f32<Plain>;
     return made;
 }
 

@@ -1,19 +1,23 @@
-// MXFP4 tiles times f32 activations, for any instruction set: Ops supplies vectors and the lookup of a code. In an
-// unnamed namespace: each file that includes this is compiled for its own CPU.
+// MXFP4 tiles times f32 activations, for any instruction set: Ops supplies vectors and the lookup
+// of a code. In an unnamed namespace: each file that includes this is compiled for its own CPU.
 //
-// Order of one sum: in a group the products of even and of odd inputs form a chain of fused multiply-adds each; the sum
-// of both times the group's scale is fused into the sum of the groups before, which ascend. The bits do not depend on
-// the number of tokens.
+// Order of one sum: in a group the products of even and of odd inputs form a chain of fused
+// multiply-adds each; the sum of both times the group's scale is fused into the sum of the groups
+// before, which ascend. The bits do not depend on the number of tokens.
 #pragma once
 #include "kernels/kernels.h"
 
 namespace ds4::ktb {
 namespace {
 
-constexpr int kF32ChunkGroups = 8; // whose tiles stay in the first-level cache while all tokens pass
+constexpr int kF32ChunkGroups =
+    8; // whose tiles stay in the first-level cache while all tokens pass
 
-// Inputs 8v..8v+7 of a row are the nibbles of dword v, low first; vectors of a row block lie 64 bytes apart.
-template <class Ops, int T> inline void add_group(const uint8_t *tile, int block, const float *const *x, typename Ops::Lanes *sums) {
+// Inputs 8v..8v+7 of a row are the nibbles of dword v, low first; vectors of a row block lie 64
+// bytes apart.
+template <class Ops, int T>
+inline void add_group(const uint8_t *tile, int block, const float *const *x,
+                      typename Ops::Lanes *sums) {
     const uint8_t *codes = tile + block * Ops::kWidth / 16 * 256 + block * Ops::kWidth % 16 * 4;
     typename Ops::Lanes even[T], odd[T];
 #pragma GCC unroll 8
@@ -23,7 +27,8 @@ template <class Ops, int T> inline void add_group(const uint8_t *tile, int block
         const typename Ops::Codes packed = Ops::load_codes(codes + v * 64);
 #pragma GCC unroll 4
         for (int i = 0; i < 8; i += 2) {
-            const typename Ops::Lanes first = Ops::value(packed, i), second = Ops::value(packed, i + 1);
+            const typename Ops::Lanes first = Ops::value(packed, i),
+                                      second = Ops::value(packed, i + 1);
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) {
                 even[t] = Ops::fma(first, Ops::all(x[t] + v * 8 + i), even[t]);
@@ -31,17 +36,21 @@ template <class Ops, int T> inline void add_group(const uint8_t *tile, int block
             }
         }
     }
-    const typename Ops::Lanes scales = Ops::scales(tile + kTileCodeBytes + size_t(block) * Ops::kWidth);
+    const typename Ops::Lanes scales =
+        Ops::scales(tile + kTileCodeBytes + size_t(block) * Ops::kWidth);
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) sums[t] = Ops::fma(Ops::add(even[t], odd[t]), scales, sums[t]);
 }
 
-template <class Ops, int T> inline void add_chunk(const PanelArgs &args, int first_token, int begin, int end) {
+template <class Ops, int T>
+inline void add_chunk(const PanelArgs &args, int first_token, int begin, int end) {
     const auto *rows = reinterpret_cast<const float *const *>(args.rows) + first_token;
     float *out = args.sums + size_t(first_token) * kTileRows;
     for (int block = 0; block < kTileRows / Ops::kWidth; block++) {
         typename Ops::Lanes sums[T];
-        for (int t = 0; t < T; t++) sums[t] = begin == 0 ? Ops::zero() : Ops::load(out + t * kTileRows + block * Ops::kWidth);
+        for (int t = 0; t < T; t++)
+            sums[t] =
+                begin == 0 ? Ops::zero() : Ops::load(out + t * kTileRows + block * Ops::kWidth);
         for (int g = begin; g < end; g++) {
             const float *x[T];
             for (int t = 0; t < T; t++) x[t] = rows[t] + size_t(g) * kGroup;
@@ -53,11 +62,14 @@ template <class Ops, int T> inline void add_chunk(const PanelArgs &args, int fir
 
 template <class Ops> void panel_f32(const PanelArgs &args) {
     for (int begin = 0; begin < args.groups; begin += kF32ChunkGroups) {
-        const int end = begin + kF32ChunkGroups < args.groups ? begin + kF32ChunkGroups : args.groups;
+        const int end =
+            begin + kF32ChunkGroups < args.groups ? begin + kF32ChunkGroups : args.groups;
         for (int g = end; g < end + kF32ChunkGroups && g < args.groups; g++)
-            for (size_t line = 0; line < kTileBytes; line += 64) __builtin_prefetch(args.tiles + size_t(g) * args.tile_stride + line);
+            for (size_t line = 0; line < kTileBytes; line += 64)
+                __builtin_prefetch(args.tiles + size_t(g) * args.tile_stride + line);
         int t = 0;
-        for (; t + Ops::kTokens <= args.tokens; t += Ops::kTokens) add_chunk<Ops, Ops::kTokens>(args, t, begin, end);
+        for (; t + Ops::kTokens <= args.tokens; t += Ops::kTokens)
+            add_chunk<Ops, Ops::kTokens>(args, t, begin, end);
         for (; t < args.tokens; t++) add_chunk<Ops, 1>(args, t, begin, end);
     }
 }
@@ -74,7 +86,9 @@ template <class Ops> void down_f32(const DownArgs &args) {
             }
 }
 
-inline void prepare_mxfp4_f32(const float *x, int groups, uint8_t *out) { __builtin_memcpy(out, x, size_t(groups) * kGroup * sizeof(float)); }
+inline void prepare_mxfp4_f32(const float *x, int groups, uint8_t *out) {
+    __builtin_memcpy(out, x, size_t(groups) * kGroup * sizeof(float));
+}
 
 } // namespace
 } // namespace ds4::ktb

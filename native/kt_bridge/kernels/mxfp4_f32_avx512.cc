@@ -19,11 +19,13 @@ struct Avx512 {
     static inline Codes load_codes(const uint8_t *from) { return _mm512_load_si512(from); }
     // The permute ignores the bits above the nibble.
     static inline Lanes value(Codes codes, int nibble) {
-        const __m512 values = _mm512_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f, -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f);
+        const __m512 values = _mm512_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f, -0.0f,
+                                             -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f);
         return _mm512_permutexvar_ps(_mm512_srli_epi32(codes, unsigned(nibble) * 4), values);
     }
     static inline Lanes scales(const uint8_t *from) {
-        const __m512i bytes = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(from)));
+        const __m512i bytes =
+            _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(from)));
         return _mm512_castsi512_ps(_mm512_slli_epi32(bytes, 23));
     }
 };

@@ -1,5 +1,5 @@
-// The tile panel on an emulated tile unit, instruction by instruction, against float64; and the processor's unit
-// against the emulation where there is one.
+// The tile panel on an emulated tile unit, instruction by instruction, against float64; and the
+// processor's unit against the emulation where there is one.
 #include <cmath>
 #include <cstring>
 #include <tuple>
@@ -20,10 +20,13 @@ uint32_t bits_of(float value) {
     std::memcpy(&bits, &value, 4);
     return bits;
 }
-float flushed(float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value; }
+float flushed(float value) {
+    return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value;
+}
 
-// What the instructions do: f32 sums of the even and of the odd inputs from zero, their sum, then the addition to c;
-// every operation rounds to nearest even, denormals are read and written as zero.
+// What the instructions do: f32 sums of the even and of the odd inputs from zero, their sum, then
+// the addition to c; every operation rounds to nearest even, denormals are read and written as
+// zero.
 struct EmulatedUnit {
     static inline uint8_t registers[8][16][64];
     static float word(const uint8_t *at) {
@@ -33,18 +36,24 @@ struct EmulatedUnit {
     }
     template <int t> static void zero() { std::memset(registers[t], 0, sizeof registers[t]); }
     template <int t> static void load(const void *address, size_t stride) {
-        for (int row = 0; row < 16; row++) std::memcpy(registers[t][row], static_cast<const uint8_t *>(address) + size_t(row) * stride, 64);
+        for (int row = 0; row < 16; row++)
+            std::memcpy(registers[t][row],
+                        static_cast<const uint8_t *>(address) + size_t(row) * stride, 64);
     }
     template <int t> static void store(void *address, size_t stride) {
-        for (int row = 0; row < 16; row++) std::memcpy(static_cast<uint8_t *>(address) + size_t(row) * stride, registers[t][row], 64);
+        for (int row = 0; row < 16; row++)
+            std::memcpy(static_cast<uint8_t *>(address) + size_t(row) * stride, registers[t][row],
+                        64);
     }
     template <int c, int a, int b> static void dot() {
         for (int m = 0; m < 16; m++)
             for (int n = 0; n < 16; n++) {
                 float even = 0, odd = 0, sum;
                 for (int k = 0; k < 16; k++) {
-                    even = flushed(std::fma(word(registers[a][m] + k * 4), word(registers[b][k] + n * 4), even));
-                    odd = flushed(std::fma(word(registers[a][m] + k * 4 + 2), word(registers[b][k] + n * 4 + 2), odd));
+                    even = flushed(std::fma(word(registers[a][m] + k * 4),
+                                            word(registers[b][k] + n * 4), even));
+                    odd = flushed(std::fma(word(registers[a][m] + k * 4 + 2),
+                                           word(registers[b][k] + n * 4 + 2), odd));
                 }
                 std::memcpy(&sum, registers[c][m] + n * 4, 4);
                 sum = flushed(flushed(sum) + flushed(even + odd));
@@ -58,15 +67,19 @@ struct EmulatedUnit {
             unpack_row(Method::mxfp4, tile, kGroup, row, codes, &scale);
             for (int p = 0; p < kGroup; p++) {
                 const int k = bf16_source(p);
-                const float value = 0.5f * float(doubled_e2m1(uint32_t(codes[k / 2]) >> (k % 2 * 4))) * f32_from_e8m0(scale);
+                const float value = 0.5f *
+                                    float(doubled_e2m1(uint32_t(codes[k / 2]) >> (k % 2 * 4))) *
+                                    f32_from_e8m0(scale);
                 const uint16_t bits = bf16_from_f32(value);
-                std::memcpy(out + size_t(p / 2) * 64 + size_t(row % 16) * 4 + size_t(p % 2) * 2, &bits, 2);
+                std::memcpy(out + size_t(p / 2) * 64 + size_t(row % 16) * 4 + size_t(p % 2) * 2,
+                            &bits, 2);
             }
         }
     }
 };
 
-// `groups` weight tiles of each panel at a stride of two, and `tokens` activations in blocks between guard bytes.
+// `groups` weight tiles of each panel at a stride of two, and `tokens` activations in blocks
+// between guard bytes.
 struct Problem {
     static constexpr size_t kStride = 2 * kTileBytes;
     int groups, tokens, panels, blocks;
@@ -75,12 +88,16 @@ struct Problem {
     std::vector<uint8_t> memory;
     uint8_t *tiles, *activations, *scratch;
     float *sums;
-    Problem(int groups_, int tokens_, int panels_) : groups(groups_), tokens(tokens_), panels(panels_), blocks((tokens_ + kBlockTokens - 1) / kBlockTokens) {
+    Problem(int groups_, int tokens_, int panels_)
+        : groups(groups_), tokens(tokens_), panels(panels_),
+          blocks((tokens_ + kBlockTokens - 1) / kBlockTokens) {
         experts = random_experts(1, groups * kGroup, panels * kTileRows, 61);
         x = random_values(size_t(tokens) * size_t(groups) * kGroup, 1.0f, 62);
-        const size_t tile_bytes = size_t(panels) * panel_stride(), block_bytes = size_t(blocks) * size_t(groups) * kBlockGroupBytes;
+        const size_t tile_bytes = size_t(panels) * panel_stride(),
+                     block_bytes = size_t(blocks) * size_t(groups) * kBlockGroupBytes;
         const size_t sum_bytes = (size_t(panels) * size_t(blocks) + 1) * kBlockTokens * kSumStride;
-        memory.assign(tile_bytes + block_bytes + kTileScratchBytes + sum_bytes + 64, 0xff); // NaN wherever nothing is written
+        memory.assign(tile_bytes + block_bytes + kTileScratchBytes + sum_bytes + 64,
+                      0xff); // NaN wherever nothing is written
         tiles = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
         activations = tiles + tile_bytes;
         scratch = activations + block_bytes;
@@ -92,29 +109,53 @@ struct Problem {
                 rows.codes[row] = experts[0].codes[0].data() + at * 16;
                 rows.scales[row] = experts[0].scales[0].data() + at;
             }
-            pack_strip(Method::mxfp4, rows, {0, kGroup, groups, tiles + size_t(p) * panel_stride(), kStride});
+            pack_strip(Method::mxfp4, rows,
+                       {0, kGroup, groups, tiles + size_t(p) * panel_stride(), kStride});
         }
         for (int t = 0; t < tokens; t++)
             for (int p = 0; p < groups * kGroup; p++) {
-                const uint16_t bits = bf16_from_f32(x[size_t(t) * size_t(groups) * kGroup + size_t(p / kGroup * kGroup + bf16_source(p % kGroup))]);
-                std::memcpy(block_row(t) + size_t(p / kGroup) * kBlockGroupBytes + size_t(p % kGroup) * 2, &bits, 2);
+                const uint16_t bits =
+                    bf16_from_f32(x[size_t(t) * size_t(groups) * kGroup +
+                                    size_t(p / kGroup * kGroup + bf16_source(p % kGroup))]);
+                std::memcpy(block_row(t) + size_t(p / kGroup) * kBlockGroupBytes +
+                                size_t(p % kGroup) * 2,
+                            &bits, 2);
             }
     }
-    uint8_t *block_row(int token) const { return activations + size_t(token / kBlockTokens) * size_t(groups) * kBlockGroupBytes + size_t(token % kBlockTokens) * 64; }
+    uint8_t *block_row(int token) const {
+        return activations + size_t(token / kBlockTokens) * size_t(groups) * kBlockGroupBytes +
+               size_t(token % kBlockTokens) * 64;
+    }
     size_t panel_stride() const { return (size_t(groups) * kStride + 63) / 64 * 64; }
-    TilePanelArgs args() const { return {tiles, kStride, panel_stride(), panels, groups, activations, size_t(groups) * kBlockGroupBytes, tokens, sums, scratch}; }
+    TilePanelArgs args() const {
+        return {tiles,
+                kStride,
+                panel_stride(),
+                panels,
+                groups,
+                activations,
+                size_t(groups) * kBlockGroupBytes,
+                tokens,
+                sums,
+                scratch};
+    }
     double error() const {
         double wrong = 0, size = 0;
         for (int t = 0; t < tokens; t++)
             for (int row = 0; row < panels * kTileRows; row++) {
                 double expected = 0;
-                for (int k = 0; k < groups * kGroup; k++) expected += canonical_weight(experts[0], 0, row, k, groups * kGroup) * double(x[size_t(t * groups * kGroup + k)]);
+                for (int k = 0; k < groups * kGroup; k++)
+                    expected += canonical_weight(experts[0], 0, row, k, groups * kGroup) *
+                                double(x[size_t(t * groups * kGroup + k)]);
                 const double difference = double(sum_of(t, row)) - expected;
                 wrong += difference * difference, size += expected * expected;
             }
         return std::sqrt(wrong / size);
     }
-    float sum_of(int token, int row) const { return sums[size_t(row / kTileRows) * args().panel_sums() + size_t(token) * kTileRows + size_t(row % kTileRows)]; }
+    float sum_of(int token, int row) const {
+        return sums[size_t(row / kTileRows) * args().panel_sums() + size_t(token) * kTileRows +
+                    size_t(row % kTileRows)];
+    }
     bool guarded() const { // the block after the last keeps its bytes
         for (int i = 0; i < kBlockTokens * kTileRows; i++) {
             uint32_t bits;
@@ -127,8 +168,10 @@ struct Problem {
 
 } // namespace
 
-TEST("the tile panel agrees with float64 on the emulated unit, at every count of blocks and inputs") {
-    for (const auto &[groups, tokens, panels] : {std::tuple{4, 1, 1}, {4, 16, 2}, {8, 17, 3}, {36, 32, 1}, {64, 33, 4}, {68, 50, 2}}) {
+TEST("the tile panel agrees with float64 on the emulated unit, at every count of blocks and "
+     "inputs") {
+    for (const auto &[groups, tokens, panels] :
+         {std::tuple{4, 1, 1}, {4, 16, 2}, {8, 17, 3}, {36, 32, 1}, {64, 33, 4}, {68, 50, 2}}) {
         Problem given(groups, tokens, panels);
         tile_panels<EmulatedUnit>(given.args());
         CHECK(given.error() <= 3e-3);
@@ -136,19 +179,25 @@ TEST("the tile panel agrees with float64 on the emulated unit, at every count of
     }
 }
 
-TEST("the processor's tile unit gives the bits of the emulation, and prepares activations in its order") {
-    const TileKernels *kernels = cpu_has(Isa::amx) ? tile_kernels_for(Method::mxfp4, Isa::amx) : nullptr;
+TEST("the processor's tile unit gives the bits of the emulation, and prepares activations in its "
+     "order") {
+    const TileKernels *kernels =
+        cpu_has(Isa::amx) ? tile_kernels_for(Method::mxfp4, Isa::amx) : nullptr;
     if (kernels == nullptr) return; // no AMX here
-    for (const auto &[groups, tokens, panels] : {std::tuple{4, 1, 2}, {8, 17, 1}, {36, 32, 4}, {64, 33, 3}, {68, 50, 1}}) {
+    for (const auto &[groups, tokens, panels] :
+         {std::tuple{4, 1, 2}, {8, 17, 1}, {36, 32, 4}, {64, 33, 3}, {68, 50, 1}}) {
         Problem emulated(groups, tokens, panels), real(groups, tokens, panels);
         tile_panels<EmulatedUnit>(emulated.args());
-        for (int t = 0; t < tokens; t++) kernels->prepare(&real.x[size_t(t * groups * kGroup)], groups, real.block_row(t));
-        CHECK(std::memcmp(emulated.activations, real.activations, size_t(real.blocks) * size_t(groups) * kBlockGroupBytes) == 0);
+        for (int t = 0; t < tokens; t++)
+            kernels->prepare(&real.x[size_t(t * groups * kGroup)], groups, real.block_row(t));
+        CHECK(std::memcmp(emulated.activations, real.activations,
+                          size_t(real.blocks) * size_t(groups) * kBlockGroupBytes) == 0);
         kernels->begin();
         kernels->panels(real.args());
         kernels->end();
         for (int t = 0; t < tokens; t++)
-            for (int row = 0; row < panels * kTileRows; row++) CHECK(bits_of(emulated.sum_of(t, row)) == bits_of(real.sum_of(t, row)));
+            for (int row = 0; row < panels * kTileRows; row++)
+                CHECK(bits_of(emulated.sum_of(t, row)) == bits_of(real.sum_of(t, row)));
         CHECK(real.guarded());
     }
 }

@@ -33,12 +33,14 @@ void panel_that_forgets_a_token(const PanelArgs &args) {
 
 } // namespace
 
-TEST("AVX2 and AVX-512 tables that are said to have the same bits have them, at every scale of activations") {
+TEST("AVX2 and AVX-512 tables that are said to have the same bits have them, at every scale of "
+     "activations") {
     if (!cpu_has(Isa::avx512)) return;
     const PackedTile &tile = official_tile();
     for (Numerics numerics : {Numerics::int8, Numerics::f32}) {
         CHECK(have_same_bits(Method::mxfp4, Method::mxfp4, numerics));
-        const Kernels &wide = *kernels_for(Method::mxfp4, Method::mxfp4, Isa::avx512, numerics), &narrow = *kernels_for(Method::mxfp4, Method::mxfp4, Isa::avx2, numerics);
+        const Kernels &wide = *kernels_for(Method::mxfp4, Method::mxfp4, Isa::avx512, numerics),
+                      &narrow = *kernels_for(Method::mxfp4, Method::mxfp4, Isa::avx2, numerics);
         CHECK(check_same_bits(wide, narrow, official_weights()).empty());
         for (const float deviation : {1e-38f, 1e-20f, 1.0f, 1e20f, 1e36f}) {
             const std::vector<float> x = random_values(47u * kInputs, deviation, 8);
@@ -59,14 +61,26 @@ TEST("every table of this CPU passes its check, and one with a wrong panel does 
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::f32}) {
             if (!cpu_has(isa)) continue;
-            const std::string defect = check_table(*kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics), *kernels_for(Method::mxfp4, Method::mxfp4, Isa::generic, numerics), official_weights());
-            if (!defect.empty()) ds4::test::record(__FILE__, __LINE__, std::string(isa_name(isa)) + " " + numerics_name(numerics) + ": " + defect);
+            const std::string defect =
+                check_table(*kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics),
+                            *kernels_for(Method::mxfp4, Method::mxfp4, Isa::generic, numerics),
+                            official_weights());
+            if (!defect.empty())
+                ds4::test::record(__FILE__, __LINE__,
+                                  std::string(isa_name(isa)) + " " + numerics_name(numerics) +
+                                      ": " + defect);
         }
     Kernels wrong = *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8);
     wrong.panel = panel_that_drops_a_group;
     CHECK(check_table(wrong, kGenericInt8, official_weights()).rfind("gate and up is ", 0) == 0);
     wrong.panel = panel_that_forgets_a_token;
     CHECK(check_table(wrong, kGenericInt8, official_weights()).empty()); // few tokens are right
-    CHECK(check_same_bits(wrong, *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8), official_weights()).rfind("gate and up has other bits than ", 0) == 0);
-    CHECK(!check_same_bits(kGenericInt8, *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::bf16), official_weights()).empty());
+    CHECK(check_same_bits(wrong,
+                          *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8),
+                          official_weights())
+              .rfind("gate and up has other bits than ", 0) == 0);
+    CHECK(!check_same_bits(kGenericInt8,
+                           *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::bf16),
+                           official_weights())
+               .empty());
 }

@@ -1,4 +1,5 @@
-// Scalar conversions, all with internal linkage: files compiled for different instruction sets include this.
+// Scalar conversions, all with internal linkage: files compiled for different instruction sets
+// include this.
 #pragma once
 #include <bit>
 #include <cstdint>

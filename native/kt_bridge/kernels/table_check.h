@@ -1,4 +1,5 @@
-// Whether a kernel table computes what it should on this CPU: on packed weights, against the plain kernels.
+// Whether a kernel table computes what it should on this CPU: on packed weights, against the plain
+// kernels.
 #pragma once
 #include <string>
 
@@ -12,14 +13,16 @@ struct CheckWeights {
     const uint8_t *input_tiles; // a panel of gate and up
     size_t input_stride;
     int input_groups, input_tile_groups;
-    const uint8_t *down_tiles;  // one slice's
+    const uint8_t *down_tiles; // one slice's
     int row_tiles, down_tile_groups;
 };
 
 // "" when the table agrees with `plain`, else in which stage it does not and by how much.
 std::string check_table(const Kernels &table, const Kernels &plain, const CheckWeights &weights);
-// "" when every stage of both gives the same bits for every way of splitting tokens, else the stage that does not.
-std::string check_same_bits(const Kernels &table, const Kernels &other, const CheckWeights &weights);
+// "" when every stage of both gives the same bits for every way of splitting tokens, else the stage
+// that does not.
+std::string check_same_bits(const Kernels &table, const Kernels &other,
+                            const CheckWeights &weights);
 // The tile unit by its definition, product by product in plain C++: what check_tiles compares with.
 extern const TileKernels kDefinedTiles;
 // "" when the tile unit gives the bits of its definition.

@@ -18,7 +18,8 @@ class Error : public std::runtime_error {
     int code_;
 };
 
-[[noreturn]] __attribute__((format(printf, 2, 3))) inline void fail(int code, const char *format, ...) {
+[[noreturn]] __attribute__((format(printf, 2, 3))) inline void fail(int code, const char *format,
+                                                                    ...) {
     char text[1024];
     va_list arguments;
     va_start(arguments, format);

@@ -19,8 +19,9 @@ inline void futex_wake_all(const std::atomic<uint32_t> &word) {
     syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 }
 
-// A word that one side advances and others wait for. `sleepers` tells the writer whether a wake is needed: both
-// sides use sequentially consistent operations, so either the writer sees the sleeper or the sleeper the new value.
+// A word that one side advances and others wait for. `sleepers` tells the writer whether a wake is
+// needed: both sides use sequentially consistent operations, so either the writer sees the sleeper
+// or the sleeper the new value.
 class alignas(64) Signal {
   public:
     uint32_t value() const { return word_.load(std::memory_order_acquire); }

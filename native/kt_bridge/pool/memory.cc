@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kTwoMib = size_t(2) << 20;
 constexpr size_t kOneGib = size_t(1) << 30;
-// from <linux/mempolicy.h> and <linux/mman.h>; spelled here because libnuma's headers are not required
+// from <linux/mempolicy.h> and <linux/mman.h>; spelled here because libnuma's headers are not
+// required
 constexpr int kBindStrictly = 2;
 constexpr int kHugeShift = 26;
 
@@ -27,10 +28,12 @@ size_t rounded_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit 
 
 void bind_to_node(void *data, size_t bytes, int node) {
     unsigned long mask[16] = {};
-    if (node >= int(sizeof mask * 8)) fail(KTB_ERR_MEMORY, "NUMA node %d is beyond the 1024 nodes supported", node);
+    if (node >= int(sizeof mask * 8))
+        fail(KTB_ERR_MEMORY, "NUMA node %d is beyond the 1024 nodes supported", node);
     mask[node / 64] = 1ul << (node % 64);
     if (syscall(SYS_mbind, data, bytes, kBindStrictly, mask, sizeof mask * 8, 0) != 0)
-        fail(KTB_ERR_MEMORY, "cannot bind %zu bytes to NUMA node %d: %s", bytes, node, std::strerror(errno));
+        fail(KTB_ERR_MEMORY, "cannot bind %zu bytes to NUMA node %d: %s", bytes, node,
+             std::strerror(errno));
 }
 
 uint64_t free_huge_bytes() {
@@ -41,7 +44,8 @@ uint64_t free_huge_bytes() {
 }
 
 void *map_explicit(size_t bytes, int shift) {
-    void *got = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (shift << kHugeShift), -1, 0);
+    void *got = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (shift << kHugeShift), -1, 0);
     return got == MAP_FAILED ? nullptr : got;
 }
 
@@ -62,10 +66,12 @@ uint64_t field_in(const std::string &path, const std::string &key) {
 
 // What one group of the unified hierarchy leaves, counting file pages as reclaimable.
 uint64_t left_in_group(const std::string &path) {
-    const uint64_t limit = number_in(path + "/memory.max", UINT64_MAX); // "max" does not parse: no limit
+    const uint64_t limit =
+        number_in(path + "/memory.max", UINT64_MAX); // "max" does not parse: no limit
     if (limit == UINT64_MAX) return UINT64_MAX;
     const uint64_t used = number_in(path + "/memory.current", 0);
-    const uint64_t files = field_in(path + "/memory.stat", "inactive_file") + field_in(path + "/memory.stat", "active_file");
+    const uint64_t files = field_in(path + "/memory.stat", "inactive_file") +
+                           field_in(path + "/memory.stat", "active_file");
     const uint64_t held = used > files ? used - files : 0;
     return limit > held ? limit - held : 0;
 }
@@ -76,25 +82,30 @@ Mapping::Mapping(size_t bytes, const Placement &placement) {
     if (bytes == 0) return;
     const bool automatic = placement.huge == HugePages::automatic && bytes >= kTwoMib;
     const size_t needed = bytes + kRedZoneBytes;
-    if (placement.huge == HugePages::one_gib) base_ = map_explicit(base_bytes_ = rounded_up(needed, kOneGib), 30);
+    if (placement.huge == HugePages::one_gib)
+        base_ = map_explicit(base_bytes_ = rounded_up(needed, kOneGib), 30);
     if (placement.huge == HugePages::two_mib || (automatic && free_huge_bytes() >= bytes + kTwoMib))
         base_ = map_explicit(base_bytes_ = rounded_up(needed, kTwoMib), 21);
     data_ = static_cast<uint8_t *>(base_);
     if (base_ == nullptr) {
         if (placement.huge == HugePages::two_mib || placement.huge == HugePages::one_gib)
-            fail(KTB_ERR_MEMORY, "no %s huge pages for %zu bytes: configure hugetlb pages or use \"huge\":\"auto\"",
+            fail(KTB_ERR_MEMORY,
+                 "no %s huge pages for %zu bytes: configure hugetlb pages or use \"huge\":\"auto\"",
                  placement.huge == HugePages::two_mib ? "2 MiB" : "1 GiB", bytes);
         const size_t page = size_t(sysconf(_SC_PAGESIZE));
         base_bytes_ = rounded_up(needed, page) + (bytes >= kTwoMib ? kTwoMib : 0);
-        base_ = mmap(nullptr, base_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        base_ = mmap(nullptr, base_bytes_, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base_ == MAP_FAILED) {
             base_ = nullptr;
             fail(KTB_ERR_MEMORY, "cannot map %zu bytes: %s", bytes, std::strerror(errno));
         }
         data_ = static_cast<uint8_t *>(base_);
         if (bytes >= kTwoMib) {
-            data_ = reinterpret_cast<uint8_t *>(rounded_up(reinterpret_cast<uintptr_t>(base_), kTwoMib));
-            madvise(data_, rounded_up(bytes, page), placement.huge == HugePages::off ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+            data_ = reinterpret_cast<uint8_t *>(
+                rounded_up(reinterpret_cast<uintptr_t>(base_), kTwoMib));
+            madvise(data_, rounded_up(bytes, page),
+                    placement.huge == HugePages::off ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
         }
     }
     bytes_ = bytes;
@@ -117,7 +128,8 @@ Mapping::~Mapping() {
 
 uint64_t available_memory() {
     uint64_t available = field_in("/proc/meminfo", "MemAvailable:") * 1024;
-    if (available == 0) return UINT64_MAX; // no /proc: nothing is known, and the allocation itself decides
+    if (available == 0)
+        return UINT64_MAX; // no /proc: nothing is known, and the allocation itself decides
     std::ifstream file("/proc/self/cgroup");
     std::string line;
     while (std::getline(file, line)) {
@@ -149,7 +161,8 @@ PageUse page_use(const std::pair<const uint8_t *, size_t> *ranges, size_t count)
             const std::string name = key;
             if (name == "Rss") use.resident_bytes += value * 1024;
             if (name == "AnonHugePages") use.huge_bytes += value * 1024;
-            if (name == "Private_Hugetlb") use.resident_bytes += value * 1024, use.huge_bytes += value * 1024;
+            if (name == "Private_Hugetlb")
+                use.resident_bytes += value * 1024, use.huge_bytes += value * 1024;
         }
     }
     return use;

@@ -36,14 +36,16 @@ class Mapping {
     size_t bytes_ = 0;
 };
 
-// Bytes that can be allocated now without swapping: free and reclaimable memory, or what the control group leaves.
+// Bytes that can be allocated now without swapping: free and reclaimable memory, or what the
+// control group leaves.
 uint64_t available_memory();
 
 struct PageUse {
     uint64_t resident_bytes = 0;
     uint64_t huge_bytes = 0; // of the resident ones, in pages of 2 MiB or more
 };
-// What the kernel really gave to the mappings [begin, end) of this process; zeros when it does not say.
+// What the kernel really gave to the mappings [begin, end) of this process; zeros when it does not
+// say.
 PageUse page_use(const std::pair<const uint8_t *, size_t> *ranges, size_t count);
 
 } // namespace ds4::ktb

@@ -1,4 +1,5 @@
-// Threads that take the place of external workers while a blocking call of a pool without threads runs.
+// Threads that take the place of external workers while a blocking call of a pool without threads
+// runs.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -9,14 +10,17 @@ namespace ds4::ktb {
 
 class StandIns {
   public:
-    explicit StandIns(int workers); // the caller is one of them; throws KTB_ERR_MEMORY when threads cannot be started
+    explicit StandIns(int workers); // the caller is one of them; throws KTB_ERR_MEMORY when threads
+                                    // cannot be started
     ~StandIns() { release(nullptr); }
     StandIns(const StandIns &) = delete;
-    // body(index) for every index in 0..workers-1, 0 on this thread; returns when all have returned. Once.
+    // body(index) for every index in 0..workers-1, 0 on this thread; returns when all have
+    // returned. Once.
     void run(const std::function<void(int)> &body);
 
   private:
-    void release(const std::function<void(int)> *body); // null: the threads end without doing anything
+    void
+    release(const std::function<void(int)> *body); // null: the threads end without doing anything
     const std::function<void(int)> *body_ = nullptr;
     std::atomic<bool> released_{false};
     std::vector<std::thread> threads_;

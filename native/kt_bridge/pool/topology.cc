@@ -64,8 +64,8 @@ double cpu_quota() {
     return quota;
 }
 
-// Reorders the cores of one node so that neighbours belong to different last-level caches: a cache's link to
-// memory is limited, and few threads should not share one.
+// Reorders the cores of one node so that neighbours belong to different last-level caches: a
+// cache's link to memory is limited, and few threads should not share one.
 std::vector<Core> spread(const std::vector<Core> &cores) {
     std::map<int, std::vector<Core>> by_cache;
     for (const Core &core : cores) by_cache[core.cache].push_back(core);
@@ -97,10 +97,12 @@ std::vector<int> parse_cpu_list(const std::string &text) {
 Topology read_topology() {
     Topology topology;
     std::map<int, int> node_of;
-    std::vector<int> memory_nodes = parse_cpu_list(read_line("/sys/devices/system/node/has_memory"));
+    std::vector<int> memory_nodes =
+        parse_cpu_list(read_line("/sys/devices/system/node/has_memory"));
     topology.machine_nodes = std::max<int>(1, int(memory_nodes.size()));
     for (int node : parse_cpu_list(read_line("/sys/devices/system/node/online")))
-        for (int cpu : parse_cpu_list(read_line("/sys/devices/system/node/node" + std::to_string(node) + "/cpulist")))
+        for (int cpu : parse_cpu_list(
+                 read_line("/sys/devices/system/node/node" + std::to_string(node) + "/cpulist")))
             node_of[cpu] = node;
 
     std::map<int, std::vector<Core>> by_node;
@@ -108,7 +110,8 @@ Topology read_topology() {
     for (int cpu : allowed_cpus()) {
         if (taken.count(cpu) != 0) continue;
         const std::string base = "/sys/devices/system/cpu/cpu" + std::to_string(cpu);
-        for (int sibling : parse_cpu_list(read_line(base + "/topology/thread_siblings_list"))) taken.insert(sibling);
+        for (int sibling : parse_cpu_list(read_line(base + "/topology/thread_siblings_list")))
+            taken.insert(sibling);
         const std::string cache = read_line(base + "/cache/index3/id");
         const int node = node_of.count(cpu) != 0 ? node_of[cpu] : 0;
         by_node[node].push_back({cpu, node, cache.empty() ? 0 : std::atoi(cache.c_str())});

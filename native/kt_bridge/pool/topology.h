@@ -1,4 +1,5 @@
-// What of this machine the process may use: physical cores by NUMA node, and the CPU quota of its control group.
+// What of this machine the process may use: physical cores by NUMA node, and the CPU quota of its
+// control group.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,14 +13,15 @@ struct Core {
 };
 
 struct Topology {
-    std::vector<Core> cores; // allowed physical cores; within a node, neighbours are of different last-level caches
+    std::vector<Core> cores; // allowed physical cores; within a node, neighbours are of different
+                             // last-level caches
     std::vector<int> nodes;  // nodes that have an allowed core, ascending
     int machine_nodes = 1;   // nodes with memory on the whole machine
-    int usable = 1;          // workers that can really run at once: cores, or less under a CPU quota
+    int usable = 1; // workers that can really run at once: cores, or less under a CPU quota
 };
 
-// Reads sysfs, the affinity mask of the calling thread and the control group. Never fails: what is missing counts
-// as one node and one core per allowed CPU.
+// Reads sysfs, the affinity mask of the calling thread and the control group. Never fails: what is
+// missing counts as one node and one core per allowed CPU.
 Topology read_topology();
 
 // "0-3,8" -> {0,1,2,3,8}; stops at the first character that does not fit.

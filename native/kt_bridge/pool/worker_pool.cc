@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMaximumWorkers = 4096;
 constexpr int kMaximumParts = 64;
-constexpr int64_t kSpinUs = 50000;    // a prompt's attention phase on the GPU is shorter than this
+constexpr int64_t kSpinUs = 50000;     // a prompt's attention phase on the GPU is shorter than this
 constexpr int64_t kSharedSpinUs = 200; // when workers take every core, spinning starves the caller
 
 bool pin_this_thread(int cpu) {
@@ -53,12 +53,17 @@ void WorkerPool::plan(const PoolOptions &options, const Topology &topology) {
     int threads = options.threads;
     if (threads == 0 && !options.cores.empty())
         for (const auto &cores : options.cores) threads += int(cores.size());
-    if (threads == 0) threads = std::max(parts, std::max(1, topology.usable - int(topology.nodes.size())));
+    if (threads == 0)
+        threads = std::max(parts, std::max(1, topology.usable - int(topology.nodes.size())));
     if (threads < 0 || parts < 0 || threads > kMaximumWorkers || parts > kMaximumParts)
-        fail(KTB_ERR_ARGUMENT, "%d threads on %d parts: expected 1..%d threads and 1..%d parts", threads, parts, kMaximumWorkers, kMaximumParts);
-    if (threads < parts) fail(KTB_ERR_ARGUMENT, "%d threads cannot serve %d parts: each part needs a thread", threads, parts);
+        fail(KTB_ERR_ARGUMENT, "%d threads on %d parts: expected 1..%d threads and 1..%d parts",
+             threads, parts, kMaximumWorkers, kMaximumParts);
+    if (threads < parts)
+        fail(KTB_ERR_ARGUMENT, "%d threads cannot serve %d parts: each part needs a thread",
+             threads, parts);
     if (!options.nodes.empty() && int(options.nodes.size()) != parts)
-        fail(KTB_ERR_ARGUMENT, "\"nodes\" names %zu nodes for %d parts", options.nodes.size(), parts);
+        fail(KTB_ERR_ARGUMENT, "\"nodes\" names %zu nodes for %d parts", options.nodes.size(),
+             parts);
     if (!options.cores.empty() && int(options.cores.size()) != parts)
         fail(KTB_ERR_ARGUMENT, "\"cores\" has %zu lists for %d parts", options.cores.size(), parts);
 
@@ -70,16 +75,23 @@ void WorkerPool::plan(const PoolOptions &options, const Topology &topology) {
     }
     // workers on every core leave none to the caller: they must give way quickly
     fills_machine_ = granted >= topology.usable;
-    spin_us_ = options.spin_us >= 0 ? options.spin_us : oversubscribed_ ? 0 : fills_machine_ ? kSharedSpinUs : kSpinUs;
+    spin_us_ = options.spin_us >= 0 ? options.spin_us
+               : oversubscribed_    ? 0
+               : fills_machine_     ? kSharedSpinUs
+                                    : kSpinUs;
     all_.reset(uint32_t(granted), oversubscribed_ ? 0 : kBarrierSpins);
 }
 
-// One part whose workers are threads of the caller, wherever they run; memory lies where it is first touched.
+// One part whose workers are threads of the caller, wherever they run; memory lies where it is
+// first touched.
 void WorkerPool::plan_external(const PoolOptions &options, const Topology &topology) {
-    if (options.threads != 0 || options.parts != 0 || !options.nodes.empty() || !options.cores.empty())
-        fail(KTB_ERR_ARGUMENT, "\"external\" workers are the caller's threads: \"threads\", \"parts\", \"nodes\" and \"cores\" have no meaning");
+    if (options.threads != 0 || options.parts != 0 || !options.nodes.empty() ||
+        !options.cores.empty())
+        fail(KTB_ERR_ARGUMENT, "\"external\" workers are the caller's threads: \"threads\", "
+                               "\"parts\", \"nodes\" and \"cores\" have no meaning");
     const int workers = options.external;
-    if (workers > kMaximumWorkers) fail(KTB_ERR_ARGUMENT, "%d external workers: expected 1..%d", workers, kMaximumWorkers);
+    if (workers > kMaximumWorkers)
+        fail(KTB_ERR_ARGUMENT, "%d external workers: expected 1..%d", workers, kMaximumWorkers);
     external_ = true;
     places_ = std::make_unique<Place[]>(size_t(workers));
     oversubscribed_ = workers > topology.usable;
@@ -89,21 +101,24 @@ void WorkerPool::plan_external(const PoolOptions &options, const Topology &topol
     parts_.back()->workers = workers;
     parts_.back()->barrier.reset(uint32_t(workers), spins);
     all_.reset(uint32_t(workers), spins);
-    for (int index = 0; index < workers; index++) workers_.push_back({this, 0, index, workers, index, workers, -1});
+    for (int index = 0; index < workers; index++)
+        workers_.push_back({this, 0, index, workers, index, workers, -1});
 }
 
 // Which node each part belongs to and which core each worker.
 void WorkerPool::place(const PoolOptions &options, const Topology &topology) {
     std::map<int, std::vector<int>> free_cores;
     std::set<int> allowed;
-    for (const Core &core : topology.cores) free_cores[core.node].push_back(core.cpu), allowed.insert(core.cpu);
+    for (const Core &core : topology.cores)
+        free_cores[core.node].push_back(core.cpu), allowed.insert(core.cpu);
     const int workers = int(all_.members());
     for (int part = 0; part < parts(); part++) {
         Part &own = *parts_[size_t(part)];
         int node = topology.nodes[size_t(part) % topology.nodes.size()];
         if (!options.nodes.empty()) {
             node = options.nodes[size_t(part)];
-            if (std::find(topology.nodes.begin(), topology.nodes.end(), node) == topology.nodes.end())
+            if (std::find(topology.nodes.begin(), topology.nodes.end(), node) ==
+                topology.nodes.end())
                 fail(KTB_ERR_ARGUMENT, "node %d has no core that this process may use", node);
         }
         own.node = topology.machine_nodes > 1 ? node : -1;
@@ -115,12 +130,14 @@ void WorkerPool::place(const PoolOptions &options, const Topology &topology) {
                 const std::vector<int> &listed = options.cores[size_t(part)];
                 if (size_t(index) < listed.size()) cpu = listed[size_t(index)];
                 if (cpu >= 0 && allowed.count(cpu) == 0)
-                    fail(KTB_ERR_ARGUMENT, "core %d is not a physical core that this process may use", cpu);
+                    fail(KTB_ERR_ARGUMENT,
+                         "core %d is not a physical core that this process may use", cpu);
             } else if (!oversubscribed_ && !available.empty()) {
                 cpu = available.front();
                 available.erase(available.begin());
             }
-            workers_.push_back({this, part, index, own.workers, int(workers_.size()), workers, cpu});
+            workers_.push_back(
+                {this, part, index, own.workers, int(workers_.size()), workers, cpu});
         }
     }
 }
@@ -128,14 +145,17 @@ void WorkerPool::place(const PoolOptions &options, const Topology &topology) {
 void WorkerPool::launch() {
     sigset_t every, before;
     sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before); // workers inherit it: signals belong to the host's threads
+    pthread_sigmask(SIG_SETMASK, &every,
+                    &before); // workers inherit it: signals belong to the host's threads
     try {
         threads_.reserve(workers_.size());
-        for (const Worker &worker : workers_) threads_.emplace_back([this, &worker] { loop(worker); });
+        for (const Worker &worker : workers_)
+            threads_.emplace_back([this, &worker] { loop(worker); });
     } catch (const std::system_error &error) {
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         stop();
-        fail(KTB_ERR_MEMORY, "cannot start worker %zu of %zu: %s", threads_.size() + 1, workers_.size(), error.what());
+        fail(KTB_ERR_MEMORY, "cannot start worker %zu of %zu: %s", threads_.size() + 1,
+             workers_.size(), error.what());
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
@@ -160,12 +180,17 @@ void WorkerPool::start(const Step &step) {
 
 bool WorkerPool::take(int index, uint64_t ticket) {
     uint64_t none = 0;
-    return places_[size_t(index)].holder.compare_exchange_strong(none, ticket, std::memory_order_acquire);
+    return places_[size_t(index)].holder.compare_exchange_strong(none, ticket,
+                                                                 std::memory_order_acquire);
 }
 
-void WorkerPool::give_back(int index) { places_[size_t(index)].holder.store(0, std::memory_order_release); }
+void WorkerPool::give_back(int index) {
+    places_[size_t(index)].holder.store(0, std::memory_order_release);
+}
 
-uint64_t WorkerPool::holder(int index) const { return places_[size_t(index)].holder.load(std::memory_order_acquire); }
+uint64_t WorkerPool::holder(int index) const {
+    return places_[size_t(index)].holder.load(std::memory_order_acquire);
+}
 
 bool WorkerPool::run_step(int index) {
     Place &place = places_[size_t(index)];
@@ -173,7 +198,8 @@ bool WorkerPool::run_step(int index) {
     place.steps++; // the next step starts only when every worker has run this one
     const Step step = step_;
     step.run(step.context, workers_[size_t(index)]);
-    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) step.finished(step.finished_context);
+    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        step.finished(step.finished_context);
     return true;
 }
 
@@ -204,7 +230,8 @@ void WorkerPool::loop(const Worker &worker) {
         if (stopping_.load(std::memory_order_acquire)) return;
         const Step step = step_;
         step.run(step.context, worker);
-        if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) step.finished(step.finished_context);
+        if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            step.finished(step.finished_context);
     }
 }
 

@@ -1,6 +1,7 @@
-// The threads of one engine: parts (one per NUMA node, or simulated), each with pinned workers. A step is one
-// function that every worker runs once; the last one to finish calls `finished` and may start the next step there.
-// With external workers the pool has no threads: the caller's run each step through run_step.
+// The threads of one engine: parts (one per NUMA node, or simulated), each with pinned workers. A
+// step is one function that every worker runs once; the last one to finish calls `finished` and may
+// start the next step there. With external workers the pool has no threads: the caller's run each
+// step through run_step.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -14,19 +15,19 @@
 namespace ds4::ktb {
 
 struct PoolOptions {
-    int threads = 0;                        // workers wanted in all; 0: usable cores but one
-    int parts = 0;                          // 0: one per node of the process
-    std::vector<int> nodes;                 // node of each part; empty: dealt round robin
-    std::vector<std::vector<int>> cores;    // cores of each part; empty: chosen
-    int64_t spin_us = -1;                   // busy wait of an idle worker; -1: chosen
-    int external = 0;                       // so many threads of the caller instead; excludes all of the above
+    int threads = 0;                     // workers wanted in all; 0: usable cores but one
+    int parts = 0;                       // 0: one per node of the process
+    std::vector<int> nodes;              // node of each part; empty: dealt round robin
+    std::vector<std::vector<int>> cores; // cores of each part; empty: chosen
+    int64_t spin_us = -1;                // busy wait of an idle worker; -1: chosen
+    int external = 0; // so many threads of the caller instead; excludes all of the above
 };
 
 class WorkerPool;
 struct Worker {
     WorkerPool *pool;
     int part;
-    int index;        // within the part
+    int index; // within the part
     int part_workers;
     int global_index; // over all parts
     int workers;      // over all parts
@@ -35,7 +36,8 @@ struct Worker {
 
 class WorkerPool {
   public:
-    // Throws KTB_ERR_ARGUMENT for impossible numbers and KTB_ERR_MEMORY when threads cannot be started.
+    // Throws KTB_ERR_ARGUMENT for impossible numbers and KTB_ERR_MEMORY when threads cannot be
+    // started.
     WorkerPool(const PoolOptions &options, const Topology &topology);
     ~WorkerPool(); // joins; no step may be running
     WorkerPool(const WorkerPool &) = delete;
@@ -47,11 +49,13 @@ class WorkerPool {
         void *finished_context = nullptr;
     };
     void start(const Step &step); // no step may be running
-    // External workers. A place is held by the ticket that its thread works for; false: another holds it.
+    // External workers. A place is held by the ticket that its thread works for; false: another
+    // holds it.
     bool take(int index, uint64_t ticket);
     void give_back(int index);
     uint64_t holder(int index) const; // 0: none
-    // Runs the started step as the held worker `index`; false when it has run it, or none has started.
+    // Runs the started step as the held worker `index`; false when it has run it, or none has
+    // started.
     bool run_step(int index);
     uint32_t turn() const { return turn_.value(); }
     void wait_turn(uint32_t seen) { turn_.wait(seen, oversubscribed_ ? 0 : kBarrierSpins); }
@@ -76,7 +80,7 @@ class WorkerPool {
         uint32_t steps = 0; // run here; of its holder alone
     };
     struct Part {
-        Signal step;     // advanced once per step
+        Signal step; // advanced once per step
         Barrier barrier;
         int workers = 0;
         int node = -1;
@@ -93,7 +97,7 @@ class WorkerPool {
     std::vector<Worker> workers_;
     std::vector<std::thread> threads_;
     Barrier all_;
-    std::unique_ptr<Place[]> places_; // of external workers
+    std::unique_ptr<Place[]> places_;  // of external workers
     std::atomic<uint32_t> started_{0}; // steps, likewise
     Signal turn_; // external workers: advanced when a step starts and when a job ends
     Step step_;

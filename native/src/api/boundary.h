@@ -1,5 +1,5 @@
-// What every extern "C" function of the library does around its body: clear the thread's error text, turn exceptions
-// into a status, keep their text for ds4_last_error.
+// What every extern "C" function of the library does around its body: clear the thread's error
+// text, turn exceptions into a status, keep their text for ds4_last_error.
 #pragma once
 #include <cstdio>
 #include <exception>
@@ -22,9 +22,9 @@ inline void set_error(const char *text) noexcept {
     std::snprintf(error_text().text, sizeof error_text().text, "%s", text);
 }
 
-// Runs a body that may throw. Nothing leaves it: an exception across the boundary would end the process.
-template <typename Body>
-ds4_status guarded(Body &&body) noexcept {
+// Runs a body that may throw. Nothing leaves it: an exception across the boundary would end the
+// process.
+template <typename Body> ds4_status guarded(Body &&body) noexcept {
     clear_error();
     try {
         body();
@@ -45,8 +45,7 @@ ds4_status guarded(Body &&body) noexcept {
 }
 
 // The same for functions that return a value rather than a status; `fallback` stands for failure.
-template <typename Value, typename Body>
-Value guarded_value(Value fallback, Body &&body) noexcept {
+template <typename Value, typename Body> Value guarded_value(Value fallback, Body &&body) noexcept {
     Value value = fallback;
     const ds4_status status = guarded([&] { value = body(); });
     return status == DS4_OK ? value : fallback;

@@ -18,7 +18,8 @@ std::vector<int32_t> prompt(int count) {
 // Adds the tensors and, if all were taken, seals; false if something was refused.
 bool is_taken(const SmallModel &parts, const std::vector<ds4_tensor> &tensors) {
     ds4_model *model = parts.create();
-    const bool taken = ds4_model_add_tensors(model, tensors.data(), tensors.size(), parts.names.data(), parts.names.size()) == DS4_OK &&
+    const bool taken = ds4_model_add_tensors(model, tensors.data(), tensors.size(),
+                                             parts.names.data(), parts.names.size()) == DS4_OK &&
                        ds4_model_seal(model) == DS4_OK;
     ds4_model_close(model);
     return taken;
@@ -36,7 +37,8 @@ TEST("a tensor entry with any field out of its range is refused") {
             std::vector<ds4_tensor> tensors = parts.tensors;
             const ds4_tensor before = tensors[i];
             change(tensors[i]);
-            if (std::memcmp(&before, &tensors[i], sizeof before) != 0) accepted += is_taken(parts, tensors) ? 1 : 0;
+            if (std::memcmp(&before, &tensors[i], sizeof before) != 0)
+                accepted += is_taken(parts, tensors) ? 1 : 0;
         };
         for (const uint64_t value : wide) {
             refuses([&](ds4_tensor &t) { t.rows = value; });
@@ -45,7 +47,8 @@ TEST("a tensor entry with any field out of its range is refused") {
             refuses([&](ds4_tensor &t) { t.bytes = value; });
             refuses([&](ds4_tensor &t) { t.rows = value, t.bytes = value * 4 * t.cols * t.depth; });
             if (value != 0) refuses([&](ds4_tensor &t) { t.offset = value; });
-            if (value != 0) refuses([&](ds4_tensor &t) { t.name_offset = uint32_t(value) | 1u << 31; });
+            if (value != 0)
+                refuses([&](ds4_tensor &t) { t.name_offset = uint32_t(value) | 1u << 31; });
         }
         refuses([&](ds4_tensor &t) { t.offset = parts.file_bytes() - t.bytes + 1; });
         for (const uint32_t value : {1u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
@@ -71,13 +74,16 @@ TEST("weights at odd offsets give the bits that aligned ones give") {
                 const std::vector<float> logits = engine.step(session, prompt(40));
                 ds4_session_close(session);
                 CHECK(std::isfinite(logits[0]));
-                if (odd == 0) expected = logits;
-                else CHECK(logits == expected);
+                if (odd == 0)
+                    expected = logits;
+                else
+                    CHECK(logits == expected);
             }
         }
 }
 
-TEST("a snapshot with any byte of its header changed, cut anywhere or too long is refused and changes nothing") {
+TEST("a snapshot with any byte of its header changed, cut anywhere or too long is refused and "
+     "changes nothing") {
     const SmallModel parts;
     const SmallEngine engine(parts);
     ds4_session *session = engine.open_session(), *other = engine.open_session();
@@ -88,7 +94,9 @@ TEST("a snapshot with any byte of its header changed, cut anywhere or too long i
     expect_ok(ds4_session_snapshot(session, saved.data(), saved.size(), &written));
     CHECK(written == saved.size());
     int taken = 0;
-    const auto restore = [&](const uint8_t *bytes, uint64_t count) { taken += ds4_session_restore(other, bytes, count) == DS4_OK ? 1 : 0; };
+    const auto restore = [&](const uint8_t *bytes, uint64_t count) {
+        taken += ds4_session_restore(other, bytes, count) == DS4_OK ? 1 : 0;
+    };
     for (size_t i = 0; i < 40; i++)
         for (const uint8_t flip : {1, 128, 255}) {
             std::vector<uint8_t> lie = saved;
@@ -96,7 +104,8 @@ TEST("a snapshot with any byte of its header changed, cut anywhere or too long i
             restore(lie.data(), lie.size());
         }
     for (size_t count = 0; count < saved.size(); count += 1 + count / 16) {
-        const std::vector<uint8_t> cut(saved.begin(), saved.begin() + long(count)); // its own memory: a read past it is seen
+        const std::vector<uint8_t> cut(
+            saved.begin(), saved.begin() + long(count)); // its own memory: a read past it is seen
         restore(cut.data() == nullptr ? saved.data() : cut.data(), count);
     }
     std::vector<uint8_t> longer = saved;
@@ -132,12 +141,14 @@ TEST("a session that outlives its engine refuses what needs it and can be closed
     ds4_session_close(session);
 }
 
-TEST("engine options about experts are refused out of range, and a pointer that a short struct cuts is none") {
+TEST("engine options about experts are refused out of range, and a pointer that a short struct "
+     "cuts is none") {
     const SmallModel parts;
     ds4_model *model = parts.open();
     ds4_load_progress progress{};
     ds4_engine_options good{};
-    good.struct_bytes = sizeof good, good.threads = 1, good.experts = DS4_EXPERTS_MAPPED, good.progress = &progress;
+    good.struct_bytes = sizeof good, good.threads = 1, good.experts = DS4_EXPERTS_MAPPED,
+    good.progress = &progress;
     const auto open = [&](ds4_engine_options options) {
         ds4_engine *engine = nullptr;
         const ds4_status status = ds4_engine_open(model, &options, &engine);
@@ -158,13 +169,17 @@ TEST("engine options about experts are refused out of range, and a pointer that 
     CHECK(refuses([](ds4_engine_options &o) { o.progress->reserved = 1; }));
     progress.reserved = 0;
     alignas(8) uint8_t bytes[sizeof progress + 8] = {};
-    CHECK(refuses([&](ds4_engine_options &o) { o.progress = reinterpret_cast<ds4_load_progress *>(bytes + 4); }));
+    CHECK(refuses([&](ds4_engine_options &o) {
+        o.progress = reinterpret_cast<ds4_load_progress *>(bytes + 4);
+    }));
 
     ds4_engine_options cut = good;
-    cut.expert_library = reinterpret_cast<const char *>(uintptr_t(1) << 20), cut.progress = reinterpret_cast<ds4_load_progress *>(uintptr_t(1) << 20); // nothing lies there
+    cut.expert_library = reinterpret_cast<const char *>(uintptr_t(1) << 20),
+    cut.progress = reinterpret_cast<ds4_load_progress *>(uintptr_t(1) << 20); // nothing lies there
     cut.struct_bytes = uint32_t(offsetof(ds4_engine_options, expert_library)) + 4;
     CHECK(open(cut) == DS4_OK);
-    cut.expert_library = nullptr, cut.struct_bytes = uint32_t(offsetof(ds4_engine_options, progress)) + 4;
+    cut.expert_library = nullptr,
+    cut.struct_bytes = uint32_t(offsetof(ds4_engine_options, progress)) + 4;
     CHECK(open(cut) == DS4_OK);
     ds4_model_close(model);
 }

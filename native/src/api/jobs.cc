@@ -30,7 +30,8 @@ ds4_status ds4_engine_set_waker(ds4_engine *engine, void (*wake)(uint32_t tag)) 
     });
 }
 
-static std::vector<std::string> split_strings(const uint8_t *bytes, const uint32_t *lengths, uint32_t count) {
+static std::vector<std::string> split_strings(const uint8_t *bytes, const uint32_t *lengths,
+                                              uint32_t count) {
     std::vector<std::string> strings;
     if (count == 0) return strings;
     require_pointer(bytes, "stop_strings");
@@ -45,16 +46,21 @@ static std::vector<std::string> split_strings(const uint8_t *bytes, const uint32
 
 ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job_options *options,
                          const int32_t *tokens, uint32_t prompt_count, const uint8_t *stop_strings,
-                         const uint32_t *stop_string_lengths, uint32_t stop_string_count, uint64_t *out_job) {
+                         const uint32_t *stop_string_lengths, uint32_t stop_string_count,
+                         uint64_t *out_job) {
     return guarded([&] {
         require_pointer(engine, "engine");
         require_pointer(session, "session");
         require_pointer(options, "options");
         require_pointer(tokens, "tokens");
         require_pointer(out_job, "out_job");
-        if (options->struct_bytes != sizeof(ds4_job_options) || options->sampling.struct_bytes != sizeof(ds4_sampling))
-            ds4::fail(DS4_ERR_ARGUMENT, "options.struct_bytes is %u and options.sampling.struct_bytes %u; expected %zu and %zu",
-                      options->struct_bytes, options->sampling.struct_bytes, sizeof(ds4_job_options), sizeof(ds4_sampling));
+        if (options->struct_bytes != sizeof(ds4_job_options) ||
+            options->sampling.struct_bytes != sizeof(ds4_sampling))
+            ds4::fail(DS4_ERR_ARGUMENT,
+                      "options.struct_bytes is %u and options.sampling.struct_bytes %u; expected "
+                      "%zu and %zu",
+                      options->struct_bytes, options->sampling.struct_bytes,
+                      sizeof(ds4_job_options), sizeof(ds4_sampling));
         const int32_t *const stop_tokens = tokens + prompt_count;
         *out_job = engine->loop().start({
             .session = session,
@@ -66,14 +72,15 @@ ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job
     });
 }
 
-ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tokens, uint32_t capacity,
-                        ds4_job_state *out_state) {
+ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tokens,
+                        uint32_t capacity, ds4_job_state *out_state) {
     return guarded([&] {
         require_pointer(engine, "engine");
         require_pointer(out_state, "out_state");
         if (capacity > 0) require_pointer(out_tokens, "out_tokens");
         if (out_state->struct_bytes != sizeof(ds4_job_state))
-            ds4::fail(DS4_ERR_ARGUMENT, "out_state.struct_bytes is %u; this library's ds4_job_state has %zu bytes",
+            ds4::fail(DS4_ERR_ARGUMENT,
+                      "out_state.struct_bytes is %u; this library's ds4_job_state has %zu bytes",
                       out_state->struct_bytes, sizeof(ds4_job_state));
         engine->loop().poll(job, out_tokens, capacity, *out_state);
     });

@@ -20,10 +20,11 @@ namespace {
 
 std::string cpu_model() {
     uint32_t words[12] = {}, highest = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid(0x80000000u, &highest, &b, &c, &d) == 0 || highest < 0x80000004u) return "unknown";
+    if (__get_cpuid(0x80000000u, &highest, &b, &c, &d) == 0 || highest < 0x80000004u)
+        return "unknown";
     for (uint32_t leaf = 0; leaf < 3; leaf++)
-        __get_cpuid(0x80000002u + leaf, &words[4 * leaf], &words[4 * leaf + 1], &words[4 * leaf + 2],
-                    &words[4 * leaf + 3]);
+        __get_cpuid(0x80000002u + leaf, &words[4 * leaf], &words[4 * leaf + 1],
+                    &words[4 * leaf + 2], &words[4 * leaf + 3]);
     char text[sizeof words + 1] = {};
     std::memcpy(text, words, sizeof words);
     const std::string name = text;
@@ -31,14 +32,20 @@ std::string cpu_model() {
     return begin == std::string::npos ? "unknown" : name.substr(begin, end - begin + 1);
 }
 
-// Features of the CPU that some kernel set asks for, whether or not the system enables their registers.
+// Features of the CPU that some kernel set asks for, whether or not the system enables their
+// registers.
 std::string cpu_features() {
-    struct Feature { const char *name; uint32_t leaf; char reg; uint32_t bit; };
+    struct Feature {
+        const char *name;
+        uint32_t leaf;
+        char reg;
+        uint32_t bit;
+    };
     static constexpr Feature kFeatures[] = {
-        {"avx", 1, 'c', 28},        {"fma", 1, 'c', 12},         {"f16c", 1, 'c', 29},
-        {"avx2", 7, 'b', 5},        {"avx512f", 7, 'b', 16},     {"avx512dq", 7, 'b', 17},
-        {"avx512bw", 7, 'b', 30},   {"avx512vl", 7, 'b', 31},    {"avx512vbmi", 7, 'c', 1},
-        {"avx512vnni", 7, 'c', 11}, {"amx_bf16", 7, 'd', 22},    {"amx_tile", 7, 'd', 24},
+        {"avx", 1, 'c', 28},        {"fma", 1, 'c', 12},      {"f16c", 1, 'c', 29},
+        {"avx2", 7, 'b', 5},        {"avx512f", 7, 'b', 16},  {"avx512dq", 7, 'b', 17},
+        {"avx512bw", 7, 'b', 30},   {"avx512vl", 7, 'b', 31}, {"avx512vbmi", 7, 'c', 1},
+        {"avx512vnni", 7, 'c', 11}, {"amx_bf16", 7, 'd', 22}, {"amx_tile", 7, 'd', 24},
         {"amx_int8", 7, 'd', 25},
     };
     std::string list;
@@ -57,8 +64,11 @@ std::string cuda_json() {
     std::string list;
     for (const cuda::Device &device : cuda::devices()) {
         char numbers[160];
-        std::snprintf(numbers, sizeof numbers, ",\"memory_bytes\":%llu,\"compute_capability\":\"%d.%d\",\"multiprocessors\":%d}",
-                      (unsigned long long)device.memory_bytes, device.major, device.minor, device.multiprocessors);
+        std::snprintf(
+            numbers, sizeof numbers,
+            ",\"memory_bytes\":%llu,\"compute_capability\":\"%d.%d\",\"multiprocessors\":%d}",
+            (unsigned long long)device.memory_bytes, device.major, device.minor,
+            device.multiprocessors);
         list += (list.empty() ? "" : ",") + ("{\"name\":" + json_quoted(device.name)) + numbers;
     }
     return "\"cuda\":true,\"cuda_devices\":[" + list + "]";
@@ -74,11 +84,13 @@ std::string describe() {
     if (quota > 0) std::snprintf(quota_text, sizeof quota_text, "%.2f", quota);
     std::string sets;
     for (const cpu::Isa isa : {cpu::Isa::generic, cpu::Isa::avx2, cpu::Isa::avx512})
-        if (cpu::isa_supported(isa)) sets += (sets.empty() ? "" : ",") + json_quoted(cpu::isa_name(isa));
-    return "{\"cpu\":" + json_quoted(cpu_model()) + ",\"features\":" + cpu_features() + ",\"isa\":" +
-           json_quoted(cpu::isa_name(cpu::best_isa())) + ",\"isas\":[" + sets + "],\"usable_cores\":" +
-           std::to_string(cpu::usable_cores()) + ",\"affinity_cpus\":" + std::to_string(cpus) + ",\"cgroup_cpus\":" + quota_text +
-           "," + cuda_json() + "}";
+        if (cpu::isa_supported(isa))
+            sets += (sets.empty() ? "" : ",") + json_quoted(cpu::isa_name(isa));
+    return "{\"cpu\":" + json_quoted(cpu_model()) + ",\"features\":" + cpu_features() +
+           ",\"isa\":" + json_quoted(cpu::isa_name(cpu::best_isa())) + ",\"isas\":[" + sets +
+           "],\"usable_cores\":" + std::to_string(cpu::usable_cores()) +
+           ",\"affinity_cpus\":" + std::to_string(cpus) + ",\"cgroup_cpus\":" + quota_text + "," +
+           cuda_json() + "}";
 }
 
 } // namespace

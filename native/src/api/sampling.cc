@@ -1,4 +1,5 @@
-// ds4_sampler_* and ds4_zones_*: generators and trackers outside the loop, for tests and single steps.
+// ds4_sampler_* and ds4_zones_*: generators and trackers outside the loop, for tests and single
+// steps.
 #include <limits>
 #include <memory>
 
@@ -22,7 +23,8 @@ ds4_status ds4_sampler_open(const ds4_sampling *settings, ds4_sampler **out_samp
         require_pointer(settings, "settings");
         require_pointer(out_sampler, "out_sampler");
         if (settings->struct_bytes != sizeof(ds4_sampling))
-            ds4::fail(DS4_ERR_ARGUMENT, "settings.struct_bytes is %u; this library's ds4_sampling has %zu bytes",
+            ds4::fail(DS4_ERR_ARGUMENT,
+                      "settings.struct_bytes is %u; this library's ds4_sampling has %zu bytes",
                       settings->struct_bytes, sizeof(ds4_sampling));
         *out_sampler = new ds4_sampler{ds4::Sampler(*settings)};
     });
@@ -30,7 +32,8 @@ ds4_status ds4_sampler_open(const ds4_sampling *settings, ds4_sampler **out_samp
 
 void ds4_sampler_close(ds4_sampler *sampler) { delete sampler; }
 
-ds4_status ds4_sampler_draw(ds4_sampler *sampler, const float *logits, uint32_t vocab, uint32_t greedy, int32_t *out_token) {
+ds4_status ds4_sampler_draw(ds4_sampler *sampler, const float *logits, uint32_t vocab,
+                            uint32_t greedy, int32_t *out_token) {
     return guarded([&] {
         require_pointer(sampler, "sampler");
         require_pointer(logits, "logits");
@@ -41,7 +44,8 @@ ds4_status ds4_sampler_draw(ds4_sampler *sampler, const float *logits, uint32_t 
     });
 }
 
-ds4_status ds4_sampler_random(ds4_sampler *sampler, uint64_t *out_state, uint64_t *out_word, float *out_uniform) {
+ds4_status ds4_sampler_random(ds4_sampler *sampler, uint64_t *out_state, uint64_t *out_word,
+                              float *out_uniform) {
     return guarded([&] {
         require_pointer(sampler, "sampler");
         require_pointer(out_state, "out_state");
@@ -63,7 +67,8 @@ ds4_status ds4_zones_open(ds4_zones **out_zones) {
 
 void ds4_zones_close(ds4_zones *zones) { delete zones; }
 
-ds4_status ds4_zones_feed(ds4_zones *zones, const uint8_t *bytes, uint64_t byte_count, uint32_t *out_zone) {
+ds4_status ds4_zones_feed(ds4_zones *zones, const uint8_t *bytes, uint64_t byte_count,
+                          uint32_t *out_zone) {
     return guarded([&] {
         require_pointer(zones, "zones");
         require_pointer(out_zone, "out_zone");

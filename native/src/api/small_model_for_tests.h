@@ -1,4 +1,5 @@
-// A model of a few thousand random weights in a temporary file, opened through the C ABI. Test code.
+// A model of a few thousand random weights in a temporary file, opened through the C ABI. Test
+// code.
 #pragma once
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,41 +19,53 @@
 namespace ds4::test {
 
 inline void expect_ok(ds4_status status) {
-    if (status != DS4_OK) throw std::runtime_error("status " + std::to_string(status) + ": " + ds4_last_error());
+    if (status != DS4_OK)
+        throw std::runtime_error("status " + std::to_string(status) + ": " + ds4_last_error());
 }
 
 struct SmallModelOptions {
-    uint32_t type = DS4_TYPE_F32; // of matrices: F32, F16 or BF16; vectors are F32, the table is I64
-    uint64_t odd = 0;             // every tensor begins this many bytes past a multiple of 64
+    uint32_t type =
+        DS4_TYPE_F32; // of matrices: F32, F16 or BF16; vectors are F32, the table is I64
+    uint64_t odd = 0; // every tensor begins this many bytes past a multiple of 64
 };
 
 // The parts of a model before they are given to the library; a test may change them.
 class SmallModel {
   public:
     ds4_shape shape{};
-    std::vector<ds4_layer_options> layers{{0, 10.0f, 10.0f, 0}, {4, 10.0f, 10.0f, 0}, {128, 10.0f, 0.0f, 0}};
+    std::vector<ds4_layer_options> layers{
+        {0, 10.0f, 10.0f, 0}, {4, 10.0f, 10.0f, 0}, {128, 10.0f, 0.0f, 0}};
     std::vector<ds4_tensor> tensors;
     std::string names; // NUL-terminated, one after another
     std::string path;
 
     explicit SmallModel(const SmallModelOptions &options = {}) {
         shape.struct_bytes = sizeof shape;
-        shape.layers = 3, shape.hidden = 64, shape.vocab = 48, shape.heads = 4, shape.head_dim = 128, shape.rope_dim = 64;
-        shape.q_rank = 32, shape.out_groups = 2, shape.out_rank = 32, shape.experts = 4, shape.experts_used = 2;
-        shape.expert_width = 32, shape.hash_layers = 1, shape.window = 8, shape.index_heads = 2, shape.index_dim = 64;
-        shape.index_top_k = 3, shape.streams = 4, shape.sinkhorn_iterations = 5, shape.context_tokens = 4096;
-        shape.normalise_weights = 1, shape.norm_epsilon = 1e-6f, shape.hc_epsilon = 1e-6f, shape.rope_theta = 10000.0f;
-        shape.compress_rope_theta = 160000.0f, shape.yarn_factor = 16.0f, shape.yarn_beta_fast = 32.0f;
+        shape.layers = 3, shape.hidden = 64, shape.vocab = 48, shape.heads = 4,
+        shape.head_dim = 128, shape.rope_dim = 64;
+        shape.q_rank = 32, shape.out_groups = 2, shape.out_rank = 32, shape.experts = 4,
+        shape.experts_used = 2;
+        shape.expert_width = 32, shape.hash_layers = 1, shape.window = 8, shape.index_heads = 2,
+        shape.index_dim = 64;
+        shape.index_top_k = 3, shape.streams = 4, shape.sinkhorn_iterations = 5,
+        shape.context_tokens = 4096;
+        shape.normalise_weights = 1, shape.norm_epsilon = 1e-6f, shape.hc_epsilon = 1e-6f,
+        shape.rope_theta = 10000.0f;
+        shape.compress_rope_theta = 160000.0f, shape.yarn_factor = 16.0f,
+        shape.yarn_beta_fast = 32.0f;
         shape.yarn_beta_slow = 1.0f, shape.yarn_original_tokens = 65536, shape.routed_scale = 1.5f;
         const Shape facts = make_shape(shape, layers.data(), shape.layers);
         for (int kind = 0; kind < DS4_TENSOR_KIND_COUNT; kind++) {
             const TensorScope scope = expected_tensor(facts, kind, -1).scope;
-            if (scope == TensorScope::model) add(facts, kind, -1, options);
-            else for (int layer = 0; layer < facts.layers; layer++) add(facts, kind, layer, options);
+            if (scope == TensorScope::model)
+                add(facts, kind, -1, options);
+            else
+                for (int layer = 0; layer < facts.layers; layer++) add(facts, kind, layer, options);
         }
         char name[] = "/tmp/ds4-small-model-XXXXXX";
         const int file = ::mkstemp(name);
-        if (file < 0 || ::write(file, bytes_.data(), bytes_.size()) != ssize_t(bytes_.size())) throw std::runtime_error("no temporary file");
+        if (file < 0 || ::write(file, bytes_.data(), bytes_.size()) != ssize_t(bytes_.size()))
+            throw std::runtime_error("no temporary file");
         ::close(file);
         path = name;
     }
@@ -72,7 +85,8 @@ class SmallModel {
     }
     ds4_model *open() const {
         ds4_model *model = create();
-        expect_ok(ds4_model_add_tensors(model, tensors.data(), tensors.size(), names.data(), names.size()));
+        expect_ok(ds4_model_add_tensors(model, tensors.data(), tensors.size(), names.data(),
+                                        names.size()));
         expect_ok(ds4_model_seal(model));
         return model;
     }
@@ -106,13 +120,16 @@ class SmallModel {
             uint8_t *to = bytes_.data() + tensor.offset + r * row;
             if (expected.use == TensorUse::table) {
                 for (uint64_t i = 0; i < tensor.cols; i++) {
-                    const int64_t id = int64_t(random() % shape.experts); // the same expert twice is legal
+                    const int64_t id =
+                        int64_t(random() % shape.experts); // the same expert twice is legal
                     std::memcpy(to + i * 8, &id, 8);
                 }
                 continue;
             }
             // eighths: the same value in every type
-            for (float &value : values) value = float(int32_t(random() % 17) - 8) / (expected.use == TensorUse::vector ? 8.0f : 32.0f);
+            for (float &value : values)
+                value = float(int32_t(random() % 17) - 8) /
+                        (expected.use == TensorUse::vector ? 8.0f : 32.0f);
             encode_row(tensor.type, values.data(), to, int64_t(tensor.cols));
         }
         tensors.push_back(tensor);
@@ -126,9 +143,12 @@ class SmallModel {
 struct SmallEngine {
     ds4_model *model;
     ds4_engine *engine = nullptr;
-    explicit SmallEngine(const SmallModel &parts, uint32_t threads = 1, uint32_t numerics = DS4_NUMERICS_TRAINED) : model(parts.open()) {
+    explicit SmallEngine(const SmallModel &parts, uint32_t threads = 1,
+                         uint32_t numerics = DS4_NUMERICS_TRAINED)
+        : model(parts.open()) {
         ds4_engine_options options{};
-        options.struct_bytes = sizeof options, options.numerics = numerics, options.threads = threads, options.max_step_tokens = 64;
+        options.struct_bytes = sizeof options, options.numerics = numerics,
+        options.threads = threads, options.max_step_tokens = 64;
         expect_ok(ds4_engine_open(model, &options, &engine));
     }
     ~SmallEngine() {
@@ -144,16 +164,21 @@ struct SmallEngine {
         expect_ok(ds4_session_open(engine, &options, &session));
         return session;
     }
-    uint64_t start(ds4_session *session, const std::vector<int32_t> &prompt, uint32_t max_tokens) const {
+    uint64_t start(ds4_session *session, const std::vector<int32_t> &prompt,
+                   uint32_t max_tokens) const {
         uint64_t job = 0;
         expect_ok(try_start(session, prompt, max_tokens, job));
         return job;
     }
-    ds4_status try_start(ds4_session *session, const std::vector<int32_t> &prompt, uint32_t max_tokens, uint64_t &job) const {
+    ds4_status try_start(ds4_session *session, const std::vector<int32_t> &prompt,
+                         uint32_t max_tokens, uint64_t &job) const {
         ds4_job_options options{};
-        options.struct_bytes = sizeof options, options.max_tokens = max_tokens, options.think_close_token = -1;
-        options.sampling.struct_bytes = sizeof options.sampling, options.sampling.temperature = 1.0f, options.sampling.seed = 7;
-        return ds4_job_start(engine, session, &options, prompt.data(), uint32_t(prompt.size()), nullptr, nullptr, 0, &job);
+        options.struct_bytes = sizeof options, options.max_tokens = max_tokens,
+        options.think_close_token = -1;
+        options.sampling.struct_bytes = sizeof options.sampling,
+        options.sampling.temperature = 1.0f, options.sampling.seed = 7;
+        return ds4_job_start(engine, session, &options, prompt.data(), uint32_t(prompt.size()),
+                             nullptr, nullptr, 0, &job);
     }
     ds4_job_state poll(uint64_t job) const {
         ds4_job_state state{};
@@ -166,7 +191,8 @@ struct SmallEngine {
     std::vector<float> step(ds4_session *session, const std::vector<int32_t> &tokens) const {
         const ds4_step_item item{session, uint32_t(tokens.size()), DS4_LOGITS_LAST};
         std::vector<float> logits(48);
-        expect_ok(ds4_engine_step(engine, &item, 1, tokens.data(), tokens.size(), logits.data(), logits.size()));
+        expect_ok(ds4_engine_step(engine, &item, 1, tokens.data(), tokens.size(), logits.data(),
+                                  logits.size()));
         return logits;
     }
 };

@@ -1,5 +1,5 @@
-// A real engine under everything that several threads may do to it at once. Run under ThreadSanitizer and
-// AddressSanitizer with -DDS4_SANITIZE.
+// A real engine under everything that several threads may do to it at once. Run under
+// ThreadSanitizer and AddressSanitizer with -DDS4_SANITIZE.
 #include <atomic>
 #include <chrono>
 #include <random>
@@ -33,14 +33,16 @@ TEST("an engine closes while its jobs run") {
         ds4_session *sessions[3];
         {
             const SmallEngine engine(parts, round % 2 + 1);
-            for (ds4_session *&session : sessions) engine.start(session = engine.open_session(), {1, 2, 3, 4, 5}, 4000);
+            for (ds4_session *&session : sessions)
+                engine.start(session = engine.open_session(), {1, 2, 3, 4, 5}, 4000);
             std::this_thread::sleep_for(std::chrono::microseconds(round * 300));
         }
         for (ds4_session *session : sessions) ds4_session_close(session);
     }
 }
 
-TEST("a step cancelled at any layer leaves the session where it was, and what follows is what would have followed") {
+TEST("a step cancelled at any layer leaves the session where it was, and what follows is what "
+     "would have followed") {
     const SmallModel parts;
     const SmallEngine engine(parts, 2);
     std::vector<int32_t> first(50), second(60);
@@ -59,13 +61,16 @@ TEST("a step cancelled at any layer leaves the session where it was, and what fo
     });
     for (int round = 0; round < 2000 && cancelled < 20; round++) {
         const ds4_step_item item{session, uint32_t(second.size()), DS4_LOGITS_NONE};
-        const ds4_status status = ds4_engine_step(engine.engine, &item, 1, second.data(), second.size(), nullptr, 0);
+        const ds4_status status =
+            ds4_engine_step(engine.engine, &item, 1, second.data(), second.size(), nullptr, 0);
         if (status == DS4_ERR_CANCELLED) cancelled++;
         CHECK(ds4_session_position(session) == (status == DS4_OK ? 110 : 50));
         if (status != DS4_OK) continue;
         ds4_session_reset(session);
         const ds4_step_item again{session, uint32_t(first.size()), DS4_LOGITS_NONE};
-        while (ds4_engine_step(engine.engine, &again, 1, first.data(), first.size(), nullptr, 0) == DS4_ERR_CANCELLED) cancelled++;
+        while (ds4_engine_step(engine.engine, &again, 1, first.data(), first.size(), nullptr, 0) ==
+               DS4_ERR_CANCELLED)
+            cancelled++;
     }
     stop = true;
     canceller.join();
@@ -76,7 +81,8 @@ TEST("a step cancelled at any layer leaves the session where it was, and what fo
     ds4_session_close(session);
 }
 
-TEST("jobs, steps, snapshots, cancels, closes and traces from many threads leave every session consistent") {
+TEST("jobs, steps, snapshots, cancels, closes and traces from many threads leave every session "
+     "consistent") {
     const SmallModel parts;
     const SmallEngine engine(parts, 2);
     std::atomic<bool> stop{false};
@@ -87,7 +93,8 @@ TEST("jobs, steps, snapshots, cancels, closes and traces from many threads leave
             ds4_engine_trace_names(engine.engine, text, sizeof text);
             std::vector<float> values(1 << 16);
             uint64_t count = 0;
-            ds4_engine_trace_read(engine.engine, "layer1.attn_in", values.data(), values.size(), &count);
+            ds4_engine_trace_read(engine.engine, "layer1.attn_in", values.data(), values.size(),
+                                  &count);
             std::this_thread::sleep_for(std::chrono::microseconds(300));
         }
     });
@@ -104,7 +111,8 @@ TEST("jobs, steps, snapshots, cancels, closes and traces from many threads leave
                 std::vector<uint8_t> saved(1 << 20); // the session grows meanwhile
                 uint64_t written = 0;
                 ds4_session *copy = engine.open_session(300);
-                if (ds4_session_snapshot(session, saved.data(), saved.size(), &written) != DS4_OK) wrong++;
+                if (ds4_session_snapshot(session, saved.data(), saved.size(), &written) != DS4_OK)
+                    wrong++;
                 if (ds4_session_restore(copy, saved.data(), written) != DS4_OK) wrong++;
                 engine.step(copy, {1});
                 ds4_session_close(copy);
@@ -119,7 +127,8 @@ TEST("jobs, steps, snapshots, cancels, closes and traces from many threads leave
                 state = engine.poll(job);
             }
             if (state.status == DS4_JOB_FAILED) wrong++;
-            if (kind != 2 && ds4_session_position(session) > prompt.size() + state.generated) wrong++;
+            if (kind != 2 && ds4_session_position(session) > prompt.size() + state.generated)
+                wrong++;
             if (ds4_job_free(engine.engine, job) != DS4_OK) wrong++;
             if (kind != 2) ds4_session_close(session);
         }

@@ -1,6 +1,7 @@
-// What the core asks of a device. A backend owns kernels, workspace and the memory of sessions; it knows nothing of
-// jobs, sampling or files. The wall stands at one whole step, not at single operators: a GPU captures a step as a
-// graph and fuses across operators, and a CPU step has no other boundary worth crossing.
+// What the core asks of a device. A backend owns kernels, workspace and the memory of sessions; it
+// knows nothing of jobs, sampling or files. The wall stands at one whole step, not at single
+// operators: a GPU captures a step as a graph and fuses across operators, and a CPU step has no
+// other boundary worth crossing.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -18,10 +19,11 @@ namespace ds4 {
 struct ExpertOptions {
     uint32_t place = DS4_EXPERTS_AUTO;
     uint32_t numerics = DS4_EXPERT_NUMERICS_AUTO;
-    int threads = 0, parts = 0; // of the library's own; 0, 0: on the engine's threads where that is best
-    int layers = 0;             // 0: all
+    int threads = 0,
+        parts = 0;  // of the library's own; 0, 0: on the engine's threads where that is best
+    int layers = 0; // 0: all
     uint32_t session_tokens = 0;
-    std::string library;        // empty: the one beside this library
+    std::string library;                   // empty: the one beside this library
     ds4_load_progress *progress = nullptr; // the caller's, alive until the engine is open
 };
 
@@ -35,7 +37,8 @@ struct EngineOptions {
     ExpertOptions experts;
 };
 
-// One sequence on a device: cache rows, compressor state, tokens so far. Moves forward only through Backend::step.
+// One sequence on a device: cache rows, compressor state, tokens so far. Moves forward only through
+// Backend::step.
 class SequenceState {
   public:
     virtual ~SequenceState() = default;
@@ -47,8 +50,8 @@ class SequenceState {
 
     virtual void reset() = 0;
     virtual void snapshot(uint8_t *out) const = 0; // snapshot_bytes() bytes
-    // Throws Error(DS4_ERR_FORMAT) and leaves the state as it was if the bytes are not a snapshot for this model and
-    // numerics.
+    // Throws Error(DS4_ERR_FORMAT) and leaves the state as it was if the bytes are not a snapshot
+    // for this model and numerics.
     virtual void restore(std::span<const uint8_t> bytes) = 0;
 };
 

@@ -12,14 +12,16 @@ namespace ds4 {
 
 class Error : public std::runtime_error {
   public:
-    Error(ds4_status status, const std::string &message) : std::runtime_error(message), status_(status) {}
+    Error(ds4_status status, const std::string &message)
+        : std::runtime_error(message), status_(status) {}
     ds4_status status() const { return status_; }
 
   private:
     ds4_status status_;
 };
 
-[[noreturn]] __attribute__((format(printf, 2, 3))) inline void fail(ds4_status status, const char *format, ...) {
+[[noreturn]] __attribute__((format(printf, 2, 3))) inline void fail(ds4_status status,
+                                                                    const char *format, ...) {
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -29,12 +31,12 @@ class Error : public std::runtime_error {
 }
 
 // A broken invariant of ours, never the caller's or a file's fault.
-#define DS4_ASSERT(condition)                                                                        \
-    do {                                                                                             \
-        if (!(condition)) {                                                                          \
-            std::fprintf(stderr, "%s:%d: broken invariant: %s\n", __FILE__, __LINE__, #condition);   \
-            std::abort();                                                                            \
-        }                                                                                            \
+#define DS4_ASSERT(condition)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            std::fprintf(stderr, "%s:%d: broken invariant: %s\n", __FILE__, __LINE__, #condition); \
+            std::abort();                                                                          \
+        }                                                                                          \
     } while (0)
 
 } // namespace ds4

@@ -1,6 +1,7 @@
-// A minimal test registry: TEST("what holds") { CHECK(...); }. The runner takes [REPORT.xml] [--only TEXT] [--times]:
-// it writes a JUnit report, runs the tests whose sentence contains the text, and says what each took. It prints one
-// line per failure and exits 1 if a check failed or if there was no test, 3 if none contains the text.
+// A minimal test registry: TEST("what holds") { CHECK(...); }. The runner takes [REPORT.xml]
+// [--only TEXT] [--times]: it writes a JUnit report, runs the tests whose sentence contains the
+// text, and says what each took. It prints one line per failure and exits 1 if a check failed or if
+// there was no test, 3 if none contains the text.
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -9,8 +10,8 @@
 
 namespace ds4::test {
 
-// Sanitizers slow tests down tenfold and more. What needs repetition only for its numbers may do less of it there;
-// what involves threads stays whole.
+// Sanitizers slow tests down tenfold and more. What needs repetition only for its numbers may do
+// less of it there; what involves threads stays whole.
 #if defined(__SANITIZE_THREAD__)
 constexpr bool kThreadSanitizer = true, kSanitizer = true;
 #elif defined(__SANITIZE_ADDRESS__)
@@ -19,10 +20,21 @@ constexpr bool kThreadSanitizer = false, kSanitizer = true;
 constexpr bool kThreadSanitizer = false, kSanitizer = false;
 #endif
 
-struct Case { const char *name; void (*body)(); };
-inline std::vector<Case> &cases() { static std::vector<Case> all; return all; }
-inline std::vector<std::string> &failures() { static std::vector<std::string> all; return all; }
-struct Register { Register(const char *name, void (*body)()) { cases().push_back({name, body}); } };
+struct Case {
+    const char *name;
+    void (*body)();
+};
+inline std::vector<Case> &cases() {
+    static std::vector<Case> all;
+    return all;
+}
+inline std::vector<std::string> &failures() {
+    static std::vector<std::string> all;
+    return all;
+}
+struct Register {
+    Register(const char *name, void (*body)()) { cases().push_back({name, body}); }
+};
 
 inline void record(const char *file, int line, const std::string &text) {
     failures().push_back(std::string(file) + ":" + std::to_string(line) + ": " + text);
@@ -30,19 +42,22 @@ inline void record(const char *file, int line, const std::string &text) {
 
 #define DS4_TEST_JOIN2(a, b) a##b
 #define DS4_TEST_JOIN(a, b) DS4_TEST_JOIN2(a, b)
-#define TEST(sentence)                                                                               \
-    static void DS4_TEST_JOIN(test_body_, __LINE__)();                                               \
-    static ds4::test::Register DS4_TEST_JOIN(test_register_, __LINE__)(sentence, DS4_TEST_JOIN(test_body_, __LINE__)); \
+#define TEST(sentence)                                                                             \
+    static void DS4_TEST_JOIN(test_body_, __LINE__)();                                             \
+    static ds4::test::Register DS4_TEST_JOIN(test_register_, __LINE__)(                            \
+        sentence, DS4_TEST_JOIN(test_body_, __LINE__));                                            \
     static void DS4_TEST_JOIN(test_body_, __LINE__)()
-#define CHECK(condition)                                                                             \
-    do {                                                                                             \
-        if (!(condition)) ds4::test::record(__FILE__, __LINE__, "not true: " #condition);            \
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) ds4::test::record(__FILE__, __LINE__, "not true: " #condition);          \
     } while (0)
-#define CHECK_CLOSE(actual, expected, tolerance)                                                     \
-    do {                                                                                             \
-        const double actual_ = (actual), expected_ = (expected);                                     \
-        if (!(std::fabs(actual_ - expected_) <= (tolerance)))                                        \
-            ds4::test::record(__FILE__, __LINE__, std::string(#actual " is ") + std::to_string(actual_) + ", expected " + std::to_string(expected_)); \
+#define CHECK_CLOSE(actual, expected, tolerance)                                                   \
+    do {                                                                                           \
+        const double actual_ = (actual), expected_ = (expected);                                   \
+        if (!(std::fabs(actual_ - expected_) <= (tolerance)))                                      \
+            ds4::test::record(__FILE__, __LINE__,                                                  \
+                              std::string(#actual " is ") + std::to_string(actual_) +              \
+                                  ", expected " + std::to_string(expected_));                      \
     } while (0)
 
 int run_all(int argc, char **argv);

@@ -16,11 +16,16 @@ struct Arguments {
 std::string escaped(const std::string &text) {
     std::string out;
     for (char c : text) {
-        if (c == '&') out += "&amp;";
-        else if (c == '<') out += "&lt;";
-        else if (c == '>') out += "&gt;";
-        else if (c == '"') out += "&quot;";
-        else out += c;
+        if (c == '&')
+            out += "&amp;";
+        else if (c == '<')
+            out += "&lt;";
+        else if (c == '>')
+            out += "&gt;";
+        else if (c == '"')
+            out += "&quot;";
+        else
+            out += c;
     }
     return out;
 }
@@ -28,10 +33,14 @@ std::string escaped(const std::string &text) {
 bool read_arguments(int argc, char **argv, Arguments &out) {
     for (int i = 1; i < argc; i++) {
         const bool has_value = i + 1 < argc;
-        if (std::strcmp(argv[i], "--times") == 0) out.times = true;
-        else if (std::strcmp(argv[i], "--only") == 0 && has_value) out.only = argv[++i];
-        else if (argv[i][0] != '-' && out.report == nullptr) out.report = argv[i];
-        else return false;
+        if (std::strcmp(argv[i], "--times") == 0)
+            out.times = true;
+        else if (std::strcmp(argv[i], "--only") == 0 && has_value)
+            out.only = argv[++i];
+        else if (argv[i][0] != '-' && out.report == nullptr)
+            out.report = argv[i];
+        else
+            return false;
     }
     return true;
 }
@@ -56,12 +65,14 @@ int run_all(int argc, char **argv) {
     std::string body;
     size_t ran = 0, failed = 0;
     for (const Case &test : cases()) {
-        if (arguments.only != nullptr && std::strstr(test.name, arguments.only) == nullptr) continue;
+        if (arguments.only != nullptr && std::strstr(test.name, arguments.only) == nullptr)
+            continue;
         ran++;
         if (arguments.times) std::printf("%s ... ", test.name), std::fflush(stdout);
         const auto begin = std::chrono::steady_clock::now();
         run(test);
-        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        const double seconds =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         if (arguments.times) std::printf("%.2f s\n", seconds);
         char time[32];
         std::snprintf(time, sizeof time, "%.3f", seconds);
@@ -80,7 +91,9 @@ int run_all(int argc, char **argv) {
     if (arguments.report != nullptr) {
         std::FILE *report = std::fopen(arguments.report, "w");
         if (report == nullptr) return 1;
-        std::fprintf(report, "<testsuites tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"0\">\n<testsuite name=\"native\">\n%s</testsuite>\n</testsuites>\n",
+        std::fprintf(report,
+                     "<testsuites tests=\"%zu\" failures=\"%zu\" errors=\"0\" "
+                     "skipped=\"0\">\n<testsuite name=\"native\">\n%s</testsuite>\n</testsuites>\n",
                      ran, failed, body.c_str());
         std::fclose(report);
     }

@@ -1,5 +1,5 @@
-// Reads the recorded vectors (safetensors files of our own making) in native tests. Any surprise is an exception: this
-// reader is for trusted fixtures and is no part of the library.
+// Reads the recorded vectors (safetensors files of our own making) in native tests. Any surprise is
+// an exception: this reader is for trusted fixtures and is no part of the library.
 #pragma once
 #include <cstdint>
 #include <cstdlib>
@@ -38,13 +38,15 @@ class VectorFile {
   public:
     explicit VectorFile(const std::string &name) {
         const char *folder = std::getenv("DS4_TEST_VECTORS");
-        const std::string path = std::string(folder != nullptr ? folder : DS4_TEST_VECTORS) + "/" + name;
+        const std::string path =
+            std::string(folder != nullptr ? folder : DS4_TEST_VECTORS) + "/" + name;
         std::ifstream in(path, std::ios::binary);
         if (!in) throw std::runtime_error("cannot read " + path);
         const std::vector<char> all{std::istreambuf_iterator<char>(in), {}};
         uint64_t header = 0;
         std::memcpy(&header, all.data(), 8);
-        parse(std::string(all.data() + 8, header), reinterpret_cast<const uint8_t *>(all.data()) + 8 + header);
+        parse(std::string(all.data() + 8, header),
+              reinterpret_cast<const uint8_t *>(all.data()) + 8 + header);
     }
     const Recorded &operator[](const std::string &name) const {
         const auto found = tensors_.find(name);
@@ -53,11 +55,14 @@ class VectorFile {
     }
 
   private:
-    // Entries look like "name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}, in any order of the three keys.
+    // Entries look like "name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}, in any order of
+    // the three keys.
     void parse(const std::string &json, const uint8_t *data) {
-        for (size_t at = json.find("\"dtype\""); at != std::string::npos; at = json.find("\"dtype\"", at + 1)) {
+        for (size_t at = json.find("\"dtype\""); at != std::string::npos;
+             at = json.find("\"dtype\"", at + 1)) {
             const size_t open = json.rfind('{', at), close = json.find('}', at);
-            const size_t name_end = json.rfind('"', open), name_begin = json.rfind('"', name_end - 1) + 1;
+            const size_t name_end = json.rfind('"', open),
+                         name_begin = json.rfind('"', name_end - 1) + 1;
             const std::string entry = json.substr(open, close - open);
             Recorded tensor;
             const size_t type = entry.find('"', entry.find(':', entry.find("\"dtype\"")) + 1) + 1;

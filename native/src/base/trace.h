@@ -1,4 +1,5 @@
-// Named intermediates of the last step, for tests and dumps. Off (a null pointer) in normal operation.
+// Named intermediates of the last step, for tests and dumps. Off (a null pointer) in normal
+// operation.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -10,9 +11,12 @@ namespace ds4 {
 class Trace {
   public:
     void clear() { values_.clear(); }
-    void put(const std::string &name, std::vector<float> values) { values_[name] = std::move(values); }
+    void put(const std::string &name, std::vector<float> values) {
+        values_[name] = std::move(values);
+    }
     void put(const char *name, int layer, const float *values, int64_t count) {
-        put("layer" + std::to_string(layer) + "." + name, std::vector<float>(values, values + count));
+        put("layer" + std::to_string(layer) + "." + name,
+            std::vector<float>(values, values + count));
     }
     const std::map<std::string, std::vector<float>> &values() const { return values_; }
 

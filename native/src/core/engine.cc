@@ -12,16 +12,30 @@ namespace ds4 {
 namespace {
 
 ExpertOptions make_expert_options(const ds4_engine_options &full) {
-    if (full.experts > DS4_EXPERTS_MAPPED) fail(DS4_ERR_ARGUMENT, "experts is %u; expected 0 (auto), 1 (packed) or 2 (mapped)", full.experts);
-    if (full.expert_numerics > DS4_EXPERT_NUMERICS_F32) fail(DS4_ERR_ARGUMENT, "expert_numerics is %u; expected 0 (auto), 1 (int8), 2 (bf16), 3 (fp8ref) or 4 (f32)", full.expert_numerics);
-    if (full.expert_threads > 4096) fail(DS4_ERR_ARGUMENT, "expert_threads is %u; expected 0..4096", full.expert_threads);
-    if (full.expert_parts > 64) fail(DS4_ERR_ARGUMENT, "expert_parts is %u; expected 0..64", full.expert_parts);
-    if (full.expert_layers > 65536) fail(DS4_ERR_ARGUMENT, "expert_layers is %u; expected 0..65536", full.expert_layers);
-    if (reinterpret_cast<uintptr_t>(full.progress) % alignof(ds4_load_progress) != 0) fail(DS4_ERR_ARGUMENT, "ds4_load_progress must lie at a multiple of %zu bytes", alignof(ds4_load_progress));
-    if (full.progress != nullptr && full.progress->reserved != 0) fail(DS4_ERR_ARGUMENT, "ds4_load_progress: the reserved field is %u; expected 0", full.progress->reserved);
+    if (full.experts > DS4_EXPERTS_MAPPED)
+        fail(DS4_ERR_ARGUMENT, "experts is %u; expected 0 (auto), 1 (packed) or 2 (mapped)",
+             full.experts);
+    if (full.expert_numerics > DS4_EXPERT_NUMERICS_F32)
+        fail(DS4_ERR_ARGUMENT,
+             "expert_numerics is %u; expected 0 (auto), 1 (int8), 2 (bf16), 3 (fp8ref) or 4 (f32)",
+             full.expert_numerics);
+    if (full.expert_threads > 4096)
+        fail(DS4_ERR_ARGUMENT, "expert_threads is %u; expected 0..4096", full.expert_threads);
+    if (full.expert_parts > 64)
+        fail(DS4_ERR_ARGUMENT, "expert_parts is %u; expected 0..64", full.expert_parts);
+    if (full.expert_layers > 65536)
+        fail(DS4_ERR_ARGUMENT, "expert_layers is %u; expected 0..65536", full.expert_layers);
+    if (reinterpret_cast<uintptr_t>(full.progress) % alignof(ds4_load_progress) != 0)
+        fail(DS4_ERR_ARGUMENT, "ds4_load_progress must lie at a multiple of %zu bytes",
+             alignof(ds4_load_progress));
+    if (full.progress != nullptr && full.progress->reserved != 0)
+        fail(DS4_ERR_ARGUMENT, "ds4_load_progress: the reserved field is %u; expected 0",
+             full.progress->reserved);
     ExpertOptions options;
-    options.place = full.experts, options.numerics = full.expert_numerics, options.session_tokens = full.session_tokens;
-    options.threads = int(full.expert_threads), options.parts = int(full.expert_parts), options.layers = int(full.expert_layers);
+    options.place = full.experts, options.numerics = full.expert_numerics,
+    options.session_tokens = full.session_tokens;
+    options.threads = int(full.expert_threads), options.parts = int(full.expert_parts),
+    options.layers = int(full.expert_layers);
     if (full.expert_library != nullptr) options.library = full.expert_library;
     options.progress = full.progress;
     return options;
@@ -36,15 +50,24 @@ EngineOptions make_engine_options(const ds4_engine_options *raw) {
             fail(DS4_ERR_ARGUMENT, "ds4_engine_options: struct_bytes is %u", raw->struct_bytes);
         std::memcpy(&full, raw, std::min<size_t>(raw->struct_bytes, sizeof full));
         // a struct that ends inside a pointer has none
-        if (raw->struct_bytes < offsetof(ds4_engine_options, expert_library) + sizeof(void *)) full.expert_library = nullptr;
+        if (raw->struct_bytes < offsetof(ds4_engine_options, expert_library) + sizeof(void *))
+            full.expert_library = nullptr;
         if (raw->struct_bytes < sizeof full) full.progress = nullptr;
     }
-    constexpr uint32_t kKnownSwitches = DS4_SWITCH_NO_KV_ROUNDING | DS4_SWITCH_NO_INDEX_ROUNDING | DS4_SWITCH_NO_SHARED_CLAMP | DS4_SWITCH_F32_ACTIVATIONS;
-    if (full.numerics > DS4_NUMERICS_PLAIN) fail(DS4_ERR_ARGUMENT, "numerics is %u; expected 0 (fast), 1 (trained) or 2 (plain)", full.numerics);
-    if ((full.switches & ~kKnownSwitches) != 0) fail(DS4_ERR_ARGUMENT, "switches has unknown bits: %#x", full.switches);
-    if (full.isa > DS4_ISA_AVX512) fail(DS4_ERR_ARGUMENT, "isa is %u; expected 0 (auto), 1 (generic), 2 (AVX2) or 3 (AVX-512)", full.isa);
-    if (full.threads > 1024) fail(DS4_ERR_ARGUMENT, "threads is %u; expected 0..1024", full.threads);
-    if (full.max_step_tokens > 65536) fail(DS4_ERR_ARGUMENT, "max_step_tokens is %u; expected 0..65536", full.max_step_tokens);
+    constexpr uint32_t kKnownSwitches = DS4_SWITCH_NO_KV_ROUNDING | DS4_SWITCH_NO_INDEX_ROUNDING |
+                                        DS4_SWITCH_NO_SHARED_CLAMP | DS4_SWITCH_F32_ACTIVATIONS;
+    if (full.numerics > DS4_NUMERICS_PLAIN)
+        fail(DS4_ERR_ARGUMENT, "numerics is %u; expected 0 (fast), 1 (trained) or 2 (plain)",
+             full.numerics);
+    if ((full.switches & ~kKnownSwitches) != 0)
+        fail(DS4_ERR_ARGUMENT, "switches has unknown bits: %#x", full.switches);
+    if (full.isa > DS4_ISA_AVX512)
+        fail(DS4_ERR_ARGUMENT, "isa is %u; expected 0 (auto), 1 (generic), 2 (AVX2) or 3 (AVX-512)",
+             full.isa);
+    if (full.threads > 1024)
+        fail(DS4_ERR_ARGUMENT, "threads is %u; expected 0..1024", full.threads);
+    if (full.max_step_tokens > 65536)
+        fail(DS4_ERR_ARGUMENT, "max_step_tokens is %u; expected 0..65536", full.max_step_tokens);
     EngineOptions options;
     options.numerics = full.numerics, options.switches = full.switches, options.isa = full.isa;
     options.threads = int(full.threads);
@@ -54,7 +77,8 @@ EngineOptions make_engine_options(const ds4_engine_options *raw) {
 }
 
 Engine::Engine(const Model &model, const EngineOptions &options, ds4_engine *handle)
-    : model_(model), options_(options), handle_(handle), backend_(cpu::open_cpu_backend(model, options)), loop_(*this) {}
+    : model_(model), options_(options), handle_(handle),
+      backend_(cpu::open_cpu_backend(model, options)), loop_(*this) {}
 
 // Sessions should be gone by now; one that is not can still be closed.
 Engine::~Engine() {
@@ -82,7 +106,8 @@ void Engine::close_session(ds4_session *session) {
 }
 
 void Engine::check_open(const ds4_session *session) const {
-    if (!sessions_.contains(const_cast<ds4_session *>(session))) fail(DS4_ERR_ARGUMENT, "not an open session of this engine");
+    if (!sessions_.contains(const_cast<ds4_session *>(session)))
+        fail(DS4_ERR_ARGUMENT, "not an open session of this engine");
 }
 
 uint32_t Engine::position(const ds4_session *session) const {
@@ -102,13 +127,17 @@ void Engine::cancel(ds4_session *session) {
     if (sessions_.contains(session)) session->cancelled.store(true, std::memory_order_relaxed);
 }
 
-Engine::Hold::Hold(Engine &engine, std::span<ds4_session *const> sessions) : engine_(engine), sessions_(sessions.begin(), sessions.end()) {
+Engine::Hold::Hold(Engine &engine, std::span<ds4_session *const> sessions)
+    : engine_(engine), sessions_(sessions.begin(), sessions.end()) {
     std::unique_lock lock(engine_.sessions_mutex_);
     const auto open = [&] {
         for (const ds4_session *session : sessions_) engine_.check_open(session);
         return true;
     };
-    engine_.idle_.wait(lock, [&] { return open() && std::none_of(sessions_.begin(), sessions_.end(), [](const ds4_session *s) { return s->busy; }); });
+    engine_.idle_.wait(lock, [&] {
+        return open() && std::none_of(sessions_.begin(), sessions_.end(),
+                                      [](const ds4_session *s) { return s->busy; });
+    });
     for (ds4_session *session : sessions_) session->busy = true;
 }
 
@@ -120,25 +149,34 @@ Engine::Hold::~Hold() {
     engine_.idle_.notify_all();
 }
 
-// The sessions are held; everything that a caller could get wrong is refused before any of them moves.
+// The sessions are held; everything that a caller could get wrong is refused before any of them
+// moves.
 void Engine::check(std::span<const StepItem> items) const {
     uint64_t total = 0;
     for (size_t i = 0; i < items.size(); i++) {
         const StepItem &item = items[i];
         for (size_t j = 0; j < i; j++)
-            if (items[j].session == item.session) fail(DS4_ERR_ARGUMENT, "items %zu and %zu are the same session", j, i);
+            if (items[j].session == item.session)
+                fail(DS4_ERR_ARGUMENT, "items %zu and %zu are the same session", j, i);
         if (item.count == 0) fail(DS4_ERR_ARGUMENT, "item %zu has no tokens", i);
-        if (item.logits > DS4_LOGITS_ALL) fail(DS4_ERR_ARGUMENT, "item %zu: logits is %u; expected 0..2", i, item.logits);
+        if (item.logits > DS4_LOGITS_ALL)
+            fail(DS4_ERR_ARGUMENT, "item %zu: logits is %u; expected 0..2", i, item.logits);
         total += item.count;
-        const uint32_t position = item.session->state->position(), capacity = item.session->state->capacity();
+        const uint32_t position = item.session->state->position(),
+                       capacity = item.session->state->capacity();
         if (item.count > capacity - position)
-            fail(DS4_ERR_CONTEXT_FULL, "%u tokens at position %u exceed the session's context of %u tokens", item.count, position, capacity);
+            fail(DS4_ERR_CONTEXT_FULL,
+                 "%u tokens at position %u exceed the session's context of %u tokens", item.count,
+                 position, capacity);
         for (uint32_t t = 0; t < item.count; t++)
             if (item.tokens[t] < 0 || item.tokens[t] >= model_.shape().vocab)
-                fail(DS4_ERR_ARGUMENT, "token id %d at index %u is outside the vocabulary of %d", item.tokens[t], t, model_.shape().vocab);
+                fail(DS4_ERR_ARGUMENT, "token id %d at index %u is outside the vocabulary of %d",
+                     item.tokens[t], t, model_.shape().vocab);
     }
     if (total > options_.max_step_tokens)
-        fail(DS4_ERR_ARGUMENT, "%llu new tokens in one step; this engine takes %u (max_step_tokens)", (unsigned long long)total, options_.max_step_tokens);
+        fail(DS4_ERR_ARGUMENT,
+             "%llu new tokens in one step; this engine takes %u (max_step_tokens)",
+             (unsigned long long)total, options_.max_step_tokens);
 }
 
 void Engine::step(std::span<const StepItem> items, float *logits) {
@@ -151,9 +189,11 @@ void Engine::step(std::span<const StepItem> items, float *logits) {
     std::vector<SequenceStep> sequences;
     sequences.reserve(items.size());
     for (const StepItem &item : items) {
-        // A cancel is meant for a step that runs; one that came between two steps is the caller's own to keep.
+        // A cancel is meant for a step that runs; one that came between two steps is the caller's
+        // own to keep.
         item.session->cancelled.store(false, std::memory_order_relaxed);
-        sequences.push_back({item.session->state.get(), item.tokens, item.count, item.logits, &item.session->cancelled});
+        sequences.push_back({item.session->state.get(), item.tokens, item.count, item.logits,
+                             &item.session->cancelled});
     }
     if (trace_) trace_->clear();
     backend_->step(sequences, logits, trace_.get());
@@ -166,8 +206,10 @@ void Engine::enable_trace(bool enabled) {
 
 std::string Engine::describe() const {
     static const char *const names[] = {"fast", "trained", "plain"};
-    return std::string("{") + backend_->describe() + ",\"numerics\":\"" + names[options_.numerics] + "\",\"switches\":" + std::to_string(options_.switches) +
-           ",\"max_step_tokens\":" + std::to_string(options_.max_step_tokens) + ",\"mapped_bytes\":" + std::to_string(model_.mapped_bytes()) + "}";
+    return std::string("{") + backend_->describe() + ",\"numerics\":\"" + names[options_.numerics] +
+           "\",\"switches\":" + std::to_string(options_.switches) +
+           ",\"max_step_tokens\":" + std::to_string(options_.max_step_tokens) +
+           ",\"mapped_bytes\":" + std::to_string(model_.mapped_bytes()) + "}";
 }
 
 } // namespace ds4

@@ -19,7 +19,8 @@
 struct ds4_session {
     std::unique_ptr<ds4::SequenceState> state;
     std::atomic<bool> cancelled{false};
-    bool busy = false; // in a step, a snapshot or another call that owns its state; guarded by the engine's mutex
+    bool busy = false; // in a step, a snapshot or another call that owns its state; guarded by the
+                       // engine's mutex
     ds4_engine *engine = nullptr; // null once it has been closed
 };
 
@@ -60,8 +61,8 @@ class Engine : public Stepper {
     std::string describe() const; // JSON
 
   private:
-    // Owns sessions for the length of a call: waits until nobody else does. Throws for a pointer that is no open
-    // session of this engine.
+    // Owns sessions for the length of a call: waits until nobody else does. Throws for a pointer
+    // that is no open session of this engine.
     class Hold {
       public:
         Hold(Engine &engine, std::span<ds4_session *const> sessions);
@@ -81,7 +82,8 @@ class Engine : public Stepper {
     std::mutex step_mutex_; // one step at a time; also guards the trace
     mutable std::mutex sessions_mutex_;
     std::condition_variable idle_; // a session is no longer busy
-    std::unordered_set<ds4_session *> sessions_; // a pointer that is not here was never ours or is closed
+    std::unordered_set<ds4_session *>
+        sessions_; // a pointer that is not here was never ours or is closed
     std::unique_ptr<Trace> trace_;
     Loop loop_; // last: its thread uses everything above
 };

@@ -1,5 +1,6 @@
-// The plain decoders: one value after another, the formulas as documented. They are the reference of every fast
-// kernel. Each value is the exact product or, for types with a minimum, the exact difference rounded once.
+// The plain decoders: one value after another, the formulas as documented. They are the reference
+// of every fast kernel. Each value is the exact product or, for types with a minimum, the exact
+// difference rounded once.
 #include "format/blocks.h"
 #include "format/convert.h"
 #include "format/iq2xxs.h"
@@ -103,7 +104,8 @@ void decode_f8_e4m3(const uint8_t *row, const uint8_t *scales, float *out, int64
 
 } // namespace
 
-void decode_row(uint32_t type, const uint8_t *row, const uint8_t *scales, float *out, int64_t cols) {
+void decode_row(uint32_t type, const uint8_t *row, const uint8_t *scales, float *out,
+                int64_t cols) {
     switch (type) {
     case DS4_TYPE_F32: std::memcpy(out, row, size_t(cols) * sizeof(float)); return;
     case DS4_TYPE_F16: decode_f16(row, out, cols); return;

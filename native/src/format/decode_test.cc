@@ -1,4 +1,5 @@
-// The decoders against known answers, and against a second reading of the format descriptions in double.
+// The decoders against known answers, and against a second reading of the format descriptions in
+// double.
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -17,7 +18,8 @@ namespace {
 
 std::vector<uint8_t> from_hex(const char *hex) {
     std::vector<uint8_t> bytes;
-    for (; *hex != '\0'; hex += 2) bytes.push_back(uint8_t(std::stoi(std::string(hex, 2), nullptr, 16)));
+    for (; *hex != '\0'; hex += 2)
+        bytes.push_back(uint8_t(std::stoi(std::string(hex, 2), nullptr, 16)));
     return bytes;
 }
 
@@ -28,24 +30,28 @@ void check_block(uint32_t type, const known::Block &block) {
     decode_row(type, bytes.data(), nullptr, values.data(), block.count);
     for (int i = 0; i < block.count; i++)
         if (double(values[size_t(i)]) != block.values[i])
-            ds4::test::record(__FILE__, __LINE__, std::string(block.name) + "[" + std::to_string(i) + "] is " +
-                                                      std::to_string(values[size_t(i)]));
+            ds4::test::record(__FILE__, __LINE__,
+                              std::string(block.name) + "[" + std::to_string(i) + "] is " +
+                                  std::to_string(values[size_t(i)]));
 }
 
 double half_value(const uint8_t *p) {
     const int bits = p[0] | p[1] << 8, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-    const double magnitude = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+    const double magnitude =
+        exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
     return bits & 0x8000 ? -magnitude : magnitude;
 }
 double e2m1_value(int code) {
     const int exponent = (code >> 1) & 3, mantissa = code & 1;
-    const double magnitude = exponent == 0 ? 0.5 * mantissa : std::ldexp(2 + mantissa, exponent - 2);
+    const double magnitude =
+        exponent == 0 ? 0.5 * mantissa : std::ldexp(2 + mantissa, exponent - 2);
     return code & 8 ? -magnitude : magnitude;
 }
 
 // One value of a 256-block, by the formulas, each step in double (exact).
 double q2k_value(const uint8_t *b, int i) {
-    const int h = i / 128, s = i % 128 / 32, c = i % 32, q = b[16 + 32 * h + c] >> (2 * s) & 3, scale = b[i / 16];
+    const int h = i / 128, s = i % 128 / 32, c = i % 32, q = b[16 + 32 * h + c] >> (2 * s) & 3,
+              scale = b[i / 16];
     return half_value(b + 80) * (scale & 15) * q - half_value(b + 82) * (scale >> 4);
 }
 double q4k_value(const uint8_t *b, int i) {
@@ -58,7 +64,8 @@ double q4k_value(const uint8_t *b, int i) {
 double iq2xxs_value(const uint8_t *b, int i) {
     const uint8_t *group = b + 2 + i / 32 * 8;
     const int k = i % 32 / 8, j = i % 8;
-    const uint32_t word = uint32_t(group[4]) | uint32_t(group[5]) << 8 | uint32_t(group[6]) << 16 | uint32_t(group[7]) << 24;
+    const uint32_t word = uint32_t(group[4]) | uint32_t(group[5]) << 8 | uint32_t(group[6]) << 16 |
+                          uint32_t(group[7]) << 24;
     const uint32_t sign = word >> (7 * k) & 127;
     const bool negative = j < 7 ? sign >> j & 1 : __builtin_popcount(sign) % 2;
     const uint8_t *grid = reinterpret_cast<const uint8_t *>(&kIq2XxsGrid.rows[group[k]]);
@@ -69,8 +76,10 @@ double mxfp4_value(const uint8_t *b, int i) {
     return e2m1_value(i < 16 ? b[1 + i] & 15 : b[1 + i - 16] >> 4) * std::ldexp(1.0, b[0] - 127);
 }
 
-// Random bytes with finite scales; every value within one float rounding of the double (exact where no min is taken).
-void check_random(uint32_t type, int f16_at, int other_f16_at, double (*value)(const uint8_t *, int)) {
+// Random bytes with finite scales; every value within one float rounding of the double (exact where
+// no min is taken).
+void check_random(uint32_t type, int f16_at, int other_f16_at,
+                  double (*value)(const uint8_t *, int)) {
     const TypeTraits &traits = *type_traits(type);
     uint32_t state = 12345;
     const auto next = [&] { return state = state * 1664525u + 1013904223u, uint8_t(state >> 24); };
@@ -82,7 +91,8 @@ void check_random(uint32_t type, int f16_at, int other_f16_at, double (*value)(c
         if (type == DS4_TYPE_MXFP4) block[0] = uint8_t(round % 255);
         std::vector<float> values(traits.block_elements);
         decode_row(type, block.data(), nullptr, values.data(), traits.block_elements);
-        for (uint32_t i = 0; i < traits.block_elements; i++) CHECK(values[i] == float(value(block.data(), int(i))));
+        for (uint32_t i = 0; i < traits.block_elements; i++)
+            CHECK(values[i] == float(value(block.data(), int(i))));
     }
 }
 
@@ -105,14 +115,19 @@ TEST("decoders agree bit for bit with the formulas in double, rounded once") {
 }
 
 TEST("E8M0, E4M3 and E2M1 tables") {
-    for (int e = 0; e < 255; e++) CHECK(double(e8m0_to_f32(uint8_t(e))) == std::ldexp(1.0, e - 127));
+    for (int e = 0; e < 255; e++)
+        CHECK(double(e8m0_to_f32(uint8_t(e))) == std::ldexp(1.0, e - 127));
     CHECK(std::isnan(e8m0_to_f32(255)));
     for (int code = 0; code < 256; code++) {
         const int exponent = code >> 3 & 15, mantissa = code & 7;
-        const double magnitude = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+        const double magnitude =
+            exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
         const float value = e4m3_to_f32(uint8_t(code));
-        if ((code & 127) == 127) CHECK(std::isnan(value));
-        else CHECK(double(value) == (code & 128 ? -magnitude : magnitude) && std::signbit(value) == (code >= 128));
+        if ((code & 127) == 127)
+            CHECK(std::isnan(value));
+        else
+            CHECK(double(value) == (code & 128 ? -magnitude : magnitude) &&
+                  std::signbit(value) == (code >= 128));
     }
     CHECK(e4m3_to_f32(0x7e) == 448.0f);
     constexpr float kE2m1[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
@@ -129,9 +144,11 @@ TEST("F16 and BF16 keep every value, and round to nearest even") {
             const uint8_t bytes[2] = {uint8_t(half), uint8_t(half >> 8)};
             CHECK(double(value) == half_value(bytes) && f32_to_f16(value) == half);
         } else {
-            CHECK((half & 0x3ff) ? std::isnan(value) && (f32_to_f16(value) & 0x3ff) : std::isinf(value) && f32_to_f16(value) == half);
+            CHECK((half & 0x3ff) ? std::isnan(value) && (f32_to_f16(value) & 0x3ff)
+                                 : std::isinf(value) && f32_to_f16(value) == half);
         }
-        CHECK(std::isnan(wide) ? std::isnan(bf16_to_f32(f32_to_bf16(wide))) : f32_to_bf16(wide) == half);
+        CHECK(std::isnan(wide) ? std::isnan(bf16_to_f32(f32_to_bf16(wide)))
+                               : f32_to_bf16(wide) == half);
         // the middle between two neighbours goes to the even one, a step beside it to the nearer
         if ((half & 0x7c00) == 0x7c00 || (half & 0x7fff) >= 0x7bff) continue;
         const float next = f16_to_f32(uint16_t(half + 1)), middle = 0.5f * (value + next);
@@ -139,14 +156,17 @@ TEST("F16 and BF16 keep every value, and round to nearest even") {
         CHECK(f32_to_f16(std::nextafterf(middle, value)) == half);
         CHECK(f32_to_f16(std::nextafterf(middle, next)) == half + 1);
     }
-    CHECK(f32_to_f16(65519.0f) == 0x7bff && f32_to_f16(65520.0f) == 0x7c00 && f32_to_f16(-1e10f) == 0xfc00);
+    CHECK(f32_to_f16(65519.0f) == 0x7bff && f32_to_f16(65520.0f) == 0x7c00 &&
+          f32_to_f16(-1e10f) == 0xfc00);
     CHECK(f32_to_f16(0x1p-25f) == 0 && f32_to_f16(0x1.8p-25f) == 1 && f32_to_f16(-0.0f) == 0x8000);
-    CHECK(f32_to_bf16(f32_from_bits(0x3f808000)) == 0x3f80 && f32_to_bf16(f32_from_bits(0x3f818000)) == 0x3f82);
+    CHECK(f32_to_bf16(f32_from_bits(0x3f808000)) == 0x3f80 &&
+          f32_to_bf16(f32_from_bits(0x3f818000)) == 0x3f82);
     CHECK(f32_to_bf16(f32_from_bits(0x3f808001)) == 0x3f81);
 }
 
 TEST("the official FP4 order and GGUF blocks hold the same values") {
-    const std::vector<uint8_t> packed = from_hex(known::kRepack.packed), gguf = from_hex(known::kRepack.gguf);
+    const std::vector<uint8_t> packed = from_hex(known::kRepack.packed),
+                               gguf = from_hex(known::kRepack.gguf);
     const uint8_t scale = uint8_t(known::kRepack.scale);
     uint8_t made[17];
     fp4_packed_to_mxfp4(packed.data(), &scale, made, 32);
@@ -160,8 +180,10 @@ TEST("the official FP4 order and GGUF blocks hold the same values") {
 TEST("sizes of rows and scales") {
     CHECK(row_bytes(DS4_TYPE_Q8_0, 4096) == 4352 && row_bytes(DS4_TYPE_Q8_0, 4095) == 0);
     CHECK(row_bytes(DS4_TYPE_MXFP4, 64) == 34 && row_bytes(DS4_TYPE_FP4_PACKED, 64) == 32);
-    CHECK(row_bytes(DS4_TYPE_F8_E4M3, 5) == 5 && row_bytes(12345, 32) == 0 && row_bytes(DS4_TYPE_F32, UINT64_MAX) == 0);
-    CHECK(scale_bytes(DS4_TYPE_F8_E4M3, 129, 257) == 6 && scale_bytes(DS4_TYPE_FP4_PACKED, 3, 64) == 6);
+    CHECK(row_bytes(DS4_TYPE_F8_E4M3, 5) == 5 && row_bytes(12345, 32) == 0 &&
+          row_bytes(DS4_TYPE_F32, UINT64_MAX) == 0);
+    CHECK(scale_bytes(DS4_TYPE_F8_E4M3, 129, 257) == 6 &&
+          scale_bytes(DS4_TYPE_FP4_PACKED, 3, 64) == 6);
     CHECK(scale_bytes(DS4_TYPE_F16, 3, 64) == 0);
 }
 

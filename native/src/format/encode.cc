@@ -21,8 +21,8 @@ const char *encode_half(const float *in, uint8_t *out, int64_t cols) {
     return nullptr;
 }
 
-// scale = amax / 127 kept as f16; the codes are rounded with the unrounded scale's reciprocal, as ggml's reference
-// does, so that files of either are the same bytes.
+// scale = amax / 127 kept as f16; the codes are rounded with the unrounded scale's reciprocal, as
+// ggml's reference does, so that files of either are the same bytes.
 const char *encode_q8_0(const float *in, uint8_t *out, int64_t cols) {
     auto *block = reinterpret_cast<BlockQ8_0 *>(out);
     for (int64_t base = 0; base < cols; base += 32, block++) {
@@ -37,7 +37,8 @@ const char *encode_q8_0(const float *in, uint8_t *out, int64_t cols) {
         if (half == 0x7c00u) return kOverflow;
         std::memcpy(block->d, &half, sizeof half);
         for (int i = 0; i < 32; i++) {
-            // A scale below 2^-128 has an infinite reciprocal; its f16 form is 0 and the codes do not matter.
+            // A scale below 2^-128 has an infinite reciprocal; its f16 form is 0 and the codes do
+            // not matter.
             const float code = std::isfinite(inverse) ? std::round(in[base + i] * inverse) : 0.0f;
             block->q[i] = int8_t(code);
         }
@@ -60,10 +61,12 @@ bool has_bad_f16(const uint8_t *first, int64_t blocks, int64_t stride) {
 
 bool has_nan_e4m3(const uint8_t *codes, int64_t count) {
     int64_t i = 0;
-    for (; i + 8 <= count; i += 8) { // eight codes at a time: only 0x7f without its sign carries into bit 7
+    for (; i + 8 <= count;
+         i += 8) { // eight codes at a time: only 0x7f without its sign carries into bit 7
         uint64_t word;
         std::memcpy(&word, codes + i, sizeof word);
-        if ((((word & 0x7f7f7f7f7f7f7f7full) + 0x0101010101010101ull) & 0x8080808080808080ull) != 0) return true;
+        if ((((word & 0x7f7f7f7f7f7f7f7full) + 0x0101010101010101ull) & 0x8080808080808080ull) != 0)
+            return true;
     }
     for (; i < count; i++)
         if (e4m3_is_nan(codes[i])) return true;
@@ -73,7 +76,8 @@ bool has_nan_e4m3(const uint8_t *codes, int64_t count) {
 } // namespace
 
 bool can_encode(uint32_t type) {
-    return type == DS4_TYPE_F32 || type == DS4_TYPE_F16 || type == DS4_TYPE_BF16 || type == DS4_TYPE_Q8_0;
+    return type == DS4_TYPE_F32 || type == DS4_TYPE_F16 || type == DS4_TYPE_BF16 ||
+           type == DS4_TYPE_Q8_0;
 }
 
 const char *encode_row(uint32_t type, const float *in, uint8_t *out, int64_t cols) {
@@ -93,7 +97,8 @@ void fp4_packed_to_mxfp4(const uint8_t *codes, const uint8_t *scales, uint8_t *o
         block->e = scales[base / 32];
         for (int j = 0; j < 16; j++) {
             const int shift = j % 2 * 4;
-            const uint32_t low = uint32_t(pairs[j / 2]) >> shift, high = uint32_t(pairs[j / 2 + 8]) >> shift;
+            const uint32_t low = uint32_t(pairs[j / 2]) >> shift,
+                           high = uint32_t(pairs[j / 2 + 8]) >> shift;
             block->q[j] = uint8_t((low & 15u) | ((high & 15u) << 4));
         }
     }
@@ -112,9 +117,11 @@ void mxfp4_to_fp4_packed(const uint8_t *blocks, uint8_t *codes, uint8_t *scales,
 }
 
 const char *row_defect(uint32_t type, const uint8_t *row, const uint8_t *scales, int64_t cols) {
-    constexpr const char *kNanScale = "an E8M0 scale is NaN (255)", *kBadScale = "a block scale is not finite";
+    constexpr const char *kNanScale = "an E8M0 scale is NaN (255)",
+                         *kBadScale = "a block scale is not finite";
     switch (type) {
-    case DS4_TYPE_MXFP4: return has_nan_e8m0(row, cols / 32, sizeof(BlockMxfp4)) ? kNanScale : nullptr;
+    case DS4_TYPE_MXFP4:
+        return has_nan_e8m0(row, cols / 32, sizeof(BlockMxfp4)) ? kNanScale : nullptr;
     case DS4_TYPE_FP4_PACKED: return has_nan_e8m0(scales, cols / 32, 1) ? kNanScale : nullptr;
     case DS4_TYPE_F8_E4M3:
         if (has_nan_e8m0(scales, (cols + 127) / 128, 1)) return kNanScale;
@@ -130,7 +137,8 @@ const char *row_defect(uint32_t type, const uint8_t *row, const uint8_t *scales,
                        has_bad_f16(row + offsetof(BlockQ4K, dmin), cols / 256, sizeof(BlockQ4K))
                    ? kBadScale
                    : nullptr;
-    case DS4_TYPE_IQ2_XXS: return has_bad_f16(row, cols / 256, sizeof(BlockIq2Xxs)) ? kBadScale : nullptr;
+    case DS4_TYPE_IQ2_XXS:
+        return has_bad_f16(row, cols / 256, sizeof(BlockIq2Xxs)) ? kBadScale : nullptr;
     default: return nullptr;
     }
 }

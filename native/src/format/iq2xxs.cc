@@ -2,7 +2,8 @@
 
 namespace ds4 {
 
-// The table is ggml's, found there by a numerical search, and the same in every GGUF implementation.
+// The table is ggml's, found there by a numerical search, and the same in every GGUF
+// implementation.
 constexpr Iq2XxsLevels kIq2XxsLevels = {{
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0020, 0x0022, 0x0028, 0x002a, 0x0041,
     0x0044, 0x0050, 0x0058, 0x0061, 0x0064, 0x0080, 0x0082, 0x008a, 0x00a2, 0x0101, 0x0104, 0x0110,

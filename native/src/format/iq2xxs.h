@@ -9,7 +9,8 @@ struct Iq2XxsGrid {
 };
 extern const Iq2XxsGrid kIq2XxsGrid;
 
-// The same rows as eight 2-bit levels, coordinate k in bits 2k and 2k + 1; levels 0, 1, 2 are 8, 25, 43.
+// The same rows as eight 2-bit levels, coordinate k in bits 2k and 2k + 1; levels 0, 1, 2 are 8,
+// 25, 43.
 struct Iq2XxsLevels {
     alignas(64) uint16_t rows[256];
 };

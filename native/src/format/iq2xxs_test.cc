@@ -14,7 +14,8 @@ static uint32_t crc32(const uint8_t *bytes, size_t count) {
 
 TEST("the IQ2_XXS grid is the published table") {
     CHECK(crc32(reinterpret_cast<const uint8_t *>("123456789"), 9) == 0xcbf43926u);
-    CHECK(crc32(reinterpret_cast<const uint8_t *>(kIq2XxsGrid.rows), sizeof kIq2XxsGrid.rows) == 0x9924ff02u);
+    CHECK(crc32(reinterpret_cast<const uint8_t *>(kIq2XxsGrid.rows), sizeof kIq2XxsGrid.rows) ==
+          0x9924ff02u);
 }
 
 TEST("IQ2_XXS sign masks have even parity and keep their seven bits") {

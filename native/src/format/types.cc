@@ -41,7 +41,9 @@ uint64_t row_bytes(uint32_t type, uint64_t cols) {
     const TypeTraits *traits = type_traits(type);
     if (traits == nullptr || cols % traits->block_elements != 0) return 0;
     uint64_t bytes = 0;
-    if (__builtin_mul_overflow(cols / traits->block_elements, uint64_t(traits->block_bytes), &bytes)) return 0;
+    if (__builtin_mul_overflow(cols / traits->block_elements, uint64_t(traits->block_bytes),
+                               &bytes))
+        return 0;
     return bytes;
 }
 
@@ -51,7 +53,8 @@ uint64_t scale_bytes(uint32_t type, uint64_t rows, uint64_t cols) {
         const uint64_t tall = rows / 128 + (rows % 128 != 0), wide = cols / 128 + (cols % 128 != 0);
         return __builtin_mul_overflow(tall, wide, &bytes) ? 0 : bytes;
     }
-    if (type == DS4_TYPE_FP4_PACKED) return __builtin_mul_overflow(rows, cols / 32, &bytes) ? 0 : bytes;
+    if (type == DS4_TYPE_FP4_PACKED)
+        return __builtin_mul_overflow(rows, cols / 32, &bytes) ? 0 : bytes;
     return 0;
 }
 

@@ -6,7 +6,8 @@ namespace ds4 {
 
 ExpectedTensor expected_tensor(const Shape &s, int kind, int layer) {
     using enum TensorUse;
-    constexpr TensorScope of_model = TensorScope::model, of_layer = TensorScope::layer, of_expert = TensorScope::expert;
+    constexpr TensorScope of_model = TensorScope::model, of_layer = TensorScope::layer,
+                          of_expert = TensorScope::expert;
     const LayerShape none{0, 0.0f, 0.0f, false};
     const LayerShape &l = layer >= 0 ? s.layer[size_t(layer)] : none;
     const int ratio = l.compress_ratio;
@@ -15,12 +16,16 @@ ExpectedTensor expected_tensor(const Shape &s, int kind, int layer) {
     const int64_t mix = s.hc_mix(), wide = s.hc_width();
     const bool compressed = ratio != 0, indexed = l.has_indexer();
     switch (kind) {
-    case DS4_TENSOR_TOKEN_EMBD: return {"token_embd.weight", of_model, matrix, s.vocab, s.hidden, true};
+    case DS4_TENSOR_TOKEN_EMBD:
+        return {"token_embd.weight", of_model, matrix, s.vocab, s.hidden, true};
     case DS4_TENSOR_OUTPUT: return {"output.weight", of_model, matrix, s.vocab, s.hidden, true};
     case DS4_TENSOR_OUTPUT_NORM: return {"output_norm.weight", of_model, vector, 1, s.hidden, true};
-    case DS4_TENSOR_OUTPUT_HC_FN: return {"output_hc_fn.weight", of_model, matrix, s.streams, wide, true};
-    case DS4_TENSOR_OUTPUT_HC_BASE: return {"output_hc_base.weight", of_model, vector, 1, s.streams, true};
-    case DS4_TENSOR_OUTPUT_HC_SCALE: return {"output_hc_scale.weight", of_model, vector, 1, 1, true};
+    case DS4_TENSOR_OUTPUT_HC_FN:
+        return {"output_hc_fn.weight", of_model, matrix, s.streams, wide, true};
+    case DS4_TENSOR_OUTPUT_HC_BASE:
+        return {"output_hc_base.weight", of_model, vector, 1, s.streams, true};
+    case DS4_TENSOR_OUTPUT_HC_SCALE:
+        return {"output_hc_scale.weight", of_model, vector, 1, 1, true};
     case DS4_TENSOR_HC_ATTN_FN: return {"hc_attn_fn.weight", of_layer, matrix, mix, wide, true};
     case DS4_TENSOR_HC_ATTN_BASE: return {"hc_attn_base.weight", of_layer, vector, 1, mix, true};
     case DS4_TENSOR_HC_ATTN_SCALE: return {"hc_attn_scale.weight", of_layer, vector, 1, 3, true};
@@ -29,34 +34,79 @@ ExpectedTensor expected_tensor(const Shape &s, int kind, int layer) {
     case DS4_TENSOR_HC_FFN_SCALE: return {"hc_ffn_scale.weight", of_layer, vector, 1, 3, true};
     case DS4_TENSOR_ATTN_NORM: return {"attn_norm.weight", of_layer, vector, 1, s.hidden, true};
     case DS4_TENSOR_FFN_NORM: return {"ffn_norm.weight", of_layer, vector, 1, s.hidden, true};
-    case DS4_TENSOR_ATTN_Q_A: return {"attn_q_a.weight", of_layer, matrix, s.q_rank, s.hidden, true};
-    case DS4_TENSOR_ATTN_Q_A_NORM: return {"attn_q_a_norm.weight", of_layer, vector, 1, s.q_rank, true};
-    case DS4_TENSOR_ATTN_Q_B: return {"attn_q_b.weight", of_layer, matrix, s.attention_width(), s.q_rank, true};
-    case DS4_TENSOR_ATTN_KV: return {"attn_kv.weight", of_layer, matrix, s.head_dim, s.hidden, true};
-    case DS4_TENSOR_ATTN_KV_A_NORM: return {"attn_kv_a_norm.weight", of_layer, vector, 1, s.head_dim, true};
+    case DS4_TENSOR_ATTN_Q_A:
+        return {"attn_q_a.weight", of_layer, matrix, s.q_rank, s.hidden, true};
+    case DS4_TENSOR_ATTN_Q_A_NORM:
+        return {"attn_q_a_norm.weight", of_layer, vector, 1, s.q_rank, true};
+    case DS4_TENSOR_ATTN_Q_B:
+        return {"attn_q_b.weight", of_layer, matrix, s.attention_width(), s.q_rank, true};
+    case DS4_TENSOR_ATTN_KV:
+        return {"attn_kv.weight", of_layer, matrix, s.head_dim, s.hidden, true};
+    case DS4_TENSOR_ATTN_KV_A_NORM:
+        return {"attn_kv_a_norm.weight", of_layer, vector, 1, s.head_dim, true};
     case DS4_TENSOR_ATTN_SINKS: return {"attn_sinks.weight", of_layer, vector, 1, s.heads, true};
-    case DS4_TENSOR_ATTN_OUTPUT_A: return {"attn_output_a.weight", of_layer, matrix, int64_t(s.out_groups) * s.out_rank, s.group_width(), true};
-    case DS4_TENSOR_ATTN_OUTPUT_B: return {"attn_output_b.weight", of_layer, matrix, s.hidden, int64_t(s.out_groups) * s.out_rank, true};
-    case DS4_TENSOR_COMPRESSOR_KV: return {"attn_compressor_kv.weight", of_layer, matrix, compressor, s.hidden, compressed};
-    case DS4_TENSOR_COMPRESSOR_GATE: return {"attn_compressor_gate.weight", of_layer, matrix, compressor, s.hidden, compressed};
-    case DS4_TENSOR_COMPRESSOR_APE: return {"attn_compressor_ape.weight", of_layer, matrix, ratio, compressor, compressed};
-    case DS4_TENSOR_COMPRESSOR_NORM: return {"attn_compressor_norm.weight", of_layer, vector, 1, s.head_dim, compressed};
-    case DS4_TENSOR_INDEXER_Q_B: return {"indexer.attn_q_b.weight", of_layer, matrix, int64_t(s.index_heads) * s.index_dim, s.q_rank, indexed};
-    case DS4_TENSOR_INDEXER_PROJ: return {"indexer.proj.weight", of_layer, matrix, s.index_heads, s.hidden, indexed};
-    case DS4_TENSOR_INDEXER_COMPRESSOR_KV: return {"indexer_compressor_kv.weight", of_layer, matrix, index_compressor, s.hidden, indexed};
-    case DS4_TENSOR_INDEXER_COMPRESSOR_GATE: return {"indexer_compressor_gate.weight", of_layer, matrix, index_compressor, s.hidden, indexed};
-    case DS4_TENSOR_INDEXER_COMPRESSOR_APE: return {"indexer_compressor_ape.weight", of_layer, matrix, ratio, index_compressor, indexed};
-    case DS4_TENSOR_INDEXER_COMPRESSOR_NORM: return {"indexer_compressor_norm.weight", of_layer, vector, 1, s.index_dim, indexed};
-    case DS4_TENSOR_ROUTER: return {"ffn_gate_inp.weight", of_layer, matrix, s.experts, s.hidden, true};
-    case DS4_TENSOR_ROUTER_BIAS: return {"exp_probs_b.bias", of_layer, vector, 1, s.experts, !l.hash_routed};
-    case DS4_TENSOR_ROUTER_TABLE: return {"ffn_gate_tid2eid.weight", of_layer, table, s.vocab, s.experts_used, l.hash_routed};
-    case DS4_TENSOR_EXPERT_GATE: return {"ffn_gate_exps.weight", of_expert, matrix, s.expert_width, s.hidden, true};
-    case DS4_TENSOR_EXPERT_UP: return {"ffn_up_exps.weight", of_expert, matrix, s.expert_width, s.hidden, true};
-    case DS4_TENSOR_EXPERT_DOWN: return {"ffn_down_exps.weight", of_expert, matrix, s.hidden, s.expert_width, true};
-    case DS4_TENSOR_SHARED_GATE: return {"ffn_gate_shexp.weight", of_layer, matrix, s.expert_width, s.hidden, true};
-    case DS4_TENSOR_SHARED_UP: return {"ffn_up_shexp.weight", of_layer, matrix, s.expert_width, s.hidden, true};
-    case DS4_TENSOR_SHARED_DOWN: return {"ffn_down_shexp.weight", of_layer, matrix, s.hidden, s.expert_width, true};
-    default: fail(DS4_ERR_ARGUMENT, "tensor kind %d is not below %d", kind, int(DS4_TENSOR_KIND_COUNT));
+    case DS4_TENSOR_ATTN_OUTPUT_A:
+        return {"attn_output_a.weight", of_layer, matrix, int64_t(s.out_groups) * s.out_rank,
+                s.group_width(),        true};
+    case DS4_TENSOR_ATTN_OUTPUT_B:
+        return {"attn_output_b.weight",
+                of_layer,
+                matrix,
+                s.hidden,
+                int64_t(s.out_groups) * s.out_rank,
+                true};
+    case DS4_TENSOR_COMPRESSOR_KV:
+        return {"attn_compressor_kv.weight", of_layer, matrix, compressor, s.hidden, compressed};
+    case DS4_TENSOR_COMPRESSOR_GATE:
+        return {"attn_compressor_gate.weight", of_layer, matrix, compressor, s.hidden, compressed};
+    case DS4_TENSOR_COMPRESSOR_APE:
+        return {"attn_compressor_ape.weight", of_layer, matrix, ratio, compressor, compressed};
+    case DS4_TENSOR_COMPRESSOR_NORM:
+        return {"attn_compressor_norm.weight", of_layer, vector, 1, s.head_dim, compressed};
+    case DS4_TENSOR_INDEXER_Q_B:
+        return {"indexer.attn_q_b.weight",
+                of_layer,
+                matrix,
+                int64_t(s.index_heads) * s.index_dim,
+                s.q_rank,
+                indexed};
+    case DS4_TENSOR_INDEXER_PROJ:
+        return {"indexer.proj.weight", of_layer, matrix, s.index_heads, s.hidden, indexed};
+    case DS4_TENSOR_INDEXER_COMPRESSOR_KV:
+        return {
+            "indexer_compressor_kv.weight", of_layer, matrix, index_compressor, s.hidden, indexed};
+    case DS4_TENSOR_INDEXER_COMPRESSOR_GATE:
+        return {"indexer_compressor_gate.weight",
+                of_layer,
+                matrix,
+                index_compressor,
+                s.hidden,
+                indexed};
+    case DS4_TENSOR_INDEXER_COMPRESSOR_APE:
+        return {
+            "indexer_compressor_ape.weight", of_layer, matrix, ratio, index_compressor, indexed};
+    case DS4_TENSOR_INDEXER_COMPRESSOR_NORM:
+        return {"indexer_compressor_norm.weight", of_layer, vector, 1, s.index_dim, indexed};
+    case DS4_TENSOR_ROUTER:
+        return {"ffn_gate_inp.weight", of_layer, matrix, s.experts, s.hidden, true};
+    case DS4_TENSOR_ROUTER_BIAS:
+        return {"exp_probs_b.bias", of_layer, vector, 1, s.experts, !l.hash_routed};
+    case DS4_TENSOR_ROUTER_TABLE:
+        return {"ffn_gate_tid2eid.weight", of_layer, table, s.vocab, s.experts_used, l.hash_routed};
+    case DS4_TENSOR_EXPERT_GATE:
+        return {"ffn_gate_exps.weight", of_expert, matrix, s.expert_width, s.hidden, true};
+    case DS4_TENSOR_EXPERT_UP:
+        return {"ffn_up_exps.weight", of_expert, matrix, s.expert_width, s.hidden, true};
+    case DS4_TENSOR_EXPERT_DOWN:
+        return {"ffn_down_exps.weight", of_expert, matrix, s.hidden, s.expert_width, true};
+    case DS4_TENSOR_SHARED_GATE:
+        return {"ffn_gate_shexp.weight", of_layer, matrix, s.expert_width, s.hidden, true};
+    case DS4_TENSOR_SHARED_UP:
+        return {"ffn_up_shexp.weight", of_layer, matrix, s.expert_width, s.hidden, true};
+    case DS4_TENSOR_SHARED_DOWN:
+        return {"ffn_down_shexp.weight", of_layer, matrix, s.hidden, s.expert_width, true};
+    default:
+        fail(DS4_ERR_ARGUMENT, "tensor kind %d is not below %d", kind, int(DS4_TENSOR_KIND_COUNT));
     }
 }
 

@@ -1,9 +1,11 @@
-// Cache rows as they are stored. Packed rows lose nothing of what the model was trained with: KV channels ahead of the
-// rotary ones in FP8 with a power-of-two scale per 64, rotary channels in bf16; index rows after a Walsh-Hadamard
-// transform in FP4 with a power-of-two scale per 32 (docs/numerics.md#cache-rows). Plain rows are f32.
+// Cache rows as they are stored. Packed rows lose nothing of what the model was trained with: KV
+// channels ahead of the rotary ones in FP8 with a power-of-two scale per 64, rotary channels in
+// bf16; index rows after a Walsh-Hadamard transform in FP4 with a power-of-two scale per 32
+// (docs/numerics.md#cache-rows). Plain rows are f32.
 //
-//   packed KV row, D channels, R rotary:  | D-R e4m3 codes | (D-R)/64 e8m0 | 0 .. to a multiple of 8 | R bf16 |
-//   packed index row, d channels:         | d/2 bytes, low nibble = even channel | d/32 e8m0 |
+//   packed KV row, D channels, R rotary:  | D-R e4m3 codes | (D-R)/64 e8m0 | 0 .. to a multiple of
+//   8 | R bf16 | packed index row, d channels:         | d/2 bytes, low nibble = even channel |
+//   d/32 e8m0 |
 #pragma once
 #include <cstdint>
 
@@ -36,7 +38,8 @@ void round_index_row(float *x, int channels);
 // n-point Walsh-Hadamard transform in natural order, times n^(-1/2). n is a power of two.
 void hadamard(float *x, int n);
 
-// Exponent e of the smallest power of two with amax <= limit * 2^e, for limit 448 (E4M3) and 6 (E2M1). amax > 0.
+// Exponent e of the smallest power of two with amax <= limit * 2^e, for limit 448 (E4M3) and 6
+// (E2M1). amax > 0.
 int e4m3_scale_exponent(float amax);
 int e2m1_scale_exponent(float amax);
 // Nearest code, ties to even, subnormals kept, the sign of zero kept. |x| <= 448, |x| <= 6.

@@ -11,20 +11,25 @@ using ds4::test::VectorFile;
 
 namespace {
 
-bool same_bits(const float *a, const float *b, int64_t n) { return std::memcmp(a, b, size_t(n) * 4) == 0; }
+bool same_bits(const float *a, const float *b, int64_t n) {
+    return std::memcmp(a, b, size_t(n) * 4) == 0;
+}
 
 void check_index_rows(const VectorFile &file, const std::string &prefix, int channels) {
     const auto &rows = file[prefix + ".rows"];
     const ds4::IndexRowFormat format{channels, ds4::RowStorage::packed};
     for (int64_t r = 0; r < rows.rows(); r++) {
-        std::vector<float> x(rows.floats() + r * channels, rows.floats() + (r + 1) * channels), back(static_cast<size_t>(channels));
+        std::vector<float> x(rows.floats() + r * channels, rows.floats() + (r + 1) * channels),
+            back(static_cast<size_t>(channels));
         std::vector<uint8_t> row(size_t(format.bytes()));
         format.encode(x.data(), row.data());
         const float *transformed = file[prefix + ".hadamard"].floats() + r * channels;
         float largest = 0.0f;
         for (int i = 0; i < channels; i++) largest = std::max(largest, std::fabs(transformed[i]));
-        for (int i = 0; i < channels; i++) CHECK_CLOSE(x[size_t(i)], transformed[i], 1e-6 * largest);
-        CHECK(std::memcmp(row.data(), file[prefix + ".packed"].bytes.data() + r * format.bytes(), row.size()) == 0);
+        for (int i = 0; i < channels; i++)
+            CHECK_CLOSE(x[size_t(i)], transformed[i], 1e-6 * largest);
+        CHECK(std::memcmp(row.data(), file[prefix + ".packed"].bytes.data() + r * format.bytes(),
+                          row.size()) == 0);
         format.decode(row.data(), back.data());
         CHECK(same_bits(back.data(), file[prefix + ".rounded"].floats() + r * channels, channels));
     }
@@ -71,14 +76,17 @@ TEST("scale exponents equal the recorded ones around every boundary") {
     const VectorFile file("unit/trained.safetensors");
     const auto &amax = file["scale.amax"];
     for (int64_t i = 0; i < amax.count(); i++) {
-        CHECK(ds4::e4m3_scale_exponent(std::max(amax.floats()[i], 1e-4f)) + 127 == int(file["scale.fp8"].bytes[size_t(i)]));
-        CHECK(ds4::e2m1_scale_exponent(std::max(amax.floats()[i], 6.0f * 0x1p-126f)) + 127 == int(file["scale.fp4"].bytes[size_t(i)]));
+        CHECK(ds4::e4m3_scale_exponent(std::max(amax.floats()[i], 1e-4f)) + 127 ==
+              int(file["scale.fp8"].bytes[size_t(i)]));
+        CHECK(ds4::e2m1_scale_exponent(std::max(amax.floats()[i], 6.0f * 0x1p-126f)) + 127 ==
+              int(file["scale.fp4"].bytes[size_t(i)]));
     }
 }
 
 TEST("rounding a rounded row changes nothing, and f32 storage keeps every bit") {
     const VectorFile file("unit/trained.safetensors");
-    const ds4::KvRowFormat packed{512, 64, ds4::RowStorage::packed}, plain{512, 64, ds4::RowStorage::f32};
+    const ds4::KvRowFormat packed{512, 64, ds4::RowStorage::packed},
+        plain{512, 64, ds4::RowStorage::f32};
     for (int64_t r = 0; r < file["kv.rounded"].rows(); r++) {
         const float *x = file["kv.rounded"].floats() + r * 512;
         uint8_t row[2048];
@@ -103,9 +111,11 @@ TEST("the transform applied twice is the identity") {
 TEST("every E4M3 and E2M1 code encodes back to itself, and midpoints go to the even code") {
     for (int code = 0; code < 256; code++)
         if ((code & 127) != 127) CHECK(ds4::encode_e4m3(ds4::decode_e4m3(uint8_t(code))) == code);
-    for (int code = 0; code < 16; code++) CHECK(ds4::encode_e2m1(ds4::decode_e2m1(uint8_t(code))) == code);
+    for (int code = 0; code < 16; code++)
+        CHECK(ds4::encode_e2m1(ds4::decode_e2m1(uint8_t(code))) == code);
     for (int code = 0; code < 0x7e; code++) {
-        const float middle = (ds4::decode_e4m3(uint8_t(code)) + ds4::decode_e4m3(uint8_t(code + 1))) / 2;
+        const float middle =
+            (ds4::decode_e4m3(uint8_t(code)) + ds4::decode_e4m3(uint8_t(code + 1))) / 2;
         CHECK((ds4::encode_e4m3(middle) & 1) == 0);
     }
 }

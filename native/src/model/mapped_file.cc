@@ -15,7 +15,7 @@ namespace ds4 {
 MappedFile::MappedFile(const std::string &path) : path_(path) {
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) fail(DS4_ERR_IO, "cannot open %s: %s", path.c_str(), std::strerror(errno));
-    struct stat facts {};
+    struct stat facts{};
     if (::fstat(descriptor, &facts) != 0 || !S_ISREG(facts.st_mode)) {
         ::close(descriptor);
         fail(DS4_ERR_IO, "%s is not a regular file", path.c_str());
@@ -25,7 +25,9 @@ MappedFile::MappedFile(const std::string &path) : path_(path) {
         void *mapped = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, descriptor, 0);
         const int reason = errno;
         ::close(descriptor);
-        if (mapped == MAP_FAILED) fail(DS4_ERR_IO, "cannot map %llu bytes of %s: %s", (unsigned long long)bytes_, path.c_str(), std::strerror(reason));
+        if (mapped == MAP_FAILED)
+            fail(DS4_ERR_IO, "cannot map %llu bytes of %s: %s", (unsigned long long)bytes_,
+                 path.c_str(), std::strerror(reason));
         data_ = static_cast<const uint8_t *>(mapped);
     } else {
         ::close(descriptor);
@@ -36,8 +38,10 @@ namespace {
 
 void advise(const uint8_t *begin, const uint8_t *end, int advice) {
     const uintptr_t page = uintptr_t(::sysconf(_SC_PAGESIZE));
-    const uintptr_t from = reinterpret_cast<uintptr_t>(begin) / page * page, to = (reinterpret_cast<uintptr_t>(end) + page - 1) / page * page;
-    ::madvise(reinterpret_cast<void *>(from), to - from, advice); // an advice that is not taken changes nothing
+    const uintptr_t from = reinterpret_cast<uintptr_t>(begin) / page * page,
+                    to = (reinterpret_cast<uintptr_t>(end) + page - 1) / page * page;
+    ::madvise(reinterpret_cast<void *>(from), to - from,
+              advice); // an advice that is not taken changes nothing
 }
 
 } // namespace
@@ -56,6 +60,7 @@ MappedFile::~MappedFile() {
 }
 
 MappedFile::MappedFile(MappedFile &&other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
 
 } // namespace ds4

@@ -17,9 +17,11 @@ class MappedFile {
     const std::string &path() const { return path_; }
     const uint8_t *data() const { return data_; }
     uint64_t bytes() const { return bytes_; }
-    bool holds(const uint8_t *begin, const uint8_t *end) const { return data_ != nullptr && begin >= data_ && end <= data_ + bytes_ && begin < end; }
-    // Advice about mapped bytes that it holds: they are about to be read, or not needed for long. They stay valid: what
-    // is read of dropped pages comes from the file again.
+    bool holds(const uint8_t *begin, const uint8_t *end) const {
+        return data_ != nullptr && begin >= data_ && end <= data_ + bytes_ && begin < end;
+    }
+    // Advice about mapped bytes that it holds: they are about to be read, or not needed for long.
+    // They stay valid: what is read of dropped pages comes from the file again.
     void expect(const uint8_t *begin, const uint8_t *end) const;
     void drop(const uint8_t *begin, const uint8_t *end) const;
 

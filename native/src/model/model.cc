@@ -9,7 +9,8 @@
 namespace ds4 {
 namespace {
 
-// Table entries are read where they are used, so they are checked here: every id below the number of experts.
+// Table entries are read where they are used, so they are checked here: every id below the number
+// of experts.
 void check_table(const TensorView &table, const Shape &shape, const char *name) {
     const int64_t count = table.rows * table.cols;
     for (int64_t i = 0; i < count; i++) {
@@ -22,15 +23,18 @@ void check_table(const TensorView &table, const Shape &shape, const char *name) 
             id = narrow;
         }
         if (id < 0 || id >= shape.experts)
-            fail(DS4_ERR_FORMAT, "%s: entry %lld of token %lld is expert %lld; expected 0..%d", name, (long long)(i % table.cols),
-                 (long long)(i / table.cols), (long long)id, shape.experts - 1);
+            fail(DS4_ERR_FORMAT, "%s: entry %lld of token %lld is expert %lld; expected 0..%d",
+                 name, (long long)(i % table.cols), (long long)(i / table.cols), (long long)id,
+                 shape.experts - 1);
     }
 }
 
 void check_range(uint64_t offset, uint64_t bytes, const MappedFile &file, const char *name) {
     if (offset > file.bytes() || bytes > file.bytes() - offset)
-        fail(DS4_ERR_FORMAT, "%s: bytes %llu..%llu lie outside %s of %llu bytes: the file is truncated or damaged", name,
-             (unsigned long long)offset, (unsigned long long)(offset + bytes), file.path().c_str(), (unsigned long long)file.bytes());
+        fail(DS4_ERR_FORMAT,
+             "%s: bytes %llu..%llu lie outside %s of %llu bytes: the file is truncated or damaged",
+             name, (unsigned long long)offset, (unsigned long long)(offset + bytes),
+             file.path().c_str(), (unsigned long long)file.bytes());
 }
 
 } // namespace
@@ -39,7 +43,8 @@ TensorView TensorView::slice_rows(int64_t begin, int64_t count) const {
     TensorView out = *this;
     out.rows = count;
     out.data = data + uint64_t(begin) * row_bytes(type, uint64_t(cols));
-    if (type == DS4_TYPE_F8_E4M3) out.scales = scales + uint64_t(begin / 128) * uint64_t((cols + 127) / 128);
+    if (type == DS4_TYPE_F8_E4M3)
+        out.scales = scales + uint64_t(begin / 128) * uint64_t((cols + 127) / 128);
     if (type == DS4_TYPE_FP4_PACKED) out.scales = scales + uint64_t(begin) * uint64_t(cols / 32);
     return out;
 }
@@ -47,7 +52,8 @@ TensorView TensorView::slice_rows(int64_t begin, int64_t count) const {
 Model::Model(Shape shape) : shape_(std::move(shape)) {
     layers_.resize(size_t(shape_.layers));
     for (LayerTensors &layer : layers_)
-        for (auto *experts : {&layer.gate, &layer.up, &layer.down}) experts->resize(size_t(shape_.experts));
+        for (auto *experts : {&layer.gate, &layer.up, &layer.down})
+            experts->resize(size_t(shape_.experts));
 }
 
 uint32_t Model::add_file(const std::string &path) {
@@ -56,12 +62,16 @@ uint32_t Model::add_file(const std::string &path) {
     return uint32_t(files_.size() - 1);
 }
 
-void Model::add_tensors(const ds4_tensor *tensors, uint64_t tensor_count, const char *names, uint64_t names_bytes) {
+void Model::add_tensors(const ds4_tensor *tensors, uint64_t tensor_count, const char *names,
+                        uint64_t names_bytes) {
     if (sealed_) fail(DS4_ERR_ARGUMENT, "the model is sealed; no tensor can be added");
-    if (names_bytes == 0 || names[names_bytes - 1] != '\0') fail(DS4_ERR_ARGUMENT, "the names must end with a NUL");
+    if (names_bytes == 0 || names[names_bytes - 1] != '\0')
+        fail(DS4_ERR_ARGUMENT, "the names must end with a NUL");
     for (uint64_t i = 0; i < tensor_count; i++) {
         const ds4_tensor &tensor = tensors[i];
-        if (tensor.name_offset >= names_bytes) fail(DS4_ERR_ARGUMENT, "tensor %llu: its name lies outside the names", (unsigned long long)i);
+        if (tensor.name_offset >= names_bytes)
+            fail(DS4_ERR_ARGUMENT, "tensor %llu: its name lies outside the names",
+                 (unsigned long long)i);
         add_tensor(tensor, names + tensor.name_offset);
     }
 }
@@ -69,21 +79,30 @@ void Model::add_tensors(const ds4_tensor *tensors, uint64_t tensor_count, const 
 TensorView Model::view_of(const ds4_tensor &tensor, const char *name) const {
     const TypeTraits *traits = type_traits(tensor.type);
     DS4_ASSERT(traits != nullptr);
-    if (tensor.file >= files_.size()) fail(DS4_ERR_ARGUMENT, "%s: file %u of %zu", name, tensor.file, files_.size());
+    if (tensor.file >= files_.size())
+        fail(DS4_ERR_ARGUMENT, "%s: file %u of %zu", name, tensor.file, files_.size());
     const uint64_t row = row_bytes(tensor.type, tensor.cols);
-    if (row == 0) fail(DS4_ERR_FORMAT, "%s: %llu columns are not a multiple of the %u of %s", name, (unsigned long long)tensor.cols, traits->block_elements, traits->name);
+    if (row == 0)
+        fail(DS4_ERR_FORMAT, "%s: %llu columns are not a multiple of the %u of %s", name,
+             (unsigned long long)tensor.cols, traits->block_elements, traits->name);
     // shape limits keep rows, cols and depth small enough that these products cannot overflow
     const uint64_t expected = row * tensor.rows * tensor.depth;
     if (tensor.bytes != expected)
-        fail(DS4_ERR_FORMAT, "%s: %llu bytes; [%llu, %llu, %llu] of %s takes %llu", name, (unsigned long long)tensor.bytes, (unsigned long long)tensor.depth,
-             (unsigned long long)tensor.rows, (unsigned long long)tensor.cols, traits->name, (unsigned long long)expected);
+        fail(DS4_ERR_FORMAT, "%s: %llu bytes; [%llu, %llu, %llu] of %s takes %llu", name,
+             (unsigned long long)tensor.bytes, (unsigned long long)tensor.depth,
+             (unsigned long long)tensor.rows, (unsigned long long)tensor.cols, traits->name,
+             (unsigned long long)expected);
     check_range(tensor.offset, tensor.bytes, files_[tensor.file], name);
-    TensorView view{tensor.type, int64_t(tensor.rows), int64_t(tensor.cols), files_[tensor.file].data() + tensor.offset, nullptr};
+    TensorView view{tensor.type, int64_t(tensor.rows), int64_t(tensor.cols),
+                    files_[tensor.file].data() + tensor.offset, nullptr};
     if (traits->separate_scales) {
-        if (tensor.scale_file >= files_.size()) fail(DS4_ERR_ARGUMENT, "%s: scale file %u of %zu", name, tensor.scale_file, files_.size());
+        if (tensor.scale_file >= files_.size())
+            fail(DS4_ERR_ARGUMENT, "%s: scale file %u of %zu", name, tensor.scale_file,
+                 files_.size());
         const uint64_t scales = scale_bytes(tensor.type, tensor.rows, tensor.cols);
         if (tensor.depth != 1 || tensor.scale_bytes != scales)
-            fail(DS4_ERR_FORMAT, "%s: its scales take %llu bytes; expected %llu", name, (unsigned long long)tensor.scale_bytes, (unsigned long long)scales);
+            fail(DS4_ERR_FORMAT, "%s: its scales take %llu bytes; expected %llu", name,
+                 (unsigned long long)tensor.scale_bytes, (unsigned long long)scales);
         check_range(tensor.scale_offset, tensor.scale_bytes, files_[tensor.scale_file], name);
         view.scales = files_[tensor.scale_file].data() + tensor.scale_offset;
     }
@@ -91,21 +110,31 @@ TensorView Model::view_of(const ds4_tensor &tensor, const char *name) const {
 }
 
 void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
-    if (tensor.layer < -1 || tensor.layer >= shape_.layers) fail(DS4_ERR_ARGUMENT, "%s: layer %d of %d", name, tensor.layer, shape_.layers);
-    if (tensor.reserved != 0) fail(DS4_ERR_ARGUMENT, "%s: the reserved field is %u; expected 0", name, tensor.reserved);
+    if (tensor.layer < -1 || tensor.layer >= shape_.layers)
+        fail(DS4_ERR_ARGUMENT, "%s: layer %d of %d", name, tensor.layer, shape_.layers);
+    if (tensor.reserved != 0)
+        fail(DS4_ERR_ARGUMENT, "%s: the reserved field is %u; expected 0", name, tensor.reserved);
     const ExpectedTensor expected = expected_tensor(shape_, int(tensor.kind), tensor.layer);
-    if ((expected.scope == TensorScope::model) != (tensor.layer == -1)) fail(DS4_ERR_ARGUMENT, "%s: layer %d does not fit its role", name, tensor.layer);
-    if (expected.scope != TensorScope::expert && tensor.expert != -1) fail(DS4_ERR_ARGUMENT, "%s: expert %d does not fit its role; expected -1", name, tensor.expert);
-    if (!expected.present) fail(DS4_ERR_FORMAT, "%s: layer %d has no such tensor", name, tensor.layer);
+    if ((expected.scope == TensorScope::model) != (tensor.layer == -1))
+        fail(DS4_ERR_ARGUMENT, "%s: layer %d does not fit its role", name, tensor.layer);
+    if (expected.scope != TensorScope::expert && tensor.expert != -1)
+        fail(DS4_ERR_ARGUMENT, "%s: expert %d does not fit its role; expected -1", name,
+             tensor.expert);
+    if (!expected.present)
+        fail(DS4_ERR_FORMAT, "%s: layer %d has no such tensor", name, tensor.layer);
     if (!type_allowed(expected.use, expected.scope, tensor.type)) {
         const TypeTraits *traits = type_traits(tensor.type);
-        fail(DS4_ERR_FORMAT, "%s: storage type %u (%s) is not supported for this tensor", name, tensor.type, traits != nullptr ? traits->name : "unknown");
+        fail(DS4_ERR_FORMAT, "%s: storage type %u (%s) is not supported for this tensor", name,
+             tensor.type, traits != nullptr ? traits->name : "unknown");
     }
     const bool stacked = expected.scope == TensorScope::expert && tensor.expert == -1;
     const uint64_t depth = stacked ? uint64_t(shape_.experts) : 1;
-    if (tensor.rows != uint64_t(expected.rows) || tensor.cols != uint64_t(expected.cols) || tensor.depth != depth)
-        fail(DS4_ERR_FORMAT, "%s: shape [%llu, %llu, %llu]; expected [%llu, %lld, %lld]", name, (unsigned long long)tensor.depth, (unsigned long long)tensor.rows,
-             (unsigned long long)tensor.cols, (unsigned long long)depth, (long long)expected.rows, (long long)expected.cols);
+    if (tensor.rows != uint64_t(expected.rows) || tensor.cols != uint64_t(expected.cols) ||
+        tensor.depth != depth)
+        fail(DS4_ERR_FORMAT, "%s: shape [%llu, %llu, %llu]; expected [%llu, %lld, %lld]", name,
+             (unsigned long long)tensor.depth, (unsigned long long)tensor.rows,
+             (unsigned long long)tensor.cols, (unsigned long long)depth, (long long)expected.rows,
+             (long long)expected.cols);
     const TensorView view = view_of(tensor, name);
     const auto place = [&](TensorView &slot, const TensorView &value) {
         if (slot) fail(DS4_ERR_FORMAT, "%s came twice", name);
@@ -116,16 +145,23 @@ void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
     LayerTensors &layer = layers_[size_t(tensor.layer)];
     if (expected.scope == TensorScope::layer) {
         if (expected.use == TensorUse::table) check_table(view, shape_, name);
-        if (tensor.kind == DS4_TENSOR_ATTN_OUTPUT_A && view.type == DS4_TYPE_F8_E4M3 && shape_.out_rank % 128 != 0)
-            fail(DS4_ERR_FORMAT, "%s: out_rank %d is not a multiple of 128, the height of its FP8 scale blocks", name, shape_.out_rank);
+        if (tensor.kind == DS4_TENSOR_ATTN_OUTPUT_A && view.type == DS4_TYPE_F8_E4M3 &&
+            shape_.out_rank % 128 != 0)
+            fail(DS4_ERR_FORMAT,
+                 "%s: out_rank %d is not a multiple of 128, the height of its FP8 scale blocks",
+                 name, shape_.out_rank);
         return place(layer.single[tensor.kind], view);
     }
-    std::vector<TensorView> &experts = tensor.kind == DS4_TENSOR_EXPERT_GATE ? layer.gate : tensor.kind == DS4_TENSOR_EXPERT_UP ? layer.up : layer.down;
+    std::vector<TensorView> &experts = tensor.kind == DS4_TENSOR_EXPERT_GATE ? layer.gate
+                                       : tensor.kind == DS4_TENSOR_EXPERT_UP ? layer.up
+                                                                             : layer.down;
     if (!stacked) {
-        if (tensor.expert < 0 || tensor.expert >= shape_.experts) fail(DS4_ERR_ARGUMENT, "%s: expert %d of %d", name, tensor.expert, shape_.experts);
+        if (tensor.expert < 0 || tensor.expert >= shape_.experts)
+            fail(DS4_ERR_ARGUMENT, "%s: expert %d of %d", name, tensor.expert, shape_.experts);
         return place(experts[size_t(tensor.expert)], view);
     }
-    for (int e = 0; e < shape_.experts; e++) place(experts[size_t(e)], view.slice_rows(int64_t(e) * view.rows, view.rows));
+    for (int e = 0; e < shape_.experts; e++)
+        place(experts[size_t(e)], view.slice_rows(int64_t(e) * view.rows, view.rows));
 }
 
 void Model::seal() {
@@ -144,9 +180,12 @@ void Model::seal() {
                 if (!layer[kind]) fail(DS4_ERR_FORMAT, "blk.%d.%s is missing", l, expected.name);
                 continue;
             }
-            const std::vector<TensorView> &experts = kind == DS4_TENSOR_EXPERT_GATE ? layer.gate : kind == DS4_TENSOR_EXPERT_UP ? layer.up : layer.down;
+            const std::vector<TensorView> &experts = kind == DS4_TENSOR_EXPERT_GATE ? layer.gate
+                                                     : kind == DS4_TENSOR_EXPERT_UP ? layer.up
+                                                                                    : layer.down;
             for (int e = 0; e < shape_.experts; e++)
-                if (!experts[size_t(e)]) fail(DS4_ERR_FORMAT, "expert %d of blk.%d.%s is missing", e, l, expected.name);
+                if (!experts[size_t(e)])
+                    fail(DS4_ERR_FORMAT, "expert %d of blk.%d.%s is missing", e, l, expected.name);
         }
     }
     sealed_ = true;

@@ -1,4 +1,5 @@
-// Mapped weights of one model: where each tensor lies, checked against the shape. Read-only once sealed.
+// Mapped weights of one model: where each tensor lies, checked against the shape. Read-only once
+// sealed.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,13 +18,14 @@ struct TensorView {
     const uint8_t *data = nullptr;
     const uint8_t *scales = nullptr; // E8M0, F8_E4M3 and FP4_PACKED only
     explicit operator bool() const { return data != nullptr; }
-    // Rows [begin, begin + count). For F8_E4M3 begin must be a multiple of 128 (the height of a scale block).
+    // Rows [begin, begin + count). For F8_E4M3 begin must be a multiple of 128 (the height of a
+    // scale block).
     TensorView slice_rows(int64_t begin, int64_t count) const;
 };
 
 struct LayerTensors {
-    TensorView single[DS4_TENSOR_KIND_COUNT];          // by kind; experts excepted
-    std::vector<TensorView> gate, up, down;            // [experts]
+    TensorView single[DS4_TENSOR_KIND_COUNT]; // by kind; experts excepted
+    std::vector<TensorView> gate, up, down;   // [experts]
     const TensorView &operator[](int kind) const { return single[kind]; }
 };
 
@@ -33,14 +35,15 @@ class Model {
 
     const Shape &shape() const { return shape_; }
     uint32_t add_file(const std::string &path);
-    void add_tensors(const ds4_tensor *tensors, uint64_t tensor_count, const char *names, uint64_t names_bytes);
+    void add_tensors(const ds4_tensor *tensors, uint64_t tensor_count, const char *names,
+                     uint64_t names_bytes);
     void seal();
     bool sealed() const { return sealed_; }
 
     const TensorView &global(int kind) const { return global_[kind]; }
     const LayerTensors &layer(int index) const { return layers_[size_t(index)]; }
     const std::vector<MappedFile> &files() const { return files_; }
-    uint64_t mapped_bytes() const; // of the files
+    uint64_t mapped_bytes() const;                      // of the files
     uint64_t used_bytes() const { return used_bytes_; } // of the tensors in them
 
   private:

@@ -10,10 +10,11 @@ Rope::Rope(const Shape &shape, bool compressed) {
     const double theta = compressed ? shape.compress_rope_theta : shape.rope_theta;
     double low = 0.0, high = 0.0;
     if (compressed) {
-        // The channel pairs whose wavelength fits beta times into the original context bound the ramp between
-        // kept and interpolated frequencies.
+        // The channel pairs whose wavelength fits beta times into the original context bound the
+        // ramp between kept and interpolated frequencies.
         const auto pair_of = [&](double beta) {
-            return dim * std::log(shape.yarn_original_tokens / (beta * 2.0 * M_PI)) / (2.0 * std::log(theta));
+            return dim * std::log(shape.yarn_original_tokens / (beta * 2.0 * M_PI)) /
+                   (2.0 * std::log(theta));
         };
         low = std::max(std::floor(pair_of(shape.yarn_beta_fast)), 0.0);
         high = std::min(std::ceil(pair_of(shape.yarn_beta_slow)), double(dim - 1));

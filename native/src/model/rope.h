@@ -1,4 +1,5 @@
-// Rotary embedding of the last rope_dim channels of a vector, adjacent channels paired (docs/numerics.md#rope).
+// Rotary embedding of the last rope_dim channels of a vector, adjacent channels paired
+// (docs/numerics.md#rope).
 #pragma once
 #include <cstdint>
 #include <utility>
@@ -10,14 +11,17 @@ namespace ds4 {
 
 class Rope {
   public:
-    // compressed: the frequencies of layers that compress (YaRN over compress_rope_theta); else the window layers'.
+    // compressed: the frequencies of layers that compress (YaRN over compress_rope_theta); else the
+    // window layers'.
     Rope(const Shape &shape, bool compressed);
-    // Given frequencies, [rope_dim / 2]: a reference's own table, which may differ in the last place.
+    // Given frequencies, [rope_dim / 2]: a reference's own table, which may differ in the last
+    // place.
     explicit Rope(std::vector<float> frequencies) : frequencies_(std::move(frequencies)) {}
 
     int dim() const { return int(frequencies_.size()) * 2; }
     const std::vector<float> &frequencies() const { return frequencies_; }
-    // cosines then sines of position * frequency, [rope_dim] in all. The angle is one f32 product, as trained.
+    // cosines then sines of position * frequency, [rope_dim] in all. The angle is one f32 product,
+    // as trained.
     void angles(uint32_t position, float *out) const;
 
   private:

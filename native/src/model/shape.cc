@@ -8,8 +8,8 @@
 namespace ds4 {
 namespace {
 
-// Limits are generous multiples of the largest published model (Pro), small enough that every product of two of
-// them fits in 63 bits.
+// Limits are generous multiples of the largest published model (Pro), small enough that every
+// product of two of them fits in 63 bits.
 struct Limit {
     const char *name;
     uint32_t value, low, high;
@@ -17,15 +17,18 @@ struct Limit {
 
 void check(const Limit &limit) {
     if (limit.value < limit.low || limit.value > limit.high)
-        fail(DS4_ERR_FORMAT, "%s is %u; this engine takes %u..%u", limit.name, limit.value, limit.low, limit.high);
+        fail(DS4_ERR_FORMAT, "%s is %u; this engine takes %u..%u", limit.name, limit.value,
+             limit.low, limit.high);
 }
 
 void check_float(const char *name, float value, float low, float high) {
-    if (!(value >= low && value <= high)) fail(DS4_ERR_FORMAT, "%s is %g; expected %g..%g", name, value, low, high);
+    if (!(value >= low && value <= high))
+        fail(DS4_ERR_FORMAT, "%s is %g; expected %g..%g", name, value, low, high);
 }
 
 void check_multiple(const char *name, uint32_t value, uint32_t of) {
-    if (value % of != 0) fail(DS4_ERR_FORMAT, "%s is %u; expected a multiple of %u", name, value, of);
+    if (value % of != 0)
+        fail(DS4_ERR_FORMAT, "%s is %u; expected a multiple of %u", name, value, of);
 }
 
 void check_ranges(const ds4_shape &raw) {
@@ -70,46 +73,62 @@ void check_relations(const ds4_shape &raw) {
     check_multiple("heads", raw.heads, raw.out_groups);
     check_multiple("rope_dim", raw.rope_dim, 2);
     if (raw.rope_dim > raw.head_dim || raw.rope_dim > raw.index_dim)
-        fail(DS4_ERR_FORMAT, "rope_dim is %u; expected at most head_dim %u and index_dim %u", raw.rope_dim, raw.head_dim, raw.index_dim);
-    // KV rows are rounded in groups of 64 ahead of the rotary channels, index rows in groups of 32 after a
-    // Walsh-Hadamard transform.
+        fail(DS4_ERR_FORMAT, "rope_dim is %u; expected at most head_dim %u and index_dim %u",
+             raw.rope_dim, raw.head_dim, raw.index_dim);
+    // KV rows are rounded in groups of 64 ahead of the rotary channels, index rows in groups of 32
+    // after a Walsh-Hadamard transform.
     check_multiple("head_dim - rope_dim", raw.head_dim - raw.rope_dim, 64);
-    if ((raw.index_dim & (raw.index_dim - 1)) != 0) fail(DS4_ERR_FORMAT, "index_dim is %u; expected a power of two", raw.index_dim);
+    if ((raw.index_dim & (raw.index_dim - 1)) != 0)
+        fail(DS4_ERR_FORMAT, "index_dim is %u; expected a power of two", raw.index_dim);
     if (raw.experts_used > raw.experts)
-        fail(DS4_ERR_FORMAT, "experts_used is %u; expected at most experts %u", raw.experts_used, raw.experts);
-    constexpr uint64_t kMaxExperts = 1u << 20; // of all layers: 45 times Pro's; the tables of a model stay below 200 MB
+        fail(DS4_ERR_FORMAT, "experts_used is %u; expected at most experts %u", raw.experts_used,
+             raw.experts);
+    constexpr uint64_t kMaxExperts =
+        1u << 20; // of all layers: 45 times Pro's; the tables of a model stay below 200 MB
     if (uint64_t(raw.layers) * raw.experts > kMaxExperts)
-        fail(DS4_ERR_FORMAT, "%u layers of %u experts; this engine takes %llu experts in all", raw.layers, raw.experts, (unsigned long long)kMaxExperts);
+        fail(DS4_ERR_FORMAT, "%u layers of %u experts; this engine takes %llu experts in all",
+             raw.layers, raw.experts, (unsigned long long)kMaxExperts);
     if (raw.hash_layers > raw.layers)
-        fail(DS4_ERR_FORMAT, "hash_layers is %u; expected at most layers %u", raw.hash_layers, raw.layers);
+        fail(DS4_ERR_FORMAT, "hash_layers is %u; expected at most layers %u", raw.hash_layers,
+             raw.layers);
 }
 
 } // namespace
 
-Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options, uint32_t layer_count) {
+Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
+                 uint32_t layer_count) {
     check_ranges(raw);
     check_relations(raw);
-    if (layer_count != raw.layers) fail(DS4_ERR_ARGUMENT, "%u layer options came for %u layers", layer_count, raw.layers);
+    if (layer_count != raw.layers)
+        fail(DS4_ERR_ARGUMENT, "%u layer options came for %u layers", layer_count, raw.layers);
     Shape shape{};
     shape.layers = int(raw.layers), shape.hidden = int(raw.hidden), shape.vocab = int(raw.vocab);
-    shape.heads = int(raw.heads), shape.head_dim = int(raw.head_dim), shape.rope_dim = int(raw.rope_dim);
-    shape.q_rank = int(raw.q_rank), shape.out_groups = int(raw.out_groups), shape.out_rank = int(raw.out_rank);
+    shape.heads = int(raw.heads), shape.head_dim = int(raw.head_dim),
+    shape.rope_dim = int(raw.rope_dim);
+    shape.q_rank = int(raw.q_rank), shape.out_groups = int(raw.out_groups),
+    shape.out_rank = int(raw.out_rank);
     shape.experts = int(raw.experts), shape.experts_used = int(raw.experts_used);
-    shape.expert_width = int(raw.expert_width), shape.hash_layers = int(raw.hash_layers), shape.window = int(raw.window);
-    shape.index_heads = int(raw.index_heads), shape.index_dim = int(raw.index_dim), shape.index_top_k = int(raw.index_top_k);
+    shape.expert_width = int(raw.expert_width), shape.hash_layers = int(raw.hash_layers),
+    shape.window = int(raw.window);
+    shape.index_heads = int(raw.index_heads), shape.index_dim = int(raw.index_dim),
+    shape.index_top_k = int(raw.index_top_k);
     shape.streams = int(raw.streams), shape.sinkhorn_iterations = int(raw.sinkhorn_iterations);
     shape.context_tokens = raw.context_tokens, shape.normalise_weights = raw.normalise_weights != 0;
     shape.norm_epsilon = raw.norm_epsilon, shape.hc_epsilon = raw.hc_epsilon;
     shape.rope_theta = raw.rope_theta, shape.compress_rope_theta = raw.compress_rope_theta;
-    shape.yarn_factor = raw.yarn_factor, shape.yarn_beta_fast = raw.yarn_beta_fast, shape.yarn_beta_slow = raw.yarn_beta_slow;
+    shape.yarn_factor = raw.yarn_factor, shape.yarn_beta_fast = raw.yarn_beta_fast,
+    shape.yarn_beta_slow = raw.yarn_beta_slow;
     shape.yarn_original_tokens = raw.yarn_original_tokens, shape.routed_scale = raw.routed_scale;
     for (uint32_t l = 0; l < layer_count; l++) {
         const ds4_layer_options &options = layer_options[l];
-        if (options.compress_ratio != 0 && options.compress_ratio != 4 && options.compress_ratio != 128)
-            fail(DS4_ERR_FORMAT, "compress_ratio of layer %u is %u; expected 0, 4 or 128", l, options.compress_ratio);
+        if (options.compress_ratio != 0 && options.compress_ratio != 4 &&
+            options.compress_ratio != 128)
+            fail(DS4_ERR_FORMAT, "compress_ratio of layer %u is %u; expected 0, 4 or 128", l,
+                 options.compress_ratio);
         if (!std::isfinite(options.swiglu_limit) || !std::isfinite(options.shared_swiglu_limit))
             fail(DS4_ERR_FORMAT, "the SwiGLU limit of layer %u is not finite", l);
-        shape.layer.push_back({int(options.compress_ratio), options.swiglu_limit, options.shared_swiglu_limit, l < raw.hash_layers});
+        shape.layer.push_back({int(options.compress_ratio), options.swiglu_limit,
+                               options.shared_swiglu_limit, l < raw.hash_layers});
     }
     return shape;
 }

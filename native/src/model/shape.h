@@ -40,6 +40,7 @@ struct Shape {
 };
 
 // Throws Error(DS4_ERR_FORMAT) naming the field, what it may be and what came.
-Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options, uint32_t layer_count);
+Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
+                 uint32_t layer_count);
 
 } // namespace ds4

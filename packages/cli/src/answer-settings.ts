@@ -33,5 +33,7 @@ export function readTextFlag(flag: string, path: string): string {
 /** The system text from --system or --system-file. */
 export function systemText(flags: SamplingFlags): string | undefined {
   if (flags.system !== undefined) return flags.system
-  return flags["system-file"] === undefined ? undefined : readTextFlag("system-file", flags["system-file"])
+  return flags["system-file"] === undefined
+    ? undefined
+    : readTextFlag("system-file", flags["system-file"])
 }

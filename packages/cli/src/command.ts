@@ -47,19 +47,25 @@ export interface Command {
   run(context: CommandContext<FlagName>): Promise<ExitCode>
 }
 
-/** Declares a command: its flags become the type of `context.flags`, and every command takes --config and --help. */
+/**
+ * Declares a command: its flags become the type of `context.flags`, and every command takes
+ * --config and --help.
+ */
 export function defineCommand<const N extends FlagName>(spec: CommandSpec<N>): Command {
   return {
     ...spec,
     flags: [...spec.flags, ...COMMON_FLAGS],
     renamed: spec.renamed ?? {},
-    run: (context) => spec.run(context as unknown as CommandContext<N>), // the dispatcher fills exactly spec.flags
+    // the dispatcher fills exactly spec.flags
+    run: (context) => spec.run(context as unknown as CommandContext<N>),
   }
 }
 
 /** Spelled name -> flag for one command. */
 export function spelledFlags(command: Command): Map<string, FlagName> {
   const renamed = new Set(Object.values(command.renamed))
-  const plain = command.flags.filter((flag) => !renamed.has(flag)).map((flag) => [flag, flag] as const)
+  const plain = command.flags
+    .filter((flag) => !renamed.has(flag))
+    .map((flag) => [flag, flag] as const)
   return new Map<string, FlagName>([...plain, ...Object.entries(command.renamed)])
 }

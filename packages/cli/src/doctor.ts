@@ -26,30 +26,59 @@ export function systemChecks(): Check[] {
   const freeBytes = disk.bavail * disk.bsize
   const isLow = availableBytes < LOW_MEMORY_BYTES
   return [
-    { name: "system", verdict: process.arch === "x64" && process.platform === "linux" ? "ok" : "problem", found: `${cpu}, ${cores} cores, ${process.platform} ${kernel}`, ...(process.arch === "x64" ? {} : { advice: "the native library is made for x86-64 Linux" }) },
-    { name: "memory", verdict: isLow ? "note" : "ok", found: `${formatBytes(availableBytes)} available of ${formatBytes(memoryBytes)}`, ...(isLow ? { advice: "weights are mapped, not copied: they run from disk when they do not fit, slowly" } : {}) },
+    {
+      name: "system",
+      verdict: process.arch === "x64" && process.platform === "linux" ? "ok" : "problem",
+      found: `${cpu}, ${cores} cores, ${process.platform} ${kernel}`,
+      ...(process.arch === "x64" ? {} : { advice: "the native library is made for x86-64 Linux" }),
+    },
+    {
+      name: "memory",
+      verdict: isLow ? "note" : "ok",
+      found: `${formatBytes(availableBytes)} available of ${formatBytes(memoryBytes)}`,
+      ...(isLow
+        ? {
+            advice:
+              "weights are mapped, not copied: they run from disk when they do not fit, slowly",
+          }
+        : {}),
+    },
     { name: "disk", verdict: "ok", found: `${formatBytes(freeBytes)} free in this folder` },
   ]
 }
 
 function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined
+  return typeof value === "object" && value !== null
+    ? (value as Record<string, unknown>)[name]
+    : undefined
 }
 
 /** What the library found: CPU features, kernel set, GPUs. */
 export function libraryChecks(machine: unknown): Check[] {
-  const text = (value: unknown) => (Array.isArray(value) ? value.map(String).join(" ") : typeof value === "string" ? value : JSON.stringify(value))
+  const text = (value: unknown) =>
+    Array.isArray(value)
+      ? value.map(String).join(" ")
+      : typeof value === "string"
+        ? value
+        : JSON.stringify(value)
   const facts = typeof machine === "object" && machine !== null ? Object.keys(machine) : []
-  const listed = facts.map((name): Check => ({ name, verdict: "ok", found: text(field(machine, name)) || "none" }))
+  const listed = facts.map(
+    (name): Check => ({ name, verdict: "ok", found: text(field(machine, name)) || "none" }),
+  )
   return [{ name: "library", verdict: "ok", found: "loads, and its version fits" }, ...listed]
 }
 
-/** The files of a folder whose bytes are not those that its SHA256SUMS lists, in sha256sum's own format. */
+/**
+ * The files of a folder whose bytes are not those that its SHA256SUMS lists, in sha256sum's own
+ * format.
+ */
 export function damagedFiles(folder: string): { listed: number; damaged: string[] } {
   const lines = readFileSync(join(folder, "SHA256SUMS"), "utf8").trim().split("\n")
   const damaged = lines.flatMap((line) => {
     const [expected, name = ""] = line.split(/ [ *]/)
-    const found = createHash("sha256").update(readFileSync(join(folder, name))).digest("hex")
+    const found = createHash("sha256")
+      .update(readFileSync(join(folder, name)))
+      .digest("hex")
     return found === expected ? [] : [name]
   })
   return { listed: lines.length, damaged }
@@ -60,21 +89,48 @@ export async function embeddedModelCheck(): Promise<Check> {
   const { EMBEDDED_MODEL_PATH } = await import("@ds4/engine")
   const { listed, damaged } = damagedFiles(EMBEDDED_MODEL_PATH)
   const name = "demo model"
-  if (damaged.length === 0) return { name, verdict: "ok", found: `models/demo is intact: ${listed} files with the hashes of its SHA256SUMS` }
-  return { name, verdict: "problem", found: `not as listed in models/demo/SHA256SUMS: ${damaged.join(", ")}`, advice: "restore the folder: git checkout models/demo" }
+  if (damaged.length === 0)
+    return {
+      name,
+      verdict: "ok",
+      found: `models/demo is intact: ${listed} files with the hashes of its SHA256SUMS`,
+    }
+  return {
+    name,
+    verdict: "problem",
+    found: `not as listed in models/demo/SHA256SUMS: ${damaged.join(", ")}`,
+    advice: "restore the folder: git checkout models/demo",
+  }
 }
 
-/** Where the routed experts of the embedded model run, which is what `auto` comes to on this machine for a model that fits. */
+/**
+ * Where the routed experts of the embedded model run, which is what `auto` comes to on this machine
+ * for a model that fits.
+ */
 export async function expertCheck(): Promise<Check> {
   const { expertsText, loadModel } = await import("@ds4/engine")
   const { engine } = await loadModel(undefined, { contextTokens: 64 })
   const found = expertsText(engine.describe())
   await engine.close()
   const isPacked = found.startsWith("packed")
-  return { name: "experts", verdict: isPacked ? "ok" : "note", found, ...(isPacked ? {} : { advice: "models run all the same, their experts read from the file; --expert-weights packed says what is in the way" }) }
+  return {
+    name: "experts",
+    verdict: isPacked ? "ok" : "note",
+    found,
+    ...(isPacked
+      ? {}
+      : {
+          advice:
+            "models run all the same, their experts read from the file; --expert-weights packed " +
+            "says what is in the way",
+        }),
+  }
 }
 
-/** Runs the embedded model with the kernels chosen for this CPU and with the plain ones, and compares the logits. */
+/**
+ * Runs the embedded model with the kernels chosen for this CPU and with the plain ones, and
+ * compares the logits.
+ */
 export async function selfCheck(): Promise<Check> {
   const { loadModel } = await import("@ds4/engine")
   const startMs = performance.now()
@@ -85,14 +141,24 @@ export async function selfCheck(): Promise<Check> {
     vocab = engine.model.vocab
     const all = new Float32Array(SELF_CHECK_TOKENS * vocab)
     const ids = Array.from({ length: SELF_CHECK_TOKENS }, (_, index) => (index * 37 + 5) % vocab)
-    for (const { position, logits } of engine.logits(ids, { mode: "all" })) all.set(logits, position * vocab)
+    for (const { position, logits } of engine.logits(ids, { mode: "all" }))
+      all.set(logits, position * vocab)
     results.push(all)
     await engine.close()
   }
   const [generic, chosen] = results
-  if (generic === undefined || chosen === undefined) return { name: "self check", verdict: "problem", found: "did not run" }
+  if (generic === undefined || chosen === undefined)
+    return { name: "self check", verdict: "problem", found: "did not run" }
   const { relativeRms, top1Agreement } = divergence(generic, chosen, vocab)
   const isGood = relativeRms < SELF_CHECK_RMS
-  const found = `kernels of this CPU against the plain ones: relative difference ${relativeRms.toExponential(1)}, ${(top1Agreement * 100).toFixed(0)} % same top token, ${((performance.now() - startMs) / 1000).toFixed(1)} s`
-  return { name: "self check", verdict: isGood ? "ok" : "problem", found, ...(isGood ? {} : { advice: "run with --isa generic and report this machine" }) }
+  const found =
+    `kernels of this CPU against the plain ones: relative difference ` +
+    `${relativeRms.toExponential(1)}, ${(top1Agreement * 100).toFixed(0)} % same top token, ` +
+    `${((performance.now() - startMs) / 1000).toFixed(1)} s`
+  return {
+    name: "self check",
+    verdict: isGood ? "ok" : "problem",
+    found,
+    ...(isGood ? {} : { advice: "run with --isa generic and report this machine" }),
+  }
 }

@@ -11,7 +11,10 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
-/** An error whose message is meant for the person at the terminal, with the exit code that goes with it. */
+/**
+ * An error whose message is meant for the person at the terminal, with the exit code that goes with
+ * it.
+ */
 export class CliError extends Error {
   override readonly name = "CliError"
   constructor(
@@ -34,10 +37,15 @@ export function messageOf(error: unknown): string {
 }
 
 function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
+  return error instanceof Error && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined
 }
 
-/** The exit code for whatever a command threw: errors of the engine and of model files are known by their code. */
+/**
+ * The exit code for whatever a command threw: errors of the engine and of model files are known by
+ * their code.
+ */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode
   const kind = error instanceof Error ? error.name : ""

@@ -9,7 +9,12 @@ export function formatBytes(bytes: number): string {
 
 /** A count for people: 284.3 B, 13.2 M. */
 export function formatCount(count: number): string {
-  for (const [unit, size] of [["T", 1e12], ["B", 1e9], ["M", 1e6], ["K", 1e3]] as const) {
+  for (const [unit, size] of [
+    ["T", 1e12],
+    ["B", 1e9],
+    ["M", 1e6],
+    ["K", 1e3],
+  ] as const) {
     if (count >= size) return `${(count / size).toPrecision(4)} ${unit}`
   }
   return String(count)

@@ -14,9 +14,15 @@ export interface LoadedModel {
   readonly engine: NativeEngine
 }
 
-/** The engine options that the model flags ask for. Throws a usage error for a backend that this build lacks. */
+/**
+ * The engine options that the model flags ask for. Throws a usage error for a backend that this
+ * build lacks.
+ */
 export function engineOptions(flags: ModelFlags): EngineOptions {
-  if (flags.backend === "cuda") throw usageError("--backend cuda: this build runs on the CPU only; leave the flag out or say --backend cpu")
+  if (flags.backend === "cuda")
+    throw usageError(
+      "--backend cuda: this build runs on the CPU only; leave the flag out or say --backend cpu",
+    )
   return {
     numerics: flags.numerics,
     threads: flags.threads,
@@ -33,14 +39,21 @@ export async function expertOptionsOf(flags: ModelFlags): Promise<ExpertOptions>
 }
 
 /**
- * Loads the model that the flags name; without one the embedded model, which is said on stderr unless quiet.
+ * Loads the model that the flags name; without one the embedded model, which is said on stderr
+ * unless quiet.
  * @param more options that a command adds, such as switches
  */
-export async function loadEngine(flags: ModelFlags & { readonly quiet?: boolean }, io: Io, prepareNative: () => void, more: EngineOptions = {}): Promise<LoadedModel> {
+export async function loadEngine(
+  flags: ModelFlags & { readonly quiet?: boolean },
+  io: Io,
+  prepareNative: () => void,
+  more: EngineOptions = {},
+): Promise<LoadedModel> {
   const asked = engineOptions(flags)
   const path = modelPath(flags.model, io, flags.quiet)
   prepareNative()
-  const { loadModel } = await import("@ds4/engine") // loads the library: only commands that compute pay for it
+  // loads the library: only commands that compute pay for it
+  const { loadModel } = await import("@ds4/engine")
   const isShown = io.isErrorTerminal && flags.quiet !== true
   let lines = 0
   const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
@@ -48,7 +61,12 @@ export async function loadEngine(flags: ModelFlags & { readonly quiet?: boolean 
     io.err(`\rpacking experts: ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}\x1b[K`)
   }
   try {
-    return await loadModel(path, { ...asked, experts: await expertOptionsOf(flags), ...(isShown ? { onLoad } : {}), ...more })
+    return await loadModel(path, {
+      ...asked,
+      experts: await expertOptionsOf(flags),
+      ...(isShown ? { onLoad } : {}),
+      ...more,
+    })
   } finally {
     if (lines > 0) io.err("\r\x1b[K")
   }

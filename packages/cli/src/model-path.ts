@@ -3,7 +3,9 @@ import { EMBEDDED_MODEL_NOTE, EMBEDDED_MODEL_PATH } from "@ds4/engine"
 import { CliError, EXIT } from "./errors.ts"
 import { dim, type Io } from "./io.ts"
 
-/** The path that --model means; nothing and "demo" are the embedded model, which is said on stderr. */
+/**
+ * The path that --model means; nothing and "demo" are the embedded model, which is said on stderr.
+ */
 export function modelPath(model: string | undefined, io: Io, isQuiet = false): string {
   const isEmbedded = model === undefined || model === "demo"
   const path = isEmbedded ? EMBEDDED_MODEL_PATH : model

@@ -12,6 +12,10 @@ export async function openTokenizer(model: string | undefined, io: Io): Promise<
 
 /** The tokenizer of an opened model file. */
 export async function tokenizerOf(file: ModelFile): Promise<Tokenizer> {
-  if (file.tokenizer === undefined) throw new CliError(EXIT.model, `${file.path} carries no vocabulary; put its tokenizer.json beside the weights`)
+  if (file.tokenizer === undefined)
+    throw new CliError(
+      EXIT.model,
+      `${file.path} carries no vocabulary; put its tokenizer.json beside the weights`,
+    )
   return await loadTokenizer(file.tokenizer)
 }

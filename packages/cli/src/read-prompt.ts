@@ -9,8 +9,16 @@ export interface PromptSources {
   readonly io: Io
 }
 
-/** A text from arguments, --prompt, a file and standard input, in this order; piped input is appended. "-" is stdin. */
-export async function readPrompt({ positionals, prompt, file, io }: PromptSources): Promise<string> {
+/**
+ * A text from arguments, --prompt, a file and standard input, in this order; piped input is
+ * appended. "-" is stdin.
+ */
+export async function readPrompt({
+  positionals,
+  prompt,
+  file,
+  io,
+}: PromptSources): Promise<string> {
   const parts = [
     ...(positionals.length > 0 && positionals.join(" ") !== "-" ? [positionals.join(" ")] : []),
     ...(prompt === undefined ? [] : [prompt]),
@@ -19,6 +27,7 @@ export async function readPrompt({ positionals, prompt, file, io }: PromptSource
   const wantsInput = parts.length === 0 || file === "-" || positionals.includes("-")
   const piped = wantsInput || !io.isInputTerminal ? await io.readInput() : ""
   const all = [...parts, ...(piped === "" ? [] : [piped])]
-  if (all.length === 0) throw usageError("there is no text; give it as an argument, with -f FILE or through a pipe")
+  if (all.length === 0)
+    throw usageError("there is no text; give it as an argument, with -f FILE or through a pipe")
   return all.join("\n\n")
 }

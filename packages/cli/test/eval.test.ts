@@ -7,7 +7,10 @@ import { runItem, summarise } from "../src/eval/run-suite.ts"
 import { FLAGS } from "../src/flags/registry.ts"
 import { SUITES, type SuiteItem } from "../src/eval/suite.ts"
 
-const answer = (content: string, ...calls: { name: string; arguments: string }[]) => ({ content, calls })
+const answer = (content: string, ...calls: { name: string; arguments: string }[]) => ({
+  content,
+  calls,
+})
 
 describe("what counts as right", () => {
   test("the last number, with its sign and without thousands separators", () => {
@@ -20,7 +23,9 @@ describe("what counts as right", () => {
   test("calls by name and by value, in order, none besides", () => {
     const wanted = { calls: [{ name: "f", arguments: { a: 1, b: "x" } }] }
     expect(isRight(answer("", { name: "f", arguments: '{"b": "x", "a": 1.0}' }), wanted)).toBe(true)
-    expect(isRight(answer("", { name: "f", arguments: '{"b": "x", "a": "1"}' }), wanted)).toBe(false)
+    expect(isRight(answer("", { name: "f", arguments: '{"b": "x", "a": "1"}' }), wanted)).toBe(
+      false,
+    )
     expect(isRight(answer("", { name: "g", arguments: '{"b": "x", "a": 1}' }), wanted)).toBe(false)
     expect(isRight(answer("", { name: "f", arguments: '{"a": 1' }), wanted)).toBe(false)
     expect(isRight(answer("f(1, x)"), wanted)).toBe(false)
@@ -52,17 +57,28 @@ test("every item of the demo suite asks something and expects exactly one thing"
   }
 })
 
-test("a goal belongs to a kind that the suite has, and --suite takes the suites that there are", () => {
-  for (const { items, goals } of Object.values(SUITES)) {
-    for (const kind of Object.keys(goals)) expect(items.some((item) => item.kind === kind)).toBe(true)
-  }
-  expect<readonly string[]>(FLAGS.suite.choices).toEqual(Object.keys(SUITES))
-})
+test(
+  "a goal belongs to a kind that the suite has, and --suite takes the suites that " + "there are",
+  () => {
+    for (const { items, goals } of Object.values(SUITES)) {
+      for (const kind of Object.keys(goals))
+        expect(items.some((item) => item.kind === kind)).toBe(true)
+    }
+    expect<readonly string[]>(FLAGS.suite.choices).toEqual(Object.keys(SUITES))
+  },
+)
 
 test("an item goes through the chat template, and its answer is read back as calls", async () => {
-  const tokenizer = await loadTokenizer({ kind: "tokenizer.json", path: resolve(import.meta.dir, "../../../models/demo/tokenizer.json") })
+  const tokenizer = await loadTokenizer({
+    kind: "tokenizer.json",
+    path: resolve(import.meta.dir, "../../../models/demo/tokenizer.json"),
+  })
   const bar = "\uff5c"
-  const block = `\n\n<${bar}DSML${bar}tool_calls>\n<${bar}DSML${bar}invoke name="get_time">\n<${bar}DSML${bar}parameter name="city" string="true">Rome</${bar}DSML${bar}parameter>\n</${bar}DSML${bar}invoke>\n</${bar}DSML${bar}tool_calls>`
+  const block =
+    `\n\n<${bar}DSML${bar}tool_calls>\n<${bar}DSML${bar}invoke name="get_time">\n<` +
+    `${bar}DSML` +
+    `${bar}parameter name="city" string="true">Rome</${bar}DSML${bar}parameter>\n</${bar}DSML` +
+    `${bar}invoke>\n</${bar}DSML${bar}tool_calls>`
   const prompts: string[] = []
   const engine = fakeEngine({
     tokenizer,
@@ -72,13 +88,22 @@ test("an item goes through the chat template, and its answer is read back as cal
     },
   })
   const item: SuiteItem = {
-    id: "x-1", kind: "x", thinking: true, messages: [{ role: "user", content: "What time is it in Rome?" }],
-    tools: [{ name: "get_time", parameters: {} }], expect: { calls: [{ name: "get_time", arguments: { city: "Rome" } }] },
+    id: "x-1",
+    kind: "x",
+    thinking: true,
+    messages: [{ role: "user", content: "What time is it in Rome?" }],
+    tools: [{ name: "get_time", parameters: {} }],
+    expect: { calls: [{ name: "get_time", arguments: { city: "Rome" } }] },
   }
   const result = await runItem(item, engine, tokenizer)
-  expect(prompts[0]).toEndWith(`<${bar}User${bar}>What time is it in Rome?<${bar}Assistant${bar}><think>`)
+  expect(prompts[0]).toEndWith(
+    `<${bar}User${bar}>What time is it in Rome?<${bar}Assistant${bar}><think>`,
+  )
   expect(result).toMatchObject({ isRight: true, isEnded: true, reasoning: "I call it." })
-  const summary = summarise([result, { ...result, isRight: false, isEnded: false }], { goals: { x: 60 }, endedGoal: 99 })
+  const summary = summarise([result, { ...result, isRight: false, isEnded: false }], {
+    goals: { x: 60 },
+    endedGoal: 99,
+  })
   expect(summary.kinds).toEqual([{ kind: "x", right: 1, total: 2, percent: 50, goalPercent: 60 }])
   expect(summary.ended).toEqual({ right: 1, total: 2, percent: 50, goalPercent: 99 })
   await engine.close()

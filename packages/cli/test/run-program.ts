@@ -19,15 +19,28 @@ export interface ProgramResult {
 export class Workplace implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "ds4-work-"))
 
-  async run(args: readonly string[], options: { input?: string; environment?: Readonly<Record<string, string>> } = {}): Promise<ProgramResult> {
+  async run(
+    args: readonly string[],
+    options: { input?: string; environment?: Readonly<Record<string, string>> } = {},
+  ): Promise<ProgramResult> {
     const child = Bun.spawn([process.execPath, ENTRY, ...args], {
       cwd: this.folder,
-      env: { PATH: process.env.PATH ?? "", HOME: this.folder, BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", DS4_LIBRARY: LIBRARY, ...options.environment },
+      env: {
+        PATH: process.env.PATH ?? "",
+        HOME: this.folder,
+        BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
+        DS4_LIBRARY: LIBRARY,
+        ...options.environment,
+      },
       stdin: new TextEncoder().encode(options.input ?? ""),
       stdout: "pipe",
       stderr: "pipe",
     })
-    const [code, out, err] = await Promise.all([child.exited, child.stdout.text(), child.stderr.text()])
+    const [code, out, err] = await Promise.all([
+      child.exited,
+      child.stdout.text(),
+      child.stderr.text(),
+    ])
     return { code, out, err }
   }
 

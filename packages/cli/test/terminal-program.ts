@@ -37,7 +37,15 @@ export class TerminalProgram {
     this.child = Bun.spawn([process.execPath, ENTRY, ...args], {
       terminal: this.terminal,
       cwd: this.home,
-      env: { PATH: process.env.PATH ?? "", HOME: this.home, TERM: "xterm-256color", NO_COLOR: "1", BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", DS4_LIBRARY: LIBRARY, ...options.environment },
+      env: {
+        PATH: process.env.PATH ?? "",
+        HOME: this.home,
+        TERM: "xterm-256color",
+        NO_COLOR: "1",
+        BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
+        DS4_LIBRARY: LIBRARY,
+        ...options.environment,
+      },
     })
   }
 
@@ -55,28 +63,41 @@ export class TerminalProgram {
 
   resize(columns: number, rows: number): void {
     this.terminal.resize(columns, rows)
-    this.child.kill("SIGWINCH") // the terminal is not the child's controlling one, so nobody else tells it
+    // the terminal is not the child's controlling one, so nobody else tells it
+    this.child.kill("SIGWINCH")
   }
 
-  /** Waits until the output after the last match contains a text; returns what came up to its end. */
+  /**
+   * Waits until the output after the last match contains a text; returns what came up to its end.
+   */
   async until(text: string | RegExp): Promise<string> {
     const deadlineMs = performance.now() + WAIT_MS
     for (;;) {
       const fresh = this.output.slice(this.seen)
-      const match = typeof text === "string" ? (fresh.includes(text) ? { index: fresh.indexOf(text), 0: text } : null) : text.exec(fresh)
+      const match =
+        typeof text === "string"
+          ? fresh.includes(text)
+            ? { index: fresh.indexOf(text), 0: text }
+            : null
+          : text.exec(fresh)
       if (match !== null) {
         const end = match.index + match[0].length
         this.seen += end
         return fresh.slice(0, end)
       }
-      if (performance.now() > deadlineMs) throw new Error(`the terminal never showed ${String(text)}; it showed:\n${JSON.stringify(this.output.slice(-2000))}`)
+      if (performance.now() > deadlineMs)
+        throw new Error(
+          `the terminal never showed ${String(text)}; it showed:\n` +
+            `${JSON.stringify(this.output.slice(-2000))}`,
+        )
       await Bun.sleep(5)
     }
   }
 
   /** Waits for the prompt to be drawn again. */
   async prompt(): Promise<string> {
-    return await this.until(/\x1b\[J> /) // eslint-disable-line no-control-regex -- the editor's own redraw
+    // eslint-disable-line no-control-regex -- the editor's own redraw
+    return await this.until(/\x1b\[J> /)
   }
 
   /** Exit code once the program has ended by itself. */

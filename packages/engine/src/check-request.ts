@@ -11,7 +11,8 @@ const refuse = (message: string): never => {
 }
 
 function whole(value: number, low: number, high: number, name: string): number {
-  if (!Number.isInteger(value) || value < low || value > high) refuse(`${name} is ${value}; expected a whole number from ${low} to ${high}`)
+  if (!Number.isInteger(value) || value < low || value > high)
+    refuse(`${name} is ${value}; expected a whole number from ${low} to ${high}`)
   return value
 }
 
@@ -23,13 +24,15 @@ function finite(value: number, name: string): number {
 function checkIds(ids: readonly number[], vocab: number, name: string): void {
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i] ?? -1
-    if (!Number.isInteger(id) || id < 0 || id >= vocab) refuse(`${name}[${i}] is ${id}; this model's ids are 0..${vocab - 1}`)
+    if (!Number.isInteger(id) || id < 0 || id >= vocab)
+      refuse(`${name}[${i}] is ${id}; this model's ids are 0..${vocab - 1}`)
   }
 }
 
 function seedOf(seed: number | bigint | undefined): bigint {
   if (seed === undefined) return crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n
-  if (typeof seed === "number" && !Number.isInteger(seed)) refuse(`seed is ${seed}; expected a whole number`)
+  if (typeof seed === "number" && !Number.isInteger(seed))
+    refuse(`seed is ${seed}; expected a whole number`)
   return BigInt.asUintN(64, BigInt(seed))
 }
 
@@ -37,20 +40,38 @@ function seedOf(seed: number | bigint | undefined): bigint {
  * @throws EngineError ARGUMENT, or CONTEXT_FULL when the prompt alone is longer than the context
  * @param eos the stop token of a request that names none
  */
-export function checkRequest(request: GenerateRequest, model: Pick<EngineModel, "vocab" | "contextTokens">, eos: number): JobRequest {
-  const { promptTokens, sampling = {}, stopTokens = [eos], stopStrings = [], thinkCloseToken = -1 } = request
+export function checkRequest(
+  request: GenerateRequest,
+  model: Pick<EngineModel, "vocab" | "contextTokens">,
+  eos: number,
+): JobRequest {
+  const {
+    promptTokens,
+    sampling = {},
+    stopTokens = [eos],
+    stopStrings = [],
+    thinkCloseToken = -1,
+  } = request
   if (promptTokens.length === 0) refuse("the prompt is empty; expected at least one token")
   checkIds(promptTokens, model.vocab, "promptTokens")
   checkIds(stopTokens, model.vocab, "stopTokens")
   if (thinkCloseToken !== -1) checkIds([thinkCloseToken], model.vocab, "thinkCloseToken")
   if (promptTokens.length > model.contextTokens) {
-    throw new EngineError("CONTEXT_FULL", `the prompt has ${promptTokens.length} tokens; a session holds ${model.contextTokens}, prompt and answer together`)
+    throw new EngineError(
+      "CONTEXT_FULL",
+      `the prompt has ${promptTokens.length} tokens; a session holds ${model.contextTokens}, ` +
+        `prompt and answer together`,
+    )
   }
-  for (const [i, text] of stopStrings.entries()) if (text === "") refuse(`stopStrings[${i}] is empty`)
+  for (const [i, text] of stopStrings.entries())
+    if (text === "") refuse(`stopStrings[${i}] is empty`)
   const topLogprobs = whole(request.topLogprobs ?? 0, 0, MAX_TOP_LOGPROBS, "topLogprobs")
   return {
     prompt: promptTokens,
-    maxTokens: Math.min(whole(request.maxTokens ?? model.contextTokens, 0, Number.MAX_SAFE_INTEGER, "maxTokens"), model.contextTokens),
+    maxTokens: Math.min(
+      whole(request.maxTokens ?? model.contextTokens, 0, Number.MAX_SAFE_INTEGER, "maxTokens"),
+      model.contextTokens,
+    ),
     stopTokens,
     stopStrings,
     logprobs: request.logprobs === true || topLogprobs > 0,

@@ -1,5 +1,5 @@
-// What other packages use: an engine over a model, and generations as async iterables. JavaScript never blocks here:
-// the native loop works, wakes a promise, and a poll drains what it made.
+// What other packages use: an engine over a model, and generations as async iterables. JavaScript
+// never blocks here: the native loop works, wakes a promise, and a poll drains what it made.
 import { availableParallelism } from "node:os"
 import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "./check-request.ts"
@@ -13,7 +13,15 @@ import { SessionHandle } from "./native/session.ts"
 import { KeepAlive } from "./native/wake-up.ts"
 import { type Lease, SessionPool } from "./session-pool.ts"
 import { Transcript } from "./transcript.ts"
-import type { EngineModel, EngineOptions, EngineStats, GenerateEvent, GenerateRequest, InferenceEngine, Usage } from "./types.ts"
+import type {
+  EngineModel,
+  EngineOptions,
+  EngineStats,
+  GenerateEvent,
+  GenerateRequest,
+  InferenceEngine,
+  Usage,
+} from "./types.ts"
 
 const DEFAULT_MAX_SESSIONS = 4
 const DEFAULT_MAX_QUEUE = 64
@@ -50,15 +58,26 @@ export class NativeEngine implements InferenceEngine {
 
   private constructor({ file, nativeModel, engine, isDemo, options }: Parts) {
     const { config } = file
-    const contextTokens = Math.min(options.contextTokens ?? config.contextTokens, config.contextTokens)
+    const contextTokens = Math.min(
+      options.contextTokens ?? config.contextTokens,
+      config.contextTokens,
+    )
     this.engine = engine
     this.nativeModel = nativeModel
     this.eos = config.eosTokenId
     const description = engine.describe()
     this.maxStepTokens = Number(description.max_step_tokens)
-    invariant(Number.isInteger(this.maxStepTokens) && this.maxStepTokens > 0, `max_step_tokens is ${String(description.max_step_tokens)}`)
+    invariant(
+      Number.isInteger(this.maxStepTokens) && this.maxStepTokens > 0,
+      `max_step_tokens is ${String(description.max_step_tokens)}`,
+    )
     this.model = {
-      name: config.name, vocab: config.vocab, contextTokens, longestContextTokens: config.contextTokens, path: file.path, isDemo,
+      name: config.name,
+      vocab: config.vocab,
+      contextTokens,
+      longestContextTokens: config.contextTokens,
+      path: file.path,
+      isDemo,
       description: isDemo ? EMBEDDED_MODEL_NOTE : describeModel(file),
     }
     this.trace = {
@@ -68,7 +87,9 @@ export class NativeEngine implements InferenceEngine {
     }
     this.pool = new SessionPool({
       open: () => SessionHandle.open(engine, contextTokens),
-      maxSessions: options.maxSessions ?? DEFAULT_MAX_SESSIONS, maxQueue: options.maxQueue ?? DEFAULT_MAX_QUEUE, contextTokens,
+      maxSessions: options.maxSessions ?? DEFAULT_MAX_SESSIONS,
+      maxQueue: options.maxQueue ?? DEFAULT_MAX_QUEUE,
+      contextTokens,
     })
   }
 
@@ -76,7 +97,12 @@ export class NativeEngine implements InferenceEngine {
    * @param tokenizer without it stop strings and tool zones are refused
    * @throws EngineError
    */
-  static async open(file: ModelFile, tokenizer: Tokenizer | undefined, options: EngineOptions, isDemo: boolean): Promise<NativeEngine> {
+  static async open(
+    file: ModelFile,
+    tokenizer: Tokenizer | undefined,
+    options: EngineOptions,
+    isDemo: boolean,
+  ): Promise<NativeEngine> {
     const nativeModel = await NativeModel.open(file)
     try {
       const engine = await EngineHandle.open(nativeModel, options)
@@ -98,26 +124,51 @@ export class NativeEngine implements InferenceEngine {
     return { ...this.engine.describe(), cores: availableParallelism() }
   }
 
-  readonly stats = (): EngineStats => ({ running: this.pool.running, queued: this.pool.queued, sessions: this.pool.sessions })
+  readonly stats = (): EngineStats => ({
+    running: this.pool.running,
+    queued: this.pool.queued,
+    sessions: this.pool.sessions,
+  })
 
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
     const job = checkRequest(request, this.model, this.eos)
-    const signal = request.signal === undefined ? this.closing.signal : AbortSignal.any([request.signal, this.closing.signal])
+    const signal =
+      request.signal === undefined
+        ? this.closing.signal
+        : AbortSignal.any([request.signal, this.closing.signal])
     using _ = this.keepAlive.hold()
     const lease = await this.pool.acquire(job.prompt, request.sessionHint, signal)
     if (lease === undefined) {
-      yield { type: "end", reason: "cancelled", usage: { promptTokens: job.prompt.length, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 } }
+      yield {
+        type: "end",
+        reason: "cancelled",
+        usage: {
+          promptTokens: job.prompt.length,
+          cachedTokens: 0,
+          generatedTokens: 0,
+          prefillMs: 0,
+          decodeMs: 0,
+        },
+      }
       return
     }
     yield* this.run(job, lease, new Transcript(lease, job.prompt, request.shownAs), signal)
   }
 
-  private async *run(request: JobRequest, lease: Lease<SessionHandle>, live: Transcript, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+  private async *run(
+    request: JobRequest,
+    lease: Lease<SessionHandle>,
+    live: Transcript,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, undefined> {
     const cached = lease.cachedTokens
     const total = request.prompt.length
     let job: Job
     try {
-      job = new Job(this.engine, lease.session, { ...request, prompt: request.prompt.slice(cached) })
+      job = new Job(this.engine, lease.session, {
+        ...request,
+        prompt: request.prompt.slice(cached),
+      })
     } catch (error) {
       lease.returnUnused()
       throw error
@@ -134,8 +185,11 @@ export class NativeEngine implements InferenceEngine {
     signal.addEventListener("abort", abort)
     this.closing.signal.addEventListener("abort", leave)
     const usage = (): Usage => ({
-      promptTokens: total, cachedTokens: cached, generatedTokens: job.state.generated,
-      prefillMs: job.state.prefill_us / 1000, decodeMs: job.state.decode_us / 1000,
+      promptTokens: total,
+      cachedTokens: cached,
+      generatedTokens: job.state.generated,
+      prefillMs: job.state.prefill_us / 1000,
+      decodeMs: job.state.decode_us / 1000,
     })
     try {
       if (this.closing.signal.aborted) leave()
@@ -161,8 +215,11 @@ export class NativeEngine implements InferenceEngine {
         // before the consumer sees the end it may send the next turn: that should find this session
         this.retire(job, lease, live)
         yield {
-          type: "end", reason, usage: usage(),
-          ...(stopToken < 0 ? {} : { stopToken }), ...(stopString === undefined ? {} : { stopString }),
+          type: "end",
+          reason,
+          usage: usage(),
+          ...(stopToken < 0 ? {} : { stopToken }),
+          ...(stopString === undefined ? {} : { stopString }),
         }
         return
       }
@@ -193,17 +250,31 @@ export class NativeEngine implements InferenceEngine {
   /** Logits of every position, or of the last one. Blocks: for command lines only. */
   logits(tokens: readonly number[], options: LogitsOptions): Generator<LogitsRow, void, undefined> {
     const { vocab, contextTokens } = this.model
-    return logitsOf({ engine: this.engine, vocab, contextTokens, maxStepTokens: this.maxStepTokens }, tokens, options)
+    return logitsOf(
+      { engine: this.engine, vocab, contextTokens, maxStepTokens: this.maxStepTokens },
+      tokens,
+      options,
+    )
   }
 
-  /** A session outside the pool, for snapshots and single steps. The caller closes it before the engine. */
+  /**
+   * A session outside the pool, for snapshots and single steps. The caller closes it before the
+   * engine.
+   */
   openSession(contextTokens: number = this.model.contextTokens): SessionHandle {
     return SessionHandle.open(this.engine, contextTokens)
   }
 
-  /** One step of several sessions of openSession; blocks. Returns the rows asked for, [rows, vocab] f32 in item order. */
+  /**
+   * One step of several sessions of openSession; blocks. Returns the rows asked for, [rows, vocab]
+   * f32 in item order.
+   */
   step(items: readonly StepItem[]): Float32Array {
-    const rows = items.reduce((sum, item) => sum + (item.rows === "ALL" ? item.tokens.length : item.rows === "LAST" ? 1 : 0), 0)
+    const rows = items.reduce(
+      (sum, item) =>
+        sum + (item.rows === "ALL" ? item.tokens.length : item.rows === "LAST" ? 1 : 0),
+      0,
+    )
     const logits = new Float32Array(rows * this.model.vocab)
     this.engine.step(items, rows === 0 ? undefined : logits)
     return logits
@@ -230,5 +301,8 @@ export class NativeEngine implements InferenceEngine {
 
 function describeModel({ config, format, files }: ModelFile): string {
   const gib = files.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 30
-  return `${config.layers} layers, ${config.experts} experts of which ${config.expertsUsed} at a time, ${gib.toFixed(1)} GiB ${format}`
+  return (
+    `${config.layers} layers, ${config.experts} experts of which ${config.expertsUsed} at a ` +
+    `time, ${gib.toFixed(1)} GiB ${format}`
+  )
 }

@@ -5,7 +5,9 @@ import { resolve } from "node:path"
 export const EMBEDDED_MODEL_PATH = resolve(import.meta.dir, "../../../models/demo")
 
 /** What whoever meets it has to know, in one line: the figures are in its folder's read-me file. */
-export const EMBEDDED_MODEL_NOTE = "the embedded demo model (models/demo): a toy that knows ds4, sums and tools; -m MODEL for a real one"
+export const EMBEDDED_MODEL_NOTE =
+  "the embedded demo model (models/demo): a toy that knows ds4, sums and tools; -m MODEL for a " +
+  "real one"
 
 /** Whether a path leads to the embedded model. */
 export function isEmbeddedModel(path: string): boolean {

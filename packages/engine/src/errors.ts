@@ -1,7 +1,15 @@
 import { STATUS } from "./symbols.ts"
 
 export type EngineErrorCode =
-  | "ARGUMENT" | "FORMAT" | "DEVICE_MEMORY" | "CONTEXT_FULL" | "CANCELLED" | "DEVICE" | "INTERNAL" | "IO" | "BUSY"
+  | "ARGUMENT"
+  | "FORMAT"
+  | "DEVICE_MEMORY"
+  | "CONTEXT_FULL"
+  | "CANCELLED"
+  | "DEVICE"
+  | "INTERNAL"
+  | "IO"
+  | "BUSY"
 
 export class EngineError extends Error {
   override readonly name = "EngineError"
@@ -15,13 +23,19 @@ export class EngineError extends Error {
 }
 
 const CODES: ReadonlyMap<number, EngineErrorCode> = new Map([
-  [STATUS.ARGUMENT, "ARGUMENT"], [STATUS.FORMAT, "FORMAT"], [STATUS.DEVICE_MEMORY, "DEVICE_MEMORY"],
-  [STATUS.CONTEXT_FULL, "CONTEXT_FULL"], [STATUS.CANCELLED, "CANCELLED"], [STATUS.DEVICE, "DEVICE"],
-  [STATUS.INTERNAL, "INTERNAL"], [STATUS.IO, "IO"],
+  [STATUS.ARGUMENT, "ARGUMENT"],
+  [STATUS.FORMAT, "FORMAT"],
+  [STATUS.DEVICE_MEMORY, "DEVICE_MEMORY"],
+  [STATUS.CONTEXT_FULL, "CONTEXT_FULL"],
+  [STATUS.CANCELLED, "CANCELLED"],
+  [STATUS.DEVICE, "DEVICE"],
+  [STATUS.INTERNAL, "INTERNAL"],
+  [STATUS.IO, "IO"],
 ])
 
 /** The error for a DS4_ERR_* number; one that this program does not know is INTERNAL. */
-export const engineError = (status: number, message: string): EngineError => new EngineError(CODES.get(status) ?? "INTERNAL", message)
+export const engineError = (status: number, message: string): EngineError =>
+  new EngineError(CODES.get(status) ?? "INTERNAL", message)
 
 /** A broken invariant of ours. */
 export function invariant(condition: boolean, message: string): asserts condition {

@@ -12,10 +12,16 @@ interface Calibration {
 function calibrationText(calibration: unknown): string {
   const [first] = Array.isArray(calibration) ? (calibration as readonly Calibration[]) : []
   if (first === undefined) return ""
-  const kernels = first.kernels.map(({ isa, from_tokens }) => `${isa} from ${from_tokens}`).join(", ")
+  const kernels = first.kernels
+    .map(({ isa, from_tokens }) => `${isa} from ${from_tokens}`)
+    .join(", ")
   const tiles = first.tile_tokens > 0 ? `, tiles from ${first.tile_tokens}` : ""
   const excluded = first.excluded.map(({ isa, reason }) => `; not ${isa}: ${reason}`).join("")
-  return ` (measured in ${(first.us / 1000).toFixed(0)} ms, tokens of an expert: ${kernels}, fused to ${first.fused_tokens}${tiles}${excluded})`
+  return (
+    ` (measured in ${(first.us / 1000).toFixed(0)} ms, tokens of an expert: ${kernels}, ` +
+    `fused ` +
+    `to ${first.fused_tokens}${tiles}${excluded})`
+  )
 }
 
 /** Where the routed experts run, for people: what an engine's description says of them. */
@@ -24,7 +30,11 @@ export function expertsText(description: EngineDescription): string {
   if (typeof experts !== "object" || experts === null) return "not told"
   const { place, reason, numerics, library } = experts as Readonly<Record<string, unknown>>
   if (place !== "packed") return `from the mapped file (${String(reason)})`
-  if (typeof library !== "object" || library === null) return `packed in the expert library, ${String(numerics)}`
+  if (typeof library !== "object" || library === null)
+    return `packed in the expert library, ${String(numerics)}`
   const { kernels, calibration } = library as Readonly<Record<string, unknown>>
-  return `packed in the expert library, ${String(numerics)}, ${String(kernels)}${calibrationText(calibration)}`
+  return (
+    `packed in the expert library, ${String(numerics)}, ${String(kernels)}` +
+    `${calibrationText(calibration)}`
+  )
 }

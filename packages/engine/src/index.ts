@@ -9,10 +9,26 @@ export { nativeConvertRows } from "./convert-rows.ts"
 export type { LogitsOptions, LogitsRow } from "./logits.ts"
 export type { EngineDescription, StepItem } from "./native/engine-handle.ts"
 export type { SessionHandle } from "./native/session.ts"
-export { quantize, quantizePlan, type QuantizeOptions, type QuantizeProgress } from "./quantize/quantize.ts"
+export {
+  quantize,
+  quantizePlan,
+  type QuantizeOptions,
+  type QuantizeProgress,
+} from "./quantize/quantize.ts"
 export { RECIPES, isRecipeName, type Recipe, type RecipeName } from "./quantize/recipe.ts"
 export { DEFAULT_SAMPLING } from "./check-request.ts"
 export type {
-  EndReason, EngineModel, EngineOptions, EngineStats, EngineSwitches, ExpertOptions, GeneratedToken, GenerateEvent, GenerateRequest,
-  InferenceEngine, LoadProgress, SamplingOptions, Usage,
+  EndReason,
+  EngineModel,
+  EngineOptions,
+  EngineStats,
+  EngineSwitches,
+  ExpertOptions,
+  GeneratedToken,
+  GenerateEvent,
+  GenerateRequest,
+  InferenceEngine,
+  LoadProgress,
+  SamplingOptions,
+  Usage,
 } from "./types.ts"

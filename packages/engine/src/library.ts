@@ -26,10 +26,19 @@ export function engineLibrary(): EngineLibrary {
 function open(): EngineLibrary {
   try {
     const path = findLibrary({
-      override: { variable: "DS4_LIBRARY", value: process.env.DS4_LIBRARY }, path: DS4_LIBRARY_PATH, build: BUILD_COMMAND,
+      override: { variable: "DS4_LIBRARY", value: process.env.DS4_LIBRARY },
+      path: DS4_LIBRARY_PATH,
+      build: BUILD_COMMAND,
     })
-    const { symbols } = openLibrary(path, { symbol: "ds4_abi_version", expected: ABI_VERSION }, DS4_SYMBOLS)
-    const check = statusCheck({ lastError: () => String(symbols.ds4_last_error()), error: engineError })
+    const { symbols } = openLibrary(
+      path,
+      { symbol: "ds4_abi_version", expected: ABI_VERSION },
+      DS4_SYMBOLS,
+    )
+    const check = statusCheck({
+      lastError: () => String(symbols.ds4_last_error()),
+      error: engineError,
+    })
     return { path, symbols, check }
   } catch (error) {
     if (error instanceof LibraryError) throw new EngineError("IO", error.message, { cause: error })

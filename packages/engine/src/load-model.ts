@@ -1,4 +1,11 @@
-import { loadTokenizer, openModelFile, tensorTypeName, withExpertWeights, type ModelFile, type Tokenizer } from "@ds4/tokenizer"
+import {
+  loadTokenizer,
+  openModelFile,
+  tensorTypeName,
+  withExpertWeights,
+  type ModelFile,
+  type Tokenizer,
+} from "@ds4/tokenizer"
 import { NativeEngine } from "./client.ts"
 import { EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
 import { EngineError } from "./errors.ts"
@@ -15,21 +22,33 @@ export interface LoadedModel {
  * @param tokenizer without it stop strings and tool zones are refused
  * @throws EngineError
  */
-export async function openEngine(file: ModelFile, tokenizer: Tokenizer | undefined, options: EngineOptions = {}): Promise<NativeEngine> {
+export async function openEngine(
+  file: ModelFile,
+  tokenizer: Tokenizer | undefined,
+  options: EngineOptions = {},
+): Promise<NativeEngine> {
   return await NativeEngine.open(file, tokenizer, options, isEmbeddedModel(file.path))
 }
 
 /**
- * A model by path: a .gguf file, the first of a split set, or a safetensors folder; undefined is the embedded one.
+ * A model by path: a .gguf file, the first of a split set, or a safetensors folder; undefined is
+ * the embedded one.
  * @throws ModelFileError, TokenizerError or EngineError
  */
-export async function loadModel(path: string | undefined, options: EngineOptions = {}): Promise<LoadedModel> {
+export async function loadModel(
+  path: string | undefined,
+  options: EngineOptions = {},
+): Promise<LoadedModel> {
   const model = await openModelFile(path ?? EMBEDDED_MODEL_PATH)
   const weights = options.experts?.weightsPath
   const file = weights === undefined ? model : await withExpertWeights(model, weights)
   if (options.experts?.method !== undefined) checkMethod(file, options.experts.method)
   if (file.tokenizer === undefined) {
-    throw new EngineError("FORMAT", `${file.path} carries no vocabulary: expected tokenizer.ggml.* metadata in a GGUF, or a tokenizer.json in the folder`)
+    throw new EngineError(
+      "FORMAT",
+      `${file.path} carries no vocabulary: expected tokenizer.ggml.* metadata in a GGUF, or a ` +
+        `tokenizer.json in the folder`,
+    )
   }
   const tokenizer = await loadTokenizer(file.tokenizer)
   return { file, tokenizer, engine: await openEngine(file, tokenizer, options) }
@@ -39,7 +58,13 @@ export async function loadModel(path: string | undefined, options: EngineOptions
 const methodOf = (type: number): string => tensorTypeName(type).replace("FP4_PACKED", "MXFP4")
 
 function checkMethod(file: ModelFile, method: string): void {
-  const other = file.tensors.find(({ kind, type }) => kind.startsWith("EXPERT_") && methodOf(type) !== method)
+  const other = file.tensors.find(
+    ({ kind, type }) => kind.startsWith("EXPERT_") && methodOf(type) !== method,
+  )
   if (other === undefined) return
-  throw new EngineError("ARGUMENT", `--kt-method ${method}: ${other.name} is stored as ${methodOf(other.type)}; experts run as they are stored, so leave the flag out`)
+  throw new EngineError(
+    "ARGUMENT",
+    `--kt-method ${method}: ${other.name} is stored as ${methodOf(other.type)}; experts run as ` +
+      `they are stored, so leave the flag out`,
+  )
 }

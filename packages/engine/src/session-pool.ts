@@ -1,5 +1,6 @@
-// Which session a request gets. A session that holds a beginning of the prompt is continued; otherwise the one unused
-// the longest starts afresh. Requests that find none free wait in order of arrival.
+// Which session a request gets. A session that holds a beginning of the prompt is continued;
+// otherwise the one unused the longest starts afresh. Requests that find none free wait in order of
+// arrival.
 import { EngineError } from "./errors.ts"
 
 /** What the pool needs of a session. */
@@ -27,7 +28,10 @@ export interface Lease<S extends PooledSession> {
   readonly cachedTokens: number
   /** Everything that it holds: more than those where the prompt leaves something out. */
   readonly heldTokens: readonly number[]
-  /** The answer is complete and the session about to be released with these tokens: worth waiting for. */
+  /**
+   * The answer is complete and the session about to be released with these tokens: worth waiting
+   * for.
+   */
   settling(tokens: readonly number[], shown?: readonly number[]): void
   release(tokens: readonly number[], shown?: readonly number[]): void
   /** Gives it back as it was lent. */
@@ -71,19 +75,31 @@ export class SessionPool<S extends PooledSession> {
    * @returns undefined if the signal aborted while waiting
    * @throws EngineError BUSY when too many wait already, or what opening a session throws
    */
-  async acquire(prompt: readonly number[], hint: string | undefined, signal: AbortSignal | undefined): Promise<Lease<S> | undefined> {
+  async acquire(
+    prompt: readonly number[],
+    hint: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Lease<S> | undefined> {
     if (this.isClosed) throw new EngineError("CANCELLED", "the engine has been closed")
     if (signal?.aborted === true) return undefined
     const lease = this.queue.length === 0 ? this.pick(prompt, hint) : undefined
     if (lease !== undefined) return lease
     if (this.queue.length >= this.options.maxQueue) {
       const { maxSessions, maxQueue } = this.options
-      throw new EngineError("BUSY", `all ${maxSessions} sessions are in use and ${maxQueue} requests wait already; try again later`)
+      throw new EngineError(
+        "BUSY",
+        `all ${maxSessions} sessions are in use and ${maxQueue} requests wait already; try ` +
+          `again later`,
+      )
     }
     return await this.wait(prompt, hint, signal)
   }
 
-  private async wait(prompt: readonly number[], hint: string | undefined, signal: AbortSignal | undefined): Promise<Lease<S> | undefined> {
+  private async wait(
+    prompt: readonly number[],
+    hint: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Lease<S> | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<Lease<S> | undefined>()
     const waiter: Waiter<S> = { prompt, hint, resolve, reject }
     const leave = (): void => {
@@ -120,8 +136,13 @@ export class SessionPool<S extends PooledSession> {
 
   /** The best session that is free now; undefined if none is, or a better one is about to be. */
   private pick(prompt: readonly number[], hint: string | undefined): Lease<S> | undefined {
-    const beginnings = this.slots.filter(({ state }) => state !== "busy").map((slot) => ({ slot, covered: this.coveredBy(slot, prompt) }))
-    const continued = best(beginnings.filter(({ covered }) => covered > 0), ({ slot, covered }) => [covered, slot.hint === hint ? 1 : 0, slot.usedAt])
+    const beginnings = this.slots
+      .filter(({ state }) => state !== "busy")
+      .map((slot) => ({ slot, covered: this.coveredBy(slot, prompt) }))
+    const continued = best(
+      beginnings.filter(({ covered }) => covered > 0),
+      ({ slot, covered }) => [covered, slot.hint === hint ? 1 : 0, slot.usedAt],
+    )
     if (continued?.slot.state === "settling") return undefined
     if (continued !== undefined) return this.lend(continued.slot, continued.covered, hint)
     const slot = this.fresh(hint)
@@ -137,13 +158,34 @@ export class SessionPool<S extends PooledSession> {
     return tokens.length - shown.length <= room / 2 ? shown.length : 0
   }
 
-  /** An empty session: the conversation's own old one, then a new one, then the one unused the longest. */
+  /**
+   * An empty session: the conversation's own old one, then a new one, then the one unused the
+   * longest.
+   */
   private fresh(hint: string | undefined): Slot<S> | undefined {
     const free = this.slots.filter(({ state }) => state === "free")
-    const own = hint === undefined ? undefined : best(free.filter((slot) => slot.hint === hint), (slot) => [-slot.usedAt])
-    const used = own ?? best(free.filter(({ tokens }) => tokens.length === 0), () => [0])
+    const own =
+      hint === undefined
+        ? undefined
+        : best(
+            free.filter((slot) => slot.hint === hint),
+            (slot) => [-slot.usedAt],
+          )
+    const used =
+      own ??
+      best(
+        free.filter(({ tokens }) => tokens.length === 0),
+        () => [0],
+      )
     if (used === undefined && this.slots.length < this.options.maxSessions) {
-      const slot: Slot<S> = { session: this.options.open(), tokens: [], shown: undefined, hint, state: "free", usedAt: 0 }
+      const slot: Slot<S> = {
+        session: this.options.open(),
+        tokens: [],
+        shown: undefined,
+        hint,
+        state: "free",
+        usedAt: 0,
+      }
       this.slots.push(slot)
       return slot
     }
@@ -196,11 +238,15 @@ export class SessionPool<S extends PooledSession> {
   /** From now on nobody gets a session; who waits is turned away. */
   refuse(): void {
     this.isClosed = true
-    for (const { reject } of this.queue.splice(0)) reject(new EngineError("CANCELLED", "the engine has been closed"))
+    for (const { reject } of this.queue.splice(0))
+      reject(new EngineError("CANCELLED", "the engine has been closed"))
   }
 }
 
-/** True if `tokens`, of which there are some, are a beginning of `prompt` and leave at least one token to process. */
+/**
+ * True if `tokens`, of which there are some, are a beginning of `prompt` and leave at least one
+ * token to process.
+ */
 function isBeginning(tokens: readonly number[], prompt: readonly number[]): boolean {
   if (tokens.length === 0 || tokens.length >= prompt.length) return false
   for (let i = tokens.length - 1; i >= 0; i--) if (tokens[i] !== prompt[i]) return false
@@ -214,7 +260,11 @@ function best<T>(items: readonly T[], ranks: (item: T) => readonly number[]): T 
     const mine = ranks(item)
     const current = winner
     const differing = mine.findIndex((rank, i) => rank !== current?.ranks[i])
-    if (current === undefined || (differing >= 0 && (mine[differing] ?? 0) > (current.ranks[differing] ?? 0))) winner = { item, ranks: mine }
+    if (
+      current === undefined ||
+      (differing >= 0 && (mine[differing] ?? 0) > (current.ranks[differing] ?? 0))
+    )
+      winner = { item, ranks: mine }
   }
   return winner?.item
 }

@@ -34,7 +34,9 @@ export class Transcript {
     return this.held.slice(0, position)
   }
 
-  /** The ids by which prompts show these, where they are not the same: something has been left out. */
+  /**
+   * The ids by which prompts show these, where they are not the same: something has been left out.
+   */
   shownUpTo(position: number): readonly number[] | undefined {
     const missing = this.held.length - position
     const kept = this.generated.length - missing

@@ -1,7 +1,11 @@
-// What other packages see of an engine. The native client and the fake of `@ds4/engine/testing` implement it.
+// What other packages see of an engine. The native client and the fake of `@ds4/engine/testing`
+// implement it.
 
 export interface EngineOptions {
-  /** fast: the default arithmetic; trained: f32 with the trained-in roundings; plain: f32 without them. */
+  /**
+   * fast: the default arithmetic; trained: f32 with the trained-in roundings; plain: f32 without
+   * them.
+   */
   readonly numerics?: "fast" | "trained" | "plain"
   /** 0: as many as pay. */
   readonly threads?: number
@@ -16,17 +20,23 @@ export interface EngineOptions {
   readonly maxQueue?: number
   readonly switches?: EngineSwitches
   readonly experts?: ExpertOptions
-  /** Called a few times a second while experts are packed, which takes seconds for a large model. */
+  /**
+   * Called a few times a second while experts are packed, which takes seconds for a large model.
+   */
   readonly onLoad?: (progress: LoadProgress) => void
   /** Aborting ends loading, at its next layer, with EngineError CANCELLED. */
   readonly signal?: AbortSignal
 }
 
-/** Where the routed experts run and how. Setting anything about the library (numerics to libraryPath) asks for "packed". */
+/**
+ * Where the routed experts run and how. Setting anything about the library (numerics to
+ * libraryPath) asks for "packed".
+ */
 export interface ExpertOptions {
   /**
-   * packed: in the CPU expert library, with a copy of them in memory; mapped: from the file; auto (default): packed if
-   * everything fits into memory, else mapped. The engine's description says which, and why.
+   * packed: in the CPU expert library, with a copy of them in memory; mapped: from the file; auto
+   * (default): packed if everything fits into memory, else mapped. The engine's description says
+   * which, and why.
    */
   readonly place?: "auto" | "packed" | "mapped"
   /** Arithmetic of packed experts; auto: int8 with fast numerics, f32 otherwise. */
@@ -39,7 +49,10 @@ export interface ExpertOptions {
   readonly layers?: number
   /** Another build of libkt_bridge. */
   readonly libraryPath?: string
-  /** Take the routed experts from this model instead, such as the official safetensors beside a GGUF. loadModel only. */
+  /**
+   * Take the routed experts from this model instead, such as the official safetensors beside a
+   * GGUF. loadModel only.
+   */
   readonly weightsPath?: string
   /** Refuse experts that are stored otherwise: MXFP4, Q8_0 and so on. loadModel only. */
   readonly method?: string
@@ -79,14 +92,18 @@ export interface GenerateRequest {
   /** Ids that end the answer and are not part of it. Default: the model's end token. */
   readonly stopTokens?: readonly number[]
   /**
-   * Looked for in the bytes of the answer, across tokens; never in the thinking before thinkCloseToken. Tokens up to
-   * the one that completes the match are delivered: cutting the text is the caller's.
+   * Looked for in the bytes of the answer, across tokens; never in the thinking before
+   * thinkCloseToken. Tokens up to the one that completes the match are delivered: cutting the text
+   * is the caller's.
    */
   readonly stopStrings?: readonly string[]
   readonly logprobs?: boolean
   /** 0..20 alternatives a token; implies logprobs. */
   readonly topLogprobs?: number
-  /** Decode the syntax of tool calls greedily, and end the answer with reason "stop" where a block of them closes. */
+  /**
+   * Decode the syntax of tool calls greedily, and end the answer with reason "stop" where a block
+   * of them closes.
+   */
   readonly toolZones?: boolean
   /** After so many tokens without thinkCloseToken it is forced. */
   readonly reasoningBudget?: number
@@ -94,12 +111,16 @@ export interface GenerateRequest {
   readonly thinkCloseToken?: number
   /** Aborting ends the answer with reason "cancelled", at once. */
   readonly signal?: AbortSignal
-  /** Requests of one conversation give the same one: between sessions that serve equally well it decides. */
+  /**
+   * Requests of one conversation give the same one: between sessions that serve equally well it
+   * decides.
+   */
   readonly sessionHint?: string
   /**
-   * The ids by which later prompts will show this prompt and what came of it (given without the stop token), where they
-   * leave something out, such as past thinking; undefined where they will not. Such a prompt goes on with the session as it
-   * is: what was left out is not read again, and the model goes on seeing it.
+   * The ids by which later prompts will show this prompt and what came of it (given without the
+   * stop token), where they leave something out, such as past thinking; undefined where they will
+   * not. Such a prompt goes on with the session as it is: what was left out is not read again, and
+   * the model goes on seeing it.
    */
   readonly shownAs?: (generated: readonly number[]) => readonly number[] | undefined
 }
@@ -123,8 +144,16 @@ export interface Usage {
 export type EndReason = "stop" | "length" | "context" | "stop-string" | "cancelled"
 
 export type GenerateEvent =
-  /** The first event, once admitted, and again while the prompt is processed. `processed` counts cached tokens too. */
-  | { readonly type: "prefill"; readonly processed: number; readonly total: number; readonly cached: number }
+  /**
+   * The first event, once admitted, and again while the prompt is processed. `processed` counts
+   * cached tokens too.
+   */
+  | {
+      readonly type: "prefill"
+      readonly processed: number
+      readonly total: number
+      readonly cached: number
+    }
   /** Everything produced since the last event. */
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
   | {
@@ -157,8 +186,10 @@ export interface EngineStats {
 export interface InferenceEngine {
   readonly model: EngineModel
   /**
-   * Ends with an "end" event. Leaving the loop early cancels the work. A request may wait in a queue first.
-   * @throws EngineError ARGUMENT, CONTEXT_FULL or BUSY before the first event; another code when the engine fails
+   * Ends with an "end" event. Leaving the loop early cancels the work. A request may wait in a
+   * queue first.
+   * @throws EngineError ARGUMENT, CONTEXT_FULL or BUSY before the first event; another code when
+   * the engine fails
    */
   generate(request: GenerateRequest): AsyncIterable<GenerateEvent>
   readonly stats: () => EngineStats

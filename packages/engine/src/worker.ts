@@ -1,5 +1,6 @@
-// The thread that makes blocking calls of the library for the main one. It gets a function's name and plain arguments,
-// pointers included, and answers with the status and the text that belong to its own thread.
+// The thread that makes blocking calls of the library for the main one. It gets a function's name
+// and plain arguments, pointers included, and answers with the status and the text that belong to
+// its own thread.
 import { engineLibrary } from "./library.ts"
 import type { BackgroundAnswer, BackgroundCall } from "./native/background.ts"
 
@@ -12,7 +13,8 @@ self.onmessage = ({ data }: MessageEvent<BackgroundCall>) => {
 function answer({ id, symbol, args }: BackgroundCall): BackgroundAnswer {
   try {
     const { symbols } = engineLibrary()
-    // the table types each function by its own arguments; here they come as data, from callInBackground alone
+    // the table types each function by its own arguments; here they come as data, from
+    // callInBackground alone
     const call = symbols[symbol] as (...values: readonly unknown[]) => number
     const status = call(...args)
     return { id, status, text: status === 0 ? "" : String(symbols.ds4_last_error()) }

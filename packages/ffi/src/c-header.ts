@@ -1,5 +1,6 @@
-// Reads the function declarations and constants of one of our public headers, so that tests can hold an FFI table
-// against it. It knows the C that style.md allows in a header, nothing more, and throws at anything else.
+// Reads the function declarations and constants of one of our public headers, so that tests can
+// hold an FFI table against it. It knows the C that style.md allows in a header, nothing more, and
+// throws at anything else.
 
 export interface CFunction {
   readonly args: readonly string[]
@@ -14,13 +15,26 @@ export interface HeaderOptions {
 }
 
 const C_TYPES: Readonly<Record<string, string>> = {
-  void: "void", bool: "bool", int: "i32", float: "f32", double: "f64", size_t: "u64",
-  uint8_t: "u8", int32_t: "i32", uint32_t: "u32", int64_t: "i64", uint64_t: "u64",
+  void: "void",
+  bool: "bool",
+  int: "i32",
+  float: "f32",
+  double: "f64",
+  size_t: "u64",
+  uint8_t: "u8",
+  int32_t: "i32",
+  uint32_t: "u32",
+  int64_t: "i64",
+  uint64_t: "u64",
 }
 
-const withoutComments = (source: string): string => source.replace(/\/\*[\s\S]*?\*\//g, " ").replace(/\/\/.*$/gm, " ")
+const withoutComments = (source: string): string =>
+  source.replace(/\/\*[\s\S]*?\*\//g, " ").replace(/\/\/.*$/gm, " ")
 
-/** Every exported function by name, in header order, with bun:ffi types. `const char *` returns are "cstring". */
+/**
+ * Every exported function by name, in header order, with bun:ffi types. `const char *` returns are
+ * "cstring".
+ */
 export function parseCFunctions(source: string, options: HeaderOptions): Record<string, CFunction> {
   const functions: Record<string, CFunction> = {}
   const text = withoutComments(source).replace(/^\s*#.*$/gm, " ")
@@ -60,11 +74,14 @@ function splitArguments(text: string): string[] {
 
 function ffiType(declaration: string, options: HeaderOptions, isReturn: boolean): string {
   if (declaration.includes("(*")) return "ptr"
-  if (declaration.includes("*") || declaration.includes("[")) return isReturn && /^const char ?\*/.test(declaration) ? "cstring" : "ptr"
+  if (declaration.includes("*") || declaration.includes("["))
+    return isReturn && /^const char ?\*/.test(declaration) ? "cstring" : "ptr"
   const words = declaration.split(/\s+/).filter((word) => word !== "const" && word !== "")
-  const type = words[0] === "enum" ? "int" : words[0] === "struct" ? `struct ${words[1]}` : (words[0] ?? "")
+  const type =
+    words[0] === "enum" ? "int" : words[0] === "struct" ? `struct ${words[1]}` : (words[0] ?? "")
   const known = options.types?.[type] ?? C_TYPES[type]
-  if (known === undefined) throw new Error(`the type ${type} of "${declaration}" is not allowed at the boundary`)
+  if (known === undefined)
+    throw new Error(`the type ${type} of "${declaration}" is not allowed at the boundary`)
   return known
 }
 
@@ -77,7 +94,8 @@ export function parseCEnums(source: string): Record<string, number> {
       const [name = "", value] = item.split("=").map((part) => part.trim())
       if (name === "") continue
       if (value !== undefined) next = Number(value)
-      if (!Number.isInteger(next)) throw new Error(`${name} has the value ${value}, which is not a number`)
+      if (!Number.isInteger(next))
+        throw new Error(`${name} has the value ${value}, which is not a number`)
       values[name] = next++
     }
   }
@@ -85,12 +103,25 @@ export function parseCEnums(source: string): Record<string, number> {
 }
 
 /** An FFI table in the form of parseCFunctions: "u64_fast" is u64 and callbacks are pointers. */
-export function tableRows(table: Readonly<Record<string, { readonly args?: readonly unknown[]; readonly returns?: unknown }>>): Record<string, CFunction> {
+export function tableRows(
+  table: Readonly<
+    Record<string, { readonly args?: readonly unknown[]; readonly returns?: unknown }>
+  >,
+): Record<string, CFunction> {
   const plain = (type: unknown): string => {
     const name = String(type)
-    return name === "u64_fast" || name === "usize" ? "u64" : name === "i64_fast" ? "i64" : name === "function" || name === "buffer" ? "ptr" : name
+    return name === "u64_fast" || name === "usize"
+      ? "u64"
+      : name === "i64_fast"
+        ? "i64"
+        : name === "function" || name === "buffer"
+          ? "ptr"
+          : name
   }
   return Object.fromEntries(
-    Object.entries(table).map(([name, row]) => [name, { args: (row.args ?? []).map(plain), returns: plain(row.returns ?? "void") }]),
+    Object.entries(table).map(([name, row]) => [
+      name,
+      { args: (row.args ?? []).map(plain), returns: plain(row.returns ?? "void") },
+    ]),
   )
 }

@@ -1,5 +1,5 @@
-// C structs as tables: field types give offsets and size by the rules of x86-64 System V, and values travel through a
-// DataView. Each table is tested against the library's own offsetof.
+// C structs as tables: field types give offsets and size by the rules of x86-64 System V, and
+// values travel through a DataView. Each table is tested against the library's own offsetof.
 const SCALARS = {
   u8: { bytes: 1 },
   i32: { bytes: 4 },
@@ -17,7 +17,9 @@ export interface Fields {
   readonly [name: string]: Field
 }
 
-/** u64 takes a number or a bigint and reads as a number; what does not fit a safe integer throws. */
+/**
+ * u64 takes a number or a bigint and reads as a number; what does not fit a safe integer throws.
+ */
 export type FieldValue<F> = F extends Scalar
   ? number | bigint
   : F extends readonly [Scalar, number]
@@ -42,9 +44,17 @@ interface Slot {
 }
 
 const fieldBytes = (field: Field): number =>
-  typeof field === "string" ? SCALARS[field].bytes : field instanceof Struct ? field.bytes : SCALARS[field[0]].bytes * field[1]
+  typeof field === "string"
+    ? SCALARS[field].bytes
+    : field instanceof Struct
+      ? field.bytes
+      : SCALARS[field[0]].bytes * field[1]
 const fieldAlign = (field: Field): number =>
-  typeof field === "string" ? SCALARS[field].bytes : field instanceof Struct ? field.align : SCALARS[field[0]].bytes
+  typeof field === "string"
+    ? SCALARS[field].bytes
+    : field instanceof Struct
+      ? field.align
+      : SCALARS[field[0]].bytes
 const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step
 
 export class Struct<F extends Fields> {
@@ -70,14 +80,20 @@ export class Struct<F extends Fields> {
     this.bytes = roundUp(end, align)
   }
 
-  /** A zeroed struct with these values; `struct_bytes`, where there is one, is filled in, nested structs included. */
+  /**
+   * A zeroed struct with these values; `struct_bytes`, where there is one, is filled in, nested
+   * structs included.
+   */
   create(values: StructValues<F> = {}): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(this.bytes)
     this.write(new DataView(bytes.buffer), 0, values)
     return bytes
   }
 
-  /** Writes every field at `offset`; those not given become 0. @throws RangeError for a value that its field cannot hold */
+  /**
+   * Writes every field at `offset`; those not given become 0. @throws RangeError for a value that
+   * its field cannot hold
+   */
   write(view: DataView, offset: number, values: StructValues<F>): void {
     for (const slot of this.slots) {
       const value: unknown = slot.name === "struct_bytes" ? this.bytes : values[slot.name]
@@ -87,19 +103,37 @@ export class Struct<F extends Fields> {
 
   read(view: DataView, offset = 0): ReadValues<F> {
     const values: Record<string, unknown> = {}
-    for (const slot of this.slots) values[slot.name] = readField(view, offset + slot.offset, slot.field, `${this.name}.${slot.name}`)
+    for (const slot of this.slots)
+      values[slot.name] = readField(
+        view,
+        offset + slot.offset,
+        slot.field,
+        `${this.name}.${slot.name}`,
+      )
     return values as ReadValues<F>
   }
 
-  /** "name size" and "name.field offset" lines, as the library's own layout function prints them. */
+  /**
+   * "name size" and "name.field offset" lines, as the library's own layout function prints them.
+   */
   describe(): string {
-    return [`${this.name} ${this.bytes}`, ...this.slots.map((slot) => `${this.name}.${slot.name} ${slot.offset}`)].join("\n")
+    return [
+      `${this.name} ${this.bytes}`,
+      ...this.slots.map((slot) => `${this.name}.${slot.name} ${slot.offset}`),
+    ].join("\n")
   }
 }
 
-export const struct = <const F extends Fields>(name: string, fields: F): Struct<F> => new Struct(name, fields)
+export const struct = <const F extends Fields>(name: string, fields: F): Struct<F> =>
+  new Struct(name, fields)
 
-function writeField(view: DataView, offset: number, field: Field, value: unknown, name: string): void {
+function writeField(
+  view: DataView,
+  offset: number,
+  field: Field,
+  value: unknown,
+  name: string,
+): void {
   if (field instanceof Struct) {
     field.write(view, offset, (value ?? {}) as StructValues<Fields>)
   } else if (typeof field === "string") {
@@ -107,17 +141,29 @@ function writeField(view: DataView, offset: number, field: Field, value: unknown
   } else {
     const [scalar, count] = field
     const items = (value ?? []) as readonly number[]
-    if (items.length > count) throw new RangeError(`${name} holds ${count} values, got ${items.length}`)
-    for (let i = 0; i < count; i++) writeScalar(view, offset + i * SCALARS[scalar].bytes, scalar, items[i] ?? 0, name)
+    if (items.length > count)
+      throw new RangeError(`${name} holds ${count} values, got ${items.length}`)
+    for (let i = 0; i < count; i++)
+      writeScalar(view, offset + i * SCALARS[scalar].bytes, scalar, items[i] ?? 0, name)
   }
 }
 
 const LIMITS = { u8: [0, 0xff], i32: [-0x80000000, 0x7fffffff], u32: [0, 0xffffffff] } as const
 
-function writeScalar(view: DataView, offset: number, scalar: Scalar, value: number | bigint, name: string): void {
+function writeScalar(
+  view: DataView,
+  offset: number,
+  scalar: Scalar,
+  value: number | bigint,
+  name: string,
+): void {
   if (scalar === "u64" || scalar === "ptr") {
-    const isWhole = typeof value === "bigint" ? value >= 0n && value < 2n ** 64n : Number.isSafeInteger(value) && value >= 0
-    if (!isWhole) throw new RangeError(`${name} is ${value}; expected a whole number from 0 to 2^64 - 1`)
+    const isWhole =
+      typeof value === "bigint"
+        ? value >= 0n && value < 2n ** 64n
+        : Number.isSafeInteger(value) && value >= 0
+    if (!isWhole)
+      throw new RangeError(`${name} is ${value}; expected a whole number from 0 to 2^64 - 1`)
     if (typeof value === "bigint") {
       view.setBigUint64(offset, value, true)
     } else {
@@ -142,7 +188,9 @@ function readField(view: DataView, offset: number, field: Field, name: string): 
   if (field instanceof Struct) return field.read(view, offset)
   if (typeof field === "string") return readScalar(view, offset, field, name)
   const [scalar, count] = field
-  return Array.from({ length: count }, (_, i) => readScalar(view, offset + i * SCALARS[scalar].bytes, scalar, name))
+  return Array.from({ length: count }, (_, i) =>
+    readScalar(view, offset + i * SCALARS[scalar].bytes, scalar, name),
+  )
 }
 
 function readScalar(view: DataView, offset: number, scalar: Scalar, name: string): number {
@@ -160,7 +208,8 @@ function readScalar(view: DataView, offset: number, scalar: Scalar, name: string
     case "u64":
     case "ptr": {
       const value = Number(view.getBigUint64(offset, true))
-      if (!Number.isSafeInteger(value)) throw new RangeError(`${name} is ${view.getBigUint64(offset, true)}, beyond 2^53`)
+      if (!Number.isSafeInteger(value))
+        throw new RangeError(`${name} is ${view.getBigUint64(offset, true)}, beyond 2^53`)
       return value
     }
   }

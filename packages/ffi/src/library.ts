@@ -1,4 +1,5 @@
-// Finds a native library, refuses one of another ABI version before anything else of it is called, and opens it.
+// Finds a native library, refuses one of another ABI version before anything else of it is called,
+// and opens it.
 import { existsSync } from "node:fs"
 import { dlopen, type FFIFunction, type Library } from "bun:ffi"
 
@@ -28,7 +29,10 @@ export function findLibrary(source: LibrarySource): string {
   const { variable, value } = source.override
   const path = value === undefined || value === "" ? source.path : value
   if (existsSync(path)) return path
-  const why = path === source.path ? `build it with \`${source.build}\`, or name one with ${variable}` : `${variable} names it`
+  const why =
+    path === source.path
+      ? `build it with \`${source.build}\`, or name one with ${variable}`
+      : `${variable} names it`
   throw new LibraryError("MISSING", `the native library ${path} does not exist: ${why}`)
 }
 
@@ -42,10 +46,18 @@ export interface AbiVersion {
  * Opens a library whose version function returns the expected number.
  * @throws LibraryError LOAD with the loader's text, VERSION naming both versions and the path
  */
-export function openLibrary<S extends Record<string, FFIFunction>>(path: string, version: AbiVersion, symbols: S): Library<S> {
+export function openLibrary<S extends Record<string, FFIFunction>>(
+  path: string,
+  version: AbiVersion,
+  symbols: S,
+): Library<S> {
   const found = readVersion(path, version.symbol)
   if (found !== version.expected) {
-    throw new LibraryError("VERSION", `${path} has ABI version ${found}, this program needs ${version.expected}: build both from the same sources`)
+    throw new LibraryError(
+      "VERSION",
+      `${path} has ABI version ${found}, this program needs ${version.expected}: build both ` +
+        `from the same sources`,
+    )
   }
   return load(path, symbols)
 }
@@ -63,6 +75,10 @@ function load<S extends Record<string, FFIFunction>>(path: string, symbols: S): 
   try {
     return dlopen(path, symbols)
   } catch (error) {
-    throw new LibraryError("LOAD", `${path} cannot be used: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+    throw new LibraryError(
+      "LOAD",
+      `${path} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    )
   }
 }

@@ -1,4 +1,5 @@
-// Turns a returned status into an exception, on the line of the call: check("ds4_x", symbols.ds4_x(...)).
+// Turns a returned status into an exception, on the line of the call: check("ds4_x",
+// symbols.ds4_x(...)).
 
 export interface StatusErrors {
   /** The calling thread's text of the last failure; empty if there is none. */

@@ -8,8 +8,8 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Text from a C function that fills a buffer, at most its size with a NUL, and returns the bytes it needs, the NUL
- * included. 0 means that there is none.
+ * Text from a C function that fills a buffer, at most its size with a NUL, and returns the bytes it
+ * needs, the NUL included. 0 means that there is none.
  */
 export function readText(fill: (buffer: Uint8Array, capacity: number) => number | bigint): string {
   let buffer = new Uint8Array(4096)

@@ -14,7 +14,9 @@ X_API void x_wake(x_thing_t thing, void (*wake)(uint32_t tag, int more), size_t 
 `
 
 test("declarations become rows with bun:ffi types, comments and macros aside", () => {
-  expect(parseCFunctions(HEADER, { exportMacro: "X_API", types: { x_status: "i32", x_thing_t: "ptr" } })).toEqual({
+  expect(
+    parseCFunctions(HEADER, { exportMacro: "X_API", types: { x_status: "i32", x_thing_t: "ptr" } }),
+  ).toEqual({
     x_version: { args: [], returns: "u32" },
     x_error: { args: [], returns: "cstring" },
     x_open: { args: ["ptr", "ptr", "ptr", "bool"], returns: "i32" },
@@ -23,8 +25,12 @@ test("declarations become rows with bun:ffi types, comments and macros aside", (
 })
 
 test("a type that is not allowed at the boundary is an error", () => {
-  expect(() => parseCFunctions("X_API long x_count(void);", { exportMacro: "X_API" })).toThrow("the type long")
-  expect(() => parseCFunctions("X_API void x_take(struct x_big value);", { exportMacro: "X_API" })).toThrow("struct x_big")
+  expect(() => parseCFunctions("X_API long x_count(void);", { exportMacro: "X_API" })).toThrow(
+    "the type long",
+  )
+  expect(() =>
+    parseCFunctions("X_API void x_take(struct x_big value);", { exportMacro: "X_API" }),
+  ).toThrow("struct x_big")
 })
 
 test("enum values are counted as C counts them", () => {
@@ -32,5 +38,7 @@ test("enum values are counted as C counts them", () => {
 })
 
 test("a table is compared by the C types behind its bun:ffi types", () => {
-  expect(tableRows({ x: { args: ["buffer", "u64_fast", "function"], returns: "i64_fast" } })).toEqual({ x: { args: ["ptr", "u64", "ptr"], returns: "i64" } })
+  expect(
+    tableRows({ x: { args: ["buffer", "u64_fast", "function"], returns: "i64_fast" } }),
+  ).toEqual({ x: { args: ["ptr", "u64", "ptr"], returns: "i64" } })
 })

@@ -1,10 +1,21 @@
 // What the native benchmark writes with --json: the same rows as its tables.
 import { ExpertPoolError } from "./errors.ts"
 
-export const BENCH_ROOMS = ["rates", "decode", "prefill", "scaling", "methods", "calibration", "loading", "peer"] as const
+export const BENCH_ROOMS = [
+  "rates",
+  "decode",
+  "prefill",
+  "scaling",
+  "methods",
+  "calibration",
+  "loading",
+  "peer",
+] as const
 export type BenchRoom = (typeof BENCH_ROOMS)[number]
 
-/** A line of a room's table: names of columns to figures, null where a figure could not be measured. */
+/**
+ * A line of a room's table: names of columns to figures, null where a figure could not be measured.
+ */
 export type BenchRow = Readonly<Record<string, string | number | null>> & { readonly room: string }
 
 export interface BenchTarget {
@@ -29,7 +40,12 @@ const SCHEMA = "kt_moe_bench/2"
 /** @throws ExpertPoolError INTERNAL when the text is not a report of this schema */
 export function parseBenchReport(text: string): BenchReport {
   const report: unknown = JSON.parse(text)
-  const isReport = typeof report === "object" && report !== null && "schema" in report && report.schema === SCHEMA
-  if (!isReport) throw new ExpertPoolError("INTERNAL", `the benchmark's report is not of schema ${SCHEMA}: build it again`)
+  const isReport =
+    typeof report === "object" && report !== null && "schema" in report && report.schema === SCHEMA
+  if (!isReport)
+    throw new ExpertPoolError(
+      "INTERNAL",
+      `the benchmark's report is not of schema ${SCHEMA}: build it again`,
+    )
   return report as unknown as BenchReport
 }

@@ -1,4 +1,5 @@
-// Speed of routed experts of Flash shape on this machine, measured by the native benchmark in a process of its own.
+// Speed of routed experts of Flash shape on this machine, measured by the native benchmark in a
+// process of its own.
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -17,7 +18,9 @@ export interface BenchOptions {
   threads?: number
   /** Simulated NUMA parts. Default 1. */
   parts?: number
-  /** Measured layers and their experts, 12..1024; default by free memory. An expert takes 13.4 MB. */
+  /**
+   * Measured layers and their experts, 12..1024; default by free memory. An expert takes 13.4 MB.
+   */
   layers?: number
   experts?: number
   /** Widths of an expert, multiples of 128; default 4096 and 2048. */
@@ -25,7 +28,10 @@ export interface BenchOptions {
   inner?: number
   /** Of each measurement. */
   seconds?: number
-  /** MiB of the checkpoint that the loading room generates and of the memory that the reads pass over. */
+  /**
+   * MiB of the checkpoint that the loading room generates and of the memory that the reads pass
+   * over.
+   */
   loadMib?: number
   readMib?: number
   /** Receives the tables while they are measured. */
@@ -35,8 +41,15 @@ export interface BenchOptions {
 }
 
 const FLAGS = {
-  threads: "--threads", parts: "--parts", layers: "--layers", experts: "--experts", hidden: "--hidden", inner: "--inner",
-  seconds: "--seconds", loadMib: "--load-mib", readMib: "--read-mib",
+  threads: "--threads",
+  parts: "--parts",
+  layers: "--layers",
+  experts: "--experts",
+  hidden: "--hidden",
+  inner: "--inner",
+  seconds: "--seconds",
+  loadMib: "--load-mib",
+  readMib: "--read-mib",
 } as const satisfies Partial<Record<keyof BenchOptions, string>>
 
 const PEER_PACKAGE = "@node-llama-cpp/linux-x64"
@@ -54,7 +67,11 @@ export function ggmlFolder(): string {
       continue // not installed there
     }
   }
-  throw new ExpertPoolError("LIBRARY", `the comparison needs llama.cpp's libraries: \`bun install\` in the repository installs them, elsewhere \`bun add ${PEER_PACKAGE}@${PEER_VERSION}\`, or --ggml names their folder`)
+  throw new ExpertPoolError(
+    "LIBRARY",
+    `the comparison needs llama.cpp's libraries: \`bun install\` in the repository installs ` +
+      `them, elsewhere \`bun add ${PEER_PACKAGE}@${PEER_VERSION}\`, or --ggml names their folder`,
+  )
 }
 
 function flagsOf(options: BenchOptions): string[] {
@@ -64,27 +81,42 @@ function flagsOf(options: BenchOptions): string[] {
     if (!(value > 0)) invalid(`${name} is ${value}; expected more than 0`)
     return [flag, String(value)]
   })
-  const rooms = options.rooms === undefined || options.rooms.length === 0 ? [] : ["--rooms", options.rooms.join(",")]
+  const rooms =
+    options.rooms === undefined || options.rooms.length === 0
+      ? []
+      : ["--rooms", options.rooms.join(",")]
   const ggml = options.ggml === undefined ? [] : ["--ggml", options.ggml]
   return [...(options.full === true ? ["--full"] : []), ...rooms, ...ggml, ...numbers]
 }
 
 /**
  * Runs the benchmark and returns its report.
- * @throws ExpertPoolError LIBRARY when it has not been built, ARGUMENT for impossible numbers, INTERNAL when it fails
+ * @throws ExpertPoolError LIBRARY when it has not been built, ARGUMENT for impossible numbers,
+ * INTERNAL when it fails
  */
 export async function benchExperts(options: BenchOptions = {}): Promise<BenchReport> {
   const { benchPath = join(DIST, "kt_moe_bench"), onText } = options
-  if (!existsSync(benchPath)) throw new ExpertPoolError("LIBRARY", `the benchmark ${benchPath} does not exist: build it with \`${BUILD_COMMAND}\``)
+  if (!existsSync(benchPath))
+    throw new ExpertPoolError(
+      "LIBRARY",
+      `the benchmark ${benchPath} does not exist: build it with \`${BUILD_COMMAND}\``,
+    )
   const flags = flagsOf(options)
   const folder = mkdtempSync(join(tmpdir(), "ds4-bench-"))
   try {
     const report = join(folder, "report.json")
-    const child = Bun.spawn([benchPath, ...flags, "--json", report], { stdout: "pipe", stderr: "pipe" })
+    const child = Bun.spawn([benchPath, ...flags, "--json", report], {
+      stdout: "pipe",
+      stderr: "pipe",
+    })
     const problem = new Response(child.stderr).text()
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) onText?.(text)
     const code = await child.exited
-    if (code !== 0) throw new ExpertPoolError("INTERNAL", `${benchPath} ended with ${code}: ${(await problem).trim()}`)
+    if (code !== 0)
+      throw new ExpertPoolError(
+        "INTERNAL",
+        `${benchPath} ended with ${code}: ${(await problem).trim()}`,
+      )
     return parseBenchReport(await Bun.file(report).text())
   } finally {
     rmSync(folder, { recursive: true })

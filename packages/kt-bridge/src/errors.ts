@@ -1,6 +1,13 @@
 import { KTB } from "./symbols.ts"
 
-export type ExpertPoolErrorCode = "ARGUMENT" | "FORMAT" | "MEMORY" | "STATE" | "IO" | "INTERNAL" | "LIBRARY"
+export type ExpertPoolErrorCode =
+  | "ARGUMENT"
+  | "FORMAT"
+  | "MEMORY"
+  | "STATE"
+  | "IO"
+  | "INTERNAL"
+  | "LIBRARY"
 
 export class ExpertPoolError extends Error {
   override readonly name = "ExpertPoolError"

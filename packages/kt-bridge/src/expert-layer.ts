@@ -16,8 +16,19 @@ export interface ExpertShape {
   swigluLimit: number
 }
 
-/** How experts are stored. Folders hold the first four; the library takes the GGUF types from memory only. */
-export type ExpertMethod = "MXFP4" | "FP8" | "FP8_PERCHANNEL" | "BF16" | "Q8_0" | "Q2_K" | "Q4_K" | "IQ2_XXS"
+/**
+ * How experts are stored. Folders hold the first four; the library takes the GGUF types from memory
+ * only.
+ */
+export type ExpertMethod =
+  | "MXFP4"
+  | "FP8"
+  | "FP8_PERCHANNEL"
+  | "BF16"
+  | "Q8_0"
+  | "Q2_K"
+  | "Q4_K"
+  | "IQ2_XXS"
 
 export interface ForwardInput {
   /** [tokens, hidden] f32 */
@@ -35,7 +46,9 @@ export interface ExpertMatrix {
   scales: Uint8Array
 }
 
-/** Packed bytes of an expert in one part, in native memory. Layout: ktb_moe_packed in kt_bridge.h. */
+/**
+ * Packed bytes of an expert in one part, in native memory. Layout: ktb_moe_packed in kt_bridge.h.
+ */
 export interface PackedBytes {
   /** Null in a part that has no share of the width. */
   address: Pointer | null
@@ -52,7 +65,9 @@ export interface LayerHost {
 
 const POLL_MS = 1
 
-/** Native code keeps the addresses of queued work: these buffers do not move, whatever their size. */
+/**
+ * Native code keeps the addresses of queued work: these buffers do not move, whatever their size.
+ */
 interface QueuedBuffers {
   input: Float32Array
   ids: Int32Array
@@ -63,7 +78,9 @@ const fixedFloats = (values: number) => new Float32Array(new ArrayBuffer(values 
 
 function queuedBuffers({ input, ids, weights }: ForwardInput): QueuedBuffers {
   const buffers = {
-    input: fixedFloats(input.length), weights: fixedFloats(weights.length), output: fixedFloats(input.length),
+    input: fixedFloats(input.length),
+    weights: fixedFloats(weights.length),
+    output: fixedFloats(input.length),
     ids: new Int32Array(new ArrayBuffer(ids.byteLength)),
   }
   buffers.input.set(input)
@@ -94,8 +111,10 @@ export class ExpertLayer {
   }
 
   /**
-   * Routed sum of each token, [tokens, hidden] f32. Blocks: about 0.1 ms for a token of Flash on a large server.
-   * @throws ExpertPoolError ARGUMENT for wrong lengths, an id outside -1..experts-1 or an expert without a slot, STATE when closed
+   * Routed sum of each token, [tokens, hidden] f32. Blocks: about 0.1 ms for a token of Flash on a
+   * large server.
+   * @throws ExpertPoolError ARGUMENT for wrong lengths, an id outside -1..experts-1 or an expert
+   * without a slot, STATE when closed
    */
   forward(call: ForwardInput): Float32Array {
     const tokens = this.#tokens(call)
@@ -104,11 +123,33 @@ export class ExpertLayer {
     const { published, extension, check } = this.library
     const limit = this.shape.swigluLimit
     if (extension === undefined) {
-      published.ktb_moe_forward_f32(this.handle, tokens, call.input, output, call.ids, call.weights, false, limit)
+      published.ktb_moe_forward_f32(
+        this.handle,
+        tokens,
+        call.input,
+        output,
+        call.ids,
+        call.weights,
+        false,
+        limit,
+      )
       return output
     }
-    check("ktb_moe_forward2", extension.ktb_moe_forward2(
-      this.handle, tokens, call.input, KTB.KTB_IO_F32, output, KTB.KTB_IO_F32, call.ids, call.weights, KTB.KTB_FORWARD_STRICT_IDS, limit))
+    check(
+      "ktb_moe_forward2",
+      extension.ktb_moe_forward2(
+        this.handle,
+        tokens,
+        call.input,
+        KTB.KTB_IO_F32,
+        output,
+        KTB.KTB_IO_F32,
+        call.ids,
+        call.weights,
+        KTB.KTB_FORWARD_STRICT_IDS,
+        limit,
+      ),
+    )
     return output
   }
 
@@ -120,18 +161,36 @@ export class ExpertLayer {
     const tokens = this.#tokens(call)
     if (tokens === 0) return new Float32Array(0)
     const { extension, check } = this.library
-    if (extension === undefined) throw new ExpertPoolError("LIBRARY", `${this.library.path} lacks ktb_moe_submit: use forward`)
+    if (extension === undefined)
+      throw new ExpertPoolError("LIBRARY", `${this.library.path} lacks ktb_moe_submit: use forward`)
     const buffers = queuedBuffers(call)
     const ticket = new BigUint64Array(1)
-    check("ktb_moe_submit", extension.ktb_moe_submit(
-      this.handle, tokens, buffers.input, KTB.KTB_IO_F32, buffers.output, KTB.KTB_IO_F32, buffers.ids, buffers.weights,
-      KTB.KTB_FORWARD_STRICT_IDS, this.shape.swigluLimit, ticket))
+    check(
+      "ktb_moe_submit",
+      extension.ktb_moe_submit(
+        this.handle,
+        tokens,
+        buffers.input,
+        KTB.KTB_IO_F32,
+        buffers.output,
+        KTB.KTB_IO_F32,
+        buffers.ids,
+        buffers.weights,
+        KTB.KTB_FORWARD_STRICT_IDS,
+        this.shape.swigluLimit,
+        ticket,
+      ),
+    )
     await this.#finished(extension, ticket, buffers)
     return buffers.output
   }
 
   /** Waits for a ticket without blocking, holding the buffers that its work uses. */
-  async #finished(extension: ExtensionFunctions, ticket: BigUint64Array, buffers: QueuedBuffers | NativeMatrices): Promise<void> {
+  async #finished(
+    extension: ExtensionFunctions,
+    ticket: BigUint64Array,
+    buffers: QueuedBuffers | NativeMatrices,
+  ): Promise<void> {
     const { engine, library } = this.host
     this.#queued.add(buffers)
     try {
@@ -148,7 +207,8 @@ export class ExpertLayer {
   }
 
   /**
-   * Slot of each expert, [experts], -1 for one that is not here: what `load({ experts })` chose, after the moves since.
+   * Slot of each expert, [experts], -1 for one that is not here: what `load({ experts })` chose,
+   * after the moves since.
    * @throws ExpertPoolError LIBRARY on a library without slots
    */
   slots(): Int32Array {
@@ -159,17 +219,21 @@ export class ExpertLayer {
   }
 
   /**
-   * Gives the slot of one expert to another one, which may be the same with other bytes. Calls made before use the old
-   * expert, those made after it the new one, whether or not this has resolved. The matrices are copied at once. What is
-   * refused leaves the layer as it was. Export the old expert first where its bytes are needed.
-   * @throws ExpertPoolError ARGUMENT for ids, for an expert that is not where it should be and for scales of another
-   *   method; FORMAT naming a matrix of another size or with a value that is no number; STATE while weights are shared;
+   * Gives the slot of one expert to another one, which may be the same with other bytes. Calls made
+   * before use the old expert, those made after it the new one, whether or not this has resolved.
+   * The matrices are copied at once. What is refused leaves the layer as it was. Export the old
+   * expert first where its bytes are needed.
+   * @throws ExpertPoolError ARGUMENT for ids, for an expert that is not where it should be and for
+   * scales of another
+   *   method; FORMAT naming a matrix of another size or with a value that is no number; STATE while
+   * weights are shared;
    *   MEMORY; LIBRARY on a library without slots
    */
   async replaceExpert(leaving: number, entering: number, weights: ExpertWeights): Promise<void> {
     const { extension, check } = this.library
     const { ktb_moe_move_expert: move } = slotsOf(this.library, "ktb_moe_move_expert")
-    if (extension === undefined) throw new ExpertPoolError("LIBRARY", `${this.library.path} lacks ktb_engine_wait`)
+    if (extension === undefined)
+      throw new ExpertPoolError("LIBRARY", `${this.library.path} lacks ktb_engine_wait`)
     this.#checkExpert(leaving)
     this.#checkExpert(entering)
     const matrices = nativeMatrices(this.method, weights)
@@ -180,9 +244,10 @@ export class ExpertLayer {
   }
 
   /**
-   * Where the packed bytes of an expert lie, one entry a part: addresses for reading, such as by a copy to a GPU. Valid until
-   * the expert is replaced or the last layer over these weights closes.
-   * @throws ExpertPoolError ARGUMENT for an id, STATE for an expert without a slot, LIBRARY on a library without slots
+   * Where the packed bytes of an expert lie, one entry a part: addresses for reading, such as by a
+   * copy to a GPU. Valid until the expert is replaced or the last layer over these weights closes.
+   * @throws ExpertPoolError ARGUMENT for an id, STATE for an expert without a slot, LIBRARY on a
+   * library without slots
    */
   packed(expert: number): PackedBytes[] {
     const { ktb_moe_packed: locate } = slotsOf(this.library, "ktb_moe_packed")
@@ -191,22 +256,38 @@ export class ExpertLayer {
       const address = new BigUint64Array(1)
       const bytes = new BigUint64Array(1)
       this.library.check("ktb_moe_packed", locate(this.handle, part, expert, address, bytes))
-      return { address: address[0] === 0n ? null : (Number(address[0]) as Pointer), bytes: Number(bytes[0]) }
+      return {
+        address: address[0] === 0n ? null : (Number(address[0]) as Pointer),
+        bytes: Number(bytes[0]),
+      }
     })
   }
 
   /**
    * Canonical bytes of one matrix: "w1" gate, "w3" up, "w2" down. Needs the extension.
-   * @throws ExpertPoolError ARGUMENT for an expert out of range, STATE for one without a slot, LIBRARY on the published library
+   * @throws ExpertPoolError ARGUMENT for an expert out of range, STATE for one without a slot,
+   * LIBRARY on the published library
    */
   exportExpert(expert: number, matrix: "w1" | "w2" | "w3"): ExpertMatrix {
     const { extension, check, path } = this.library
-    if (extension === undefined) throw new ExpertPoolError("LIBRARY", `${path} lacks ktb_moe_export_expert`)
+    if (extension === undefined)
+      throw new ExpertPoolError("LIBRARY", `${path} lacks ktb_moe_export_expert`)
     const values = this.shape.hidden * this.shape.expertWidth
     const codes = new Uint8Array(values / 2)
     const scales = new Uint8Array(values / 32)
     const which = Number(matrix.slice(1))
-    check("ktb_moe_export_expert", extension.ktb_moe_export_expert(this.handle, expert, which, codes, codes.length, scales, scales.length))
+    check(
+      "ktb_moe_export_expert",
+      extension.ktb_moe_export_expert(
+        this.handle,
+        expert,
+        which,
+        codes,
+        codes.length,
+        scales,
+        scales.length,
+      ),
+    )
     return { codes, scales }
   }
 
@@ -217,7 +298,8 @@ export class ExpertLayer {
 
   /** For the pool; throws STATE when closed. */
   get handle(): Pointer {
-    if (this.#handle === undefined) throw new ExpertPoolError("STATE", `layer ${this.layer} is closed`)
+    if (this.#handle === undefined)
+      throw new ExpertPoolError("STATE", `layer ${this.layer} is closed`)
     return this.#handle
   }
 
@@ -232,19 +314,28 @@ export class ExpertLayer {
 
   #checkExpert(expert: number): void {
     const { experts } = this.shape
-    if (!Number.isInteger(expert) || expert < 0 || expert >= experts) invalid(`layer ${this.layer}: expert ${expert} is outside 0..${experts - 1}`)
+    if (!Number.isInteger(expert) || expert < 0 || expert >= experts)
+      invalid(`layer ${this.layer}: expert ${expert} is outside 0..${experts - 1}`)
   }
 
   /** Number of tokens of a call whose lengths and ids are right. */
   #tokens({ input, ids, weights }: ForwardInput): number {
     const { hidden, expertsUsed, experts } = this.shape
     const tokens = input.length / hidden
-    if (!Number.isInteger(tokens)) invalid(`input has ${input.length} values; expected a multiple of hidden ${hidden}`)
+    if (!Number.isInteger(tokens))
+      invalid(`input has ${input.length} values; expected a multiple of hidden ${hidden}`)
     if (ids.length !== tokens * expertsUsed || weights.length !== ids.length) {
-      invalid(`${tokens} tokens need ${tokens * expertsUsed} ids and weights; got ${ids.length} and ${weights.length}`)
+      invalid(
+        `${tokens} tokens need ${tokens * expertsUsed} ids and weights; got ${ids.length} and ` +
+          `${weights.length}`,
+      )
     }
     const wrong = ids.findIndex((id) => id < -1 || id >= experts)
-    if (wrong >= 0) invalid(`expert id ${ids[wrong]} of token ${Math.floor(wrong / expertsUsed)} is outside 0..${experts - 1} (-1 skips)`)
+    if (wrong >= 0)
+      invalid(
+        `expert id ${ids[wrong]} of token ${Math.floor(wrong / expertsUsed)} is outside 0..` +
+          `${experts - 1} (-1 skips)`,
+      )
     return tokens
   }
 }

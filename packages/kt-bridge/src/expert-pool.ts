@@ -17,18 +17,32 @@ export interface ExpertPoolOptions {
   nodes?: number[]
   /** Cores of each part. Default: physical cores of the part's node. */
   cores?: number[][]
-  /** Activations: int8 (default), bf16 or exact f32; fp8ref repeats the official recipe's roundings. */
+  /**
+   * Activations: int8 (default), bf16 or exact f32; fp8ref repeats the official recipe's roundings.
+   */
   numerics?: "int8" | "bf16" | "fp8ref" | "f32"
-  /** `auto` never takes `amx`; `fastest` takes what measures fastest, `amx` included, even where its bits differ. */
+  /**
+   * `auto` never takes `amx`; `fastest` takes what measures fastest, `amx` included, even where its
+   * bits differ.
+   */
   isa?: "auto" | "fastest" | "generic" | "avx2" | "avx512" | "amx"
-  /** Whether the first load of a kind of layer measures and checks kernels, about 50 ms. Default true. */
+  /**
+   * Whether the first load of a kind of layer measures and checks kernels, about 50 ms. Default
+   * true.
+   */
   calibrate?: boolean
   hugePages?: "auto" | "2m" | "1g" | "off"
   /** Tokens of one internal pass, 1..65536. Default 8192. */
   maxTokens?: number
-  /** Tokens of the busiest expert up to which a call runs in the form for few tokens, 0..16. Default: measured. */
+  /**
+   * Tokens of the busiest expert up to which a call runs in the form for few tokens, 0..16.
+   * Default: measured.
+   */
   fusedTokens?: number
-  /** With AMX: tokens of an expert in a pass from which it goes to the tile unit, whose sums round differently; 0 never. Default 16. */
+  /**
+   * With AMX: tokens of an expert in a pass from which it goes to the tile unit, whose sums round
+   * differently; 0 never. Default 16.
+   */
   tileTokens?: number
   /** How long an idle worker spins before it sleeps. */
   spinUs?: number
@@ -42,8 +56,8 @@ export interface LoadOptions {
   /** Default MXFP4, as the official files. The published library refuses what it lacks. */
   method?: ExpertMethod
   /**
-   * Experts to have in memory, expert `experts[i]` in slot i: the same of every layer, or as a function of the layer. Only
-   * these are read; a route to another one is refused. Default: all.
+   * Experts to have in memory, expert `experts[i]` in slot i: the same of every layer, or as a
+   * function of the layer. Only these are read; a route to another one is refused. Default: all.
    */
   experts?: readonly number[] | ((layer: number) => readonly number[])
   /** Called about ten times a second with weight bytes. */
@@ -67,24 +81,41 @@ export class ExpertPool {
 
   /**
    * Starts the workers.
-   * @throws ExpertPoolError LIBRARY when the library cannot be used, ARGUMENT for an option that this machine or
+   * @throws ExpertPoolError LIBRARY when the library cannot be used, ARGUMENT for an option that
+   * this machine or
    *   library cannot honour
    */
   static open(options: ExpertPoolOptions = {}): ExpertPool {
     const library = openKtBridge(options.libraryPath)
-    const engine = library.extension === undefined ? createPublished(library, options) : handleOf(library.extension.ktb_engine_create_json(cString(optionsText(options))))
-    if (engine === null) throw new ExpertPoolError("ARGUMENT", library.lastError() || "the library could not start its workers")
+    const engine =
+      library.extension === undefined
+        ? createPublished(library, options)
+        : handleOf(library.extension.ktb_engine_create_json(cString(optionsText(options))))
+    if (engine === null)
+      throw new ExpertPoolError(
+        "ARGUMENT",
+        library.lastError() || "the library could not start its workers",
+      )
     return new ExpertPool(library, engine)
   }
 
   /**
-   * Packs the experts of some layers from a checkpoint. Runs beside the event loop; memory for all of them is
-   * checked before anything is read.
-   * @throws ExpertPoolError FORMAT naming the tensor, what was expected and what came; ARGUMENT; MEMORY; IO; STATE while
+   * Packs the experts of some layers from a checkpoint. Runs beside the event loop; memory for all
+   * of them is checked before anything is read.
+   * @throws ExpertPoolError FORMAT naming the tensor, what was expected and what came; ARGUMENT;
+   * MEMORY; IO; STATE while
    *   another load runs; LIBRARY for `experts` on a library without slots
    */
-  async load({ folder, layers, shape, method = "MXFP4", experts, onProgress }: LoadOptions): Promise<ExpertLayer[]> {
-    if (this.#isLoading) throw new ExpertPoolError("STATE", "the pool is already loading: wait for it")
+  async load({
+    folder,
+    layers,
+    shape,
+    method = "MXFP4",
+    experts,
+    onProgress,
+  }: LoadOptions): Promise<ExpertLayer[]> {
+    if (this.#isLoading)
+      throw new ExpertPoolError("STATE", "the pool is already loading: wait for it")
     const engine = this.#openEngine()
     this.#isLoading = true
     const made: ExpertLayer[] = []
@@ -92,10 +123,13 @@ export class ExpertPool {
       for (const layer of layers) {
         const created = this.#createLayer(layer, shape, method)
         made.push(created)
-        if (experts !== undefined) this.#keep(created, typeof experts === "function" ? experts(layer) : experts)
+        if (experts !== undefined)
+          this.#keep(created, typeof experts === "function" ? experts(layer) : experts)
       }
       const request: LoadRequest = {
-        libraryPath: this.library.path, folder, engine,
+        libraryPath: this.library.path,
+        folder,
+        engine,
         layers: made.map(({ handle, layer }) => ({ handle, layer })),
       }
       const reply = await this.#loadBeside(request, onProgress)
@@ -111,20 +145,32 @@ export class ExpertPool {
   }
 
   /**
-   * A layer of this pool over the packed weights of a layer of this or another pool, without a copy. Both stay usable
-   * whichever pool closes first, and none of their experts can be replaced until one is closed. May measure kernels for
-   * some 50 ms, as a load does.
-   * @throws ExpertPoolError ARGUMENT when the pools do not split the width over their parts alike or use different
-   *   libraries; STATE when the layer is closed or being changed; LIBRARY on a library without slots
+   * A layer of this pool over the packed weights of a layer of this or another pool, without a
+   * copy. Both stay usable whichever pool closes first, and none of their experts can be replaced
+   * until one is closed. May measure kernels for some 50 ms, as a load does.
+   * @throws ExpertPoolError ARGUMENT when the pools do not split the width over their parts alike
+   * or use different
+   *   libraries; STATE when the layer is closed or being changed; LIBRARY on a library without
+   * slots
    */
   share(source: ExpertLayer): ExpertLayer {
     const { path, check } = this.library
     const { ktb_moe_create_shared: create } = slotsOf(this.library, "ktb_moe_create_shared")
-    if (source.libraryPath !== path) invalid(`the layer's pool uses ${source.libraryPath} and this one ${path}: weights are shared within one library`)
+    if (source.libraryPath !== path)
+      invalid(
+        `the layer's pool uses ${source.libraryPath} and this one ${path}: weights are shared ` +
+          `within one library`,
+      )
     const host = this.#host()
     const handle = new BigUint64Array(1)
     check("ktb_moe_create_shared", create(host.engine, source.handle, handle))
-    const made = new ExpertLayer(host, Number(handle[0]) as Pointer, source.layer, source.shape, source.method)
+    const made = new ExpertLayer(
+      host,
+      Number(handle[0]) as Pointer,
+      source.layer,
+      source.shape,
+      source.method,
+    )
     this.#layers.push(made)
     return made
   }
@@ -132,7 +178,8 @@ export class ExpertPool {
   /** @throws ExpertPoolError LIBRARY on the published library */
   stats(): ExpertPoolStats {
     const { extension, path, check } = this.library
-    if (extension === undefined) throw new ExpertPoolError("LIBRARY", `${path} lacks ktb_engine_describe`)
+    if (extension === undefined)
+      throw new ExpertPoolError("LIBRARY", `${path} lacks ktb_engine_describe`)
     const engine = this.#openEngine()
     const length = extension.ktb_engine_describe(engine, null, 0)
     if (length < 0) check("ktb_engine_describe", length)
@@ -157,7 +204,8 @@ export class ExpertPool {
    */
   close(): void {
     if (this.#engine === undefined) return
-    if (this.#isLoading) throw new ExpertPoolError("STATE", "the pool is loading: wait for it before closing")
+    if (this.#isLoading)
+      throw new ExpertPoolError("STATE", "the pool is loading: wait for it before closing")
     for (const layer of this.#layers) layer.close()
     this.#layers = []
     this.library.published.ktb_engine_destroy(this.#engine)
@@ -176,36 +224,81 @@ export class ExpertPool {
   }
 
   #host(): LayerHost {
-    return { library: this.library, engine: this.#openEngine(), parts: () => (this.#parts ??= this.stats().parts.length) }
+    return {
+      library: this.library,
+      engine: this.#openEngine(),
+      parts: () => (this.#parts ??= this.stats().parts.length),
+    }
   }
 
   #keep(layer: ExpertLayer, experts: readonly number[]): void {
     const { ktb_moe_keep_experts: keep } = slotsOf(this.library, "ktb_moe_keep_experts")
-    const wrong = experts.find((expert) => !Number.isInteger(expert) || expert < 0 || expert >= layer.shape.experts)
-    if (wrong !== undefined) invalid(`layer ${layer.layer}: expert ${wrong} is outside 0..${layer.shape.experts - 1}`)
-    if (experts.length === 0) invalid(`layer ${layer.layer}: no experts to keep; expected 1..${layer.shape.experts}`)
-    this.library.check("ktb_moe_keep_experts", keep(layer.handle, experts.length, Int32Array.from(experts)))
+    const wrong = experts.find(
+      (expert) => !Number.isInteger(expert) || expert < 0 || expert >= layer.shape.experts,
+    )
+    if (wrong !== undefined)
+      invalid(`layer ${layer.layer}: expert ${wrong} is outside 0..${layer.shape.experts - 1}`)
+    if (experts.length === 0)
+      invalid(`layer ${layer.layer}: no experts to keep; expected 1..${layer.shape.experts}`)
+    this.library.check(
+      "ktb_moe_keep_experts",
+      keep(layer.handle, experts.length, Int32Array.from(experts)),
+    )
   }
 
   #createLayer(layer: number, shape: ExpertShape, method: ExpertMethod): ExpertLayer {
     const { experts, expertsUsed, hidden, expertWidth, swigluLimit } = shape
-    for (const [name, value] of Object.entries({ layer, experts, expertsUsed, hidden, expertWidth })) {
-      if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff) invalid(`${name} is ${value}; expected a count`)
+    for (const [name, value] of Object.entries({
+      layer,
+      experts,
+      expertsUsed,
+      hidden,
+      expertWidth,
+    })) {
+      if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff)
+        invalid(`${name} is ${value}; expected a count`)
     }
     const host = this.#host()
-    const handle = handleOf(this.library.published.ktb_moe_create(
-      host.engine, layer, experts, expertsUsed, hidden, expertWidth, KTB.KTB_IO_F32, KTB[`KTB_${method}`], method === "MXFP4" ? 32 : 0, swigluLimit))
-    if (handle === null) throw new ExpertPoolError("ARGUMENT", this.library.lastError() || `the library refused layer ${layer}`)
+    const handle = handleOf(
+      this.library.published.ktb_moe_create(
+        host.engine,
+        layer,
+        experts,
+        expertsUsed,
+        hidden,
+        expertWidth,
+        KTB.KTB_IO_F32,
+        KTB[`KTB_${method}`],
+        method === "MXFP4" ? 32 : 0,
+        swigluLimit,
+      ),
+    )
+    if (handle === null)
+      throw new ExpertPoolError(
+        "ARGUMENT",
+        this.library.lastError() || `the library refused layer ${layer}`,
+      )
     return new ExpertLayer(host, handle, layer, { ...shape }, method)
   }
 
-  async #loadBeside(request: LoadRequest, onProgress: LoadOptions["onProgress"]): Promise<LoadReply> {
+  async #loadBeside(
+    request: LoadRequest,
+    onProgress: LoadOptions["onProgress"],
+  ): Promise<LoadReply> {
     const worker = new Worker(new URL("./load-worker.ts", import.meta.url).href)
-    const timer = onProgress === undefined ? undefined : setInterval(() => onProgress(this.#progress()), PROGRESS_MS)
+    const timer =
+      onProgress === undefined
+        ? undefined
+        : setInterval(() => onProgress(this.#progress()), PROGRESS_MS)
     try {
       const { promise, resolve } = Promise.withResolvers<LoadReply>()
       worker.onmessage = (event: MessageEvent<LoadReply>) => resolve(event.data)
-      worker.onerror = (event) => resolve({ ok: false, code: "INTERNAL", message: `the loading thread failed: ${event.message}` })
+      worker.onerror = (event) =>
+        resolve({
+          ok: false,
+          code: "INTERNAL",
+          message: `the loading thread failed: ${event.message}`,
+        })
       worker.postMessage(request)
       const reply = await promise
       onProgress?.(this.#progress())
@@ -220,7 +313,8 @@ export class ExpertPool {
     const done = new BigUint64Array(1)
     const total = new BigUint64Array(1)
     const { extension, check } = this.library
-    if (extension !== undefined) check("ktb_load_progress", extension.ktb_load_progress(this.#openEngine(), done, total))
+    if (extension !== undefined)
+      check("ktb_load_progress", extension.ktb_load_progress(this.#openEngine(), done, total))
     return { doneBytes: Number(done[0] ?? 0n), totalBytes: Number(total[0] ?? 0n) }
   }
 }
@@ -228,15 +322,45 @@ export class ExpertPool {
 /** The published library takes two numbers; anything else asked of it is an error, not ignored. */
 function createPublished(library: KtBridge, options: ExpertPoolOptions): Pointer | null {
   const known = new Set(["libraryPath", "threads", "nodes"])
-  const asked = Object.entries(options).flatMap(([name, value]) => (value === undefined || known.has(name) ? [] : [name]))
+  const asked = Object.entries(options).flatMap(([name, value]) =>
+    value === undefined || known.has(name) ? [] : [name],
+  )
   if (asked.length > 0) {
-    throw new ExpertPoolError("ARGUMENT", `${library.path} is the published library, which has no option ${asked.join(", ")}`)
+    throw new ExpertPoolError(
+      "ARGUMENT",
+      `${library.path} is the published library, which has no option ${asked.join(", ")}`,
+    )
   }
   const { threads, nodes } = options
-  if (threads === undefined) throw new ExpertPoolError("ARGUMENT", `${library.path} is the published library: give threads`)
+  if (threads === undefined)
+    throw new ExpertPoolError("ARGUMENT", `${library.path} is the published library: give threads`)
   return handleOf(library.published.ktb_engine_create(threads, nodes?.length ?? 1))
 }
 
-function optionsText({ threads, nodes, cores, numerics, isa, calibrate, hugePages, maxTokens, fusedTokens, tileTokens, spinUs }: ExpertPoolOptions): string {
-  return JSON.stringify({ threads, nodes, cores, numerics, isa, calibrate, huge: hugePages, max_tokens: maxTokens, fused_tokens: fusedTokens, tile_tokens: tileTokens, spin_us: spinUs })
+function optionsText({
+  threads,
+  nodes,
+  cores,
+  numerics,
+  isa,
+  calibrate,
+  hugePages,
+  maxTokens,
+  fusedTokens,
+  tileTokens,
+  spinUs,
+}: ExpertPoolOptions): string {
+  return JSON.stringify({
+    threads,
+    nodes,
+    cores,
+    numerics,
+    isa,
+    calibrate,
+    huge: hugePages,
+    max_tokens: maxTokens,
+    fused_tokens: fusedTokens,
+    tile_tokens: tileTokens,
+    spin_us: spinUs,
+  })
 }

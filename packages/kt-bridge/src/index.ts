@@ -1,7 +1,26 @@
 export { ExpertPool, type ExpertPoolOptions, type LoadOptions } from "./expert-pool.ts"
-export { type ExpertLayer, type ExpertMatrix, type ExpertMethod, type ExpertShape, type ForwardInput, type PackedBytes } from "./expert-layer.ts"
+export {
+  type ExpertLayer,
+  type ExpertMatrix,
+  type ExpertMethod,
+  type ExpertShape,
+  type ForwardInput,
+  type PackedBytes,
+} from "./expert-layer.ts"
 export { type ExpertWeights, type StoredMatrix } from "./matrices.ts"
 export { ExpertPoolError, type ExpertPoolErrorCode } from "./errors.ts"
-export { type CalibrationStats, type ExpertPoolStats, type LayerSlots, type PartStats } from "./stats.ts"
+export {
+  type CalibrationStats,
+  type ExpertPoolStats,
+  type LayerSlots,
+  type PartStats,
+} from "./stats.ts"
 export { benchExperts, ggmlFolder, type BenchOptions } from "./bench.ts"
-export { BENCH_ROOMS, parseBenchReport, type BenchReport, type BenchRoom, type BenchRow, type BenchTarget } from "./bench-report.ts"
+export {
+  BENCH_ROOMS,
+  parseBenchReport,
+  type BenchReport,
+  type BenchRoom,
+  type BenchRow,
+  type BenchTarget,
+} from "./bench-report.ts"

@@ -4,7 +4,13 @@ import { existsSync } from "node:fs"
 import { statusCheck, type Check } from "@ds4/ffi"
 import { BUILD_COMMAND, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
 import { ExpertPoolError, expertPoolError } from "./errors.ts"
-import { EXTENSION_SYMBOLS, OLDEST_ABI_VERSION, PUBLISHED_SYMBOLS, SLOTS_ABI_VERSION, SLOTS_SYMBOLS } from "./symbols.ts"
+import {
+  EXTENSION_SYMBOLS,
+  OLDEST_ABI_VERSION,
+  PUBLISHED_SYMBOLS,
+  SLOTS_ABI_VERSION,
+  SLOTS_SYMBOLS,
+} from "./symbols.ts"
 
 export type PublishedFunctions = Library<typeof PUBLISHED_SYMBOLS>["symbols"]
 export type ExtensionFunctions = Library<typeof EXTENSION_SYMBOLS>["symbols"]
@@ -25,34 +31,65 @@ export interface KtBridge {
 
 /**
  * Opens the library that `--kt-bridge-lib` names, or the one that the build makes.
- * @throws ExpertPoolError LIBRARY when it is missing, cannot be loaded, lacks a function (all are named) or has an
+ * @throws ExpertPoolError LIBRARY when it is missing, cannot be loaded, lacks a function (all are
+ * named) or has an
  *   extension of another major version
  */
 export function openKtBridge(path: string = KT_BRIDGE_LIBRARY_PATH): KtBridge {
   if (!existsSync(path)) {
-    const how = path === KT_BRIDGE_LIBRARY_PATH ? `build it with \`${BUILD_COMMAND}\`` : "--kt-bridge-lib names it"
+    const how =
+      path === KT_BRIDGE_LIBRARY_PATH
+        ? `build it with \`${BUILD_COMMAND}\``
+        : "--kt-bridge-lib names it"
     throw new ExpertPoolError("LIBRARY", `the expert library ${path} does not exist: ${how}`)
   }
   const version = extensionVersion(path)
-  if (version !== undefined && (version >>> 16 !== OLDEST_ABI_VERSION >>> 16 || version < OLDEST_ABI_VERSION)) {
-    throw new ExpertPoolError("LIBRARY", `${path} has extension ${dotted(version)}, this program needs ${dotted(OLDEST_ABI_VERSION)} or a later ${OLDEST_ABI_VERSION >>> 16}.x`)
+  if (
+    version !== undefined &&
+    (version >>> 16 !== OLDEST_ABI_VERSION >>> 16 || version < OLDEST_ABI_VERSION)
+  ) {
+    throw new ExpertPoolError(
+      "LIBRARY",
+      `${path} has extension ${dotted(version)}, this program needs ` +
+        `${dotted(OLDEST_ABI_VERSION)} or a later ${OLDEST_ABI_VERSION >>> 16}.x`,
+    )
   }
   const published = load(path, PUBLISHED_SYMBOLS)
-  const slots = version === undefined || version < SLOTS_ABI_VERSION ? undefined : load(path, { ...EXTENSION_SYMBOLS, ...SLOTS_SYMBOLS })
+  const slots =
+    version === undefined || version < SLOTS_ABI_VERSION
+      ? undefined
+      : load(path, { ...EXTENSION_SYMBOLS, ...SLOTS_SYMBOLS })
   const extension = slots ?? (version === undefined ? undefined : load(path, EXTENSION_SYMBOLS))
   const lastError = () => (extension === undefined ? "" : String(extension.ktb_last_error()))
-  return { path, published, extension, slots, lastError, check: statusCheck({ lastError, error: expertPoolError }) }
+  return {
+    path,
+    published,
+    extension,
+    slots,
+    lastError,
+    check: statusCheck({ lastError, error: expertPoolError }),
+  }
 }
 
-/** The functions of slots and sharing. @throws ExpertPoolError LIBRARY naming the one that is missing */
+/**
+ * The functions of slots and sharing. @throws ExpertPoolError LIBRARY naming the one that is
+ * missing
+ */
 export function slotsOf({ slots, path }: KtBridge, needed: keyof SlotsFunctions): SlotsFunctions {
-  if (slots === undefined) throw new ExpertPoolError("LIBRARY", `${path} lacks ${needed}: it is older than revision ${dotted(SLOTS_ABI_VERSION)}`)
+  if (slots === undefined)
+    throw new ExpertPoolError(
+      "LIBRARY",
+      `${path} lacks ${needed}: it is older than revision ${dotted(SLOTS_ABI_VERSION)}`,
+    )
   return slots
 }
 
 const dotted = (version: number) => `${version >>> 16}.${version & 0xffff}`
 
-const tryOpen = <S extends Record<string, FFIFunction>>(path: string, symbols: S): Library<S> | Error => {
+const tryOpen = <S extends Record<string, FFIFunction>>(
+  path: string,
+  symbols: S,
+): Library<S> | Error => {
   try {
     return dlopen(path, symbols)
   } catch (error) {
@@ -70,14 +107,19 @@ function extensionVersion(path: string): number | undefined {
   const library = tryOpen(path, { ktb_abi_version: EXTENSION_SYMBOLS.ktb_abi_version })
   if (library instanceof Error) {
     if (library instanceof TypeError) return undefined
-    throw new ExpertPoolError("LIBRARY", `${path} cannot be loaded: ${library.message}`, { cause: library })
+    throw new ExpertPoolError("LIBRARY", `${path} cannot be loaded: ${library.message}`, {
+      cause: library,
+    })
   }
   const version = library.symbols.ktb_abi_version()
   library.close()
   return version
 }
 
-function load<S extends Record<string, FFIFunction>>(path: string, symbols: S): Library<S>["symbols"] {
+function load<S extends Record<string, FFIFunction>>(
+  path: string,
+  symbols: S,
+): Library<S>["symbols"] {
   const library = tryOpen(path, symbols)
   if (!(library instanceof Error)) return library.symbols
   const missing = Object.entries(symbols).filter(([name, row]) => {
@@ -87,5 +129,9 @@ function load<S extends Record<string, FFIFunction>>(path: string, symbols: S): 
     return false
   })
   const names = missing.map(([name]) => name).join(", ")
-  throw new ExpertPoolError("LIBRARY", `${path} is no expert library that this program can use: it lacks ${names}`, { cause: library })
+  throw new ExpertPoolError(
+    "LIBRARY",
+    `${path} is no expert library that this program can use: it lacks ${names}`,
+    { cause: library },
+  )
 }

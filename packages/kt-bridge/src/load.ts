@@ -28,17 +28,34 @@ export function runLoad(request: LoadRequest): LoadReply {
 function loadLayers(request: LoadRequest): void {
   const { published, extension, lastError, check } = openKtBridge(request.libraryPath)
   const tensors = handleOf(published.ktb_safetensor_open(cString(request.folder)))
-  if (tensors === null) throw new ExpertPoolError("FORMAT", lastError() || `${request.folder} has no readable *.safetensors`)
+  if (tensors === null)
+    throw new ExpertPoolError(
+      "FORMAT",
+      lastError() || `${request.folder} has no readable *.safetensors`,
+    )
   try {
     if (extension === undefined) {
       for (const { handle, layer } of request.layers) {
-        check(`ktb_moe_load_weights_safetensors of layer ${layer}`, published.ktb_moe_load_weights_safetensors(handle as Pointer, tensors, layer, null))
+        check(
+          `ktb_moe_load_weights_safetensors of layer ${layer}`,
+          published.ktb_moe_load_weights_safetensors(handle as Pointer, tensors, layer, null),
+        )
       }
       return
     }
     const handles = BigUint64Array.from(request.layers, ({ handle }) => BigInt(handle))
     const indices = Int32Array.from(request.layers, ({ layer }) => layer)
-    check("ktb_load_layers", extension.ktb_load_layers(request.engine as Pointer, tensors, handles.length, handles, indices, 0))
+    check(
+      "ktb_load_layers",
+      extension.ktb_load_layers(
+        request.engine as Pointer,
+        tensors,
+        handles.length,
+        handles,
+        indices,
+        0,
+      ),
+    )
   } finally {
     published.ktb_safetensor_close(tensors)
   }

@@ -16,7 +16,10 @@ export interface LayerSlots {
   experts: number
 }
 
-/** What was measured for the layers of one kind when the first of them was loaded, and what follows from it. */
+/**
+ * What was measured for the layers of one kind when the first of them was loaded, and what follows
+ * from it.
+ */
 export interface CalibrationStats {
   gateUp: string
   down: string
@@ -42,7 +45,10 @@ export interface ExpertPoolStats {
   /** More workers than cores: correct, but slow. */
   isOversubscribed: boolean
   layers: number
-  /** Of the layers: what their weights are, and the arithmetic that the engine's numerics means for them. */
+  /**
+   * Of the layers: what their weights are, and the arithmetic that the engine's numerics means for
+   * them.
+   */
   methods: { gateUp: string; down: string; isa: string; numerics: string; layers: number }[]
   /** Of the layers that have fewer slots than experts. */
   slots: LayerSlots[]
@@ -56,17 +62,20 @@ export interface ExpertPoolStats {
 
 type Json = { readonly [key: string]: unknown }
 
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 function field<T>(object: Json, key: string, isRight: (value: unknown) => value is T): T {
   const value = object[key]
-  if (!isRight(value)) throw new ExpertPoolError("INTERNAL", `the library's description has no usable "${key}"`)
+  if (!isRight(value))
+    throw new ExpertPoolError("INTERNAL", `the library's description has no usable "${key}"`)
   return value
 }
 const isNumber = (value: unknown): value is number => typeof value === "number"
 const isText = (value: unknown): value is string => typeof value === "string"
 const isFlag = (value: unknown): value is boolean => typeof value === "boolean"
-const isNumbers = (value: unknown): value is number[] => Array.isArray(value) && value.every(isNumber)
+const isNumbers = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every(isNumber)
 const isObjects = (value: unknown): value is Json[] => Array.isArray(value) && value.every(isObject)
 
 function parseCalibration(entry: Json): CalibrationStats {
@@ -77,21 +86,28 @@ function parseCalibration(entry: Json): CalibrationStats {
     expertWidth: field(entry, "inner", isNumber),
     fusedTokens: field(entry, "fused_tokens", isNumber),
     tileTokens: field(entry, "tile_tokens", isNumber),
-    kernels: field(entry, "kernels", isObjects).map((from) => ({ fromTokens: field(from, "from_tokens", isNumber), isa: field(from, "isa", isText) })),
+    kernels: field(entry, "kernels", isObjects).map((from) => ({
+      fromTokens: field(from, "from_tokens", isNumber),
+      isa: field(from, "isa", isText),
+    })),
     trials: field(entry, "trials", isObjects).map((trial) => ({
       tokens: field(trial, "tokens", isNumber),
       isa: field(trial, "isa", isText),
       form: field(trial, "form", isText),
       us: field(trial, "us", isNumber),
     })),
-    excluded: field(entry, "excluded", isObjects).map((table) => ({ isa: field(table, "isa", isText), reason: field(table, "reason", isText) })),
+    excluded: field(entry, "excluded", isObjects).map((table) => ({
+      isa: field(table, "isa", isText),
+      reason: field(table, "reason", isText),
+    })),
     us: field(entry, "us", isNumber),
   }
 }
 
 export function parseStats(text: string): ExpertPoolStats {
   const root: unknown = JSON.parse(text)
-  if (!isObject(root)) throw new ExpertPoolError("INTERNAL", "the library's description is no object")
+  if (!isObject(root))
+    throw new ExpertPoolError("INTERNAL", "the library's description is no object")
   const times = field(root, "last_forward_us", isObject)
   return {
     isa: field(root, "isa", isText),

@@ -1,4 +1,5 @@
-// FFI tables of kt_bridge.h: one row per function, in header order. Part 1 is what the published library has too.
+// FFI tables of kt_bridge.h: one row per function, in header order. Part 1 is what the published
+// library has too.
 import type { FFIFunction } from "bun:ffi"
 import { struct } from "@ds4/ffi"
 
@@ -15,12 +16,24 @@ export const PUBLISHED_SYMBOLS = {
   ktb_safetensor_open: { args: ["ptr"], returns: "ptr" },
   ktb_safetensor_close: { args: ["ptr"], returns: "void" },
   ktb_safetensor_get: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "bool" },
-  ktb_moe_create: { args: ["ptr", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"], returns: "ptr" },
+  ktb_moe_create: {
+    args: ["ptr", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"],
+    returns: "ptr",
+  },
   ktb_moe_destroy: { args: ["ptr"], returns: "void" },
-  ktb_moe_load_weights_ptrs: { args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+  ktb_moe_load_weights_ptrs: {
+    args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "ptr"],
+    returns: "i32",
+  },
   ktb_moe_load_weights_safetensors: { args: ["ptr", "ptr", "i32", "ptr"], returns: "i32" },
-  ktb_moe_forward: { args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr", "bool", "f32"], returns: "void" },
-  ktb_moe_forward_f32: { args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr", "bool", "f32"], returns: "void" },
+  ktb_moe_forward: {
+    args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr", "bool", "f32"],
+    returns: "void",
+  },
+  ktb_moe_forward_f32: {
+    args: ["ptr", "i32", "ptr", "ptr", "ptr", "ptr", "bool", "f32"],
+    returns: "void",
+  },
   ktb_convert_f32_to_bf16: { args: ["ptr", "ptr", "u64"], returns: "void" },
   ktb_convert_bf16_to_f32: { args: ["ptr", "ptr", "u64"], returns: "void" },
 } as const satisfies Record<string, FFIFunction>
@@ -31,15 +44,27 @@ export const EXTENSION_SYMBOLS = {
   ktb_status: { args: ["ptr"], returns: "i32" },
   ktb_engine_create_json: { args: ["ptr"], returns: "ptr" },
   ktb_engine_describe: { args: ["ptr", "ptr", "u64"], returns: "i32" },
-  ktb_moe_forward2: { args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "u32", "f32"], returns: "i32" },
-  ktb_moe_submit: { args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "u32", "f32", "ptr"], returns: "i32" },
+  ktb_moe_forward2: {
+    args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "u32", "f32"],
+    returns: "i32",
+  },
+  ktb_moe_submit: {
+    args: ["ptr", "i32", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "u32", "f32", "ptr"],
+    returns: "i32",
+  },
   ktb_engine_wait: { args: ["ptr", "u64", "i32"], returns: "i32" },
   ktb_engine_work: { args: ["ptr", "i32", "u64"], returns: "i32" },
-  ktb_moe_create_mixed: { args: ["ptr", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"], returns: "ptr" },
+  ktb_moe_create_mixed: {
+    args: ["ptr", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"],
+    returns: "ptr",
+  },
   ktb_moe_load_matrices: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   ktb_load_layers: { args: ["ptr", "ptr", "i32", "ptr", "ptr", "i32"], returns: "i32" },
   ktb_load_progress: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
-  ktb_moe_export_expert: { args: ["ptr", "i32", "i32", "ptr", "u64", "ptr", "u64"], returns: "i32" },
+  ktb_moe_export_expert: {
+    args: ["ptr", "i32", "i32", "ptr", "u64", "ptr", "u64"],
+    returns: "i32",
+  },
   ktb_selftest: { args: ["ptr"], returns: "i32" },
 } as const satisfies Record<string, FFIFunction>
 
@@ -51,7 +76,14 @@ export const SLOTS_SYMBOLS = {
   ktb_moe_packed: { args: ["ptr", "i32", "i32", "ptr", "ptr"], returns: "i32" },
 } as const satisfies Record<string, FFIFunction>
 
-export const KTB_MATRIX = struct("ktb_matrix", { data: "ptr", scales: "ptr", data_bytes: "u64", scale_bytes: "u64", format: "u32", reserved: "u32" })
+export const KTB_MATRIX = struct("ktb_matrix", {
+  data: "ptr",
+  scales: "ptr",
+  data_bytes: "u64",
+  scale_bytes: "u64",
+  format: "u32",
+  reserved: "u32",
+})
 
 /** Constants of the header. */
 export const KTB = {

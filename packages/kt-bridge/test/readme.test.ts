@@ -10,7 +10,8 @@ test("the example runs in the repository's root, on the demo model's experts", a
   const readme = await Bun.file(join(import.meta.dir, "../README.md")).text()
   const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ""
   expect(example.trim().split("\n").length).toBeLessThanOrEqual(MOST_LINES)
-  const path = join(import.meta.dir, `readme-${process.pid}.ts`) // beside the tests, so that the package's name resolves
+  // beside the tests, so that the package's name resolves
+  const path = join(import.meta.dir, `readme-${process.pid}.ts`)
   writeFileSync(path, example)
   try {
     const run = Bun.spawnSync([process.execPath, path], { cwd: ROOT })
@@ -18,7 +19,12 @@ test("the example runs in the repository's root, on the demo model's experts", a
     expect(run.exitCode).toBe(0)
     const text = run.stdout.toString()
     expect(text).toMatch(/(\d+) of \1 bytes/) // the last call of onProgress
-    const values = /Float32Array\(4\) \[([^\]]*)\]/.exec(text)?.[1]?.split(",").filter((value) => value.trim() !== "").map(Number) ?? []
+    const values =
+      /Float32Array\(4\) \[([^\]]*)\]/
+        .exec(text)?.[1]
+        ?.split(",")
+        .filter((value) => value.trim() !== "")
+        .map(Number) ?? []
     expect(values.length).toBe(4)
     expect(values.every((value) => Number.isFinite(value) && value !== 0)).toBe(true)
   } finally {

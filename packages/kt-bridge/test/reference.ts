@@ -1,4 +1,5 @@
-// A slow forward in f64 over the canonical bytes of a checkpoint, read here and nowhere near the library.
+// A slow forward in f64 over the canonical bytes of a checkpoint, read here and nowhere near the
+// library.
 import { join } from "node:path"
 import type { ExpertShape, ForwardInput } from "../src/index.ts"
 
@@ -10,11 +11,17 @@ interface HeaderEntry {
 export async function tensorReader(folder: string): Promise<(name: string) => Uint8Array> {
   const bytes = await Bun.file(join(folder, "model-00001-of-00001.safetensors")).bytes()
   const headerBytes = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true))
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerBytes))) as Record<string, HeaderEntry>
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerBytes))) as Record<
+    string,
+    HeaderEntry
+  >
   return (name) => {
     const entry = header[name]
     if (entry === undefined) throw new Error(`no tensor ${name}`)
-    return bytes.subarray(8 + headerBytes + entry.data_offsets[0], 8 + headerBytes + entry.data_offsets[1])
+    return bytes.subarray(
+      8 + headerBytes + entry.data_offsets[0],
+      8 + headerBytes + entry.data_offsets[1],
+    )
   }
 }
 
@@ -37,7 +44,11 @@ function product(matrix: Float64Array, vector: ArrayLike<number>, rows: number):
   })
 }
 
-export function referenceForward(matrix: (expert: number, name: string) => Float64Array, shape: ExpertShape, call: ForwardInput): Float64Array {
+export function referenceForward(
+  matrix: (expert: number, name: string) => Float64Array,
+  shape: ExpertShape,
+  call: ForwardInput,
+): Float64Array {
   const { hidden, expertWidth, expertsUsed, swigluLimit: limit } = shape
   const output = new Float64Array(call.input.length)
   call.ids.forEach((expert, slot) => {

@@ -1,6 +1,6 @@
-// Decode rate inside the engine against decode rate through server and openai client, on models/tiny, whose
-// random weights never end an answer.
-// Three processes: engine alone, server, and this one as the client. Runs alternate, medians are compared.
+// Decode rate inside the engine against decode rate through server and openai client, on
+// models/tiny, whose random weights never end an answer. Three processes: engine alone, server, and
+// this one as the client. Runs alternate, medians are compared.
 //   bun bench/decode-overhead.ts [--repeats N] [--tokens N] [--threads N] [--json]
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -9,8 +9,11 @@ import OpenAI from "openai"
 
 const { values } = parseArgs({
   options: {
-    repeats: { type: "string", default: "9" }, tokens: { type: "string", default: "1000" }, threads: { type: "string", default: "0" },
-    json: { type: "boolean", default: false }, engine: { type: "boolean", default: false },
+    repeats: { type: "string", default: "9" },
+    tokens: { type: "string", default: "1000" },
+    threads: { type: "string", default: "0" },
+    json: { type: "boolean", default: false },
+    engine: { type: "boolean", default: false },
   },
 })
 const repeats = Number(values.repeats)
@@ -18,7 +21,10 @@ const maxTokens = Number(values.tokens)
 const TINY = join(import.meta.dir, "../../../models/tiny")
 const MESSAGES = [{ role: "user" as const, content: "Tell me a long story about the sea." }]
 
-interface Rate { tokens: number; wallMs: number }
+interface Rate {
+  tokens: number
+  wallMs: number
+}
 
 /** Generates greedily inside this process; one line of JSON in gives one out. */
 async function engineProcess(): Promise<void> {
@@ -27,7 +33,12 @@ async function engineProcess(): Promise<void> {
     const promptTokens = JSON.parse(line) as number[]
     const begin = performance.now()
     let tokens = 0
-    for await (const event of engine.generate({ promptTokens, maxTokens, sampling: { temperature: 0 } })) if (event.type === "tokens") tokens += event.tokens.length
+    for await (const event of engine.generate({
+      promptTokens,
+      maxTokens,
+      sampling: { temperature: 0 },
+    }))
+      if (event.type === "tokens") tokens += event.tokens.length
     process.stdout.write(`${JSON.stringify({ tokens, wallMs: performance.now() - begin })}\n`)
   }
   await engine.close()
@@ -49,7 +60,12 @@ async function throughServer(client: OpenAI): Promise<Rate> {
   const begin = performance.now()
   let tokens = 0
   const stream = await client.chat.completions.create({
-    model: "tiny", messages: MESSAGES, max_completion_tokens: maxTokens, temperature: 0, stream: true, stream_options: { include_usage: true },
+    model: "tiny",
+    messages: MESSAGES,
+    max_completion_tokens: maxTokens,
+    temperature: 0,
+    stream: true,
+    stream_options: { include_usage: true },
   })
   for await (const chunk of stream) tokens = chunk.usage?.completion_tokens ?? tokens
   return { tokens, wallMs: performance.now() - begin }
@@ -58,14 +74,40 @@ async function throughServer(client: OpenAI): Promise<Rate> {
 function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((left, right) => left - right)
   const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? 0)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
 }
 
 const rate = ({ tokens, wallMs }: Rate) => (tokens * 1000) / wallMs
 
 async function compare(): Promise<void> {
-  const engine = Bun.spawn([process.execPath, import.meta.path, "--engine", "--tokens", String(maxTokens), "--threads", values.threads], { stdin: "pipe", stdout: "pipe", stderr: "inherit" })
-  const server = Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), "-m", TINY, "--port", "0", "--quiet", "--threads", values.threads], { stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+  const engine = Bun.spawn(
+    [
+      process.execPath,
+      import.meta.path,
+      "--engine",
+      "--tokens",
+      String(maxTokens),
+      "--threads",
+      values.threads,
+    ],
+    { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
+  )
+  const server = Bun.spawn(
+    [
+      process.execPath,
+      join(import.meta.dir, "../src/main.ts"),
+      "-m",
+      TINY,
+      "--port",
+      "0",
+      "--quiet",
+      "--threads",
+      values.threads,
+    ],
+    { stdin: "ignore", stdout: "ignore", stderr: "pipe" },
+  )
   try {
     const answers = linesOf(engine.stdout)
     const printed = linesOf(server.stderr)
@@ -75,7 +117,10 @@ async function compare(): Promise<void> {
       if (line === "ready") break
     }
     const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none" })
-    const template = await fetch(`${url}/apply-template`, { method: "POST", body: JSON.stringify({ messages: MESSAGES }) })
+    const template = await fetch(`${url}/apply-template`, {
+      method: "POST",
+      body: JSON.stringify({ messages: MESSAGES }),
+    })
     const { tokens: prompt } = (await template.json()) as { tokens: number[] }
     const inside = async (): Promise<Rate> => {
       void engine.stdin.write(`${JSON.stringify(prompt)}\n`)
@@ -87,7 +132,11 @@ async function compare(): Promise<void> {
     let generated = 0
     for (let repeat = -1; repeat < repeats; repeat++) {
       const [alone, served] = [await inside(), await throughServer(client)]
-      if (alone.tokens !== served.tokens) throw new Error(`the engine gave ${alone.tokens} tokens alone and ${served.tokens} behind the server; greedy answers must be equal`)
+      if (alone.tokens !== served.tokens)
+        throw new Error(
+          `the engine gave ${alone.tokens} tokens alone and ${served.tokens} behind the server; ` +
+            `greedy answers must be equal`,
+        )
       generated = alone.tokens
       if (repeat < 0) continue // warm-up
       rates.inside.push(rate(alone))
@@ -103,17 +152,31 @@ async function compare(): Promise<void> {
 function report(rates: { inside: number[]; through: number[] }, tokens: number): void {
   const inside = median(rates.inside)
   const through = median(rates.through)
-  // Each pair of neighbouring runs saw the same machine; their ratio is steadier than the ratio of the medians.
-  const overhead = median(rates.inside.map((each, index) => each / (rates.through[index] ?? each))) - 1
+  // Each pair of neighbouring runs saw the same machine; their ratio is steadier than the ratio of
+  // the medians.
+  const overhead =
+    median(rates.inside.map((each, index) => each / (rates.through[index] ?? each))) - 1
   if (values.json) {
-    console.log(JSON.stringify({ scenario: "server/decode-overhead", tokens, repeats, tokens_per_second: { inside, through }, overhead, runs: rates }))
+    console.log(
+      JSON.stringify({
+        scenario: "server/decode-overhead",
+        tokens,
+        repeats,
+        tokens_per_second: { inside, through },
+        overhead,
+        runs: rates,
+      }),
+    )
     return
   }
-  const span = (each: number[]) => `${Math.min(...each).toFixed(0)}..${Math.max(...each).toFixed(0)}`
+  const span = (each: number[]) =>
+    `${Math.min(...each).toFixed(0)}..${Math.max(...each).toFixed(0)}`
   console.log(`${tokens} tokens, ${repeats} alternating runs, prompt included`)
   console.log(`inside the engine          ${inside.toFixed(0)} tokens/s (${span(rates.inside)})`)
   console.log(`through server and client  ${through.toFixed(0)} tokens/s (${span(rates.through)})`)
-  console.log(`overhead                   ${(overhead * 100).toFixed(1)} % (median of neighbouring runs)`)
+  console.log(
+    `overhead                   ${(overhead * 100).toFixed(1)} % (median of neighbouring runs)`,
+  )
 }
 
 if (values.engine) await engineProcess()

@@ -54,29 +54,40 @@ export function createApp(dependencies: AppDependencies): App {
   const routes = () => (table ??= new RouteTable(registered.routes()))
   const app = new Elysia({
     normalize: false,
-    // Bun's own limit answers with an empty body; the limit that counts is checked below. Elysia would share the
-    // port with another server that listens there; requests would then go to either.
-    serve: { idleTimeout: IDLE_TIMEOUT_SECONDS, maxRequestBodySize: Number.MAX_SAFE_INTEGER, reusePort: false },
+    // Bun's own limit answers with an empty body; the limit that counts is checked below. Elysia
+    // would share the port with another server that listens there; requests would then go to
+    // either.
+    serve: {
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      reusePort: false,
+    },
   })
     .onRequest(({ request, set }) => {
       const context = contexts.of(request)
-      Object.assign(set.headers, corsHeaders(request.headers, settings.access), { "x-request-id": context.id })
+      Object.assign(set.headers, corsHeaders(request.headers, settings.access), {
+        "x-request-id": context.id,
+      })
       checkHost(request.headers.get("host"), settings.access)
       checkOrigin(request, settings.access)
       if (request.method === "OPTIONS") return new Response(null, { status: 204 })
       if (!OPEN_PATHS.has(context.path)) checkKey(request.headers, settings.access)
-      if (Number(request.headers.get("content-length") ?? 0) > settings.maxBodyBytes) throw tooLarge(settings.maxBodyBytes)
+      if (Number(request.headers.get("content-length") ?? 0) > settings.maxBodyBytes)
+        throw tooLarge(settings.maxBodyBytes)
       return undefined
     })
     .onParse(async ({ request }) => readJson(request, settings.maxBodyBytes))
     .onError(({ error, code, request }) => {
       const context = contexts.of(request)
       const shaped = toApiError(error, code, context, routes())
-      if (shaped.code === "INTERNAL") process.stderr.write(`${context.id} ${shaped.stack ?? shaped.message}\n`)
+      if (shaped.code === "INTERNAL")
+        process.stderr.write(`${context.id} ${shaped.stack ?? shaped.message}\n`)
       context.status = shaped.status
       return errorResponse(shaped, errorShapeOf(context.path), context.id)
     })
-    .onAfterResponse(({ request, set, response }) => record(dependencies, contexts.of(request), routes(), statusOf(set.status, response)))
+    .onAfterResponse(({ request, set, response }) =>
+      record(dependencies, contexts.of(request), routes(), statusOf(set.status, response)),
+    )
     .use(health(state))
     .use(models(state, settings))
     .use(chatCompletions(answers))
@@ -91,7 +102,9 @@ export function createApp(dependencies: AppDependencies): App {
 }
 
 /** The routes of the finished application, for those of its parts that describe it. */
-interface Registered { routes(): Elysia["routes"] }
+interface Registered {
+  routes(): Elysia["routes"]
+}
 
 function statusOf(status: unknown, response: unknown): number {
   if (response instanceof Response) return response.status
@@ -99,11 +112,22 @@ function statusOf(status: unknown, response: unknown): number {
 }
 
 /** Counts and logs a request that did not generate. */
-function record({ statistics, log }: AppDependencies, context: RequestContext, routes: RouteTable, responseStatus: number): void {
+function record(
+  { statistics, log }: AppDependencies,
+  context: RequestContext,
+  routes: RouteTable,
+  responseStatus: number,
+): void {
   const { id, method, path, startedAtMs, status, logsItself } = context
   if (logsItself) return
   const finalStatus = status ?? responseStatus
   statistics.countRequest(routes.routeOf(path) ?? "unknown", finalStatus)
-  log.write({ id, method, path, status: finalStatus, durationMs: performance.now() - startedAtMs, generation: undefined })
+  log.write({
+    id,
+    method,
+    path,
+    status: finalStatus,
+    durationMs: performance.now() - startedAtMs,
+    generation: undefined,
+  })
 }
-

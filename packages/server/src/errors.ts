@@ -2,18 +2,49 @@
 // place that turns a code into an HTTP status.
 
 export type ApiErrorCode =
-  | "INVALID_REQUEST" | "CONTEXT_LENGTH" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "METHOD_NOT_ALLOWED"
-  | "CONFLICT" | "TOO_LARGE" | "RATE_LIMITED" | "CLIENT_GONE" | "CANCELLED" | "INTERNAL" | "UNAVAILABLE"
+  | "INVALID_REQUEST"
+  | "CONTEXT_LENGTH"
+  | "UNAUTHENTICATED"
+  | "FORBIDDEN"
+  | "NOT_FOUND"
+  | "METHOD_NOT_ALLOWED"
+  | "CONFLICT"
+  | "TOO_LARGE"
+  | "RATE_LIMITED"
+  | "CLIENT_GONE"
+  | "CANCELLED"
+  | "INTERNAL"
+  | "UNAVAILABLE"
 
-interface ErrorRow { status: number; openai: string; anthropic: string }
+interface ErrorRow {
+  status: number
+  openai: string
+  anthropic: string
+}
 
 const ERROR_TABLE: Record<ApiErrorCode, ErrorRow> = {
-  INVALID_REQUEST: { status: 400, openai: "invalid_request_error", anthropic: "invalid_request_error" },
-  CONTEXT_LENGTH: { status: 400, openai: "invalid_request_error", anthropic: "invalid_request_error" },
-  UNAUTHENTICATED: { status: 401, openai: "authentication_error", anthropic: "authentication_error" },
+  INVALID_REQUEST: {
+    status: 400,
+    openai: "invalid_request_error",
+    anthropic: "invalid_request_error",
+  },
+  CONTEXT_LENGTH: {
+    status: 400,
+    openai: "invalid_request_error",
+    anthropic: "invalid_request_error",
+  },
+  UNAUTHENTICATED: {
+    status: 401,
+    openai: "authentication_error",
+    anthropic: "authentication_error",
+  },
   FORBIDDEN: { status: 403, openai: "permission_error", anthropic: "permission_error" },
   NOT_FOUND: { status: 404, openai: "not_found_error", anthropic: "not_found_error" },
-  METHOD_NOT_ALLOWED: { status: 405, openai: "invalid_request_error", anthropic: "invalid_request_error" },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    openai: "invalid_request_error",
+    anthropic: "invalid_request_error",
+  },
   CONFLICT: { status: 409, openai: "conflict_error", anthropic: "invalid_request_error" },
   TOO_LARGE: { status: 413, openai: "invalid_request_error", anthropic: "request_too_large" },
   RATE_LIMITED: { status: 429, openai: "rate_limit_error", anthropic: "rate_limit_error" },
@@ -36,7 +67,11 @@ export interface ApiErrorDetails {
 /** An error with a fixed HTTP status. `details.param` names the offending request field. */
 export class ApiError extends Error {
   override readonly name = "ApiError"
-  constructor(readonly code: ApiErrorCode, message: string, readonly details: ApiErrorDetails = {}) {
+  constructor(
+    readonly code: ApiErrorCode,
+    message: string,
+    readonly details: ApiErrorDetails = {},
+  ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
   }
 
@@ -53,32 +88,75 @@ export function errorShapeOf(path: string): ErrorShape {
 }
 
 /** The JSON body of an error response in the given shape. */
-export function errorBody(error: ApiError, shape: ErrorShape, requestId: string): Record<string, unknown> {
+export function errorBody(
+  error: ApiError,
+  shape: ErrorShape,
+  requestId: string,
+): Record<string, unknown> {
   const row = ERROR_TABLE[error.code]
   const { promptTokens, contextTokens, param, reason } = error.details
-  const overflow = promptTokens === undefined ? {} : { n_prompt_tokens: promptTokens, n_ctx: contextTokens }
+  const overflow =
+    promptTokens === undefined ? {} : { n_prompt_tokens: promptTokens, n_ctx: contextTokens }
   if (shape === "anthropic") {
-    const message = param === undefined || error.message.includes(param) ? error.message : `${param}: ${error.message}`
-    return { type: "error", error: { type: row.anthropic, message, ...overflow }, request_id: requestId }
+    const message =
+      param === undefined || error.message.includes(param)
+        ? error.message
+        : `${param}: ${error.message}`
+    return {
+      type: "error",
+      error: { type: row.anthropic, message, ...overflow },
+      request_id: requestId,
+    }
   }
-  return { error: { message: error.message, type: row.openai, param: param ?? null, code: reason ?? null, ...overflow } }
+  return {
+    error: {
+      message: error.message,
+      type: row.openai,
+      param: param ?? null,
+      code: reason ?? null,
+      ...overflow,
+    },
+  }
 }
 
 export function errorResponse(error: ApiError, shape: ErrorShape, requestId: string): Response {
-  return Response.json(errorBody(error, shape, requestId), { status: error.status, headers: error.details.headers ?? {} })
+  return Response.json(errorBody(error, shape, requestId), {
+    status: error.status,
+    headers: error.details.headers ?? {},
+  })
 }
 
 export function invalid(message: string, param?: string): ApiError {
   return new ApiError("INVALID_REQUEST", message, param === undefined ? {} : { param })
 }
 
-interface ContextRoom { readonly contextTokens: number; readonly longestContextTokens: number }
+interface ContextRoom {
+  readonly contextTokens: number
+  readonly longestContextTokens: number
+}
 
-/** The prompt does not fit. Codex and Claude Code match these words and compact the conversation. */
-export function contextOverflow(promptTokens: number, { contextTokens, longestContextTokens }: ContextRoom, param: string, shape: ErrorShape): ApiError {
-  const advice = contextTokens < longestContextTokens ? "Shorten it or start the server with a larger --ctx." : "Shorten it: the model was made for no more."
-  const message = shape === "anthropic"
-    ? `prompt is too long: ${promptTokens} tokens > ${contextTokens} maximum`
-    : `This model's maximum context length is ${contextTokens} tokens; the prompt has ${promptTokens} tokens. ${advice}`
-  return new ApiError("CONTEXT_LENGTH", message, { param, reason: "context_length_exceeded", promptTokens, contextTokens })
+/**
+ * The prompt does not fit. Codex and Claude Code match these words and compact the conversation.
+ */
+export function contextOverflow(
+  promptTokens: number,
+  { contextTokens, longestContextTokens }: ContextRoom,
+  param: string,
+  shape: ErrorShape,
+): ApiError {
+  const advice =
+    contextTokens < longestContextTokens
+      ? "Shorten it or start the server with a larger --ctx."
+      : "Shorten it: the model was made for no more."
+  const message =
+    shape === "anthropic"
+      ? `prompt is too long: ${promptTokens} tokens > ${contextTokens} maximum`
+      : `This model's maximum context length is ${contextTokens} tokens; the prompt has ` +
+        `${promptTokens} tokens. ${advice}`
+  return new ApiError("CONTEXT_LENGTH", message, {
+    param,
+    reason: "context_length_exceeded",
+    promptTokens,
+    contextTokens,
+  })
 }

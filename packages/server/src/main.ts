@@ -19,7 +19,9 @@ const EXIT = { done: 0, failed: 1, usage: 2, model: 3, memory: 4, interrupted: 1
 
 async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
   const keyFile = options["api-key-file"]
-  const apiKey = options["api-key"] ?? (keyFile === undefined ? undefined : (await Bun.file(keyFile).text()).split("\n")[0]?.trim())
+  const apiKey =
+    options["api-key"] ??
+    (keyFile === undefined ? undefined : (await Bun.file(keyFile).text()).split("\n")[0]?.trim())
   if (apiKey === "") throw new UsageError(`the API key in ${keyFile ?? "--api-key"} is empty`)
   return {
     access: {
@@ -57,7 +59,11 @@ interface Loaded {
   readonly experts: string
 }
 
-async function load(options: ServeOptions, onLoad: (progress: LoadProgress) => void, signal: AbortSignal): Promise<Loaded> {
+async function load(
+  options: ServeOptions,
+  onLoad: (progress: LoadProgress) => void,
+  signal: AbortSignal,
+): Promise<Loaded> {
   const path = options.model === undefined || options.model === "demo" ? undefined : options.model
   const chunk = options["prefill-chunk"]
   const { file, tokenizer, engine } = await loadModel(path, {
@@ -74,12 +80,24 @@ async function load(options: ServeOptions, onLoad: (progress: LoadProgress) => v
   })
   const { name } = engine.model
   const id = options["model-id"] ?? (name.toLowerCase().replace(/[^a-z0-9._-]+/g, "-") || "model")
-  const hints = [name, engine.model.path, ...["general.name", "general.version"].flatMap((key) => {
-    const value = file.metadata.get(key)
-    return typeof value === "string" ? [value] : []
-  })]
+  const hints = [
+    name,
+    engine.model.path,
+    ...["general.name", "general.version"].flatMap((key) => {
+      const value = file.metadata.get(key)
+      return typeof value === "string" ? [value] : []
+    }),
+  ]
   const background = new BackgroundEncoder(engine.model.path)
-  const model: ServedModel = { id, engine, tokenizer, background, effortTable: detectEffortTable(hints).table, created: Math.floor(Date.now() / 1000), fingerprint: `ds4-${options.numerics}` }
+  const model: ServedModel = {
+    id,
+    engine,
+    tokenizer,
+    background,
+    effortTable: detectEffortTable(hints).table,
+    created: Math.floor(Date.now() / 1000),
+    fingerprint: `ds4-${options.numerics}`,
+  }
   return { model, experts: expertsText(engine.describe()) }
 }
 
@@ -95,8 +113,13 @@ function printModel({ model: { id, engine }, experts }: Loaded, options: ServeOp
   const { name, contextTokens, path, description } = engine.model
   print(`model    ${name} (${id}), ${path}`)
   if (description !== "") print(`         ${description}`)
-  print(`context  ${contextTokens} tokens, ${options.parallel} sessions at once, ${options["max-queue"]} may wait`)
-  print(`memory   ${gib(process.memoryUsage.rss())} resident; on the CPU, ${options.numerics} numerics`)
+  print(
+    `context  ${contextTokens} tokens, ${options.parallel} sessions at once, ` +
+      `${options["max-queue"]} may wait`,
+  )
+  print(
+    `memory   ${gib(process.memoryUsage.rss())} resident; on the CPU, ${options.numerics} numerics`,
+  )
   print(`experts  ${experts}`)
 }
 
@@ -133,9 +156,16 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   const log = options.quiet ? SILENT_LOG : stderrLog(options["log-format"])
   const app = createApp({ state, settings, registry, statistics: new Statistics(), log })
   try {
-    app.listen(options.unix === undefined ? { hostname: options.host, port: options.port } : { unix: options.unix })
+    app.listen(
+      options.unix === undefined
+        ? { hostname: options.host, port: options.port }
+        : { unix: options.unix },
+    )
   } catch (error) {
-    print(`cannot listen on ${options.unix ?? `${options.host}:${options.port}`}: ${error instanceof Error ? error.message : String(error)}`)
+    print(
+      `cannot listen on ${options.unix ?? `${options.host}:${options.port}`}: ` +
+        `${error instanceof Error ? error.message : String(error)}`,
+    )
     return EXIT.failed
   }
   const url = options.unix ?? app.server?.url.href.replace(/\/$/, "") ?? ""
@@ -148,12 +178,15 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
     state.progress = doneBytes / totalBytes
   }
-  const loaded = load(options, onLoad, loading.signal).then((result) => {
-    state.ready(result.model)
-    printModel(result, options)
-    print("ready")
-    return undefined
-  }, (error: unknown) => ({ error }))
+  const loaded = load(options, onLoad, loading.signal).then(
+    (result) => {
+      state.ready(result.model)
+      printModel(result, options)
+      print("ready")
+      return undefined
+    },
+    (error: unknown) => ({ error }),
+  )
   const failure = await Promise.race([ended, loaded.then((result) => result ?? ended)])
   if (failure !== undefined) {
     const { error } = failure
@@ -168,7 +201,10 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   return EXIT.done
 }
 
-/** Resolves at the first SIGINT, SIGTERM or SIGHUP, or when the process that started this one is gone; the second signal ends it. */
+/**
+ * Resolves at the first SIGINT, SIGTERM or SIGHUP, or when the process that started this one is
+ * gone; the second signal ends it.
+ */
 function waitForSignal(): Promise<undefined> {
   const { promise, resolve } = Promise.withResolvers<undefined>()
   let count = 0

@@ -30,13 +30,26 @@ export interface ServerSettings {
 
 /** Settings as the flags' defaults make them. */
 export const DEFAULT_SETTINGS: ServerSettings = {
-  access: { apiKey: undefined, isLoopback: true, allowedHosts: [], corsAnyOrigin: false, corsOrigins: [] },
+  access: {
+    apiKey: undefined,
+    isLoopback: true,
+    allowedHosts: [],
+    corsAnyOrigin: false,
+    corsOrigins: [],
+  },
   maxBodyBytes: 67_108_864,
   admission: { parallel: 4, maxQueue: 64 },
   timing: { keepAliveMs: 5000, frameIntervalMs: 8, stallMs: 30_000 },
   answers: {
-    maxTokens: 393_216, isThinking: true, effort: undefined, reasoningBudget: undefined, keepsReasoning: true, template: "reference",
-    strictTools: false, toolZones: true, strictModel: false,
+    maxTokens: 393_216,
+    isThinking: true,
+    effort: undefined,
+    reasoningBudget: undefined,
+    keepsReasoning: true,
+    template: "reference",
+    strictTools: false,
+    toolZones: true,
+    strictModel: false,
   },
   toolMemoryMaxIds: 100_000,
 }

@@ -5,10 +5,17 @@ import type { ServingState } from "./life/serving-state.ts"
 /** How long cancelled requests may take to write their last frame. */
 const CANCEL_GRACE_MS = 2000
 
-export interface Closable { stop(closeActiveConnections?: boolean): Promise<unknown> }
+export interface Closable {
+  stop(closeActiveConnections?: boolean): Promise<unknown>
+}
 
 /** Drains, cancels what is left after `drainMs`, then closes the port and the engine. */
-export async function shutDown(app: Closable, state: ServingState, registry: RequestRegistry, drainMs: number): Promise<void> {
+export async function shutDown(
+  app: Closable,
+  state: ServingState,
+  registry: RequestRegistry,
+  drainMs: number,
+): Promise<void> {
   state.drain()
   if (!(await registry.idle(drainMs))) {
     registry.cancelAll(new CancelReason("shutdown", "the server is shutting down"))

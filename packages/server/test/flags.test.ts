@@ -10,7 +10,10 @@ describe("parseServeOptions", () => {
   })
 
   test("sizes take k and m, lists repeat, switches need no value", () => {
-    const options = parseServeOptions(["-c", "64k", "--cors-origin", "https://a", "--cors-origin=https://b,https://c", "--cors"], {})
+    const options = parseServeOptions(
+      ["-c", "64k", "--cors-origin", "https://a", "--cors-origin=https://b,https://c", "--cors"],
+      {},
+    )
     expect(options.ctx).toBe(65_536)
     expect(options["cors-origin"]).toEqual(["https://a", "https://b", "https://c"])
     expect(options.cors).toBe(true)
@@ -19,9 +22,14 @@ describe("parseServeOptions", () => {
   })
 
   const refused: [string[], Record<string, string>, string][] = [
-    [["--nonsense"], {}, "unknown argument"], [["--port", "99999"], {}, "from 0 to 65535"], [["--port"], {}, "needs a value"],
-    [["--numerics", "fuzzy"], {}, "expected one of fast, trained, plain"], [[], { DS4_CTX: "many" }, "DS4_CTX"], [["--cors=perhaps"], {}, "expected 1 or 0"],
-    [["model.gguf"], {}, "unknown argument"], [["--api-key="], {}, "is empty"],
+    [["--nonsense"], {}, "unknown argument"],
+    [["--port", "99999"], {}, "from 0 to 65535"],
+    [["--port"], {}, "needs a value"],
+    [["--numerics", "fuzzy"], {}, "expected one of fast, trained, plain"],
+    [[], { DS4_CTX: "many" }, "DS4_CTX"],
+    [["--cors=perhaps"], {}, "expected 1 or 0"],
+    [["model.gguf"], {}, "unknown argument"],
+    [["--api-key="], {}, "is empty"],
   ]
   test.each(refused)("refuses %j with %j", (argv, environment, words) => {
     expect(() => parseServeOptions(argv, environment)).toThrow(UsageError)

@@ -5,18 +5,35 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 
 describe("parseBody", () => {
   const broken: [string, number][] = [
-    ["", 0], ["{", 1], ['{"a"}', 4], ['{"a":}', 5], ['{"a":1 "b":2}', 7], ['{"é":tru}', 6], ["[1,]", 3], ['{"a":"\n"}', 5],
-    ['{"a":"\\q"}', 5], ['{"a":1}x', 7], ["{'a':1}", 1], ["[01]", 2], ['{"a":1,}', 7], ['"abc', 0],
+    ["", 0],
+    ["{", 1],
+    ['{"a"}', 4],
+    ['{"a":}', 5],
+    ['{"a":1 "b":2}', 7],
+    ['{"é":tru}', 6],
+    ["[1,]", 3],
+    ['{"a":"\n"}', 5],
+    ['{"a":"\\q"}', 5],
+    ['{"a":1}x', 7],
+    ["{'a':1}", 1],
+    ["[01]", 2],
+    ['{"a":1,}', 7],
+    ['"abc', 0],
   ]
   test.each(broken)("names the byte where %j stops being JSON", (text, offset) => {
     expect(() => parseBody(bytes(text))).toThrow(`invalid JSON request at byte ${offset}: `)
   })
 
   test("accepts what JSON.parse accepts and refuses every truncation", () => {
-    const text = JSON.stringify({ messages: [{ role: "user", content: 'é🙂 "quoted\\" \n' }], n: -1.5e-7, t: [true, false, null, {}, []] })
+    const text = JSON.stringify({
+      messages: [{ role: "user", content: 'é🙂 "quoted\\" \n' }],
+      n: -1.5e-7,
+      t: [true, false, null, {}, []],
+    })
     expect(parseBody(bytes(text))).toEqual(JSON.parse(text))
     const all = bytes(text)
-    for (let end = 0; end < all.length; end++) expect(() => parseBody(all.subarray(0, end))).toThrow(/invalid JSON request/)
+    for (let end = 0; end < all.length; end++)
+      expect(() => parseBody(all.subarray(0, end))).toThrow(/invalid JSON request/)
   })
 
   test("refuses nesting beyond 128 levels, and does not count brackets in strings", () => {

@@ -2,13 +2,20 @@ import { expect, test } from "bun:test"
 import { shutDown } from "../src/shutdown.ts"
 import { listen, until } from "./support/harness.ts"
 
-const chat = (words: string) => JSON.stringify({ messages: [{ role: "user", content: words }], stream: true, thinking: false })
+const chat = (words: string) =>
+  JSON.stringify({ messages: [{ role: "user", content: words }], stream: true, thinking: false })
 
 test("shutting down lets a running request finish and refuses new ones meanwhile", async () => {
   const server = listen({ script: () => "the world and ".repeat(10), tokenMs: 3 })
-  const response = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", body: chat("hi") })
+  const response = await fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    body: chat("hi"),
+  })
   const down = shutDown(server.app, server.state, server.registry, 5000)
-  const refused = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", body: chat("hi") })
+  const refused = await fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    body: chat("hi"),
+  })
   expect(refused.status).toBe(503)
   expect(await (await fetch(`${server.url}/health`)).json()).toEqual({ status: "draining" })
   expect(await response.text()).toContain("[DONE]")
@@ -19,7 +26,10 @@ test("shutting down lets a running request finish and refuses new ones meanwhile
 
 test("after the drain time what still runs is cancelled with an error frame", async () => {
   const server = listen({ script: () => "the world and ".repeat(100_000), tokenMs: 3 })
-  const response = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", body: chat("hi") })
+  const response = await fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    body: chat("hi"),
+  })
   await until(() => (server.registry.list()[0]?.outputTokens ?? 0) > 2)
   const text = response.text()
   const begin = performance.now()

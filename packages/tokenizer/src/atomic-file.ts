@@ -1,4 +1,5 @@
-// A file that appears under its name complete or not at all: written beside it, flushed, then renamed.
+// A file that appears under its name complete or not at all: written beside it, flushed, then
+// renamed.
 import { open, rename, rm, statfs, type FileHandle } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { ModelFileError } from "./model-file-error.ts"
@@ -29,12 +30,17 @@ const freeOnDisk = async (folder: string): Promise<number> => {
 }
 
 /**
- * Writes `path` through `fill`. When anything fails, `fill` included, the unfinished file is removed and what stood at
- * `path` before is untouched. `fileBytes`, less what will be skipped, must be free before anything is
- * written.
+ * Writes `path` through `fill`. When anything fails, `fill` included, the unfinished file is
+ * removed and what stood at `path` before is untouched. `fileBytes`, less what will be skipped,
+ * must be free before anything is written.
  * @throws ModelFileError IO when the disk cannot take it; whatever `fill` throws.
  */
-export async function writeAtomically(path: string, fileBytes: number, fill: (sink: ByteSink) => Promise<void>, options: WriteOptions = {}): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  fileBytes: number,
+  fill: (sink: ByteSink) => Promise<void>,
+  options: WriteOptions = {},
+): Promise<void> {
   const folder = dirname(path)
   const neededBytes = fileBytes - (options.skippedBytes ?? 0)
   const part = join(folder, `.${basename(path)}.part-${process.pid}-${nextPart++}`)
@@ -42,7 +48,11 @@ export async function writeAtomically(path: string, fileBytes: number, fill: (si
   try {
     const free = await (options.freeBytes ?? freeOnDisk)(folder)
     if (free < neededBytes + SPARE_BYTES) {
-      throw new ModelFileError("IO", `needs ${neededBytes} bytes; the disk has ${free} free. Make room or write elsewhere`, { path })
+      throw new ModelFileError(
+        "IO",
+        `needs ${neededBytes} bytes; the disk has ${free} free. Make room or write elsewhere`,
+        { path },
+      )
     }
     handle = await open(part, "w")
   } catch (error) {
@@ -60,7 +70,11 @@ export async function writeAtomically(path: string, fileBytes: number, fill: (si
   await flushFolder(folder)
 }
 
-async function fillAndFlush(handle: FileHandle, path: string, fill: (sink: ByteSink) => Promise<void>): Promise<void> {
+async function fillAndFlush(
+  handle: FileHandle,
+  path: string,
+  fill: (sink: ByteSink) => Promise<void>,
+): Promise<void> {
   let position = 0
   const attempt = async (action: Promise<unknown>): Promise<void> => {
     try {
@@ -90,19 +104,27 @@ async function fillAndFlush(handle: FileHandle, path: string, fill: (sink: ByteS
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let written = 0
   while (written < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, written, bytes.length - written, position + written)
+    const { bytesWritten } = await handle.write(
+      bytes,
+      written,
+      bytes.length - written,
+      position + written,
+    )
     if (bytesWritten === 0) throw new Error("the file system took no more bytes")
     written += bytesWritten
   }
 }
 
-/** The rename itself must survive a power cut. File systems that cannot flush folders say EINVAL. */
+/**
+ * The rename itself must survive a power cut. File systems that cannot flush folders say EINVAL.
+ */
 async function flushFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r")
   try {
     await handle.sync()
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EINVAL")) throw asIoError(error, folder)
+    if (!(error instanceof Error && "code" in error && error.code === "EINVAL"))
+      throw asIoError(error, folder)
   } finally {
     await handle.close()
   }
@@ -111,7 +133,8 @@ async function flushFolder(folder: string): Promise<void> {
 function asIoError(error: unknown, path: string): ModelFileError {
   if (error instanceof ModelFileError) return error
   const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
-  const hint = code === "ENOSPC" ? "the disk is full; nothing was left behind" : `cannot be written (${code})`
+  const hint =
+    code === "ENOSPC" ? "the disk is full; nothing was left behind" : `cannot be written (${code})`
   return new ModelFileError("IO", hint, { path, cause: error })
 }
 
@@ -121,8 +144,14 @@ export function countingSink(sink: ByteSink): { sink: ByteSink; bytes: () => num
   return {
     bytes: () => bytes,
     sink: {
-      write(chunk) { bytes += chunk.length; return sink.write(chunk) },
-      skip(count) { bytes += count; return sink.skip(count) },
+      write(chunk) {
+        bytes += chunk.length
+        return sink.write(chunk)
+      },
+      skip(count) {
+        bytes += count
+        return sink.skip(count)
+      },
     },
   }
 }

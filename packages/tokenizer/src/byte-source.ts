@@ -1,4 +1,5 @@
-// How the readers reach bytes. The disk in production; tests inject headers without data behind them.
+// How the readers reach bytes. The disk in production; tests inject headers without data behind
+// them.
 import { ModelFileError } from "./model-file-error.ts"
 
 /** One file that can be read in pieces. */
@@ -21,23 +22,45 @@ async function statOf(path: string): Promise<{ size: number; isDirectory(): bool
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined
     if (code === "ENOENT" || code === "ENOTDIR") return undefined
-    throw new ModelFileError("IO", `cannot be examined (${String(code ?? error)})`, { path, cause: error })
+    throw new ModelFileError("IO", `cannot be examined (${String(code ?? error)})`, {
+      path,
+      cause: error,
+    })
   }
 }
 
-async function readSlice(path: string, bytes: number, offset: number, length: number): Promise<Uint8Array> {
+async function readSlice(
+  path: string,
+  bytes: number,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
   if (offset < 0 || length < 0 || offset + length > bytes) {
-    throw new ModelFileError("IO", `read of ${length} bytes at ${offset} leaves the file of ${bytes} bytes`, { path })
+    throw new ModelFileError(
+      "IO",
+      `read of ${length} bytes at ${offset} leaves the file of ${bytes} bytes`,
+      { path },
+    )
   }
   if (length === 0) return new Uint8Array(0)
   let got: Uint8Array
   try {
-    got = await Bun.file(path).slice(offset, offset + length).bytes()
+    got = await Bun.file(path)
+      .slice(offset, offset + length)
+      .bytes()
   } catch (error) {
-    throw new ModelFileError("IO", `read of ${length} bytes at ${offset} failed (${String(error)})`, { path, cause: error })
+    throw new ModelFileError(
+      "IO",
+      `read of ${length} bytes at ${offset} failed (${String(error)})`,
+      { path, cause: error },
+    )
   }
   if (got.length !== length) {
-    throw new ModelFileError("IO", `read of ${length} bytes at ${offset} gave ${got.length}: the file changed or is damaged`, { path })
+    throw new ModelFileError(
+      "IO",
+      `read of ${length} bytes at ${offset} gave ${got.length}: the file changed or is damaged`,
+      { path },
+    )
   }
   return got
 }
@@ -52,6 +75,10 @@ export const diskFiles: FileAccess = {
     const stat = await statOf(path)
     if (stat === undefined) throw new ModelFileError("NOT_FOUND", "no such file", { path })
     if (stat.isDirectory()) throw new ModelFileError("IO", "is a folder, expected a file", { path })
-    return { path, bytes: stat.size, read: (offset, length) => readSlice(path, stat.size, offset, length) }
+    return {
+      path,
+      bytes: stat.size,
+      read: (offset, length) => readSlice(path, stat.size, offset, length),
+    }
   },
 }

@@ -8,7 +8,16 @@ import { tensorTypeName } from "./tensor-types.ts"
 
 /** Groups in which sizes are reported, in the order of a forward pass. */
 export const TENSOR_GROUPS = [
-  "embedding", "attention", "compressor", "indexer", "hyper-connections", "router", "routed experts", "shared experts", "norms", "head",
+  "embedding",
+  "attention",
+  "compressor",
+  "indexer",
+  "hyper-connections",
+  "router",
+  "routed experts",
+  "shared experts",
+  "norms",
+  "head",
 ] as const
 export type TensorGroup = (typeof TENSOR_GROUPS)[number]
 
@@ -25,9 +34,17 @@ export interface ModelDescription {
   readonly tensorCount: number
   /** Weights, counting each packed value once. */
   readonly parameters: number
-  /** Parameters that one token uses: everything but the experts that are not chosen and the other embedding rows. */
+  /**
+   * Parameters that one token uses: everything but the experts that are not chosen and the other
+   * embedding rows.
+   */
   readonly activeParameters: number
-  readonly groups: { group: TensorGroup; tensors: number; bytes: number; types: Record<string, number> }[]
+  readonly groups: {
+    group: TensorGroup
+    tensors: number
+    bytes: number
+    types: Record<string, number>
+  }[]
   /** Bytes by storage type, scales counted with their weights. */
   readonly types: { type: string; tensors: number; bytes: number }[]
   readonly config: ModelConfig
@@ -55,29 +72,57 @@ const valuesOf = (tensor: TensorEntry): number => tensor.depth * tensor.rows * t
 function activeValues(tensor: TensorEntry, config: ModelConfig): number {
   if (tensor.kind === "ROUTER_TABLE") return 0
   if (tensor.kind === "TOKEN_EMBD") return tensor.cols
-  return tensor.kind.startsWith("EXPERT_") ? (valuesOf(tensor) * config.expertsUsed) / config.experts : valuesOf(tensor)
+  return tensor.kind.startsWith("EXPERT_")
+    ? (valuesOf(tensor) * config.expertsUsed) / config.experts
+    : valuesOf(tensor)
 }
 
 /** Sizes by group and type, totals and what was left out. */
 export function describeModelFile(file: ModelFile): ModelDescription {
-  const sum = (tensors: readonly TensorEntry[], value: (tensor: TensorEntry) => number): number => tensors.reduce((total, tensor) => total + value(tensor), 0)
+  const sum = (tensors: readonly TensorEntry[], value: (tensor: TensorEntry) => number): number =>
+    tensors.reduce((total, tensor) => total + value(tensor), 0)
   const byGroup = Map.groupBy(file.tensors, (tensor) => groupOf(tensor.kind))
   const byType = Map.groupBy(file.tensors, (tensor) => tensorTypeName(tensor.type))
   const typeCounts = (tensors: readonly TensorEntry[]): Record<string, number> =>
-    Object.fromEntries([...Map.groupBy(tensors, (tensor) => tensorTypeName(tensor.type))].map(([type, group]) => [type, group.length]))
+    Object.fromEntries(
+      [...Map.groupBy(tensors, (tensor) => tensorTypeName(tensor.type))].map(([type, group]) => [
+        type,
+        group.length,
+      ]),
+    )
   return {
-    name: file.config.name, published: publishedName(file.config), path: file.path, format: file.format, files: file.files,
+    name: file.config.name,
+    published: publishedName(file.config),
+    path: file.path,
+    format: file.format,
+    files: file.files,
     fileBytes: file.files.reduce((total, { bytes }) => total + bytes, 0),
     tensorBytes: sum(file.tensors, bytesOf),
     tensorCount: file.tensors.length,
-    parameters: sum(file.tensors.filter((tensor) => tensor.kind !== "ROUTER_TABLE"), valuesOf),
+    parameters: sum(
+      file.tensors.filter((tensor) => tensor.kind !== "ROUTER_TABLE"),
+      valuesOf,
+    ),
     activeParameters: sum(file.tensors, (tensor) => activeValues(tensor, file.config)),
     groups: TENSOR_GROUPS.flatMap((group) => {
       const tensors = byGroup.get(group)
-      return tensors === undefined ? [] : [{ group, tensors: tensors.length, bytes: sum(tensors, bytesOf), types: typeCounts(tensors) }]
+      return tensors === undefined
+        ? []
+        : [
+            {
+              group,
+              tensors: tensors.length,
+              bytes: sum(tensors, bytesOf),
+              types: typeCounts(tensors),
+            },
+          ]
     }),
-    types: [...byType].map(([type, tensors]) => ({ type, tensors: tensors.length, bytes: sum(tensors, bytesOf) })).sort((a, b) => b.bytes - a.bytes),
-    config: file.config, ignoredTensors: file.ignoredTensors, warnings: file.warnings,
+    types: [...byType]
+      .map(([type, tensors]) => ({ type, tensors: tensors.length, bytes: sum(tensors, bytesOf) }))
+      .sort((a, b) => b.bytes - a.bytes),
+    config: file.config,
+    ignoredTensors: file.ignoredTensors,
+    warnings: file.warnings,
     hasVocabulary: file.tokenizer !== undefined,
   }
 }

@@ -1,5 +1,6 @@
-// Which tensors a model of a given configuration has: names, shapes and storage in both containers. The readers
-// check files against this list, the writers and the fixtures are made from it, and nothing else spells a shape.
+// Which tensors a model of a given configuration has: names, shapes and storage in both containers.
+// The readers check files against this list, the writers and the fixtures are made from it, and
+// nothing else spells a shape.
 import type { ModelConfig } from "./model-config.ts"
 import { TENSOR_KINDS, type TensorKind, type TensorKindName } from "./tensor-kinds.ts"
 import { TENSOR_TYPES, elementBytes, type TensorTypeName } from "./tensor-types.ts"
@@ -7,7 +8,10 @@ import { TENSOR_TYPES, elementBytes, type TensorTypeName } from "./tensor-types.
 /** How a tensor is used, which decides the types that it may have. */
 export type TensorRole = "matrix" | "expert" | "vector" | "table"
 
-/** How the official release stores a tensor: a plain dtype, FP8 with 128x128 scales or FP4 with groups of 32. */
+/**
+ * How the official release stores a tensor: a plain dtype, FP8 with 128x128 scales or FP4 with
+ * groups of 32.
+ */
 export type OfficialStorage = "BF16" | "F32" | "FP8" | "FP4" | "I64"
 
 /** One tensor that a model must have. */
@@ -29,7 +33,9 @@ export interface ExpectedTensor {
 export type ContainerFormat = "gguf" | "safetensors"
 
 /** Types that a role may have, per container. */
-export const ALLOWED_TYPES: Readonly<Record<ContainerFormat, Readonly<Record<TensorRole, readonly TensorTypeName[]>>>> = {
+export const ALLOWED_TYPES: Readonly<
+  Record<ContainerFormat, Readonly<Record<TensorRole, readonly TensorTypeName[]>>>
+> = {
   gguf: {
     matrix: ["F32", "F16", "BF16", "Q8_0"],
     expert: ["Q2_K", "Q4_K", "IQ2_XXS", "MXFP4", "Q8_0", "F32", "F16", "BF16"],
@@ -44,20 +50,45 @@ export const ALLOWED_TYPES: Readonly<Record<ContainerFormat, Readonly<Record<Ten
   },
 }
 
-/** Side of the square blocks that share one FP8 scale, and length of the groups that share one FP4 scale. */
+/**
+ * Side of the square blocks that share one FP8 scale, and length of the groups that share one FP4
+ * scale.
+ */
 export const FP8_BLOCK = 128
 export const FP4_GROUP = 32
 
-interface KindShape { readonly role: TensorRole; readonly rows: number; readonly cols: number; readonly official: OfficialStorage }
+interface KindShape {
+  readonly role: TensorRole
+  readonly rows: number
+  readonly cols: number
+  readonly official: OfficialStorage
+}
 type ShapeOf = (config: ModelConfig, layer: number) => KindShape | undefined
 
-const matrix = (rows: number, cols: number, official: OfficialStorage): KindShape => ({ role: "matrix", rows, cols, official })
-const vector = (length: number, official: "BF16" | "F32"): KindShape => ({ role: "vector", rows: 1, cols: length, official })
+const matrix = (rows: number, cols: number, official: OfficialStorage): KindShape => ({
+  role: "matrix",
+  rows,
+  cols,
+  official,
+})
+const vector = (length: number, official: "BF16" | "F32"): KindShape => ({
+  role: "vector",
+  rows: 1,
+  cols: length,
+  official,
+})
 const ratioOf = (config: ModelConfig, layer: number): number => config.compressRatios[layer] ?? 0
 /** A ratio-4 compressor pools two overlapping windows, so its projections are twice as wide. */
-const compressorWidth = (config: ModelConfig, layer: number): number => (ratioOf(config, layer) === 4 ? 2 : 1) * config.headDim
-const compressed = (shape: ShapeOf): ShapeOf => (c, l) => (ratioOf(c, l) === 0 ? undefined : shape(c, l))
-const indexed = (shape: ShapeOf): ShapeOf => (c, l) => (ratioOf(c, l) === 4 ? shape(c, l) : undefined)
+const compressorWidth = (config: ModelConfig, layer: number): number =>
+  (ratioOf(config, layer) === 4 ? 2 : 1) * config.headDim
+const compressed =
+  (shape: ShapeOf): ShapeOf =>
+  (c, l) =>
+    ratioOf(c, l) === 0 ? undefined : shape(c, l)
+const indexed =
+  (shape: ShapeOf): ShapeOf =>
+  (c, l) =>
+    ratioOf(c, l) === 4 ? shape(c, l) : undefined
 const mixes = (config: ModelConfig): number => (2 + config.streams) * config.streams
 
 const SHAPES: Readonly<Record<TensorKindName, ShapeOf>> = {
@@ -95,7 +126,10 @@ const SHAPES: Readonly<Record<TensorKindName, ShapeOf>> = {
   INDEXER_COMPRESSOR_NORM: indexed((c) => vector(c.indexDim, "BF16")),
   ROUTER: (c) => matrix(c.experts, c.hidden, "BF16"),
   ROUTER_BIAS: (c, l) => (l >= c.hashLayers ? vector(c.experts, "F32") : undefined),
-  ROUTER_TABLE: (c, l) => (l < c.hashLayers ? { role: "table", rows: c.vocab, cols: c.expertsUsed, official: "I64" } : undefined),
+  ROUTER_TABLE: (c, l) =>
+    l < c.hashLayers
+      ? { role: "table", rows: c.vocab, cols: c.expertsUsed, official: "I64" }
+      : undefined,
   EXPERT_GATE: (c) => ({ role: "expert", rows: c.expertWidth, cols: c.hidden, official: "FP4" }),
   EXPERT_UP: (c) => ({ role: "expert", rows: c.expertWidth, cols: c.hidden, official: "FP4" }),
   EXPERT_DOWN: (c) => ({ role: "expert", rows: c.hidden, cols: c.expertWidth, official: "FP4" }),
@@ -105,14 +139,26 @@ const SHAPES: Readonly<Record<TensorKindName, ShapeOf>> = {
 }
 
 /** The name of a tensor in a container. `expert` is ignored where the container stacks experts. */
-export function tensorName(format: ContainerFormat, kind: TensorKind, layer: number, expert: number): string {
+export function tensorName(
+  format: ContainerFormat,
+  kind: TensorKind,
+  layer: number,
+  expert: number,
+): string {
   if (kind.scope === "model") return format === "gguf" ? kind.gguf : kind.official
   if (format === "gguf") return `blk.${layer}.${kind.gguf}`
-  return kind.scope === "expert" ? `layers.${layer}.ffn.experts.${expert}.${kind.official}` : `layers.${layer}.${kind.official}`
+  return kind.scope === "expert"
+    ? `layers.${layer}.ffn.experts.${expert}.${kind.official}`
+    : `layers.${layer}.${kind.official}`
 }
 
-/** Every tensor of the trunk, model level first, then layer by layer, in the order of TENSOR_KINDS. */
-export function* expectedTensors(config: ModelConfig, format: ContainerFormat): Generator<ExpectedTensor> {
+/**
+ * Every tensor of the trunk, model level first, then layer by layer, in the order of TENSOR_KINDS.
+ */
+export function* expectedTensors(
+  config: ModelConfig,
+  format: ContainerFormat,
+): Generator<ExpectedTensor> {
   for (const kind of TENSOR_KINDS) {
     if (kind.scope === "model") yield* instances(config, format, kind, -1)
   }
@@ -123,18 +169,34 @@ export function* expectedTensors(config: ModelConfig, format: ContainerFormat): 
   }
 }
 
-function* instances(config: ModelConfig, format: ContainerFormat, kind: (typeof TENSOR_KINDS)[number], layer: number): Generator<ExpectedTensor> {
+function* instances(
+  config: ModelConfig,
+  format: ContainerFormat,
+  kind: (typeof TENSOR_KINDS)[number],
+  layer: number,
+): Generator<ExpectedTensor> {
   const shape = SHAPES[kind.name](config, layer)
   if (shape === undefined) return
-  const one = (expert: number, depth: number): ExpectedTensor =>
-    ({ kind: kind.name, ...shape, layer, expert, depth, name: tensorName(format, kind, layer, expert) })
+  const one = (expert: number, depth: number): ExpectedTensor => ({
+    kind: kind.name,
+    ...shape,
+    layer,
+    expert,
+    depth,
+    name: tensorName(format, kind, layer, expert),
+  })
   if (shape.role !== "expert") yield one(-1, 1)
   else if (format === "gguf") yield one(-1, config.experts)
   else for (let expert = 0; expert < config.experts; expert++) yield one(expert, 1)
 }
 
 /** A tensor as it lies in a safetensors file: companion scales are tensors of their own there. */
-export interface StoredSafetensor { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number }
+export interface StoredSafetensor {
+  readonly name: string
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly bytes: number
+}
 
 const OFFICIAL_BYTES = { BF16: 2, F32: 4, I64: 8 } as const
 const ceilDivide = (value: number, by: number): number => Math.ceil(value / by)
@@ -145,13 +207,23 @@ export const scaleName = (name: string): string => name.replace(/weight$/, "scal
 /** The one or two tensors in which the official release stores an expected tensor. */
 export function officialStorage(tensor: ExpectedTensor): StoredSafetensor[] {
   const { name, rows, cols, official } = tensor
-  const scale = (shape: number[]): StoredSafetensor =>
-    ({ name: scaleName(name), dtype: "F8_E8M0", shape, bytes: shape.reduce((a, b) => a * b, 1) })
+  const scale = (shape: number[]): StoredSafetensor => ({
+    name: scaleName(name),
+    dtype: "F8_E8M0",
+    shape,
+    bytes: shape.reduce((a, b) => a * b, 1),
+  })
   if (official === "FP8") {
-    return [{ name, dtype: "F8_E4M3", shape: [rows, cols], bytes: rows * cols }, scale([ceilDivide(rows, FP8_BLOCK), ceilDivide(cols, FP8_BLOCK)])]
+    return [
+      { name, dtype: "F8_E4M3", shape: [rows, cols], bytes: rows * cols },
+      scale([ceilDivide(rows, FP8_BLOCK), ceilDivide(cols, FP8_BLOCK)]),
+    ]
   }
   if (official === "FP4") {
-    return [{ name, dtype: "I8", shape: [rows, cols / 2], bytes: (rows * cols) / 2 }, scale([rows, ceilDivide(cols, FP4_GROUP)])]
+    return [
+      { name, dtype: "I8", shape: [rows, cols / 2], bytes: (rows * cols) / 2 },
+      scale([rows, ceilDivide(cols, FP4_GROUP)]),
+    ]
   }
   const shape = tensor.role === "vector" ? [cols] : [rows, cols]
   return [{ name, dtype: official, shape, bytes: rows * cols * OFFICIAL_BYTES[official] }]
@@ -163,20 +235,43 @@ export function* officialInventory(config: ModelConfig): Generator<StoredSafeten
 }
 
 /**
- * The tensors of one multi-token-prediction block of the official release: a layer without compression and
- * with a router bias, two projections, three norms and its own stream mixer. We read none of it; the published
- * totals count it.
+ * The tensors of one multi-token-prediction block of the official release: a layer without
+ * compression and with a router bias, two projections, three norms and its own stream mixer. We
+ * read none of it; the published totals count it.
  */
-export function* officialMtpInventory(config: ModelConfig, block: number): Generator<StoredSafetensor> {
+export function* officialMtpInventory(
+  config: ModelConfig,
+  block: number,
+): Generator<StoredSafetensor> {
   const single: ModelConfig = { ...config, layers: 1, hashLayers: 0, compressRatios: [0] }
   for (const tensor of expectedTensors(single, "safetensors")) {
-    if (tensor.layer === 0) yield* officialStorage({ ...tensor, name: tensor.name.replace(/^layers\.0\./, `mtp.${block}.`) })
+    if (tensor.layer === 0)
+      yield* officialStorage({
+        ...tensor,
+        name: tensor.name.replace(/^layers\.0\./, `mtp.${block}.`),
+      })
   }
-  const own = (name: string, rows: number, cols: number, official: OfficialStorage): ExpectedTensor =>
-    ({ kind: "ATTN_Q_A", role: rows === 1 ? "vector" : "matrix", layer: -1, expert: -1, name: `mtp.${block}.${name}`, depth: 1, rows, cols, official })
+  const own = (
+    name: string,
+    rows: number,
+    cols: number,
+    official: OfficialStorage,
+  ): ExpectedTensor => ({
+    kind: "ATTN_Q_A",
+    role: rows === 1 ? "vector" : "matrix",
+    layer: -1,
+    expert: -1,
+    name: `mtp.${block}.${name}`,
+    depth: 1,
+    rows,
+    cols,
+    official,
+  })
   const { hidden, streams } = config
-  for (const name of ["e_proj.weight", "h_proj.weight"]) yield* officialStorage(own(name, hidden, hidden, "FP8"))
-  for (const name of ["enorm.weight", "hnorm.weight", "norm.weight"]) yield* officialStorage(own(name, 1, hidden, "BF16"))
+  for (const name of ["e_proj.weight", "h_proj.weight"])
+    yield* officialStorage(own(name, hidden, hidden, "FP8"))
+  for (const name of ["enorm.weight", "hnorm.weight", "norm.weight"])
+    yield* officialStorage(own(name, 1, hidden, "BF16"))
   yield* officialStorage({ ...own("hc_head_fn", streams, streams * hidden, "F32"), role: "matrix" })
   yield* officialStorage(own("hc_head_base", 1, streams, "F32"))
   yield* officialStorage(own("hc_head_scale", 1, 1, "F32"))

@@ -1,8 +1,12 @@
-// Upper bounds on what a model file may claim. Each is some way above the largest published model of the
-// family (Pro: 61 layers, 384 experts, vocabulary 129280, 145116 tensors) and low enough that a hostile file
-// cannot make the reader allocate more than a few hundred MiB. Everything is also bounded by the file's size.
+// Upper bounds on what a model file may claim. Each is some way above the largest published model
+// of the family (Pro: 61 layers, 384 experts, vocabulary 129280, 145116 tensors) and low enough
+// that a hostile file cannot make the reader allocate more than a few hundred MiB. Everything is
+// also bounded by the file's size.
 
-/** Longest GGUF header (metadata and directory). A vocabulary of 129280 with its merges takes about 6 MiB. */
+/**
+ * Longest GGUF header (metadata and directory). A vocabulary of 129280 with its merges takes about
+ * 6 MiB.
+ */
 export const MAX_GGUF_HEADER_BYTES = 64 * 2 ** 20
 /** Longest safetensors header; the format's own limit. */
 export const MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
@@ -12,7 +16,10 @@ export const MAX_JSON_BYTES = 100_000_000
 export const MAX_TENSORS = 2 ** 19
 /** Metadata records in one GGUF file; published ones have about 60. */
 export const MAX_METADATA_RECORDS = 2 ** 16
-/** Elements of all metadata arrays together; vocabulary, merges and token types take about 0.4 million. */
+/**
+ * Elements of all metadata arrays together; vocabulary, merges and token types take about 0.4
+ * million.
+ */
 export const MAX_METADATA_ELEMENTS = 2 ** 24
 /** Arrays inside arrays; no known file has any. */
 export const MAX_METADATA_DEPTH = 4
@@ -29,9 +36,26 @@ export const MAX_FILES = 4096
 
 /** Bounds of the numbers of a ModelConfig. Their products stay below 2^53. */
 export const CONFIG_LIMITS = {
-  layers: 1024, hidden: 2 ** 17, vocab: 2 ** 22, heads: 4096, headDim: 8192, qRank: 2 ** 16, outGroups: 4096, outRank: 2 ** 16,
-  experts: 4096, expertWidth: 2 ** 17, window: 2 ** 20, indexHeads: 4096, indexDim: 8192, indexTopK: 2 ** 20, streams: 16,
-  sinkhornIterations: 1000, contextTokens: 2 ** 30, mtpBlocks: 16,
-  /** layers times experts: a safetensors folder holds six tensors for each (Pro: 61 * 384 = 23424). */
+  layers: 1024,
+  hidden: 2 ** 17,
+  vocab: 2 ** 22,
+  heads: 4096,
+  headDim: 8192,
+  qRank: 2 ** 16,
+  outGroups: 4096,
+  outRank: 2 ** 16,
+  experts: 4096,
+  expertWidth: 2 ** 17,
+  window: 2 ** 20,
+  indexHeads: 4096,
+  indexDim: 8192,
+  indexTopK: 2 ** 20,
+  streams: 16,
+  sinkhornIterations: 1000,
+  contextTokens: 2 ** 30,
+  mtpBlocks: 16,
+  /**
+   * layers times experts: a safetensors folder holds six tensors for each (Pro: 61 * 384 = 23424).
+   */
   expertsInAll: 2 ** 16,
 } as const

@@ -1,11 +1,15 @@
-// Typed access to untrusted key-value data: config.json and GGUF metadata. A value of the wrong kind is refused
-// by name, never replaced by a default.
+// Typed access to untrusted key-value data: config.json and GGUF metadata. A value of the wrong
+// kind is refused by name, never replaced by a default.
 import { ModelFileError } from "./model-file-error.ts"
 
 /** Reads named values from one source and says in errors where they came from. */
 export class MetadataReader {
   /** `prefix` goes before every key asked for; `path` is the file named in errors. */
-  constructor(private readonly values: ReadonlyMap<string, unknown>, readonly path: string, private readonly prefix = "") {}
+  constructor(
+    private readonly values: ReadonlyMap<string, unknown>,
+    readonly path: string,
+    private readonly prefix = "",
+  ) {}
 
   has(key: string): boolean {
     return this.raw(key) !== undefined
@@ -50,7 +54,11 @@ export class MetadataReader {
     if (typeof value === "number") return Array.from({ length: count }, () => Math.fround(value))
     if (!Array.isArray(value)) throw this.wrong(key, "a number or a list of numbers", value)
     if (value.length < count || value.length > most) {
-      throw this.refuse("VALUE", `${this.prefix}${key} has ${value.length} entries; expected ${count} (one a layer)${most > count ? ` to ${most}` : ""}`)
+      throw this.refuse(
+        "VALUE",
+        `${this.prefix}${key} has ${value.length} entries; expected ${count} (one a layer)` +
+          `${most > count ? ` to ${most}` : ""}`,
+      )
     }
     return value.slice(0, count).map((entry: unknown, index) => {
       if (typeof entry !== "number") throw this.wrong(`${key}[${index}]`, "a number", entry)
@@ -62,7 +70,8 @@ export class MetadataReader {
   nested(key: string): MetadataReader | undefined {
     const value = this.raw(key)
     if (value === undefined) return undefined
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw this.wrong(key, "an object", value)
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw this.wrong(key, "an object", value)
     return new MetadataReader(new Map(Object.entries(value)), this.path)
   }
 
@@ -70,7 +79,10 @@ export class MetadataReader {
   only(key: string, supported: string | number | boolean): void {
     const value = this.raw(key)
     if (value !== undefined && value !== supported) {
-      throw this.refuse("UNSUPPORTED", `${this.prefix}${key} is ${shown(value)}; only ${shown(supported)} is supported`)
+      throw this.refuse(
+        "UNSUPPORTED",
+        `${this.prefix}${key} is ${shown(value)}; only ${shown(supported)} is supported`,
+      )
     }
   }
 
@@ -91,6 +103,9 @@ export class MetadataReader {
 
 /** An untrusted value for a message, shortened. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? Number(inner) : inner)) ?? "undefined"
+  const text =
+    JSON.stringify(value, (_, inner: unknown) =>
+      typeof inner === "bigint" ? Number(inner) : inner,
+    ) ?? "undefined"
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }

@@ -1,9 +1,11 @@
-// What every container says about the network, under one set of names. Both readers fill it, checkModelConfig
-// bounds it, and nothing downstream asks which container it came from.
+// What every container says about the network, under one set of names. Both readers fill it,
+// checkModelConfig bounds it, and nothing downstream asks which container it came from.
 import { CONFIG_LIMITS } from "./limits.ts"
 import { ModelFileError } from "./model-file-error.ts"
 
-/** Shape and constants of one model. Float values are rounded to float32, as the engine uses them. */
+/**
+ * Shape and constants of one model. Float values are rounded to float32, as the engine uses them.
+ */
 export interface ModelConfig {
   name: string
   layers: number
@@ -51,43 +53,77 @@ export interface ModelConfig {
   mtpBlocks: number
 }
 
-type NumberField = { [K in keyof ModelConfig]: ModelConfig[K] extends number ? K : never }[keyof ModelConfig]
+type NumberField = {
+  [K in keyof ModelConfig]: ModelConfig[K] extends number ? K : never
+}[keyof ModelConfig]
 
 /** Smallest and largest legal value of the whole-number fields. */
 const WHOLE_NUMBERS: readonly (readonly [NumberField, number, number])[] = [
-  ["layers", 1, CONFIG_LIMITS.layers], ["hidden", 1, CONFIG_LIMITS.hidden], ["vocab", 1, CONFIG_LIMITS.vocab],
-  ["heads", 1, CONFIG_LIMITS.heads], ["headDim", 1, CONFIG_LIMITS.headDim], ["ropeDim", 2, CONFIG_LIMITS.headDim],
-  ["qRank", 1, CONFIG_LIMITS.qRank], ["outGroups", 1, CONFIG_LIMITS.outGroups], ["outRank", 1, CONFIG_LIMITS.outRank],
-  ["experts", 1, CONFIG_LIMITS.experts], ["expertsUsed", 1, CONFIG_LIMITS.experts], ["expertWidth", 1, CONFIG_LIMITS.expertWidth],
-  ["hashLayers", 0, CONFIG_LIMITS.layers], ["window", 1, CONFIG_LIMITS.window], ["indexHeads", 1, CONFIG_LIMITS.indexHeads],
-  ["indexDim", 1, CONFIG_LIMITS.indexDim], ["indexTopK", 1, CONFIG_LIMITS.indexTopK], ["streams", 1, CONFIG_LIMITS.streams],
-  ["sinkhornIterations", 0, CONFIG_LIMITS.sinkhornIterations], ["contextTokens", 1, CONFIG_LIMITS.contextTokens],
-  ["yarnOriginalTokens", 1, CONFIG_LIMITS.contextTokens], ["bosTokenId", 0, CONFIG_LIMITS.vocab], ["eosTokenId", 0, CONFIG_LIMITS.vocab],
+  ["layers", 1, CONFIG_LIMITS.layers],
+  ["hidden", 1, CONFIG_LIMITS.hidden],
+  ["vocab", 1, CONFIG_LIMITS.vocab],
+  ["heads", 1, CONFIG_LIMITS.heads],
+  ["headDim", 1, CONFIG_LIMITS.headDim],
+  ["ropeDim", 2, CONFIG_LIMITS.headDim],
+  ["qRank", 1, CONFIG_LIMITS.qRank],
+  ["outGroups", 1, CONFIG_LIMITS.outGroups],
+  ["outRank", 1, CONFIG_LIMITS.outRank],
+  ["experts", 1, CONFIG_LIMITS.experts],
+  ["expertsUsed", 1, CONFIG_LIMITS.experts],
+  ["expertWidth", 1, CONFIG_LIMITS.expertWidth],
+  ["hashLayers", 0, CONFIG_LIMITS.layers],
+  ["window", 1, CONFIG_LIMITS.window],
+  ["indexHeads", 1, CONFIG_LIMITS.indexHeads],
+  ["indexDim", 1, CONFIG_LIMITS.indexDim],
+  ["indexTopK", 1, CONFIG_LIMITS.indexTopK],
+  ["streams", 1, CONFIG_LIMITS.streams],
+  ["sinkhornIterations", 0, CONFIG_LIMITS.sinkhornIterations],
+  ["contextTokens", 1, CONFIG_LIMITS.contextTokens],
+  ["yarnOriginalTokens", 1, CONFIG_LIMITS.contextTokens],
+  ["bosTokenId", 0, CONFIG_LIMITS.vocab],
+  ["eosTokenId", 0, CONFIG_LIMITS.vocab],
   ["mtpBlocks", 0, CONFIG_LIMITS.mtpBlocks],
 ]
 const POSITIVE: readonly NumberField[] = [
-  "normEpsilon", "hcEpsilon", "ropeTheta", "compressRopeTheta", "yarnFactor", "yarnBetaFast", "yarnBetaSlow", "routedScale",
+  "normEpsilon",
+  "hcEpsilon",
+  "ropeTheta",
+  "compressRopeTheta",
+  "yarnFactor",
+  "yarnBetaFast",
+  "yarnBetaSlow",
+  "routedScale",
 ]
 const COMPRESS_RATIOS: ReadonlySet<number> = new Set([0, 4, 128])
 
-/** Throws ModelFileError VALUE or UNSUPPORTED when a number is outside its limits or contradicts another. */
+/**
+ * Throws ModelFileError VALUE or UNSUPPORTED when a number is outside its limits or contradicts
+ * another.
+ */
 export function checkModelConfig(config: ModelConfig, path: string): void {
   const refuse = (message: string): never => {
     throw new ModelFileError("VALUE", message, { path })
   }
   for (const [field, low, high] of WHOLE_NUMBERS) {
     const value = config[field]
-    if (!Number.isInteger(value) || value < low || value > high) refuse(`${field} is ${value}; expected a whole number from ${low} to ${high}`)
+    if (!Number.isInteger(value) || value < low || value > high)
+      refuse(`${field} is ${value}; expected a whole number from ${low} to ${high}`)
   }
   for (const field of POSITIVE) {
-    if (!(config[field] > 0 && Number.isFinite(config[field]))) refuse(`${field} is ${config[field]}; expected a positive number`)
+    if (!(config[field] > 0 && Number.isFinite(config[field])))
+      refuse(`${field} is ${config[field]}; expected a positive number`)
   }
   checkRelations(config, refuse)
   for (const field of ["compressRatios", "swigluLimit", "sharedSwigluLimit"] as const) {
-    if (config[field].length !== config.layers) refuse(`${field} has ${config[field].length} entries; expected one for each of ${config.layers} layers`)
+    if (config[field].length !== config.layers)
+      refuse(
+        `${field} has ${config[field].length} entries; expected one for each of ` +
+          `${config.layers} layers`,
+      )
   }
   config.compressRatios.forEach((ratio, layer) => {
-    if (!COMPRESS_RATIOS.has(ratio)) refuse(`compression ratio of layer ${layer} is ${ratio}; expected 0, 4 or 128`)
+    if (!COMPRESS_RATIOS.has(ratio))
+      refuse(`compression ratio of layer ${layer} is ${ratio}; expected 0, 4 or 128`)
   })
   for (const limit of [...config.swigluLimit, ...config.sharedSwigluLimit]) {
     if (!Number.isFinite(limit)) refuse(`a SwiGLU limit is ${limit}; expected a number`)
@@ -95,12 +131,21 @@ export function checkModelConfig(config: ModelConfig, path: string): void {
 }
 
 function checkRelations(config: ModelConfig, refuse: (message: string) => never): void {
-  const { heads, outGroups, headDim, ropeDim, experts, expertsUsed, layers, hashLayers, vocab } = config
-  if (ropeDim % 2 !== 0 || ropeDim > headDim) refuse(`ropeDim is ${ropeDim}; expected an even number up to headDim ${headDim}`)
+  const { heads, outGroups, headDim, ropeDim, experts, expertsUsed, layers, hashLayers, vocab } =
+    config
+  if (ropeDim % 2 !== 0 || ropeDim > headDim)
+    refuse(`ropeDim is ${ropeDim}; expected an even number up to headDim ${headDim}`)
   if (heads % outGroups !== 0) refuse(`heads ${heads} is not a multiple of outGroups ${outGroups}`)
-  if (expertsUsed > experts) refuse(`expertsUsed is ${expertsUsed}, more than the ${experts} experts`)
+  if (expertsUsed > experts)
+    refuse(`expertsUsed is ${expertsUsed}, more than the ${experts} experts`)
   if (hashLayers > layers) refuse(`hashLayers is ${hashLayers}, more than the ${layers} layers`)
-  if (layers * experts > CONFIG_LIMITS.expertsInAll) refuse(`${layers} layers of ${experts} experts exceed the limit of ${CONFIG_LIMITS.expertsInAll} experts in all`)
-  if (config.bosTokenId >= vocab) refuse(`bosTokenId is ${config.bosTokenId}, outside the vocabulary of ${vocab}`)
-  if (config.eosTokenId >= vocab) refuse(`eosTokenId is ${config.eosTokenId}, outside the vocabulary of ${vocab}`)
+  if (layers * experts > CONFIG_LIMITS.expertsInAll)
+    refuse(
+      `${layers} layers of ${experts} experts exceed the limit of ${CONFIG_LIMITS.expertsInAll} ` +
+        `experts in all`,
+    )
+  if (config.bosTokenId >= vocab)
+    refuse(`bosTokenId is ${config.bosTokenId}, outside the vocabulary of ${vocab}`)
+  if (config.eosTokenId >= vocab)
+    refuse(`eosTokenId is ${config.eosTokenId}, outside the vocabulary of ${vocab}`)
 }

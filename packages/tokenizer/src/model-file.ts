@@ -17,7 +17,10 @@ export type TokenizerSource =
   | { kind: "gguf"; metadata: ReadonlyMap<string, unknown> }
   | { kind: "tokenizer.json"; path: string }
 
-/** A checked model: its configuration and where each weight lies. The weights themselves are not read. */
+/**
+ * A checked model: its configuration and where each weight lies. The weights themselves are not
+ * read.
+ */
 export interface ModelFile {
   format: ContainerFormat
   path: string
@@ -35,15 +38,26 @@ export interface ModelFile {
 }
 
 /**
- * Opens a GGUF file, the first of a split set, or a safetensors folder. Headers are read and checked: every tensor
- * that the configuration calls for must be there once, with the right shape and a type that its role may have, inside
- * its file and apart from the others. Weights are not read, except the small ones that checkSmallValues looks at.
- * @throws ModelFileError for anything else, with the tensor or key, what was expected and what came.
+ * Opens a GGUF file, the first of a split set, or a safetensors folder. Headers are read and
+ * checked: every tensor that the configuration calls for must be there once, with the right shape
+ * and a type that its role may have, inside its file and apart from the others. Weights are not
+ * read, except the small ones that checkSmallValues looks at.
+ * @throws ModelFileError for anything else, with the tensor or key, what was expected and what
+ * came.
  */
-export async function openModelFile(path: string, access: FileAccess = diskFiles): Promise<ModelFile> {
+export async function openModelFile(
+  path: string,
+  access: FileAccess = diskFiles,
+): Promise<ModelFile> {
   const kind = await access.kind(path)
-  if (kind === undefined) throw new ModelFileError("NOT_FOUND", "no such file or folder; expected a .gguf file or a safetensors folder", { path })
-  const file = kind === "folder" ? await openSafetensors(path, access) : await openGguf(path, access)
+  if (kind === undefined)
+    throw new ModelFileError(
+      "NOT_FOUND",
+      "no such file or folder; expected a .gguf file or a safetensors folder",
+      { path },
+    )
+  const file =
+    kind === "folder" ? await openSafetensors(path, access) : await openGguf(path, access)
   await checkSmallValues(file, access)
   return file
 }
@@ -56,8 +70,15 @@ async function openGguf(path: string, access: FileAccess): Promise<ModelFile> {
   const table = matchTensors(config, "gguf", tensors, path)
   const hasVocabulary = metadata.has("tokenizer.ggml.tokens")
   return {
-    format: "gguf", path, files, config, tensors: table.tensors, ignoredTensors: table.ignored, warnings: table.warnings,
-    metadata, tokenizer: hasVocabulary ? { kind: "gguf", metadata } : undefined,
+    format: "gguf",
+    path,
+    files,
+    config,
+    tensors: table.tensors,
+    ignoredTensors: table.ignored,
+    warnings: table.warnings,
+    metadata,
+    tokenizer: hasVocabulary ? { kind: "gguf", metadata } : undefined,
   }
 }
 
@@ -67,8 +88,17 @@ async function openSafetensors(path: string, access: FileAccess): Promise<ModelF
   const table = matchTensors(config, "safetensors", folder.tensors, path)
   const vocabulary = join(path, "tokenizer.json")
   return {
-    format: "safetensors", path, files: folder.files, config, tensors: table.tensors, ignoredTensors: table.ignored,
-    warnings: [...folder.warnings, ...table.warnings], metadata: folder.config,
-    tokenizer: (await access.kind(vocabulary)) === "file" ? { kind: "tokenizer.json", path: vocabulary } : undefined,
+    format: "safetensors",
+    path,
+    files: folder.files,
+    config,
+    tensors: table.tensors,
+    ignoredTensors: table.ignored,
+    warnings: [...folder.warnings, ...table.warnings],
+    metadata: folder.config,
+    tokenizer:
+      (await access.kind(vocabulary)) === "file"
+        ? { kind: "tokenizer.json", path: vocabulary }
+        : undefined,
   }
 }

@@ -1,5 +1,6 @@
-// Control strings of the family. The bar is U+FF5C and the word separator U+2581; both are written as
-// escapes here so that a look-alike can never slip in. Ids are looked up in the loaded vocabulary.
+// Control strings of the family. The bar is U+FF5C and the word separator U+2581; both are written
+// as escapes here so that a look-alike can never slip in. Ids are looked up in the loaded
+// vocabulary.
 const BAR = "\uff5c"
 const marker = (name: string): string => `<${BAR}${name}${BAR}>`
 
@@ -14,14 +15,33 @@ export const DSML = `${BAR}DSML${BAR}`
 export const LATEST_REMINDER = marker("latest_reminder")
 
 /** Vendor-internal uses of a model, each ending a prompt with its own token. */
-export const TASKS = ["action", "query", "authority", "domain", "title", "extracted_url", "read_url"] as const
+export const TASKS = [
+  "action",
+  "query",
+  "authority",
+  "domain",
+  "title",
+  "extracted_url",
+  "read_url",
+] as const
 export type Task = (typeof TASKS)[number]
 export const taskToken = (task: Task): string => marker(task)
 
 /** Without these seven no conversation can be rendered or read back. */
-export const REQUIRED_SPECIALS: readonly string[] = [BOS, EOS, USER, ASSISTANT, THINK_OPEN, THINK_CLOSE, DSML]
+export const REQUIRED_SPECIALS: readonly string[] = [
+  BOS,
+  EOS,
+  USER,
+  ASSISTANT,
+  THINK_OPEN,
+  THINK_CLOSE,
+  DSML,
+]
 
-/** Recognised as control tokens wherever a vocabulary holds them, even if the file types them as ordinary. */
+/**
+ * Recognised as control tokens wherever a vocabulary holds them, even if the file types them as
+ * ordinary.
+ */
 export const KNOWN_SPECIALS: readonly string[] = [
   ...REQUIRED_SPECIALS,
   LATEST_REMINDER,

@@ -1,6 +1,7 @@
-// Roles a weight can have in this family. The order is the C enum DS4_TENSOR_* of native/include/ds4.h
-// (a test of @ds4/engine holds the two together). `gguf` is the name after "blk.{l}." or, for the model
-// level, the whole name; `official` is the safetensors name after "layers.{l}." or the whole name.
+// Roles a weight can have in this family. The order is the C enum DS4_TENSOR_* of
+// native/include/ds4.h (a test of @ds4/engine holds the two together). `gguf` is the name after
+// "blk.{l}." or, for the model level, the whole name; `official` is the safetensors name after
+// "layers.{l}." or the whole name.
 export type TensorScope = "model" | "layer" | "expert"
 
 export interface TensorKind {
@@ -11,8 +12,12 @@ export interface TensorKind {
 }
 
 // The type parameter keeps each name's literal type, so that TensorKindName is their union.
-const kind = <Name extends string>(name: Name, scope: TensorScope, gguf: string, official: string): TensorKind & { readonly name: Name } =>
-  ({ name, scope, gguf, official })
+const kind = <Name extends string>(
+  name: Name,
+  scope: TensorScope,
+  gguf: string,
+  official: string,
+): TensorKind & { readonly name: Name } => ({ name, scope, gguf, official })
 
 export const TENSOR_KINDS = [
   kind("TOKEN_EMBD", "model", "token_embd.weight", "embed.weight"),
@@ -43,10 +48,30 @@ export const TENSOR_KINDS = [
   kind("COMPRESSOR_NORM", "layer", "attn_compressor_norm.weight", "attn.compressor.norm.weight"),
   kind("INDEXER_Q_B", "layer", "indexer.attn_q_b.weight", "attn.indexer.wq_b.weight"),
   kind("INDEXER_PROJ", "layer", "indexer.proj.weight", "attn.indexer.weights_proj.weight"),
-  kind("INDEXER_COMPRESSOR_KV", "layer", "indexer_compressor_kv.weight", "attn.indexer.compressor.wkv.weight"),
-  kind("INDEXER_COMPRESSOR_GATE", "layer", "indexer_compressor_gate.weight", "attn.indexer.compressor.wgate.weight"),
-  kind("INDEXER_COMPRESSOR_APE", "layer", "indexer_compressor_ape.weight", "attn.indexer.compressor.ape"),
-  kind("INDEXER_COMPRESSOR_NORM", "layer", "indexer_compressor_norm.weight", "attn.indexer.compressor.norm.weight"),
+  kind(
+    "INDEXER_COMPRESSOR_KV",
+    "layer",
+    "indexer_compressor_kv.weight",
+    "attn.indexer.compressor.wkv.weight",
+  ),
+  kind(
+    "INDEXER_COMPRESSOR_GATE",
+    "layer",
+    "indexer_compressor_gate.weight",
+    "attn.indexer.compressor.wgate.weight",
+  ),
+  kind(
+    "INDEXER_COMPRESSOR_APE",
+    "layer",
+    "indexer_compressor_ape.weight",
+    "attn.indexer.compressor.ape",
+  ),
+  kind(
+    "INDEXER_COMPRESSOR_NORM",
+    "layer",
+    "indexer_compressor_norm.weight",
+    "attn.indexer.compressor.norm.weight",
+  ),
   kind("ROUTER", "layer", "ffn_gate_inp.weight", "ffn.gate.weight"),
   kind("ROUTER_BIAS", "layer", "exp_probs_b.bias", "ffn.gate.bias"),
   kind("ROUTER_TABLE", "layer", "ffn_gate_tid2eid.weight", "ffn.gate.tid2eid"),

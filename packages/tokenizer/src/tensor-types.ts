@@ -1,24 +1,37 @@
-// The one table of storage types. Ids are those of DS4_TYPE_* in native/include/ds4.h: GGUF's where GGUF has
-// the type, from 1000 where only safetensors has it.
+// The one table of storage types. Ids are those of DS4_TYPE_* in native/include/ds4.h: GGUF's where
+// GGUF has the type, from 1000 where only safetensors has it.
 export interface TensorType {
   readonly id: number
   readonly name: string
-  /** Values in one block and bytes of one block. FP4_PACKED and F8_E4M3 count their code bytes only. */
+  /**
+   * Values in one block and bytes of one block. FP4_PACKED and F8_E4M3 count their code bytes only.
+   */
   readonly block: number
   readonly blockBytes: number
   /** Block scales inside each block, which must be finite numbers. */
   readonly scales: readonly { readonly kind: "f16" | "e8m0"; readonly offset: number }[]
 }
 
-const type = (id: number, name: string, block: number, blockBytes: number, scales: TensorType["scales"] = []): TensorType =>
-  ({ id, name, block, blockBytes, scales })
+const type = (
+  id: number,
+  name: string,
+  block: number,
+  blockBytes: number,
+  scales: TensorType["scales"] = [],
+): TensorType => ({ id, name, block, blockBytes, scales })
 
 export const TENSOR_TYPES = {
   F32: type(0, "F32", 1, 4),
   F16: type(1, "F16", 1, 2),
   Q8_0: type(8, "Q8_0", 32, 34, [{ kind: "f16", offset: 0 }]),
-  Q2_K: type(10, "Q2_K", 256, 84, [{ kind: "f16", offset: 80 }, { kind: "f16", offset: 82 }]),
-  Q4_K: type(12, "Q4_K", 256, 144, [{ kind: "f16", offset: 0 }, { kind: "f16", offset: 2 }]),
+  Q2_K: type(10, "Q2_K", 256, 84, [
+    { kind: "f16", offset: 80 },
+    { kind: "f16", offset: 82 },
+  ]),
+  Q4_K: type(12, "Q4_K", 256, 144, [
+    { kind: "f16", offset: 0 },
+    { kind: "f16", offset: 2 },
+  ]),
   IQ2_XXS: type(16, "IQ2_XXS", 256, 66, [{ kind: "f16", offset: 0 }]),
   I32: type(26, "I32", 1, 4),
   I64: type(27, "I64", 1, 8),
@@ -31,7 +44,9 @@ export const TENSOR_TYPES = {
 
 export type TensorTypeName = keyof typeof TENSOR_TYPES
 
-const BY_ID: ReadonlyMap<number, TensorType> = new Map(Object.values(TENSOR_TYPES).map((t) => [t.id, t]))
+const BY_ID: ReadonlyMap<number, TensorType> = new Map(
+  Object.values(TENSOR_TYPES).map((t) => [t.id, t]),
+)
 
 /** The type with this DS4_TYPE_* number, or undefined. */
 export const tensorTypeById = (id: number): TensorType | undefined => BY_ID.get(id)

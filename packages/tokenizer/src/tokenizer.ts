@@ -10,8 +10,9 @@ import { REQUIRED_SPECIALS } from "./special-tokens.ts"
 import { TokenizerError } from "./tokenizer-error.ts"
 
 /**
- * A stretch of rendered text. Control strings are recognised only where `control` is true: text that came
- * from a client, a tool or a file never is. `ids`, when present, are the exact tokens of `text` as sampled.
+ * A stretch of rendered text. Control strings are recognised only where `control` is true: text
+ * that came from a client, a tool or a file never is. `ids`, when present, are the exact tokens of
+ * `text` as sampled.
  */
 export interface Segment {
   readonly text: string
@@ -42,7 +43,10 @@ export interface Tokenizer {
 export interface TokenizerOptions {
   /** Refuse a vocabulary without the seven control tokens of chat (default true). */
   readonly requireChat?: boolean
-  /** Recognise control strings in every segment, as older servers do: text can then forge turns (default false). */
+  /**
+   * Recognise control strings in every segment, as older servers do: text can then forge turns
+   * (default false).
+   */
   readonly legacySpecials?: boolean
 }
 
@@ -79,7 +83,8 @@ class BpeTokenizer implements Tokenizer {
     const ids: number[] = []
     let plain = ""
     const flush = (): void => {
-      if (plain !== "") this.stretches.append(plain, ids, (text, out) => this.encoder.append(text, out))
+      if (plain !== "")
+        this.stretches.append(plain, ids, (text, out) => this.encoder.append(text, out))
       plain = ""
     }
     for (const segment of segments) {
@@ -111,7 +116,10 @@ class BpeTokenizer implements Tokenizer {
   tokenBytes(id: number): Uint8Array {
     const bytes = this.bytes[id]
     if (bytes !== undefined) return bytes
-    throw new TokenizerError("UNKNOWN_ID", `token id ${id}; this vocabulary has ids 0..${this.vocab - 1}`)
+    throw new TokenizerError(
+      "UNKNOWN_ID",
+      `token id ${id}; this vocabulary has ids 0..${this.vocab - 1}`,
+    )
   }
 
   streamDecoder(): StreamDecoder {
@@ -128,21 +136,35 @@ export const requireChatTokens = ({ special }: Pick<Tokenizer, "special">): void
   if (missing.length === 0) return
   throw new TokenizerError(
     "MISSING_SPECIAL",
-    `the vocabulary lacks ${missing.length} of the ${REQUIRED_SPECIALS.length} control tokens that chat needs: ${missing.join(" ")}; this is not a DeepSeek V4 vocabulary`,
+    `the vocabulary lacks ${missing.length} of the ${REQUIRED_SPECIALS.length} control tokens ` +
+      `that chat needs: ${missing.join(" ")}; this is not a DeepSeek V4 vocabulary`,
   )
 }
 
-/** A tokenizer over a checked vocabulary. @throws TokenizerError MISSING_SPECIAL, see TokenizerOptions.requireChat */
-export const createTokenizer = (vocabulary: Vocabulary, options: TokenizerOptions = {}): Tokenizer => {
+/**
+ * A tokenizer over a checked vocabulary. @throws TokenizerError MISSING_SPECIAL, see
+ * TokenizerOptions.requireChat
+ */
+export const createTokenizer = (
+  vocabulary: Vocabulary,
+  options: TokenizerOptions = {},
+): Tokenizer => {
   if (options.requireChat !== false) requireChatTokens(vocabulary)
   return new BpeTokenizer(vocabulary, options.legacySpecials === true)
 }
 
 /**
- * Loads the tokenizer of a model file or a tokenizer.json; equal vocabularies give equal tokenizers.
+ * Loads the tokenizer of a model file or a tokenizer.json; equal vocabularies give equal
+ * tokenizers.
  * @throws TokenizerError
  */
-export const loadTokenizer = async (source: TokenizerSource, options: TokenizerOptions = {}): Promise<Tokenizer> => {
-  const parts = source.kind === "gguf" ? readTokenizerGguf(source.metadata) : await readTokenizerJson(source.path)
+export const loadTokenizer = async (
+  source: TokenizerSource,
+  options: TokenizerOptions = {},
+): Promise<Tokenizer> => {
+  const parts =
+    source.kind === "gguf"
+      ? readTokenizerGguf(source.metadata)
+      : await readTokenizerJson(source.path)
   return createTokenizer(buildVocabulary(parts), options)
 }

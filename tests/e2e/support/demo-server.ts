@@ -9,17 +9,41 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
 /** A folder that is home and working folder of ds4 commands, without a model named anywhere. */
 export class DemoHome implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "ds4-demo-"))
-  private readonly environment = { PATH: process.env.PATH ?? "", HOME: this.folder, DS4_LIBRARY: join(ROOT, "native/dist/libds4.so"), BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" }
+  private readonly environment = {
+    PATH: process.env.PATH ?? "",
+    HOME: this.folder,
+    DS4_LIBRARY: join(ROOT, "native/dist/libds4.so"),
+    BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
+  }
 
-  async ds4(args: readonly string[], input = ""): Promise<{ code: number; out: string; err: string }> {
-    const child = Bun.spawn([join(ROOT, "ds4"), ...args], { cwd: this.folder, env: this.environment, stdin: new TextEncoder().encode(input), stdout: "pipe", stderr: "pipe" })
-    const [code, out, err] = await Promise.all([child.exited, child.stdout.text(), child.stderr.text()])
+  async ds4(
+    args: readonly string[],
+    input = "",
+  ): Promise<{ code: number; out: string; err: string }> {
+    const child = Bun.spawn([join(ROOT, "ds4"), ...args], {
+      cwd: this.folder,
+      env: this.environment,
+      stdin: new TextEncoder().encode(input),
+      stdout: "pipe",
+      stderr: "pipe",
+    })
+    const [code, out, err] = await Promise.all([
+      child.exited,
+      child.stdout.text(),
+      child.stderr.text(),
+    ])
     return { code, out, err }
   }
 
   /** Starts a server on a free port; resolves when the model is ready. */
   async serve(): Promise<DemoServer> {
-    const child = Bun.spawn([join(ROOT, "ds4"), "serve", "--port", "0", "--quiet"], { cwd: this.folder, env: this.environment, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+    const child = Bun.spawn([join(ROOT, "ds4"), "serve", "--port", "0", "--quiet"], {
+      cwd: this.folder,
+      env: this.environment,
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+    })
     let said = ""
     for await (const bytes of child.stderr) {
       said += new TextDecoder().decode(bytes)

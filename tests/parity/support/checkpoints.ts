@@ -1,9 +1,17 @@
-// The two recorded checkpoints, as safetensors and as a GGUF that this project wrote from them. BF16 and MXFP4 hold
-// every released FP8 and FP4 value exactly, so both containers must give the same numbers.
+// The two recorded checkpoints, as safetensors and as a GGUF that this project wrote from them.
+// BF16 and MXFP4 hold every released FP8 and FP4 value exactly, so both containers must give the
+// same numbers.
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { nativeConvertRows, openEngine, quantize, type EngineOptions, type NativeEngine, type RecipeName } from "@ds4/engine"
+import {
+  nativeConvertRows,
+  openEngine,
+  quantize,
+  type EngineOptions,
+  type NativeEngine,
+  type RecipeName,
+} from "@ds4/engine"
 import { openModelFile } from "@ds4/tokenizer"
 
 export const CHECKPOINTS = {
@@ -36,7 +44,11 @@ export const CONTAINERS: readonly Container[] = ["safetensors", "gguf"]
 export const PLACES = ["mapped", "packed"] as const
 export type Place = (typeof PLACES)[number]
 
-export async function openCheckpoint(name: CheckpointName, container: Container, options: EngineOptions): Promise<NativeEngine> {
+export async function openCheckpoint(
+  name: CheckpointName,
+  container: Container,
+  options: EngineOptions,
+): Promise<NativeEngine> {
   const path = container === "gguf" ? await ggufOf(name, "lossless") : CHECKPOINTS[name]
   return await openEngine(await openModelFile(path), undefined, options)
 }

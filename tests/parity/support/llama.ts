@@ -1,11 +1,14 @@
-// llama.cpp as a judge: a small C program of ours (tests/oracle/llama-oracle.c), compiled once a test process, over
-// the libraries of an npm package.
+// llama.cpp as a judge: a small C program of ours (tests/oracle/llama-oracle.c), compiled once a
+// test process, over the libraries of an npm package.
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 
 const folder = mkdtempSync(join(tmpdir(), "ds4-llama-"))
-const libraries = join(dirname(Bun.resolveSync("@node-llama-cpp/linux-x64/package.json", import.meta.dir)), "bins/linux-x64")
+const libraries = join(
+  dirname(Bun.resolveSync("@node-llama-cpp/linux-x64/package.json", import.meta.dir)),
+  "bins/linux-x64",
+)
 let program: string | undefined
 
 function oracle(): string {
@@ -13,7 +16,8 @@ function oracle(): string {
   const target = join(folder, "llama-oracle")
   const source = resolve(import.meta.dir, "../../oracle/llama-oracle.c")
   const built = Bun.spawnSync(["cc", "-O1", "-o", target, source, "-ldl"])
-  if (built.exitCode !== 0) throw new Error(`cannot build the llama.cpp driver: ${built.stderr.toString()}`)
+  if (built.exitCode !== 0)
+    throw new Error(`cannot build the llama.cpp driver: ${built.stderr.toString()}`)
   program = target
   return target
 }
@@ -25,12 +29,32 @@ export interface LlamaResult {
   readonly greedy: readonly number[]
 }
 
-export async function runLlama(model: string, ids: readonly number[], greedySteps: number): Promise<LlamaResult> {
+export async function runLlama(
+  model: string,
+  ids: readonly number[],
+  greedySteps: number,
+): Promise<LlamaResult> {
   const out = join(folder, `${Bun.randomUUIDv7()}.f32`)
-  const run = Bun.spawn([oracle(), libraries, model, ids.join(","), out, "2", "1024", String(greedySteps)], { stdout: "pipe", stderr: "pipe" })
-  const [text, errors, code] = await Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text(), run.exited])
+  const run = Bun.spawn(
+    [oracle(), libraries, model, ids.join(","), out, "2", "1024", String(greedySteps)],
+    { stdout: "pipe", stderr: "pipe" },
+  )
+  const [text, errors, code] = await Promise.all([
+    new Response(run.stdout).text(),
+    new Response(run.stderr).text(),
+    run.exited,
+  ])
   if (code !== 0) throw new Error(`llama.cpp refused ${model}: ${errors}`)
-  const numbers = (prefix: string): number[] => (text.split("\n").find((line) => line.startsWith(prefix)) ?? "").slice(prefix.length).trim().split(" ").map(Number)
+  const numbers = (prefix: string): number[] =>
+    (text.split("\n").find((line) => line.startsWith(prefix)) ?? "")
+      .slice(prefix.length)
+      .trim()
+      .split(" ")
+      .map(Number)
   const [vocab = 0] = numbers("vocab:")
-  return { vocab, logits: new Float32Array(await Bun.file(out).arrayBuffer()), greedy: numbers("greedy:") }
+  return {
+    vocab,
+    logits: new Float32Array(await Bun.file(out).arrayBuffer()),
+    greedy: numbers("greedy:"),
+  }
 }

@@ -19,7 +19,11 @@ const READERS: Readonly<Record<string, (bytes: ArrayBuffer) => Values>> = {
   BOOL: (bytes) => new Uint8Array(bytes),
 }
 
-interface Entry { dtype: string; shape: number[]; data_offsets: [number, number] }
+interface Entry {
+  dtype: string
+  shape: number[]
+  data_offsets: [number, number]
+}
 
 export class Recorded {
   private constructor(private readonly tensors: ReadonlyMap<string, RecordedTensor>) {}
@@ -27,13 +31,19 @@ export class Recorded {
   static async open(name: string): Promise<Recorded> {
     const file = await Bun.file(`${VECTORS}/${name}`).arrayBuffer()
     const header = Number(new DataView(file).getBigUint64(0, true))
-    const entries = JSON.parse(new TextDecoder().decode(file.slice(8, 8 + header))) as Record<string, Entry>
+    const entries = JSON.parse(new TextDecoder().decode(file.slice(8, 8 + header))) as Record<
+      string,
+      Entry
+    >
     const tensors = new Map<string, RecordedTensor>()
     for (const [key, entry] of Object.entries(entries)) {
       const read = READERS[entry.dtype]
       if (key === "__metadata__" || read === undefined) continue
       const [begin, end] = entry.data_offsets
-      tensors.set(key, { shape: entry.shape, values: read(file.slice(8 + header + begin, 8 + header + end)) })
+      tensors.set(key, {
+        shape: entry.shape,
+        values: read(file.slice(8 + header + begin, 8 + header + end)),
+      })
     }
     return new Recorded(tensors)
   }

@@ -28,11 +28,13 @@ uint64_t number_in(const std::string &path) {
     return file >> value ? value : UINT64_MAX;
 }
 
-// What a control group leaves. Its page cache that is not in use counts as free: the kernel gives it up on demand.
+// What a control group leaves. Its page cache that is not in use counts as free: the kernel gives
+// it up on demand.
 uint64_t left_in_group(const std::string &folder) {
     const uint64_t limit = number_in(folder + "/memory.max");
     if (limit == UINT64_MAX) return UINT64_MAX;
-    const uint64_t current = number_in(folder + "/memory.current"), cache = field_in(folder + "/memory.stat", "inactive_file");
+    const uint64_t current = number_in(folder + "/memory.current"),
+                   cache = field_in(folder + "/memory.stat", "inactive_file");
     const uint64_t held = current == UINT64_MAX ? 0 : current - std::min(current, cache);
     return limit - std::min(limit, held);
 }
@@ -45,7 +47,8 @@ uint64_t available_memory() {
     for (std::string line; std::getline(groups, line);) {
         if (line.rfind("0::", 0) != 0) continue; // version 2: one tree for every resource
         for (std::string group = line.substr(3);; group.resize(group.rfind('/'))) {
-            available = std::min(available, left_in_group("/sys/fs/cgroup" + (group == "/" ? std::string() : group)));
+            available = std::min(available, left_in_group("/sys/fs/cgroup" +
+                                                          (group == "/" ? std::string() : group)));
             if (group.empty() || group.rfind('/') == std::string::npos) break;
         }
     }

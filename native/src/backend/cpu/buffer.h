@@ -11,7 +11,8 @@ class Buffer {
   public:
     Buffer() = default;
     ~Buffer() { std::free(data_); }
-    Buffer(Buffer &&other) noexcept : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    Buffer(Buffer &&other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
     Buffer(const Buffer &) = delete;
     Buffer &operator=(const Buffer &) = delete;
 

@@ -17,16 +17,19 @@ struct Context {
     ThreadPool &pool;
     Isa isa;
     const VectorKernels &vectors;
-    Precision precision;      // of activations entering quantised matrices
+    Precision precision; // of activations entering quantised matrices
     bool shared_clamp;
     KvRowFormat kv_format;
     IndexRowFormat index_format;
     Rope window_rope, compressed_rope;
-    FirstUse *first_use = nullptr; // null: weights are trusted, as in tests of single blocks
+    FirstUse *first_use = nullptr;   // null: weights are trusted, as in tests of single blocks
     PackedExperts *packed = nullptr; // null: every layer's routed experts are mapped
 
-    const Rope &rope(const LayerShape &layer) const { return layer.compress_ratio == 0 ? window_rope : compressed_rope; }
-    // Calls body(i, worker) for i in 0..count-1, spread over the threads; results must not depend on the worker.
+    const Rope &rope(const LayerShape &layer) const {
+        return layer.compress_ratio == 0 ? window_rope : compressed_rope;
+    }
+    // Calls body(i, worker) for i in 0..count-1, spread over the threads; results must not depend
+    // on the worker.
     template <typename Body> void each_with_worker(int64_t count, const Body &body) const {
         if (count <= 1) {
             if (count == 1) body(int64_t(0), 0);
@@ -42,10 +45,13 @@ struct Context {
     }
 };
 
-inline Matrix matrix_of(const TensorView &view) { return {view.type, view.rows, view.cols, view.data, view.scales}; }
+inline Matrix matrix_of(const TensorView &view) {
+    return {view.type, view.rows, view.cols, view.data, view.scales};
+}
 
 // y = x * rsqrt(mean(x^2) + epsilon) * weight; weight may be null. x and y may be the same.
-inline void rms_norm(const VectorKernels &vectors, const float *x, const float *weight, float *y, int64_t n, float epsilon) {
+inline void rms_norm(const VectorKernels &vectors, const float *x, const float *weight, float *y,
+                     int64_t n, float epsilon) {
     const float scale = 1.0f / __builtin_sqrtf(vectors.sum_squares(x, n) / float(n) + epsilon);
     if (weight == nullptr) {
         for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale;
@@ -54,9 +60,10 @@ inline void rms_norm(const VectorKernels &vectors, const float *x, const float *
     }
 }
 
-// The same with its sum and products in f64, rounded once: for cache rows, whose coarse rounding afterwards turns the
-// last bit of an f32 value into a whole step now and then.
-inline void rms_norm_precise(const float *x, const float *weight, float *y, int64_t n, float epsilon) {
+// The same with its sum and products in f64, rounded once: for cache rows, whose coarse rounding
+// afterwards turns the last bit of an f32 value into a whole step now and then.
+inline void rms_norm_precise(const float *x, const float *weight, float *y, int64_t n,
+                             float epsilon) {
     double sum = 0.0;
     for (int64_t i = 0; i < n; i++) sum += double(x[i]) * x[i];
     const double scale = 1.0 / __builtin_sqrt(sum / double(n) + epsilon);

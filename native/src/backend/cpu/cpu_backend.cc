@@ -22,8 +22,13 @@ namespace ds4::cpu {
 namespace {
 
 Isa chosen_isa(uint32_t requested) {
-    const Isa isa = requested == DS4_ISA_GENERIC ? Isa::generic : requested == DS4_ISA_AVX2 ? Isa::avx2 : requested == DS4_ISA_AVX512 ? Isa::avx512 : best_isa();
-    if (!isa_supported(isa)) fail(DS4_ERR_ARGUMENT, "this CPU does not have %s; the best set here is %s", isa_name(isa), isa_name(best_isa()));
+    const Isa isa = requested == DS4_ISA_GENERIC  ? Isa::generic
+                    : requested == DS4_ISA_AVX2   ? Isa::avx2
+                    : requested == DS4_ISA_AVX512 ? Isa::avx512
+                                                  : best_isa();
+    if (!isa_supported(isa))
+        fail(DS4_ERR_ARGUMENT, "this CPU does not have %s; the best set here is %s", isa_name(isa),
+             isa_name(best_isa()));
     return isa;
 }
 
@@ -53,7 +58,8 @@ class CpuBackend : public Backend {
     StepRows gather(std::span<const SequenceStep> sequences) const;
     void embed(const StepRows &rows, float *streams) const;
     StepAngles make_angles(const StepRows &rows);
-    void run_layer(int layer, const StepRows &rows, const StepAngles &angles, float *streams, Trace *trace);
+    void run_layer(int layer, const StepRows &rows, const StepAngles &angles, float *streams,
+                   Trace *trace);
     void head(const StepRows &rows, const float *streams, float *logits, Trace *trace);
 
     const Model &model_;
@@ -66,15 +72,19 @@ class CpuBackend : public Backend {
     HyperConnections mixing_;
     Attention attention_;
     Moe moe_;
-    Buffer streams_, x_, sublayer_, post_, comb_, window_angles_, compressed_angles_, head_, head_forms_;
+    Buffer streams_, x_, sublayer_, post_, comb_, window_angles_, compressed_angles_, head_,
+        head_forms_;
 };
 
 Context make_context(const Model &model, const EngineOptions &options, ThreadPool &pool) {
     const Shape &shape = model.shape();
     const Isa isa = chosen_isa(options.isa);
     const bool plain = options.numerics == DS4_NUMERICS_PLAIN;
-    const bool fast = options.numerics == DS4_NUMERICS_FAST && (options.switches & DS4_SWITCH_F32_ACTIVATIONS) == 0;
-    const auto storage = [&](uint32_t off) { return plain || (options.switches & off) != 0 ? RowStorage::f32 : RowStorage::packed; };
+    const bool fast = options.numerics == DS4_NUMERICS_FAST &&
+                      (options.switches & DS4_SWITCH_F32_ACTIVATIONS) == 0;
+    const auto storage = [&](uint32_t off) {
+        return plain || (options.switches & off) != 0 ? RowStorage::f32 : RowStorage::packed;
+    };
     return Context{shape,
                    pool,
                    isa,
@@ -89,8 +99,9 @@ Context make_context(const Model &model, const EngineOptions &options, ThreadPoo
 
 CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     : model_(model), weights_(model), pool_(chosen_threads(options.threads, model.shape())),
-      first_use_(pool_, model.shape().layers, model.shape().experts), context_(make_context(model, options, pool_)),
-      mixing_(context_), attention_(context_), moe_(context_) {
+      first_use_(pool_, model.shape().layers, model.shape().experts),
+      context_(make_context(model, options, pool_)), mixing_(context_), attention_(context_),
+      moe_(context_) {
     context_.first_use = &first_use_;
     place_experts(options);
     context_.packed = packed_.get();
@@ -103,32 +114,53 @@ void CpuBackend::place_experts(const EngineOptions &options) {
         return;
     }
     // whoever sets anything about the library means it
-    const bool is_auto = asked.place == DS4_EXPERTS_AUTO && asked.numerics == DS4_EXPERT_NUMERICS_AUTO && asked.library.empty() && asked.threads == 0 && asked.parts == 0 && asked.layers == 0;
+    const bool is_auto = asked.place == DS4_EXPERTS_AUTO &&
+                         asked.numerics == DS4_EXPERT_NUMERICS_AUTO && asked.library.empty() &&
+                         asked.threads == 0 && asked.parts == 0 && asked.layers == 0;
     const Shape &shape = context_.shape;
     const int layers = asked.layers == 0 ? shape.layers : std::min(asked.layers, shape.layers);
     try {
         auto library = std::make_unique<ExpertLibrary>(asked.library);
-        if (const std::string obstacle = packing_obstacle(shape, weights_.layers, layers, library->has_extension()); !obstacle.empty())
+        if (const std::string obstacle =
+                packing_obstacle(shape, weights_.layers, layers, library->has_extension());
+            !obstacle.empty())
             fail(DS4_ERR_ARGUMENT, "routed experts cannot be packed: %s", obstacle.c_str());
-        const uint32_t session_tokens = std::min(asked.session_tokens == 0 ? kSessionTokens : asked.session_tokens, shape.context_tokens);
-        const MemoryNeeds needs = memory_needs(shape, weights_.layers, layers, model_.used_bytes(), Sequence::full_bytes(shape, context_.kv_format, context_.index_format, session_tokens));
-        if (const std::string obstacle = memory_obstacle(needs, available_memory(), is_auto); !obstacle.empty())
-            fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s", obstacle.c_str());
-        const char *isa = options.isa == DS4_ISA_AUTO ? "auto" : isa_name(context_.isa); // the library measures when it may
-        const PackedExperts::Setup setup{shape, asked, isa, expert_numerics(asked.numerics, context_.precision), layers, weights_.layers, &model_.files()};
+        const uint32_t session_tokens =
+            std::min(asked.session_tokens == 0 ? kSessionTokens : asked.session_tokens,
+                     shape.context_tokens);
+        const MemoryNeeds needs = memory_needs(
+            shape, weights_.layers, layers, model_.used_bytes(),
+            Sequence::full_bytes(shape, context_.kv_format, context_.index_format, session_tokens));
+        if (const std::string obstacle = memory_obstacle(needs, available_memory(), is_auto);
+            !obstacle.empty())
+            fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s",
+                 obstacle.c_str());
+        const char *isa = options.isa == DS4_ISA_AUTO
+                              ? "auto"
+                              : isa_name(context_.isa); // the library measures when it may
+        const PackedExperts::Setup setup{shape,
+                                         asked,
+                                         isa,
+                                         expert_numerics(asked.numerics, context_.precision),
+                                         layers,
+                                         weights_.layers,
+                                         &model_.files()};
         packed_ = std::make_unique<PackedExperts>(std::move(library), setup, pool_);
     } catch (const Error &error) {
         if (!is_auto) throw;
         mapped_reason_ = error.what();
         return;
     }
-    packed_->load(); // from here on an error is the file's or the machine's, and no reason to go on without
+    packed_->load(); // from here on an error is the file's or the machine's, and no reason to go on
+                     // without
 }
 
 std::unique_ptr<SequenceState> CpuBackend::open_sequence(uint32_t context_tokens) {
     if (context_tokens < 1 || context_tokens > context_.shape.context_tokens)
-        fail(DS4_ERR_ARGUMENT, "context_tokens is %u; this model allows 1..%u", context_tokens, context_.shape.context_tokens);
-    return std::make_unique<Sequence>(context_.shape, context_.kv_format, context_.index_format, context_tokens);
+        fail(DS4_ERR_ARGUMENT, "context_tokens is %u; this model allows 1..%u", context_tokens,
+             context_.shape.context_tokens);
+    return std::make_unique<Sequence>(context_.shape, context_.kv_format, context_.index_format,
+                                      context_tokens);
 }
 
 CpuBackend::StepRows CpuBackend::gather(std::span<const SequenceStep> sequences) const {
@@ -136,7 +168,8 @@ CpuBackend::StepRows CpuBackend::gather(std::span<const SequenceStep> sequences)
     for (const SequenceStep &in : sequences) {
         auto *sequence = static_cast<Sequence *>(in.state);
         const int64_t first = int64_t(rows.tokens.size());
-        rows.sequences.push_back({sequence, first, int64_t(in.count), int64_t(sequence->position())});
+        rows.sequences.push_back(
+            {sequence, first, int64_t(in.count), int64_t(sequence->position())});
         rows.tokens.insert(rows.tokens.end(), in.tokens, in.tokens + in.count);
         if (in.logits == DS4_LOGITS_LAST) rows.logits_rows.push_back(int32_t(first + in.count - 1));
         if (in.logits == DS4_LOGITS_ALL)
@@ -147,40 +180,52 @@ CpuBackend::StepRows CpuBackend::gather(std::span<const SequenceStep> sequences)
 
 void CpuBackend::embed(const StepRows &rows, float *streams) const {
     const Matrix &table = weights_.embedding;
-    const int64_t hidden = context_.shape.hidden, row = int64_t(row_bytes(table.type, uint64_t(table.cols)));
+    const int64_t hidden = context_.shape.hidden,
+                  row = int64_t(row_bytes(table.type, uint64_t(table.cols)));
     context_.each(int64_t(rows.tokens.size()), [&](int64_t t) {
         const int64_t token = rows.tokens[size_t(t)];
-        const uint8_t *scales = table.type == DS4_TYPE_F8_E4M3 ? table.scales + token / 128 * ((hidden + 127) / 128) : nullptr;
+        const uint8_t *scales = table.type == DS4_TYPE_F8_E4M3
+                                    ? table.scales + token / 128 * ((hidden + 127) / 128)
+                                    : nullptr;
         if (const char *defect = row_defect(table.type, table.data + token * row, scales, hidden))
-            fail(DS4_ERR_FORMAT, "token_embd.weight, row %lld: %s; the file is damaged", (long long)token, defect);
+            fail(DS4_ERR_FORMAT, "token_embd.weight, row %lld: %s; the file is damaged",
+                 (long long)token, defect);
         float *first = streams + t * context_.shape.hc_width();
         decode_row(table.type, table.data + token * row, scales, first, hidden);
-        for (int k = 1; k < context_.shape.streams; k++) std::memcpy(first + k * hidden, first, size_t(hidden) * 4);
+        for (int k = 1; k < context_.shape.streams; k++)
+            std::memcpy(first + k * hidden, first, size_t(hidden) * 4);
     });
 }
 
 StepAngles CpuBackend::make_angles(const StepRows &rows) {
     const int64_t count = int64_t(rows.tokens.size()), rotary = context_.shape.rope_dim;
-    float *window = window_angles_.get<float>(count * rotary), *compressed = compressed_angles_.get<float>(count * rotary);
+    float *window = window_angles_.get<float>(count * rotary),
+          *compressed = compressed_angles_.get<float>(count * rotary);
     for (const SequenceRows &sequence : rows.sequences)
         context_.each(sequence.count, [&](int64_t t) {
             const int64_t row = sequence.first_row + t;
             context_.window_rope.angles(uint32_t(sequence.position + t), window + row * rotary);
-            context_.compressed_rope.angles(uint32_t(sequence.position + t), compressed + row * rotary);
+            context_.compressed_rope.angles(uint32_t(sequence.position + t),
+                                            compressed + row * rotary);
         });
     return {window, compressed};
 }
 
-void CpuBackend::run_layer(int layer, const StepRows &rows, const StepAngles &angles, float *streams, Trace *trace) {
+void CpuBackend::run_layer(int layer, const StepRows &rows, const StepAngles &angles,
+                           float *streams, Trace *trace) {
     const Shape &shape = context_.shape;
     const LayerWeights &w = weights_.layers[size_t(layer)];
     first_use_.layer(layer, w);
     const int64_t count = int64_t(rows.tokens.size()), hidden = shape.hidden;
     float *x = x_.get<float>(count * hidden), *y = sublayer_.get<float>(count * hidden);
-    float *post = post_.get<float>(count * shape.streams), *comb = comb_.get<float>(count * shape.streams * shape.streams);
+    float *post = post_.get<float>(count * shape.streams),
+          *comb = comb_.get<float>(count * shape.streams * shape.streams);
     const auto enter = [&](const MixWeights &mix, const Floats &norm, const char *name) {
         mixing_.collapse(mix, streams, count, x, post, comb);
-        context_.each(count, [&](int64_t t) { rms_norm(context_.vectors, x + t * hidden, norm.data(), x + t * hidden, hidden, shape.norm_epsilon); });
+        context_.each(count, [&](int64_t t) {
+            rms_norm(context_.vectors, x + t * hidden, norm.data(), x + t * hidden, hidden,
+                     shape.norm_epsilon);
+        });
         if (trace == nullptr) return;
         const std::string prefix = name;
         trace->put((prefix + "_in").c_str(), layer, x, count * hidden);
@@ -206,36 +251,49 @@ void CpuBackend::head(const StepRows &rows, const float *streams, float *logits,
     float *x = head_.get<float>(count * hidden);
     mixing_.collapse_head(weights_.output_mix, streams, rows.logits_rows.data(), count, x);
     if (trace != nullptr) trace->put("hc_head", std::vector<float>(x, x + count * hidden));
-    context_.each(count, [&](int64_t t) { rms_norm(context_.vectors, x + t * hidden, weights_.output_norm.data(), x + t * hidden, hidden, context_.shape.norm_epsilon); });
+    context_.each(count, [&](int64_t t) {
+        rms_norm(context_.vectors, x + t * hidden, weights_.output_norm.data(), x + t * hidden,
+                 hidden, context_.shape.norm_epsilon);
+    });
     if (trace != nullptr) trace->put("hidden", std::vector<float>(x, x + count * hidden));
-    const Activations input = prepare_activations(context_.pool, context_.isa, x, count, hidden, context_.precision,
-                                                  head_forms_.get<uint8_t>(int64_t(activation_bytes(count, hidden, context_.precision))));
+    const Activations input = prepare_activations(
+        context_.pool, context_.isa, x, count, hidden, context_.precision,
+        head_forms_.get<uint8_t>(int64_t(activation_bytes(count, hidden, context_.precision))));
     const Product product{weights_.output, &input, nullptr, count, logits, context_.shape.vocab};
     multiply(context_.pool, context_.isa, {&product, 1});
 }
 
 void CpuBackend::step(std::span<const SequenceStep> sequences, float *logits, Trace *trace) {
     const StepRows rows = gather(sequences);
-    for (const SequenceRows &sequence : rows.sequences) sequence.sequence->reserve(uint32_t(sequence.count));
+    for (const SequenceRows &sequence : rows.sequences)
+        sequence.sequence->reserve(uint32_t(sequence.count));
     float *streams = streams_.get<float>(int64_t(rows.tokens.size()) * context_.shape.hc_width());
     embed(rows, streams);
     const StepAngles angles = make_angles(rows);
     const auto all_cancelled = [&] {
-        return std::all_of(sequences.begin(), sequences.end(), [](const SequenceStep &s) { return s.cancelled->load(std::memory_order_relaxed); });
+        return std::all_of(sequences.begin(), sequences.end(), [](const SequenceStep &s) {
+            return s.cancelled->load(std::memory_order_relaxed);
+        });
     };
     for (int layer = 0; layer < context_.shape.layers; layer++) {
-        if (all_cancelled()) fail(DS4_ERR_CANCELLED, "the step was cancelled at layer %d of %d", layer, context_.shape.layers);
+        if (all_cancelled())
+            fail(DS4_ERR_CANCELLED, "the step was cancelled at layer %d of %d", layer,
+                 context_.shape.layers);
         run_layer(layer, rows, angles, streams, trace);
     }
     head(rows, streams, logits, trace);
     if (all_cancelled()) fail(DS4_ERR_CANCELLED, "the step was cancelled after its last layer");
-    for (size_t i = 0; i < sequences.size(); i++) rows.sequences[i].sequence->commit(sequences[i].tokens, sequences[i].count);
+    for (size_t i = 0; i < sequences.size(); i++)
+        rows.sequences[i].sequence->commit(sequences[i].tokens, sequences[i].count);
 }
 
 std::string CpuBackend::describe() const {
-    return std::string("\"backend\":\"cpu\",\"isa\":\"") + isa_name(context_.isa) + "\",\"threads\":" + std::to_string(pool_.threads()) +
-           ",\"activations\":\"" + (context_.precision == Precision::int8 ? "int8" : "f32") + "\",\"experts\":{" +
-           (packed_ != nullptr ? packed_->describe() : "\"place\":\"mapped\",\"reason\":" + json_quoted(mapped_reason_)) + "}";
+    return std::string("\"backend\":\"cpu\",\"isa\":\"") + isa_name(context_.isa) +
+           "\",\"threads\":" + std::to_string(pool_.threads()) + ",\"activations\":\"" +
+           (context_.precision == Precision::int8 ? "int8" : "f32") + "\",\"experts\":{" +
+           (packed_ != nullptr ? packed_->describe()
+                               : "\"place\":\"mapped\",\"reason\":" + json_quoted(mapped_reason_)) +
+           "}";
 }
 
 } // namespace

@@ -1,4 +1,5 @@
-// The CPU backend: every block of the model over kernels of the best instruction set that the machine has.
+// The CPU backend: every block of the model over kernels of the best instruction set that the
+// machine has.
 #pragma once
 #include <memory>
 
@@ -7,7 +8,8 @@
 
 namespace ds4::cpu {
 
-// model must be sealed and outlive the backend. Throws Error(DS4_ERR_ARGUMENT) for an instruction set that the CPU lacks.
+// model must be sealed and outlive the backend. Throws Error(DS4_ERR_ARGUMENT) for an instruction
+// set that the CPU lacks.
 std::unique_ptr<Backend> open_cpu_backend(const Model &model, const EngineOptions &options);
 
 } // namespace ds4::cpu

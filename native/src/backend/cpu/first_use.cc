@@ -15,23 +15,30 @@ void FirstUse::check(const Matrix &matrix, int layer, const char *name, int expe
     const TypeTraits &traits = *type_traits(matrix.type);
     if (traits.block_elements == 1 && !traits.separate_scales) return; // plain types have no scales
     const uint64_t bytes = row_bytes(matrix.type, uint64_t(matrix.cols));
-    const int64_t scale_cols = matrix.type == DS4_TYPE_F8_E4M3 ? (matrix.cols + 127) / 128 : matrix.cols / 32;
+    const int64_t scale_cols =
+        matrix.type == DS4_TYPE_F8_E4M3 ? (matrix.cols + 127) / 128 : matrix.cols / 32;
     std::atomic<int64_t> bad{matrix.rows};
     std::atomic<const char *> defect{nullptr};
     pool_.run([&](int worker, int workers) {
         const Range range = share(matrix.rows, worker, workers);
         for (int64_t row = range.begin; row < range.end; row++) {
             const int64_t scale_row = matrix.type == DS4_TYPE_F8_E4M3 ? row / 128 : row;
-            const uint8_t *scales = matrix.scales == nullptr ? nullptr : matrix.scales + scale_row * scale_cols;
-            const char *found = row_defect(matrix.type, matrix.data + uint64_t(row) * bytes, scales, matrix.cols);
+            const uint8_t *scales =
+                matrix.scales == nullptr ? nullptr : matrix.scales + scale_row * scale_cols;
+            const char *found =
+                row_defect(matrix.type, matrix.data + uint64_t(row) * bytes, scales, matrix.cols);
             if (found == nullptr) continue;
             bad = row, defect = found;
             return;
         }
     });
     if (defect == nullptr) return;
-    const std::string where = layer < 0 ? name : "blk." + std::to_string(layer) + "." + name + (expert < 0 ? "" : ", expert " + std::to_string(expert));
-    fail(DS4_ERR_FORMAT, "%s, row %lld: %s; the file is damaged (`ds4 verify` reads all of it)", where.c_str(), (long long)bad.load(), defect.load());
+    const std::string where = layer < 0
+                                  ? name
+                                  : "blk." + std::to_string(layer) + "." + name +
+                                        (expert < 0 ? "" : ", expert " + std::to_string(expert));
+    fail(DS4_ERR_FORMAT, "%s, row %lld: %s; the file is damaged (`ds4 verify` reads all of it)",
+         where.c_str(), (long long)bad.load(), defect.load());
 }
 
 void FirstUse::layer(int layer, const LayerWeights &w) {
@@ -40,12 +47,22 @@ void FirstUse::layer(int layer, const LayerWeights &w) {
         const Matrix &matrix;
         const char *name;
     } matrices[] = {
-        {w.attention_mix.fn, "hc_attn_fn.weight"}, {w.ffn_mix.fn, "hc_ffn_fn.weight"}, {w.q_a, "attn_q_a.weight"},
-        {w.q_b, "attn_q_b.weight"}, {w.kv, "attn_kv.weight"}, {w.output_b, "attn_output_b.weight"},
-        {w.compressor.values, "attn_compressor_kv.weight"}, {w.compressor.gate, "attn_compressor_gate.weight"},
-        {w.index_compressor.values, "indexer_compressor_kv.weight"}, {w.index_compressor.gate, "indexer_compressor_gate.weight"},
-        {w.index_q, "indexer.attn_q_b.weight"}, {w.index_weights, "indexer.proj.weight"}, {w.router, "ffn_gate_inp.weight"},
-        {w.shared_gate, "ffn_gate_shexp.weight"}, {w.shared_up, "ffn_up_shexp.weight"}, {w.shared_down, "ffn_down_shexp.weight"},
+        {w.attention_mix.fn, "hc_attn_fn.weight"},
+        {w.ffn_mix.fn, "hc_ffn_fn.weight"},
+        {w.q_a, "attn_q_a.weight"},
+        {w.q_b, "attn_q_b.weight"},
+        {w.kv, "attn_kv.weight"},
+        {w.output_b, "attn_output_b.weight"},
+        {w.compressor.values, "attn_compressor_kv.weight"},
+        {w.compressor.gate, "attn_compressor_gate.weight"},
+        {w.index_compressor.values, "indexer_compressor_kv.weight"},
+        {w.index_compressor.gate, "indexer_compressor_gate.weight"},
+        {w.index_q, "indexer.attn_q_b.weight"},
+        {w.index_weights, "indexer.proj.weight"},
+        {w.router, "ffn_gate_inp.weight"},
+        {w.shared_gate, "ffn_gate_shexp.weight"},
+        {w.shared_up, "ffn_up_shexp.weight"},
+        {w.shared_down, "ffn_down_shexp.weight"},
     };
     for (const auto &[matrix, name] : matrices) check(matrix, layer, name, -1);
     for (const Matrix &group : w.output_a) check(group, layer, "attn_output_a.weight", -1);

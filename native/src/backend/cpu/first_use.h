@@ -1,5 +1,6 @@
-// Reads the block scales of a matrix before its first product. A model larger than memory is not read when it is
-// opened, so a damaged scale shows here: as an error that names the tensor, not as NaN in the logits.
+// Reads the block scales of a matrix before its first product. A model larger than memory is not
+// read when it is opened, so a damaged scale shows here: as an error that names the tensor, not as
+// NaN in the logits.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -13,7 +14,9 @@ struct LayerWeights;
 
 class FirstUse {
   public:
-    FirstUse(ThreadPool &pool, int layers, int experts) : pool_(pool), experts_(experts), layer_done_(size_t(layers)), expert_done_(size_t(layers) * size_t(experts)) {}
+    FirstUse(ThreadPool &pool, int layers, int experts)
+        : pool_(pool), experts_(experts), layer_done_(size_t(layers)),
+          expert_done_(size_t(layers) * size_t(experts)) {}
 
     // All throw Error(DS4_ERR_FORMAT) naming tensor and row, every time until the file is mended.
     void layer(int layer, const LayerWeights &weights); // everything but routed experts

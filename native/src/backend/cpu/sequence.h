@@ -1,6 +1,6 @@
-// The cache of one sequence on the CPU. A step reads it and stages what the new tokens leave behind; commit() makes
-// the staged rows current. Until then nothing that the old position needs is overwritten, so a step can be dropped at
-// any layer boundary.
+// The cache of one sequence on the CPU. A step reads it and stages what the new tokens leave
+// behind; commit() makes the staged rows current. Until then nothing that the old position needs is
+// overwritten, so a step can be dropped at any layer boundary.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -14,15 +14,20 @@
 
 namespace ds4::cpu {
 
-// Append-only rows in pages, so that growing copies nothing and rows past the count are free to be overwritten.
+// Append-only rows in pages, so that growing copies nothing and rows past the count are free to be
+// overwritten.
 class RowPages {
   public:
     static constexpr int64_t kPageRows = 256;
     explicit RowPages(int64_t row_bytes) : row_bytes_(row_bytes) {}
     // Makes rows 0..count-1 writable.
     void reserve(int64_t count);
-    uint8_t *row(int64_t index) { return pages_[size_t(index / kPageRows)].get() + index % kPageRows * row_bytes_; }
-    const uint8_t *row(int64_t index) const { return pages_[size_t(index / kPageRows)].get() + index % kPageRows * row_bytes_; }
+    uint8_t *row(int64_t index) {
+        return pages_[size_t(index / kPageRows)].get() + index % kPageRows * row_bytes_;
+    }
+    const uint8_t *row(int64_t index) const {
+        return pages_[size_t(index / kPageRows)].get() + index % kPageRows * row_bytes_;
+    }
     int64_t row_bytes() const { return row_bytes_; }
     uint64_t bytes() const { return uint64_t(pages_.size()) * kPageRows * uint64_t(row_bytes_); }
     void clear() { pages_.clear(); }
@@ -32,15 +37,19 @@ class RowPages {
     std::vector<std::unique_ptr<uint8_t[]>> pages_;
 };
 
-// Rows of the last `slots` positions; position p lies in slot p mod slots. New rows are staged and become current at
-// commit.
+// Rows of the last `slots` positions; position p lies in slot p mod slots. New rows are staged and
+// become current at commit.
 class RowRing {
   public:
-    RowRing(int64_t slots, int64_t row_bytes) : slots_(slots), row_bytes_(row_bytes), rows_(size_t(slots * row_bytes)) {}
+    RowRing(int64_t slots, int64_t row_bytes)
+        : slots_(slots), row_bytes_(row_bytes), rows_(size_t(slots * row_bytes)) {}
     int64_t slots() const { return slots_; }
-    const uint8_t *row(int64_t position) const { return rows_.data() + position % slots_ * row_bytes_; }
+    const uint8_t *row(int64_t position) const {
+        return rows_.data() + position % slots_ * row_bytes_;
+    }
     uint8_t *row(int64_t position) { return rows_.data() + position % slots_ * row_bytes_; }
-    // rows: the `count` rows of positions first..first+count-1, `stride` bytes apart; keeps the last `slots` of them.
+    // rows: the `count` rows of positions first..first+count-1, `stride` bytes apart; keeps the
+    // last `slots` of them.
     void stage(int64_t first, int64_t count, const uint8_t *rows, int64_t stride);
     void commit();
     int64_t row_bytes() const { return row_bytes_; }
@@ -52,28 +61,37 @@ class RowRing {
     int64_t staged_first_ = 0, staged_count_ = 0;
 };
 
-// Products and gate scores of the tokens that a compressor still needs: the unfinished window and, with overlap, the
-// one before it. f32 rows of halves * dim channels; scores include the position bias.
+// Products and gate scores of the tokens that a compressor still needs: the unfinished window and,
+// with overlap, the one before it. f32 rows of halves * dim channels; scores include the position
+// bias.
 struct CompressorState {
     RowRing values, scores;
     CompressorState(const LayerShape &layer, int dim)
-        : values(slots(layer), row_bytes(layer, dim)), scores(slots(layer), row_bytes(layer, dim)) {}
-    static int64_t slots(const LayerShape &layer) { return layer.compressor_halves() * layer.compress_ratio; }
-    static int64_t row_bytes(const LayerShape &layer, int dim) { return int64_t(layer.compressor_halves()) * dim * 4; }
+        : values(slots(layer), row_bytes(layer, dim)), scores(slots(layer), row_bytes(layer, dim)) {
+    }
+    static int64_t slots(const LayerShape &layer) {
+        return layer.compressor_halves() * layer.compress_ratio;
+    }
+    static int64_t row_bytes(const LayerShape &layer, int dim) {
+        return int64_t(layer.compressor_halves()) * dim * 4;
+    }
 };
 
 struct LayerCache {
-    RowRing raw;                  // the sliding window
-    RowPages compressed, index;   // empty where the layer has none
+    RowRing raw;                // the sliding window
+    RowPages compressed, index; // empty where the layer has none
     std::unique_ptr<CompressorState> compressor, index_compressor;
-    LayerCache(const Shape &shape, const LayerShape &layer, const KvRowFormat &kv, const IndexRowFormat &index_format);
+    LayerCache(const Shape &shape, const LayerShape &layer, const KvRowFormat &kv,
+               const IndexRowFormat &index_format);
 };
 
 class Sequence : public SequenceState {
   public:
-    Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index, uint32_t capacity);
+    Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index,
+             uint32_t capacity);
     // About what bytes() grows to with so many tokens.
-    static uint64_t full_bytes(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index, uint32_t tokens);
+    static uint64_t full_bytes(const Shape &shape, const KvRowFormat &kv,
+                               const IndexRowFormat &index, uint32_t tokens);
 
     uint32_t position() const override { return position_.load(std::memory_order_acquire); }
     uint32_t capacity() const override { return capacity_; }
@@ -84,7 +102,8 @@ class Sequence : public SequenceState {
     void restore(std::span<const uint8_t> bytes) override;
 
     LayerCache &layer(int index) { return layers_[size_t(index)]; }
-    // Rows up to the position after `count` more tokens become writable; throws std::bad_alloc before anything changed.
+    // Rows up to the position after `count` more tokens become writable; throws std::bad_alloc
+    // before anything changed.
     void reserve(uint32_t count);
     void commit(const int32_t *tokens, uint32_t count);
 

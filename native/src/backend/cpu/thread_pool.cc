@@ -32,8 +32,9 @@ int schedulable_cpus() {
     return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }
 
-// How long to poll before sleeping. The gap between two regions of one step is some microseconds and between two steps
-// tens of them, so that decoding rarely sleeps; a machine whose every core has a worker must not burn them for longer.
+// How long to poll before sleeping. The gap between two regions of one step is some microseconds
+// and between two steps tens of them, so that decoding rarely sleeps; a machine whose every core
+// has a worker must not burn them for longer.
 std::chrono::microseconds spin_time(int threads) {
     const int cpus = schedulable_cpus();
     if (threads > cpus) return std::chrono::microseconds(0);
@@ -41,7 +42,8 @@ std::chrono::microseconds spin_time(int threads) {
 }
 
 // Polls, then sleeps, until `word` differs from `old`; returns its value.
-uint32_t await_change(const std::atomic<uint32_t> &word, uint32_t old, std::chrono::microseconds spin) {
+uint32_t await_change(const std::atomic<uint32_t> &word, uint32_t old,
+                      std::chrono::microseconds spin) {
     if (spin.count() > 0) {
         const Clock::time_point end = Clock::now() + spin;
         do {
@@ -66,7 +68,8 @@ struct ThreadPool::State {
     std::chrono::microseconds spin{0};
     const RegionFunction *function = nullptr; // of the region that `generation` started
     alignas(64) std::atomic<uint32_t> generation{0};
-    alignas(64) std::atomic<uint32_t> remaining{0}; // workers still in the region, the caller not counted
+    alignas(64) std::atomic<uint32_t> remaining{
+        0}; // workers still in the region, the caller not counted
     alignas(64) std::atomic<bool> stopping{false};
     std::atomic<bool> running{false};
     std::mutex error_mutex;
@@ -102,7 +105,8 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
-    if (threads < 1) fail(DS4_ERR_ARGUMENT, "a thread pool needs at least 1 thread, got %d", threads);
+    if (threads < 1)
+        fail(DS4_ERR_ARGUMENT, "a thread pool needs at least 1 thread, got %d", threads);
     state_->threads = threads;
     state_->spin = spin_time(threads);
     try {

@@ -28,8 +28,8 @@ class ThreadPool {
     ThreadPool &operator=(const ThreadPool &) = delete;
 
     int threads() const;
-    // Runs function(worker, workers) for every worker in 0..threads-1 and returns when all have. Not reentrant.
-    // An exception thrown by a worker is rethrown here.
+    // Runs function(worker, workers) for every worker in 0..threads-1 and returns when all have.
+    // Not reentrant. An exception thrown by a worker is rethrown here.
     void run(const RegionFunction &function);
 
   private:
@@ -37,9 +37,11 @@ class ThreadPool {
     std::unique_ptr<State> state_;
 };
 
-// [begin, end) of `count` items for one worker; begins are multiples of `step`, workers get ranges that differ by at
-// most one step.
-struct Range { int64_t begin, end; };
+// [begin, end) of `count` items for one worker; begins are multiples of `step`, workers get ranges
+// that differ by at most one step.
+struct Range {
+    int64_t begin, end;
+};
 Range share(int64_t count, int worker, int workers, int64_t step = 1);
 
 } // namespace ds4::cpu

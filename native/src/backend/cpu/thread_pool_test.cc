@@ -66,7 +66,8 @@ TEST("workers wake after a long pause, and an idle pool uses no CPU time") {
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-    const double used_ms = double(after.tv_sec - before.tv_sec) * 1e3 + double(after.tv_nsec - before.tv_nsec) * 1e-6;
+    const double used_ms =
+        double(after.tv_sec - before.tv_sec) * 1e3 + double(after.tv_nsec - before.tv_nsec) * 1e-6;
     CHECK(used_ms < 20);
     pool.run([&](int, int) { calls++; });
     CHECK(calls == 6);

@@ -19,10 +19,13 @@ std::string read_file(const std::string &path) {
 // CPUs that one cgroup directory grants, 0 if it sets no limit.
 double quota_of(const std::string &folder) {
     double quota = 0, period = 0;
-    if (std::sscanf(read_file(folder + "/cpu.max").c_str(), "%lf %lf", &quota, &period) == 2 && period > 0)
+    if (std::sscanf(read_file(folder + "/cpu.max").c_str(), "%lf %lf", &quota, &period) == 2 &&
+        period > 0)
         return quota / period;
-    if (std::sscanf(read_file(folder + "/cpu.cfs_quota_us").c_str(), "%lf", &quota) == 1 && quota > 0 &&
-        std::sscanf(read_file(folder + "/cpu.cfs_period_us").c_str(), "%lf", &period) == 1 && period > 0)
+    if (std::sscanf(read_file(folder + "/cpu.cfs_quota_us").c_str(), "%lf", &quota) == 1 &&
+        quota > 0 &&
+        std::sscanf(read_file(folder + "/cpu.cfs_period_us").c_str(), "%lf", &period) == 1 &&
+        period > 0)
         return quota / period;
     return 0;
 }

@@ -13,8 +13,12 @@ Floats floats_of(const TensorView &view) {
     Floats out(size_t(view.rows * view.cols));
     const uint64_t bytes = row_bytes(view.type, uint64_t(view.cols));
     for (int64_t r = 0; r < view.rows; r++) {
-        const uint8_t *scales = view.scales == nullptr ? nullptr : view.slice_rows(view.type == DS4_TYPE_F8_E4M3 ? r / 128 * 128 : r, 1).scales;
-        decode_row(view.type, view.data + uint64_t(r) * bytes, scales, out.data() + r * view.cols, view.cols);
+        const uint8_t *scales =
+            view.scales == nullptr
+                ? nullptr
+                : view.slice_rows(view.type == DS4_TYPE_F8_E4M3 ? r / 128 * 128 : r, 1).scales;
+        decode_row(view.type, view.data + uint64_t(r) * bytes, scales, out.data() + r * view.cols,
+                   view.cols);
     }
     return out;
 }
@@ -45,28 +49,40 @@ std::vector<Matrix> matrices_of(const std::vector<TensorView> &views) {
 
 LayerWeights layer_of(const Shape &shape, const LayerShape &layer, const LayerTensors &t) {
     LayerWeights w;
-    w.attention_mix = mix_of(t[DS4_TENSOR_HC_ATTN_FN], t[DS4_TENSOR_HC_ATTN_BASE], t[DS4_TENSOR_HC_ATTN_SCALE]);
-    w.ffn_mix = mix_of(t[DS4_TENSOR_HC_FFN_FN], t[DS4_TENSOR_HC_FFN_BASE], t[DS4_TENSOR_HC_FFN_SCALE]);
-    w.attention_norm = floats_of(t[DS4_TENSOR_ATTN_NORM]), w.ffn_norm = floats_of(t[DS4_TENSOR_FFN_NORM]);
-    w.q_norm = floats_of(t[DS4_TENSOR_ATTN_Q_A_NORM]), w.kv_norm = floats_of(t[DS4_TENSOR_ATTN_KV_A_NORM]);
+    w.attention_mix =
+        mix_of(t[DS4_TENSOR_HC_ATTN_FN], t[DS4_TENSOR_HC_ATTN_BASE], t[DS4_TENSOR_HC_ATTN_SCALE]);
+    w.ffn_mix =
+        mix_of(t[DS4_TENSOR_HC_FFN_FN], t[DS4_TENSOR_HC_FFN_BASE], t[DS4_TENSOR_HC_FFN_SCALE]);
+    w.attention_norm = floats_of(t[DS4_TENSOR_ATTN_NORM]),
+    w.ffn_norm = floats_of(t[DS4_TENSOR_FFN_NORM]);
+    w.q_norm = floats_of(t[DS4_TENSOR_ATTN_Q_A_NORM]),
+    w.kv_norm = floats_of(t[DS4_TENSOR_ATTN_KV_A_NORM]);
     w.sinks = floats_of(t[DS4_TENSOR_ATTN_SINKS]);
     w.q_a = matrix_of(t[DS4_TENSOR_ATTN_Q_A]), w.q_b = matrix_of(t[DS4_TENSOR_ATTN_Q_B]);
     w.kv = matrix_of(t[DS4_TENSOR_ATTN_KV]), w.output_b = matrix_of(t[DS4_TENSOR_ATTN_OUTPUT_B]);
     for (int g = 0; g < shape.out_groups; g++)
-        w.output_a.push_back(matrix_of(t[DS4_TENSOR_ATTN_OUTPUT_A].slice_rows(int64_t(g) * shape.out_rank, shape.out_rank)));
+        w.output_a.push_back(matrix_of(
+            t[DS4_TENSOR_ATTN_OUTPUT_A].slice_rows(int64_t(g) * shape.out_rank, shape.out_rank)));
     if (layer.compress_ratio != 0)
-        w.compressor = {matrix_of(t[DS4_TENSOR_COMPRESSOR_KV]), matrix_of(t[DS4_TENSOR_COMPRESSOR_GATE]),
-                        floats_of(t[DS4_TENSOR_COMPRESSOR_APE]), floats_of(t[DS4_TENSOR_COMPRESSOR_NORM])};
+        w.compressor = {
+            matrix_of(t[DS4_TENSOR_COMPRESSOR_KV]), matrix_of(t[DS4_TENSOR_COMPRESSOR_GATE]),
+            floats_of(t[DS4_TENSOR_COMPRESSOR_APE]), floats_of(t[DS4_TENSOR_COMPRESSOR_NORM])};
     if (layer.has_indexer()) {
-        w.index_compressor = {matrix_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_KV]), matrix_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_GATE]),
-                              floats_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_APE]), floats_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_NORM])};
-        w.index_q = matrix_of(t[DS4_TENSOR_INDEXER_Q_B]), w.index_weights = matrix_of(t[DS4_TENSOR_INDEXER_PROJ]);
+        w.index_compressor = {matrix_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_KV]),
+                              matrix_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_GATE]),
+                              floats_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_APE]),
+                              floats_of(t[DS4_TENSOR_INDEXER_COMPRESSOR_NORM])};
+        w.index_q = matrix_of(t[DS4_TENSOR_INDEXER_Q_B]),
+        w.index_weights = matrix_of(t[DS4_TENSOR_INDEXER_PROJ]);
     }
     w.router = matrix_of(t[DS4_TENSOR_ROUTER]);
-    if (layer.hash_routed) w.router_table = table_of(t[DS4_TENSOR_ROUTER_TABLE]);
-    else w.router_bias = floats_of(t[DS4_TENSOR_ROUTER_BIAS]);
+    if (layer.hash_routed)
+        w.router_table = table_of(t[DS4_TENSOR_ROUTER_TABLE]);
+    else
+        w.router_bias = floats_of(t[DS4_TENSOR_ROUTER_BIAS]);
     w.gate = matrices_of(t.gate), w.up = matrices_of(t.up), w.down = matrices_of(t.down);
-    w.shared_gate = matrix_of(t[DS4_TENSOR_SHARED_GATE]), w.shared_up = matrix_of(t[DS4_TENSOR_SHARED_UP]);
+    w.shared_gate = matrix_of(t[DS4_TENSOR_SHARED_GATE]),
+    w.shared_up = matrix_of(t[DS4_TENSOR_SHARED_UP]);
     w.shared_down = matrix_of(t[DS4_TENSOR_SHARED_DOWN]);
     return w;
 }
@@ -77,8 +93,11 @@ Weights::Weights(const Model &model) {
     embedding = matrix_of(model.global(DS4_TENSOR_TOKEN_EMBD));
     output = matrix_of(model.global(DS4_TENSOR_OUTPUT));
     output_norm = floats_of(model.global(DS4_TENSOR_OUTPUT_NORM));
-    output_mix = mix_of(model.global(DS4_TENSOR_OUTPUT_HC_FN), model.global(DS4_TENSOR_OUTPUT_HC_BASE), model.global(DS4_TENSOR_OUTPUT_HC_SCALE));
-    for (int l = 0; l < model.shape().layers; l++) layers.push_back(layer_of(model.shape(), model.shape().layer[size_t(l)], model.layer(l)));
+    output_mix =
+        mix_of(model.global(DS4_TENSOR_OUTPUT_HC_FN), model.global(DS4_TENSOR_OUTPUT_HC_BASE),
+               model.global(DS4_TENSOR_OUTPUT_HC_SCALE));
+    for (int l = 0; l < model.shape().layers; l++)
+        layers.push_back(layer_of(model.shape(), model.shape().layer[size_t(l)], model.layer(l)));
 }
 
 } // namespace ds4::cpu

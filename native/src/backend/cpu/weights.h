@@ -1,4 +1,5 @@
-// The model's tensors in the form that the CPU blocks use: matrices where they lie in the file, small vectors as f32.
+// The model's tensors in the form that the CPU blocks use: matrices where they lie in the file,
+// small vectors as f32.
 #pragma once
 #include <vector>
 
@@ -9,13 +10,13 @@ namespace ds4::cpu {
 
 using Floats = std::vector<float>;
 
-struct MixWeights { // one hyper-connection
+struct MixWeights {     // one hyper-connection
     Matrix fn;          // [hc_mix or streams, streams * hidden]
     Floats base, scale; // [fn.rows], [3 or 1]
 };
 
 struct CompressorWeights {
-    Matrix values, gate; // [halves * dim, hidden]
+    Matrix values, gate;  // [halves * dim, hidden]
     Floats position_bias; // [ratio, halves * dim]
     Floats norm;          // [dim]
 };
@@ -28,8 +29,8 @@ struct LayerWeights {
     CompressorWeights compressor, index_compressor;
     Matrix index_q, index_weights;
     Matrix router;
-    Floats router_bias;           // empty in hash-routed layers
-    std::vector<int32_t> router_table; // [vocab, experts_used], hash-routed layers only
+    Floats router_bias;                 // empty in hash-routed layers
+    std::vector<int32_t> router_table;  // [vocab, experts_used], hash-routed layers only
     std::vector<Matrix> gate, up, down; // [experts]
     Matrix shared_gate, shared_up, shared_down;
 };

@@ -4,8 +4,8 @@
 
 namespace ds4::cuda {
 
-// Without a driver the runtime answers cudaErrorInsufficientDriver and leaves the count unwritten: every error means
-// that there is nothing to use.
+// Without a driver the runtime answers cudaErrorInsufficientDriver and leaves the count unwritten:
+// every error means that there is nothing to use.
 std::vector<Device> devices() {
     std::vector<Device> found;
     int count = 0;
@@ -19,8 +19,8 @@ std::vector<Device> devices() {
             cudaGetLastError();
             continue;
         }
-        found.push_back({properties.name, uint64_t(properties.totalGlobalMem), properties.major, properties.minor,
-                         properties.multiProcessorCount});
+        found.push_back({properties.name, uint64_t(properties.totalGlobalMem), properties.major,
+                         properties.minor, properties.multiProcessorCount});
     }
     return found;
 }

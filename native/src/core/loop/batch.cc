@@ -5,7 +5,8 @@
 namespace ds4 {
 
 Batch::Batch(uint32_t max_step_tokens)
-    : max_step_tokens_(std::max(max_step_tokens, 1u)), mixed_chunk_(std::min(kFirstChunk, max_step_tokens_)) {}
+    : max_step_tokens_(std::max(max_step_tokens, 1u)),
+      mixed_chunk_(std::min(kFirstChunk, max_step_tokens_)) {}
 
 std::vector<Batch::Part> Batch::plan(const std::vector<Job *> &jobs) {
     std::vector<Part> parts;
@@ -29,10 +30,12 @@ std::vector<Batch::Part> Batch::plan(const std::vector<Job *> &jobs) {
     }
     if (!parts.empty()) room = std::min(room, mixed_chunk_);
 
-    std::stable_sort(prompts.begin(), prompts.end(),
-                     [](const Job *a, const Job *b) { return a->prompt_left() < b->prompt_left(); });
+    std::stable_sort(prompts.begin(), prompts.end(), [](const Job *a, const Job *b) {
+        return a->prompt_left() < b->prompt_left();
+    });
     // with more prompts than room the shortest must not win every time
-    if (prompts.size() > room) std::rotate(prompts.begin(), prompts.begin() + long(turn_ % prompts.size()), prompts.end());
+    if (prompts.size() > room)
+        std::rotate(prompts.begin(), prompts.begin() + long(turn_ % prompts.size()), prompts.end());
     for (size_t i = 0; i < prompts.size() && room > 0; i++) {
         const uint32_t share = std::max(1u, room / uint32_t(prompts.size() - i));
         const uint32_t count = std::min(prompts[i]->prompt_left(), share);
@@ -45,8 +48,10 @@ std::vector<Batch::Part> Batch::plan(const std::vector<Job *> &jobs) {
 void Batch::took(const std::vector<Part> &parts, uint64_t microseconds) {
     uint32_t prompt_tokens = 0, others = 0;
     for (const Part &part : parts) {
-        if (part.job->phase() == Job::Phase::Prefill) prompt_tokens += part.count;
-        else others++;
+        if (part.job->phase() == Job::Phase::Prefill)
+            prompt_tokens += part.count;
+        else
+            others++;
     }
     if (others == 0) return;
     if (prompt_tokens == 0) {
@@ -54,7 +59,8 @@ void Batch::took(const std::vector<Part> &parts, uint64_t microseconds) {
         return;
     }
     const uint64_t aim = std::max(kMixedStepUs, decode_us_ * kMixedFactor);
-    if (microseconds > aim) mixed_chunk_ = std::max(std::min(kMinChunk, max_step_tokens_), mixed_chunk_ / 2);
+    if (microseconds > aim)
+        mixed_chunk_ = std::max(std::min(kMinChunk, max_step_tokens_), mixed_chunk_ / 2);
     else if (microseconds * 2 < aim && prompt_tokens == mixed_chunk_)
         mixed_chunk_ = std::min(max_step_tokens_, mixed_chunk_ * 2);
 }

@@ -1,4 +1,5 @@
-// Which tokens the next step takes: one of every job that decodes or settles, and prompt chunks with what is left.
+// Which tokens the next step takes: one of every job that decodes or settles, and prompt chunks
+// with what is left.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -14,12 +15,14 @@ class Batch {
         uint32_t count;
     };
     explicit Batch(uint32_t max_step_tokens);
-    // jobs: everything not terminal, in order of arrival. The sum of counts is at most max_step_tokens; empty only if
-    // jobs is. Prompts share the room evenly, the shorter ones first, so that a short question does not wait for a
-    // long document; what does not fit waits in turn.
+    // jobs: everything not terminal, in order of arrival. The sum of counts is at most
+    // max_step_tokens; empty only if jobs is. Prompts share the room evenly, the shorter ones
+    // first, so that a short question does not wait for a long document; what does not fit waits in
+    // turn.
     std::vector<Part> plan(const std::vector<Job *> &jobs);
-    // Reports how long a planned step took, before its jobs advance: while others decode, prompt chunks are kept to what
-    // holds a step near kMixedStepUs, or kMixedFactor times a step of decoding alone where that is longer.
+    // Reports how long a planned step took, before its jobs advance: while others decode, prompt
+    // chunks are kept to what holds a step near kMixedStepUs, or kMixedFactor times a step of
+    // decoding alone where that is longer.
     void took(const std::vector<Part> &parts, uint64_t microseconds);
 
   private:
@@ -32,7 +35,7 @@ class Batch {
     uint32_t max_step_tokens_;
     uint32_t mixed_chunk_;
     uint64_t decode_us_ = 0; // of the last step without prompts
-    uint64_t turn_ = 0; // rotates who goes first when not everyone fits
+    uint64_t turn_ = 0;      // rotates who goes first when not everyone fits
 };
 
 } // namespace ds4

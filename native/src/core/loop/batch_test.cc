@@ -45,7 +45,8 @@ TEST("a prompt alone takes the whole step, and several share it, the short ones 
     const auto alone = job_with(1000);
     CHECK(batch.plan({alone.get()}).at(0).count == 100);
     const auto shortest = job_with(10), middle = job_with(200), longest = job_with(1000);
-    const std::vector<Batch::Part> parts = batch.plan({longest.get(), shortest.get(), middle.get()});
+    const std::vector<Batch::Part> parts =
+        batch.plan({longest.get(), shortest.get(), middle.get()});
     CHECK(parts.size() == 3);
     CHECK(parts[0].job == shortest.get() && parts[0].count == 10);
     CHECK(parts[1].job == middle.get() && parts[1].count == 45);
@@ -63,16 +64,18 @@ TEST("more prompts than the step has tokens take turns") {
     std::vector<int> served(5, 0);
     for (int step = 0; step < 50; step++) {
         for (const Batch::Part &part : batch.plan(list))
-            for (size_t i = 0; i < list.size(); i++) served[i] += part.job == list[i] ? int(part.count) : 0;
+            for (size_t i = 0; i < list.size(); i++)
+                served[i] += part.job == list[i] ? int(part.count) : 0;
     }
     for (const int count : served) CHECK(count == 20);
 }
 
 TEST("beside decoding jobs the prompt chunk follows the time that a step takes") {
-    CHECK(chunk_after(1'000, 10) == 511);             // a fast machine: all that the budget leaves
+    CHECK(chunk_after(1'000, 10) == 511); // a fast machine: all that the budget leaves
     const uint32_t middling = chunk_after(10'000, 2'000); // 100 tokens in 0.2 s
     CHECK(middling >= 32 && middling <= 100);
-    CHECK(chunk_after(10'000, 1'000'000) == 16);      // never less than what keeps a prompt moving
-    const uint32_t slow = chunk_after(500'000, 20'000);   // decoding alone takes 0.5 s: up to 1.5 s beside a prompt
+    CHECK(chunk_after(10'000, 1'000'000) == 16); // never less than what keeps a prompt moving
+    const uint32_t slow =
+        chunk_after(500'000, 20'000); // decoding alone takes 0.5 s: up to 1.5 s beside a prompt
     CHECK(slow >= 32 && slow <= 64);
 }

@@ -1,4 +1,5 @@
-// A model for the loop's tests: the token after t is t + 1, and a session is the list of what it was fed. Test code.
+// A model for the loop's tests: the token after t is t + 1, and a session is the list of what it
+// was fed. Test code.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -34,28 +35,36 @@ class FakeStepper : public Stepper {
         attempts++;
         wait_for_gate();
         if (step_time.count() > 0) sleep(items);
-        if (std::all_of(items.begin(), items.end(), [](const StepItem &item) { return FakeSession::of(item.session)->cancelled.load(); }))
+        if (std::all_of(items.begin(), items.end(), [](const StepItem &item) {
+                return FakeSession::of(item.session)->cancelled.load();
+            }))
             fail(DS4_ERR_CANCELLED, "cancelled");
         std::vector<uint32_t> sizes;
         for (const StepItem &item : items) {
             const FakeSession *session = FakeSession::of(item.session);
             if (session->fails) fail(DS4_ERR_DEVICE, "the fake device is broken");
-            if (session->tokens.size() + item.count > session->capacity) fail(DS4_ERR_CONTEXT_FULL, "full");
+            if (session->tokens.size() + item.count > session->capacity)
+                fail(DS4_ERR_CONTEXT_FULL, "full");
             sizes.push_back(item.count);
         }
         for (const StepItem &item : items) {
             std::vector<int32_t> &tokens = FakeSession::of(item.session)->tokens;
             tokens.insert(tokens.end(), item.tokens, item.tokens + item.count);
             if (item.logits == DS4_LOGITS_NONE) continue;
-            for (uint32_t id = 0; id < kVocab; id++) logits[id] = id == uint32_t(tokens.back() + 1) % kVocab ? 4.0f : 0.0f;
+            for (uint32_t id = 0; id < kVocab; id++)
+                logits[id] = id == uint32_t(tokens.back() + 1) % kVocab ? 4.0f : 0.0f;
             logits += claimed_vocab;
         }
         steps.push_back(sizes);
     }
     uint32_t vocab() const override { return claimed_vocab; }
     uint32_t max_step_tokens() const override { return budget; }
-    uint32_t position(const ds4_session *session) const override { return uint32_t(FakeSession::of(session)->tokens.size()); }
-    uint32_t capacity(const ds4_session *session) const override { return FakeSession::of(session)->capacity; }
+    uint32_t position(const ds4_session *session) const override {
+        return uint32_t(FakeSession::of(session)->tokens.size());
+    }
+    uint32_t capacity(const ds4_session *session) const override {
+        return FakeSession::of(session)->capacity;
+    }
     void cancel(ds4_session *session) override { FakeSession::of(session)->cancelled = true; }
 
     // While closed, steps wait at their start: what is started meanwhile is planned together.
@@ -77,7 +86,7 @@ class FakeStepper : public Stepper {
     }
 
     uint32_t budget = 512;
-    uint32_t claimed_vocab = kVocab;          // logits beyond kVocab stay unwritten
+    uint32_t claimed_vocab = kVocab; // logits beyond kVocab stay unwritten
     std::chrono::microseconds step_time{0};
     std::atomic<int> attempts{0};             // steps begun, failed ones included
     std::vector<std::vector<uint32_t>> steps; // counts of each step; read it when no job runs

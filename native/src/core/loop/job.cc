@@ -7,16 +7,11 @@
 
 namespace ds4 {
 
-Job::Job(uint64_t id, JobRequest request, uint32_t room, std::shared_ptr<const Vocabulary> vocabulary)
-    : id(id),
-      session(request.session),
-      tag(request.options.tag),
-      options_(request.options),
-      prompt_(std::move(request.prompt)),
-      stop_tokens_(std::move(request.stop_tokens)),
-      vocabulary_(std::move(vocabulary)),
-      room_(room),
-      sampler_(request.options.sampling),
+Job::Job(uint64_t id, JobRequest request, uint32_t room,
+         std::shared_ptr<const Vocabulary> vocabulary)
+    : id(id), session(request.session), tag(request.options.tag), options_(request.options),
+      prompt_(std::move(request.prompt)), stop_tokens_(std::move(request.stop_tokens)),
+      vocabulary_(std::move(vocabulary)), room_(room), sampler_(request.options.sampling),
       stop_strings_(std::move(request.stop_strings)) {}
 
 Job::Phase Job::phase() const {
@@ -31,12 +26,14 @@ const int32_t *Job::next_tokens() const {
 
 bool Job::wants_logits(uint32_t count) const {
     if (phase() == Phase::Decode) return true;
-    return phase() == Phase::Prefill && count == prompt_left() && options_.max_tokens > 0 && room_ > prompt_.size();
+    return phase() == Phase::Prefill && count == prompt_left() && options_.max_tokens > 0 &&
+           room_ > prompt_.size();
 }
 
 ds4_job_token Job::sample(std::span<const float> logits) {
     ds4_job_token token = {};
-    if (is_thinking() && options_.reasoning_budget > 0 && thinking_tokens_ >= options_.reasoning_budget)
+    if (is_thinking() && options_.reasoning_budget > 0 &&
+        thinking_tokens_ >= options_.reasoning_budget)
         token.id = options_.think_close_token;
     else
         token.id = sampler_.draw(logits, options_.tool_zones != 0 && zones_.greedy());
@@ -51,17 +48,17 @@ void Job::advance(uint32_t count, const ds4_job_token *token) {
         if (prompt_left() > 0) return;
         prefilled_ = Clock::now();
         break;
-    case Phase::Decode:
-        last_token_is_fed_ = true;
-        break;
+    case Phase::Decode: last_token_is_fed_ = true; break;
     case Phase::Settle:
         last_token_is_fed_ = true;
         status_ = DS4_JOB_DONE;
         return;
     case Phase::Terminal: return;
     }
-    if (token != nullptr) report(*token);
-    else finish(options_.max_tokens == 0 ? DS4_FINISH_LENGTH : DS4_FINISH_CONTEXT);
+    if (token != nullptr)
+        report(*token);
+    else
+        finish(options_.max_tokens == 0 ? DS4_FINISH_LENGTH : DS4_FINISH_CONTEXT);
 }
 
 void Job::report(const ds4_job_token &token) {
@@ -82,8 +79,10 @@ void Job::report(const ds4_job_token &token) {
 // Stop strings and tool blocks are looked for in the answer only, never in the thinking before it.
 uint32_t Job::read_token(int32_t token) {
     if (is_thinking()) {
-        if (token == options_.think_close_token) closed_thinking_ = true;
-        else thinking_tokens_++;
+        if (token == options_.think_close_token)
+            closed_thinking_ = true;
+        else
+            thinking_tokens_++;
         return DS4_FINISH_NONE;
     }
     if (vocabulary_ == nullptr) return DS4_FINISH_NONE;

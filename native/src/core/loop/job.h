@@ -27,20 +27,24 @@ struct JobRequest {
 class Job {
   public:
     // room: tokens that the session can still take, the prompt included.
-    Job(uint64_t id, JobRequest request, uint32_t room, std::shared_ptr<const Vocabulary> vocabulary);
+    Job(uint64_t id, JobRequest request, uint32_t room,
+        std::shared_ptr<const Vocabulary> vocabulary);
 
     // What the next step feeds: a part of the prompt, one sampled token, or nothing (terminal).
     enum class Phase { Prefill, Decode, Settle, Terminal };
     Phase phase() const;
     uint32_t prompt_left() const { return uint32_t(prompt_.size()) - prompt_processed_; }
-    // At least `count` tokens are readable: prompt tokens in prefill, else the one token that is not in the session yet.
+    // At least `count` tokens are readable: prompt tokens in prefill, else the one token that is
+    // not in the session yet.
     const int32_t *next_tokens() const;
     bool wants_logits(uint32_t count) const; // after a step of so many tokens
 
-    // The token after a step that gave these logits, [vocab]. Touches nothing that drain reads: the loop calls it without
-    // its lock, because a row of a large vocabulary takes as long as a small step. Throws ds4::Error.
+    // The token after a step that gave these logits, [vocab]. Touches nothing that drain reads: the
+    // loop calls it without its lock, because a row of a large vocabulary takes as long as a small
+    // step. Throws ds4::Error.
     ds4_job_token sample(std::span<const float> logits);
-    // A step of `count` tokens of this job has been done; `token` is what was sampled after it, or null.
+    // A step of `count` tokens of this job has been done; `token` is what was sampled after it, or
+    // null.
     void advance(uint32_t count, const ds4_job_token *token);
     // The end without one of ds4.h's finishes.
     void cancel();
@@ -52,8 +56,8 @@ class Job {
     const uint64_t id;
     ds4_session *session; // null once it has been released
     const uint32_t tag;
-    bool armed = false;            // the waker has been called and no poll came since
-    bool in_step = false;          // the loop's thread uses this job outside the lock
+    bool armed = false;   // the waker has been called and no poll came since
+    bool in_step = false; // the loop's thread uses this job outside the lock
     bool cancel_requested = false;
     std::string error_text;
 
@@ -68,7 +72,8 @@ class Job {
     const ds4_job_options options_;
     const std::vector<int32_t> prompt_;
     const std::vector<int32_t> stop_tokens_;
-    const std::shared_ptr<const Vocabulary> vocabulary_; // null if neither stop strings nor zones need it
+    const std::shared_ptr<const Vocabulary>
+        vocabulary_; // null if neither stop strings nor zones need it
     uint32_t room_;
     Sampler sampler_;
     StopStrings stop_strings_;
@@ -79,7 +84,7 @@ class Job {
     ds4_status error_ = DS4_OK;
     uint32_t prompt_processed_ = 0;
     uint32_t generated_ = 0;
-    int32_t last_token_ = -1;     // sampled and reported
+    int32_t last_token_ = -1; // sampled and reported
     bool last_token_is_fed_ = true;
     bool closed_thinking_ = false;
     uint32_t thinking_tokens_ = 0;

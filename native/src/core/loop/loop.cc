@@ -59,19 +59,19 @@ Loop::~Loop() {
 void Loop::set_vocabulary(std::span<const uint8_t> bytes, std::span<const uint32_t> offsets) {
     auto vocabulary = std::make_shared<const Vocabulary>(bytes, offsets);
     if (vocabulary->size() != stepper_.vocab())
-        fail(DS4_ERR_ARGUMENT, "the vocabulary has %u tokens, the model has %u", vocabulary->size(), stepper_.vocab());
+        fail(DS4_ERR_ARGUMENT, "the vocabulary has %u tokens, the model has %u", vocabulary->size(),
+             stepper_.vocab());
     const std::lock_guard lock(mutex_);
     vocabulary_ = std::move(vocabulary);
 }
 
-void Loop::set_waker(void (*wake)(uint32_t tag)) {
-    wake_.store(wake);
-}
+void Loop::set_waker(void (*wake)(uint32_t tag)) { wake_.store(wake); }
 
 static void check_ids(const std::vector<int32_t> &ids, const char *what, uint32_t vocab) {
     for (size_t i = 0; i < ids.size(); i++) {
         if (ids[i] < 0 || uint32_t(ids[i]) >= vocab)
-            fail(DS4_ERR_ARGUMENT, "%s %zu is %d; this model's ids are 0..%u", what, i, ids[i], vocab - 1);
+            fail(DS4_ERR_ARGUMENT, "%s %zu is %d; this model's ids are 0..%u", what, i, ids[i],
+                 vocab - 1);
     }
 }
 
@@ -79,24 +79,32 @@ void Loop::check(const JobRequest &request) const {
     const uint32_t vocab = stepper_.vocab();
     const ds4_job_options &options = request.options;
     if (request.session == nullptr) fail(DS4_ERR_ARGUMENT, "a job needs a session, got null");
-    if (request.prompt.empty()) fail(DS4_ERR_ARGUMENT, "a job needs at least one prompt token, got none");
+    if (request.prompt.empty())
+        fail(DS4_ERR_ARGUMENT, "a job needs at least one prompt token, got none");
     check_ids(request.prompt, "prompt token", vocab);
     check_ids(request.stop_tokens, "stop token", vocab);
     if (request.stop_tokens.size() > kMaxStopTokens)
-        fail(DS4_ERR_ARGUMENT, "%zu stop tokens; at most %zu are allowed", request.stop_tokens.size(), kMaxStopTokens);
+        fail(DS4_ERR_ARGUMENT, "%zu stop tokens; at most %zu are allowed",
+             request.stop_tokens.size(), kMaxStopTokens);
     if (request.stop_strings.size() > kMaxStopStrings)
-        fail(DS4_ERR_ARGUMENT, "%zu stop strings; at most %zu are allowed", request.stop_strings.size(), kMaxStopStrings);
+        fail(DS4_ERR_ARGUMENT, "%zu stop strings; at most %zu are allowed",
+             request.stop_strings.size(), kMaxStopStrings);
     for (const std::string &text : request.stop_strings) {
         if (text.empty() || text.size() > kMaxStopStringBytes)
-            fail(DS4_ERR_ARGUMENT, "a stop string has %zu bytes; 1..%zu are allowed", text.size(), kMaxStopStringBytes);
+            fail(DS4_ERR_ARGUMENT, "a stop string has %zu bytes; 1..%zu are allowed", text.size(),
+                 kMaxStopStringBytes);
     }
     if (options.top_logprobs > kMaxTopLogprobs)
-        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u; 0..%u are allowed", options.top_logprobs, kMaxTopLogprobs);
+        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u; 0..%u are allowed", options.top_logprobs,
+             kMaxTopLogprobs);
     if (options.top_logprobs > 0 && options.logprobs == 0)
-        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u but logprobs is 0; set logprobs to 1", options.top_logprobs);
-    if (options.think_close_token >= 0) check_ids({options.think_close_token}, "think_close_token", vocab);
+        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u but logprobs is 0; set logprobs to 1",
+             options.top_logprobs);
+    if (options.think_close_token >= 0)
+        check_ids({options.think_close_token}, "think_close_token", vocab);
     if (options.reasoning_budget > 0 && options.think_close_token < 0)
-        fail(DS4_ERR_ARGUMENT, "reasoning_budget is %u but there is no think_close_token to force", options.reasoning_budget);
+        fail(DS4_ERR_ARGUMENT, "reasoning_budget is %u but there is no think_close_token to force",
+             options.reasoning_budget);
 }
 
 uint64_t Loop::start(JobRequest request) {
@@ -105,17 +113,21 @@ uint64_t Loop::start(JobRequest request) {
     const uint32_t capacity = stepper_.capacity(request.session);
     const uint32_t room = capacity - std::min(position, capacity);
     if (request.prompt.size() > room)
-        fail(DS4_ERR_CONTEXT_FULL, "the prompt has %zu tokens; the session has room for %u (context_tokens %u, position %u)",
+        fail(DS4_ERR_CONTEXT_FULL,
+             "the prompt has %zu tokens; the session has room for %u (context_tokens %u, position "
+             "%u)",
              request.prompt.size(), room, capacity, position);
 
     const std::lock_guard lock(mutex_);
     if (const Job *job = owner(request.session))
-        fail(DS4_ERR_ARGUMENT, "the session belongs to job %llu, which has not been freed", static_cast<unsigned long long>(job->id));
+        fail(DS4_ERR_ARGUMENT, "the session belongs to job %llu, which has not been freed",
+             static_cast<unsigned long long>(job->id));
     const bool reads_bytes = !request.stop_strings.empty() || request.options.tool_zones != 0;
     if (reads_bytes && vocabulary_ == nullptr)
         fail(DS4_ERR_ARGUMENT, "stop strings and tool zones need ds4_engine_set_vocabulary first");
     const uint64_t id = next_id_;
-    auto job = std::make_unique<Job>(id, std::move(request), room, reads_bytes ? vocabulary_ : nullptr);
+    auto job =
+        std::make_unique<Job>(id, std::move(request), room, reads_bytes ? vocabulary_ : nullptr);
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
     active_.reserve(active_.size() + 1); // nothing may fail once the job is in one of the two
     Job *const added = jobs_.emplace(id, std::move(job)).first->second.get();
@@ -127,12 +139,16 @@ uint64_t Loop::start(JobRequest request) {
 
 Job &Loop::find(uint64_t id) {
     const auto found = jobs_.find(id);
-    if (found == jobs_.end()) fail(DS4_ERR_ARGUMENT, "there is no job %llu, or it has been freed", static_cast<unsigned long long>(id));
+    if (found == jobs_.end())
+        fail(DS4_ERR_ARGUMENT, "there is no job %llu, or it has been freed",
+             static_cast<unsigned long long>(id));
     return *found->second;
 }
 
 Job *Loop::owner(const ds4_session *session) {
-    const auto found = std::find_if(jobs_.begin(), jobs_.end(), [session](const auto &entry) { return entry.second->session == session; });
+    const auto found = std::find_if(jobs_.begin(), jobs_.end(), [session](const auto &entry) {
+        return entry.second->session == session;
+    });
     return found == jobs_.end() ? nullptr : found->second.get();
 }
 
@@ -169,7 +185,9 @@ void Loop::cancel(uint64_t id) {
 void Loop::free(uint64_t id) {
     const std::lock_guard lock(mutex_);
     if (find(id).phase() != Job::Phase::Terminal)
-        fail(DS4_ERR_ARGUMENT, "job %llu is running; cancel it and poll until its status is terminal", static_cast<unsigned long long>(id));
+        fail(DS4_ERR_ARGUMENT,
+             "job %llu is running; cancel it and poll until its status is terminal",
+             static_cast<unsigned long long>(id));
     jobs_.erase(id);
 }
 
@@ -219,11 +237,13 @@ void Loop::run() {
     for (auto &[id, job] : jobs_) job->cancel();
 }
 
-// One step of the planned parts. Holds the lock on entry and on return, not while the engine works and samples.
+// One step of the planned parts. Holds the lock on entry and on return, not while the engine works
+// and samples.
 void Loop::step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Part> &parts) {
     std::vector<StepItem> items;
     for (const Batch::Part &part : parts) {
-        const uint32_t logits = part.job->wants_logits(part.count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
+        const uint32_t logits =
+            part.job->wants_logits(part.count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
         items.push_back({part.job->session, part.job->next_tokens(), part.count, logits});
         part.job->in_step = true;
     }
@@ -231,7 +251,8 @@ void Loop::step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Par
     const auto begin = std::chrono::steady_clock::now();
     std::vector<Outcome> outcomes(parts.size());
     evaluate(items, outcomes);
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now() - begin);
     sample(parts, items, outcomes);
     lock.lock();
 
@@ -250,8 +271,8 @@ void Loop::step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Par
     lock.lock();
 }
 
-// Runs the items together. If that fails they are run one by one, so that only the ones at fault fail; a step that was
-// cancelled was so by all of them.
+// Runs the items together. If that fails they are run one by one, so that only the ones at fault
+// fail; a step that was cancelled was so by all of them.
 void Loop::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes) {
     size_t rows = 0;
     for (size_t i = 0; i < items.size(); i++) {
@@ -274,11 +295,13 @@ void Loop::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes
     }
     for (size_t i = 0; i < items.size(); i++)
         outcomes[i].attempt([&] {
-            stepper_.step(items.subspan(i, 1), items[i].logits == DS4_LOGITS_NONE ? nullptr : row(outcomes[i].row));
+            stepper_.step(items.subspan(i, 1),
+                          items[i].logits == DS4_LOGITS_NONE ? nullptr : row(outcomes[i].row));
         });
 }
 
-void Loop::sample(const std::vector<Batch::Part> &parts, std::span<const StepItem> items, std::span<Outcome> outcomes) {
+void Loop::sample(const std::vector<Batch::Part> &parts, std::span<const StepItem> items,
+                  std::span<Outcome> outcomes) {
     const uint32_t vocab = stepper_.vocab();
     for (size_t i = 0; i < parts.size(); i++) {
         Outcome &outcome = outcomes[i];
@@ -293,7 +316,8 @@ void Loop::settle(Job &job, uint32_t count, const Outcome &outcome) {
     if (outcome.status == DS4_ERR_CANCELLED) return job.cancel();
     if (outcome.status != DS4_OK) return job.fail(outcome.status, outcome.text);
     job.advance(count, outcome.token ? &*outcome.token : nullptr);
-    // after its end is known a job is only settled, which is one step: the session stays worth keeping
+    // after its end is known a job is only settled, which is one step: the session stays worth
+    // keeping
     if (job.cancel_requested && job.phase() != Job::Phase::Settle) job.cancel();
 }
 

@@ -1,9 +1,10 @@
-// Continuous batching: one thread steps every running job of an engine together. It owns the order of work, the
-// queues of produced tokens and the end of each job; the arithmetic is the Stepper's.
+// Continuous batching: one thread steps every running job of an engine together. It owns the order
+// of work, the queues of produced tokens and the end of each job; the arithmetic is the Stepper's.
 //
-// A job passes through prefill (its prompt, in chunks), decode (one token a step) and, if its last reported token is
-// not in the session yet, settling (that one token, without logits). `finish` is set as soon as the end is known,
-// so that a client can deliver it at once; `status` stays RUNNING until the session is settled and may be reused.
+// A job passes through prefill (its prompt, in chunks), decode (one token a step) and, if its last
+// reported token is not in the session yet, settling (that one token, without logits). `finish` is
+// set as soon as the end is known, so that a client can deliver it at once; `status` stays RUNNING
+// until the session is settled and may be reused.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -26,8 +27,9 @@ namespace ds4 {
 
 class Loop {
   public:
-    explicit Loop(Stepper &stepper); // the stepper outlives the loop; the thread starts with the first job
-    ~Loop();                         // cancels every job and joins
+    explicit Loop(
+        Stepper &stepper); // the stepper outlives the loop; the thread starts with the first job
+    ~Loop();               // cancels every job and joins
     Loop(const Loop &) = delete;
     Loop &operator=(const Loop &) = delete;
 
@@ -40,7 +42,8 @@ class Loop {
     std::string error(uint64_t job);
     void cancel(uint64_t job);
     void free(uint64_t job);
-    // The session is about to go: ends the job that owns it, if any, and returns when no step uses it.
+    // The session is about to go: ends the job that owns it, if any, and returns when no step uses
+    // it.
     void release(const ds4_session *session);
 
   private:
@@ -51,7 +54,8 @@ class Loop {
     void check(const JobRequest &request) const;
     void step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Part> &parts);
     void evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes);
-    void sample(const std::vector<Batch::Part> &parts, std::span<const StepItem> items, std::span<Outcome> outcomes);
+    void sample(const std::vector<Batch::Part> &parts, std::span<const StepItem> items,
+                std::span<Outcome> outcomes);
     void settle(Job &job, uint32_t count, const Outcome &outcome);
     void arm(Job &job, Wakes &wakes);
     void wake(const Wakes &wakes) const;

@@ -12,7 +12,8 @@
 #include "core/loop/fake_stepper.h"
 #include "core/loop/loop.h"
 
-// Allocations above this size fail, in every thread. (Inlined, g++ takes malloc and delete for a mismatched pair.)
+// Allocations above this size fail, in every thread. (Inlined, g++ takes malloc and delete for a
+// mismatched pair.)
 #define DS4_NOINLINE __attribute__((noinline))
 static std::atomic<size_t> largest_allocation = SIZE_MAX;
 DS4_NOINLINE void *operator new(size_t bytes) {
@@ -20,7 +21,9 @@ DS4_NOINLINE void *operator new(size_t bytes) {
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
 }
-DS4_NOINLINE void *operator new(size_t bytes, const std::nothrow_t &) noexcept { return bytes > largest_allocation ? nullptr : std::malloc(bytes); }
+DS4_NOINLINE void *operator new(size_t bytes, const std::nothrow_t &) noexcept {
+    return bytes > largest_allocation ? nullptr : std::malloc(bytes);
+}
 DS4_NOINLINE void operator delete(void *memory) noexcept { std::free(memory); }
 DS4_NOINLINE void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
@@ -30,7 +33,8 @@ using ds4::test::FakeStepper;
 
 namespace {
 
-JobRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_tokens, uint32_t tag = 0) {
+JobRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_tokens,
+                   uint32_t tag = 0) {
     JobRequest made{session.handle(), {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
     made.options.struct_bytes = sizeof(ds4_job_options);
     made.options.tag = tag;
@@ -45,7 +49,8 @@ ds4_job_state poll(Loop &loop, uint64_t job, std::vector<int32_t> *ids = nullptr
     std::array<ds4_job_token, 16> tokens;
     do {
         loop.poll(job, tokens.data(), uint32_t(tokens.size()), state);
-        for (uint32_t i = 0; ids != nullptr && i < state.token_count; i++) ids->push_back(tokens[i].id);
+        for (uint32_t i = 0; ids != nullptr && i < state.token_count; i++)
+            ids->push_back(tokens[i].id);
     } while (state.pending_tokens > 0);
     return state;
 }
@@ -54,7 +59,8 @@ ds4_job_state wait(Loop &loop, uint64_t job, std::vector<int32_t> *ids = nullptr
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     ds4_job_state state = poll(loop, job, ids);
     while (state.status == DS4_JOB_RUNNING) {
-        if (std::chrono::steady_clock::now() > deadline) fail(DS4_ERR_INTERNAL, "a job does not end");
+        if (std::chrono::steady_clock::now() > deadline)
+            fail(DS4_ERR_INTERNAL, "a job does not end");
         std::this_thread::sleep_for(std::chrono::microseconds(100));
         state = poll(loop, job, ids);
     }
@@ -83,11 +89,13 @@ TEST("jobs that decode share every step, one token each") {
     std::vector<uint64_t> jobs;
     jobs.push_back(loop.start(request(sessions[0], 1, 30)));
     stepper.wait_until_in_step();
-    for (size_t i = 1; i < sessions.size(); i++) jobs.push_back(loop.start(request(sessions[i], 1, 20)));
+    for (size_t i = 1; i < sessions.size(); i++)
+        jobs.push_back(loop.start(request(sessions[i], 1, 20)));
     stepper.gate(true);
     for (const uint64_t job : jobs) wait(loop, job);
     CHECK(stepper.steps.size() == 31); // 30 tokens and the settling of the first job
-    const size_t shared = size_t(std::count(stepper.steps.begin(), stepper.steps.end(), std::vector<uint32_t>(5, 1)));
+    const size_t shared =
+        size_t(std::count(stepper.steps.begin(), stepper.steps.end(), std::vector<uint32_t>(5, 1)));
     CHECK(shared == 21); // the others' prompt step, 19 decode steps and their settling
 }
 
@@ -115,7 +123,8 @@ TEST("a long prompt does not keep a decoding job waiting, nor a short prompt beh
         with_talk += stepper.steps[i][0] == 1 && stepper.steps[i].size() > 1 ? 1 : 0;
     }
     CHECK(with_talk >= 50);
-    // the question, behind the document in order of arrival, is answered by the first step that both are in
+    // the question, behind the document in order of arrival, is answered by the first step that
+    // both are in
     CHECK(stepper.steps[1] == (std::vector<uint32_t>{1, 20, 44}));
 }
 
@@ -176,12 +185,14 @@ TEST("a job that waits for its turn is cancelled without waiting for the running
     CHECK(second.tokens.empty());
 }
 
-TEST("cancelling every job of a shared step ends them with that step: none is run again by itself") {
+TEST(
+    "cancelling every job of a shared step ends them with that step: none is run again by itself") {
     FakeStepper stepper;
     stepper.gate(false);
     Loop loop(stepper);
     FakeSession first, others[2];
-    const uint64_t ahead = loop.start(request(first, 1, 1)); // a step to wait behind, so that the two are planned together
+    const uint64_t ahead = loop.start(
+        request(first, 1, 1)); // a step to wait behind, so that the two are planned together
     stepper.wait_until_in_step();
     uint64_t jobs[2];
     for (int i = 0; i < 2; i++) jobs[i] = loop.start(request(others[i], 4, 10));
@@ -208,7 +219,8 @@ TEST("a session taken from a running job ends the job, and nothing steps it afte
         loop.release(session.handle());
         const size_t fed = session.tokens.size();
         CHECK(poll(loop, job).status == DS4_JOB_CANCELLED);
-        const uint64_t next = loop.start(request(session, 1, 0)); // though the first job is not freed
+        const uint64_t next =
+            loop.start(request(session, 1, 0)); // though the first job is not freed
         CHECK(wait(loop, next).status == DS4_JOB_DONE);
         CHECK(session.tokens.size() == fed + 1);
         loop.free(job);
@@ -228,7 +240,8 @@ TEST("logits that do not fit in memory fail the job, not the process") {
     CHECK(wait(loop, loop.start(request(session, 2, 1))).status == DS4_JOB_DONE);
 }
 
-TEST("thousands of jobs cancelled at random leave none behind, and every session a prefix of its own stream") {
+TEST("thousands of jobs cancelled at random leave none behind, and every session a prefix of its "
+     "own stream") {
     FakeStepper stepper;
     Loop loop(stepper);
     constexpr int kThreads = 4, kJobs = 600;
@@ -240,21 +253,27 @@ TEST("thousands of jobs cancelled at random leave none behind, and every session
             for (int i = 0; i < kJobs; i++) {
                 FakeSession session;
                 session.capacity = 100'000;
-                // of the cancelled ones half are about as long as the cancel takes to come, half are never done by then
-                const uint32_t kind = random() % 4, wanted = kind == 0 ? 50'000 : 1 + random() % 60, prompt = 1 + random() % 60;
+                // of the cancelled ones half are about as long as the cancel takes to come, half
+                // are never done by then
+                const uint32_t kind = random() % 4, wanted = kind == 0 ? 50'000 : 1 + random() % 60,
+                               prompt = 1 + random() % 60;
                 std::vector<int32_t> ids;
                 const uint64_t job = loop.start(request(session, prompt, wanted));
                 if (kind <= 1) {
-                    for (uint32_t spins = random() % 40; spins > 0; spins--) std::this_thread::yield();
+                    for (uint32_t spins = random() % 40; spins > 0; spins--)
+                        std::this_thread::yield();
                     loop.cancel(job);
                 }
                 const ds4_job_state state = wait(loop, job, &ids);
                 (state.status == DS4_JOB_DONE ? done : cancelled)[size_t(client)]++;
                 const size_t fed = session.tokens.size();
                 bool right = ids.size() == state.generated && fed <= prompt + ids.size();
-                for (size_t k = 0; k < ids.size(); k++) right = right && ids[k] == int32_t((2 + k) % FakeStepper::kVocab);
-                for (size_t k = prompt; k < fed; k++) right = right && session.tokens[k] == ids[k - prompt];
-                if (state.status == DS4_JOB_DONE) right = right && ids.size() == wanted && fed == prompt + wanted;
+                for (size_t k = 0; k < ids.size(); k++)
+                    right = right && ids[k] == int32_t((2 + k) % FakeStepper::kVocab);
+                for (size_t k = prompt; k < fed; k++)
+                    right = right && session.tokens[k] == ids[k - prompt];
+                if (state.status == DS4_JOB_DONE)
+                    right = right && ids.size() == wanted && fed == prompt + wanted;
                 wrong[size_t(client)] += right ? 0 : 1;
             }
         });

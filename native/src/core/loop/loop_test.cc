@@ -49,8 +49,10 @@ Result wait(Loop &loop, uint64_t job, bool frees = true) {
             result.ids.push_back(tokens[i].id);
             result.tokens.push_back(tokens[i]);
         }
-        if (result.state.token_count == 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
-        if (std::chrono::steady_clock::now() > deadline) ds4::fail(DS4_ERR_INTERNAL, "the job does not end");
+        if (result.state.token_count == 0)
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
+        if (std::chrono::steady_clock::now() > deadline)
+            ds4::fail(DS4_ERR_INTERNAL, "the job does not end");
     } while (result.state.status == DS4_JOB_RUNNING || result.state.pending_tokens > 0);
     if (frees) loop.free(job);
     return result;
@@ -73,7 +75,8 @@ std::vector<int32_t> range(int32_t begin, int32_t end) {
 
 } // namespace
 
-TEST("a job at its token limit has reported every token in order and fed all of them to the session") {
+TEST("a job at its token limit has reported every token in order and fed all of them to the "
+     "session") {
     FakeStepper stepper;
     Loop loop(stepper);
     FakeSession session;
@@ -94,7 +97,8 @@ TEST("a stop token ends the job, is named, is not reported and does not enter th
     CHECK(result.ids == range(2, 5));
     CHECK(result.state.finish == DS4_FINISH_STOP && result.state.stop_token == 5);
     CHECK(session.tokens == range(1, 5));
-    CHECK(stepper.steps.size() == 4); // nothing to settle: the last reported token was fed to get the stop token
+    CHECK(stepper.steps.size() ==
+          4); // nothing to settle: the last reported token was fed to get the stop token
 }
 
 TEST("a stop string is found across tokens, and its last token is in the session") {
@@ -124,7 +128,8 @@ TEST("generation stops where the context is full, and a prompt that fills it gen
     result = wait(loop, loop.start(request(session, {3, 4, 5, 6}, 50)));
     CHECK(result.ids.empty() && result.state.finish == DS4_FINISH_CONTEXT);
     session.tokens = {1, 2};
-    CHECK(status_of([&] { loop.start(request(session, {3, 4, 5, 6, 7}, 50)); }) == DS4_ERR_CONTEXT_FULL);
+    CHECK(status_of([&] { loop.start(request(session, {3, 4, 5, 6, 7}, 50)); }) ==
+          DS4_ERR_CONTEXT_FULL);
 }
 
 TEST("max_tokens 0 only processes the prompt, in chunks of the step budget, without logits") {
@@ -133,7 +138,8 @@ TEST("max_tokens 0 only processes the prompt, in chunks of the step budget, with
     Loop loop(stepper);
     FakeSession session;
     const Result result = wait(loop, loop.start(request(session, std::vector<int32_t>(25, 1), 0)));
-    CHECK(result.ids.empty() && result.state.finish == DS4_FINISH_LENGTH && session.tokens.size() == 25);
+    CHECK(result.ids.empty() && result.state.finish == DS4_FINISH_LENGTH &&
+          session.tokens.size() == 25);
     CHECK(stepper.steps == (std::vector<std::vector<uint32_t>>{{10}, {10}, {5}}));
 }
 
@@ -180,7 +186,8 @@ TEST("the end of a tool block ends the job, and its syntax is decoded greedily")
         offsets.push_back(uint32_t(bytes.size()));
     }
     loop.set_vocabulary(bytes, offsets);
-    // hot enough that the chance of following the fake model by luck is nil; only the first token may be sampled
+    // hot enough that the chance of following the fake model by luck is nil; only the first token
+    // may be sampled
     int opened = 0;
     for (uint64_t seed = 1; seed < 300; seed++) {
         FakeSession session;
@@ -213,7 +220,10 @@ TEST("bad requests are refused with a status and start nothing") {
     CHECK(refused([](JobRequest &r) { r.stop_tokens = {99}; }));
     CHECK(refused([](JobRequest &r) { r.stop_strings = {""}; }));
     CHECK(refused([](JobRequest &r) { r.stop_strings = {"no vocabulary yet"}; }));
-    CHECK(refused([](JobRequest &r) { r.options.top_logprobs = 21; r.options.logprobs = 1; }));
+    CHECK(refused([](JobRequest &r) {
+        r.options.top_logprobs = 21;
+        r.options.logprobs = 1;
+    }));
     CHECK(refused([](JobRequest &r) { r.options.top_logprobs = 2; }));
     CHECK(refused([](JobRequest &r) { r.options.reasoning_budget = 2; }));
     CHECK(refused([](JobRequest &r) { r.session = nullptr; }));

@@ -1,5 +1,5 @@
-// What the generation loop needs of an engine. Core's Engine implements it; tests put a fake in its place, so that
-// the loop's order, fairness and cancellation are checked without a model.
+// What the generation loop needs of an engine. Core's Engine implements it; tests put a fake in its
+// place, so that the loop's order, fairness and cancellation are checked without a model.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -18,14 +18,15 @@ struct StepItem {
 class Stepper {
   public:
     virtual ~Stepper() = default;
-    // logits: [rows asked for, vocab] f32 in item order, or null if none. Throws ds4::Error; then no session moved.
+    // logits: [rows asked for, vocab] f32 in item order, or null if none. Throws ds4::Error; then
+    // no session moved.
     virtual void step(std::span<const StepItem> items, float *logits) = 0;
     virtual uint32_t vocab() const = 0;
     virtual uint32_t max_step_tokens() const = 0;
     virtual uint32_t position(const ds4_session *session) const = 0;
     virtual uint32_t capacity(const ds4_session *session) const = 0; // its context_tokens
-    // May be called while step runs, from any thread. A step of this session alone then throws DS4_ERR_CANCELLED at
-    // its next layer boundary; it must not affect a step that starts later.
+    // May be called while step runs, from any thread. A step of this session alone then throws
+    // DS4_ERR_CANCELLED at its next layer boundary; it must not affect a step that starts later.
     virtual void cancel(ds4_session *session) = 0;
 };
 

@@ -20,16 +20,20 @@ static uint64_t key_of(float logit, size_t id) {
 std::span<const uint64_t> LogitOrder::sort(std::span<const float> logits, float floor) {
     keys_.clear();
     for (size_t id = 0; id < logits.size(); id++) {
-        if (std::isfinite(logits[id]) && logits[id] >= floor) keys_.push_back(key_of(logits[id], id));
+        if (std::isfinite(logits[id]) && logits[id] >= floor)
+            keys_.push_back(key_of(logits[id], id));
     }
-    if (keys_.size() < kRadixFrom) std::sort(keys_.begin(), keys_.end());
-    else radix_sort();
+    if (keys_.size() < kRadixFrom)
+        std::sort(keys_.begin(), keys_.end());
+    else
+        radix_sort();
     return keys_;
 }
 
 std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, uint32_t count) {
     keys_.clear();
-    uint64_t worst = ~uint64_t(0); // of the kept ones: nothing at or after it can be among the first
+    uint64_t worst =
+        ~uint64_t(0); // of the kept ones: nothing at or after it can be among the first
     const auto cut = [&] {
         std::nth_element(keys_.begin(), keys_.begin() + count - 1, keys_.end());
         keys_.resize(count);
@@ -47,19 +51,22 @@ std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, ui
     return keys_;
 }
 
-// By the logit half of the keys, least significant digit first. Stable, and ids come in ascending: so do equals.
+// By the logit half of the keys, least significant digit first. Stable, and ids come in ascending:
+// so do equals.
 void LogitOrder::radix_sort() {
     constexpr int kDigits = 3, kBits = 11;
     constexpr uint32_t kMask = (1u << kBits) - 1;
     std::array<std::array<uint32_t, 1u << kBits>, kDigits> begins{};
     for (const uint64_t key : keys_) {
-        for (int digit = 0; digit < kDigits; digit++) begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++;
+        for (int digit = 0; digit < kDigits; digit++)
+            begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++;
     }
     spare_.resize(keys_.size());
     for (int digit = 0; digit < kDigits; digit++) {
         uint32_t begin = 0;
         for (uint32_t &count : begins[size_t(digit)]) begin += std::exchange(count, begin);
-        for (const uint64_t key : keys_) spare_[begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++] = key;
+        for (const uint64_t key : keys_)
+            spare_[begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++] = key;
         keys_.swap(spare_);
     }
 }

@@ -1,5 +1,5 @@
-// Orders logits from the largest to the smallest, the lower id first of equals, without comparing everything with
-// everything: a key is the logit's bits in descending order above the id.
+// Orders logits from the largest to the smallest, the lower id first of equals, without comparing
+// everything with everything: a key is the logit's bits in descending order above the id.
 #pragma once
 #include <cstdint>
 #include <span>

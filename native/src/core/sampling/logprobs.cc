@@ -8,7 +8,8 @@
 
 namespace ds4 {
 
-void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_count, ds4_job_token &out) {
+void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_count,
+                    ds4_job_token &out) {
     const double largest = double(logits[size_t(largest_logit(logits))]);
     double sum = 0.0;
     for (const float logit : logits) {
@@ -23,9 +24,12 @@ void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_
     uint32_t count = 0;
     for (size_t id = 0; id < logits.size() && wanted > 0; id++) {
         const float logit = logits[id];
-        if (!std::isfinite(logit) || (count == wanted && !(logit > logits[size_t(best[count - 1])]))) continue;
+        if (!std::isfinite(logit) ||
+            (count == wanted && !(logit > logits[size_t(best[count - 1])])))
+            continue;
         uint32_t place = count < wanted ? count++ : count - 1;
-        for (; place > 0 && logit > logits[size_t(best[place - 1])]; place--) best[place] = best[place - 1];
+        for (; place > 0 && logit > logits[size_t(best[place - 1])]; place--)
+            best[place] = best[place - 1];
         best[place] = int32_t(id);
     }
     out.top_count = count;

@@ -1,4 +1,5 @@
-// Log-probabilities as clients are told them: log-softmax of the raw logits, before temperature and filters.
+// Log-probabilities as clients are told them: log-softmax of the raw logits, before temperature and
+// filters.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -9,8 +10,9 @@ namespace ds4 {
 
 constexpr uint32_t kMaxTopLogprobs = 20;
 
-// Fills out for the chosen token; top_count (<= kMaxTopLogprobs) alternatives, the likeliest first, the lower id on a
-// tie, the chosen token among them if it ranks there. Sums in double.
-void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_count, ds4_job_token &out);
+// Fills out for the chosen token; top_count (<= kMaxTopLogprobs) alternatives, the likeliest first,
+// the lower id on a tie, the chosen token among them if it ranks there. Sums in double.
+void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_count,
+                    ds4_job_token &out);
 
 } // namespace ds4

@@ -8,8 +8,10 @@
 
 using namespace ds4;
 
-TEST("logprobs are the log-softmax of the raw logits, the likeliest first, lower ids first on a tie") {
-    const std::vector<float> logits = {1.0f, 3.0f, -std::numeric_limits<float>::infinity(), 3.0f, 2.0f};
+TEST("logprobs are the log-softmax of the raw logits, the likeliest first, lower ids first on a "
+     "tie") {
+    const std::vector<float> logits = {1.0f, 3.0f, -std::numeric_limits<float>::infinity(), 3.0f,
+                                       2.0f};
     const double log_sum = std::log(std::exp(1.0) + 2 * std::exp(3.0) + std::exp(2.0));
     ds4_job_token token = {};
     write_logprobs(logits, 0, 3, token);
@@ -19,7 +21,8 @@ TEST("logprobs are the log-softmax of the raw logits, the likeliest first, lower
     CHECK_CLOSE(token.top_logprobs[2], 2.0 - log_sum, 1e-6);
 }
 
-TEST("more alternatives than finite logits gives the finite ones, and large logits do not overflow") {
+TEST("more alternatives than finite logits gives the finite ones, and large logits do not "
+     "overflow") {
     const std::vector<float> logits = {3e38f, -3e38f, -std::numeric_limits<float>::infinity()};
     ds4_job_token token = {};
     write_logprobs(logits, 0, 20, token);

@@ -1,4 +1,5 @@
-// xorshift64*: shifts 12, 25, 27. One generator per request, so that its n-th draw does not depend on neighbours.
+// xorshift64*: shifts 12, 25, 27. One generator per request, so that its n-th draw does not depend
+// on neighbours.
 #pragma once
 #include <cstdint>
 

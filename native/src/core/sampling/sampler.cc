@@ -11,20 +11,23 @@ namespace ds4 {
 int32_t largest_logit(std::span<const float> logits) {
     int32_t best = -1;
     for (size_t id = 0; id < logits.size(); id++) {
-        if (std::isfinite(logits[id]) && (best < 0 || logits[id] > logits[size_t(best)])) best = int32_t(id);
+        if (std::isfinite(logits[id]) && (best < 0 || logits[id] > logits[size_t(best)]))
+            best = int32_t(id);
     }
-    if (best < 0) fail(DS4_ERR_INTERNAL, "none of the %zu logits is a finite number", logits.size());
+    if (best < 0)
+        fail(DS4_ERR_INTERNAL, "none of the %zu logits is a finite number", logits.size());
     return best;
 }
 
 Sampler::Sampler(const ds4_sampling &settings)
     : temperature_(settings.temperature),
       top_p_(settings.top_p > 0.0f && settings.top_p <= 1.0f ? settings.top_p : 1.0f),
-      min_p_(std::max(settings.min_p, 0.0f)),
-      top_k_(std::min(settings.top_k, kMaxTopK)),
+      min_p_(std::max(settings.min_p, 0.0f)), top_k_(std::min(settings.top_k, kMaxTopK)),
       rng_(settings.seed) {
-    if (std::isnan(settings.temperature) || std::isnan(settings.top_p) || std::isnan(settings.min_p))
-        fail(DS4_ERR_ARGUMENT, "a sampling setting is not a number: temperature %g, top_p %g, min_p %g",
+    if (std::isnan(settings.temperature) || std::isnan(settings.top_p) ||
+        std::isnan(settings.min_p))
+        fail(DS4_ERR_ARGUMENT,
+             "a sampling setting is not a number: temperature %g, top_p %g, min_p %g",
              double(settings.temperature), double(settings.top_p), double(settings.min_p));
 }
 
@@ -33,16 +36,17 @@ int32_t Sampler::draw(std::span<const float> logits, bool greedy) {
     if (greedy || temperature_ <= 0.0f) return best;
     const float largest = logits[size_t(best)];
     const int32_t drawn = top_k_ == 0 && top_p_ >= 1.0f ? draw_in_id_order(logits, largest)
-                                                         : draw_in_logit_order(logits, largest);
+                                                        : draw_in_logit_order(logits, largest);
     return drawn < 0 ? best : drawn;
 }
 
-// Logits below this distance from the largest have a weight surely under `weight`; they need no exponential. The
-// margin covers the rounding of expf and of the division.
+// Logits below this distance from the largest have a weight surely under `weight`; they need no
+// exponential. The margin covers the rounding of expf and of the division.
 static float logit_floor(float largest, float temperature, float weight) {
     if (!(weight > 0.0f)) return -std::numeric_limits<float>::infinity();
     const double distance = (std::log(double(weight)) * 1.0001 - 0.001) * double(temperature);
-    return std::nextafter(float(double(largest) + distance), -std::numeric_limits<float>::infinity());
+    return std::nextafter(float(double(largest) + distance),
+                          -std::numeric_limits<float>::infinity());
 }
 
 // Neither top-k nor top-p: one pass in the order of ids, no sort. -1: nothing is left.
@@ -70,19 +74,23 @@ int32_t Sampler::draw_in_id_order(std::span<const float> logits, float largest) 
     return last;
 }
 
-// With top-k or top-p: candidates in the order of their logits. The sum of all weights is taken in that order too; it
-// is at least 1 from its first term on, so weights under 2^-25 cannot change it and their logits are left out of the
-// sort. They are only brought back when the nucleus or the draw reaches past the others. -1: nothing is left.
+// With top-k or top-p: candidates in the order of their logits. The sum of all weights is taken in
+// that order too; it is at least 1 from its first term on, so weights under 2^-25 cannot change it
+// and their logits are left out of the sort. They are only brought back when the nucleus or the
+// draw reaches past the others. -1: nothing is left.
 int32_t Sampler::draw_in_logit_order(std::span<const float> logits, float largest) {
     const float uniform = rng_.next().uniform;
     bool complete = top_k_ != 0;
-    float floor = complete ? -std::numeric_limits<float>::infinity() : logit_floor(largest, temperature_, 0x1p-25f);
+    float floor = complete ? -std::numeric_limits<float>::infinity()
+                           : logit_floor(largest, temperature_, 0x1p-25f);
     for (;;) {
-        const std::span<const uint64_t> keys = top_k_ != 0 ? order_.sort_top(logits, top_k_) : order_.sort(logits, floor);
+        const std::span<const uint64_t> keys =
+            top_k_ != 0 ? order_.sort_top(logits, top_k_) : order_.sort(logits, floor);
         weights_.resize(keys.size());
         float sum = 0.0f;
         for (size_t i = 0; i < keys.size(); i++) {
-            weights_[i] = std::exp((logits[size_t(LogitOrder::id(keys[i]))] - largest) / temperature_);
+            weights_[i] =
+                std::exp((logits[size_t(LogitOrder::id(keys[i]))] - largest) / temperature_);
             sum += weights_[i];
         }
         const float first = weights_[0] / sum;

@@ -1,5 +1,5 @@
-// One token from one row of logits. Everything is float32 and in a fixed order, so that a seed gives the same tokens
-// on every machine with the same expf.
+// One token from one row of logits. Everything is float32 and in a fixed order, so that a seed
+// gives the same tokens on every machine with the same expf.
 #pragma once
 #include <cstdint>
 #include <span>

@@ -11,23 +11,29 @@
 using namespace ds4;
 
 // The definition with a full sort and no shortcut: what the sampler must equal draw for draw.
-static int32_t plain_draw(const std::vector<float> &logits, const ds4_sampling &settings, Rng &rng) {
+static int32_t plain_draw(const std::vector<float> &logits, const ds4_sampling &settings,
+                          Rng &rng) {
     const float top_p = settings.top_p > 0 && settings.top_p <= 1 ? settings.top_p : 1.0f;
     const float min_p = std::max(settings.min_p, 0.0f);
     std::vector<int32_t> ids;
     for (size_t i = 0; i < logits.size(); i++)
         if (std::isfinite(logits[i])) ids.push_back(int32_t(i));
-    const int32_t best = *std::max_element(ids.begin(), ids.end(), [&](int a, int b) { return logits[a] < logits[b]; });
+    const int32_t best = *std::max_element(ids.begin(), ids.end(),
+                                           [&](int a, int b) { return logits[a] < logits[b]; });
     if (settings.temperature <= 0) return best;
-    const auto weight = [&](int32_t id) { return std::exp((logits[id] - logits[best]) / settings.temperature); };
+    const auto weight = [&](int32_t id) {
+        return std::exp((logits[id] - logits[best]) / settings.temperature);
+    };
 
     std::vector<int32_t> kept;
     if (settings.top_k == 0 && top_p == 1.0f) {
         for (const int32_t id : ids)
             if (!(weight(id) < min_p)) kept.push_back(id);
     } else {
-        std::stable_sort(ids.begin(), ids.end(), [&](int a, int b) { return logits[a] > logits[b]; });
-        if (settings.top_k > 0) ids.resize(std::min<size_t>(ids.size(), std::min(settings.top_k, 1024u)));
+        std::stable_sort(ids.begin(), ids.end(),
+                         [&](int a, int b) { return logits[a] > logits[b]; });
+        if (settings.top_k > 0)
+            ids.resize(std::min<size_t>(ids.size(), std::min(settings.top_k, 1024u)));
         float sum = 0, nucleus = 0;
         for (const int32_t id : ids) sum += weight(id);
         for (const int32_t id : ids) {
@@ -47,26 +53,30 @@ static int32_t plain_draw(const std::vector<float> &logits, const ds4_sampling &
     return kept.back();
 }
 
-static ds4_sampling settings_of(float temperature, float top_p, float min_p, uint32_t top_k, uint64_t seed) {
+static ds4_sampling settings_of(float temperature, float top_p, float min_p, uint32_t top_k,
+                                uint64_t seed) {
     return {sizeof(ds4_sampling), temperature, top_p, min_p, top_k, 0, seed};
 }
 
 TEST("the sampler equals a plain full sort, draw for draw, over random settings and logits") {
     std::mt19937 random(7);
-    const float temperatures[] = {0.1f, 0.6f, 1.0f, 1.7f, 8.0f}, tops[] = {0.1f, 0.8f, 0.95f, 0.9999999f, 1.0f};
+    const float temperatures[] = {0.1f, 0.6f, 1.0f, 1.7f, 8.0f},
+                tops[] = {0.1f, 0.8f, 0.95f, 0.9999999f, 1.0f};
     const float mins[] = {0.0f, 0.01f, 0.05f, 0.5f}, spreads[] = {0.01f, 1.0f, 4.0f, 40.0f};
     const uint32_t ks[] = {0, 0, 1, 7, 40, 5000}, sizes[] = {1, 2, 17, 300, 5003};
     size_t wrong = 0;
     for (int round = 0; round < 600; round++) {
-        const ds4_sampling settings = settings_of(temperatures[random() % 5], tops[random() % 5], mins[random() % 4],
-                                                  ks[random() % 6], random());
+        const ds4_sampling settings = settings_of(temperatures[random() % 5], tops[random() % 5],
+                                                  mins[random() % 4], ks[random() % 6], random());
         std::normal_distribution<float> normal(0.0f, spreads[random() % 4]);
         std::vector<float> logits(sizes[random() % 5]);
-        for (float &logit : logits) logit = random() % 50 == 0 ? -std::numeric_limits<float>::infinity() : normal(random);
+        for (float &logit : logits)
+            logit = random() % 50 == 0 ? -std::numeric_limits<float>::infinity() : normal(random);
         logits[0] = std::isfinite(logits[0]) ? logits[0] : 0.0f;
         Sampler sampler(settings);
         Rng rng(settings.seed);
-        for (int draw = 0; draw < 6; draw++) wrong += sampler.draw(logits, false) == plain_draw(logits, settings, rng) ? 0 : 1;
+        for (int draw = 0; draw < 6; draw++)
+            wrong += sampler.draw(logits, false) == plain_draw(logits, settings, rng) ? 0 : 1;
     }
     CHECK(wrong == 0);
 }
@@ -76,11 +86,13 @@ TEST("the sampler equals a plain full sort on a vocabulary of the model's size, 
     std::normal_distribution<float> normal(0.0f, 2.5f);
     std::vector<float> logits(129280);
     for (float &logit : logits) logit = normal(random);
-    for (const auto &settings : {settings_of(1.0f, 0.95f, 0.0f, 0, 3), settings_of(1.0f, 1.0f, 0.05f, 0, 4),
-                                 settings_of(0.7f, 0.9f, 0.0f, 50, 5), settings_of(3.0f, 0.999f, 0.0f, 0, 6)}) {
+    for (const auto &settings :
+         {settings_of(1.0f, 0.95f, 0.0f, 0, 3), settings_of(1.0f, 1.0f, 0.05f, 0, 4),
+          settings_of(0.7f, 0.9f, 0.0f, 50, 5), settings_of(3.0f, 0.999f, 0.0f, 0, 6)}) {
         Sampler sampler(settings);
         Rng rng(settings.seed);
-        for (int draw = 0; draw < 4; draw++) CHECK(sampler.draw(logits, false) == plain_draw(logits, settings, rng));
+        for (int draw = 0; draw < 4; draw++)
+            CHECK(sampler.draw(logits, false) == plain_draw(logits, settings, rng));
     }
 }
 

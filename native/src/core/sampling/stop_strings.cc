@@ -8,7 +8,8 @@ StopStrings::StopStrings(std::vector<std::string> strings) {
         pattern.fallback.assign(pattern.text.size(), 0);
         uint32_t length = 0;
         for (size_t i = 1; i < pattern.text.size(); i++) {
-            while (length > 0 && pattern.text[i] != pattern.text[length]) length = pattern.fallback[length - 1];
+            while (length > 0 && pattern.text[i] != pattern.text[length])
+                length = pattern.fallback[length - 1];
             if (pattern.text[i] == pattern.text[length]) length++;
             pattern.fallback[i] = length;
         }

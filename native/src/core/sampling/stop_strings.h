@@ -1,4 +1,5 @@
-// Finds stop strings in a stream of bytes that arrives token by token. A match may span any number of tokens.
+// Finds stop strings in a stream of bytes that arrives token by token. A match may span any number
+// of tokens.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -14,8 +15,9 @@ class StopStrings {
     StopStrings() = default;
     explicit StopStrings(std::vector<std::string> strings); // none empty
     bool empty() const { return patterns_.empty(); }
-    // Feeds bytes until the first string is complete and returns its index, else kNone. Of two that complete with the
-    // same byte the one that began earlier wins, then the one given first. Nothing may be fed after a hit.
+    // Feeds bytes until the first string is complete and returns its index, else kNone. Of two that
+    // complete with the same byte the one that began earlier wins, then the one given first.
+    // Nothing may be fed after a hit.
     uint32_t feed(std::span<const uint8_t> bytes);
     // Forgets what was fed: the next byte starts afresh.
     void restart();
@@ -23,7 +25,8 @@ class StopStrings {
   private:
     struct Pattern {
         std::string text;
-        std::vector<uint32_t> fallback; // [text size] longest proper prefix that is also a suffix, per length - 1
+        std::vector<uint32_t>
+            fallback; // [text size] longest proper prefix that is also a suffix, per length - 1
         uint32_t matched = 0;
     };
     std::vector<Pattern> patterns_;

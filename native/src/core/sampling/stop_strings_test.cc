@@ -41,7 +41,8 @@ TEST("stop strings agree with a plain search over random texts and random splits
         for (size_t begin = 0; begin < text.size() && end == std::string::npos;) {
             const size_t count = std::min<size_t>(1 + random() % 5, text.size() - begin);
             for (size_t i = 0; i < count; i++) {
-                if (feed(stops, std::string_view(text).substr(begin + i, 1)) != StopStrings::kNone) {
+                if (feed(stops, std::string_view(text).substr(begin + i, 1)) !=
+                    StopStrings::kNone) {
                     end = begin + i + 1;
                     break;
                 }

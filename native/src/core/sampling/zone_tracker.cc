@@ -43,9 +43,12 @@ void ZoneTracker::feed_byte(char c) {
     case State::StringBody:
     case State::Json: return feed_payload(c);
     case State::JsonString:
-        if (escaped_) escaped_ = false;
-        else if (c == '\\') escaped_ = true;
-        else if (c == '"') state_ = State::Json;
+        if (escaped_)
+            escaped_ = false;
+        else if (c == '\\')
+            escaped_ = true;
+        else if (c == '"')
+            state_ = State::Json;
         return;
     }
 }
@@ -86,7 +89,8 @@ void ZoneTracker::end_tag() {
         closed_blocks_++;
     } else if (rest.starts_with("parameter")) {
         // without the attribute a value is a string
-        state_ = rest.find("string=\"false\"") != std::string_view::npos ? State::Json : State::StringBody;
+        state_ = rest.find("string=\"false\"") != std::string_view::npos ? State::Json
+                                                                         : State::StringBody;
     }
 }
 
@@ -102,10 +106,13 @@ void ZoneTracker::feed_payload(char c) {
             }
             return;
         }
-        held_.clear(); // '<' occurs in a closer only as its first byte, so nothing before c can begin one
+        held_.clear(); // '<' occurs in a closer only as its first byte, so nothing before c can
+                       // begin one
     }
-    if (c == '<') held_ = "<";
-    else if (c == '"' && state_ == State::Json) state_ = State::JsonString;
+    if (c == '<')
+        held_ = "<";
+    else if (c == '"' && state_ == State::Json)
+        state_ = State::JsonString;
 }
 
 } // namespace ds4

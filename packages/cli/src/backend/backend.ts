@@ -26,7 +26,9 @@ export interface PartialAnswer {
 
 export interface AnswerRequest {
   /** A conversation, or a prompt that is already rendered. */
-  readonly prompt: { readonly type: "conversation"; readonly conversation: Conversation } | { readonly type: "rendered"; readonly text: string }
+  readonly prompt:
+    | { readonly type: "conversation"; readonly conversation: Conversation }
+    | { readonly type: "rendered"; readonly text: string }
   readonly settings: AnswerSettings
   /** Go on from here instead of starting a new answer. */
   readonly from?: PartialAnswer
@@ -50,7 +52,12 @@ export interface ToolCall {
 export type FinishReason = "stop" | "length" | "context" | "tool_calls" | "cancelled"
 
 export type AnswerEvent =
-  | { readonly type: "prefill"; readonly processed: number; readonly total: number; readonly cached: number }
+  | {
+      readonly type: "prefill"
+      readonly processed: number
+      readonly total: number
+      readonly cached: number
+    }
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "content"; readonly text: string }
   | { readonly type: "tool-call"; readonly call: ToolCall }

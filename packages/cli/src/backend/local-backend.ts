@@ -1,9 +1,28 @@
 import type { GenerateEvent, GenerateRequest, InferenceEngine } from "@ds4/engine"
 import {
-  OutputParser, detectEffortTable, renderChat, segmentsText, specialTokens, startsInThinking, thinkingLeftOut,
-  type Conversation, type EffortTable, type ModelFile, type OutputEvent, type Segment, type Tokenizer,
+  OutputParser,
+  detectEffortTable,
+  renderChat,
+  segmentsText,
+  specialTokens,
+  startsInThinking,
+  thinkingLeftOut,
+  type Conversation,
+  type EffortTable,
+  type ModelFile,
+  type OutputEvent,
+  type Segment,
+  type Tokenizer,
 } from "@ds4/tokenizer"
-import type { AnswerEvent, AnswerRequest, Backend, BackendDescription, PartialAnswer, PromptView, ThinkLevel } from "./backend.ts"
+import type {
+  AnswerEvent,
+  AnswerRequest,
+  Backend,
+  BackendDescription,
+  PartialAnswer,
+  PromptView,
+  ThinkLevel,
+} from "./backend.ts"
 import { SampledAnswers } from "./sampled-answers.ts"
 
 export interface LocalBackendOptions {
@@ -15,7 +34,9 @@ export interface LocalBackendOptions {
 
 /** The texts of a file that tell which generation of checkpoints it is. */
 function checkpointHints(file: ModelFile): string[] {
-  const texts = ["general.name", "general.version"].map((key) => file.metadata.get(key)).filter((value) => typeof value === "string")
+  const texts = ["general.name", "general.version"]
+    .map((key) => file.metadata.get(key))
+    .filter((value) => typeof value === "string")
   return [...texts, file.config.name, file.path]
 }
 
@@ -28,7 +49,11 @@ export class LocalBackend implements Backend {
 
   constructor(private readonly options: LocalBackendOptions) {
     const { engine, file, tokenizer, where } = options
-    this.description = { model: engine.model.name, contextTokens: engine.model.contextTokens, where }
+    this.description = {
+      model: engine.model.name,
+      contextTokens: engine.model.contextTokens,
+      where,
+    }
     this.effortTable = detectEffortTable(checkpointHints(file)).table
     this.thinkClose = tokenizer.special.get(specialTokens.THINK_CLOSE)
   }
@@ -36,15 +61,28 @@ export class LocalBackend implements Backend {
   async *answer(request: AnswerRequest): AsyncIterable<AnswerEvent> {
     const { tokenizer, engine } = this.options
     const segments = this.segments(request)
-    const isThinking = request.from === undefined ? startsInThinking(segments) : isOpenThinking(request.settings.think, request.from)
-    const answer = new AnswerReader(tokenizer, { isThinking, stop: request.settings.stop, thinkClose: this.thinkClose })
-    for await (const event of engine.generate(this.engineRequest(request, tokenizer.encodeSegments(segments), isThinking))) {
+    const isThinking =
+      request.from === undefined
+        ? startsInThinking(segments)
+        : isOpenThinking(request.settings.think, request.from)
+    const answer = new AnswerReader(tokenizer, {
+      isThinking,
+      stop: request.settings.stop,
+      thinkClose: this.thinkClose,
+    })
+    for await (const event of engine.generate(
+      this.engineRequest(request, tokenizer.encodeSegments(segments), isThinking),
+    )) {
       if (event.type === "prefill") yield event
       else if (event.type === "tokens") yield* answer.push(event.tokens.map(({ id }) => id))
       else {
         yield* answer.end(event)
         this.remember(answer, request.from)
-        yield { type: "end", finish: event.reason === "stop-string" ? "stop" : event.reason, usage: event.usage }
+        yield {
+          type: "end",
+          finish: event.reason === "stop-string" ? "stop" : event.reason,
+          usage: event.usage,
+        }
       }
     }
   }
@@ -66,21 +104,51 @@ export class LocalBackend implements Backend {
 
   private render(conversation: Conversation, think: ThinkLevel): Segment[] {
     const effort = think === "off" || think === "default" ? {} : { effort: think }
-    return this.sampled.apply(renderChat(conversation, { thinking: think !== "off", ...effort, effortTable: this.effortTable }))
+    return this.sampled.apply(
+      renderChat(conversation, {
+        thinking: think !== "off",
+        ...effort,
+        effortTable: this.effortTable,
+      }),
+    )
   }
 
-  /** The prompt with the beginning of the answer in place: reasoning still open while there is no content. */
-  private renderFrom(conversation: Conversation, think: ThinkLevel, from: PartialAnswer): Segment[] {
+  /**
+   * The prompt with the beginning of the answer in place: reasoning still open while there is no
+   * content.
+   */
+  private renderFrom(
+    conversation: Conversation,
+    think: ThinkLevel,
+    from: PartialAnswer,
+  ): Segment[] {
     const isClosed = think !== "off" && !isOpenThinking(think, from)
     const closed: Segment[] = isClosed ? [{ text: specialTokens.THINK_CLOSE, control: true }] : []
     const content: Segment[] = from.content === "" ? [] : [{ text: from.content, control: false }]
-    return this.sampled.apply([...this.render(conversation, think), { text: from.reasoning, control: false }, ...closed, ...content].filter(({ text }) => text !== ""))
+    return this.sampled.apply(
+      [
+        ...this.render(conversation, think),
+        { text: from.reasoning, control: false },
+        ...closed,
+        ...content,
+      ].filter(({ text }) => text !== ""),
+    )
   }
 
-  private engineRequest({ settings, signal }: AnswerRequest, promptTokens: number[], isThinking: boolean): GenerateRequest {
+  private engineRequest(
+    { settings, signal }: AnswerRequest,
+    promptTokens: number[],
+    isThinking: boolean,
+  ): GenerateRequest {
     const { temperature, topP, topK, minP, seed } = settings
     const close = isThinking ? this.thinkClose : undefined
-    const shownAs = settings.keepsReasoning ? thinkingLeftOut(promptTokens, this.options.tokenizer.special.get(specialTokens.THINK_OPEN), this.thinkClose) : undefined
+    const shownAs = settings.keepsReasoning
+      ? thinkingLeftOut(
+          promptTokens,
+          this.options.tokenizer.special.get(specialTokens.THINK_OPEN),
+          this.thinkClose,
+        )
+      : undefined
     return {
       promptTokens,
       sampling: { temperature, topP, topK, minP, ...(seed === undefined ? {} : { seed }) },
@@ -88,19 +156,25 @@ export class LocalBackend implements Backend {
       stopStrings: settings.stop,
       ...(settings.maxTokens === undefined ? {} : { maxTokens: settings.maxTokens }),
       ...(close === undefined ? {} : { thinkCloseToken: close }),
-      ...(close === undefined || settings.reasoningBudget === undefined ? {} : { reasoningBudget: settings.reasoningBudget }),
+      ...(close === undefined || settings.reasoningBudget === undefined
+        ? {}
+        : { reasoningBudget: settings.reasoningBudget }),
       ...(signal === undefined ? {} : { signal }),
       ...(shownAs === undefined ? {} : { shownAs }),
       sessionHint: "chat",
     }
   }
 
-  /** Keeps the tokens of an answer that was all delivered; what it continued counts when its tokens are known. */
+  /**
+   * Keeps the tokens of an answer that was all delivered; what it continued counts when its tokens
+   * are known.
+   */
   private remember(answer: AnswerReader, from: PartialAnswer | undefined): void {
     if (!answer.isWhole) return
     const before = from?.content ?? ""
     const idsBefore = before === "" ? [] : this.sampled.idsOf(before)
-    if (idsBefore !== undefined) this.sampled.remember(before + answer.content, [...idsBefore, ...answer.contentIds])
+    if (idsBefore !== undefined)
+      this.sampled.remember(before + answer.content, [...idsBefore, ...answer.contentIds])
   }
 }
 
@@ -135,7 +209,9 @@ class AnswerReader {
     this.parser = new OutputParser({ thinking: options.isThinking, stopStrings: options.stop })
   }
 
-  /** The content is exactly its tokens: nothing was cut off and no character was left unfinished. */
+  /**
+   * The content is exactly its tokens: nothing was cut off and no character was left unfinished.
+   */
   get isWhole(): boolean {
     return this.tokenizer.decode(this.contentIds) === this.content
   }
@@ -150,7 +226,9 @@ class AnswerReader {
 
   *end(event: EndEvent): Iterable<AnswerEvent> {
     yield* this.take(this.parser.push(this.decoder.flush()))
-    yield* this.take(this.parser.end(event.reason === "stop" || event.reason === "stop-string" ? "stop" : "cut"))
+    yield* this.take(
+      this.parser.end(event.reason === "stop" || event.reason === "stop-string" ? "stop" : "cut"),
+    )
   }
 
   private *take(events: readonly OutputEvent[]): Iterable<AnswerEvent> {

@@ -7,12 +7,25 @@ import { RemoteBackend } from "./remote-backend.ts"
 type BackendFlags = FlagValues<(typeof MODEL_FLAGS)[number] | "url" | "api-key" | "quiet">
 
 /** The server at --url, or a local engine over the model that the flags name. */
-export async function openBackend(flags: BackendFlags, io: Io, prepareNative: () => void): Promise<Backend> {
+export async function openBackend(
+  flags: BackendFlags,
+  io: Io,
+  prepareNative: () => void,
+): Promise<Backend> {
   if (flags.url !== undefined) {
-    return await RemoteBackend.open({ url: flags.url, apiKey: flags["api-key"], ...(flags.model === undefined ? {} : { model: flags.model }) })
+    return await RemoteBackend.open({
+      url: flags.url,
+      apiKey: flags["api-key"],
+      ...(flags.model === undefined ? {} : { model: flags.model }),
+    })
   }
   const { file, tokenizer, engine } = await loadEngine(flags, io, prepareNative)
   const { LocalBackend } = await import("./local-backend.ts")
   const { expertsText } = await import("@ds4/engine")
-  return new LocalBackend({ file, tokenizer, engine, where: `on the CPU, ${flags.numerics} numerics, experts ${expertsText(engine.describe())}` })
+  return new LocalBackend({
+    file,
+    tokenizer,
+    engine,
+    where: `on the CPU, ${flags.numerics} numerics, experts ${expertsText(engine.describe())}`,
+  })
 }

@@ -1,6 +1,13 @@
 import type { Conversation, Message } from "@ds4/tokenizer"
 import { CliError, EXIT, messageOf, usageError } from "../errors.ts"
-import type { AnswerEvent, AnswerRequest, AnswerSettings, AnswerUsage, Backend, FinishReason } from "./backend.ts"
+import type {
+  AnswerEvent,
+  AnswerRequest,
+  AnswerSettings,
+  AnswerUsage,
+  Backend,
+  FinishReason,
+} from "./backend.ts"
 import { printable } from "../terminal/printable.ts"
 import { serverEvents } from "./server-events.ts"
 
@@ -13,8 +20,20 @@ export interface RemoteOptions {
 }
 
 interface StreamChunk {
-  choices?: { delta?: { content?: string | null; reasoning_content?: string | null; reasoning?: string | null; tool_calls?: ToolDelta[] }; finish_reason?: string | null }[]
-  usage?: { prompt_tokens?: number; completion_tokens?: number; prompt_tokens_details?: { cached_tokens?: number } } | null
+  choices?: {
+    delta?: {
+      content?: string | null
+      reasoning_content?: string | null
+      reasoning?: string | null
+      tool_calls?: ToolDelta[]
+    }
+    finish_reason?: string | null
+  }[]
+  usage?: {
+    prompt_tokens?: number
+    completion_tokens?: number
+    prompt_tokens_details?: { cached_tokens?: number }
+  } | null
   error?: { message?: string }
 }
 
@@ -24,14 +43,24 @@ interface ToolDelta {
   function?: { name?: string; arguments?: string }
 }
 
-const FINISHES: Readonly<Record<string, FinishReason>> = { stop: "stop", length: "length", tool_calls: "tool_calls" }
+const FINISHES: Readonly<Record<string, FinishReason>> = {
+  stop: "stop",
+  length: "length",
+  tool_calls: "tool_calls",
+}
 
 function wireMessage(message: Message): Record<string, unknown> {
   const { role, content } = message
-  return role === "assistant" && message.reasoning !== undefined ? { role, content, reasoning_content: message.reasoning } : { role, content }
+  return role === "assistant" && message.reasoning !== undefined
+    ? { role, content, reasoning_content: message.reasoning }
+    : { role, content }
 }
 
-function requestBody(model: string, conversation: Conversation, settings: AnswerSettings): Record<string, unknown> {
+function requestBody(
+  model: string,
+  conversation: Conversation,
+  settings: AnswerSettings,
+): Record<string, unknown> {
   return {
     model,
     messages: conversation.messages.map(wireMessage),
@@ -44,7 +73,9 @@ function requestBody(model: string, conversation: Conversation, settings: Answer
     ...(settings.seed === undefined ? {} : { seed: settings.seed }),
     ...(settings.maxTokens === undefined ? {} : { max_tokens: settings.maxTokens }),
     ...(settings.stop.length === 0 ? {} : { stop: settings.stop }),
-    ...(settings.think === "default" ? {} : { reasoning_effort: settings.think === "off" ? "none" : settings.think }),
+    ...(settings.think === "default"
+      ? {}
+      : { reasoning_effort: settings.think === "off" ? "none" : settings.think }),
   }
 }
 
@@ -58,24 +89,36 @@ export class RemoteBackend implements Backend {
 
   /** Asks the server for its models; throws with exit code 5 when there is no server. */
   static async open(options: RemoteOptions): Promise<RemoteBackend> {
-    if (!URL.canParse(options.url)) throw usageError(`--url is "${options.url}"; expected an address such as http://127.0.0.1:8000`)
+    if (!URL.canParse(options.url))
+      throw usageError(
+        `--url is "${options.url}"; expected an address such as http://127.0.0.1:8000`,
+      )
     const base = `${options.url.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`
-    const headers: Record<string, string> = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }
+    const headers: Record<string, string> =
+      options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }
     const response = await reach(`${base}/models`, { headers })
     const listed = (await response.json()) as { data?: { id?: string; context_length?: number }[] }
     const first = listed.data?.[0]
     const model = options.model ?? first?.id ?? "default"
-    return new RemoteBackend(base, headers, { model, contextTokens: first?.context_length, where: `served at ${options.url}` })
+    return new RemoteBackend(base, headers, {
+      model,
+      contextTokens: first?.context_length,
+      where: `served at ${options.url}`,
+    })
   }
 
   async *answer(request: AnswerRequest): AsyncIterable<AnswerEvent> {
-    if (request.prompt.type === "rendered") throw usageError("a rendered prompt needs a local engine; leave out --url or --raw")
-    if (request.from !== undefined) throw usageError("a server cannot go on with an answer; /retry asks again")
+    if (request.prompt.type === "rendered")
+      throw usageError("a rendered prompt needs a local engine; leave out --url or --raw")
+    if (request.from !== undefined)
+      throw usageError("a server cannot go on with an answer; /retry asks again")
     const startMs = performance.now()
     const response = await reach(`${this.base}/chat/completions`, {
       method: "POST",
       headers: { ...this.headers, "content-type": "application/json" },
-      body: JSON.stringify(requestBody(this.description.model, request.prompt.conversation, request.settings)),
+      body: JSON.stringify(
+        requestBody(this.description.model, request.prompt.conversation, request.settings),
+      ),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
     })
     const calls = new Map<number, { id: string; name: string; arguments: string }>()
@@ -84,7 +127,11 @@ export class RemoteBackend implements Backend {
     let firstMs: number | undefined
     for await (const data of serverEvents(response)) {
       const chunk = data as StreamChunk // every field is optional and read as such
-      if (chunk.error !== undefined) throw new CliError(EXIT.failed, `the server failed: ${printable(chunk.error.message ?? "no message")}`)
+      if (chunk.error !== undefined)
+        throw new CliError(
+          EXIT.failed,
+          `the server failed: ${printable(chunk.error.message ?? "no message")}`,
+        )
       usage = chunk.usage ?? usage
       const choice = chunk.choices?.[0]
       const reasoning = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning ?? ""
@@ -93,7 +140,8 @@ export class RemoteBackend implements Backend {
       if (reasoning !== "") yield { type: "reasoning", text: reasoning }
       if (content !== "") yield { type: "content", text: content }
       for (const delta of choice?.delta?.tool_calls ?? []) collectCall(calls, delta)
-      if (typeof choice?.finish_reason === "string") finish = FINISHES[choice.finish_reason] ?? "stop"
+      if (typeof choice?.finish_reason === "string")
+        finish = FINISHES[choice.finish_reason] ?? "stop"
     }
     for (const call of calls.values()) yield { type: "tool-call", call }
     yield { type: "end", finish, usage: usageOf(usage, startMs, firstMs ?? performance.now()) }
@@ -106,7 +154,10 @@ export class RemoteBackend implements Backend {
   async close(): Promise<void> {}
 }
 
-function collectCall(calls: Map<number, { id: string; name: string; arguments: string }>, delta: ToolDelta): void {
+function collectCall(
+  calls: Map<number, { id: string; name: string; arguments: string }>,
+  delta: ToolDelta,
+): void {
   const index = delta.index ?? 0
   const call = calls.get(index) ?? { id: "", name: "", arguments: "" }
   call.id += delta.id ?? ""
@@ -115,7 +166,10 @@ function collectCall(calls: Map<number, { id: string; name: string; arguments: s
   calls.set(index, call)
 }
 
-/** The server counts the tokens; the times are the client's: until the first text, and from there on. */
+/**
+ * The server counts the tokens; the times are the client's: until the first text, and from there
+ * on.
+ */
 function usageOf(usage: StreamChunk["usage"], startMs: number, firstMs: number): AnswerUsage {
   return {
     promptTokens: usage?.prompt_tokens ?? 0,
@@ -137,7 +191,10 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   }
   if (response.ok) return response
   const text = await response.text()
-  throw new CliError(EXIT.failed, `the server answered ${response.status}: ${printable(errorText(text))}`)
+  throw new CliError(
+    EXIT.failed,
+    `the server answered ${response.status}: ${printable(errorText(text))}`,
+  )
 }
 
 function errorText(body: string): string {

@@ -23,7 +23,10 @@ interface Sample {
   readonly kvCacheBytes: number
 }
 
-/** The next token of greedy decoding; the end token counts as any other, so that every run has its length. */
+/**
+ * The next token of greedy decoding; the end token counts as any other, so that every run has its
+ * length.
+ */
 function largest(logits: Float32Array): number {
   let best = 0
   for (let id = 1; id < logits.length; id++) if ((logits[id] ?? 0) > (logits[best] ?? 0)) best = id
@@ -31,20 +34,33 @@ function largest(logits: Float32Array): number {
 }
 
 /** One run on a fresh session: prefill in engine-sized chunks, then single steps. */
-function sample(engine: NativeEngine, prompt: readonly number[], genTokens: number, chunk: number): Sample {
+function sample(
+  engine: NativeEngine,
+  prompt: readonly number[],
+  genTokens: number,
+  chunk: number,
+): Sample {
   const session = engine.openSession(prompt.length + genTokens)
   try {
     const startMs = performance.now()
     let logits = new Float32Array()
     for (let begin = 0; begin < prompt.length; begin += chunk) {
       const tokens = prompt.slice(begin, begin + chunk)
-      logits = Float32Array.from(engine.step([{ session, tokens, rows: begin + chunk >= prompt.length ? "LAST" : "NONE" }]))
+      logits = Float32Array.from(
+        engine.step([{ session, tokens, rows: begin + chunk >= prompt.length ? "LAST" : "NONE" }]),
+      )
     }
     let token = largest(logits)
     const prefillMs = performance.now() - startMs
-    for (let index = 0; index < genTokens; index++) token = largest(engine.step([{ session, tokens: [token], rows: "LAST" }]))
+    for (let index = 0; index < genTokens; index++)
+      token = largest(engine.step([{ session, tokens: [token], rows: "LAST" }]))
     const decodeMs = performance.now() - startMs - prefillMs
-    return { prefill: (prompt.length * 1000) / prefillMs, decode: (genTokens * 1000) / decodeMs, firstTokenMs: prefillMs, kvCacheBytes: session.bytes }
+    return {
+      prefill: (prompt.length * 1000) / prefillMs,
+      decode: (genTokens * 1000) / decodeMs,
+      firstTokenMs: prefillMs,
+      kvCacheBytes: session.bytes,
+    }
   } finally {
     session.close()
   }
@@ -54,7 +70,10 @@ function sample(engine: NativeEngine, prompt: readonly number[], genTokens: numb
 export function measure(engine: NativeEngine, options: BenchOptions): BenchResult {
   const { vocab } = engine.model
   const chunk = Number(engine.describe().max_step_tokens)
-  const prompt = Array.from({ length: options.promptTokens }, (_, index) => (index * 7919 + 13) % vocab) // 7919: a prime, so that ids differ
+  const prompt = Array.from(
+    { length: options.promptTokens },
+    (_, index) => (index * 7919 + 13) % vocab,
+  ) // 7919: a prime, so that ids differ
   sample(engine, prompt, Math.min(options.genTokens, 8), chunk)
   const samples = Array.from({ length: options.repeats }, (_, repeat) => {
     options.onRepeat(repeat)

@@ -1,4 +1,5 @@
-// The expert library's own benchmark: routed experts of Flash shape against what this machine can do.
+// The expert library's own benchmark: routed experts of Flash shape against what this machine can
+// do.
 import type { FlagValues } from "../flags/registry.ts"
 import { EXIT, type ExitCode } from "../errors.ts"
 import type { Io } from "../io.ts"
@@ -6,7 +7,10 @@ import { machineFacts } from "../machine-facts.ts"
 
 type MoeFlags = FlagValues<"threads" | "json" | "full" | "room" | "peer" | "ggml">
 
-/** Prints the tables as they are measured, or the report as JSON (schema ds4.bench-moe/2, see native/README.md). */
+/**
+ * Prints the tables as they are measured, or the report as JSON (schema ds4.bench-moe/2, see
+ * native/README.md).
+ */
 export async function benchMoe(flags: MoeFlags, io: Io): Promise<ExitCode> {
   const { BENCH_ROOMS, benchExperts, ggmlFolder } = await import("@ds4/kt-bridge")
   const ggml = flags.ggml ?? (flags.peer || flags.room.includes("peer") ? ggmlFolder() : undefined)
@@ -17,6 +21,7 @@ export async function benchMoe(flags: MoeFlags, io: Io): Promise<ExitCode> {
     ...(ggml === undefined ? {} : { ggml }),
     ...(flags.json ? {} : { onText: (text: string) => io.out(text) }),
   })
-  if (flags.json) io.out(`${JSON.stringify({ schema: "ds4.bench-moe/2", machine: machineFacts(), ...report })}\n`)
+  if (flags.json)
+    io.out(`${JSON.stringify({ schema: "ds4.bench-moe/2", machine: machineFacts(), ...report })}\n`)
   return EXIT.done
 }

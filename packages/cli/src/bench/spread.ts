@@ -11,5 +11,9 @@ export function spreadOf(values: readonly number[]): Spread {
   const middle = sorted.length / 2
   const upper = sorted[Math.floor(middle)] ?? Number.NaN
   const lower = sorted[Math.ceil(middle) - 1] ?? Number.NaN
-  return { median: (upper + lower) / 2, low: sorted[0] ?? Number.NaN, high: sorted.at(-1) ?? Number.NaN }
+  return {
+    median: (upper + lower) / 2,
+    low: sorted[0] ?? Number.NaN,
+    high: sorted.at(-1) ?? Number.NaN,
+  }
 }

@@ -29,7 +29,11 @@ export class AnswerView {
   constructor(private readonly options: AnswerViewOptions) {
     const { io } = options
     this.showsReasoning = options.showsReasoning
-    const screen = { write: (text: string) => io.out(text), columns: () => io.columns(), rows: options.rows }
+    const screen = {
+      write: (text: string) => io.out(text),
+      columns: () => io.columns(),
+      rows: options.rows,
+    }
     this.markdown = options.isRendered ? new MarkdownStream(screen) : undefined
   }
 
@@ -68,7 +72,8 @@ export class AnswerView {
 
   end(usage: AnswerUsage | undefined): void {
     this.finishText()
-    if (usage !== undefined && this.options.showsStats) this.options.io.err(`${dim(this.options.io, statsLine(usage, this.firstTokenMs))}\n`)
+    if (usage !== undefined && this.options.showsStats)
+      this.options.io.err(`${dim(this.options.io, statsLine(usage, this.firstTokenMs))}\n`)
   }
 
   private finishText(): void {

@@ -15,7 +15,14 @@ export class ChatSession {
   messages: Message[] = []
   /** The last answer stopped early and can be continued. */
   isUnfinished = false
-  readonly totals: Totals = { turns: 0, promptTokens: 0, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
+  readonly totals: Totals = {
+    turns: 0,
+    promptTokens: 0,
+    cachedTokens: 0,
+    generatedTokens: 0,
+    prefillMs: 0,
+    decodeMs: 0,
+  }
 
   constructor(
     public system: string | undefined,
@@ -24,7 +31,10 @@ export class ChatSession {
 
   /** What is sent to the model: the system text and all messages. */
   conversation(): Conversation {
-    const system: Message[] = this.system === undefined || this.system === "" ? [] : [{ role: "system", content: this.system }]
+    const system: Message[] =
+      this.system === undefined || this.system === ""
+        ? []
+        : [{ role: "system", content: this.system }]
     return { messages: [...system, ...this.messages] }
   }
 
@@ -49,7 +59,9 @@ export class ChatSession {
     return { reasoning: last.reasoning ?? "", content: last.content }
   }
 
-  /** Removes the last `turns` questions with everything after them; returns the earliest one's text. */
+  /**
+   * Removes the last `turns` questions with everything after them; returns the earliest one's text.
+   */
   undo(turns = 1): string | undefined {
     let text: string | undefined
     for (let removed = 0; removed < turns; removed++) {

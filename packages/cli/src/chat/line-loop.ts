@@ -16,7 +16,10 @@ export interface LineLoopOptions {
   readonly showsStats: boolean
 }
 
-/** Chat without a terminal: every line of input is one turn or one slash command. Stops at the first error. */
+/**
+ * Chat without a terminal: every line of input is one turn or one slash command. Stops at the first
+ * error.
+ */
 export async function runLines(options: LineLoopOptions): Promise<ExitCode> {
   const { io, session, backend, store } = options
   const display = { showsReasoning: options.showsReasoning }

@@ -1,4 +1,5 @@
-// The interactive loop: prompt, slash commands, turns. Knows a terminal, a session and a backend, nothing below.
+// The interactive loop: prompt, slash commands, turns. Knows a terminal, a session and a backend,
+// nothing below.
 import type { Backend, PartialAnswer } from "../backend/backend.ts"
 import { messageOf, exitCodeOf, EXIT, type ExitCode } from "../errors.ts"
 import { dim, type Io } from "../io.ts"
@@ -68,15 +69,22 @@ export class Repl {
       const isCommand = line.startsWith("/") && !line.startsWith("//")
       let result: SlashResult = isCommand
         ? runSlash(line, this.context())
-        : { next: "ask", text: this.withAttachments(attachMentions(line.startsWith("//") ? line.slice(1) : line)) }
+        : {
+            next: "ask",
+            text: this.withAttachments(
+              attachMentions(line.startsWith("//") ? line.slice(1) : line),
+            ),
+          }
       if (result.next === "ask") {
         result = await this.ask(result.text, line)
-        if (result.next === "prompt" && result.line !== undefined) keepAttached() // the question was taken back
-      }
-      else if (result.next === "continue") result = await this.turn(this.options.session.takeUnfinished(), "")
+        // the question was taken back
+        if (result.next === "prompt" && result.line !== undefined) keepAttached()
+      } else if (result.next === "continue")
+        result = await this.turn(this.options.session.takeUnfinished(), "")
       return result
     } catch (error) {
-      if (exitCodeOf(error) === EXIT.unreachable || exitCodeOf(error) === EXIT.failed) this.options.session.isUnfinished = false
+      if (exitCodeOf(error) === EXIT.unreachable || exitCodeOf(error) === EXIT.failed)
+        this.options.session.isUnfinished = false
       this.options.io.err(`${messageOf(error)}\n`)
       keepAttached()
       return { next: "prompt" }
@@ -96,24 +104,50 @@ export class Repl {
   /** One answer. `typed` goes back into the line when it is interrupted before any output. */
   private async turn(from: PartialAnswer | undefined, typed: string): Promise<SlashResult> {
     const { session, backend, io } = this.options
-    const view = new AnswerView({ ...this.options, ...this.display, rows: () => process.stdout.rows || 24 })
+    const view = new AnswerView({
+      ...this.options,
+      ...this.display,
+      rows: () => process.stdout.rows || 24,
+    })
     const abort = new AbortController()
     const stopListening = this.listenWhileAnswering(abort, view)
     try {
       const prompt = { type: "conversation", conversation: session.conversation() } as const
-      const result = await runTurn(backend, { prompt, settings: session.settings, signal: abort.signal, ...(from === undefined ? {} : { from }) }, view)
+      const result = await runTurn(
+        backend,
+        {
+          prompt,
+          settings: session.settings,
+          signal: abort.signal,
+          ...(from === undefined ? {} : { from }),
+        },
+        view,
+      )
       if (result.usage !== undefined) session.count(result.usage)
       if (result.isEmpty && result.finish === "cancelled") {
         view.end(undefined)
         if (from !== undefined) session.keepAnswer(from, true)
         else session.undo()
-        io.err(`${dim(io, from === undefined ? "stopped; nothing was said, the question is back in the line" : "stopped")}\n`)
+        io.err(
+          `${dim(
+            io,
+            from === undefined
+              ? "stopped; nothing was said, the question is back in " + "the line"
+              : "stopped",
+          )}\n`,
+        )
         return from === undefined ? { next: "prompt", line: typed } : { next: "prompt" }
       }
       const isUnfinished = result.finish === "cancelled" || result.finish === "length"
       session.keepAnswer(result.answer, isUnfinished)
-      if (isUnfinished) view.remark(result.finish === "cancelled" ? "[interrupted; /continue goes on]" : "[token limit; /continue goes on]")
-      if (result.finish === "context") view.remark("[the context is full; /undo or /new makes room]")
+      if (isUnfinished)
+        view.remark(
+          result.finish === "cancelled"
+            ? "[interrupted; /continue goes on]"
+            : "[token limit; /continue goes on]",
+        )
+      if (result.finish === "context")
+        view.remark("[the context is full; /undo or /new makes room]")
       view.end(result.usage)
       return { next: "prompt" }
     } catch (error) {
@@ -132,7 +166,8 @@ export class Repl {
     terminal.listen((key: Key) => {
       const name = key.type === "key" ? key.name : ""
       if (name === "ctrl-c") {
-        if (abort.signal.aborted && performance.now() - stopMs > STOP_WAIT_MS) process.exit(EXIT.interrupted)
+        if (abort.signal.aborted && performance.now() - stopMs > STOP_WAIT_MS)
+          process.exit(EXIT.interrupted)
         if (!abort.signal.aborted) stopMs = performance.now()
         abort.abort()
       } else if (name === "ctrl-t") {
@@ -151,7 +186,15 @@ export class Repl {
 
   private context(): SlashContext {
     const { session, backend, store, io } = this.options
-    return { session, backend, store, io, attachments: this.attachments, display: this.display, say: (text) => this.say(text) }
+    return {
+      session,
+      backend,
+      store,
+      io,
+      attachments: this.attachments,
+      display: this.display,
+      say: (text) => this.say(text),
+    }
   }
 
   private say(text: string): void {

@@ -1,4 +1,10 @@
-import type { AnswerRequest, AnswerUsage, Backend, FinishReason, PartialAnswer } from "../backend/backend.ts"
+import type {
+  AnswerRequest,
+  AnswerUsage,
+  Backend,
+  FinishReason,
+  PartialAnswer,
+} from "../backend/backend.ts"
 import type { AnswerView } from "./answer-view.ts"
 
 export interface TurnResult {
@@ -10,8 +16,15 @@ export interface TurnResult {
   readonly isEmpty: boolean
 }
 
-/** Asks for one answer and shows it. An aborted signal ends the turn with finish "cancelled"; nothing is lost. */
-export async function runTurn(backend: Backend, request: AnswerRequest, view: AnswerView): Promise<TurnResult> {
+/**
+ * Asks for one answer and shows it. An aborted signal ends the turn with finish "cancelled";
+ * nothing is lost.
+ */
+export async function runTurn(
+  backend: Backend,
+  request: AnswerRequest,
+  view: AnswerView,
+): Promise<TurnResult> {
   let reasoning = request.from?.reasoning ?? ""
   let content = request.from?.content ?? ""
   let produced = 0

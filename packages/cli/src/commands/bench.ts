@@ -39,16 +39,32 @@ function table({ model, contextTokens, genTokens, machine, engine, experts, resu
 
 /** The columns of ds4-bench. */
 function csv({ contextTokens, genTokens, result }: Run): string {
-  const row = [contextTokens, contextTokens, result.prefillTokensPerSecond.median.toFixed(2), genTokens, result.decodeTokensPerSecond.median.toFixed(2), result.kvCacheBytes]
-  return `ctx_tokens,prefill_tokens,prefill_tps,gen_tokens,gen_tps,kvcache_bytes\n${row.join(",")}\n`
+  const row = [
+    contextTokens,
+    contextTokens,
+    result.prefillTokensPerSecond.median.toFixed(2),
+    genTokens,
+    result.decodeTokensPerSecond.median.toFixed(2),
+    result.kvCacheBytes,
+  ]
+  return (
+    `ctx_tokens,prefill_tokens,prefill_tps,gen_tokens,gen_tps,kvcache_bytes\n` +
+    `${row.join(",")}\n`
+  )
 }
 
 function json({ model, contextTokens, genTokens, machine, engine, result }: Run): string {
   return `${JSON.stringify({
-    schema: "ds4.bench/1", model, machine, engine,
-    prompt_tokens: contextTokens, gen_tokens: genTokens,
-    prefill_tokens_per_second: result.prefillTokensPerSecond, decode_tokens_per_second: result.decodeTokensPerSecond,
-    first_token_ms: result.firstTokenMs, kv_cache_bytes: result.kvCacheBytes,
+    schema: "ds4.bench/1",
+    model,
+    machine,
+    engine,
+    prompt_tokens: contextTokens,
+    gen_tokens: genTokens,
+    prefill_tokens_per_second: result.prefillTokensPerSecond,
+    decode_tokens_per_second: result.decodeTokensPerSecond,
+    first_token_ms: result.firstTokenMs,
+    kv_cache_bytes: result.kvCacheBytes,
   })}\n`
 }
 
@@ -56,13 +72,33 @@ export const bench = defineCommand({
   name: "bench",
   usage: "[moe] [FLAGS]",
   summary: "measures prefill and decode rates",
-  details: "One run warms up; then the median of --repeats runs, with the smallest and largest.\nbench moe measures the CPU expert library alone, against what this machine can read and calculate.",
-  examples: ["ds4 bench", "ds4 bench -m model.gguf --prompt-tokens 2k --gen-tokens 128", "ds4 bench --json", "ds4 bench moe -t 8", "ds4 bench moe --full --peer"],
-  flags: [...MODEL_FLAGS, "prompt-tokens", "gen-tokens", "repeats", "csv", "json", "full", "room", "peer", "ggml"],
+  details:
+    "One run warms up; then the median of --repeats runs, with the smallest and largest.\nbench " +
+    "moe measures the CPU expert library alone, against what this machine can read and calculate.",
+  examples: [
+    "ds4 bench",
+    "ds4 bench -m model.gguf --prompt-tokens 2k --gen-tokens 128",
+    "ds4 bench --json",
+    "ds4 bench moe -t 8",
+    "ds4 bench moe --full --peer",
+  ],
+  flags: [
+    ...MODEL_FLAGS,
+    "prompt-tokens",
+    "gen-tokens",
+    "repeats",
+    "csv",
+    "json",
+    "full",
+    "room",
+    "peer",
+    "ggml",
+  ],
   maxPositionals: 1,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const [what] = positionals
-    if (what !== undefined && what !== "moe") throw usageError(`there is no benchmark "${what}"; say ds4 bench or ds4 bench moe`)
+    if (what !== undefined && what !== "moe")
+      throw usageError(`there is no benchmark "${what}"; say ds4 bench or ds4 bench moe`)
     if (what === "moe") {
       prepareNative()
       return await benchMoe(flags, io)
@@ -72,12 +108,29 @@ export const bench = defineCommand({
     try {
       const [contextTokens, genTokens] = [flags["prompt-tokens"], flags["gen-tokens"]]
       if (contextTokens + genTokens > engine.model.contextTokens) {
-        throw usageError(`${contextTokens} prompt and ${genTokens} generated tokens do not fit into the context of ${engine.model.contextTokens}`)
+        throw usageError(
+          `${contextTokens} prompt and ${genTokens} generated tokens do not fit into the ` +
+            `context of ${engine.model.contextTokens}`,
+        )
       }
-      const onRepeat = (repeat: number) => io.isErrorTerminal && io.err(`\r${repeat + 1}/${flags.repeats}\x1b[K`)
-      const result = measure(engine, { promptTokens: contextTokens, genTokens, repeats: flags.repeats, onRepeat })
+      const onRepeat = (repeat: number) =>
+        io.isErrorTerminal && io.err(`\r${repeat + 1}/${flags.repeats}\x1b[K`)
+      const result = measure(engine, {
+        promptTokens: contextTokens,
+        genTokens,
+        repeats: flags.repeats,
+        onRepeat,
+      })
       if (io.isErrorTerminal) io.err("\r\x1b[K")
-      const run: Run = { model: engine.model.name, contextTokens, genTokens, machine: machineFacts(), engine: engine.describe(), experts: expertsText(engine.describe()), result }
+      const run: Run = {
+        model: engine.model.name,
+        contextTokens,
+        genTokens,
+        machine: machineFacts(),
+        engine: engine.describe(),
+        experts: expertsText(engine.describe()),
+        result,
+      }
       if (flags.csv !== undefined) writeFileSync(flags.csv, csv(run))
       io.out(flags.json ? json(run) : table(run))
       return EXIT.done

@@ -23,7 +23,9 @@ function editExternally(io: Io, text: string): string {
     const path = join(folder, "message.md")
     writeFileSync(path, text, { mode: 0o600 })
     const editor = io.environment.VISUAL ?? io.environment.EDITOR ?? "vi"
-    Bun.spawnSync(["sh", "-c", `${editor} "$1"`, "sh", path], { stdio: ["inherit", "inherit", "inherit"] })
+    Bun.spawnSync(["sh", "-c", `${editor} "$1"`, "sh", path], {
+      stdio: ["inherit", "inherit", "inherit"],
+    })
     return readFileSync(path, "utf8").replace(/\n$/, "")
   } finally {
     rmSync(folder, { recursive: true })
@@ -34,8 +36,14 @@ export const chat = defineCommand({
   name: "chat",
   usage: "[FLAGS]",
   summary: "talks to a model in the terminal",
-  details: "Lines that begin with a slash are commands; /help lists them. Without a terminal every line of input is one turn.",
-  examples: ["ds4 chat", "ds4 chat -m deepseek-v4-flash.gguf --think", "ds4 chat --url http://127.0.0.1:8000"],
+  details:
+    "Lines that begin with a slash are commands; /help lists them. Without a terminal every " +
+    "line of input is one turn.",
+  examples: [
+    "ds4 chat",
+    "ds4 chat -m deepseek-v4-flash.gguf --think",
+    "ds4 chat --url http://127.0.0.1:8000",
+  ],
   flags: [...MODEL_FLAGS, ...SAMPLING_FLAGS, "url", "api-key", "plain", "hide-reasoning", "quiet"],
   maxPositionals: 0,
   run: async ({ flags, io, prepareNative }) => {
@@ -45,9 +53,20 @@ export const chat = defineCommand({
       try {
         const session = new ChatSession(systemText(flags), answerSettings(flags))
         const store = new ConversationStore(join(stateFolder(io.environment), "chats"))
-        const shown = { io, session, backend, store, showsReasoning: !flags["hide-reasoning"], showsStats: !flags.quiet }
+        const shown = {
+          io,
+          session,
+          backend,
+          store,
+          showsReasoning: !flags["hide-reasoning"],
+          showsStats: !flags.quiet,
+        }
         if (terminal === undefined) return await runLines(shown)
-        return await runInteractive({ ...shown, terminal, isRendered: allowsColour(io, io.isOutputTerminal) && !flags.plain })
+        return await runInteractive({
+          ...shown,
+          terminal,
+          isRendered: allowsColour(io, io.isOutputTerminal) && !flags.plain,
+        })
       } finally {
         await backend.close()
       }
@@ -57,7 +76,10 @@ export const chat = defineCommand({
   },
 })
 
-/** Takes the terminal over before the model loads: what is typed meanwhile waits for the prompt, Ctrl+C still leaves. */
+/**
+ * Takes the terminal over before the model loads: what is typed meanwhile waits for the prompt,
+ * Ctrl+C still leaves.
+ */
 function openTerminal(): RawTerminal {
   const terminal = new RawTerminal()
   terminal.open()
@@ -73,9 +95,21 @@ async function runInteractive(shown: Omit<ReplOptions, "editor">): Promise<ExitC
   const { io, backend, terminal } = shown
   const screen = { write: io.err, columns: io.columns, rows: () => process.stdout.rows || 24 }
   const history = new History(join(stateFolder(io.environment), "history"))
-  const editor = new LineEditor({ terminal, history, screen, editExternally: (text) => editExternally(io, text) })
+  const editor = new LineEditor({
+    terminal,
+    history,
+    screen,
+    editExternally: (text) => editExternally(io, text),
+  })
   const onResize = () => editor.redraw()
-  io.err(`${dim(io, `${backend.description.model}, ${backend.description.where}. /help lists the commands, Ctrl+D leaves.`)}\n`)
+  io.err(
+    `${dim(
+      io,
+      `${backend.description.model}, ${backend.description.where}. /help lists the ` +
+        `commands, ` +
+        `Ctrl+D leaves.`,
+    )}\n`,
+  )
   process.stdout.on("resize", onResize)
   try {
     return await new Repl({ ...shown, editor }).run()

@@ -3,11 +3,16 @@ import { EXIT, usageError } from "../errors.ts"
 
 /** Command name -> its flags, for the shells. */
 function words(commands: readonly Command[]): [string, string[]][] {
-  return commands.map((command) => [command.name, [...spelledFlags(command).keys()].map((flag) => `--${flag}`)])
+  return commands.map((command) => [
+    command.name,
+    [...spelledFlags(command).keys()].map((flag) => `--${flag}`),
+  ])
 }
 
 function bash(commands: readonly Command[]): string {
-  const cases = words(commands).map(([name, flags]) => `    ${name}) words="${flags.join(" ")}" ;;`).join("\n")
+  const cases = words(commands)
+    .map(([name, flags]) => `    ${name}) words="${flags.join(" ")}" ;;`)
+    .join("\n")
   return `_ds4() {
   local current="\${COMP_WORDS[COMP_CWORD]}" words=""
   if [ "$COMP_CWORD" -eq 1 ]; then
@@ -23,8 +28,16 @@ complete -o filenames -F _ds4 ds4
 }
 
 function fish(commands: readonly Command[]): string {
-  const names = commands.map(({ name, summary }) => `complete -c ds4 -n __fish_use_subcommand -f -a ${name} -d '${summary.replaceAll("'", "\\'")}'`)
-  const flags = words(commands).flatMap(([name, list]) => list.map((flag) => `complete -c ds4 -n '__fish_seen_subcommand_from ${name}' -l ${flag.slice(2)}`))
+  const names = commands.map(
+    ({ name, summary }) =>
+      `complete -c ds4 -n __fish_use_subcommand -f -a ${name} -d '` +
+      `${summary.replaceAll("'", "\\'")}'`,
+  )
+  const flags = words(commands).flatMap(([name, list]) =>
+    list.map(
+      (flag) => `complete -c ds4 -n '__fish_seen_subcommand_from ${name}' -l ${flag.slice(2)}`,
+    ),
+  )
   return `${[...names, ...flags].join("\n")}\n`
 }
 
@@ -42,7 +55,10 @@ export function completionCommand(commands: () => readonly Command[]): Command {
     name: "completion",
     usage: "bash|zsh|fish",
     summary: "prints a completion script for a shell",
-    examples: ["source <(ds4 completion bash)", "ds4 completion fish > ~/.config/fish/completions/ds4.fish"],
+    examples: [
+      "source <(ds4 completion bash)",
+      "ds4 completion fish > ~/.config/fish/completions/ds4.fish",
+    ],
     flags: [],
     maxPositionals: 1,
     run: async ({ positionals, io }) => {

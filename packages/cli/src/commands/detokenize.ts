@@ -12,14 +12,25 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Ids from a JSON array, from the output of tokenize --json, or from numbers with anything between them. */
+/**
+ * Ids from a JSON array, from the output of tokenize --json, or from numbers with anything between
+ * them.
+ */
 function parseIds(text: string, vocab: number): number[] {
   if (/^\s*[[{]/.test(text)) {
     const value = parseJson(text)
-    if (typeof value === "object" && value !== null && "ids" in value) return checkIds("the input", value.ids, vocab)
+    if (typeof value === "object" && value !== null && "ids" in value)
+      return checkIds("the input", value.ids, vocab)
     return checkIds("the input", value, vocab)
   }
-  return checkIds("the input", text.split(/[\s,]+/).filter(Boolean).map(Number), vocab)
+  return checkIds(
+    "the input",
+    text
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .map(Number),
+    vocab,
+  )
 }
 
 export const detokenize = defineCommand({
@@ -30,7 +41,11 @@ export const detokenize = defineCommand({
   flags: ["model", "file", "json"],
   maxPositionals: 1_000_000,
   run: async ({ flags, io, positionals }) => {
-    const text = await readPrompt({ positionals, file: flags.file, io: positionals.length > 0 ? { ...io, isInputTerminal: true } : io })
+    const text = await readPrompt({
+      positionals,
+      file: flags.file,
+      io: positionals.length > 0 ? { ...io, isInputTerminal: true } : io,
+    })
     const tokenizer = await openTokenizer(flags.model, io)
     const decoded = tokenizer.decode(parseIds(text, tokenizer.vocab))
     io.out(flags.json ? `${JSON.stringify({ text: decoded })}\n` : `${decoded}\n`)

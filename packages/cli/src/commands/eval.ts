@@ -1,26 +1,56 @@
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
-import { runItem, summarise, type ItemResult, type Share, type SuiteSummary } from "../eval/run-suite.ts"
+import {
+  runItem,
+  summarise,
+  type ItemResult,
+  type Share,
+  type SuiteSummary,
+} from "../eval/run-suite.ts"
 import { SUITES, type Suite, type SuiteItem } from "../eval/suite.ts"
 import { MODEL_FLAGS } from "../flags/registry.ts"
 import { loadEngine } from "../load-engine.ts"
 
 function row(name: string, { right, total, percent, goalPercent }: Share): string {
-  const goal = goalPercent === undefined ? "" : `${goalPercent} %`.padStart(8) + (percent < goalPercent ? "  missed" : "")
-  return `${name.padEnd(16)}${String(right).padStart(7)}${String(total).padStart(7)}${`${percent.toFixed(1)} %`.padStart(10)}${goal}\n`
+  const goal =
+    goalPercent === undefined
+      ? ""
+      : `${goalPercent} %`.padStart(8) + (percent < goalPercent ? "  missed" : "")
+  return (
+    `${name.padEnd(16)}${String(right).padStart(7)}${String(total).padStart(7)}` +
+    `${`${percent.toFixed(1)} %`.padStart(10)}${goal}\n`
+  )
 }
 
-function table({ kinds, ended, promptTokensPerSecond, decodeTokensPerSecond }: SuiteSummary): string {
-  const head = `${"kind".padEnd(16)}${"right".padStart(7)}${"total".padStart(7)}${"share".padStart(10)}${"goal".padStart(8)}\n`
+function table({
+  kinds,
+  ended,
+  promptTokensPerSecond,
+  decodeTokensPerSecond,
+}: SuiteSummary): string {
+  const head =
+    `${"kind".padEnd(16)}${"right".padStart(7)}${"total".padStart(7)}` +
+    `${"share".padStart(10)}` +
+    `${"goal".padStart(8)}\n`
   const rows = [...kinds.map((share) => row(share.kind, share)), row("ends by itself", ended)]
-  return `${head}${rows.join("")}prefill ${promptTokensPerSecond.toFixed(0)} t/s, decode ${decodeTokensPerSecond.toFixed(1)} t/s\n`
+  return (
+    `${head}${rows.join("")}prefill ${promptTokensPerSecond.toFixed(0)} t/s, decode ` +
+    `${decodeTokensPerSecond.toFixed(1)} t/s\n`
+  )
 }
 
 function json({ kinds, ended, ...rates }: SuiteSummary): Record<string, unknown> {
-  const share = ({ right, total, percent, goalPercent }: Share) => ({ right, total, percent, goal_percent: goalPercent ?? null })
+  const share = ({ right, total, percent, goalPercent }: Share) => ({
+    right,
+    total,
+    percent,
+    goal_percent: goalPercent ?? null,
+  })
   return {
-    kinds: kinds.map((each) => ({ kind: each.kind, ...share(each) })), ended: share(ended),
-    prefill_tokens_per_second: rates.promptTokensPerSecond, decode_tokens_per_second: rates.decodeTokensPerSecond,
+    kinds: kinds.map((each) => ({ kind: each.kind, ...share(each) })),
+    ended: share(ended),
+    prefill_tokens_per_second: rates.promptTokensPerSecond,
+    decode_tokens_per_second: rates.decodeTokensPerSecond,
   }
 }
 
@@ -28,7 +58,8 @@ function json({ kinds, ended, ...rates }: SuiteSummary): Record<string, unknown>
 function itemsOf(suite: Suite, kinds: readonly string[]): readonly SuiteItem[] {
   const known = [...new Set(suite.items.map(({ kind }) => kind))]
   const unknown = kinds.find((kind) => !known.includes(kind))
-  if (unknown !== undefined) throw usageError(`the suite ${suite.name} has no kind "${unknown}"; it has ${known.join(", ")}`)
+  if (unknown !== undefined)
+    throw usageError(`the suite ${suite.name} has no kind "${unknown}"; it has ${known.join(", ")}`)
   return suite.items.filter(({ kind }) => kinds.length === 0 || kinds.includes(kind))
 }
 
@@ -36,13 +67,22 @@ export const evaluate = defineCommand({
   name: "eval",
   usage: "[KIND...] [FLAGS]",
   summary: "asks a question set with greedy decoding and counts the right answers",
-  details: "Kinds limit the set, as in ds4 eval fact arithmetic. The goals are those of the model that the set was made for.\n--json prints every answer, too.",
-  examples: ["ds4 eval", "ds4 eval --suite demo tool-call tool-none --json", "ds4 eval -m model.gguf --numerics trained"],
+  details:
+    "Kinds limit the set, as in ds4 eval fact arithmetic. The goals are those of the model that " +
+    "the set was made for.\n--json prints every answer, too.",
+  examples: [
+    "ds4 eval",
+    "ds4 eval --suite demo tool-call tool-none --json",
+    "ds4 eval -m model.gguf --numerics trained",
+  ],
   flags: [...MODEL_FLAGS, "suite", "json", "quiet"],
   maxPositionals: 20,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const suite = SUITES[flags.suite]
-    if (suite === undefined) throw usageError(`there is no suite "${flags.suite}"; there is ${Object.keys(SUITES).join(", ")}`)
+    if (suite === undefined)
+      throw usageError(
+        `there is no suite "${flags.suite}"; there is ${Object.keys(SUITES).join(", ")}`,
+      )
     const items = itemsOf(suite, positionals)
     const { engine, tokenizer } = await loadEngine(flags, io, prepareNative, { maxSessions: 1 })
     const results: ItemResult[] = []
@@ -57,7 +97,10 @@ export const evaluate = defineCommand({
     }
     if (showsProgress) io.err("\r\x1b[K")
     const summary = summarise(results, suite)
-    if (flags.json) io.out(`${JSON.stringify({ schema: "ds4.eval/1", suite: suite.name, model: engine.model.name, numerics: flags.numerics, ...json(summary), results })}\n`)
+    if (flags.json)
+      io.out(
+        `${JSON.stringify({ schema: "ds4.eval/1", suite: suite.name, model: engine.model.name, numerics: flags.numerics, ...json(summary), results })}\n`,
+      )
     else io.out(table(summary))
     return EXIT.done
   },

@@ -18,8 +18,20 @@ import { version } from "./version.ts"
 
 /** Every command, in the order of the program's help. */
 export const COMMANDS: readonly Command[] = [
-  chat, run, serve,
-  tokenize, detokenize, render, inspect, verify, logits,
-  quantize, bench, evaluate, doctor, config, version,
+  chat,
+  run,
+  serve,
+  tokenize,
+  detokenize,
+  render,
+  inspect,
+  verify,
+  logits,
+  quantize,
+  bench,
+  evaluate,
+  doctor,
+  config,
+  version,
   completionCommand(() => COMMANDS),
 ]

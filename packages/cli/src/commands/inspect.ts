@@ -1,4 +1,10 @@
-import { describeModelFile, openModelFile, tensorTypeName, type ModelDescription, type ModelFile } from "@ds4/tokenizer"
+import {
+  describeModelFile,
+  openModelFile,
+  tensorTypeName,
+  type ModelDescription,
+  type ModelFile,
+} from "@ds4/tokenizer"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "../format-size.ts"
@@ -21,52 +27,98 @@ async function tokenizerFacts(file: ModelFile): Promise<TokenizerFacts | undefin
 
 function shapeLines({ config }: ModelDescription): string[] {
   return [
-    `  layers ${config.layers} (${config.hashLayers} routed by hash), hidden ${config.hidden}, vocab ${config.vocab}, streams ${config.streams}`,
-    `  attention ${config.heads} heads of ${config.headDim} (${config.ropeDim} rotated), window ${config.window}, query rank ${config.qRank}`,
-    `  compression ratios ${[...new Set(config.compressRatios)].join(", ")}; indexer ${config.indexHeads} heads of ${config.indexDim}, top ${config.indexTopK}`,
-    `  experts ${config.experts} of width ${config.expertWidth}, ${config.expertsUsed} used and one shared; context ${config.contextTokens}`,
+    `  layers ${config.layers} (${config.hashLayers} routed by hash), hidden ${config.hidden}, ` +
+      `vocab ${config.vocab}, streams ${config.streams}`,
+    `  attention ${config.heads} heads of ${config.headDim} (${config.ropeDim} rotated), window ` +
+      `${config.window}, query rank ${config.qRank}`,
+    `  compression ratios ${[...new Set(config.compressRatios)].join(", ")}; indexer ` +
+      `${config.indexHeads} heads of ${config.indexDim}, top ${config.indexTopK}`,
+    `  experts ${config.experts} of width ${config.expertWidth}, ${config.expertsUsed} used and ` +
+      `one shared; context ${config.contextTokens}`,
   ]
 }
 
-/** What decides where the experts run: their bytes, those of everything else, and the memory there is. */
+/**
+ * What decides where the experts run: their bytes, those of everything else, and the memory there
+ * is.
+ */
 function memoryLine({ groups }: ModelDescription): string {
-  const bytes = (isExpert: boolean): number => groups.filter(({ group }) => (group === "routed experts") === isExpert).reduce((sum, each) => sum + each.bytes, 0)
+  const bytes = (isExpert: boolean): number =>
+    groups
+      .filter(({ group }) => (group === "routed experts") === isExpert)
+      .reduce((sum, each) => sum + each.bytes, 0)
   const [experts, rest] = [bytes(true), bytes(false)]
   const { availableBytes } = machineFacts()
-  const place = experts + rest <= availableBytes ? "they can be packed in memory" : "they are read from the file as they are used"
-  return `  routed experts ${formatBytes(experts)}, the rest ${formatBytes(rest)}; ${formatBytes(availableBytes)} of memory are available: ${place}`
+  const place =
+    experts + rest <= availableBytes
+      ? "they can be packed in memory"
+      : "they are read from the file as they are used"
+  return (
+    `  routed experts ${formatBytes(experts)}, the rest ${formatBytes(rest)}; ` +
+    `${formatBytes(availableBytes)} of memory are available: ${place}`
+  )
 }
 
 function summary(description: ModelDescription, tokenizer: TokenizerFacts | undefined): string {
   const { groups, types, warnings, ignoredTensors, files } = description
   const width = Math.max(...groups.map(({ group }) => group.length))
   return [
-    `${description.name}: ${description.format}, ${files.length === 1 ? "one file" : `${files.length} files`}, ${formatBytes(description.fileBytes)}`,
-    `  ${formatCount(description.parameters)} parameters, ${formatCount(description.activeParameters)} used by one token; ${description.tensorCount} tensors`,
+    `${description.name}: ${description.format}, ` +
+      `${files.length === 1 ? "one file" : `${files.length} files`}, ` +
+      `${formatBytes(description.fileBytes)}`,
+    `  ${formatCount(description.parameters)} parameters, ` +
+      `${formatCount(description.activeParameters)} used by one token; ${description.tensorCount} ` +
+      `tensors`,
     ...shapeLines(description),
     memoryLine(description),
-    tokenizer === undefined ? "  no vocabulary" : `  vocabulary of ${tokenizer.vocab}, ${tokenizer.specialTokens} control tokens, begins with ${tokenizer.bos}, ends with ${tokenizer.eos}`,
+    tokenizer === undefined
+      ? "  no vocabulary"
+      : `  vocabulary of ${tokenizer.vocab}, ${tokenizer.specialTokens} control tokens, begins ` +
+        `with ${tokenizer.bos}, ends with ${tokenizer.eos}`,
     "groups:",
-    ...groups.map(({ group, tensors, bytes, types: used }) => `  ${group.padEnd(width)}  ${formatBytes(bytes).padStart(10)}  ${String(tensors).padStart(6)} tensors  ${Object.keys(used).join(" ")}`),
+    ...groups.map(
+      ({ group, tensors, bytes, types: used }) =>
+        `  ${group.padEnd(width)}  ${formatBytes(bytes).padStart(10)}  ` +
+        `${String(tensors).padStart(6)} tensors  ${Object.keys(used).join(" ")}`,
+    ),
     "types:",
-    ...types.map(({ type, tensors, bytes }) => `  ${type.padEnd(width)}  ${formatBytes(bytes).padStart(10)}  ${String(tensors).padStart(6)} tensors`),
-    ...(ignoredTensors.length === 0 ? [] : [`not used: ${ignoredTensors.length} tensors, such as ${ignoredTensors[0] ?? ""}`]),
+    ...types.map(
+      ({ type, tensors, bytes }) =>
+        `  ${type.padEnd(width)}  ${formatBytes(bytes).padStart(10)}  ` +
+        `${String(tensors).padStart(6)} tensors`,
+    ),
+    ...(ignoredTensors.length === 0
+      ? []
+      : [`not used: ${ignoredTensors.length} tensors, such as ${ignoredTensors[0] ?? ""}`]),
     ...warnings.map((warning) => `warning: ${warning}`),
     "",
   ].join("\n")
 }
 
 function tensorLines(file: ModelFile): string {
-  const shape = (tensor: ModelFile["tensors"][number]) => [...(tensor.depth > 1 ? [tensor.depth] : []), tensor.rows, tensor.cols].join("×")
-  return file.tensors.map((tensor) => `${tensor.name}  ${shape(tensor)}  ${tensorTypeName(tensor.type)}  file ${tensor.file} at ${tensor.offset}, ${tensor.bytes} bytes\n`).join("")
+  const shape = (tensor: ModelFile["tensors"][number]) =>
+    [...(tensor.depth > 1 ? [tensor.depth] : []), tensor.rows, tensor.cols].join("×")
+  return file.tensors
+    .map(
+      (tensor) =>
+        `${tensor.name}  ${shape(tensor)}  ${tensorTypeName(tensor.type)}  file ${tensor.file} ` +
+        `at ${tensor.offset}, ${tensor.bytes} bytes\n`,
+    )
+    .join("")
 }
 
 export const inspect = defineCommand({
   name: "inspect",
   usage: "[FILE] [FLAGS]",
   summary: "shows what a model file holds",
-  details: "Reads headers only and checks them: missing, misshapen, overlapping and out-of-file tensors are errors (exit 3).",
-  examples: ["ds4 inspect model.gguf", "ds4 inspect DeepSeek-V4-Flash/ --tensors", "ds4 inspect model.gguf --json"],
+  details:
+    "Reads headers only and checks them: missing, misshapen, overlapping and out-of-file " +
+    "tensors are errors (exit 3).",
+  examples: [
+    "ds4 inspect model.gguf",
+    "ds4 inspect DeepSeek-V4-Flash/ --tensors",
+    "ds4 inspect model.gguf --json",
+  ],
   flags: ["model", "tensors", "json"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
@@ -74,8 +126,17 @@ export const inspect = defineCommand({
     const description = describeModelFile(file)
     const tokenizer = await tokenizerFacts(file)
     if (flags.json) {
-      const tensors = flags.tensors ? { tensors: file.tensors.map((tensor) => ({ ...tensor, type: tensorTypeName(tensor.type) })) } : {}
-      io.out(`${JSON.stringify({ schema: "ds4.inspect/1", ...description, tokenizer, ...tensors }, undefined, 2)}\n`)
+      const tensors = flags.tensors
+        ? {
+            tensors: file.tensors.map((tensor) => ({
+              ...tensor,
+              type: tensorTypeName(tensor.type),
+            })),
+          }
+        : {}
+      io.out(
+        `${JSON.stringify({ schema: "ds4.inspect/1", ...description, tokenizer, ...tensors }, undefined, 2)}\n`,
+      )
     } else {
       io.out(summary(description, tokenizer))
       if (flags.tensors) io.out(tensorLines(file))

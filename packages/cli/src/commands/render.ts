@@ -1,4 +1,11 @@
-import { chatRequest, detectEffortTable, parseEffort, renderChat, segmentsText, type Effort } from "@ds4/tokenizer"
+import {
+  chatRequest,
+  detectEffortTable,
+  parseEffort,
+  renderChat,
+  segmentsText,
+  type Effort,
+} from "@ds4/tokenizer"
 import { defineCommand } from "../command.ts"
 import { EXIT, messageOf, usageError } from "../errors.ts"
 import { openTokenizer } from "../open-tokenizer.ts"
@@ -17,12 +24,19 @@ function parseBody(text: string): Record<string, unknown> {
   throw usageError('expected a request body with "messages", or an array of messages')
 }
 
-/** Thinking and effort from --think, else from the request; thinking with the table's effort otherwise. */
-function effortOf(flag: string | undefined, body: Record<string, unknown>): { thinking: boolean; effort?: Effort } {
+/**
+ * Thinking and effort from --think, else from the request; thinking with the table's effort
+ * otherwise.
+ */
+function effortOf(
+  flag: string | undefined,
+  body: Record<string, unknown>,
+): { thinking: boolean; effort?: Effort } {
   const word = flag === "off" ? "none" : (flag ?? body.reasoning_effort)
   if (word === undefined || word === null) return { thinking: true }
   const effort = typeof word === "string" ? parseEffort(word) : undefined
-  if (effort === undefined) throw usageError(`reasoning_effort is ${JSON.stringify(word)}, which is no effort`)
+  if (effort === undefined)
+    throw usageError(`reasoning_effort is ${JSON.stringify(word)}, which is no effort`)
   return effort === "none" ? { thinking: false } : { thinking: true, effort }
 }
 
@@ -30,17 +44,34 @@ export const render = defineCommand({
   name: "render",
   usage: "[FILE] [FLAGS]",
   summary: "shows the prompt that a chat request becomes",
-  details: "FILE is a request body of the OpenAI chat interface, or only its messages; without it, standard input.",
-  examples: ["ds4 render request.json", "ds4 render request.json --json", "ds4 render request.json --think=max --template compat"],
+  details:
+    "FILE is a request body of the OpenAI chat interface, or only its messages; without it, " +
+    "standard input.",
+  examples: [
+    "ds4 render request.json",
+    "ds4 render request.json --json",
+    "ds4 render request.json --think=max --template compat",
+  ],
   flags: ["model", "file", "template", "think", "json", "count"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
     const path = positionals[0] ?? flags.file
-    const body = parseBody(await readPrompt({ positionals: [], file: path, io: path === undefined || path === "-" ? io : { ...io, isInputTerminal: true } }))
+    const body = parseBody(
+      await readPrompt({
+        positionals: [],
+        file: path,
+        io: path === undefined || path === "-" ? io : { ...io, isInputTerminal: true },
+      }),
+    )
     const request = chatRequest(body, { profile: flags.template })
     for (const warning of request.warnings) io.err(`ds4: ${warning}\n`)
     const { table } = detectEffortTable(flags.model === undefined ? [] : [flags.model])
-    const segments = renderChat(request.conversation, { ...effortOf(flags.think, body), profile: flags.template, effortTable: table, continueFinal: request.continueFinal })
+    const segments = renderChat(request.conversation, {
+      ...effortOf(flags.think, body),
+      profile: flags.template,
+      effortTable: table,
+      continueFinal: request.continueFinal,
+    })
     const text = segmentsText(segments)
     if (!flags.json && !flags.count) {
       io.out(`${text}\n`)

@@ -14,8 +14,17 @@ import { runBatch } from "../run/batch.ts"
 /** BOS: a prompt that begins with it has been rendered already. */
 const RENDERED = "<\uff5cbegin\u2581of\u2581sentence\uff5c>"
 
-async function runJson(backend: Backend, request: RunRequest, write: (text: string) => void, isStream: boolean): Promise<number> {
-  const result = await collectAnswer(backend, request, isStream ? (event) => write(`${JSON.stringify(event)}\n`) : undefined)
+async function runJson(
+  backend: Backend,
+  request: RunRequest,
+  write: (text: string) => void,
+  isStream: boolean,
+): Promise<number> {
+  const result = await collectAnswer(
+    backend,
+    request,
+    isStream ? (event) => write(`${JSON.stringify(event)}\n`) : undefined,
+  )
   if (!isStream) write(`${JSON.stringify(resultJson(backend, result))}\n`)
   return result.finish === "cancelled" ? EXIT.interrupted : EXIT.done
 }
@@ -24,26 +33,73 @@ export const run = defineCommand({
   name: "run",
   usage: "[PROMPT] [FLAGS]",
   summary: "answers one prompt",
-  details: "The prompt comes from the arguments, -f FILE or standard input; piped input is appended to an argument.",
-  examples: ['ds4 run "What is a monad?"', "git diff | ds4 run 'Review this change.' -n 400", "ds4 run --batch questions.jsonl -o answers.jsonl"],
-  flags: [...MODEL_FLAGS, ...SAMPLING_FLAGS, "prompt", "file", "url", "api-key", "raw", "json", "stream-json", "batch", "out", "plain", "hide-reasoning", "quiet"],
+  details:
+    "The prompt comes from the arguments, -f FILE or standard input; piped input is appended to " +
+    "an argument.",
+  examples: [
+    'ds4 run "What is a monad?"',
+    "git diff | ds4 run 'Review this change.' -n 400",
+    "ds4 run --batch questions.jsonl -o answers.jsonl",
+  ],
+  flags: [
+    ...MODEL_FLAGS,
+    ...SAMPLING_FLAGS,
+    "prompt",
+    "file",
+    "url",
+    "api-key",
+    "raw",
+    "json",
+    "stream-json",
+    "batch",
+    "out",
+    "plain",
+    "hide-reasoning",
+    "quiet",
+  ],
   maxPositionals: 1000,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const { batch, out } = flags
-    if ((batch === undefined) !== (out === undefined)) throw usageError("--batch and --out belong together")
-    const text = batch === undefined ? await readPrompt({ positionals, prompt: flags.prompt, file: flags.file, io }) : ""
+    if ((batch === undefined) !== (out === undefined))
+      throw usageError("--batch and --out belong together")
+    const text =
+      batch === undefined
+        ? await readPrompt({ positionals, prompt: flags.prompt, file: flags.file, io })
+        : ""
     const abort = new AbortController()
-    const onInterrupt = () => (abort.signal.aborted ? process.exit(EXIT.interrupted) : abort.abort())
+    const onInterrupt = () =>
+      abort.signal.aborted ? process.exit(EXIT.interrupted) : abort.abort()
     process.on("SIGINT", onInterrupt)
     const backend = await openBackend(flags, io, prepareNative)
     try {
       const settings = answerSettings(flags)
-      if (batch !== undefined && out !== undefined) return await runBatch({ backend, settings, input: batch, output: out, io, signal: abort.signal })
+      if (batch !== undefined && out !== undefined)
+        return await runBatch({
+          backend,
+          settings,
+          input: batch,
+          output: out,
+          io,
+          signal: abort.signal,
+        })
       const isRendered = flags.raw || text.startsWith(RENDERED)
-      const request: RunRequest = { prompt: promptOf(text, systemText(flags), isRendered), settings, signal: abort.signal }
-      if (flags.json || flags["stream-json"]) return (await runJson(backend, request, io.out, flags["stream-json"])) === EXIT.done ? EXIT.done : EXIT.interrupted
+      const request: RunRequest = {
+        prompt: promptOf(text, systemText(flags), isRendered),
+        settings,
+        signal: abort.signal,
+      }
+      if (flags.json || flags["stream-json"])
+        return (await runJson(backend, request, io.out, flags["stream-json"])) === EXIT.done
+          ? EXIT.done
+          : EXIT.interrupted
       const isDrawn = !flags.plain && allowsColour(io, io.isOutputTerminal)
-      const view = new AnswerView({ io, isRendered: isDrawn, showsReasoning: !flags["hide-reasoning"], showsStats: !flags.quiet, rows: () => process.stdout.rows || 24 })
+      const view = new AnswerView({
+        io,
+        isRendered: isDrawn,
+        showsReasoning: !flags["hide-reasoning"],
+        showsStats: !flags.quiet,
+        rows: () => process.stdout.rows || 24,
+      })
       const turn = await runTurn(backend, request, view)
       view.end(turn.usage)
       return turn.finish === "cancelled" ? EXIT.interrupted : EXIT.done

@@ -9,9 +9,17 @@ function serverMain(): string {
   return join(dirname(fileURLToPath(import.meta.resolve("@ds4/server"))), "main.ts")
 }
 
-/** Settings of the configuration file as variables, where the environment does not set them already. */
-function fileVariables(values: Readonly<Record<string, unknown>>, environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const set = Object.entries(values).map(([name, value]) => [variableOf(name), Array.isArray(value) ? value.join(",") : String(value)] as const)
+/**
+ * Settings of the configuration file as variables, where the environment does not set them already.
+ */
+function fileVariables(
+  values: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const set = Object.entries(values).map(
+    ([name, value]) =>
+      [variableOf(name), Array.isArray(value) ? value.join(",") : String(value)] as const,
+  )
   return Object.fromEntries(set.filter(([variable]) => environment[variable] === undefined))
 }
 
@@ -29,9 +37,15 @@ export const serve = defineCommand({
     const isHelp = positionals.includes("--help") || positionals.includes("-h")
     if (!isHelp) prepareNative()
     const env = { ...fileVariables(configFile?.values ?? {}, io.environment), ...io.environment }
-    // Its own process group: a terminal's Ctrl+C would reach it besides the signal passed on, and two signals end it at
-    // once. The channel carries nothing: it breaks when this process is killed, which ends the server, too.
-    const server = Bun.spawn([process.execPath, serverMain(), ...positionals], { env, stdio: ["inherit", "inherit", "inherit"], detached: true, ipc: () => {} })
+    // Its own process group: a terminal's Ctrl+C would reach it besides the signal passed on, and
+    // two signals end it at once. The channel carries nothing: it breaks when this process is
+    // killed, which ends the server, too.
+    const server = Bun.spawn([process.execPath, serverMain(), ...positionals], {
+      env,
+      stdio: ["inherit", "inherit", "inherit"],
+      detached: true,
+      ipc: () => {},
+    })
     const forward = (signal: NodeJS.Signals) => server.kill(signal)
     for (const signal of FORWARDED) process.on(signal, forward)
     const code = await server.exited

@@ -7,7 +7,10 @@ import type { Io } from "../io.ts"
 import { modelPath } from "../model-path.ts"
 
 /** SHA-256 of every file, as the publishers of weights list them. */
-async function hashFiles(file: ModelFile, progress: (doneBytes: number) => void): Promise<{ path: string; bytes: number; sha256: string }[]> {
+async function hashFiles(
+  file: ModelFile,
+  progress: (doneBytes: number) => void,
+): Promise<{ path: string; bytes: number; sha256: string }[]> {
   const hashes = []
   let doneBytes = 0
   for (const { path, bytes } of file.files) {
@@ -45,7 +48,10 @@ export const verify = defineCommand({
     await verifyModelFile(file, { onProgress: (checkedBytes) => onProgress(checkedBytes) })
     const files = await hashFiles(file, progressLine(io, "hashing", totalBytes))
     if (io.isErrorTerminal) io.err("\r\x1b[K")
-    if (flags.json) io.out(`${JSON.stringify({ schema: "ds4.verify/1", ok: true, tensors: file.tensors.length, files })}\n`)
+    if (flags.json)
+      io.out(
+        `${JSON.stringify({ schema: "ds4.verify/1", ok: true, tensors: file.tensors.length, files })}\n`,
+      )
     else {
       for (const { path, sha256 } of files) io.out(`${sha256}  ${path}\n`)
       io.out(`${file.tensors.length} tensors in order\n`)

@@ -10,8 +10,16 @@ export const version = defineCommand({
   flags: ["json"],
   maxPositionals: 0,
   run: async ({ flags, io }) => {
-    const facts = { ds4: manifest.version, bun: Bun.version, platform: `${process.platform}-${process.arch}` }
-    io.out(flags.json ? `${JSON.stringify(facts)}\n` : `ds4 ${facts.ds4} (bun ${facts.bun}, ${facts.platform})\n`)
+    const facts = {
+      ds4: manifest.version,
+      bun: Bun.version,
+      platform: `${process.platform}-${process.arch}`,
+    }
+    io.out(
+      flags.json
+        ? `${JSON.stringify(facts)}\n`
+        : `ds4 ${facts.ds4} (bun ${facts.bun}, ${facts.platform})\n`,
+    )
     return EXIT.done
   },
 })

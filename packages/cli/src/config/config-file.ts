@@ -10,12 +10,17 @@ export interface ConfigFile {
 }
 
 /** Where settings are read from unless --config names a file. */
-export function defaultConfigPath(environment: Readonly<Record<string, string | undefined>>): string {
+export function defaultConfigPath(
+  environment: Readonly<Record<string, string | undefined>>,
+): string {
   return join(configFolder(environment), "ds4.toml")
 }
 
 /** Reads ds4.toml. `named` comes from --config and must exist; the default file need not. */
-export function readConfigFile(named: string | undefined, environment: Readonly<Record<string, string | undefined>>): ConfigFile | undefined {
+export function readConfigFile(
+  named: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): ConfigFile | undefined {
   const path = named ?? defaultConfigPath(environment)
   if (!existsSync(path)) {
     if (named === undefined) return undefined

@@ -14,7 +14,10 @@ export function configFolder(environment: Environment): string {
   return base(environment, "XDG_CONFIG_HOME", ".config")
 }
 
-/** What the program remembers: history and saved conversations. Nothing is written anywhere else unasked. */
+/**
+ * What the program remembers: history and saved conversations. Nothing is written anywhere else
+ * unasked.
+ */
 export function stateFolder(environment: Environment): string {
   return base(environment, "XDG_STATE_HOME", ".local/state")
 }

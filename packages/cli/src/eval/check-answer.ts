@@ -16,7 +16,10 @@ function argumentsOf(text: string): unknown {
 }
 
 function lastNumber(text: string): number | undefined {
-  const found = text.replaceAll(/(?<=\d),(?=\d{3})/g, "").match(/-?\d+(?:\.\d+)?/g)?.at(-1)
+  const found = text
+    .replaceAll(/(?<=\d),(?=\d{3})/g, "")
+    .match(/-?\d+(?:\.\d+)?/g)
+    ?.at(-1)
   return found === undefined ? undefined : Number(found)
 }
 
@@ -24,7 +27,10 @@ function lastNumber(text: string): number | undefined {
 export function isRight(answer: GivenAnswer, expected: Expectation): boolean {
   const content = answer.content.trim()
   if (expected.calls !== undefined) {
-    const given = answer.calls.map((call) => ({ name: call.name, arguments: argumentsOf(call.arguments) }))
+    const given = answer.calls.map((call) => ({
+      name: call.name,
+      arguments: argumentsOf(call.arguments),
+    }))
     return isDeepStrictEqual(given, expected.calls)
   }
   if (answer.calls.length > 0) return false

@@ -10,7 +10,10 @@ export interface Expectation {
   /** The last number of the content. */
   readonly number?: number
   /** These calls with these arguments, in this order, and no other. */
-  readonly calls?: readonly { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> }[]
+  readonly calls?: readonly {
+    readonly name: string
+    readonly arguments: Readonly<Record<string, unknown>>
+  }[]
   /** No call at all, and some content. */
   readonly no_calls?: boolean
 }
@@ -33,9 +36,24 @@ export interface Suite {
   readonly endedGoal: number
 }
 
-const DEMO_GOALS = { fact: 80, arithmetic: 90, "tool-call": 95, "tool-none": 95, "tool-result": 90, instruction: 80, "recall-4000": 90 }
+const DEMO_GOALS = {
+  fact: 80,
+  arithmetic: 90,
+  "tool-call": 95,
+  "tool-none": 95,
+  "tool-result": 90,
+  instruction: 80,
+  "recall-4000": 90,
+}
 
-/** Suites by the name that --suite takes. tools/demo-model/suite.py writes the file, which is ours and typed by its writer. */
+/**
+ * Suites by the name that --suite takes. tools/demo-model/suite.py writes the file, which is ours
+ * and typed by its writer.
+ */
 export const SUITES: Readonly<Record<string, Suite>> = {
-  demo: { ...(demoSuite as unknown as Pick<Suite, "name" | "items">), goals: DEMO_GOALS, endedGoal: 99 },
+  demo: {
+    ...(demoSuite as unknown as Pick<Suite, "name" | "items">),
+    goals: DEMO_GOALS,
+    endedGoal: 99,
+  },
 }

@@ -1,5 +1,13 @@
 /** What a flag's value is and how its text is read. */
-export type FlagKind = "text" | "path" | "integer" | "number" | "size" | "switch" | "choice" | "list"
+export type FlagKind =
+  | "text"
+  | "path"
+  | "integer"
+  | "number"
+  | "size"
+  | "switch"
+  | "choice"
+  | "list"
 
 export interface FlagSpec {
   readonly kind: FlagKind

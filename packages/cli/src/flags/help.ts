@@ -5,12 +5,17 @@ const HELP_COLUMN = 28
 
 function flagLine(spelled: string, name: FlagName): string {
   const spec = specOf(name)
-  const value = spec.value === undefined ? "" : spec.bare === undefined ? ` ${spec.value}` : `[=${spec.value}]`
+  const value =
+    spec.value === undefined ? "" : spec.bare === undefined ? ` ${spec.value}` : `[=${spec.value}]`
   const head = `  ${spec.short === undefined ? "    " : `-${spec.short}, `}--${spelled}${value}`
   const choices = spec.choices === undefined ? "" : ` (${spec.choices.join(", ")})`
-  const fallback = spec.default === undefined || spec.default === "" ? "" : ` [${String(spec.default)}]`
+  const fallback =
+    spec.default === undefined || spec.default === "" ? "" : ` [${String(spec.default)}]`
   const text = `${spec.help}${choices}${fallback}`
-  const gap = head.length < HELP_COLUMN ? " ".repeat(HELP_COLUMN - head.length) : `\n${" ".repeat(HELP_COLUMN)}`
+  const gap =
+    head.length < HELP_COLUMN
+      ? " ".repeat(HELP_COLUMN - head.length)
+      : `\n${" ".repeat(HELP_COLUMN)}`
   return `${head}${gap}${wrap(text, 100 - HELP_COLUMN, HELP_COLUMN)}`
 }
 
@@ -45,7 +50,8 @@ export function commandHelp(command: Command): string {
     "examples:",
     ...command.examples.map((example) => `  ${example}`),
     "",
-    `Each flag can also be set by its variable (--ctx: ${variableOf("ctx")}) or in ds4.toml; see ds4 config.`,
+    `Each flag can also be set by its variable (--ctx: ${variableOf("ctx")}) or in ds4.toml; ` +
+      `see ds4 config.`,
     "",
   ].join("\n")
 }
@@ -57,7 +63,8 @@ export function programHelp(commands: readonly Command[]): string {
     "usage: ds4 [COMMAND] [FLAGS]",
     "",
     "Runs DeepSeek V4 models. Without a command: chat on a terminal, this text otherwise.",
-    "Without --model, commands use the demo model that comes with the sources: a toy that knows ds4, sums and tools.",
+    "Without --model, commands use the demo model that comes with the sources: a toy that knows " +
+      "ds4, sums and tools.",
     "",
     "commands:",
     ...commands.map((command) => `  ${command.name.padEnd(width)}${command.summary}`),

@@ -33,7 +33,10 @@ export const RETIRED: ReadonlyMap<string, { values: 0 | 1; note: string }> = new
   ["--mtp-margin", { values: 1, note: "speculative decoding is not part of this version" }],
 ] as const)
 
-/** The command an argument list without a command name means: the one-shot and dump flags of the old program. */
+/**
+ * The command an argument list without a command name means: the one-shot and dump flags of the old
+ * program.
+ */
 export function impliedCommand(args: readonly string[]): string | undefined {
   const given = new Set(args.map((argument) => argument.split("=", 1)[0]))
   if (given.has("--inspect")) return "inspect"

@@ -25,20 +25,29 @@ function flagOfShort(name: string, allowed: SpelledFlags): FlagName | undefined 
   return [...allowed.values()].find((flag) => specOf(flag).short === name)
 }
 
-/** Which flag a word such as `--ctx=64k`, `-n` or `--nothink` means; throws when the command has none such. */
+/**
+ * Which flag a word such as `--ctx=64k`, `-n` or `--nothink` means; throws when the command has
+ * none such.
+ */
 function resolve(word: string, allowed: SpelledFlags): Taken {
   const isTaken = (wanted: FlagName) => [...allowed.values()].includes(wanted)
   const equals = word.indexOf("=")
   const spelled = equals === -1 ? word : word.slice(0, equals)
   const given = equals === -1 ? undefined : word.slice(equals + 1)
   const old = OLD_SPELLINGS.get(spelled)
-  if (old !== undefined && isTaken(old.flag)) return { flag: old.flag, inline: old.value ?? given, takesNext: old.takesNext === true }
+  if (old !== undefined && isTaken(old.flag))
+    return { flag: old.flag, inline: old.value ?? given, takesNext: old.takesNext === true }
   const name = spelled.replace(/^-+/, "")
   const flag = spelled.startsWith("--") ? allowed.get(name) : flagOfShort(name, allowed)
   if (flag !== undefined) return { flag, inline: given, takesNext: false }
   const isElsewhere = isFlagName(name)
   const nearest = nearestName(name, allowed.keys())
-  const hint = nearest !== undefined && !isElsewhere ? `; did you mean --${nearest}?` : isElsewhere ? "; this command does not take it" : ""
+  const hint =
+    nearest !== undefined && !isElsewhere
+      ? `; did you mean --${nearest}?`
+      : isElsewhere
+        ? "; this command does not take it"
+        : ""
   throw usageError(`unknown flag ${spelled}${hint}`)
 }
 
@@ -76,10 +85,14 @@ export function parseArguments(args: readonly string[], allowed: SpelledFlags): 
     const spec = specOf(flag)
     const implied = takesNext ? undefined : spec.kind === "switch" ? "true" : spec.bare
     const text = inline ?? implied ?? next
-    if (text === undefined) throw usageError(`--${flag} needs a value: --${flag} ${spec.value ?? "VALUE"}`)
+    if (text === undefined)
+      throw usageError(`--${flag} needs a value: --${flag} ${spec.value ?? "VALUE"}`)
     const value = readValue(`--${flag}`, spec, text)
     const earlier = values.get(flag)
-    values.set(flag, Array.isArray(value) && Array.isArray(earlier) ? [...earlier, ...value] : value)
+    values.set(
+      flag,
+      Array.isArray(value) && Array.isArray(earlier) ? [...earlier, ...value] : value,
+    )
     return inline === undefined && implied === undefined ? 1 : 0
   }
 }

@@ -7,12 +7,21 @@ const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1_048_
 
 function readNumber(where: string, spec: FlagSpec, text: string): number {
   const size = spec.kind === "size" ? /^(\d+(?:\.\d+)?)([km]?)$/i.exec(text.trim()) : undefined
-  const value = size ? Number(size[1]) * (SIZE_UNITS[(size[2] ?? "").toLowerCase()] ?? 1) : text.trim() === "" ? Number.NaN : Number(text)
+  const value = size
+    ? Number(size[1]) * (SIZE_UNITS[(size[2] ?? "").toLowerCase()] ?? 1)
+    : text.trim() === ""
+      ? Number.NaN
+      : Number(text)
   const isWhole = spec.kind === "number" || Number.isSafeInteger(value)
   const isInRange = value >= (spec.min ?? -Infinity) && value <= (spec.max ?? Infinity)
   if (!Number.isNaN(value) && isWhole && isInRange) return value
   const kind = spec.kind === "number" ? "a number" : "a whole number"
-  const range = spec.max !== undefined ? ` from ${spec.min ?? 0} to ${spec.max}` : spec.min !== undefined ? ` of at least ${spec.min}` : ""
+  const range =
+    spec.max !== undefined
+      ? ` from ${spec.min ?? 0} to ${spec.max}`
+      : spec.min !== undefined
+        ? ` of at least ${spec.min}`
+        : ""
   throw usageError(`${where} is "${text}"; expected ${kind}${range}`)
 }
 
@@ -27,10 +36,14 @@ function checkChoice(where: string, spec: FlagSpec, text: string): string {
   throw usageError(`${where} is "${text}"; expected one of ${spec.choices.join(", ")}`)
 }
 
-/** Reads a flag's text; `where` names the flag, variable or file key in messages. Throws a usage error. */
+/**
+ * Reads a flag's text; `where` names the flag, variable or file key in messages. Throws a usage
+ * error.
+ */
 export function readValue(where: string, spec: FlagSpec, text: string): RawValue {
   if (spec.kind === "switch") return readSwitch(where, text)
-  if (spec.kind === "integer" || spec.kind === "number" || spec.kind === "size") return readNumber(where, spec, text)
+  if (spec.kind === "integer" || spec.kind === "number" || spec.kind === "size")
+    return readNumber(where, spec, text)
   if (spec.kind === "list") return [checkChoice(where, spec, text)]
   if (spec.kind === "path" && text === "") throw usageError(`${where} is empty; expected a path`)
   return checkChoice(where, spec, text)

@@ -1,6 +1,7 @@
 import type { NativeEngine } from "@ds4/engine"
 
-const COMPARED_TOKENS = 256 // positions of the default comparison: beyond the window and two compressed blocks
+// positions of the default comparison: beyond the window and two compressed blocks
+const COMPARED_TOKENS = 256
 
 /** Ids for a comparison that names none: the same on every machine. */
 export function defaultIds(vocab: number): number[] {
@@ -15,6 +16,7 @@ export function defaultIds(vocab: number): number[] {
 export function allLogits(engine: NativeEngine, ids: readonly number[]): Float32Array {
   const { vocab } = engine.model
   const all = new Float32Array(ids.length * vocab)
-  for (const { position, logits } of engine.logits(ids, { mode: "all" })) all.set(logits, position * vocab)
+  for (const { position, logits } of engine.logits(ids, { mode: "all" }))
+    all.set(logits, position * vocab)
   return all
 }

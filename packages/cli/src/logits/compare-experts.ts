@@ -3,7 +3,10 @@ import { expertOptionsOf, loadEngine, type ModelFlags } from "../load-engine.ts"
 import { allLogits, defaultIds } from "./all-logits.ts"
 import { divergence, type Divergence } from "./divergence.ts"
 
-/** Arithmetics of packed experts that are held against f32. fp8ref repeats the roundings of the official recipe. */
+/**
+ * Arithmetics of packed experts that are held against f32. fp8ref repeats the roundings of the
+ * official recipe.
+ */
 const COMPARED = ["int8", "bf16", "fp8ref"] as const
 
 export interface CompareExpertsOptions {
@@ -15,16 +18,34 @@ export interface CompareExpertsOptions {
 }
 
 function row(name: string, { meanKl, maxKl, top1Agreement, relativeRms }: Divergence): string {
-  return `${name.padEnd(8)} ${meanKl.toExponential(2).padStart(9)} ${maxKl.toExponential(2).padStart(9)} ${(top1Agreement * 100).toFixed(2).padStart(9)} % ${relativeRms.toExponential(2).padStart(12)}\n`
+  return (
+    `${name.padEnd(8)} ${meanKl.toExponential(2).padStart(9)} ` +
+    `${maxKl.toExponential(2).padStart(9)} ${(top1Agreement * 100).toFixed(2).padStart(9)} % ` +
+    `${relativeRms.toExponential(2).padStart(12)}\n`
+  )
 }
 
-/** Prints how far each arithmetic of the routed experts moves the logits, everything else as --numerics says. */
-export async function compareExperts({ io, flags, ids, isJson, prepareNative }: CompareExpertsOptions): Promise<void> {
+/**
+ * Prints how far each arithmetic of the routed experts moves the logits, everything else as
+ * --numerics says.
+ */
+export async function compareExperts({
+  io,
+  flags,
+  ids,
+  isJson,
+  prepareNative,
+}: CompareExpertsOptions): Promise<void> {
   let reference: Float32Array | undefined
   const found: Record<string, Divergence> = {}
   for (const numerics of ["f32", ...COMPARED] as const) {
     const experts = { ...(await expertOptionsOf(flags)), place: "packed", numerics } as const
-    const { engine } = await loadEngine(flags, reference === undefined ? io : { ...io, err: () => {} }, prepareNative, { experts })
+    const { engine } = await loadEngine(
+      flags,
+      reference === undefined ? io : { ...io, err: () => {} },
+      prepareNative,
+      { experts },
+    )
     const { vocab } = engine.model
     const logits = allLogits(engine, ids ?? defaultIds(vocab))
     await engine.close()
@@ -33,9 +54,21 @@ export async function compareExperts({ io, flags, ids, isJson, prepareNative }: 
   }
   const positions = found["int8"]?.positions ?? 0
   if (isJson) {
-    const json = Object.fromEntries(Object.entries(found).map(([name, each]) =>
-      [name, { mean_kl: each.meanKl, max_kl: each.maxKl, top1_agreement: each.top1Agreement, max_logit_difference: each.maxLogitDifference, relative_rms: each.relativeRms }]))
-    io.out(`${JSON.stringify({ schema: "ds4.expert-numerics/1", reference: "f32", numerics: flags.numerics, positions, experts: json })}\n`)
+    const json = Object.fromEntries(
+      Object.entries(found).map(([name, each]) => [
+        name,
+        {
+          mean_kl: each.meanKl,
+          max_kl: each.maxKl,
+          top1_agreement: each.top1Agreement,
+          max_logit_difference: each.maxLogitDifference,
+          relative_rms: each.relativeRms,
+        },
+      ]),
+    )
+    io.out(
+      `${JSON.stringify({ schema: "ds4.expert-numerics/1", reference: "f32", numerics: flags.numerics, positions, experts: json })}\n`,
+    )
     return
   }
   io.out(`routed experts against f32, everything else ${flags.numerics}, ${positions} positions\n`)

@@ -41,11 +41,17 @@ export function klDivergence(reference: Float32Array, compared: Float32Array): n
  * Compares logits position by position.
  * @param reference, compared [positions, vocab]
  */
-export function divergence(reference: Float32Array, compared: Float32Array, vocab: number): Divergence {
+export function divergence(
+  reference: Float32Array,
+  compared: Float32Array,
+  vocab: number,
+): Divergence {
   const positions = reference.length / vocab
   const sums = { kl: 0, maxKl: 0, same: 0, maxDifference: 0, squaredDifference: 0, squared: 0 }
   for (let position = 0; position < positions; position++) {
-    const [a, b] = [reference, compared].map((all) => all.subarray(position * vocab, (position + 1) * vocab))
+    const [a, b] = [reference, compared].map((all) =>
+      all.subarray(position * vocab, (position + 1) * vocab),
+    )
     if (a === undefined || b === undefined) continue
     const kl = klDivergence(a, b)
     sums.kl += kl

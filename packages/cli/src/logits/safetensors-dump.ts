@@ -18,7 +18,13 @@ export function writeDump(path: string, arrays: readonly DumpedArray[]): void {
   const padded = Buffer.concat([header, Buffer.alloc((8 - (header.length % 8)) % 8, " ")])
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(padded.length))
-  writeWhole(path, [length, padded, ...arrays.map(({ values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength))])
+  writeWhole(path, [
+    length,
+    padded,
+    ...arrays.map(
+      ({ values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+    ),
+  ])
 }
 
 /** Writes parts one after another to a new file, which takes its name when it is complete. */
@@ -26,7 +32,8 @@ export function writeWhole(path: string, parts: Iterable<Uint8Array>): void {
   const partial = `${path}.${process.pid}.partial`
   const descriptor = openSync(partial, "w")
   try {
-    for (const part of parts) for (let at = 0; at < part.length; ) at += writeSync(descriptor, part, at)
+    for (const part of parts)
+      for (let at = 0; at < part.length; ) at += writeSync(descriptor, part, at)
     closeSync(descriptor)
     renameSync(partial, path)
   } catch (error) {

@@ -14,7 +14,9 @@ function isSwitchName(name: string): name is SwitchName {
   return Object.hasOwn(SWITCH, name)
 }
 
-/** The engine's switches for the names given to --leave-out, which the flag's reader has checked. */
+/**
+ * The engine's switches for the names given to --leave-out, which the flag's reader has checked.
+ */
 export function engineSwitches(names: readonly string[]): NonNullable<EngineOptions["switches"]> {
   return Object.fromEntries(names.filter(isSwitchName).map((name) => [SWITCH[name], true]))
 }

@@ -1,4 +1,11 @@
-import type { AnswerEvent, AnswerRequest, AnswerUsage, Backend, FinishReason, ToolCall } from "../backend/backend.ts"
+import type {
+  AnswerEvent,
+  AnswerRequest,
+  AnswerUsage,
+  Backend,
+  FinishReason,
+  ToolCall,
+} from "../backend/backend.ts"
 import { rate } from "../chat/stats-line.ts"
 
 export type RunRequest = Pick<AnswerRequest, "prompt" | "settings" | "signal">
@@ -13,14 +20,26 @@ export interface CollectedAnswer {
 }
 
 /** A one-turn prompt; a rendered one goes to the model as it is. */
-export function promptOf(text: string, system: string | undefined, isRendered: boolean): AnswerRequest["prompt"] {
+export function promptOf(
+  text: string,
+  system: string | undefined,
+  isRendered: boolean,
+): AnswerRequest["prompt"] {
   if (isRendered) return { type: "rendered", text }
-  const first = system === undefined || system === "" ? [] : [{ role: "system", content: system } as const]
-  return { type: "conversation", conversation: { messages: [...first, { role: "user", content: text }] } }
+  const first =
+    system === undefined || system === "" ? [] : [{ role: "system", content: system } as const]
+  return {
+    type: "conversation",
+    conversation: { messages: [...first, { role: "user", content: text }] },
+  }
 }
 
 function usageJson(usage: AnswerUsage | undefined): Record<string, number> {
-  return { prompt_tokens: usage?.promptTokens ?? 0, cached_tokens: usage?.cachedTokens ?? 0, completion_tokens: usage?.generatedTokens ?? 0 }
+  return {
+    prompt_tokens: usage?.promptTokens ?? 0,
+    cached_tokens: usage?.cachedTokens ?? 0,
+    completion_tokens: usage?.generatedTokens ?? 0,
+  }
 }
 
 function timingsJson({ usage, firstTokenMs }: CollectedAnswer): Record<string, number | null> {
@@ -48,14 +67,20 @@ export function resultJson(backend: Backend, answer: CollectedAnswer): Record<st
 }
 
 function streamEvent(event: AnswerEvent): Record<string, unknown> | undefined {
-  if (event.type === "reasoning" || event.type === "content") return { type: event.type, text: event.text }
+  if (event.type === "reasoning" || event.type === "content")
+    return { type: event.type, text: event.text }
   if (event.type === "tool-call") return { type: "tool_call", ...event.call }
-  if (event.type === "end") return { type: "done", finish_reason: event.finish, usage: usageJson(event.usage) }
+  if (event.type === "end")
+    return { type: "done", finish_reason: event.finish, usage: usageJson(event.usage) }
   return undefined
 }
 
 /** Runs one answer to its end; `emit` gets the events of --stream-json as they come. */
-export async function collectAnswer(backend: Backend, request: RunRequest, emit?: (event: Record<string, unknown>) => void): Promise<CollectedAnswer> {
+export async function collectAnswer(
+  backend: Backend,
+  request: RunRequest,
+  emit?: (event: Record<string, unknown>) => void,
+): Promise<CollectedAnswer> {
   const startMs = performance.now()
   const answer = { content: "", reasoning: "", toolCalls: [] as ToolCall[] }
   let finish: FinishReason = "cancelled"

@@ -21,8 +21,12 @@ interface BatchLine {
 }
 
 function isPlainMessage(value: unknown): value is Message {
-  if (typeof value !== "object" || value === null || !("role" in value) || !("content" in value)) return false
-  return ["system", "user", "assistant"].includes(String(value.role)) && typeof value.content === "string"
+  if (typeof value !== "object" || value === null || !("role" in value) || !("content" in value))
+    return false
+  return (
+    ["system", "user", "assistant"].includes(String(value.role)) &&
+    typeof value.content === "string"
+  )
 }
 
 /** Checks one line before anything runs: a mistake in line 900 must not cost 899 answers. */
@@ -34,17 +38,33 @@ function parseLine(path: string, text: string, index: number): BatchLine {
   } catch (error) {
     throw bad(`not JSON: ${messageOf(error)}`)
   }
-  if (typeof value !== "object" || value === null) throw bad('expected {"prompt": "…"} or {"messages": […]}')
+  if (typeof value !== "object" || value === null)
+    throw bad('expected {"prompt": "…"} or {"messages": […]}')
   const id = "id" in value ? value.id : index
-  if ("prompt" in value && typeof value.prompt === "string") return { id, prompt: promptOf(value.prompt, undefined, false) }
+  if ("prompt" in value && typeof value.prompt === "string")
+    return { id, prompt: promptOf(value.prompt, undefined, false) }
   const messages: unknown = "messages" in value ? value.messages : undefined
-  if (!Array.isArray(messages) || !messages.every(isPlainMessage)) throw bad('expected a "prompt" text or "messages" with role and text content')
+  if (!Array.isArray(messages) || !messages.every(isPlainMessage))
+    throw bad('expected a "prompt" text or "messages" with role and text content')
   return { id, prompt: { type: "conversation", conversation: { messages } } }
 }
 
-/** Answers every line of a JSON lines file. An answer that fails becomes a line with "error", and exit code 1. */
-export async function runBatch({ backend, settings, input, output, io, signal }: BatchOptions): Promise<ExitCode> {
-  const lines = readTextFlag("batch", input).split("\n").map((text, index) => ({ text, index })).filter(({ text }) => text.trim() !== "")
+/**
+ * Answers every line of a JSON lines file. An answer that fails becomes a line with "error", and
+ * exit code 1.
+ */
+export async function runBatch({
+  backend,
+  settings,
+  input,
+  output,
+  io,
+  signal,
+}: BatchOptions): Promise<ExitCode> {
+  const lines = readTextFlag("batch", input)
+    .split("\n")
+    .map((text, index) => ({ text, index }))
+    .filter(({ text }) => text.trim() !== "")
   const requests = lines.map(({ text, index }) => parseLine(input, text, index))
   writeFileSync(output, "")
   let failed = 0

@@ -8,11 +8,16 @@ function characterBefore(text: string, index: number): number {
 }
 
 function characterAfter(text: string, index: number): number {
-  const next = graphemes.segment(text.slice(index, index + 64))[Symbol.iterator]().next()
+  const next = graphemes
+    .segment(text.slice(index, index + 64))
+    [Symbol.iterator]()
+    .next()
   return next.done === true ? 0 : next.value.segment.length
 }
 
-/** A text of any number of lines and a cursor in it: every edit of the prompt, without a terminal. */
+/**
+ * A text of any number of lines and a cursor in it: every edit of the prompt, without a terminal.
+ */
 export class EditBuffer {
   text = ""
   /** UTF-16 index, always on a grapheme boundary. */
@@ -100,7 +105,8 @@ export class EditBuffer {
   kill(to: "line-start" | "line-end" | "word-left" | "word-right" | "space-left"): void {
     const from = this.cursor
     if (to === "line-start") this.home()
-    else if (to === "line-end") this.cursor = this.text.charAt(from) === "\n" ? from + 1 : this.lineEnd()
+    else if (to === "line-end")
+      this.cursor = this.text.charAt(from) === "\n" ? from + 1 : this.lineEnd()
     else if (to === "word-left") this.wordLeft()
     else if (to === "word-right") this.wordRight()
     else this.cursor = this.text.slice(0, from).replace(/\S*\s*$/, "").length

@@ -17,8 +17,10 @@ export class HistorySearch {
 
   /** "accepted-key": the search is over and the key still wants to act on what was found. */
   take(key: Key): "searching" | "accepted" | "accepted-key" | "cancelled" {
-    if (key.type !== "key") return this.look(this.wanted + key.text.replaceAll("\n", " "), this.history.entries.length)
-    if (key.name === "backspace") return this.look(this.wanted.slice(0, -1), this.history.entries.length)
+    if (key.type !== "key")
+      return this.look(this.wanted + key.text.replaceAll("\n", " "), this.history.entries.length)
+    if (key.name === "backspace")
+      return this.look(this.wanted.slice(0, -1), this.history.entries.length)
     if (key.name === "ctrl-r") return this.look(this.wanted, this.index)
     if (key.name === "ctrl-g" || key.name === "ctrl-c") return "cancelled"
     if (key.name === "escape") return "accepted"
@@ -27,7 +29,11 @@ export class HistorySearch {
 
   /** What the prompt shows meanwhile. */
   view(): { text: string; cursor: number; prompt: string } {
-    return { text: this.found, cursor: Math.max(0, this.found.indexOf(this.wanted)), prompt: `(search: ${this.wanted}) ` }
+    return {
+      text: this.found,
+      cursor: Math.max(0, this.found.indexOf(this.wanted)),
+      prompt: `(search: ${this.wanted}) `,
+    }
   }
 
   private look(wanted: string, before: number): "searching" {

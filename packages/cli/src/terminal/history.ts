@@ -8,7 +8,9 @@ function escape(text: string): string {
 }
 
 function unescape(line: string): string {
-  return line.replace(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character === "r" ? "\r" : character))
+  return line.replace(/\\(.)/g, (_, character: string) =>
+    character === "n" ? "\n" : character === "r" ? "\r" : character,
+  )
 }
 
 /** What was typed before, newest last: one escaped entry a line, readable by its owner only. */
@@ -16,7 +18,9 @@ export class History {
   readonly entries: string[]
 
   constructor(private readonly path: string) {
-    this.entries = existsSync(path) ? readFileSync(path, "utf8").split("\n").filter(Boolean).map(unescape).slice(-LIMIT) : []
+    this.entries = existsSync(path)
+      ? readFileSync(path, "utf8").split("\n").filter(Boolean).map(unescape).slice(-LIMIT)
+      : []
   }
 
   /** Keeps an entry, unless it begins with a space or repeats the last one. */

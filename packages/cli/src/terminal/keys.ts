@@ -1,29 +1,80 @@
 /** One thing the person at the terminal did: typed text, pasted a block, or pressed a named key. */
-export type Key = { readonly type: "text"; readonly text: string } | { readonly type: "paste"; readonly text: string } | { readonly type: "key"; readonly name: KeyName }
+export type Key =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "paste"; readonly text: string }
+  | { readonly type: "key"; readonly name: KeyName }
 
 export type KeyName =
-  | "enter" | "newline" | "tab" | "escape" | "backspace" | "delete" | "delete-word-left" | "delete-word-right"
-  | "left" | "right" | "up" | "down" | "home" | "end" | "word-left" | "word-right" | "page-up" | "page-down"
+  | "enter"
+  | "newline"
+  | "tab"
+  | "escape"
+  | "backspace"
+  | "delete"
+  | "delete-word-left"
+  | "delete-word-right"
+  | "left"
+  | "right"
+  | "up"
+  | "down"
+  | "home"
+  | "end"
+  | "word-left"
+  | "word-right"
+  | "page-up"
+  | "page-down"
   | `ctrl-${string}`
 
 const PASTE_BEGIN = "\x1b[200~"
 const PASTE_END = "\x1b[201~"
 
-const CONTROL: Readonly<Record<string, KeyName>> = { "\r": "enter", "\n": "newline", "\t": "tab", "\x7f": "backspace", "\x08": "backspace" }
+const CONTROL: Readonly<Record<string, KeyName>> = {
+  "\r": "enter",
+  "\n": "newline",
+  "\t": "tab",
+  "\x7f": "backspace",
+  "\x08": "backspace",
+}
 
 /** Escape sequences without their ESC; modifiers 3 and 5 (Alt, Ctrl) mean the word moves. */
 const SEQUENCES: Readonly<Record<string, KeyName>> = {
-  "[A": "up", "[B": "down", "[C": "right", "[D": "left", "OA": "up", "OB": "down", "OC": "right", "OD": "left",
-  "[H": "home", "[F": "end", "OH": "home", "OF": "end", "[1~": "home", "[4~": "end", "[7~": "home", "[8~": "end",
-  "[3~": "delete", "[5~": "page-up", "[6~": "page-down",
-  "[1;5C": "word-right", "[1;5D": "word-left", "[1;3C": "word-right", "[1;3D": "word-left",
-  b: "word-left", f: "word-right", d: "delete-word-right", "\x7f": "delete-word-left", "\x08": "delete-word-left",
-  "\r": "newline", "\n": "newline", // Alt+Enter
-  "[27;2;13~": "newline", "[13;2u": "newline", // Shift+Enter where the terminal reports it
+  "[A": "up",
+  "[B": "down",
+  "[C": "right",
+  "[D": "left",
+  OA: "up",
+  OB: "down",
+  OC: "right",
+  OD: "left",
+  "[H": "home",
+  "[F": "end",
+  OH: "home",
+  OF: "end",
+  "[1~": "home",
+  "[4~": "end",
+  "[7~": "home",
+  "[8~": "end",
+  "[3~": "delete",
+  "[5~": "page-up",
+  "[6~": "page-down",
+  "[1;5C": "word-right",
+  "[1;5D": "word-left",
+  "[1;3C": "word-right",
+  "[1;3D": "word-left",
+  b: "word-left",
+  f: "word-right",
+  d: "delete-word-right",
+  "\x7f": "delete-word-left",
+  "\x08": "delete-word-left",
+  "\r": "newline",
+  "\n": "newline", // Alt+Enter
+  "[27;2;13~": "newline",
+  "[13;2u": "newline", // Shift+Enter where the terminal reports it
 }
 
 // a control or two-letter sequence, complete or still arriving
-const ESCAPE = /^\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O[@-~]|[^[O])/ // eslint-disable-line no-control-regex -- terminals send control bytes
+// eslint-disable-line no-control-regex -- terminals send control bytes
+const ESCAPE = /^\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O[@-~]|[^[O])/
 const PARTIAL = /^\x1b(?:\[[0-9;?]*|O)?$/ // eslint-disable-line no-control-regex -- as above
 
 /** Turns the bytes of a terminal in raw mode into keys. Sequences may be split between chunks. */
@@ -61,7 +112,12 @@ export class KeyDecoder {
     const first = this.pending.charAt(0)
     if (first < " " || first === "\x7f") return this.cut(1, controlKey(first))
     let length = 1
-    while (length < this.pending.length && this.pending.charAt(length) >= " " && this.pending.charAt(length) !== "\x7f") length++
+    while (
+      length < this.pending.length &&
+      this.pending.charAt(length) >= " " &&
+      this.pending.charAt(length) !== "\x7f"
+    )
+      length++
     return this.cut(length, { type: "text", text: this.pending.slice(0, length) })
   }
 
@@ -81,7 +137,8 @@ export class KeyDecoder {
   private nextOfPaste(): Key | "consumed" | undefined {
     const end = this.pending.indexOf(PASTE_END)
     if (end === -1) {
-      const safe = Math.max(0, this.pending.length - PASTE_END.length + 1) // the end mark may be split
+      // the end mark may be split
+      const safe = Math.max(0, this.pending.length - PASTE_END.length + 1)
       this.paste += this.pending.slice(0, safe)
       this.pending = this.pending.slice(safe)
       return undefined
@@ -100,5 +157,8 @@ export class KeyDecoder {
 function controlKey(character: string): Key {
   const named = CONTROL[character]
   if (named !== undefined) return { type: "key", name: named }
-  return { type: "key", name: `ctrl-${String.fromCharCode(character.charCodeAt(0) + 64).toLowerCase()}` }
+  return {
+    type: "key",
+    name: `ctrl-${String.fromCharCode(character.charCodeAt(0) + 64).toLowerCase()}`,
+  }
 }

@@ -6,7 +6,10 @@ import { layoutPrompt } from "./prompt-layout.ts"
 import type { RawTerminal } from "./raw-terminal.ts"
 import { submitAction } from "./submit.ts"
 
-export type ReadResult = { readonly type: "line"; readonly text: string } | { readonly type: "interrupt" } | { readonly type: "end" }
+export type ReadResult =
+  | { readonly type: "line"; readonly text: string }
+  | { readonly type: "interrupt" }
+  | { readonly type: "end" }
 
 export interface Screen {
   write(text: string): void
@@ -91,7 +94,10 @@ export class LineEditor {
   private press(name: KeyName): void {
     if (this.isAfterCtrlX) {
       this.isAfterCtrlX = false
-      if (name === "ctrl-e") this.buffer.set(this.options.terminal.suspended(() => this.options.editExternally(this.buffer.text)))
+      if (name === "ctrl-e")
+        this.buffer.set(
+          this.options.terminal.suspended(() => this.options.editExternally(this.buffer.text)),
+        )
       return
     }
     const edit = EDITS.get(name)
@@ -101,7 +107,8 @@ export class LineEditor {
     else if (name === "down" || name === "ctrl-n") this.upOrDown(1)
     else if (name === "ctrl-c") this.interrupt()
     else if (name === "ctrl-d") this.endOrDelete()
-    else if (name === "ctrl-r") this.search = new HistorySearch(this.options.history, this.buffer.text)
+    else if (name === "ctrl-r")
+      this.search = new HistorySearch(this.options.history, this.buffer.text)
     else if (name === "ctrl-x") this.isAfterCtrlX = true
     else if (name === "ctrl-l") this.clearScreen()
     else if (name === "ctrl-z") this.options.terminal.stop()
@@ -162,8 +169,15 @@ export class LineEditor {
 
   private draw(): void {
     const { screen } = this.options
-    const shown = this.search === undefined ? { text: this.buffer.text, cursor: this.buffer.cursor, prompt: this.prompt } : this.search.view()
-    const layout = layoutPrompt({ ...shown, columns: screen.columns(), rows: Math.max(2, screen.rows() - 1) })
+    const shown =
+      this.search === undefined
+        ? { text: this.buffer.text, cursor: this.buffer.cursor, prompt: this.prompt }
+        : this.search.view()
+    const layout = layoutPrompt({
+      ...shown,
+      columns: screen.columns(),
+      rows: Math.max(2, screen.rows() - 1),
+    })
     const up = this.drawnCursorRow > 0 ? `\x1b[${this.drawnCursorRow}A` : ""
     const below = layout.rows.length - 1 - layout.cursorRow
     const back = below > 0 ? `\x1b[${below}A` : ""

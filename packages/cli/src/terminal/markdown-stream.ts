@@ -25,8 +25,9 @@ export function rowsOf(line: string, columns: number): number {
 }
 
 /**
- * Renders markdown while it arrives. The open block is shown as it was typed; when it ends it is drawn over, rendered.
- * What has been rendered is never touched again. Lines of code are their own blocks.
+ * Renders markdown while it arrives. The open block is shown as it was typed; when it ends it is
+ * drawn over, rendered. What has been rendered is never touched again. Lines of code are their own
+ * blocks.
  */
 export class MarkdownStream {
   /** Complete lines of the open block. */
@@ -78,7 +79,11 @@ export class MarkdownStream {
 
   private endCodeLine(line: string, fence: { mark: string; language: string }): void {
     this.eraseRow(line)
-    if (line.trim().startsWith(fence.mark) && line.trim().replaceAll(fence.mark.charAt(0), "") === "") this.closeFence()
+    if (
+      line.trim().startsWith(fence.mark) &&
+      line.trim().replaceAll(fence.mark.charAt(0), "") === ""
+    )
+      this.closeFence()
     else this.screen.write(`\x1b[2m│\x1b[22m ${highlight(line, fence.language)}\n`)
   }
 
@@ -96,7 +101,9 @@ export class MarkdownStream {
     if (source.trim() === "") return // an empty line stays as it is
     if (rows >= this.screen.rows()) return // scrolled away: what stands there stays
     const isFollowedByBlank = source.endsWith("\n")
-    const rendered = Bun.markdown.ansi(source, { columns: this.screen.columns() }).replace(/^\n+|\n+$/g, "")
+    const rendered = Bun.markdown
+      .ansi(source, { columns: this.screen.columns() })
+      .replace(/^\n+|\n+$/g, "")
     this.screen.write(`\x1b[${rows}A\r\x1b[J${rendered}\n${isFollowedByBlank ? "\n" : ""}`)
   }
 

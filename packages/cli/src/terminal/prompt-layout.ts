@@ -59,13 +59,23 @@ function wrapLine(line: string, indent: number, columns: number, cursor: number)
 }
 
 /** The logical lines near the cursor that can matter on a screen of so many rows. */
-function visibleLines(text: string, cursor: number, rows: number): { lines: string[]; first: number; cursorLine: number; cursorIndex: number; total: number } {
+function visibleLines(
+  text: string,
+  cursor: number,
+  rows: number,
+): { lines: string[]; first: number; cursorLine: number; cursorIndex: number; total: number } {
   const all = text.split("\n")
   const before = text.slice(0, cursor)
   const cursorLine = before.split("\n").length - 1
   const first = Math.max(0, cursorLine - rows)
   const lines = all.slice(first, cursorLine + rows + 1)
-  return { lines, first, cursorLine, cursorIndex: cursor - (before.lastIndexOf("\n") + 1), total: all.length }
+  return {
+    lines,
+    first,
+    cursorLine,
+    cursorIndex: cursor - (before.lastIndexOf("\n") + 1),
+    total: all.length,
+  }
 }
 
 /** Lays out the prompt and its text; a text longer than the screen is shown around the cursor. */
@@ -77,12 +87,21 @@ export function layoutPrompt({ text, cursor, prompt, columns, rows }: LayoutRequ
   let cursorColumn = indent
   for (const [offset, line] of visible.lines.entries()) {
     const index = visible.first + offset
-    const wrapped = wrapLine(line, indent, Math.max(columns, indent + 4), index === visible.cursorLine ? visible.cursorIndex : -1)
+    const wrapped = wrapLine(
+      line,
+      indent,
+      Math.max(columns, indent + 4),
+      index === visible.cursorLine ? visible.cursorIndex : -1,
+    )
     if (wrapped.cursorRow !== -1) {
       cursorRow = out.length + wrapped.cursorRow
       cursorColumn = wrapped.cursorColumn
     }
-    out.push(...wrapped.rows.map((row, at) => (index === 0 && at === 0 ? prompt : " ".repeat(indent)) + row))
+    out.push(
+      ...wrapped.rows.map(
+        (row, at) => (index === 0 && at === 0 ? prompt : " ".repeat(indent)) + row,
+      ),
+    )
   }
   const begin = Math.max(0, Math.min(cursorRow - Math.floor(rows / 2), out.length - rows))
   const shownRows = out.slice(begin, begin + rows)

@@ -8,8 +8,8 @@ const ESCAPE_WAIT_MS = 40 // a lone Escape is told from a sequence by silence
 const TYPED_AHEAD_MS = 50 // input that is there so soon after raw mode began was typed before it
 
 /**
- * The terminal in raw mode: keys go to whoever listens and wait while nobody does. The mode is undone on every way
- * out of the process that can be caught.
+ * The terminal in raw mode: keys go to whoever listens and wait while nobody does. The mode is
+ * undone on every way out of the process that can be caught.
  */
 export class RawTerminal {
   private readonly decoder = new KeyDecoder()
@@ -45,7 +45,9 @@ export class RawTerminal {
     process.off("SIGCONT", this.onContinue)
   }
 
-  /** Gives keys to a listener, waiting ones first. Only one listens at a time; undefined: keys wait. */
+  /**
+   * Gives keys to a listener, waiting ones first. Only one listens at a time; undefined: keys wait.
+   */
   listen(listener: ((key: Key) => void) | undefined): void {
     this.listener = listener
     const waiting = this.queue.splice(0) // a listener may postpone keys again
@@ -93,8 +95,11 @@ export class RawTerminal {
     clearTimeout(this.escapeTimer)
     const isTypedAhead = performance.now() - this.rawSinceMs < TYPED_AHEAD_MS
     // the terminal had turned Enter into a line feed then
-    this.deliver(this.decoder.push(isTypedAhead ? bytes.map((byte) => (byte === 0x0a ? 0x0d : byte)) : bytes))
-    if (this.decoder.isWaiting) this.escapeTimer = setTimeout(() => this.deliver(this.decoder.flush()), ESCAPE_WAIT_MS)
+    this.deliver(
+      this.decoder.push(isTypedAhead ? bytes.map((byte) => (byte === 0x0a ? 0x0d : byte)) : bytes),
+    )
+    if (this.decoder.isWaiting)
+      this.escapeTimer = setTimeout(() => this.deliver(this.decoder.flush()), ESCAPE_WAIT_MS)
   }
 
   private deliver(keys: readonly Key[]): void {

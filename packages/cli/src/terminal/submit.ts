@@ -1,9 +1,14 @@
 const FENCE = '"""'
 
 /** What Enter does: add a line to an unfinished text, or send it. */
-export type SubmitAction = { readonly type: "newline"; readonly text: string } | { readonly type: "send"; readonly text: string }
+export type SubmitAction =
+  | { readonly type: "newline"; readonly text: string }
+  | { readonly type: "send"; readonly text: string }
 
-/** A trailing backslash goes on; an opening """ goes on until it is closed. The marks themselves are not sent. */
+/**
+ * A trailing backslash goes on; an opening """ goes on until it is closed. The marks themselves are
+ * not sent.
+ */
 export function submitAction(text: string): SubmitAction {
   const opened = text.trimStart()
   if (opened.startsWith(FENCE)) {

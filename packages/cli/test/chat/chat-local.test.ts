@@ -35,22 +35,27 @@ test("an answer cut by the limit goes on where it stopped", async () => {
   await program.prompt()
   program.type("/export all.json\r")
   await program.until("wrote all.json")
-  const { messages } = (await Bun.file(`${program.home}/all.json`).json()) as { messages: { role: string }[] }
+  const { messages } = (await Bun.file(`${program.home}/all.json`).json()) as {
+    messages: { role: string }[]
+  }
   expect(messages.map(({ role }) => role)).toEqual(["user", "assistant"])
 })
 
-test("Ctrl+C while the prompt is read stops the engine within a step and gives the question back", async () => {
-  await using program = new TerminalProgram([...TINY, "-n", "5", "--prefill-chunk", "16"])
-  await program.prompt()
-  program.paste(Array.from({ length: 700 }, (_, index) => `#${index}`).join("\n"))
-  await program.until("#699")
-  program.type("\r")
-  await Bun.sleep(50)
-  const startMs = performance.now()
-  program.type("\x03")
-  await program.until("the question is back in the line")
-  expect(performance.now() - startMs).toBeLessThan(1000)
-  await program.until("#699")
-  program.type("\x03/quit\r") // Ctrl+C clears the line
-  expect(await program.exit()).toBe(0)
-})
+test(
+  "Ctrl+C while the prompt is read stops the engine within a step and gives the " + "question back",
+  async () => {
+    await using program = new TerminalProgram([...TINY, "-n", "5", "--prefill-chunk", "16"])
+    await program.prompt()
+    program.paste(Array.from({ length: 700 }, (_, index) => `#${index}`).join("\n"))
+    await program.until("#699")
+    program.type("\r")
+    await Bun.sleep(50)
+    const startMs = performance.now()
+    program.type("\x03")
+    await program.until("the question is back in the line")
+    expect(performance.now() - startMs).toBeLessThan(1000)
+    await program.until("#699")
+    program.type("\x03/quit\r") // Ctrl+C clears the line
+    expect(await program.exit()).toBe(0)
+  },
+)

@@ -9,7 +9,8 @@ const PIECES = ["one ", "two ", "three ", "four ", "five "]
 function script(text: string): ScriptedAnswer {
   if (text.includes("slow start")) return { content: PIECES, firstMs: 10_000 }
   if (text.includes("slow")) return { content: PIECES, pieceMs: 400 }
-  if (text.includes("ponder")) return { reasoning: ["hm, ", "let me see"], content: ["42"], pieceMs: 5 }
+  if (text.includes("ponder"))
+    return { reasoning: ["hm, ", "let me see"], content: ["42"], pieceMs: 5 }
   if (text.includes("cut")) return { content: ["half"], finish: "length" }
   return { content: ["You said: ", text], pieceMs: 5 }
 }
@@ -23,20 +24,27 @@ afterEach(() => server[Symbol.dispose]())
 const chat = (...args: string[]) => new TerminalProgram(["chat", "--url", server.url, ...args])
 
 describe("chat in a terminal", () => {
-  test("answers stream, the closing line counts, the next turn carries the conversation", async () => {
-    await using program = chat()
-    await program.prompt()
-    program.type("hello\r")
-    await program.until("You said: hello")
-    await program.until("1,204 in (1,150 cached) · 2 out")
-    await program.prompt()
-    program.type("again\r")
-    await program.until("You said: again")
-    expect(server.requests[1]?.messages.map(({ content }) => content)).toEqual(["hello", "You said: hello", "again"])
-    await program.prompt()
-    program.type("\x04")
-    expect(await program.exit()).toBe(0)
-  })
+  test(
+    "answers stream, the closing line counts, the next turn carries the " + "conversation",
+    async () => {
+      await using program = chat()
+      await program.prompt()
+      program.type("hello\r")
+      await program.until("You said: hello")
+      await program.until("1,204 in (1,150 cached) · 2 out")
+      await program.prompt()
+      program.type("again\r")
+      await program.until("You said: again")
+      expect(server.requests[1]?.messages.map(({ content }) => content)).toEqual([
+        "hello",
+        "You said: hello",
+        "again",
+      ])
+      await program.prompt()
+      program.type("\x04")
+      expect(await program.exit()).toBe(0)
+    },
+  )
 
   test("Ctrl+C before any output takes the question back into the line", async () => {
     await using program = chat()
@@ -64,7 +72,9 @@ describe("chat in a terminal", () => {
     await program.until("> slow start")
     program.type("\x15hello\r")
     await program.until("You said:")
-    expect(server.requests.map(({ messages }) => messages[0]?.content.includes("remember the milk"))).toEqual([true, true])
+    expect(
+      server.requests.map(({ messages }) => messages[0]?.content.includes("remember the milk")),
+    ).toEqual([true, true])
     await program.prompt()
     program.type("again\r")
     await program.until("You said: again")
@@ -119,7 +129,10 @@ describe("chat in a terminal", () => {
     await program.prompt()
     program.type('"""x\ry\r"""\r')
     await program.until("2 out")
-    expect(server.requests.map(({ messages }) => messages.at(-1)?.content)).toEqual(["a\nb\nc", "x\ny"])
+    expect(server.requests.map(({ messages }) => messages.at(-1)?.content)).toEqual([
+      "a\nb\nc",
+      "x\ny",
+    ])
   })
 
   test("what is typed while an answer runs waits for the prompt", async () => {
@@ -162,18 +175,24 @@ describe("chat in a terminal", () => {
     await program.until("window")
     program.type("!\r")
     await program.until("2 out")
-    expect(server.requests[0]?.messages[0]?.content).toBe("some text that is longer than a narrow window!")
+    expect(server.requests[0]?.messages[0]?.content).toBe(
+      "some text that is longer than a narrow window!",
+    )
   })
 
   test("markdown is rendered where colours are allowed, and raw with --plain", async () => {
     server[Symbol.dispose]()
     server = new ChatServer(() => ({ content: ["some **bo", "ld** text\n\n", "- item\n"] }))
-    await using drawn = new TerminalProgram(["chat", "--url", server.url], { environment: { NO_COLOR: "" } })
+    await using drawn = new TerminalProgram(["chat", "--url", server.url], {
+      environment: { NO_COLOR: "" },
+    })
     await drawn.until("/help")
     drawn.type("hello\r")
     await drawn.until("\x1b[1mbold\x1b[22m")
     await drawn.until("• ")
-    await using plain = new TerminalProgram(["chat", "--url", server.url, "--plain"], { environment: { NO_COLOR: "" } })
+    await using plain = new TerminalProgram(["chat", "--url", server.url, "--plain"], {
+      environment: { NO_COLOR: "" },
+    })
     await plain.until("/help")
     plain.type("hello\r")
     await plain.until("some **bold** text")
@@ -206,8 +225,13 @@ describe("files of a chat", () => {
     await program.prompt()
     program.type("/save mine\r")
     await program.until("saved")
-    const files = readdirSync(program.home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(program.home.length))
-    expect(files.toSorted()).toEqual(["/.local/state/ds4/chats/mine.json", "/.local/state/ds4/history"])
+    const files = readdirSync(program.home, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(program.home.length))
+    expect(files.toSorted()).toEqual([
+      "/.local/state/ds4/chats/mine.json",
+      "/.local/state/ds4/history",
+    ])
   })
 })
 
@@ -232,16 +256,25 @@ describe("slash commands", () => {
     await program.until("You said: first again")
     expect(server.requests.at(-1)?.messages).toHaveLength(1)
     expect(server.requests[2]?.temperature).toBe(0.5)
-    expect(server.requests[2]?.messages.map(({ content }) => content)).toEqual(["first", "You said: first", "second"])
+    expect(server.requests[2]?.messages.map(({ content }) => content)).toEqual([
+      "first",
+      "You said: first",
+      "second",
+    ])
   })
 
   test("settings change the next request; mistakes name the nearest and send nothing", async () => {
     await using program = chat()
     await program.prompt()
     for (const [line, shown] of [
-      ["/set temp 0.25", "temp: 0.25"], ["/set max-tokens 7", "max-tokens: 7"], ["/think max", "think: max"],
-      ["/system be brief", "system: be brief"], ["/set tmep 1", "did you mean temp?"], ["/hlep", "did you mean /help?"],
-      ["/set temp hot", "expected a number"], ["/think deeply", "not low, high, max or off"],
+      ["/set temp 0.25", "temp: 0.25"],
+      ["/set max-tokens 7", "max-tokens: 7"],
+      ["/think max", "think: max"],
+      ["/system be brief", "system: be brief"],
+      ["/set tmep 1", "did you mean temp?"],
+      ["/hlep", "did you mean /help?"],
+      ["/set temp hot", "expected a number"],
+      ["/think deeply", "not low, high, max or off"],
     ]) {
       program.type(`${line}\r`)
       await program.until(shown ?? "")
@@ -250,7 +283,11 @@ describe("slash commands", () => {
     program.type("//literal\r")
     await program.until("You said: /literal")
     expect(server.requests).toHaveLength(1)
-    expect(server.requests[0]).toMatchObject({ temperature: 0.25, max_tokens: 7, reasoning_effort: "max" })
+    expect(server.requests[0]).toMatchObject({
+      temperature: 0.25,
+      max_tokens: 7,
+      reasoning_effort: "max",
+    })
     expect(server.requests[0]?.messages[0]).toEqual({ role: "system", content: "be brief" })
   })
 
@@ -264,10 +301,24 @@ describe("slash commands", () => {
         await program.prompt()
       }
     }
-    await steps(["hello", "2 out"], ["/save talk", "saved"], ["/new", "new conversation"], ["/list", "talk"], ["/load talk", "2 messages"])
-    await steps(["/export out.md", "wrote out.md"], ["/export out.json", "wrote out.json"], ["/save ../escape", "cannot be a conversation's name"])
-    expect(readFileSync(join(program.home, "out.md"), "utf8")).toBe("## Question\n\nhello\n\n## Answer\n\nYou said: hello\n")
-    expect(JSON.parse(readFileSync(join(program.home, "out.json"), "utf8"))).toMatchObject({ messages: [{ content: "hello" }, { role: "assistant" }] })
+    await steps(
+      ["hello", "2 out"],
+      ["/save talk", "saved"],
+      ["/new", "new conversation"],
+      ["/list", "talk"],
+      ["/load talk", "2 messages"],
+    )
+    await steps(
+      ["/export out.md", "wrote out.md"],
+      ["/export out.json", "wrote out.json"],
+      ["/save ../escape", "cannot be a conversation's name"],
+    )
+    expect(readFileSync(join(program.home, "out.md"), "utf8")).toBe(
+      "## Question\n\nhello\n\n## Answer\n\nYou said: hello\n",
+    )
+    expect(JSON.parse(readFileSync(join(program.home, "out.json"), "utf8"))).toMatchObject({
+      messages: [{ content: "hello" }, { role: "assistant" }],
+    })
     await steps(["/rm talk", "removed talk"], ["/load talk", "there is no saved conversation"])
     expect(existsSync(join(program.home, ".local/state/ds4/chats/talk.json"))).toBe(false)
   })
@@ -292,7 +343,15 @@ describe("slash commands", () => {
   test("help, stats and the limits of a server are said plainly", async () => {
     await using program = chat()
     await program.prompt()
-    for (const [line, shown] of [["/help", "/export"], ["/help retry", "ask the last question again"], ["cut", "[token limit; /continue goes on]"], ["/continue", "cannot go on"], ["/stats", "scripted"], ["/tokens", "only a local engine"], ["refuse", "the server answered 400: no such \ufffd[31mthing"]]) {
+    for (const [line, shown] of [
+      ["/help", "/export"],
+      ["/help retry", "ask the last question again"],
+      ["cut", "[token limit; /continue goes on]"],
+      ["/continue", "cannot go on"],
+      ["/stats", "scripted"],
+      ["/tokens", "only a local engine"],
+      ["refuse", "the server answered 400: no such \ufffd[31mthing"],
+    ]) {
       program.type(`${line}\r`)
       await program.until(shown ?? "")
       await program.prompt()

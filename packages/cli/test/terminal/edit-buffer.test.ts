@@ -7,7 +7,8 @@ function at(marked: string): EditBuffer {
   buffer.set(marked.replace("|", ""), marked.indexOf("|"))
   return buffer
 }
-const show = (buffer: EditBuffer) => `${buffer.text.slice(0, buffer.cursor)}|${buffer.text.slice(buffer.cursor)}`
+const show = (buffer: EditBuffer) =>
+  `${buffer.text.slice(0, buffer.cursor)}|${buffer.text.slice(buffer.cursor)}`
 const after = (marked: string, edit: (buffer: EditBuffer) => void) => {
   const buffer = at(marked)
   edit(buffer)
@@ -30,8 +31,19 @@ describe("editing", () => {
 
   test("what is killed can be yanked, and edits can be undone", () => {
     expect(after("one two| three", (buffer) => buffer.kill("line-end"))).toBe("one two|")
-    expect(after("one two|", (buffer) => { buffer.kill("space-left"); buffer.home(); buffer.yank() })).toBe("two|one ")
-    expect(after("one|", (buffer) => { buffer.insert("!"); buffer.undo() })).toBe("one|")
+    expect(
+      after("one two|", (buffer) => {
+        buffer.kill("space-left")
+        buffer.home()
+        buffer.yank()
+      }),
+    ).toBe("two|one ")
+    expect(
+      after("one|", (buffer) => {
+        buffer.insert("!")
+        buffer.undo()
+      }),
+    ).toBe("one|")
   })
 
   test("home, end and vertical moves stay within their lines", () => {

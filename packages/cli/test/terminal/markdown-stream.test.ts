@@ -6,13 +6,19 @@ import { drawn } from "./screen.ts"
 /** What stands on the screen after a text streamed in pieces of `size` characters. */
 function streamed(text: string, size: number, columns = 40, rows = 24): string[] {
   let output = ""
-  const stream = new MarkdownStream({ write: (piece) => (output += piece), columns: () => columns, rows: () => rows })
+  const stream = new MarkdownStream({
+    write: (piece) => (output += piece),
+    columns: () => columns,
+    rows: () => rows,
+  })
   for (let at = 0; at < text.length; at += size) stream.push(text.slice(at, at + size))
   stream.end()
   return drawn(output, columns)
 }
 
-const DOCUMENT = "# Title\n\nSome **bold** text that is long enough to wrap at forty columns.\n\n- one\n- two\n\n```ts\nconst a = 1\n```\n\nend\n"
+const DOCUMENT =
+  "# Title\n\nSome **bold** text that is long enough to wrap at forty columns.\n\n- one\n- two\n" +
+  "\n```ts\nconst a = 1\n```\n\nend\n"
 
 test("the result does not depend on how the text was cut", () => {
   const whole = streamed(DOCUMENT, DOCUMENT.length)

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test"
 import { layoutPrompt } from "../../src/terminal/prompt-layout.ts"
 
-const layout = (text: string, cursor = text.length, columns = 20, rows = 10) => layoutPrompt({ text, cursor, prompt: "> ", columns, rows })
+const layout = (text: string, cursor = text.length, columns = 20, rows = 10) =>
+  layoutPrompt({ text, cursor, prompt: "> ", columns, rows })
 
 test("lines are indented by the prompt and the cursor follows", () => {
   expect(layout("ab\ncd")).toEqual({ rows: ["> ab", "  cd"], cursorRow: 1, cursorColumn: 4 })

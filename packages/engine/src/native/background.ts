@@ -29,7 +29,8 @@ let nextId = 1
 
 function start(): Worker {
   const started = new Worker(new URL("../worker.ts", import.meta.url))
-  started.onmessage = ({ data }: MessageEvent<BackgroundAnswer>) => waiting.get(data.id)?.settle(data)
+  started.onmessage = ({ data }: MessageEvent<BackgroundAnswer>) =>
+    waiting.get(data.id)?.settle(data)
   started.onerror = ({ message }) => {
     worker = undefined
     for (const [id, { settle }] of waiting) settle({ id, status: -1, text: message })
@@ -37,7 +38,10 @@ function start(): Worker {
   return started
 }
 
-/** Memory that stays where it is while JavaScript runs: typed arrays under about 1000 bytes move otherwise. */
+/**
+ * Memory that stays where it is while JavaScript runs: typed arrays under about 1000 bytes move
+ * otherwise.
+ */
 export function steadyBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const steady = new Uint8Array(new ArrayBuffer(bytes.length))
   steady.set(bytes)
@@ -49,7 +53,17 @@ export function steadyBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
  * @param held memory that a struct among them points at, steady and held the same way
  * @throws EngineError of the status, or INTERNAL if the thread failed
  */
-export async function callInBackground(symbol: BlockingSymbol, args: readonly (Pointer | bigint | null | Uint8Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>)[], held: readonly Uint8Array<ArrayBuffer>[] = []): Promise<void> {
+export async function callInBackground(
+  symbol: BlockingSymbol,
+  args: readonly (
+    | Pointer
+    | bigint
+    | null
+    | Uint8Array<ArrayBuffer>
+    | BigUint64Array<ArrayBuffer>
+  )[],
+  held: readonly Uint8Array<ArrayBuffer>[] = [],
+): Promise<void> {
   worker ??= start()
   worker.ref()
   const id = nextId++
@@ -61,7 +75,8 @@ export async function callInBackground(symbol: BlockingSymbol, args: readonly (P
   try {
     const { status, text } = await promise
     if (status === -1) throw new EngineError("INTERNAL", `${symbol} could not be called: ${text}`)
-    if (status !== 0) throw engineError(status, text === "" ? `${symbol} failed with status ${status}` : text)
+    if (status !== 0)
+      throw engineError(status, text === "" ? `${symbol} failed with status ${status}` : text)
   } finally {
     waiting.delete(id)
     if (waiting.size === 0) worker?.unref()

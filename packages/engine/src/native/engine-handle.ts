@@ -3,7 +3,16 @@ import { cString, readText } from "@ds4/ffi"
 import type { Tokenizer } from "@ds4/tokenizer"
 import { EngineError } from "../errors.ts"
 import { engineLibrary } from "../library.ts"
-import { ENGINE_OPTIONS, EXPERT_NUMERICS, EXPERTS, ISA, LOGITS, NUMERICS, STEP_ITEM, SWITCHES } from "../symbols.ts"
+import {
+  ENGINE_OPTIONS,
+  EXPERT_NUMERICS,
+  EXPERTS,
+  ISA,
+  LOGITS,
+  NUMERICS,
+  STEP_ITEM,
+  SWITCHES,
+} from "../symbols.ts"
 import type { EngineOptions, EngineSwitches } from "../types.ts"
 import { callInBackground, steadyBytes } from "./background.ts"
 import { openPointer } from "./handle.ts"
@@ -28,24 +37,39 @@ export class EngineHandle implements Disposable {
 
   /**
    * Opens an engine without holding up the calling thread.
-   * @throws EngineError ARGUMENT for an option that this machine or build cannot give, DEVICE_MEMORY where packed experts
+   * @throws EngineError ARGUMENT for an option that this machine or build cannot give,
+   * DEVICE_MEMORY where packed experts
    *   were asked for and do not fit, CANCELLED by options.signal
    */
   static async open(model: NativeModel, options: EngineOptions): Promise<EngineHandle> {
     const { experts = {} } = options
     using progress = new LoadWatch(options)
-    const library = experts.libraryPath === undefined ? undefined : steadyBytes(cString(experts.libraryPath))
-    const settings = steadyBytes(ENGINE_OPTIONS.create({
-      numerics: NUMERICS[options.numerics ?? "fast"], isa: ISA[options.isa ?? "auto"], switches: switchBits(options.switches ?? {}),
-      threads: options.threads ?? 0, max_step_tokens: options.maxStepTokens ?? 0,
-      experts: EXPERTS[experts.place ?? "auto"], expert_numerics: EXPERT_NUMERICS[experts.numerics ?? "auto"],
-      expert_threads: experts.threads ?? 0, expert_parts: experts.parts ?? 0, expert_layers: experts.layers ?? 0,
-      session_tokens: options.contextTokens ?? 0, progress: ptr(progress.memory),
-      ...(library === undefined ? {} : { expert_library: ptr(library) }),
-    }))
+    const library =
+      experts.libraryPath === undefined ? undefined : steadyBytes(cString(experts.libraryPath))
+    const settings = steadyBytes(
+      ENGINE_OPTIONS.create({
+        numerics: NUMERICS[options.numerics ?? "fast"],
+        isa: ISA[options.isa ?? "auto"],
+        switches: switchBits(options.switches ?? {}),
+        threads: options.threads ?? 0,
+        max_step_tokens: options.maxStepTokens ?? 0,
+        experts: EXPERTS[experts.place ?? "auto"],
+        expert_numerics: EXPERT_NUMERICS[experts.numerics ?? "auto"],
+        expert_threads: experts.threads ?? 0,
+        expert_parts: experts.parts ?? 0,
+        expert_layers: experts.layers ?? 0,
+        session_tokens: options.contextTokens ?? 0,
+        progress: ptr(progress.memory),
+        ...(library === undefined ? {} : { expert_library: ptr(library) }),
+      }),
+    )
     const out = new BigUint64Array(new ArrayBuffer(8))
     // what the struct points at is held like an argument
-    await callInBackground("ds4_engine_open", [model.pointer, settings, out], library === undefined ? [progress.memory] : [progress.memory, library])
+    await callInBackground(
+      "ds4_engine_open",
+      [model.pointer, settings, out],
+      library === undefined ? [progress.memory] : [progress.memory, library],
+    )
     const engine = new EngineHandle(Number(out[0]) as Pointer)
     const { symbols, check } = engineLibrary()
     check("ds4_engine_set_waker", symbols.ds4_engine_set_waker(engine.pointer, wakeCallback()))
@@ -56,10 +80,17 @@ export class EngineHandle implements Disposable {
     return openPointer(this.handle, "engine")
   }
 
-  /** Gives the bytes of every token, which stop strings and tool zones need. Ids without a token have none. */
+  /**
+   * Gives the bytes of every token, which stop strings and tool zones need. Ids without a token
+   * have none.
+   */
   setVocabulary(tokenizer: Tokenizer, vocab: number): void {
     if (tokenizer.vocab > vocab) {
-      throw new EngineError("FORMAT", `the tokenizer has ${tokenizer.vocab} ids, the model's vocabulary ${vocab}: they do not belong together`)
+      throw new EngineError(
+        "FORMAT",
+        `the tokenizer has ${tokenizer.vocab} ids, the model's vocabulary ${vocab}: they do not ` +
+          `belong together`,
+      )
     }
     const offsets = new Uint32Array(vocab + 1)
     const tokens: Uint8Array[] = []
@@ -69,14 +100,28 @@ export class EngineHandle implements Disposable {
       end += bytes?.length ?? 0
       offsets[id + 1] = end
     }
-    const joined = Buffer.concat([...tokens, new Uint8Array(1)]) // never empty: an empty array has no address
+    // never empty: an empty array has no address
+    const joined = Buffer.concat([...tokens, new Uint8Array(1)])
     const { symbols, check } = engineLibrary()
-    check("ds4_engine_set_vocabulary", symbols.ds4_engine_set_vocabulary(this.pointer, joined, BigInt(joined.length - 1), offsets, vocab))
+    check(
+      "ds4_engine_set_vocabulary",
+      symbols.ds4_engine_set_vocabulary(
+        this.pointer,
+        joined,
+        BigInt(joined.length - 1),
+        offsets,
+        vocab,
+      ),
+    )
   }
 
   describe(): EngineDescription {
     const { symbols } = engineLibrary()
-    return JSON.parse(readText((buffer, capacity) => symbols.ds4_engine_describe(this.pointer, buffer, BigInt(capacity)))) as EngineDescription
+    return JSON.parse(
+      readText((buffer, capacity) =>
+        symbols.ds4_engine_describe(this.pointer, buffer, BigInt(capacity)),
+      ),
+    ) as EngineDescription
   }
 
   /**
@@ -84,17 +129,31 @@ export class EngineHandle implements Disposable {
    * @param logits [rows asked for, vocab] f32 in item order; undefined if none are
    */
   step(items: readonly StepItem[], logits: Float32Array | undefined): void {
-    if (items.some(({ tokens }) => tokens.length === 0) || items.length === 0) throw new EngineError("ARGUMENT", "a step needs at least one token of each session")
+    if (items.some(({ tokens }) => tokens.length === 0) || items.length === 0)
+      throw new EngineError("ARGUMENT", "a step needs at least one token of each session")
     const { symbols, check } = engineLibrary()
     const table = new Uint8Array(STEP_ITEM.bytes * items.length)
     const view = new DataView(table.buffer)
     for (const [i, { session, tokens, rows }] of items.entries()) {
-      STEP_ITEM.write(view, i * STEP_ITEM.bytes, { session: session.pointer, token_count: tokens.length, logits: LOGITS[rows] })
+      STEP_ITEM.write(view, i * STEP_ITEM.bytes, {
+        session: session.pointer,
+        token_count: tokens.length,
+        logits: LOGITS[rows],
+      })
     }
     const tokens = Int32Array.from(items.flatMap((item) => [...item.tokens]))
-    check("ds4_engine_step", symbols.ds4_engine_step(
-      this.pointer, table, items.length, tokens, BigInt(tokens.length), logits ?? null, BigInt(logits?.length ?? 0),
-    ))
+    check(
+      "ds4_engine_step",
+      symbols.ds4_engine_step(
+        this.pointer,
+        table,
+        items.length,
+        tokens,
+        BigInt(tokens.length),
+        logits ?? null,
+        BigInt(logits?.length ?? 0),
+      ),
+    )
   }
 
   /** Records intermediates of following steps; `false` drops what was kept. */
@@ -106,7 +165,9 @@ export class EngineHandle implements Disposable {
   /** What the last step recorded: name to number of values. */
   traceNames(): Map<string, number> {
     const { symbols } = engineLibrary()
-    const text = readText((buffer, capacity) => symbols.ds4_engine_trace_names(this.pointer, buffer, BigInt(capacity)))
+    const text = readText((buffer, capacity) =>
+      symbols.ds4_engine_trace_names(this.pointer, buffer, BigInt(capacity)),
+    )
     const names = new Map<string, number>()
     for (const line of text.split("\n")) {
       const [name, count] = line.split(" ")
@@ -117,15 +178,28 @@ export class EngineHandle implements Disposable {
 
   traceRead(name: string): Float32Array {
     const count = this.traceNames().get(name)
-    if (count === undefined) throw new EngineError("ARGUMENT", `the last step recorded nothing called ${name}`)
+    if (count === undefined)
+      throw new EngineError("ARGUMENT", `the last step recorded nothing called ${name}`)
     const values = new Float32Array(Math.max(1, count))
     const written = new BigUint64Array(1)
     const { symbols, check } = engineLibrary()
-    check("ds4_engine_trace_read", symbols.ds4_engine_trace_read(this.pointer, cString(name), values, BigInt(values.length), written))
+    check(
+      "ds4_engine_trace_read",
+      symbols.ds4_engine_trace_read(
+        this.pointer,
+        cString(name),
+        values,
+        BigInt(values.length),
+        written,
+      ),
+    )
     return values.subarray(0, Number(written[0]))
   }
 
-  /** Idempotent. Running jobs are cancelled; sessions of the engine refuse everything but being closed. */
+  /**
+   * Idempotent. Running jobs are cancelled; sessions of the engine refuse everything but being
+   * closed.
+   */
   close(): void {
     if (this.handle === undefined) return
     engineLibrary().symbols.ds4_engine_close(this.handle)
@@ -138,6 +212,7 @@ export class EngineHandle implements Disposable {
 
 function switchBits(switches: EngineSwitches): number {
   let bits = 0
-  for (const [name, bit] of Object.entries(SWITCHES)) if (switches[name as keyof EngineSwitches] === true) bits |= bit
+  for (const [name, bit] of Object.entries(SWITCHES))
+    if (switches[name as keyof EngineSwitches] === true) bits |= bit
   return bits
 }

@@ -19,7 +19,13 @@ export interface JobRequest {
   readonly toolZones: boolean
   readonly reasoningBudget: number
   readonly thinkCloseToken: number
-  readonly sampling: { readonly temperature: number; readonly topP: number; readonly topK: number; readonly minP: number; readonly seed: bigint }
+  readonly sampling: {
+    readonly temperature: number
+    readonly topP: number
+    readonly topK: number
+    readonly minP: number
+    readonly seed: bigint
+  }
 }
 
 export type JobState = ReadValues<(typeof JOB_STATE)["fields"]>
@@ -28,7 +34,10 @@ export type JobState = ReadValues<(typeof JOB_STATE)["fields"]>
 const POLL_TOKENS = 64
 
 const REASONS: ReadonlyMap<number, EndReason> = new Map([
-  [FINISH.STOP, "stop"], [FINISH.LENGTH, "length"], [FINISH.CONTEXT, "context"], [FINISH.STOP_STRING, "stop-string"],
+  [FINISH.STOP, "stop"],
+  [FINISH.LENGTH, "length"],
+  [FINISH.CONTEXT, "context"],
+  [FINISH.STOP_STRING, "stop-string"],
 ])
 
 export class Job {
@@ -51,19 +60,39 @@ export class Job {
     const { sampling, stopStrings } = request
     const strings = stopStrings.map((text) => new TextEncoder().encode(text))
     const options = JOB_OPTIONS.create({
-      tag: this.wakeUp.tag, max_tokens: request.maxTokens, top_logprobs: request.topLogprobs, logprobs: request.logprobs ? 1 : 0,
-      tool_zones: request.toolZones ? 1 : 0, stop_token_count: request.stopTokens.length,
-      reasoning_budget: request.reasoningBudget, think_close_token: request.thinkCloseToken,
-      sampling: { temperature: sampling.temperature, top_p: sampling.topP, min_p: sampling.minP, top_k: sampling.topK, seed: sampling.seed },
+      tag: this.wakeUp.tag,
+      max_tokens: request.maxTokens,
+      top_logprobs: request.topLogprobs,
+      logprobs: request.logprobs ? 1 : 0,
+      tool_zones: request.toolZones ? 1 : 0,
+      stop_token_count: request.stopTokens.length,
+      reasoning_budget: request.reasoningBudget,
+      think_close_token: request.thinkCloseToken,
+      sampling: {
+        temperature: sampling.temperature,
+        top_p: sampling.topP,
+        min_p: sampling.minP,
+        top_k: sampling.topK,
+        seed: sampling.seed,
+      },
     })
     const tokens = new Int32Array([...request.prompt, ...request.stopTokens])
     const out = new BigUint64Array(1)
     try {
-      check("ds4_job_start", symbols.ds4_job_start(
-        engine.pointer, session.pointer, options, tokens, request.prompt.length,
-        strings.length === 0 ? null : Buffer.concat([...strings, new Uint8Array(1)]),
-        strings.length === 0 ? null : new Uint32Array(strings.map((bytes) => bytes.length)), strings.length, out,
-      ))
+      check(
+        "ds4_job_start",
+        symbols.ds4_job_start(
+          engine.pointer,
+          session.pointer,
+          options,
+          tokens,
+          request.prompt.length,
+          strings.length === 0 ? null : Buffer.concat([...strings, new Uint8Array(1)]),
+          strings.length === 0 ? null : new Uint32Array(strings.map((bytes) => bytes.length)),
+          strings.length,
+          out,
+        ),
+      )
     } catch (error) {
       this.wakeUp[Symbol.dispose]()
       throw error
@@ -78,7 +107,10 @@ export class Job {
     return this.state.status !== JOB.RUNNING
   }
 
-  /** Why generation ended, once it is known; that is a step before isTerminal when the last token has to be fed. */
+  /**
+   * Why generation ended, once it is known; that is a step before isTerminal when the last token
+   * has to be fed.
+   */
   get endReason(): EndReason | undefined {
     return this.state.status === JOB.CANCELLED ? "cancelled" : REASONS.get(this.state.finish)
   }
@@ -92,7 +124,16 @@ export class Job {
     const { symbols, check } = engineLibrary()
     const tokens: GeneratedToken[] = []
     do {
-      check("ds4_job_poll", symbols.ds4_job_poll(this.engine.pointer, this.id, this.tokenBytes, POLL_TOKENS, this.stateBytes))
+      check(
+        "ds4_job_poll",
+        symbols.ds4_job_poll(
+          this.engine.pointer,
+          this.id,
+          this.tokenBytes,
+          POLL_TOKENS,
+          this.stateBytes,
+        ),
+      )
       this.state = JOB_STATE.read(this.stateView)
       for (let i = 0; i < this.state.token_count; i++) tokens.push(this.token(i * JOB_TOKEN.bytes))
     } while (this.state.pending_tokens > 0)
@@ -103,14 +144,25 @@ export class Job {
     if (!this.request.logprobs) return { id: this.tokenView.getInt32(offset, true) }
     const { id, logprob, top_count, top_ids, top_logprobs } = JOB_TOKEN.read(this.tokenView, offset)
     if (this.request.topLogprobs === 0) return { id, logprob }
-    return { id, logprob, top: top_ids.slice(0, top_count).map((each, i) => ({ id: each, logprob: top_logprobs[i] ?? 0 })) }
+    return {
+      id,
+      logprob,
+      top: top_ids
+        .slice(0, top_count)
+        .map((each, i) => ({ id: each, logprob: top_logprobs[i] ?? 0 })),
+    }
   }
 
   /** The error of a failed job. */
   failure(): EngineError | undefined {
     if (this.state.status !== JOB.FAILED) return undefined
     const { symbols } = engineLibrary()
-    return engineError(this.state.error, readText((buffer, capacity) => symbols.ds4_job_error(this.engine.pointer, this.id, buffer, BigInt(capacity))))
+    return engineError(
+      this.state.error,
+      readText((buffer, capacity) =>
+        symbols.ds4_job_error(this.engine.pointer, this.id, buffer, BigInt(capacity)),
+      ),
+    )
   }
 
   /** Asks the loop to end the job; returns at once. */

@@ -12,10 +12,13 @@ export class LoadWatch implements Disposable {
   private readonly signal: AbortSignal | undefined
 
   constructor({ onLoad, signal }: Pick<EngineOptions, "onLoad" | "signal">) {
-    this.timer = onLoad === undefined ? undefined : setInterval(() => {
-      const { done_bytes, total_bytes } = LOAD_PROGRESS.read(this.view)
-      if (total_bytes > 0) onLoad({ doneBytes: done_bytes, totalBytes: total_bytes })
-    }, PROGRESS_MS)
+    this.timer =
+      onLoad === undefined
+        ? undefined
+        : setInterval(() => {
+            const { done_bytes, total_bytes } = LOAD_PROGRESS.read(this.view)
+            if (total_bytes > 0) onLoad({ doneBytes: done_bytes, totalBytes: total_bytes })
+          }, PROGRESS_MS)
     this.signal = signal
     if (signal?.aborted === true) this.cancel()
     signal?.addEventListener("abort", this.cancel)
@@ -23,7 +26,7 @@ export class LoadWatch implements Disposable {
 
   private readonly cancel = (): void => {
     LOAD_PROGRESS.write(this.view, 0, { ...LOAD_PROGRESS.read(this.view), cancel: 1 })
-  }
+  };
 
   [Symbol.dispose](): void {
     clearInterval(this.timer)

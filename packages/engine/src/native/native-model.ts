@@ -7,10 +7,15 @@ import { engineLibrary } from "../library.ts"
 import { LAYER_OPTIONS, SHAPE, TENSOR } from "../symbols.ts"
 import { openPointer, OutHandle } from "./handle.ts"
 
-/** Entries given to the library at a time, so that an event loop gets its turn in between: a few milliseconds each. */
+/**
+ * Entries given to the library at a time, so that an event loop gets its turn in between: a few
+ * milliseconds each.
+ */
 const SLICE = 4096
 
-const KIND_IDS: ReadonlyMap<string, number> = new Map(TENSOR_KINDS.map((kind, id) => [kind.name, id]))
+const KIND_IDS: ReadonlyMap<string, number> = new Map(
+  TENSOR_KINDS.map((kind, id) => [kind.name, id]),
+)
 
 export class NativeModel implements Disposable {
   private constructor(private handle: Pointer | undefined) {}
@@ -20,7 +25,10 @@ export class NativeModel implements Disposable {
     const { symbols, check } = engineLibrary()
     const out = new OutHandle()
     const { config } = file
-    check("ds4_model_create", symbols.ds4_model_create(shapeOf(config), layerOptionsOf(config), config.layers, out.memory))
+    check(
+      "ds4_model_create",
+      symbols.ds4_model_create(shapeOf(config), layerOptionsOf(config), config.layers, out.memory),
+    )
     const model = new NativeModel(out.pointer)
     try {
       const index = new Uint32Array(1)
@@ -54,15 +62,33 @@ export class NativeModel implements Disposable {
     let nameOffset = 0
     for (const [i, tensor] of tensors.entries()) {
       TENSOR.write(view, i * TENSOR.bytes, {
-        kind: KIND_IDS.get(tensor.kind) ?? TENSOR_KINDS.length, layer: tensor.layer, expert: tensor.expert, type: tensor.type,
-        rows: tensor.rows, cols: tensor.cols, depth: tensor.depth,
-        file: fileIds[tensor.file] ?? 0xffffffff, offset: tensor.offset, bytes: tensor.bytes,
+        kind: KIND_IDS.get(tensor.kind) ?? TENSOR_KINDS.length,
+        layer: tensor.layer,
+        expert: tensor.expert,
+        type: tensor.type,
+        rows: tensor.rows,
+        cols: tensor.cols,
+        depth: tensor.depth,
+        file: fileIds[tensor.file] ?? 0xffffffff,
+        offset: tensor.offset,
+        bytes: tensor.bytes,
         scale_file: tensor.scaleBytes > 0 ? (fileIds[tensor.scaleFile] ?? 0xffffffff) : 0,
-        scale_offset: tensor.scaleOffset, scale_bytes: tensor.scaleBytes, name_offset: nameOffset,
+        scale_offset: tensor.scaleOffset,
+        scale_bytes: tensor.scaleBytes,
+        name_offset: nameOffset,
       })
       nameOffset += Buffer.byteLength(tensor.name) + 1
     }
-    check("ds4_model_add_tensors", symbols.ds4_model_add_tensors(this.pointer, table, BigInt(tensors.length), names, BigInt(names.length)))
+    check(
+      "ds4_model_add_tensors",
+      symbols.ds4_model_add_tensors(
+        this.pointer,
+        table,
+        BigInt(tensors.length),
+        names,
+        BigInt(names.length),
+      ),
+    )
   }
 
   /** Idempotent. Engines over the model must be closed first. */
@@ -78,15 +104,36 @@ export class NativeModel implements Disposable {
 
 function shapeOf(config: ModelConfig): Uint8Array {
   return SHAPE.create({
-    layers: config.layers, hidden: config.hidden, vocab: config.vocab, heads: config.heads, head_dim: config.headDim,
-    rope_dim: config.ropeDim, q_rank: config.qRank, out_groups: config.outGroups, out_rank: config.outRank,
-    experts: config.experts, experts_used: config.expertsUsed, expert_width: config.expertWidth, hash_layers: config.hashLayers,
-    window: config.window, index_heads: config.indexHeads, index_dim: config.indexDim, index_top_k: config.indexTopK,
-    streams: config.streams, sinkhorn_iterations: config.sinkhornIterations, context_tokens: config.contextTokens,
-    normalise_weights: config.normaliseWeights ? 1 : 0, norm_epsilon: config.normEpsilon, hc_epsilon: config.hcEpsilon,
-    rope_theta: config.ropeTheta, compress_rope_theta: config.compressRopeTheta, yarn_factor: config.yarnFactor,
-    yarn_beta_fast: config.yarnBetaFast, yarn_beta_slow: config.yarnBetaSlow,
-    yarn_original_tokens: config.yarnOriginalTokens, routed_scale: config.routedScale,
+    layers: config.layers,
+    hidden: config.hidden,
+    vocab: config.vocab,
+    heads: config.heads,
+    head_dim: config.headDim,
+    rope_dim: config.ropeDim,
+    q_rank: config.qRank,
+    out_groups: config.outGroups,
+    out_rank: config.outRank,
+    experts: config.experts,
+    experts_used: config.expertsUsed,
+    expert_width: config.expertWidth,
+    hash_layers: config.hashLayers,
+    window: config.window,
+    index_heads: config.indexHeads,
+    index_dim: config.indexDim,
+    index_top_k: config.indexTopK,
+    streams: config.streams,
+    sinkhorn_iterations: config.sinkhornIterations,
+    context_tokens: config.contextTokens,
+    normalise_weights: config.normaliseWeights ? 1 : 0,
+    norm_epsilon: config.normEpsilon,
+    hc_epsilon: config.hcEpsilon,
+    rope_theta: config.ropeTheta,
+    compress_rope_theta: config.compressRopeTheta,
+    yarn_factor: config.yarnFactor,
+    yarn_beta_fast: config.yarnBetaFast,
+    yarn_beta_slow: config.yarnBetaSlow,
+    yarn_original_tokens: config.yarnOriginalTokens,
+    routed_scale: config.routedScale,
   })
 }
 

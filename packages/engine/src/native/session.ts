@@ -16,7 +16,14 @@ export class SessionHandle implements Disposable {
   static open(engine: EngineHandle, contextTokens: number): SessionHandle {
     const { symbols, check } = engineLibrary()
     const out = new OutHandle()
-    check("ds4_session_open", symbols.ds4_session_open(engine.pointer, SESSION_OPTIONS.create({ context_tokens: contextTokens }), out.memory))
+    check(
+      "ds4_session_open",
+      symbols.ds4_session_open(
+        engine.pointer,
+        SESSION_OPTIONS.create({ context_tokens: contextTokens }),
+        out.memory,
+      ),
+    )
     return new SessionHandle(out.pointer, contextTokens)
   }
 
@@ -47,15 +54,22 @@ export class SessionHandle implements Disposable {
     if (needed === 0) throw new EngineError("INTERNAL", "the session has no state to save")
     const bytes = new Uint8Array(needed)
     const written = new BigUint64Array(1)
-    check("ds4_session_snapshot", symbols.ds4_session_snapshot(this.pointer, bytes, BigInt(bytes.length), written))
+    check(
+      "ds4_session_snapshot",
+      symbols.ds4_session_snapshot(this.pointer, bytes, BigInt(bytes.length), written),
+    )
     return bytes.subarray(0, Number(written[0]))
   }
 
   /** @throws EngineError FORMAT; the session keeps its state then */
   restore(bytes: Uint8Array): void {
-    if (bytes.length === 0) throw new EngineError("FORMAT", "a snapshot of 0 bytes is not a snapshot")
+    if (bytes.length === 0)
+      throw new EngineError("FORMAT", "a snapshot of 0 bytes is not a snapshot")
     const { symbols, check } = engineLibrary()
-    check("ds4_session_restore", symbols.ds4_session_restore(this.pointer, bytes, BigInt(bytes.length)))
+    check(
+      "ds4_session_restore",
+      symbols.ds4_session_restore(this.pointer, bytes, BigInt(bytes.length)),
+    )
   }
 
   /** Idempotent. Not while a job has the session. */

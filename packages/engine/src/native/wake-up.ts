@@ -1,5 +1,6 @@
-// The bridge from native threads to promises. One threadsafe callback serves the whole process and is never closed:
-// a native thread may call it at any moment. It carries a tag, never a pointer; a tag nobody has any more is ignored.
+// The bridge from native threads to promises. One threadsafe callback serves the whole process and
+// is never closed: a native thread may call it at any moment. It carries a tag, never a pointer; a
+// tag nobody has any more is ignored.
 import { JSCallback, type Pointer } from "bun:ffi"
 import { EngineError } from "../errors.ts"
 
@@ -9,12 +10,20 @@ let nextTag = 1
 
 /** The function that engines are given. */
 export function wakeCallback(): Pointer {
-  callback ??= new JSCallback((tag: number) => sleepers.get(tag)?.notify(), { args: ["u32"], returns: "void", threadsafe: true })
-  if (callback.ptr === null) throw new EngineError("INTERNAL", "the wake-up callback has no address")
+  callback ??= new JSCallback((tag: number) => sleepers.get(tag)?.notify(), {
+    args: ["u32"],
+    returns: "void",
+    threadsafe: true,
+  })
+  if (callback.ptr === null)
+    throw new EngineError("INTERNAL", "the wake-up callback has no address")
   return callback.ptr
 }
 
-/** A wake-up that comes while nobody waits is kept for the next wait; one that comes while several wait ends them all. */
+/**
+ * A wake-up that comes while nobody waits is kept for the next wait; one that comes while several
+ * wait ends them all.
+ */
 export class WakeUp implements Disposable {
   readonly tag: number
   private isPending = false
@@ -47,7 +56,10 @@ export class WakeUp implements Disposable {
   }
 }
 
-/** A threadsafe callback does not keep the process alive; a timer does while somebody waits for an engine. */
+/**
+ * A threadsafe callback does not keep the process alive; a timer does while somebody waits for an
+ * engine.
+ */
 export class KeepAlive {
   private waiting = 0
   private timer: ReturnType<typeof setInterval> | undefined

@@ -1,6 +1,13 @@
-// A GGUF file from any model that opens, tensor by tensor. Memory use does not depend on the model's size.
+// A GGUF file from any model that opens, tensor by tensor. Memory use does not depend on the
+// model's size.
 import {
-  ModelFileError, diskFiles, metadataFromConfig, writeGguf, type GgufValue, type ModelFile, type WriteOptions,
+  ModelFileError,
+  diskFiles,
+  metadataFromConfig,
+  writeGguf,
+  type GgufValue,
+  type ModelFile,
+  type WriteOptions,
 } from "@ds4/tokenizer"
 import type { ConvertRows } from "./convert-rows.ts"
 import { planQuantize, type QuantizePlan } from "./plan.ts"
@@ -28,33 +35,64 @@ export interface QuantizeOptions extends Pick<WriteOptions, "freeBytes"> {
 }
 
 /** The plan of a conversion, for showing before running it. */
-export async function quantizePlan(file: ModelFile, options: Pick<QuantizeOptions, "recipe" | "types"> = {}): Promise<QuantizePlan> {
+export async function quantizePlan(
+  file: ModelFile,
+  options: Pick<QuantizeOptions, "recipe" | "types"> = {},
+): Promise<QuantizePlan> {
   const recipe: Recipe = { ...RECIPES[options.recipe ?? "mainline"], ...options.types }
   const metadata = new Map<string, GgufValue>([
-    ...metadataFromConfig(file.config, { dialect: recipe.dialect, fileType: FILE_TYPES[recipe.experts] }),
+    ...metadataFromConfig(file.config, {
+      dialect: recipe.dialect,
+      fileType: FILE_TYPES[recipe.experts],
+    }),
     ...(await vocabularyMetadata(file)),
   ])
   return planQuantize(file, recipe, metadata)
 }
 
 /**
- * Writes `target` from `file`. On any error, a full disk included, nothing is left behind and a file that was there
- * stays as it was.
- * @throws ModelFileError IO, UNSUPPORTED, SHAPE or VALUE (a NaN scale), naming the tensor; the signal's reason when aborted.
+ * Writes `target` from `file`. On any error, a full disk included, nothing is left behind and a
+ * file that was there stays as it was.
+ * @throws ModelFileError IO, UNSUPPORTED, SHAPE or VALUE (a NaN scale), naming the tensor; the
+ * signal's reason when aborted.
  */
-export async function quantize(file: ModelFile, target: string, convert: ConvertRows, options: QuantizeOptions = {}): Promise<QuantizePlan> {
+export async function quantize(
+  file: ModelFile,
+  target: string,
+  convert: ConvertRows,
+  options: QuantizeOptions = {},
+): Promise<QuantizePlan> {
   if (options.overwrite !== true && (await diskFiles.kind(target)) !== undefined) {
-    throw new ModelFileError("IO", "exists already; choose another name or allow overwriting", { path: target })
+    throw new ModelFileError("IO", "exists already; choose another name or allow overwriting", {
+      path: target,
+    })
   }
   const plan = await quantizePlan(file, options)
   const files = await Promise.all(file.files.map(({ path }) => diskFiles.open(path)))
   let writtenBytes = 0
-  await writeGguf(target, plan, async (index, sink) => {
-    const tensor = plan.tensors[index]
-    if (tensor === undefined) throw new RangeError(`the plan has no tensor ${index}`)
-    options.onProgress?.({ tensor: tensor.name, tensorIndex: index, tensorCount: plan.tensors.length, writtenBytes, fileBytes: plan.fileBytes })
-    const counting = { write: (bytes: Uint8Array) => { writtenBytes += bytes.length; return sink.write(bytes) }, skip: sink.skip.bind(sink) }
-    await writeTensor({ tensor, files, convert, sink: counting, signal: options.signal })
-  }, options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes })
+  await writeGguf(
+    target,
+    plan,
+    async (index, sink) => {
+      const tensor = plan.tensors[index]
+      if (tensor === undefined) throw new RangeError(`the plan has no tensor ${index}`)
+      options.onProgress?.({
+        tensor: tensor.name,
+        tensorIndex: index,
+        tensorCount: plan.tensors.length,
+        writtenBytes,
+        fileBytes: plan.fileBytes,
+      })
+      const counting = {
+        write: (bytes: Uint8Array) => {
+          writtenBytes += bytes.length
+          return sink.write(bytes)
+        },
+        skip: sink.skip.bind(sink),
+      }
+      await writeTensor({ tensor, files, convert, sink: counting, signal: options.signal })
+    },
+    options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes },
+  )
   return plan
 }

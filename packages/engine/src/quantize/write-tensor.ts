@@ -1,5 +1,14 @@
 // Streams the rows of one tensor from the source files into the new one, converting on the way.
-import { ModelFileError, TENSOR_TYPES, elementBytes, tensorTypeById, type ByteSink, type ByteSource, type TensorEntry, type TensorType } from "@ds4/tokenizer"
+import {
+  ModelFileError,
+  TENSOR_TYPES,
+  elementBytes,
+  tensorTypeById,
+  type ByteSink,
+  type ByteSource,
+  type TensorEntry,
+  type TensorType,
+} from "@ds4/tokenizer"
 import type { ConvertRows } from "./convert-rows.ts"
 import type { QuantizeTensor } from "./plan.ts"
 
@@ -27,7 +36,10 @@ async function writeSource(copy: TensorCopy, source: TensorEntry): Promise<void>
   const toRow = rowBytes(tensor.type, source)
   const file = fileOf(copy, source.file)
   const pieceRows = Math.max(1, Math.floor(PIECE_BYTES / Math.max(fromRow, toRow)))
-  const wholeScales = from === TENSOR_TYPES.F8_E4M3 ? await fileOf(copy, source.scaleFile).read(source.scaleOffset, source.scaleBytes) : undefined
+  const wholeScales =
+    from === TENSOR_TYPES.F8_E4M3
+      ? await fileOf(copy, source.scaleFile).read(source.scaleOffset, source.scaleBytes)
+      : undefined
   for (let begin = 0; begin < rows; begin += pieceRows) {
     copy.signal?.throwIfAborted()
     const count = Math.min(pieceRows, rows - begin)
@@ -40,7 +52,8 @@ async function writeSource(copy: TensorCopy, source: TensorEntry): Promise<void>
       await sink.write(narrowed(bytes))
       continue
     }
-    const scales = from === TENSOR_TYPES.FP4_PACKED ? await groupScales(copy, source, begin, count) : wholeScales
+    const scales =
+      from === TENSOR_TYPES.FP4_PACKED ? await groupScales(copy, source, begin, count) : wholeScales
     const to = new Uint8Array(count * toRow)
     converted(copy, source, { from: bytes, scales, to, rowBegin: begin, rows: count })
     await sink.write(to)
@@ -49,23 +62,44 @@ async function writeSource(copy: TensorCopy, source: TensorEntry): Promise<void>
 
 function typeOf(source: TensorEntry): TensorType {
   const type = tensorTypeById(source.type)
-  if (type === undefined) throw new ModelFileError("UNSUPPORTED", `tensor ${source.name} has the unknown type ${source.type}`, { tensor: source.name })
+  if (type === undefined)
+    throw new ModelFileError(
+      "UNSUPPORTED",
+      `tensor ${source.name} has the unknown type ${source.type}`,
+      { tensor: source.name },
+    )
   return type
 }
 
 function rowBytes(type: TensorType, source: TensorEntry): number {
   const bytes = elementBytes(type, source.cols)
-  if (bytes === undefined) throw new ModelFileError("SHAPE", `tensor ${source.name} has rows of ${source.cols} values; ${type.name} needs a multiple of ${type.block}`, { tensor: source.name })
+  if (bytes === undefined)
+    throw new ModelFileError(
+      "SHAPE",
+      `tensor ${source.name} has rows of ${source.cols} values; ${type.name} needs a multiple ` +
+        `of ${type.block}`,
+      { tensor: source.name },
+    )
   return bytes
 }
 
 function fileOf(copy: TensorCopy, index: number): ByteSource {
   const file = copy.files[index]
-  if (file === undefined) throw new ModelFileError("RANGE", `tensor ${copy.tensor.name} refers to file ${index} of ${copy.files.length}`, { tensor: copy.tensor.name })
+  if (file === undefined)
+    throw new ModelFileError(
+      "RANGE",
+      `tensor ${copy.tensor.name} refers to file ${index} of ${copy.files.length}`,
+      { tensor: copy.tensor.name },
+    )
   return file
 }
 
-function groupScales(copy: TensorCopy, source: TensorEntry, begin: number, rows: number): Promise<Uint8Array> {
+function groupScales(
+  copy: TensorCopy,
+  source: TensorEntry,
+  begin: number,
+  rows: number,
+): Promise<Uint8Array> {
   const scaleRow = source.scaleBytes / (source.depth * source.rows)
   return fileOf(copy, source.scaleFile).read(source.scaleOffset + begin * scaleRow, rows * scaleRow)
 }
@@ -78,12 +112,28 @@ function narrowed(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(narrow.buffer)
 }
 
-interface Piece { from: Uint8Array; scales: Uint8Array | undefined; to: Uint8Array; rowBegin: number; rows: number }
+interface Piece {
+  from: Uint8Array
+  scales: Uint8Array | undefined
+  to: Uint8Array
+  rowBegin: number
+  rows: number
+}
 
 function converted(copy: TensorCopy, source: TensorEntry, piece: Piece): void {
   try {
-    copy.convert({ ...piece, fromType: source.type, toType: copy.tensor.type.id, cols: source.cols })
+    copy.convert({
+      ...piece,
+      fromType: source.type,
+      toType: copy.tensor.type.id,
+      cols: source.cols,
+    })
   } catch (error) {
-    throw new ModelFileError("VALUE", `tensor ${source.name} cannot be converted (${error instanceof Error ? error.message : String(error)})`, { tensor: source.name, cause: error })
+    throw new ModelFileError(
+      "VALUE",
+      `tensor ${source.name} cannot be converted (` +
+        `${error instanceof Error ? error.message : String(error)})`,
+      { tensor: source.name, cause: error },
+    )
   }
 }

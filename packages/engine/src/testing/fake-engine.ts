@@ -1,5 +1,6 @@
-// The one fake engine, for tests of what stands above an engine: it answers with scripted text and keeps every rule of
-// the real one for requests, queueing, session reuse, stop conditions, logprobs and cancellation.
+// The one fake engine, for tests of what stands above an engine: it answers with scripted text and
+// keeps every rule of the real one for requests, queueing, session reuse, stop conditions, logprobs
+// and cancellation.
 import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "../check-request.ts"
 import { SessionPool } from "../session-pool.ts"
@@ -7,12 +8,20 @@ import { Transcript } from "../transcript.ts"
 import type { EngineModel, GenerateEvent, GenerateRequest, InferenceEngine } from "../types.ts"
 import { Answer } from "./scripted-answer.ts"
 
-/** What the model would write. Control strings in `text` are their tokens; after it comes the end token. */
-export type FakeScript = string | { readonly text?: string; readonly tokens?: readonly number[]; readonly error?: Error }
+/**
+ * What the model would write. Control strings in `text` are their tokens; after it comes the end
+ * token.
+ */
+export type FakeScript =
+  | string
+  | { readonly text?: string; readonly tokens?: readonly number[]; readonly error?: Error }
 
 export interface FakeEngineOptions {
   readonly tokenizer: Tokenizer
-  /** An error that it throws, or that its result carries after text, is the engine's failure at that point. */
+  /**
+   * An error that it throws, or that its result carries after text, is the engine's failure at that
+   * point.
+   */
   readonly script: (request: GenerateRequest) => FakeScript | Promise<FakeScript>
   readonly model?: Partial<EngineModel>
   readonly maxSessions?: number
@@ -56,36 +65,63 @@ class ScriptedEngine implements FakeEngine {
 
   constructor(private readonly options: FakeEngineOptions) {
     this.model = {
-      name: "fake", vocab: options.tokenizer.vocab, contextTokens: 4096, longestContextTokens: 1_048_576, path: "fake", description: "scripted answers", isDemo: false,
+      name: "fake",
+      vocab: options.tokenizer.vocab,
+      contextTokens: 4096,
+      longestContextTokens: 1_048_576,
+      path: "fake",
+      description: "scripted answers",
+      isDemo: false,
       ...options.model,
     }
-    this.pool = new SessionPool({ open: () => session, maxSessions: options.maxSessions ?? 4, maxQueue: options.maxQueue ?? 64 })
+    this.pool = new SessionPool({
+      open: () => session,
+      maxSessions: options.maxSessions ?? 4,
+      maxQueue: options.maxQueue ?? 64,
+    })
   }
 
   get isClosed(): boolean {
     return this.closing.signal.aborted
   }
 
-  readonly stats = () => ({ running: this.pool.running, queued: this.pool.queued, sessions: this.pool.sessions })
+  readonly stats = () => ({
+    running: this.pool.running,
+    queued: this.pool.queued,
+    sessions: this.pool.sessions,
+  })
 
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
     const job = checkRequest(request, this.model, this.options.tokenizer.eos)
-    const signal = request.signal === undefined ? this.closing.signal : AbortSignal.any([request.signal, this.closing.signal])
+    const signal =
+      request.signal === undefined
+        ? this.closing.signal
+        : AbortSignal.any([request.signal, this.closing.signal])
     const acquired = this.pool.acquire(job.prompt, request.sessionHint, signal)
     this.requests.push(request)
     const lease = await acquired
     const total = job.prompt.length
-    const live = new Transcript(lease ?? { heldTokens: [], cachedTokens: 0 }, job.prompt, request.shownAs)
-    const giveBack = (): void => lease?.release(live.heldUpTo(live.length), live.shownUpTo(live.length))
+    const live = new Transcript(
+      lease ?? { heldTokens: [], cachedTokens: 0 },
+      job.prompt,
+      request.shownAs,
+    )
+    const giveBack = (): void =>
+      lease?.release(live.heldUpTo(live.length), live.shownUpTo(live.length))
     let generated = 0
     let hasEnded = false
     const begin = performance.now()
     let decodeBegin = begin
-    const end = (fields: Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">): GenerateEvent => {
+    const end = (
+      fields: Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">,
+    ): GenerateEvent => {
       hasEnded = fields.reason !== "cancelled"
       const usage = {
-        promptTokens: total, cachedTokens: lease?.cachedTokens ?? 0, generatedTokens: generated,
-        prefillMs: decodeBegin - begin, decodeMs: performance.now() - decodeBegin,
+        promptTokens: total,
+        cachedTokens: lease?.cachedTokens ?? 0,
+        generatedTokens: generated,
+        prefillMs: decodeBegin - begin,
+        decodeMs: performance.now() - decodeBegin,
       }
       return { type: "end", ...fields, usage }
     }
@@ -100,7 +136,12 @@ class ScriptedEngine implements FakeEngine {
       await pause(this.options.prefillMs ?? 0, signal)
       if (!signal.aborted) yield { type: "prefill", processed: total, total, cached }
       decodeBegin = performance.now()
-      const answer = new Answer(this.options.tokenizer, job, this.tokensOf(script), this.model.contextTokens)
+      const answer = new Answer(
+        this.options.tokenizer,
+        job,
+        this.tokensOf(script),
+        this.model.contextTokens,
+      )
       while (!signal.aborted) {
         await pause(this.options.batchMs ?? 0, signal)
         if (signal.aborted) break
@@ -108,7 +149,8 @@ class ScriptedEngine implements FakeEngine {
         for (const { id } of tokens) live.push(id)
         generated += tokens.length
         if (tokens.length > 0) yield { type: "tokens", tokens }
-        if (answer.isExhausted && typeof script !== "string" && script.error !== undefined) throw script.error
+        if (answer.isExhausted && typeof script !== "string" && script.error !== undefined)
+          throw script.error
         if (answer.end !== undefined) {
           const fields = answer.end
           hasEnded = true

@@ -5,7 +5,9 @@ import type { GeneratedToken, GenerateEvent } from "../types.ts"
 
 type End = Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">
 
-const BLOCK_ENDS = ["</｜DSML｜tool_calls>", "</DSML｜tool_calls>", "\n</tool_calls>"].map((text) => Buffer.from(text).toString("latin1"))
+const BLOCK_ENDS = ["</｜DSML｜tool_calls>", "</DSML｜tool_calls>", "\n</tool_calls>"].map((text) =>
+  Buffer.from(text).toString("latin1"),
+)
 
 export class Answer {
   end: End | undefined
@@ -66,7 +68,10 @@ export class Answer {
     const { logprobs, topLogprobs } = this.job
     if (!logprobs) return { id }
     if (topLogprobs === 0) return { id, logprob: -0.5 }
-    const others = Array.from({ length: topLogprobs - 1 }, (_, i) => ({ id: (id + 1 + i) % this.tokenizer.vocab, logprob: -1.5 - i }))
+    const others = Array.from({ length: topLogprobs - 1 }, (_, i) => ({
+      id: (id + 1 + i) % this.tokenizer.vocab,
+      logprob: -1.5 - i,
+    }))
     return { id, logprob: -0.5, top: [{ id, logprob: -0.5 }, ...others] }
   }
 
@@ -78,7 +83,8 @@ export class Answer {
     } else {
       this.text += Buffer.from(this.tokenizer.tokenBytes(id)).toString("latin1")
       const hit = this.stops.findIndex((text) => this.text.includes(text))
-      if (toolZones && BLOCK_ENDS.some((text) => this.text.includes(text))) this.end = { reason: "stop" }
+      if (toolZones && BLOCK_ENDS.some((text) => this.text.includes(text)))
+        this.end = { reason: "stop" }
       else if (hit >= 0) this.end = { reason: "stop-string", stopString: stopStrings[hit] ?? "" }
     }
     if (this.end === undefined && this.generated >= maxTokens) this.end = { reason: "length" }

@@ -1,4 +1,5 @@
-// A library with the published functions and no extension: a shim that passes every call on to ours.
+// A library with the published functions and no extension: a shim that passes every call on to
+// ours.
 import { join } from "node:path"
 import { KT_BRIDGE_HEADER_PATH, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
 import { EXTENSION_SYMBOLS, OLDEST_ABI_VERSION } from "../symbols.ts"
@@ -33,18 +34,29 @@ KTB_API uint32_t ktb_abi_version(void) { return VERSION; }
 #endif
 `
 
-/** Further functions of the real library, passed on as they are: a jump through a pointer found when the shim is loaded. */
-const passedOn = (names: readonly string[]): string => names.map((name) => `
+/**
+ * Further functions of the real library, passed on as they are: a jump through a pointer found when
+ * the shim is loaded.
+ */
+const passedOn = (names: readonly string[]): string =>
+  names
+    .map(
+      (name) => `
 __attribute__((used, visibility("hidden"))) void *to_${name};
 __attribute__((constructor)) static void find_${name}(void) { to_${name} = real("${name}"); }
 __asm__(".pushsection .text\\n.globl ${name}\\n.type ${name}, @function\\n${name}: jmp *to_${name}(%rip)\\n.popsection\\n");
-`).join("")
+`,
+    )
+    .join("")
 
 /** The functions of part 2 of the header but the version, which is a flag. */
-export const EXTENSION_NAMES: readonly string[] = Object.keys(EXTENSION_SYMBOLS).filter((name) => name !== "ktb_abi_version")
+export const EXTENSION_NAMES: readonly string[] = Object.keys(EXTENSION_SYMBOLS).filter(
+  (name) => name !== "ktb_abi_version",
+)
 
 /** A library of the revision before slots: part 2 and no part 3. */
-export const buildOldestShim = (folder: string, name: string): string => buildPublishedShim(folder, name, [`-DVERSION=${OLDEST_ABI_VERSION}`], EXTENSION_NAMES)
+export const buildOldestShim = (folder: string, name: string): string =>
+  buildPublishedShim(folder, name, [`-DVERSION=${OLDEST_ABI_VERSION}`], EXTENSION_NAMES)
 
 export const canBuildShim = (): boolean => Bun.which("cc") !== null
 
@@ -53,10 +65,31 @@ export const canBuildShim = (): boolean => Bun.which("cc") !== null
  * @param flags -DWITHOUT_F32 leaves out ktb_moe_forward_f32, -DVERSION=N adds ktb_abi_version
  * @param extension names of functions of ours that it has besides
  */
-export function buildPublishedShim(folder: string, name: string, flags: readonly string[], extension: readonly string[] = []): string {
+export function buildPublishedShim(
+  folder: string,
+  name: string,
+  flags: readonly string[],
+  extension: readonly string[] = [],
+): string {
   const path = join(folder, `${name}.so`)
-  const command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", path, "-I", join(KT_BRIDGE_HEADER_PATH, ".."), `-DREAL="${KT_BRIDGE_LIBRARY_PATH}"`, ...flags, "-ldl"]
-  const run = Bun.spawnSync(command, { stdin: new TextEncoder().encode(SHIM + passedOn(extension)) })
+  const command = [
+    "cc",
+    "-shared",
+    "-fPIC",
+    "-x",
+    "c",
+    "-",
+    "-o",
+    path,
+    "-I",
+    join(KT_BRIDGE_HEADER_PATH, ".."),
+    `-DREAL="${KT_BRIDGE_LIBRARY_PATH}"`,
+    ...flags,
+    "-ldl",
+  ]
+  const run = Bun.spawnSync(command, {
+    stdin: new TextEncoder().encode(SHIM + passedOn(extension)),
+  })
   if (run.exitCode !== 0) throw new Error(run.stderr.toString())
   return path
 }

@@ -1,4 +1,5 @@
-// The API page at /swagger: swagger-ui-dist served from this machine, reading /swagger/json. Offline by design.
+// The API page at /swagger: swagger-ui-dist served from this machine, reading /swagger/json.
+// Offline by design.
 import { Elysia } from "elysia"
 import { filterPaths, registerSchemaPath } from "@elysiajs/swagger/utils"
 import { ApiError } from "../errors.ts"
@@ -31,7 +32,9 @@ type RouteList = Elysia["routes"]
 const INFO = {
   title: "ds4 HTTP API",
   version: "0.1.0",
-  description: "OpenAI chat completions, completions and Responses, Anthropic messages, and the server's own endpoints.",
+  description:
+    "OpenAI chat completions, completions and Responses, Anthropic messages, and the server's " +
+    "own endpoints.",
 }
 
 /** OpenAPI 3.0.3 of the given routes, from the schemas that validate them. */
@@ -40,18 +43,39 @@ export function describeRoutes(routes: RouteList): Record<string, unknown> {
   for (const route of routes) {
     const hooks = route.hooks as { detail?: { hide?: boolean } } | undefined
     if (hooks?.detail?.hide === true) continue
-    registerSchemaPath({ schema: paths, hook: route.hooks, method: route.method as "GET", path: route.path, models: {}, contentType: ["application/json"] })
+    registerSchemaPath({
+      schema: paths,
+      hook: route.hooks,
+      method: route.method as "GET",
+      path: route.path,
+      models: {},
+      contentType: ["application/json"],
+    })
   }
-  return { openapi: "3.0.3", info: INFO, paths: filterPaths(paths, { excludeStaticFile: false, exclude: [] }) }
+  return {
+    openapi: "3.0.3",
+    info: INFO,
+    paths: filterPaths(paths, { excludeStaticFile: false, exclude: [] }),
+  }
 }
 
 export const apiPage = (routes: () => RouteList) =>
   new Elysia({ name: "http/api-page" })
-    .get("/swagger", () => new Response(PAGE, { headers: { "content-type": "text/html; charset=utf-8" } }), { detail: { hide: true } })
+    .get(
+      "/swagger",
+      () => new Response(PAGE, { headers: { "content-type": "text/html; charset=utf-8" } }),
+      { detail: { hide: true } },
+    )
     .get("/swagger/json", () => describeRoutes(routes()), { detail: { hide: true } })
-    .get("/swagger/assets/:file", ({ params }) => {
-      const type = ASSETS[params.file]
-      if (type === undefined) throw new ApiError("NOT_FOUND", `no asset "${params.file}"`)
-      const file = Bun.file(Bun.resolveSync(`swagger-ui-dist/${params.file}`, import.meta.dir))
-      return new Response(file, { headers: { "content-type": type, "cache-control": "max-age=86400" } })
-    }, { detail: { hide: true } })
+    .get(
+      "/swagger/assets/:file",
+      ({ params }) => {
+        const type = ASSETS[params.file]
+        if (type === undefined) throw new ApiError("NOT_FOUND", `no asset "${params.file}"`)
+        const file = Bun.file(Bun.resolveSync(`swagger-ui-dist/${params.file}`, import.meta.dir))
+        return new Response(file, {
+          headers: { "content-type": type, "cache-control": "max-age=86400" },
+        })
+      },
+      { detail: { hide: true } },
+    )

@@ -34,7 +34,9 @@ function inWords(schema: SchemaNode): string {
     case "number":
       return `${schema.type === "integer" ? "an integer" : "a number"}${rangeOf(schema)}`
     case "string":
-      return schema.maxLength === undefined ? "a string" : `a string of at most ${schema.maxLength} characters`
+      return schema.maxLength === undefined
+        ? "a string"
+        : `a string of at most ${schema.maxLength} characters`
     case "array":
       return arrayInWords(schema)
     case "object":
@@ -51,14 +53,24 @@ function rangeOf({ minimum, maximum }: SchemaNode): string {
 }
 
 function arrayInWords({ items, minItems, maxItems }: SchemaNode): string {
-  const bounds = [minItems === undefined ? "" : `at least ${minItems}`, maxItems === undefined ? "" : `at most ${maxItems}`].filter((bound) => bound !== "")
+  const bounds = [
+    minItems === undefined ? "" : `at least ${minItems}`,
+    maxItems === undefined ? "" : `at most ${maxItems}`,
+  ].filter((bound) => bound !== "")
   const length = bounds.length === 0 ? "" : ` of ${bounds.join(" and ")}`
   // An object's fields are named where one of them is at fault.
-  const each = items?.type === undefined ? "" : items.type === "object" ? ", each an object" : `, each ${inWords(items)}`
+  const each =
+    items?.type === undefined
+      ? ""
+      : items.type === "object"
+        ? ", each an object"
+        : `, each ${inWords(items)}`
   return `an array${length}${each}`
 }
 
 function objectInWords({ properties }: SchemaNode): string {
-  const fields = Object.entries(properties ?? {}).map(([name, schema]) => `${name}: ${expectedOf(schema)}`)
+  const fields = Object.entries(properties ?? {}).map(
+    ([name, schema]) => `${name}: ${expectedOf(schema)}`,
+  )
   return fields.length === 0 ? "an object" : `an object with {${fields.join("; ")}}`
 }

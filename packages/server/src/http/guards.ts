@@ -26,24 +26,40 @@ function hostName(header: string): string {
 export function checkHost(header: string | null, rules: AccessRules): void {
   if (!rules.isLoopback || rules.apiKey !== undefined || header === null) return
   const name = hostName(header)
-  if (ADDRESS.test(name) || name === "localhost" || rules.allowedHosts.some((allowed) => allowed.toLowerCase() === name)) return
-  throw new ApiError("FORBIDDEN", `host "${name}" is not allowed; add it with --allow-host or set --api-key`, { reason: "host_not_allowed" })
+  if (
+    ADDRESS.test(name) ||
+    name === "localhost" ||
+    rules.allowedHosts.some((allowed) => allowed.toLowerCase() === name)
+  )
+    return
+  throw new ApiError(
+    "FORBIDDEN",
+    `host "${name}" is not allowed; add it with --allow-host or set --api-key`,
+    { reason: "host_not_allowed" },
+  )
 }
 
 const READING_METHODS = new Set(["GET", "HEAD", "OPTIONS"])
 
 /**
- * A browser lets any web page send a plain POST here and only hides the answer from it; the work would be done all
- * the same. Without a key, which such a page cannot know, an Origin must be this server's own or one that CORS allows: 403.
- * Programs send no Origin.
+ * A browser lets any web page send a plain POST here and only hides the answer from it; the work
+ * would be done all the same. Without a key, which such a page cannot know, an Origin must be this
+ * server's own or one that CORS allows: 403. Programs send no Origin.
  */
-export function checkOrigin({ method, headers }: Pick<Request, "method" | "headers">, rules: AccessRules): void {
+export function checkOrigin(
+  { method, headers }: Pick<Request, "method" | "headers">,
+  rules: AccessRules,
+): void {
   const origin = headers.get("origin")
   if (origin === null || rules.apiKey !== undefined || READING_METHODS.has(method)) return
   if (rules.corsAnyOrigin || rules.corsOrigins.includes(origin)) return
   const host = headers.get("host")
   if (host !== null && [`http://${host}`, `https://${host}`].includes(origin)) return
-  throw new ApiError("FORBIDDEN", `a web page of ${origin} may not use this server; allow it with --cors-origin or set --api-key`, { reason: "origin_not_allowed" })
+  throw new ApiError(
+    "FORBIDDEN",
+    `a web page of ${origin} may not use this server; allow it with --cors-origin or set --api-key`,
+    { reason: "origin_not_allowed" },
+  )
 }
 
 /** Accepts `Authorization: Bearer K` or `x-api-key: K`, compared in constant time. */
@@ -52,9 +68,16 @@ export function checkKey(headers: Headers, rules: AccessRules): void {
   const bearer = /^Bearer\s+(.+)$/i.exec(headers.get("authorization") ?? "")?.[1]
   const given = bearer ?? headers.get("x-api-key")
   if (given !== null && given !== undefined && isSameSecret(given.trim(), rules.apiKey)) return
-  throw new ApiError("UNAUTHENTICATED", given === null ? "no API key was sent; use Authorization: Bearer KEY or x-api-key" : "the API key is wrong", {
-    reason: "invalid_api_key", headers: { "www-authenticate": "Bearer" },
-  })
+  throw new ApiError(
+    "UNAUTHENTICATED",
+    given === null
+      ? "no API key was sent; use Authorization: Bearer KEY or x-api-key"
+      : "the API key is wrong",
+    {
+      reason: "invalid_api_key",
+      headers: { "www-authenticate": "Bearer" },
+    },
+  )
 }
 
 /** Hashes first, so that neither content nor length shows in the time taken. */

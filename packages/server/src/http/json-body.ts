@@ -25,12 +25,15 @@ export async function readBody(request: Request, maxBodyBytes: number): Promise<
 }
 
 export function tooLarge(maxBodyBytes: number): ApiError {
-  return new ApiError("TOO_LARGE", `the request body is larger than ${maxBodyBytes} bytes; shorten it or raise --max-body`)
+  return new ApiError(
+    "TOO_LARGE",
+    `the request body is larger than ${maxBodyBytes} bytes; shorten it or raise --max-body`,
+  )
 }
 
 /**
- * Parses UTF-8 JSON bytes; objects remember the text they were read from, which prompts need. Errors are
- * 400 and carry the byte offset.
+ * Parses UTF-8 JSON bytes; objects remember the text they were read from, which prompts need.
+ * Errors are 400 and carry the byte offset.
  */
 export function parseBody(bytes: Uint8Array): unknown {
   let text: string
@@ -45,6 +48,8 @@ export function parseBody(bytes: Uint8Array): unknown {
     if (!(cause instanceof JsonError)) throw cause
     const offset = Buffer.byteLength(text.slice(0, cause.offset))
     const fault = cause.message.replace(/ at offset \d+/, "").replace(/^invalid JSON: /, "")
-    throw new ApiError("INVALID_REQUEST", `invalid JSON request at byte ${offset}: ${fault}`, { cause })
+    throw new ApiError("INVALID_REQUEST", `invalid JSON request at byte ${offset}: ${fault}`, {
+      cause,
+    })
   }
 }

@@ -1,4 +1,5 @@
-// Facts about one HTTP request that outlive its handler: id, start, status, and whether it logs itself.
+// Facts about one HTTP request that outlive its handler: id, start, status, and whether it logs
+// itself.
 
 export interface RequestContext {
   readonly id: string
@@ -18,8 +19,12 @@ export class RequestContexts {
     const known = this.contexts.get(request)
     if (known !== undefined) return known
     const context: RequestContext = {
-      id: `req_${crypto.randomUUID().replaceAll("-", "")}`, method: request.method, path: pathOf(request.url),
-      startedAtMs: performance.now(), status: undefined, logsItself: false,
+      id: `req_${crypto.randomUUID().replaceAll("-", "")}`,
+      method: request.method,
+      path: pathOf(request.url),
+      startedAtMs: performance.now(),
+      status: undefined,
+      logsItself: false,
     }
     this.contexts.set(request, context)
     return context

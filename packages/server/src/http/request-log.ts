@@ -13,7 +13,10 @@ export interface RequestLine {
 export interface GenerationLine {
   promptTokens: number
   cachedTokens: number
-  /** Tokens of the prompt that were computed: all but the cached ones, fewer when it was cancelled meanwhile. */
+  /**
+   * Tokens of the prompt that were computed: all but the cached ones, fewer when it was cancelled
+   * meanwhile.
+   */
   prefilledTokens: number
   completionTokens: number
   reasoningTokens: number
@@ -25,7 +28,9 @@ export interface GenerationLine {
   warnings: readonly string[]
 }
 
-export interface RequestLog { write(line: RequestLine): void }
+export interface RequestLog {
+  write(line: RequestLine): void
+}
 
 export const SILENT_LOG: RequestLog = { write() {} }
 
@@ -33,20 +38,47 @@ function rate(tokens: number, milliseconds: number): string {
   return milliseconds > 0 ? ((tokens * 1000) / milliseconds).toFixed(1) : "-"
 }
 
-export function textLine({ id, method, path, status, durationMs, generation }: RequestLine): string {
-  const head = `${new Date().toISOString()} ${id} ${method} ${path} ${status} ${Math.round(durationMs)}ms`
+export function textLine({
+  id,
+  method,
+  path,
+  status,
+  durationMs,
+  generation,
+}: RequestLine): string {
+  const head =
+    `${new Date().toISOString()} ${id} ${method} ${path} ${status} ` + `${Math.round(durationMs)}ms`
   if (generation === undefined) return head
-  const { promptTokens, cachedTokens, prefilledTokens, completionTokens, reasoningTokens, ttftMs, prefillMs, decodeMs, finish, warnings } = generation
-  return `${head} prompt=${promptTokens}(${cachedTokens} cached) output=${completionTokens}(${reasoningTokens} reasoning)`
-    + ` ttft=${ttftMs === undefined ? "-" : `${Math.round(ttftMs)}ms`} prefill=${rate(prefilledTokens, prefillMs)}t/s`
-    + ` decode=${rate(completionTokens, decodeMs)}t/s finish=${finish}${warnings.map((warning) => ` warning=${JSON.stringify(warning)}`).join("")}`
+  const {
+    promptTokens,
+    cachedTokens,
+    prefilledTokens,
+    completionTokens,
+    reasoningTokens,
+    ttftMs,
+    prefillMs,
+    decodeMs,
+    finish,
+    warnings,
+  } = generation
+  return (
+    `${head} prompt=${promptTokens}(${cachedTokens} cached) output=${completionTokens}(` +
+    `${reasoningTokens} reasoning)` +
+    ` ttft=${ttftMs === undefined ? "-" : `${Math.round(ttftMs)}ms`} prefill=` +
+    `${rate(prefilledTokens, prefillMs)}t/s` +
+    ` decode=${rate(completionTokens, decodeMs)}t/s finish=${finish}` +
+    `${warnings.map((warning) => ` warning=${JSON.stringify(warning)}`).join("")}`
+  )
 }
 
 /** Writes lines to stderr as text or JSON. */
 export function stderrLog(format: "text" | "json"): RequestLog {
   return {
     write(line) {
-      const text = format === "json" ? JSON.stringify({ time: new Date().toISOString(), ...line }) : textLine(line)
+      const text =
+        format === "json"
+          ? JSON.stringify({ time: new Date().toISOString(), ...line })
+          : textLine(line)
       process.stderr.write(`${text}\n`)
     },
   }

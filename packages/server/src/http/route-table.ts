@@ -1,6 +1,10 @@
-// Known paths and their methods: tells 404 from 405, and names a path without what the client put into it.
+// Known paths and their methods: tells 404 from 405, and names a path without what the client put
+// into it.
 
-export interface KnownRoute { method: string; path: string }
+export interface KnownRoute {
+  method: string
+  path: string
+}
 
 export class RouteTable {
   private readonly rows: { path: string; pattern: RegExp; methods: Set<string> }[] = []
@@ -14,7 +18,10 @@ export class RouteTable {
       methods.set(path, known.add("OPTIONS"))
     }
     for (const [path, set] of methods) {
-      const source = path.split("/").map((part) => (part.startsWith(":") ? "[^/]+" : part === "*" ? ".+" : RegExp.escape(part))).join("/")
+      const source = path
+        .split("/")
+        .map((part) => (part.startsWith(":") ? "[^/]+" : part === "*" ? ".+" : RegExp.escape(part)))
+        .join("/")
       this.rows.push({ path, pattern: new RegExp(`^${source}/?$`), methods: set })
     }
   }
@@ -26,7 +33,9 @@ export class RouteTable {
 
   /** Methods of a path, or undefined if it is unknown. */
   methodsOf(path: string): string[] | undefined {
-    const found = this.rows.filter((row) => row.pattern.test(path)).flatMap((row) => [...row.methods])
+    const found = this.rows
+      .filter((row) => row.pattern.test(path))
+      .flatMap((row) => [...row.methods])
     return found.length === 0 ? undefined : [...new Set(found)].sort()
   }
 }

@@ -1,4 +1,5 @@
-// Runs one generation request from admission to its end and answers it as a stream or as one object.
+// Runs one generation request from admission to its end and answers it as a stream or as one
+// object.
 import { ToolReplay } from "@ds4/tokenizer"
 import { ApiError } from "../errors.ts"
 import type { RequestContext, RequestContexts } from "../http/request-context.ts"
@@ -61,9 +62,16 @@ const encoder = new TextEncoder()
 const STALLED_IDLE_SECONDS = 1
 
 export class Answers {
-  constructor(private readonly dependencies: AnswerDependencies, private readonly contexts: RequestContexts) {
+  constructor(
+    private readonly dependencies: AnswerDependencies,
+    private readonly contexts: RequestContexts,
+  ) {
     const { answers, toolMemoryMaxIds } = dependencies.settings
-    this.context = { defaults: answers, replay: new ToolReplay({ maxIds: toolMemoryMaxIds }), now: () => Math.floor(Date.now() / 1000) }
+    this.context = {
+      defaults: answers,
+      replay: new ToolReplay({ maxIds: toolMemoryMaxIds }),
+      now: () => Math.floor(Date.now() / 1000),
+    }
   }
 
   /** What endpoints need to turn a body into a prompt. */
@@ -75,8 +83,8 @@ export class Answers {
   }
 
   /**
-   * Admits the request, prepares it, starts the engine and answers. Errors before the first byte are
-   * thrown; later ones become the API's error frame.
+   * Admits the request, prepares it, starts the engine and answers. Errors before the first byte
+   * are thrown; later ones become the API's error frame.
    */
   async run({ request, server, endpoint }: Incoming, prepare: Prepare): Promise<Response> {
     const context = this.contexts.of(request)
@@ -95,7 +103,13 @@ export class Answers {
       throwIfGone(active)
       const generation = new Generation(model, prepared.plan, active, settings.timing)
       run = {
-        context, active, generation, prepared, transcript: new Transcript(), isSettled: false, isParked: true,
+        context,
+        active,
+        generation,
+        prepared,
+        transcript: new Transcript(),
+        isSettled: false,
+        isParked: true,
         closeWhenIdle: () => server?.timeout(request, STALLED_IDLE_SECONDS),
       }
     } catch (error) {
@@ -105,24 +119,30 @@ export class Answers {
     context.logsItself = true
     try {
       await run.generation.admit()
-      // An abort from now on is noticed by whoever answers; one that came meanwhile would be by nobody: the transport
-      // does not read a stream whose client is gone.
+      // An abort from now on is noticed by whoever answers; one that came meanwhile would be by
+      // nobody: the transport does not read a stream whose client is gone.
       throwIfGone(active)
     } catch (error) {
       this.settle(run, error)
       throw error
     }
-    return run.prepared.stream === undefined ? this.whole(run) : this.stream(run, run.prepared.stream)
+    return run.prepared.stream === undefined
+      ? this.whole(run)
+      : this.stream(run, run.prepared.stream)
   }
 
   /** Cancels the running response with this id; false if there is none. */
   cancelResponse(responseId: string): boolean {
-    return this.dependencies.registry.cancel(responseId, new CancelReason("operator", "the response was cancelled"))
+    return this.dependencies.registry.cancel(
+      responseId,
+      new CancelReason("operator", "the response was cancelled"),
+    )
   }
 
   private async whole(run: Run): Promise<Response> {
     try {
-      for await (const step of run.generation.steps()) if (step.type === "output") run.transcript.add(step.batch)
+      for await (const step of run.generation.steps())
+        if (step.type === "output") run.transcript.add(step.batch)
     } catch (error) {
       this.settle(run, error)
       throw error
@@ -135,26 +155,37 @@ export class Answers {
   private stream(run: Run, writer: StreamWriter): Response {
     const { signal } = run.active.controller
     // Before the first read and while a frame waits to be taken nobody would notice the abort.
-    signal.addEventListener("abort", () => {
-      if (run.isParked) this.settle(run, cancelError(signal.reason))
-    }, { once: true })
+    signal.addEventListener(
+      "abort",
+      () => {
+        if (run.isParked) this.settle(run, cancelError(signal.reason))
+      },
+      { once: true },
+    )
     return new Response(this.frames(run, writer), { headers: SSE_HEADERS })
   }
 
   /** The frames of a stream; failures become the API's error frame. */
-  private async *frames(run: Run, writer: StreamWriter): AsyncGenerator<Uint8Array, void, undefined> {
+  private async *frames(
+    run: Run,
+    writer: StreamWriter,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     run.isParked = false
     const stall = new StallWatch(run, this.dependencies.settings.timing.stallMs)
     let failure: unknown = new ApiError("CLIENT_GONE", "the client went away")
     try {
-      const first = writer.opensWithUsage ? commentFrame(this.note(run)) : writer.open({ promptTokens: 0, cachedTokens: 0 })
+      const first = writer.opensWithUsage
+        ? commentFrame(this.note(run))
+        : writer.open({ promptTokens: 0, cachedTokens: 0 })
       yield* stall.guard(first)
-      for await (const step of run.generation.steps()) yield* stall.guard(this.frameOf(step, run, writer))
+      for await (const step of run.generation.steps())
+        yield* stall.guard(this.frameOf(step, run, writer))
       yield* stall.guard(writer.close(run.generation.outcome))
       failure = undefined
     } catch (error) {
       failure = error
-      const isGone = error instanceof ApiError && error.code === "CLIENT_GONE" // nobody would take the frame
+      // nobody would take the frame
+      const isGone = error instanceof ApiError && error.code === "CLIENT_GONE"
       if (!isGone) yield* stall.guard(writer.fail(messageOf(error)))
     } finally {
       stall.stop()
@@ -176,8 +207,11 @@ export class Answers {
 
   /** What the request is waiting for, in words. */
   private note({ active }: Run): string {
-    if (active.phase === "waiting") return `queued ${this.dependencies.registry.queuePosition(active)}`
-    return active.phase === "prefill" ? `prefill ${active.processedTokens}/${active.promptTokens}` : "generating"
+    if (active.phase === "waiting")
+      return `queued ${this.dependencies.registry.queuePosition(active)}`
+    return active.phase === "prefill"
+      ? `prefill ${active.processedTokens}/${active.promptTokens}`
+      : "generating"
   }
 
   /** Ends a run once: frees its place, counts it and writes its log line. */
@@ -194,13 +228,29 @@ export class Answers {
     const prefilledTokens = Math.max(0, active.processedTokens - outcome.usage.cachedTokens)
     statistics.countRequest(active.endpoint, status)
     statistics.addGeneration({
-      ...outcome.usage, prefilledTokens, endpoint: active.endpoint, status, toolCalls: transcript.calls.length, isCancelled,
-      queueMs: generation.queueMs, ttftMs: generation.ttftMs, decodeMs: outcome.decodeMs, prefillMs: outcome.prefillMs,
+      ...outcome.usage,
+      prefilledTokens,
+      endpoint: active.endpoint,
+      status,
+      toolCalls: transcript.calls.length,
+      isCancelled,
+      queueMs: generation.queueMs,
+      ttftMs: generation.ttftMs,
+      decodeMs: outcome.decodeMs,
+      prefillMs: outcome.prefillMs,
     })
     log.write({
-      id: context.id, method: context.method, path: context.path, status, durationMs: performance.now() - context.startedAtMs,
+      id: context.id,
+      method: context.method,
+      path: context.path,
+      status,
+      durationMs: performance.now() - context.startedAtMs,
       generation: {
-        ...outcome.usage, prefilledTokens, ttftMs: generation.ttftMs, prefillMs: outcome.prefillMs, decodeMs: outcome.decodeMs,
+        ...outcome.usage,
+        prefilledTokens,
+        ttftMs: generation.ttftMs,
+        prefillMs: outcome.prefillMs,
+        decodeMs: outcome.decodeMs,
         finish: failure === undefined ? outcome.finish : isCancelled ? "cancelled" : "error",
         warnings: run.prepared.warnings ?? [],
       },
@@ -208,10 +258,17 @@ export class Answers {
     if (failure === undefined) this.rememberCalls(generation)
   }
 
-  /** Keeps the sampled block of this turn: when the client sends the calls back, it replaces their rendering. */
+  /**
+   * Keeps the sampled block of this turn: when the client sends the calls back, it replaces their
+   * rendering.
+   */
   private rememberCalls(generation: Generation): void {
     const sampled = generation.sampledBlock
-    if (sampled !== undefined) this.context.replay.remember(sampled.calls.map((call) => call.id), sampled.block)
+    if (sampled !== undefined)
+      this.context.replay.remember(
+        sampled.calls.map((call) => call.id),
+        sampled.block,
+      )
   }
 }
 
@@ -219,12 +276,17 @@ export class Answers {
 class StallWatch {
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(private readonly run: Run, private readonly stallMs: number) {}
+  constructor(
+    private readonly run: Run,
+    private readonly stallMs: number,
+  ) {}
 
   *guard(frame: string): Generator<Uint8Array> {
     if (frame === "") return
     this.timer = setTimeout(() => {
-      this.run.active.controller.abort(new CancelReason("stalled", `the client has not read for ${this.stallMs / 1000} s`))
+      this.run.active.controller.abort(
+        new CancelReason("stalled", `the client has not read for ${this.stallMs / 1000} s`),
+      )
       this.run.closeWhenIdle()
     }, this.stallMs)
     this.run.isParked = true

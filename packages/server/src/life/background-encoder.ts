@@ -1,10 +1,18 @@
-// Encodes on another thread. The thread and its vocabulary exist only while somebody sends such text.
+// Encodes on another thread. The thread and its vocabulary exist only while somebody sends such
+// text.
 import type { Segment } from "@ds4/tokenizer"
 
-export interface EncodeCall { id: number; modelPath: string; segments: readonly Segment[] }
+export interface EncodeCall {
+  id: number
+  modelPath: string
+  segments: readonly Segment[]
+}
 export type EncodeAnswer = { id: number; ids: Int32Array } | { id: number; fault: string }
 
-/** The vocabulary of a large model takes some 100 MB: it is given back when it was not needed for so long. */
+/**
+ * The vocabulary of a large model takes some 100 MB: it is given back when it was not needed for so
+ * long.
+ */
 const IDLE_MS = 60_000
 
 export class BackgroundEncoder {
@@ -14,14 +22,20 @@ export class BackgroundEncoder {
   private idleTimer: ReturnType<typeof setTimeout> | undefined
 
   /** @param modelPath where the thread finds the vocabulary: a model file or folder */
-  constructor(private readonly modelPath: string, private readonly idleMs = IDLE_MS) {}
+  constructor(
+    private readonly modelPath: string,
+    private readonly idleMs = IDLE_MS,
+  ) {}
 
   /** The thread exists. */
   get isRunning(): boolean {
     return this.worker !== undefined
   }
 
-  /** Ids of the segments, as `tokenizer.encodeSegments` gives them. Rejects when the thread fails or is closed. */
+  /**
+   * Ids of the segments, as `tokenizer.encodeSegments` gives them. Rejects when the thread fails or
+   * is closed.
+   */
   async encode(segments: readonly Segment[]): Promise<Int32Array> {
     clearTimeout(this.idleTimer)
     this.worker ??= this.start()

@@ -18,6 +18,9 @@ self.onmessage = async ({ data: { id, modelPath, segments } }: MessageEvent<Enco
     const ids = Int32Array.from(tokenizer.encodeSegments(segments))
     self.postMessage({ id, ids } satisfies EncodeAnswer, [ids.buffer])
   } catch (error) {
-    self.postMessage({ id, fault: error instanceof Error ? error.message : String(error) } satisfies EncodeAnswer)
+    self.postMessage({
+      id,
+      fault: error instanceof Error ? error.message : String(error),
+    } satisfies EncodeAnswer)
   }
 }

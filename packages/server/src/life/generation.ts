@@ -1,8 +1,29 @@
-// One request inside the engine: tokens in, output events out, one outcome at the end. It knows no API.
-import { EngineError, type GenerateEvent, type GeneratedToken, type GenerateRequest } from "@ds4/engine"
-import { alignBlock, type OutputEvent, OutputParser, type ParsedCall, type ReplayBlock, type StreamDecoder } from "@ds4/tokenizer"
+// One request inside the engine: tokens in, output events out, one outcome at the end. It knows no
+// API.
+import {
+  EngineError,
+  type GenerateEvent,
+  type GeneratedToken,
+  type GenerateRequest,
+} from "@ds4/engine"
+import {
+  alignBlock,
+  type OutputEvent,
+  OutputParser,
+  type ParsedCall,
+  type ReplayBlock,
+  type StreamDecoder,
+} from "@ds4/tokenizer"
 import { ApiError } from "../errors.ts"
-import { coalesce, type Finish, type LogprobLists, type OpeningUsage, type Outcome, type OutputBatch, type TokenLogprob } from "../wire/answer.ts"
+import {
+  coalesce,
+  type Finish,
+  type LogprobLists,
+  type OpeningUsage,
+  type Outcome,
+  type OutputBatch,
+  type TokenLogprob,
+} from "../wire/answer.ts"
 import { randomId } from "../wire/response-items.ts"
 import { type ActiveRequest, CancelReason } from "./request-registry.ts"
 import type { ServedModel } from "./serving-state.ts"
@@ -18,7 +39,17 @@ export interface GenerationPlan {
   stopStrings: readonly string[]
   callIdPrefix: "call_" | "toolu_"
   maxTokens: number
-  engine: Pick<GenerateRequest, "sampling" | "logprobs" | "topLogprobs" | "toolZones" | "reasoningBudget" | "thinkCloseToken" | "sessionHint" | "shownAs">
+  engine: Pick<
+    GenerateRequest,
+    | "sampling"
+    | "logprobs"
+    | "topLogprobs"
+    | "toolZones"
+    | "reasoningBudget"
+    | "thinkCloseToken"
+    | "sessionHint"
+    | "shownAs"
+  >
 }
 
 export interface GenerationTiming {
@@ -75,9 +106,13 @@ export class Generation {
     active.promptTokens = plan.promptTokens.length
     const { signal } = active.controller
     if (signal.aborted) this.engineAbort.abort(signal.reason)
-    else signal.addEventListener("abort", () => this.engineAbort.abort(signal.reason), { once: true })
+    else
+      signal.addEventListener("abort", () => this.engineAbort.abort(signal.reason), { once: true })
     const request: GenerateRequest = {
-      ...plan.engine, promptTokens: plan.promptTokens, maxTokens: plan.maxTokens, signal: this.engineAbort.signal,
+      ...plan.engine,
+      promptTokens: plan.promptTokens,
+      maxTokens: plan.maxTokens,
+      signal: this.engineAbort.signal,
       stopTokens: [model.tokenizer.eos],
     }
     this.iterator = model.engine.generate(request)[Symbol.asyncIterator]()
@@ -106,8 +141,10 @@ export class Generation {
       finish: this.finish ?? "stop",
       stopString: this.parser.result.stopString,
       usage: {
-        promptTokens: this.plan.promptTokens.length, cachedTokens,
-        completionTokens: this.sampled.length, reasoningTokens: this.reasoningTokens,
+        promptTokens: this.plan.promptTokens.length,
+        cachedTokens,
+        completionTokens: this.sampled.length,
+        reasoningTokens: this.reasoningTokens,
       },
       prefillMs,
       decodeMs,
@@ -115,13 +152,16 @@ export class Generation {
   }
 
   /**
-   * Everything that happens, in order; "opening" is the first step that is not "idle". Throws ApiError
-   * when the engine fails or the request is cancelled. Leaving the loop early cancels the job.
+   * Everything that happens, in order; "opening" is the first step that is not "idle". Throws
+   * ApiError when the engine fails or the request is cancelled. Leaving the loop early cancels the
+   * job.
    */
   async *steps(): AsyncGenerator<GenerationStep, void, undefined> {
     try {
       for (;;) {
-        const result = await this.waitFor(this.timing.keepAliveMs - (performance.now() - this.lastStepMs))
+        const result = await this.waitFor(
+          this.timing.keepAliveMs - (performance.now() - this.lastStepMs),
+        )
         if (result === undefined) {
           yield this.step({ type: "idle" })
           continue
@@ -157,7 +197,10 @@ export class Generation {
     }
   }
 
-  /** Lets the engine gather more tokens, so that a fast model does not cost a frame for each of them. */
+  /**
+   * Lets the engine gather more tokens, so that a fast model does not cost a frame for each of
+   * them.
+   */
   private async pace(): Promise<void> {
     const rest = this.timing.frameIntervalMs - (performance.now() - this.lastOutputMs)
     if (rest > 0) await Bun.sleep(rest)
@@ -176,7 +219,10 @@ export class Generation {
     }
     if (this.opening === undefined) {
       this.startedMs = Date.now() - this.active.acceptedAtMs
-      this.opening = { promptTokens: this.plan.promptTokens.length, cachedTokens: this.engineUsage.cachedTokens }
+      this.opening = {
+        promptTokens: this.plan.promptTokens.length,
+        cachedTokens: this.engineUsage.cachedTokens,
+      }
       yield this.step({ type: "opening", usage: this.opening })
     }
     if (event.type === "tokens") yield* this.output(this.read(event.tokens))
@@ -203,7 +249,9 @@ export class Generation {
       if (this.isReasoning) this.reasoningTokens++
       if (token.id === this.thinkClose) this.isReasoning = false
       const arrived = this.parser.push(this.decoder.push(token.id))
-      const last = this.plan.allowParallelCalls ? -1 : arrived.findIndex((event) => event.type === "call-end")
+      const last = this.plan.allowParallelCalls
+        ? -1
+        : arrived.findIndex((event) => event.type === "call-end")
       for (const event of last < 0 ? arrived : arrived.slice(0, last + 1)) {
         if (event.type !== "reasoning") this.isReasoning = false
         events.push(event)
@@ -228,7 +276,10 @@ export class Generation {
     if (this.finish !== undefined) return []
     if (event.reason === "cancelled") return []
     const isCut = event.reason === "length" || event.reason === "context"
-    const events = [...this.parser.push(this.decoder.flush()), ...this.parser.end(isCut ? "cut" : "stop")]
+    const events = [
+      ...this.parser.push(this.decoder.flush()),
+      ...this.parser.end(isCut ? "cut" : "stop"),
+    ]
     this.finish = finishOf(this.parser.result)
     return events
   }
@@ -277,22 +328,36 @@ function finishOf(result: OutputParser["result"]): Finish {
 
 /** The error of a cancelled request. */
 export function cancelError(reason: unknown): ApiError {
-  if (reason instanceof CancelReason && reason.by === "client") return new ApiError("CLIENT_GONE", reason.message)
-  return new ApiError("CANCELLED", reason instanceof Error ? reason.message : "the request was cancelled", { reason: "cancelled" })
+  if (reason instanceof CancelReason && reason.by === "client")
+    return new ApiError("CLIENT_GONE", reason.message)
+  return new ApiError(
+    "CANCELLED",
+    reason instanceof Error ? reason.message : "the request was cancelled",
+    { reason: "cancelled" },
+  )
 }
 
 function engineFailure(error: unknown): ApiError {
   if (error instanceof ApiError) return error
   if (!(error instanceof EngineError)) {
-    return new ApiError("INTERNAL", error instanceof Error ? error.message : String(error), { cause: error })
+    return new ApiError("INTERNAL", error instanceof Error ? error.message : String(error), {
+      cause: error,
+    })
   }
   switch (error.code) {
     case "BUSY":
-      return new ApiError("RATE_LIMITED", error.message, { reason: "queue_full", headers: { "retry-after": "5" }, cause: error })
+      return new ApiError("RATE_LIMITED", error.message, {
+        reason: "queue_full",
+        headers: { "retry-after": "5" },
+        cause: error,
+      })
     case "ARGUMENT":
       return new ApiError("INVALID_REQUEST", error.message, { cause: error })
     case "CONTEXT_FULL":
-      return new ApiError("CONTEXT_LENGTH", error.message, { reason: "context_length_exceeded", cause: error })
+      return new ApiError("CONTEXT_LENGTH", error.message, {
+        reason: "context_length_exceeded",
+        cause: error,
+      })
     case "CANCELLED":
       return new ApiError("CANCELLED", error.message, { reason: "cancelled", cause: error })
     default:

@@ -4,7 +4,9 @@ import type { Segment, Tokenizer } from "@ds4/tokenizer"
 /** UTF-16 units per slice: some milliseconds of work. */
 const SLICE_UNITS = 16_384
 
-/** A slice that came out longer than this, for want of a place to cut, is encoded on another thread. */
+/**
+ * A slice that came out longer than this, for want of a place to cut, is encoded on another thread.
+ */
 const BACKGROUND_UNITS = 131_072
 
 export interface Encoders {
@@ -18,12 +20,17 @@ export interface Encoders {
  * is cut where the pre-tokenizer always cuts, and the loop turns between slices. Unbroken runs of
  * letters, spaces or signs have no such places.
  */
-export async function encodeInSlices({ tokenizer, background }: Encoders, segments: readonly Segment[], sliceUnits = SLICE_UNITS): Promise<number[]> {
+export async function encodeInSlices(
+  { tokenizer, background }: Encoders,
+  segments: readonly Segment[],
+  sliceUnits = SLICE_UNITS,
+): Promise<number[]> {
   if (unitsOf(segments) <= sliceUnits) return tokenizer.encodeSegments(segments)
   const ids: number[] = []
   for (const batch of sliceSegments(segments, sliceUnits)) {
     const isLong = background !== undefined && unitsOf(batch) > BACKGROUND_UNITS
-    for (const id of isLong ? await background.encode(batch) : tokenizer.encodeSegments(batch)) ids.push(id)
+    for (const id of isLong ? await background.encode(batch) : tokenizer.encodeSegments(batch))
+      ids.push(id)
     await nextTurn()
   }
   return ids
@@ -38,17 +45,26 @@ function nextTurn(): Promise<void> {
 }
 
 /**
- * Groups of segments of about `sliceUnits`. A group ends only at a safe cut inside text: at a border of
- * segments the characters on both sides may belong to one token.
+ * Groups of segments of about `sliceUnits`. A group ends only at a safe cut inside text: at a
+ * border of segments the characters on both sides may belong to one token.
  */
-export function* sliceSegments(segments: readonly Segment[], sliceUnits: number): Generator<Segment[]> {
+export function* sliceSegments(
+  segments: readonly Segment[],
+  sliceUnits: number,
+): Generator<Segment[]> {
   let group: Segment[] = []
   let units = 0
   for (const segment of mergeText(segments)) {
     let begin = 0
     for (;;) {
-      const end = isText(segment) ? safeCut(segment.text, begin + Math.max(1, sliceUnits - units)) : segment.text.length
-      group.push(begin === 0 && end === segment.text.length ? segment : { ...segment, text: segment.text.slice(begin, end) })
+      const end = isText(segment)
+        ? safeCut(segment.text, begin + Math.max(1, sliceUnits - units))
+        : segment.text.length
+      group.push(
+        begin === 0 && end === segment.text.length
+          ? segment
+          : { ...segment, text: segment.text.slice(begin, end) },
+      )
       units += end - begin
       if (end >= segment.text.length) break
       yield group
@@ -87,16 +103,22 @@ const NEWLINE = 0x0a
 const SPACE = 0x20
 
 /**
- * The first index at or after `from` where two tokens always part, or the text's length. The pre-tokenizer
- * cuts out runs of digits first, then runs of Han and kana: the borders of both are safe. In what is left
- * no pattern joins a line feed with a letter after it, or a letter with a space before another letter.
+ * The first index at or after `from` where two tokens always part, or the text's length. The
+ * pre-tokenizer cuts out runs of digits first, then runs of Han and kana: the borders of both are
+ * safe. In what is left no pattern joins a line feed with a letter after it, or a letter with a
+ * space before another letter.
  */
 export function safeCut(text: string, from: number): number {
   for (let at = Math.max(1, from); at < text.length; at++) {
     const before = text.charCodeAt(at - 1)
     const after = text.charCodeAt(at)
     if (isHanOrKana(before) !== isHanOrKana(after)) return at
-    if (after === SPACE ? isLetter(before) && isLetter(text.charCodeAt(at + 1)) : isDigit(after) && isLetter(before)) return at
+    if (
+      after === SPACE
+        ? isLetter(before) && isLetter(text.charCodeAt(at + 1))
+        : isDigit(after) && isLetter(before)
+    )
+      return at
     if (before === NEWLINE && isLetter(after)) return at
   }
   return text.length

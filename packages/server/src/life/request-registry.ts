@@ -29,7 +29,10 @@ export type CancelCause = "client" | "operator" | "stalled" | "shutdown"
 /** Why a request was cancelled; it is the `reason` of its abort signal. */
 export class CancelReason extends Error {
   override readonly name = "CancelReason"
-  constructor(readonly by: CancelCause, message: string) {
+  constructor(
+    readonly by: CancelCause,
+    message: string,
+  ) {
     super(message)
   }
 }
@@ -44,13 +47,26 @@ export class RequestRegistry {
   admit(id: string, endpoint: string, model: string): ActiveRequest {
     const { parallel, maxQueue } = this.limits
     if (this.active.size >= parallel + maxQueue) {
-      throw new ApiError("RATE_LIMITED", `the queue is full: ${parallel} running and ${maxQueue} waiting requests; try again later`, {
-        reason: "queue_full", headers: { "retry-after": "5" },
-      })
+      throw new ApiError(
+        "RATE_LIMITED",
+        `the queue is full: ${parallel} running and ${maxQueue} waiting requests; try again later`,
+        {
+          reason: "queue_full",
+          headers: { "retry-after": "5" },
+        },
+      )
     }
     const request: ActiveRequest = {
-      id, endpoint, model, acceptedAtMs: Date.now(), answerId: undefined, phase: "waiting",
-      promptTokens: 0, processedTokens: 0, outputTokens: 0, controller: new AbortController(),
+      id,
+      endpoint,
+      model,
+      acceptedAtMs: Date.now(),
+      answerId: undefined,
+      phase: "waiting",
+      promptTokens: 0,
+      processedTokens: 0,
+      outputTokens: 0,
+      controller: new AbortController(),
     }
     this.active.set(id, request)
     return request

@@ -54,8 +54,19 @@ export class ServingState {
   require(): ServedModel {
     if (this.current === "ok" && this.served !== undefined) return this.served
     const headers = { "retry-after": "5" }
-    if (this.current === "draining") throw new ApiError("UNAVAILABLE", "the server is shutting down", { reason: "draining", headers })
-    if (this.current === "failed") throw new ApiError("UNAVAILABLE", `the model could not be loaded: ${this.fault}`, { reason: "load_failed" })
-    throw new ApiError("UNAVAILABLE", `the model is loading (${Math.round(this.progress * 100)} %)`, { reason: "loading", headers })
+    if (this.current === "draining")
+      throw new ApiError("UNAVAILABLE", "the server is shutting down", {
+        reason: "draining",
+        headers,
+      })
+    if (this.current === "failed")
+      throw new ApiError("UNAVAILABLE", `the model could not be loaded: ${this.fault}`, {
+        reason: "load_failed",
+      })
+    throw new ApiError(
+      "UNAVAILABLE",
+      `the model is loading (${Math.round(this.progress * 100)} %)`,
+      { reason: "loading", headers },
+    )
   }
 }

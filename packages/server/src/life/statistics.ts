@@ -23,7 +23,12 @@ export class Histogram {
       cumulated += this.counts[index] ?? 0
       return `${name}_bucket{le="${bound}"} ${cumulated}`
     })
-    return [...buckets, `${name}_bucket{le="+Inf"} ${this.total}`, `${name}_sum ${this.sum}`, `${name}_count ${this.total}`]
+    return [
+      ...buckets,
+      `${name}_bucket{le="+Inf"} ${this.total}`,
+      `${name}_sum ${this.sum}`,
+      `${name}_count ${this.total}`,
+    ]
   }
 
   get mean(): number {
@@ -47,7 +52,13 @@ export interface FinishedRequest {
   prefillMs: number
 }
 
-export interface Gauges { active: number; running: number; queued: number; sessions: number; residentBytes: number }
+export interface Gauges {
+  active: number
+  running: number
+  queued: number
+  sessions: number
+  residentBytes: number
+}
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const
 const RATES = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000] as const
@@ -83,9 +94,15 @@ export class Statistics {
     if (done.isCancelled) this.cancels++
     if (done.queueMs !== undefined) this.queueTime.observe(done.queueMs / 1000)
     if (done.ttftMs !== undefined) this.ttft.observe(done.ttftMs / 1000)
-    if (done.completionTokens > 1) this.interToken.observe(done.decodeMs / 1000 / done.completionTokens)
-    if (done.prefilledTokens > 0 && done.prefillMs > 0) this.prefillRate.observe((done.prefilledTokens * 1000) / done.prefillMs)
-    this.recent.push({ atMs: Date.now(), promptTokens: done.promptTokens, outputTokens: done.completionTokens })
+    if (done.completionTokens > 1)
+      this.interToken.observe(done.decodeMs / 1000 / done.completionTokens)
+    if (done.prefilledTokens > 0 && done.prefillMs > 0)
+      this.prefillRate.observe((done.prefilledTokens * 1000) / done.prefillMs)
+    this.recent.push({
+      atMs: Date.now(),
+      promptTokens: done.promptTokens,
+      outputTokens: done.completionTokens,
+    })
     this.dropOld()
   }
 
@@ -96,14 +113,19 @@ export class Statistics {
 
   toJson(gauges: Gauges): Record<string, unknown> {
     this.dropOld()
-    const sum = (pick: (entry: { promptTokens: number; outputTokens: number }) => number) => this.recent.reduce((total, entry) => total + pick(entry), 0)
+    const sum = (pick: (entry: { promptTokens: number; outputTokens: number }) => number) =>
+      this.recent.reduce((total, entry) => total + pick(entry), 0)
     return {
       uptime_seconds: (Date.now() - this.startedAtMs) / 1000,
       requests: [...this.requests.values()],
       tokens: this.tokens,
       tool_calls: this.toolCalls,
       cancelled: this.cancels,
-      mean_seconds: { ttft: this.ttft.mean, queue: this.queueTime.mean, inter_token: this.interToken.mean },
+      mean_seconds: {
+        ttft: this.ttft.mean,
+        queue: this.queueTime.mean,
+        inter_token: this.interToken.mean,
+      },
       last_minute: {
         requests: this.recent.length,
         prompt_tokens: sum((entry) => entry.promptTokens),
@@ -119,10 +141,23 @@ export class Statistics {
 
   toPrometheus(gauges: Gauges): string {
     const lines: string[] = []
-    const metric = (name: string, type: string, samples: string[]) => lines.push(`# TYPE ${name} ${type}`, ...samples)
-    metric("ds4_requests_total", "counter", [...this.requests.values()].map(
-      (row) => `ds4_requests_total{endpoint="${row.endpoint}",status="${row.status}"} ${row.count}`))
-    metric("ds4_tokens_total", "counter", Object.entries(this.tokens).map(([kind, count]) => `ds4_tokens_total{kind="${kind}"} ${count}`))
+    const metric = (name: string, type: string, samples: string[]) =>
+      lines.push(`# TYPE ${name} ${type}`, ...samples)
+    metric(
+      "ds4_requests_total",
+      "counter",
+      [...this.requests.values()].map(
+        (row) =>
+          `ds4_requests_total{endpoint="${row.endpoint}",status="${row.status}"} ${row.count}`,
+      ),
+    )
+    metric(
+      "ds4_tokens_total",
+      "counter",
+      Object.entries(this.tokens).map(
+        ([kind, count]) => `ds4_tokens_total{kind="${kind}"} ${count}`,
+      ),
+    )
     metric("ds4_tool_calls_total", "counter", [`ds4_tool_calls_total ${this.toolCalls}`])
     metric("ds4_cancelled_total", "counter", [`ds4_cancelled_total ${this.cancels}`])
     metric("ds4_active_requests", "gauge", [`ds4_active_requests ${gauges.active}`])
@@ -133,7 +168,11 @@ export class Statistics {
     metric("ds4_ttft_seconds", "histogram", this.ttft.lines("ds4_ttft_seconds"))
     metric("ds4_queue_seconds", "histogram", this.queueTime.lines("ds4_queue_seconds"))
     metric("ds4_inter_token_seconds", "histogram", this.interToken.lines("ds4_inter_token_seconds"))
-    metric("ds4_prefill_tokens_per_second", "histogram", this.prefillRate.lines("ds4_prefill_tokens_per_second"))
+    metric(
+      "ds4_prefill_tokens_per_second",
+      "histogram",
+      this.prefillRate.lines("ds4_prefill_tokens_per_second"),
+    )
     return `${lines.join("\n")}\n`
   }
 }

@@ -7,15 +7,31 @@ import type { ServedModel } from "../life/serving-state.ts"
 import type { CompletionRequest } from "../schema/completions.ts"
 import { textCompletion, type TextStreamOptions, TextStreamWriter } from "../wire/completions.ts"
 import { randomId } from "../wire/response-items.ts"
-import { checkUnsupported, outputLimit, resolveModelName, samplingOf, stopStringsOf } from "./policy.ts"
+import {
+  checkUnsupported,
+  outputLimit,
+  resolveModelName,
+  samplingOf,
+  stopStringsOf,
+} from "./policy.ts"
 import { type PrepareContext, sessionHintOf } from "./prompt.ts"
 
-interface RawPrompt { text: string; tokens: number[] }
+interface RawPrompt {
+  text: string
+  tokens: number[]
+}
 
-export async function prepareCompletion(body: CompletionRequest, headers: Headers, model: ServedModel, context: PrepareContext): Promise<PreparedAnswer> {
+export async function prepareCompletion(
+  body: CompletionRequest,
+  headers: Headers,
+  model: ServedModel,
+  context: PrepareContext,
+): Promise<PreparedAnswer> {
   checkUnsupported(body)
-  if (body.suffix !== undefined && body.suffix !== null) throw invalid("suffix is not supported; the model has no fill-in form", "suffix")
-  if (body.best_of !== undefined && body.best_of !== null && body.best_of !== 1) throw invalid(`best_of is ${body.best_of}; only 1 is supported`, "best_of")
+  if (body.suffix !== undefined && body.suffix !== null)
+    throw invalid("suffix is not supported; the model has no fill-in form", "suffix")
+  if (body.best_of !== undefined && body.best_of !== null && body.best_of !== 1)
+    throw invalid(`best_of is ${body.best_of}; only 1 is supported`, "best_of")
   const name = resolveModelName(body.model, model, context.defaults)
   const prompt = await readPrompt(body.prompt, model)
   const withLogprobs = body.logprobs !== undefined && body.logprobs !== null
@@ -24,7 +40,12 @@ export async function prepareCompletion(body: CompletionRequest, headers: Header
     logprobs: withLogprobs,
     echo: body.echo === true ? prompt.text : "",
   }
-  const identity = { id: randomId("cmpl-"), created: context.now(), model: name, fingerprint: model.fingerprint }
+  const identity = {
+    id: randomId("cmpl-"),
+    created: context.now(),
+    model: name,
+    fingerprint: model.fingerprint,
+  }
   const hint = sessionHintOf(body, headers)
   return {
     id: identity.id,
@@ -36,7 +57,10 @@ export async function prepareCompletion(body: CompletionRequest, headers: Header
       strictTools: true,
       stopStrings: stopStringsOf(body.stop),
       callIdPrefix: "call_",
-      maxTokens: outputLimit(prompt.tokens.length, body.max_tokens, model, context.defaults, { param: "prompt", shape: "openai" }),
+      maxTokens: outputLimit(prompt.tokens.length, body.max_tokens, model, context.defaults, {
+        param: "prompt",
+        shape: "openai",
+      }),
       engine: {
         sampling: samplingOf(body),
         ...(withLogprobs ? { logprobs: true, topLogprobs: body.logprobs ?? 0 } : {}),
@@ -49,30 +73,45 @@ export async function prepareCompletion(body: CompletionRequest, headers: Header
 }
 
 /** One text, one text in an array, or token ids. */
-async function readPrompt(prompt: CompletionRequest["prompt"], model: ServedModel): Promise<RawPrompt> {
+async function readPrompt(
+  prompt: CompletionRequest["prompt"],
+  model: ServedModel,
+): Promise<RawPrompt> {
   const { tokenizer } = model
   if (typeof prompt === "string") return encodeRaw(prompt, model)
   const [first, ...others] = prompt
-  if (first === undefined) throw invalid("prompt is an empty array; expected one text or token ids", "prompt")
+  if (first === undefined)
+    throw invalid("prompt is an empty array; expected one text or token ids", "prompt")
   if (typeof first === "string") {
-    if (others.length > 0) throw invalid(`prompt has ${prompt.length} texts; send one request for each`, "prompt")
+    if (others.length > 0)
+      throw invalid(`prompt has ${prompt.length} texts; send one request for each`, "prompt")
     return encodeRaw(first, model)
   }
   const ids = prompt.filter((each) => typeof each === "number")
   checkTokenIds(ids, tokenizer.vocab, "prompt")
-  return { text: tokenizer.decode(ids), tokens: first === tokenizer.bos ? ids : [tokenizer.bos, ...ids] }
+  return {
+    text: tokenizer.decode(ids),
+    tokens: first === tokenizer.bos ? ids : [tokenizer.bos, ...ids],
+  }
 }
 
 async function encodeRaw(text: string, model: ServedModel): Promise<RawPrompt> {
   const { tokenizer } = model
   const bosText = tokenizer.decode([tokenizer.bos])
   const plain = text.startsWith(bosText) ? text.slice(bosText.length) : text
-  const segments: Segment[] = [{ text: bosText, control: true }, { text: plain, control: false }]
+  const segments: Segment[] = [
+    { text: bosText, control: true },
+    { text: plain, control: false },
+  ]
   return { text, tokens: await encodeInSlices(model, segments) }
 }
 
 /** Refuses ids outside the vocabulary, naming the first. */
 export function checkTokenIds(ids: readonly number[], vocab: number, param: string): void {
   const at = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab)
-  if (at >= 0) throw invalid(`${param}[${at}] is ${ids[at]}; token ids of this model are 0..${vocab - 1}`, `${param}[${at}]`)
+  if (at >= 0)
+    throw invalid(
+      `${param}[${at}] is ${ids[at]}; token ids of this model are 0..${vocab - 1}`,
+      `${param}[${at}]`,
+    )
 }

@@ -1,5 +1,12 @@
 // From a conversation to prompt tokens and an engine plan; shared by the chat-like endpoints.
-import { type ReadRequest, renderChat, type Segment, startsInThinking, thinkingLeftOut, type ToolReplay } from "@ds4/tokenizer"
+import {
+  type ReadRequest,
+  renderChat,
+  type Segment,
+  startsInThinking,
+  thinkingLeftOut,
+  type ToolReplay,
+} from "@ds4/tokenizer"
 import type { ErrorShape } from "../errors.ts"
 import type { GenerationPlan } from "../life/generation.ts"
 import { encodeInSlices } from "../life/prompt-encoder.ts"
@@ -18,11 +25,19 @@ export interface PrepareContext {
 export interface RenderedPrompt {
   segments: readonly Segment[]
   tokens: number[]
-  /** The answer begins inside thinking; where it goes on from text it does not, whatever was asked for. */
+  /**
+   * The answer begins inside thinking; where it goes on from text it does not, whatever was asked
+   * for.
+   */
   isThinking: boolean
 }
 
-export async function renderPrompt(read: ReadRequest, thinking: Thinking, model: ServedModel, { defaults, replay }: PrepareContext): Promise<RenderedPrompt> {
+export async function renderPrompt(
+  read: ReadRequest,
+  thinking: Thinking,
+  model: ServedModel,
+  { defaults, replay }: PrepareContext,
+): Promise<RenderedPrompt> {
   const segments = renderChat(read.conversation, {
     continueFinal: read.continueFinal,
     thinking: thinking.isThinking,
@@ -31,7 +46,11 @@ export async function renderPrompt(read: ReadRequest, thinking: Thinking, model:
     replay,
     ...(thinking.effort === undefined ? {} : { effort: thinking.effort }),
   })
-  return { segments, tokens: await encodeInSlices(model, segments), isThinking: startsInThinking(segments) }
+  return {
+    segments,
+    tokens: await encodeInSlices(model, segments),
+    isThinking: startsInThinking(segments),
+  }
 }
 
 /** The parts of a plan that differ between endpoints. */
@@ -49,12 +68,20 @@ export interface ChatPlanParts {
   sessionHint: string | undefined
 }
 
-export function chatPlan(prompt: RenderedPrompt, parts: ChatPlanParts, model: ServedModel, defaults: AnswerDefaults): GenerationPlan {
+export function chatPlan(
+  prompt: RenderedPrompt,
+  parts: ChatPlanParts,
+  model: ServedModel,
+  defaults: AnswerDefaults,
+): GenerationPlan {
   const { thinking, toolNames } = parts
   const { tokens, isThinking } = prompt
   const hasTools = toolNames.length > 0
   const thinkClose = model.tokenizer.special.get("</think>")
-  const shownAs = hasTools || !defaults.keepsReasoning ? undefined : thinkingLeftOut(tokens, model.tokenizer.special.get("<think>"), thinkClose)
+  const shownAs =
+    hasTools || !defaults.keepsReasoning
+      ? undefined
+      : thinkingLeftOut(tokens, model.tokenizer.special.get("<think>"), thinkClose)
   return {
     promptTokens: tokens,
     isThinking,
@@ -63,10 +90,18 @@ export function chatPlan(prompt: RenderedPrompt, parts: ChatPlanParts, model: Se
     strictTools: defaults.strictTools,
     stopStrings: parts.stopStrings,
     callIdPrefix: parts.callIdPrefix,
-    maxTokens: outputLimit(tokens.length, parts.requestedTokens, model, defaults, parts.promptField),
+    maxTokens: outputLimit(
+      tokens.length,
+      parts.requestedTokens,
+      model,
+      defaults,
+      parts.promptField,
+    ),
     engine: {
       ...(parts.sampling === undefined ? {} : { sampling: parts.sampling }),
-      ...(parts.topLogprobs === undefined ? {} : { logprobs: true, topLogprobs: parts.topLogprobs }),
+      ...(parts.topLogprobs === undefined
+        ? {}
+        : { logprobs: true, topLogprobs: parts.topLogprobs }),
       ...(hasTools && defaults.toolZones ? { toolZones: true } : {}),
       ...(isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
       ...(isThinking && thinking.budget !== undefined ? { reasoningBudget: thinking.budget } : {}),
@@ -76,11 +111,23 @@ export function chatPlan(prompt: RenderedPrompt, parts: ChatPlanParts, model: Se
   }
 }
 
-
-/** What ties requests of one conversation together: prompt_cache_key, then a session header, then the user. */
+/**
+ * What ties requests of one conversation together: prompt_cache_key, then a session header, then
+ * the user.
+ */
 export function sessionHintOf(
-  fields: { prompt_cache_key?: string | null; user?: string | null; safety_identifier?: string | null },
+  fields: {
+    prompt_cache_key?: string | null
+    user?: string | null
+    safety_identifier?: string | null
+  },
   headers: Headers,
 ): string | undefined {
-  return fields.prompt_cache_key ?? headers.get("session_id") ?? fields.safety_identifier ?? fields.user ?? undefined
+  return (
+    fields.prompt_cache_key ??
+    headers.get("session_id") ??
+    fields.safety_identifier ??
+    fields.user ??
+    undefined
+  )
 }

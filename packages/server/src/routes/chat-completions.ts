@@ -4,12 +4,26 @@ import { prepareChat } from "../prepare/chat.ts"
 import { ChatRequest } from "../schema/chat.ts"
 
 export const chatCompletions = (answers: Answers) => {
-  const answer = ({ body, request, server }: { body: ChatRequest; request: Request; server: Elysia["server"] }) =>
-    answers.run({ request, server, endpoint: "/v1/chat/completions" }, (model, context) => prepareChat(body, request.headers, model, context))
+  const answer = ({
+    body,
+    request,
+    server,
+  }: {
+    body: ChatRequest
+    request: Request
+    server: Elysia["server"]
+  }) =>
+    answers.run({ request, server, endpoint: "/v1/chat/completions" }, (model, context) =>
+      prepareChat(body, request.headers, model, context),
+    )
   return new Elysia({ name: "routes/chat-completions" })
     .post("/v1/chat/completions", answer, {
       body: ChatRequest,
-      detail: { summary: "Chat completion", description: "A stream of server-sent events with stream: true.", tags: ["OpenAI"] },
+      detail: {
+        summary: "Chat completion",
+        description: "A stream of server-sent events with stream: true.",
+        tags: ["OpenAI"],
+      },
     })
     .post("/chat/completions", answer, { body: ChatRequest, detail: { hide: true } })
 }

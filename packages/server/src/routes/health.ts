@@ -6,7 +6,9 @@ export const health = (state: ServingState) => {
   const answer = () => {
     const { status } = state
     if (status === "ok") return Response.json({ status })
-    return Response.json(status === "loading" ? { status, progress: state.progress } : { status }, { status: 503 })
+    return Response.json(status === "loading" ? { status, progress: state.progress } : { status }, {
+      status: 503,
+    })
   }
   return new Elysia({ name: "routes/health" })
     .get("/health", answer, { detail: { summary: "Is the server ready", tags: ["server"] } })

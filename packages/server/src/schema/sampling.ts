@@ -2,11 +2,15 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox"
 
 /** The field may be absent or null; null means absent. */
-export const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+export const optional = <T extends TSchema>(schema: T) =>
+  Type.Optional(Type.Union([schema, Type.Null()]))
 
 export const anyValue = Type.Optional(Type.Unknown())
 
-export const tokenLimit = Type.Integer({ minimum: 0, description: "most output tokens; 0 reads the prompt only" })
+export const tokenLimit = Type.Integer({
+  minimum: 0,
+  description: "most output tokens; 0 reads the prompt only",
+})
 
 export const stopField = Type.Union([
   Type.String({ maxLength: 256 }),
@@ -21,15 +25,23 @@ export const samplingFields = {
   seed: optional(Type.Integer()),
 }
 
-export const streamOptions = optional(Type.Object({
-  include_usage: optional(Type.Boolean()),
-  include_progress: optional(Type.Boolean({ description: "prefill progress as data frames" })),
-}, { additionalProperties: true }))
+export const streamOptions = optional(
+  Type.Object(
+    {
+      include_usage: optional(Type.Boolean()),
+      include_progress: optional(Type.Boolean({ description: "prefill progress as data frames" })),
+    },
+    { additionalProperties: true },
+  ),
+)
 
 export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
 export const effortField = Type.Union(EFFORTS.map((word) => Type.Literal(word)))
 
-/** Fields that are known and not supported; `checkUnsupported` refuses values that ask for something. */
+/**
+ * Fields that are known and not supported; `checkUnsupported` refuses values that ask for
+ * something.
+ */
 export const unsupportedFields = {
   n: optional(Type.Integer({ description: "1" })),
   logit_bias: anyValue,

@@ -28,16 +28,27 @@ export interface TokenLogprob {
   top_logprobs: { token: string; logprob: number; bytes: number[] }[]
 }
 
-export interface LogprobLists { content: TokenLogprob[]; reasoning: TokenLogprob[] }
+export interface LogprobLists {
+  content: TokenLogprob[]
+  reasoning: TokenLogprob[]
+}
 
-export interface OutputBatch { events: readonly OutputEvent[]; logprobs: LogprobLists | undefined }
+export interface OutputBatch {
+  events: readonly OutputEvent[]
+  logprobs: LogprobLists | undefined
+}
 
 /** What is known when the stream opens: before prefill, after planning. */
-export interface OpeningUsage { promptTokens: number; cachedTokens: number }
+export interface OpeningUsage {
+  promptTokens: number
+  cachedTokens: number
+}
 
 /** Turns one answer into frames. Methods are called in the order open, write…, close | fail. */
 export interface StreamWriter {
-  /** True if `open` shows token counts and so has to wait until the engine has planned the prompt. */
+  /**
+   * True if `open` shows token counts and so has to wait until the engine has planned the prompt.
+   */
   readonly opensWithUsage: boolean
   /** Frames that open the stream; after it the client knows that the request was accepted. */
   open(usage: OpeningUsage): string
@@ -49,7 +60,11 @@ export interface StreamWriter {
   keepAlive(note: string): string
 }
 
-export interface Call { id: string; name: string; arguments: string }
+export interface Call {
+  id: string
+  name: string
+  arguments: string
+}
 
 /** The whole answer, gathered from the same events that a stream shows. */
 export class Transcript {
@@ -84,7 +99,8 @@ export class Transcript {
         break
       case "call-args": {
         const call = this.started[event.index]
-        if (call === undefined) throw new Error(`call-args for call ${event.index} before its call-start`)
+        if (call === undefined)
+          throw new Error(`call-args for call ${event.index} before its call-start`)
         call.arguments += event.text
         break
       }

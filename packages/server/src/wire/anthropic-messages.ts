@@ -9,7 +9,9 @@ export interface MessageIdentity {
   model: string
 }
 
-export function stopReason(finish: Outcome["finish"]): "end_turn" | "stop_sequence" | "max_tokens" | "tool_use" {
+export function stopReason(
+  finish: Outcome["finish"],
+): "end_turn" | "stop_sequence" | "max_tokens" | "tool_use" {
   switch (finish) {
     case "stop":
       return "end_turn"
@@ -32,11 +34,15 @@ export function anthropicUsage(usage: OpeningUsage, outputTokens: number): Recor
   }
 }
 
-/** The `input` object of a call. Arguments that are no JSON object become one field, as when rendered. */
+/**
+ * The `input` object of a call. Arguments that are no JSON object become one field, as when
+ * rendered.
+ */
 export function callInput(argumentsText: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(argumentsText)
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>
     return { arguments: value }
   } catch {
     return { arguments: argumentsText }
@@ -44,11 +50,23 @@ export function callInput(argumentsText: string): Record<string, unknown> {
 }
 
 /** The whole `message` object; `content` is never empty. */
-export function anthropicMessage(identity: MessageIdentity, answer: Transcript, outcome: Outcome): Record<string, unknown> {
+export function anthropicMessage(
+  identity: MessageIdentity,
+  answer: Transcript,
+  outcome: Outcome,
+): Record<string, unknown> {
   const content: Record<string, unknown>[] = []
-  if (answer.reasoning !== "") content.push({ type: "thinking", thinking: answer.reasoning, signature: identity.id })
-  if (answer.content !== "" || answer.calls.length === 0) content.push({ type: "text", text: answer.content })
-  for (const call of answer.calls) content.push({ type: "tool_use", id: call.id, name: call.name, input: callInput(call.arguments) })
+  if (answer.reasoning !== "")
+    content.push({ type: "thinking", thinking: answer.reasoning, signature: identity.id })
+  if (answer.content !== "" || answer.calls.length === 0)
+    content.push({ type: "text", text: answer.content })
+  for (const call of answer.calls)
+    content.push({
+      type: "tool_use",
+      id: call.id,
+      name: call.name,
+      input: callInput(call.arguments),
+    })
   return {
     id: identity.id,
     type: "message",
@@ -76,7 +94,14 @@ export class MessageStreamWriter implements StreamWriter {
   open(usage: OpeningUsage): string {
     const { id, model } = this.identity
     const message = {
-      id, type: "message", role: "assistant", model, content: [], stop_reason: null, stop_sequence: null, usage: anthropicUsage(usage, 0),
+      id,
+      type: "message",
+      role: "assistant",
+      model,
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+      usage: anthropicUsage(usage, 0),
     }
     return frame("message_start", { message })
   }
@@ -89,7 +114,8 @@ export class MessageStreamWriter implements StreamWriter {
 
   close(outcome: Outcome): string {
     let frames = this.closeBlock()
-    if (!this.hasAnswer) frames += this.openAs("text", { type: "text", text: "" }) + this.closeBlock()
+    if (!this.hasAnswer)
+      frames += this.openAs("text", { type: "text", text: "" }) + this.closeBlock()
     frames += frame("message_delta", {
       delta: { stop_reason: stopReason(outcome.finish), stop_sequence: outcome.stopString ?? null },
       usage: anthropicUsage(outcome.usage, outcome.usage.completionTokens),
@@ -98,7 +124,10 @@ export class MessageStreamWriter implements StreamWriter {
   }
 
   fail(message: string): string {
-    return eventFrame("error", JSON.stringify({ type: "error", error: { type: "api_error", message } }))
+    return eventFrame(
+      "error",
+      JSON.stringify({ type: "error", error: { type: "api_error", message } }),
+    )
   }
 
   keepAlive(_note: string): string {
@@ -108,11 +137,20 @@ export class MessageStreamWriter implements StreamWriter {
   private event(event: OutputEvent): string {
     switch (event.type) {
       case "reasoning":
-        return this.ensure("thinking", { type: "thinking", thinking: "", signature: "" }) + this.delta("thinking_delta", "thinking", event.text)
+        return (
+          this.ensure("thinking", { type: "thinking", thinking: "", signature: "" }) +
+          this.delta("thinking_delta", "thinking", event.text)
+        )
       case "content":
-        return this.ensure("text", { type: "text", text: "" }) + this.delta("text_delta", "text", event.text)
+        return (
+          this.ensure("text", { type: "text", text: "" }) +
+          this.delta("text_delta", "text", event.text)
+        )
       case "call-start":
-        return this.closeBlock() + this.openAs("tool_use", { type: "tool_use", id: event.id, name: event.name, input: {} })
+        return (
+          this.closeBlock() +
+          this.openAs("tool_use", { type: "tool_use", id: event.id, name: event.name, input: {} })
+        )
       case "call-args":
         return this.delta("input_json_delta", "partial_json", event.text)
       case "call-end":
@@ -134,13 +172,18 @@ export class MessageStreamWriter implements StreamWriter {
     this.openBlock = kind
     this.blockIndex++
     if (kind !== "thinking") this.hasAnswer = true
-    this.deltaHead = `event: content_block_delta\ndata: {"type":"content_block_delta","index":${this.blockIndex},"delta":`
+    this.deltaHead =
+      `event: content_block_delta\ndata: {"type":"content_block_delta","index":` +
+      `${this.blockIndex},"delta":`
     return frame("content_block_start", { index: this.blockIndex, content_block: block })
   }
 
   private closeBlock(): string {
     if (this.openBlock === undefined) return ""
-    const signature = this.openBlock === "thinking" ? this.delta("signature_delta", "signature", this.identity.id) : ""
+    const signature =
+      this.openBlock === "thinking"
+        ? this.delta("signature_delta", "signature", this.identity.id)
+        : ""
     this.openBlock = undefined
     return signature + frame("content_block_stop", { index: this.blockIndex })
   }

@@ -1,5 +1,13 @@
 // OpenAI text completions: frames of a stream and the whole object. No I/O.
-import type { LogprobLists, OpeningUsage, Outcome, OutputBatch, StreamWriter, TokenLogprob, Transcript } from "./answer.ts"
+import type {
+  LogprobLists,
+  OpeningUsage,
+  Outcome,
+  OutputBatch,
+  StreamWriter,
+  TokenLogprob,
+  Transcript,
+} from "./answer.ts"
 import { type ChatIdentity, openaiUsage, timings } from "./openai-chat.ts"
 import { commentFrame, dataFrame, DONE_FRAME } from "./sse.ts"
 
@@ -15,7 +23,10 @@ function finishReason(finish: Outcome["finish"]): "stop" | "length" {
 }
 
 /** The older logprobs form: parallel arrays; offsets are in characters of the answer. */
-export function legacyLogprobs(entries: readonly TokenLogprob[], firstOffset: number): Record<string, unknown> {
+export function legacyLogprobs(
+  entries: readonly TokenLogprob[],
+  firstOffset: number,
+): Record<string, unknown> {
   let offset = firstOffset
   const offsets = entries.map((entry) => {
     const begin = offset
@@ -25,25 +36,36 @@ export function legacyLogprobs(entries: readonly TokenLogprob[], firstOffset: nu
   return {
     tokens: entries.map((entry) => entry.token),
     token_logprobs: entries.map((entry) => entry.logprob),
-    top_logprobs: entries.map((entry) => Object.fromEntries(entry.top_logprobs.map((top) => [top.token, top.logprob]))),
+    top_logprobs: entries.map((entry) =>
+      Object.fromEntries(entry.top_logprobs.map((top) => [top.token, top.logprob])),
+    ),
     text_offset: offsets,
   }
 }
 
 /** The whole `text_completion` object. */
-export function textCompletion(identity: ChatIdentity, answer: Transcript, outcome: Outcome, options: TextStreamOptions): Record<string, unknown> {
+export function textCompletion(
+  identity: ChatIdentity,
+  answer: Transcript,
+  outcome: Outcome,
+  options: TextStreamOptions,
+): Record<string, unknown> {
   return {
     id: identity.id,
     object: "text_completion",
     created: identity.created,
     model: identity.model,
     system_fingerprint: identity.fingerprint,
-    choices: [{
-      text: options.echo + answer.content,
-      index: 0,
-      logprobs: options.logprobs ? legacyLogprobs(answer.logprobs.content, options.echo.length) : null,
-      finish_reason: finishReason(outcome.finish),
-    }],
+    choices: [
+      {
+        text: options.echo + answer.content,
+        index: 0,
+        logprobs: options.logprobs
+          ? legacyLogprobs(answer.logprobs.content, options.echo.length)
+          : null,
+        finish_reason: finishReason(outcome.finish),
+      },
+    ],
     usage: openaiUsage(outcome),
     timings: timings(outcome),
   }
@@ -56,9 +78,18 @@ export class TextStreamWriter implements StreamWriter {
   private offset: number
   private pending: LogprobLists["content"] = []
 
-  constructor(identity: ChatIdentity, private readonly options: TextStreamOptions) {
+  constructor(
+    identity: ChatIdentity,
+    private readonly options: TextStreamOptions,
+  ) {
     const { id, created, model, fingerprint } = identity
-    const fields = JSON.stringify({ id, object: "text_completion", created, model, system_fingerprint: fingerprint })
+    const fields = JSON.stringify({
+      id,
+      object: "text_completion",
+      created,
+      model,
+      system_fingerprint: fingerprint,
+    })
     this.head = `${fields.slice(0, -1)},"choices":[`
     this.tail = options.includeUsage ? `],"usage":null}` : "]}"
     this.offset = options.echo.length
@@ -77,12 +108,16 @@ export class TextStreamWriter implements StreamWriter {
 
   close(outcome: Outcome): string {
     const finish = this.chunk("", finishReason(outcome.finish))
-    const usage = this.options.includeUsage ? `data: ${this.head}],"usage":${JSON.stringify(openaiUsage(outcome))}}\n\n` : ""
+    const usage = this.options.includeUsage
+      ? `data: ${this.head}],"usage":${JSON.stringify(openaiUsage(outcome))}}\n\n`
+      : ""
     return finish + usage + DONE_FRAME
   }
 
   fail(message: string): string {
-    return dataFrame(JSON.stringify({ error: { message, type: "server_error", param: null, code: null } }))
+    return dataFrame(
+      JSON.stringify({ error: { message, type: "server_error", param: null, code: null } }),
+    )
   }
 
   keepAlive(note: string): string {
@@ -91,7 +126,10 @@ export class TextStreamWriter implements StreamWriter {
 
   private chunk(text: string, finish?: string): string {
     const reason = finish === undefined ? "null" : `"${finish}"`
-    return `data: ${this.head}{"text":${JSON.stringify(text)},"index":0,"logprobs":${this.takeLogprobs()},"finish_reason":${reason}}${this.tail}\n\n`
+    return (
+      `data: ${this.head}{"text":${JSON.stringify(text)},"index":0,"logprobs":` +
+      `${this.takeLogprobs()},"finish_reason":${reason}}${this.tail}\n\n`
+    )
   }
 
   private takeLogprobs(): string {

@@ -1,6 +1,13 @@
 // OpenAI chat completions: frames of a stream and the whole object. No I/O.
 import type { OutputEvent } from "@ds4/tokenizer"
-import type { LogprobLists, OpeningUsage, Outcome, OutputBatch, StreamWriter, Transcript } from "./answer.ts"
+import type {
+  LogprobLists,
+  OpeningUsage,
+  Outcome,
+  OutputBatch,
+  StreamWriter,
+  Transcript,
+} from "./answer.ts"
 import { commentFrame, dataFrame, DONE_FRAME } from "./sse.ts"
 
 export interface ChatIdentity {
@@ -12,7 +19,11 @@ export interface ChatIdentity {
   fingerprint: string
 }
 
-export interface ChatStreamOptions { includeUsage: boolean; includeProgress: boolean; logprobs: boolean }
+export interface ChatStreamOptions {
+  includeUsage: boolean
+  includeProgress: boolean
+  logprobs: boolean
+}
 
 /** OpenAI's usage object; cache_write_tokens is an extension: prompt tokens computed now. */
 export function openaiUsage({ usage }: Outcome): Record<string, unknown> {
@@ -20,7 +31,10 @@ export function openaiUsage({ usage }: Outcome): Record<string, unknown> {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
-    prompt_tokens_details: { cached_tokens: usage.cachedTokens, cache_write_tokens: usage.promptTokens - usage.cachedTokens },
+    prompt_tokens_details: {
+      cached_tokens: usage.cachedTokens,
+      cache_write_tokens: usage.promptTokens - usage.cachedTokens,
+    },
     completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
   }
 }
@@ -56,25 +70,36 @@ function logprobsField(lists: LogprobLists | undefined): Record<string, unknown>
 }
 
 /** The whole `chat.completion` object. */
-export function chatCompletion(identity: ChatIdentity, answer: Transcript, outcome: Outcome, withLogprobs: boolean): Record<string, unknown> {
-  const calls = answer.calls.map((call) => ({ id: call.id, type: "function", function: { name: call.name, arguments: call.arguments } }))
+export function chatCompletion(
+  identity: ChatIdentity,
+  answer: Transcript,
+  outcome: Outcome,
+  withLogprobs: boolean,
+): Record<string, unknown> {
+  const calls = answer.calls.map((call) => ({
+    id: call.id,
+    type: "function",
+    function: { name: call.name, arguments: call.arguments },
+  }))
   return {
     id: identity.id,
     object: "chat.completion",
     created: identity.created,
     model: identity.model,
     system_fingerprint: identity.fingerprint,
-    choices: [{
-      index: 0,
-      message: {
-        role: "assistant",
-        content: answer.content === "" && calls.length > 0 ? null : answer.content,
-        ...(answer.reasoning === "" ? {} : { reasoning_content: answer.reasoning }),
-        ...(calls.length === 0 ? {} : { tool_calls: calls }),
+    choices: [
+      {
+        index: 0,
+        message: {
+          role: "assistant",
+          content: answer.content === "" && calls.length > 0 ? null : answer.content,
+          ...(answer.reasoning === "" ? {} : { reasoning_content: answer.reasoning }),
+          ...(calls.length === 0 ? {} : { tool_calls: calls }),
+        },
+        logprobs: withLogprobs ? logprobsField(answer.logprobs) : null,
+        finish_reason: chatFinishReason(outcome.finish),
       },
-      logprobs: withLogprobs ? logprobsField(answer.logprobs) : null,
-      finish_reason: chatFinishReason(outcome.finish),
-    }],
+    ],
     usage: openaiUsage(outcome),
     timings: timings(outcome),
   }
@@ -87,9 +112,18 @@ export class ChatStreamWriter implements StreamWriter {
   private readonly usageTail: string
   private pendingLogprobs: LogprobLists = { content: [], reasoning: [] }
 
-  constructor(private readonly identity: ChatIdentity, private readonly options: ChatStreamOptions) {
+  constructor(
+    private readonly identity: ChatIdentity,
+    private readonly options: ChatStreamOptions,
+  ) {
     const { id, created, model, fingerprint } = identity
-    const fields = JSON.stringify({ id, object: "chat.completion.chunk", created, model, system_fingerprint: fingerprint })
+    const fields = JSON.stringify({
+      id,
+      object: "chat.completion.chunk",
+      created,
+      model,
+      system_fingerprint: fingerprint,
+    })
     this.head = `${fields.slice(0, -1)},"choices":[`
     this.usageTail = options.includeUsage ? `],"usage":null}` : "]}"
   }
@@ -115,22 +149,39 @@ export class ChatStreamWriter implements StreamWriter {
     const finish = this.chunk("{}", chatFinishReason(outcome.finish))
     if (!this.options.includeUsage) return finish + DONE_FRAME
     const usage = JSON.stringify(openaiUsage(outcome))
-    return `${finish}data: ${this.head}],"usage":${usage},"timings":${JSON.stringify(timings(outcome))}}\n\n${DONE_FRAME}`
+    return (
+      `${finish}data: ${this.head}],"usage":${usage},"timings":` +
+      `${JSON.stringify(timings(outcome))}}\n\n${DONE_FRAME}`
+    )
   }
 
   fail(message: string): string {
-    return dataFrame(JSON.stringify({ error: { message, type: "server_error", param: null, code: null } }))
+    return dataFrame(
+      JSON.stringify({ error: { message, type: "server_error", param: null, code: null } }),
+    )
   }
 
   keepAlive(note: string): string {
     if (!this.options.includeProgress) return commentFrame(note)
     const { id, created, model } = this.identity
-    return dataFrame(JSON.stringify({ id, object: "chat.completion.chunk", created, model, choices: [], progress: note }))
+    return dataFrame(
+      JSON.stringify({
+        id,
+        object: "chat.completion.chunk",
+        created,
+        model,
+        choices: [],
+        progress: note,
+      }),
+    )
   }
 
   private chunk(delta: string, finish?: string): string {
     const reason = finish === undefined ? "null" : `"${finish}"`
-    return `data: ${this.head}{"index":0,"delta":${delta},"logprobs":${this.takeLogprobs()},"finish_reason":${reason}}${this.usageTail}\n\n`
+    return (
+      `data: ${this.head}{"index":0,"delta":${delta},"logprobs":` +
+      `${this.takeLogprobs()},"finish_reason":${reason}}${this.usageTail}\n\n`
+    )
   }
 
   /** Text may be held back behind its tokens; their logprobs travel with the next chunk. */
@@ -151,9 +202,21 @@ function deltaOf(event: OutputEvent): string | undefined {
     case "reasoning":
       return `{"reasoning_content":${JSON.stringify(event.text)}}`
     case "call-start":
-      return JSON.stringify({ tool_calls: [{ index: event.index, id: event.id, type: "function", function: { name: event.name, arguments: "" } }] })
+      return JSON.stringify({
+        tool_calls: [
+          {
+            index: event.index,
+            id: event.id,
+            type: "function",
+            function: { name: event.name, arguments: "" },
+          },
+        ],
+      })
     case "call-args":
-      return `{"tool_calls":[{"index":${event.index},"function":{"arguments":${JSON.stringify(event.text)}}}]}`
+      return (
+        `{"tool_calls":[{"index":${event.index},"function":{"arguments":` +
+        `${JSON.stringify(event.text)}}}]}`
+      )
     case "call-end":
     case "block-end":
       return undefined

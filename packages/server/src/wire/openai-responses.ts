@@ -3,8 +3,16 @@
 import type { OutputEvent } from "@ds4/tokenizer"
 import type { OpeningUsage, Outcome, OutputBatch, StreamWriter, Transcript } from "./answer.ts"
 import {
-  callItem, CustomInputReader, messageItem, randomId, reasoningItem, textPart,
-  type CallItem, type ItemStatus, type ReasoningShape, type ToolNames,
+  callItem,
+  CustomInputReader,
+  messageItem,
+  randomId,
+  reasoningItem,
+  textPart,
+  type CallItem,
+  type ItemStatus,
+  type ReasoningShape,
+  type ToolNames,
 } from "./response-items.ts"
 import { eventFrame } from "./sse.ts"
 
@@ -20,13 +28,26 @@ export interface ResponseIdentity {
   tools: ToolNames
 }
 
-interface OpenText { kind: "reasoning" | "message"; id: string; index: number; text: string }
-interface OpenCall { kind: "call"; call: CallItem; index: number; reader: CustomInputReader | undefined }
+interface OpenText {
+  kind: "reasoning" | "message"
+  id: string
+  index: number
+  text: string
+}
+interface OpenCall {
+  kind: "call"
+  call: CallItem
+  index: number
+  reader: CustomInputReader | undefined
+}
 
 export function responsesUsage({ usage }: Outcome): Record<string, unknown> {
   return {
     input_tokens: usage.promptTokens,
-    input_tokens_details: { cached_tokens: usage.cachedTokens, cache_write_tokens: usage.promptTokens - usage.cachedTokens },
+    input_tokens_details: {
+      cached_tokens: usage.cachedTokens,
+      cache_write_tokens: usage.promptTokens - usage.cachedTokens,
+    },
     output_tokens: usage.completionTokens,
     output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
     total_tokens: usage.promptTokens + usage.completionTokens,
@@ -44,7 +65,10 @@ export class ResponseStreamWriter implements StreamWriter {
 
   open(_usage: OpeningUsage): string {
     const response = this.response("in_progress", {})
-    return this.frame("response.created", { response }) + this.frame("response.in_progress", { response })
+    return (
+      this.frame("response.created", { response }) +
+      this.frame("response.in_progress", { response })
+    )
   }
 
   write(batch: OutputBatch): string {
@@ -57,7 +81,10 @@ export class ResponseStreamWriter implements StreamWriter {
     const isCut = outcome.finish === "length"
     const frames = this.closeItem(isCut ? "incomplete" : "completed")
     const status = isCut ? "incomplete" : "completed"
-    return frames + this.frame(`response.${status}`, { response: this.response(status, this.ending(outcome)) })
+    return (
+      frames +
+      this.frame(`response.${status}`, { response: this.response(status, this.ending(outcome)) })
+    )
   }
 
   /** The whole response object of an answer that was not streamed. */
@@ -80,15 +107,25 @@ export class ResponseStreamWriter implements StreamWriter {
   }
 
   private ending(outcome: Outcome): Record<string, unknown> {
-    const details = outcome.finish === "length" ? { incomplete_details: { reason: "max_output_tokens" } } : {}
+    const details =
+      outcome.finish === "length" ? { incomplete_details: { reason: "max_output_tokens" } } : {}
     return { ...details, usage: responsesUsage(outcome) }
   }
 
   private response(status: string, extra: Record<string, unknown>): Record<string, unknown> {
     const { id, created, model, echo } = this.identity
     return {
-      id, object: "response", created_at: created, status, model, error: null, incomplete_details: null,
-      ...echo, output: [...this.items], usage: null, ...extra,
+      id,
+      object: "response",
+      created_at: created,
+      status,
+      model,
+      error: null,
+      incomplete_details: null,
+      ...echo,
+      output: [...this.items],
+      usage: null,
+      ...extra,
     }
   }
 
@@ -118,15 +155,24 @@ export class ResponseStreamWriter implements StreamWriter {
       frames += this.closeItem("completed")
       open = { kind: "reasoning", id: randomId("rs_"), index: this.itemCount++, text: "" }
       this.openItem = open
-      frames += this.added(open.index, reasoningItem(open.id, "", "in_progress", this.identity.reasoning))
-      if (showSummary) frames += this.summary("part.added", open, { part: { type: "summary_text", text: "" } })
+      frames += this.added(
+        open.index,
+        reasoningItem(open.id, "", "in_progress", this.identity.reasoning),
+      )
+      if (showSummary)
+        frames += this.summary("part.added", open, { part: { type: "summary_text", text: "" } })
     }
     open.text += text
     return showSummary ? frames + this.summary("text.delta", open, { delta: text }) : frames
   }
 
   private summary(kind: string, { id, index }: OpenText, fields: Record<string, unknown>): string {
-    return this.frame(`response.reasoning_summary_${kind}`, { item_id: id, output_index: index, summary_index: 0, ...fields })
+    return this.frame(`response.reasoning_summary_${kind}`, {
+      item_id: id,
+      output_index: index,
+      summary_index: 0,
+      ...fields,
+    })
   }
 
   private content(text: string): string {
@@ -144,13 +190,28 @@ export class ResponseStreamWriter implements StreamWriter {
   }
 
   private part(kind: string, { id, index }: OpenText, fields: Record<string, unknown>): string {
-    return this.frame(`response.${kind}`, { item_id: id, output_index: index, content_index: 0, ...fields })
+    return this.frame(`response.${kind}`, {
+      item_id: id,
+      output_index: index,
+      content_index: 0,
+      ...fields,
+    })
   }
 
   private openCall(callId: string, name: string): string {
     const tool = this.identity.tools.get(name) ?? { kind: "function", name, namespace: undefined }
-    const call: CallItem = { id: randomId(tool.kind === "custom" ? "ctc_" : "fc_"), callId, tool, payload: "" }
-    const open: OpenCall = { kind: "call", call, index: this.itemCount++, reader: tool.kind === "custom" ? new CustomInputReader() : undefined }
+    const call: CallItem = {
+      id: randomId(tool.kind === "custom" ? "ctc_" : "fc_"),
+      callId,
+      tool,
+      payload: "",
+    }
+    const open: OpenCall = {
+      kind: "call",
+      call,
+      index: this.itemCount++,
+      reader: tool.kind === "custom" ? new CustomInputReader() : undefined,
+    }
     this.openItem = open
     return this.added(open.index, callItem(call, "in_progress"))
   }
@@ -161,7 +222,11 @@ export class ResponseStreamWriter implements StreamWriter {
     const delta = open.reader === undefined ? text : open.reader.push(text)
     if (delta === "") return ""
     open.call.payload += delta
-    return this.frame(`${callEvent(open)}.delta`, { item_id: open.call.id, output_index: open.index, delta })
+    return this.frame(`${callEvent(open)}.delta`, {
+      item_id: open.call.id,
+      output_index: open.index,
+      delta,
+    })
   }
 
   private closeItem(status: ItemStatus): string {
@@ -173,20 +238,36 @@ export class ResponseStreamWriter implements StreamWriter {
     return frames + this.frame("response.output_item.done", { output_index: open.index, item })
   }
 
-  private endItem(open: OpenText | OpenCall, status: ItemStatus): { frames: string; item: Record<string, unknown> } {
+  private endItem(
+    open: OpenText | OpenCall,
+    status: ItemStatus,
+  ): { frames: string; item: Record<string, unknown> } {
     if (open.kind === "call") {
       const { call, index } = open
-      const payload = call.tool.kind === "custom" ? { input: call.payload } : { name: call.tool.name, arguments: call.payload }
-      return { frames: this.frame(`${callEvent(open)}.done`, { item_id: call.id, output_index: index, ...payload }), item: callItem(call, status) }
+      const payload =
+        call.tool.kind === "custom"
+          ? { input: call.payload }
+          : { name: call.tool.name, arguments: call.payload }
+      return {
+        frames: this.frame(`${callEvent(open)}.done`, {
+          item_id: call.id,
+          output_index: index,
+          ...payload,
+        }),
+        item: callItem(call, status),
+      }
     }
     if (open.kind === "message") {
-      const frames = this.part("output_text.done", open, { text: open.text }) + this.part("content_part.done", open, { part: textPart(open.text) })
+      const frames =
+        this.part("output_text.done", open, { text: open.text }) +
+        this.part("content_part.done", open, { part: textPart(open.text) })
       return { frames, item: messageItem(open.id, open.text, status) }
     }
     const item = reasoningItem(open.id, open.text, status, this.identity.reasoning)
     if (!this.identity.reasoning.showSummary) return { frames: "", item }
-    const frames = this.summary("text.done", open, { text: open.text })
-      + this.summary("part.done", open, { part: { type: "summary_text", text: open.text } })
+    const frames =
+      this.summary("text.done", open, { text: open.text }) +
+      this.summary("part.done", open, { part: { type: "summary_text", text: open.text } })
     return { frames, item }
   }
 
@@ -200,7 +281,9 @@ export class ResponseStreamWriter implements StreamWriter {
 }
 
 function callEvent(open: OpenCall): string {
-  return open.call.tool.kind === "custom" ? "response.custom_tool_call_input" : "response.function_call_arguments"
+  return open.call.tool.kind === "custom"
+    ? "response.custom_tool_call_input"
+    : "response.function_call_arguments"
 }
 
 /** The events of a gathered answer, in the order in which they came. */
@@ -209,7 +292,11 @@ function eventsOf(answer: Transcript): OutputEvent[] {
   if (answer.reasoning !== "") events.push({ type: "reasoning", text: answer.reasoning })
   if (answer.content !== "") events.push({ type: "content", text: answer.content })
   answer.calls.forEach((call, index) => {
-    events.push({ type: "call-start", index, id: call.id, name: call.name }, { type: "call-args", index, text: call.arguments }, { type: "call-end", index })
+    events.push(
+      { type: "call-start", index, id: call.id, name: call.name },
+      { type: "call-args", index, text: call.arguments },
+      { type: "call-end", index },
+    )
   })
   return events
 }

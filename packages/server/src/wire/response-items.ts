@@ -16,9 +16,17 @@ export function sealReasoning(text: string): string {
   return Buffer.from(text, "utf8").toString("base64")
 }
 
-export interface ReasoningShape { showSummary: boolean; includeEncrypted: boolean }
+export interface ReasoningShape {
+  showSummary: boolean
+  includeEncrypted: boolean
+}
 
-export function reasoningItem(id: string, text: string, status: ItemStatus, shape: ReasoningShape): Record<string, unknown> {
+export function reasoningItem(
+  id: string,
+  text: string,
+  status: ItemStatus,
+  shape: ReasoningShape,
+): Record<string, unknown> {
   const isOpen = status === "in_progress"
   return {
     id,
@@ -34,17 +42,47 @@ export function textPart(text: string): Record<string, unknown> {
 }
 
 export function messageItem(id: string, text: string, status: ItemStatus): Record<string, unknown> {
-  return { id, type: "message", status, role: "assistant", content: status === "in_progress" ? [] : [textPart(text)] }
+  return {
+    id,
+    type: "message",
+    status,
+    role: "assistant",
+    content: status === "in_progress" ? [] : [textPart(text)],
+  }
 }
 
-export interface CallItem { id: string; callId: string; tool: ToolIdentity; payload: string }
+export interface CallItem {
+  id: string
+  callId: string
+  tool: ToolIdentity
+  payload: string
+}
 
 /** A `function_call` or `custom_tool_call` item; `payload` is the arguments or the free text. */
-export function callItem({ id, callId, tool, payload }: CallItem, status: ItemStatus): Record<string, unknown> {
+export function callItem(
+  { id, callId, tool, payload }: CallItem,
+  status: ItemStatus,
+): Record<string, unknown> {
   const space = tool.namespace === undefined ? {} : { namespace: tool.namespace }
   return tool.kind === "custom"
-    ? { id, type: "custom_tool_call", status, call_id: callId, name: tool.name, ...space, input: payload }
-    : { id, type: "function_call", status, call_id: callId, name: tool.name, ...space, arguments: payload }
+    ? {
+        id,
+        type: "custom_tool_call",
+        status,
+        call_id: callId,
+        name: tool.name,
+        ...space,
+        input: payload,
+      }
+    : {
+        id,
+        type: "function_call",
+        status,
+        call_id: callId,
+        name: tool.name,
+        ...space,
+        arguments: payload,
+      }
 }
 
 /**

@@ -1,4 +1,7 @@
-export interface SseFrame { event: string | null; data: string }
+export interface SseFrame {
+  event: string | null
+  data: string
+}
 
 /** Reads frames back; used to check what was written. Comments are left out. */
 export function parseFrames(text: string): SseFrame[] {

@@ -51,19 +51,43 @@ export function harness(options: HarnessOptions = {}): Harness {
     model: { contextTokens: options.contextTokens ?? 100_000 },
   })
   const state = new ServingState()
-  const model = { id: "test-model", engine, tokenizer, effortTable: EFFORT_TABLES.original, created: 1_767_225_600, fingerprint: "fp" }
+  const model = {
+    id: "test-model",
+    engine,
+    tokenizer,
+    effortTable: EFFORT_TABLES.original,
+    created: 1_767_225_600,
+    fingerprint: "fp",
+  }
   if (options.isLoading !== true) state.ready(model)
   const registry = new RequestRegistry(settings.admission)
   const statistics = new Statistics()
   const lines: RequestLine[] = []
-  const app = createApp({ state, settings, registry, statistics, log: { write: (line) => void lines.push(line) } })
+  const app = createApp({
+    state,
+    settings,
+    registry,
+    statistics,
+    log: { write: (line) => void lines.push(line) },
+  })
   const headers = { "content-type": "application/json" }
   return {
-    app, state, registry, statistics, lines, engine,
-    post: (path, body, extra) => app.handle(new Request(`http://localhost${path}`, {
-      method: "POST", headers: { ...headers, ...extra }, body: typeof body === "string" ? body : JSON.stringify(body),
-    })),
-    get: (path, extra) => app.handle(new Request(`http://localhost${path}`, { headers: { ...extra } })),
+    app,
+    state,
+    registry,
+    statistics,
+    lines,
+    engine,
+    post: (path, body, extra) =>
+      app.handle(
+        new Request(`http://localhost${path}`, {
+          method: "POST",
+          headers: { ...headers, ...extra },
+          body: typeof body === "string" ? body : JSON.stringify(body),
+        }),
+      ),
+    get: (path, extra) =>
+      app.handle(new Request(`http://localhost${path}`, { headers: { ...extra } })),
   }
 }
 
@@ -87,7 +111,8 @@ export function listen(options: HarnessOptions = {}): Listening {
 export async function until(condition: () => boolean, limitMs = 2000): Promise<void> {
   const deadline = performance.now() + limitMs
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`the condition did not hold within ${limitMs} ms`)
+    if (performance.now() > deadline)
+      throw new Error(`the condition did not hold within ${limitMs} ms`)
     await Bun.sleep(2)
   }
 }
@@ -95,11 +120,19 @@ export async function until(condition: () => boolean, limitMs = 2000): Promise<v
 const BAR = "\uff5c"
 
 /** A tool block as the model writes it. */
-export function toolBlock(...calls: { name: string; arguments: Record<string, string | number> }[]): string {
+export function toolBlock(
+  ...calls: { name: string; arguments: Record<string, string | number> }[]
+): string {
   const invokes = calls.map(({ name, arguments: values }) => {
-    const parameters = Object.entries(values).map(([key, value]) =>
-      `<${BAR}DSML${BAR}parameter name="${key}" string="${typeof value === "string"}">${value}</${BAR}DSML${BAR}parameter>\n`)
-    return `<${BAR}DSML${BAR}invoke name="${name}">\n${parameters.join("")}</${BAR}DSML${BAR}invoke>\n`
+    const parameters = Object.entries(values).map(
+      ([key, value]) =>
+        `<${BAR}DSML${BAR}parameter name="${key}" string="${typeof value === "string"}">` +
+        `${value}</${BAR}DSML${BAR}parameter>\n`,
+    )
+    return (
+      `<${BAR}DSML${BAR}invoke name="${name}">\n${parameters.join("")}</${BAR}DSML` +
+      `${BAR}invoke>\n`
+    )
   })
   return `\n\n<${BAR}DSML${BAR}tool_calls>\n${invokes.join("")}</${BAR}DSML${BAR}tool_calls>`
 }

@@ -4,14 +4,43 @@ import { buildVocabulary, createTokenizer, type Tokenizer } from "@ds4/tokenizer
 
 const BAR = "\uff5c"
 const SPECIALS = [
-  `<${BAR}begin\u2581of\u2581sentence${BAR}>`, `<${BAR}end\u2581of\u2581sentence${BAR}>`, `<${BAR}User${BAR}>`, `<${BAR}Assistant${BAR}>`,
-  "<think>", "</think>", `${BAR}DSML${BAR}`,
+  `<${BAR}begin\u2581of\u2581sentence${BAR}>`,
+  `<${BAR}end\u2581of\u2581sentence${BAR}>`,
+  `<${BAR}User${BAR}>`,
+  `<${BAR}Assistant${BAR}>`,
+  "<think>",
+  "</think>",
+  `${BAR}DSML${BAR}`,
 ]
 
 const MERGES: [string, string][] = [
-  ["Ġ", "t"], ["h", "e"], ["Ġt", "he"], ["i", "n"], ["in", "g"], ["Ċ", "Ċ"], ["Ġ", "Ġ"], ["ĠĠ", "ĠĠ"], [".", "Ċ"], ["1", "2"],
-  ["12", "3"], ["Ġ", "a"], ["a", "n"], ["n", "d"], ["Ġa", "nd"], ["Ċ", "Ġ"], ["{", "Ċ"], ["Ġ", "{"], ["o", "r"], ["Ġ", "w"], ["Ġw", "or"],
-  ["e", "r"], ["l", "l"], ["<", "/"], ["t", "o"], ["to", "o"], ["too", "l"],
+  ["Ġ", "t"],
+  ["h", "e"],
+  ["Ġt", "he"],
+  ["i", "n"],
+  ["in", "g"],
+  ["Ċ", "Ċ"],
+  ["Ġ", "Ġ"],
+  ["ĠĠ", "ĠĠ"],
+  [".", "Ċ"],
+  ["1", "2"],
+  ["12", "3"],
+  ["Ġ", "a"],
+  ["a", "n"],
+  ["n", "d"],
+  ["Ġa", "nd"],
+  ["Ċ", "Ġ"],
+  ["{", "Ċ"],
+  ["Ġ", "{"],
+  ["o", "r"],
+  ["Ġ", "w"],
+  ["Ġw", "or"],
+  ["e", "r"],
+  ["l", "l"],
+  ["<", "/"],
+  ["t", "o"],
+  ["to", "o"],
+  ["too", "l"],
 ]
 
 /** The printable byte alphabet of byte-level BPE. */
@@ -26,5 +55,7 @@ function mappedBytes(): string[] {
 export function testTokenizer(): Tokenizer {
   const tokens = [...SPECIALS, ...mappedBytes(), ...MERGES.map(([left, right]) => left + right)]
   const special = new Map(SPECIALS.map((text, id) => [text, id]))
-  return createTokenizer(buildVocabulary({ tokens, special, merges: MERGES, bos: 0, eos: 1, origin: "test vocabulary" }))
+  return createTokenizer(
+    buildVocabulary({ tokens, special, merges: MERGES, bos: 0, eos: 1, origin: "test vocabulary" }),
+  )
 }

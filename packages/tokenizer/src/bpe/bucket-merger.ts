@@ -1,12 +1,14 @@
-// Merging in linear time for huge pieces, with tables in which every merge comes after those that make its parts
-// (all tables made by training). Then ranks can be worked off in order, each once: what a merge creates waits in
-// the bucket of a later rank. Buckets are doubly linked lists through the positions of the piece.
+// Merging in linear time for huge pieces, with tables in which every merge comes after those that
+// make its parts (all tables made by training). Then ranks can be worked off in order, each once:
+// what a merge creates waits in the bucket of a later rank. Buckets are doubly linked lists through
+// the positions of the piece.
 import type { MergeTable } from "./merge-table.ts"
 
 const NONE = -1
 
 export class BucketMerger {
-  private readonly heads: Int32Array // [merges] first position waiting for a rank; all NONE between calls
+  // [merges] first position waiting for a rank; all NONE between calls
+  private readonly heads: Int32Array
   private next = new Int32Array(0) // [count] the symbol after, count at the end
   private previous = new Int32Array(0) // [count] the symbol before, NONE at the start
   private rankAt = new Int32Array(0) // [count] rank of the pair that starts here, or NONE
@@ -37,7 +39,10 @@ export class BucketMerger {
     this.heads[rank] = position
   }
 
-  /** Takes a pair out of its bucket; pairs of the rank in work are only marked, their list is being read. */
+  /**
+   * Takes a pair out of its bucket; pairs of the rank in work are only marked, their list is being
+   * read.
+   */
   private unlink(position: number, rankInWork: number): void {
     const rank = this.rankAt[position] as number // a position of the piece
     this.rankAt[position] = NONE
@@ -69,10 +74,14 @@ export class BucketMerger {
     this.link(before, table.rank(symbols[before] as number, joined))
   }
 
-  /** Positions of a bucket from left to right: pairs of a symbol with itself overlap, so there order counts. */
+  /**
+   * Positions of a bucket from left to right: pairs of a symbol with itself overlap, so there order
+   * counts.
+   */
   private sorted(head: number): Int32Array {
     const positions: number[] = []
-    for (let position = head; position !== NONE; position = this.nextInBucket[position] as number) positions.push(position)
+    for (let position = head; position !== NONE; position = this.nextInBucket[position] as number)
+      positions.push(position)
     return Int32Array.from(positions).sort()
   }
 
@@ -87,7 +96,8 @@ export class BucketMerger {
       return
     }
     for (let position = head; position !== NONE; ) {
-      const following = this.nextInBucket[position] as number // merging here moves only the neighbours, never of this rank
+      // merging here moves only the neighbours, never of this rank
+      const following = this.nextInBucket[position] as number
       this.mergeAt(symbols, count, position, rank)
       position = following
     }

@@ -1,5 +1,6 @@
-// Byte-level vocabularies spell each byte as one printable character: 33-126, 161-172 and 174-255 stand for
-// themselves, the other 68 take U+0100, U+0101, ... in increasing order (a space is U+0120).
+// Byte-level vocabularies spell each byte as one printable character: 33-126, 161-172 and 174-255
+// stand for themselves, the other 68 take U+0100, U+0101, ... in increasing order (a space is
+// U+0120).
 const isPrintable = (byte: number): boolean =>
   (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
 
@@ -16,7 +17,10 @@ export const BYTE_OF_CODE_POINT: Int16Array = (() => {
   return inverse
 })()
 
-/** The bytes a byte-mapped vocabulary string stands for, or undefined when it holds any other character. */
+/**
+ * The bytes a byte-mapped vocabulary string stands for, or undefined when it holds any other
+ * character.
+ */
 export const bytesOfMapped = (text: string): Uint8Array | undefined => {
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < text.length; i++) {

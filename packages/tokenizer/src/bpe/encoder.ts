@@ -14,7 +14,8 @@ const utf8Bytes = (text: string, begin: number, end: number): number => {
   for (let i = begin; i < end; i++) {
     const unit = text.charCodeAt(i)
     if (unit < 0x80) bytes += 1
-    else if (unit < 0x800 || (unit & 0xf800) === 0xd800) bytes += 2 // half of a pair: four bytes for both
+    else if (unit < 0x800 || (unit & 0xf800) === 0xd800)
+      bytes += 2 // half of a pair: four bytes for both
     else bytes += 3
   }
   return bytes
@@ -36,13 +37,16 @@ export class BpeEncoder {
     this.merger = new SymbolMerger(new MergeTable(vocabulary.merges))
   }
 
-  /** Appends the ids of `text` to `out`. Lone surrogates, which no UTF-8 can spell, count as U+FFFD. */
+  /**
+   * Appends the ids of `text` to `out`. Lone surrogates, which no UTF-8 can spell, count as U+FFFD.
+   */
   append(text: string, out: number[]): void {
     const wellFormed = text.isWellFormed() ? text : text.toWellFormed()
     for (let begin = 0; begin < wellFormed.length; ) {
       const end = pieceEnd(wellFormed, begin)
       if (end - begin > MAX_CACHED_UNITS) this.appendLong(wellFormed, begin, end, out)
-      else if (!this.cache.append(wellFormed, begin, end, out)) this.appendNew(wellFormed, begin, end, out)
+      else if (!this.cache.append(wellFormed, begin, end, out))
+        this.appendNew(wellFormed, begin, end, out)
       begin = end
     }
   }
@@ -65,7 +69,10 @@ export class BpeEncoder {
     return this.merger.merge(this.symbols, this.fillSymbols(text, begin, end))
   }
 
-  /** The single-byte tokens of text[begin, end) as UTF-8; returns their number. `symbols` has room for them. */
+  /**
+   * The single-byte tokens of text[begin, end) as UTF-8; returns their number. `symbols` has room
+   * for them.
+   */
   private fillSymbols(text: string, begin: number, end: number): number {
     const { symbols, idOfByte } = this
     let count = 0

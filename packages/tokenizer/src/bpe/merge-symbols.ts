@@ -1,4 +1,5 @@
-// Byte-pair merging of one piece: lowest rank first, leftmost on a tie, until no adjacent pair has a rank.
+// Byte-pair merging of one piece: lowest rank first, leftmost on a tie, until no adjacent pair has
+// a rank.
 import { BucketMerger } from "./bucket-merger.ts"
 import type { MergeTable } from "./merge-table.ts"
 
@@ -8,11 +9,15 @@ const SCAN_LIMIT = 64
 /** Above this many the walk over all ranks, which buckets need, no longer counts. */
 const HEAP_LIMIT = 8192
 
-/** A heap key is rank * 2^28 + position: ranks stay below 2^20, positions below 2^28, the product below 2^53. */
+/**
+ * A heap key is rank * 2^28 + position: ranks stay below 2^20, positions below 2^28, the product
+ * below 2^53.
+ */
 const POSITION_SPAN = 2 ** 28
 
 export class SymbolMerger {
-  private readonly ranks = new Int32Array(SCAN_LIMIT + 1) // [i] rank of the pair (i, i + 1), scan only
+  // [i] rank of the pair (i, i + 1), scan only
+  private readonly ranks = new Int32Array(SCAN_LIMIT + 1)
   private next = new Int32Array(0)
   private previous = new Int32Array(0)
   private heap = new Float64Array(0)
@@ -33,7 +38,8 @@ export class SymbolMerger {
 
   private scan(symbols: Int32Array, count: number): number {
     const { ranks, table } = this
-    for (let i = 0; i + 1 < count; i++) ranks[i] = table.rank(symbols[i] as number, symbols[i + 1] as number)
+    for (let i = 0; i + 1 < count; i++)
+      ranks[i] = table.rank(symbols[i] as number, symbols[i + 1] as number)
     while (count > 1) {
       let best = -1
       let bestRank = 0x7fffffff
@@ -49,14 +55,19 @@ export class SymbolMerger {
       symbols.copyWithin(best + 1, best + 2, count)
       ranks.copyWithin(best, best + 1, count)
       count--
-      if (best + 1 < count) ranks[best] = table.rank(symbols[best] as number, symbols[best + 1] as number)
-      if (best > 0) ranks[best - 1] = table.rank(symbols[best - 1] as number, symbols[best] as number)
+      if (best + 1 < count)
+        ranks[best] = table.rank(symbols[best] as number, symbols[best + 1] as number)
+      if (best > 0)
+        ranks[best - 1] = table.rank(symbols[best - 1] as number, symbols[best] as number)
     }
     return count
   }
 
   private reserve(count: number): void {
-    if (count >= POSITION_SPAN) throw new RangeError(`one piece of ${count} bytes; at most ${POSITION_SPAN - 1} can be encoded`)
+    if (count >= POSITION_SPAN)
+      throw new RangeError(
+        `one piece of ${count} bytes; at most ${POSITION_SPAN - 1} can be encoded`,
+      )
     if (this.next.length >= count) return
     this.next = new Int32Array(count)
     this.previous = new Int32Array(count)
@@ -121,10 +132,14 @@ export class SymbolMerger {
       const rank = this.table.rank(symbols[i] as number, symbols[i + 1] as number)
       if (rank >= 0) this.heap[this.heapSize++] = rank * POSITION_SPAN + i
     }
-    for (let slot = (this.heapSize >> 1) - 1; slot >= 0; slot--) this.siftDown(slot, this.heap[slot] as number)
+    for (let slot = (this.heapSize >> 1) - 1; slot >= 0; slot--)
+      this.siftDown(slot, this.heap[slot] as number)
   }
 
-  /** A merged-away symbol becomes -1; heap entries of pairs that changed meanwhile are recognised by rank. */
+  /**
+   * A merged-away symbol becomes -1; heap entries of pairs that changed meanwhile are recognised by
+   * rank.
+   */
   private withHeap(symbols: Int32Array, count: number): number {
     this.reserve(count)
     const { next, previous, table } = this

@@ -1,26 +1,33 @@
-// Pair of token ids -> rank of their merge: open addressing over three Int32 per slot, so that one probe
-// touches one cache line.
+// Pair of token ids -> rank of their merge: open addressing over three Int32 per slot, so that one
+// probe touches one cache line.
 const EMPTY = -1
 
 const isTrainingOrder = (merges: Int32Array): boolean => {
   const lastMaker = new Map<number, number>()
-  for (let rank = 0; rank * 3 < merges.length; rank++) lastMaker.set(merges[rank * 3 + 2] as number, rank)
-  const isMadeBefore = (id: number | undefined, rank: number): boolean => (lastMaker.get(id ?? -1) ?? -1) < rank
+  for (let rank = 0; rank * 3 < merges.length; rank++)
+    lastMaker.set(merges[rank * 3 + 2] as number, rank)
+  const isMadeBefore = (id: number | undefined, rank: number): boolean =>
+    (lastMaker.get(id ?? -1) ?? -1) < rank
   for (let rank = 0; rank * 3 < merges.length; rank++) {
-    if (!isMadeBefore(merges[rank * 3], rank) || !isMadeBefore(merges[rank * 3 + 1], rank)) return false
+    if (!isMadeBefore(merges[rank * 3], rank) || !isMadeBefore(merges[rank * 3 + 1], rank))
+      return false
   }
   return true
 }
 
 export class MergeTable {
-  private readonly slots: Int32Array // [capacity * 3] left, right, rank; left is EMPTY in a free slot
+  // [capacity * 3] left, right, rank; left is EMPTY in a free slot
+  private readonly slots: Int32Array
   private readonly mask: number
   /** [merges] id of the joined token, by rank. */
   readonly joined: Int32Array
   /** Every merge comes after all merges that make its parts, as in tables made by training. */
   readonly isOrdered: boolean
 
-  /** @param merges [merges * 3] left id, right id, joined id by rank; of equal pairs the first one counts */
+  /**
+   * @param merges [merges * 3] left id, right id, joined id by rank; of equal pairs the first one
+   * counts
+   */
   constructor(merges: Int32Array) {
     const count = merges.length / 3
     let capacity = 64

@@ -1,5 +1,6 @@
-// Ids of short pieces, keyed by the UTF-16 units themselves: no substring is made to look one up, and no key
-// keeps a caller's text alive. Everything lives in fixed arrays; when one is full the cache starts afresh.
+// Ids of short pieces, keyed by the UTF-16 units themselves: no substring is made to look one up,
+// and no key keeps a caller's text alive. Everything lives in fixed arrays; when one is full the
+// cache starts afresh.
 const SLOTS = 1 << 17
 const ENTRIES = 1 << 16
 const KEY_UNITS = 1 << 20
@@ -10,7 +11,8 @@ export const MAX_CACHED_UNITS = 32
 
 export class PieceCache {
   private readonly slots = new Int32Array(SLOTS) // entry + 1, or 0 when free
-  private readonly keyBegin = new Int32Array(ENTRIES + 1) // [entry] the next entry's begin is this one's end
+  // [entry] the next entry's begin is this one's end
+  private readonly keyBegin = new Int32Array(ENTRIES + 1)
   private readonly idBegin = new Int32Array(ENTRIES + 1)
   private readonly keys = new Uint16Array(KEY_UNITS)
   private readonly ids = new Int32Array(IDS)
@@ -47,7 +49,10 @@ export class PieceCache {
     return true
   }
 
-  /** Remembers symbols[0, count) for text[begin, end), at most MAX_CACHED_UNITS long and not yet known. */
+  /**
+   * Remembers symbols[0, count) for text[begin, end), at most MAX_CACHED_UNITS long and not yet
+   * known.
+   */
   insert(text: string, begin: number, end: number, symbols: Int32Array, count: number): void {
     let key = this.keyBegin[this.entries] as number // entries <= ENTRIES
     let id = this.idBegin[this.entries] as number

@@ -1,8 +1,9 @@
 // The three isolating splits of the family as one forward scan.
 //   P1 \p{N}{1,3}   P2 runs of the CJK ranges   P3 words, punctuation and white space
-// Each split works on the pieces left by the one before. So for P3 a number or the edge of a CJK run is the end
-// of the text (white space before either is taken whole), and a CJK run is itself cut by P3: its class bits are
-// a set of their own. test/tokenizer/pretokenizer.test.ts holds the scan to the regular expressions.
+// Each split works on the pieces left by the one before. So for P3 a number or the edge of a CJK
+// run is the end of the text (white space before either is taken whole), and a CJK run is itself
+// cut by P3: its class bits are a set of their own. test/tokenizer/pretokenizer.test.ts holds the
+// scan to the regular expressions.
 import {
   BASIC_PLANE,
   CJK_OTHER,
@@ -16,11 +17,14 @@ import {
   classOfSupplementary,
 } from "./unicode-classes.ts"
 
-/** The patterns as regular-expression source, in order; a vocabulary file must name exactly these. */
+/**
+ * The patterns as regular-expression source, in order; a vocabulary file must name exactly these.
+ */
 export const SPLIT_PATTERNS: readonly string[] = [
   "\\p{N}{1,3}",
   "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
-  "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| " +
+    "?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
 ]
 
 const CJK = CJK_WORD | CJK_PUNCTUATION | CJK_OTHER
@@ -35,7 +39,8 @@ const classAt = (text: string, index: number): number => {
   return classOfSupplementary(text.codePointAt(index) as number) // index is inside the text
 }
 
-const widthAt = (text: string, index: number): number => (isSurrogate(text.charCodeAt(index)) ? 2 : 1)
+const widthAt = (text: string, index: number): number =>
+  isSurrogate(text.charCodeAt(index)) ? 2 : 1
 
 /** End of the run of characters that have a bit of `mask`, starting at `index`. */
 const runEnd = (text: string, index: number, mask: number): number => {
@@ -53,14 +58,18 @@ const runEnd = (text: string, index: number, mask: number): number => {
 }
 
 const numberEnd = (text: string, index: number): number => {
-  for (let digits = 0; digits < 3 && (classAt(text, index) & NUMBER) !== 0; digits++) index += widthAt(text, index)
+  for (let digits = 0; digits < 3 && (classAt(text, index) & NUMBER) !== 0; digits++)
+    index += widthAt(text, index)
   return index
 }
 
 const punctuationEnd = (text: string, index: number): number =>
   runEnd(text, runEnd(text, index, PUNCTUATION), NEWLINE)
 
-/** A run of white space: to its last newline; else all of it before a cut; else all but its last character. */
+/**
+ * A run of white space: to its last newline; else all of it before a cut; else all but its last
+ * character.
+ */
 const spaceEnd = (text: string, begin: number): number => {
   let end = begin
   let afterNewline = begin
@@ -75,7 +84,8 @@ const spaceEnd = (text: string, begin: number): number => {
 }
 
 /**
- * Characters no pattern matches stay together until one that can be matched, or that a word can begin with.
+ * Characters no pattern matches stay together until one that can be matched, or that a word can
+ * begin with.
  * @param unmatched the class value such characters have here: 0, or CJK_OTHER inside a CJK run
  */
 const unmatchedEnd = (text: string, index: number, unmatched: number, word: number): number => {
@@ -87,7 +97,10 @@ const unmatchedEnd = (text: string, index: number, unmatched: number, word: numb
   return index
 }
 
-/** A CJK run holds letters, marks, punctuation and three unassigned code points, all one UTF-16 unit wide. */
+/**
+ * A CJK run holds letters, marks, punctuation and three unassigned code points, all one UTF-16 unit
+ * wide.
+ */
 const cjkEnd = (text: string, begin: number, bits: number): number => {
   if (bits !== CJK_OTHER) return runEnd(text, begin, bits)
   if (classAt(text, begin + 1) === CJK_WORD) return runEnd(text, begin + 1, CJK_WORD)

@@ -1,4 +1,7 @@
-/** Finds control strings in text that is allowed to hold them: leftmost first, the longest at one place. */
+/**
+ * Finds control strings in text that is allowed to hold them: leftmost first, the longest at one
+ * place.
+ */
 export class SpecialSplitter {
   private readonly firstUnits: RegExp | undefined
   private readonly lengths: readonly number[]
@@ -6,7 +9,9 @@ export class SpecialSplitter {
   constructor(private readonly special: ReadonlyMap<string, number>) {
     const texts = [...special.keys()].filter((text) => text.length > 0)
     this.lengths = [...new Set(texts.map((text) => text.length))].toSorted((a, b) => b - a)
-    const heads = new Set(texts.map((text) => `\\u${text.charCodeAt(0).toString(16).padStart(4, "0")}`))
+    const heads = new Set(
+      texts.map((text) => `\\u${text.charCodeAt(0).toString(16).padStart(4, "0")}`),
+    )
     this.firstUnits = heads.size > 0 ? new RegExp(`[${[...heads].join("")}]`, "g") : undefined
   }
 
@@ -18,7 +23,10 @@ export class SpecialSplitter {
     return undefined
   }
 
-  /** Calls `plain` for every stretch between control strings and `control` for each of them, in order. */
+  /**
+   * Calls `plain` for every stretch between control strings and `control` for each of them, in
+   * order.
+   */
   split(text: string, plain: (stretch: string) => void, control: (id: number) => void): void {
     let begin = 0
     if (this.firstUnits !== undefined) {

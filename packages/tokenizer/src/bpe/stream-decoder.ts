@@ -1,5 +1,6 @@
-// Token bytes to text as they arrive. Splitting before a lead byte never changes how UTF-8 decodes, so
-// holding back from the last unfinished lead byte gives the same text as decoding everything at once.
+// Token bytes to text as they arrive. Splitting before a lead byte never changes how UTF-8 decodes,
+// so holding back from the last unfinished lead byte gives the same text as decoding everything at
+// once.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 /** All bytes at once; every ill-formed sequence becomes U+FFFD. */

@@ -1,5 +1,5 @@
-// Ids of long stretches of rendered text. An agent sends its whole history on every turn; the stretches between
-// control tokens are its messages, and all but the last are the same as before.
+// Ids of long stretches of rendered text. An agent sends its whole history on every turn; the
+// stretches between control tokens are its messages, and all but the last are the same as before.
 
 /** Shorter text is encoded faster than it is worth remembering. */
 const MIN_UNITS = 1024
@@ -10,7 +10,9 @@ export class StretchCache {
   private readonly entries = new Map<string, Int32Array>() // least recently used first
   private units = 0
 
-  /** The ids of `text`, from memory or from `encode`, which appends them to the list it is given. */
+  /**
+   * The ids of `text`, from memory or from `encode`, which appends them to the list it is given.
+   */
   append(text: string, out: number[], encode: (text: string, out: number[]) => void): void {
     if (text.length < MIN_UNITS || text.length > MAX_UNITS / 4) return encode(text, out)
     const known = this.entries.get(text)

@@ -14,7 +14,14 @@ const KNOWN_PRETOKENIZERS: readonly string[] = ["joyai-llm", "deepseek-v3"]
 const ORIGIN = "GGUF metadata"
 
 const mistyped = (key: string, expected: string, value: unknown): TokenizerError => {
-  const came = value === undefined ? "missing" : (JSON.stringify(value, (_, part: unknown) => (typeof part === "bigint" ? String(part) : part)) ?? typeof value).slice(0, 80)
+  const came =
+    value === undefined
+      ? "missing"
+      : (
+          JSON.stringify(value, (_, part: unknown) =>
+            typeof part === "bigint" ? String(part) : part,
+          ) ?? typeof value
+        ).slice(0, 80)
   return new TokenizerError("FORMAT", `${ORIGIN}: ${key} is ${came}; expected ${expected}`)
 }
 
@@ -28,7 +35,8 @@ const stringAt = (metadata: ReadonlyMap<string, unknown>, key: string): string =
 const itemsAt = (metadata: ReadonlyMap<string, unknown>, key: string): readonly unknown[] => {
   const value = metadata.get(key)
   if (Array.isArray(value)) return value
-  if (ArrayBuffer.isView(value) && Symbol.iterator in value) return Array.from(value as Iterable<unknown>)
+  if (ArrayBuffer.isView(value) && Symbol.iterator in value)
+    return Array.from(value as Iterable<unknown>)
   throw mistyped(key, "an array", value)
 }
 
@@ -53,11 +61,18 @@ const readMerge = (merge: string, rank: number): readonly [string, string] => {
 const checkKind = (metadata: ReadonlyMap<string, unknown>): void => {
   const model = stringAt(metadata, "tokenizer.ggml.model")
   if (model !== "gpt2") {
-    throw new TokenizerError("UNSUPPORTED", `${ORIGIN}: tokenizer.ggml.model is "${model}"; expected "gpt2" (byte-level BPE)`)
+    throw new TokenizerError(
+      "UNSUPPORTED",
+      `${ORIGIN}: tokenizer.ggml.model is "${model}"; expected "gpt2" (byte-level BPE)`,
+    )
   }
   const pre = stringAt(metadata, "tokenizer.ggml.pre")
   if (!KNOWN_PRETOKENIZERS.includes(pre)) {
-    throw new TokenizerError("UNSUPPORTED", `${ORIGIN}: tokenizer.ggml.pre is "${pre}"; expected one of ${KNOWN_PRETOKENIZERS.join(", ")}`)
+    throw new TokenizerError(
+      "UNSUPPORTED",
+      `${ORIGIN}: tokenizer.ggml.pre is "${pre}"; expected one of ` +
+        `${KNOWN_PRETOKENIZERS.join(", ")}`,
+    )
   }
 }
 
@@ -69,10 +84,16 @@ export const readTokenizerGguf = (metadata: ReadonlyMap<string, unknown>): Vocab
   checkKind(metadata)
   const texts = stringsAt(metadata, "tokenizer.ggml.tokens")
   const types = metadata.has("tokenizer.ggml.token_type")
-    ? itemsAt(metadata, "tokenizer.ggml.token_type").map((type) => integer("tokenizer.ggml.token_type", type))
+    ? itemsAt(metadata, "tokenizer.ggml.token_type").map((type) =>
+        integer("tokenizer.ggml.token_type", type),
+      )
     : texts.map(() => NORMAL)
   if (types.length !== texts.length) {
-    throw new TokenizerError("FORMAT", `${ORIGIN}: tokenizer.ggml.token_type has ${types.length} entries; expected ${texts.length}, as many as there are tokens`)
+    throw new TokenizerError(
+      "FORMAT",
+      `${ORIGIN}: tokenizer.ggml.token_type has ${types.length} entries; expected ` +
+        `${texts.length}, as many as there are tokens`,
+    )
   }
   const special = new Map<string, number>()
   const tokens = texts.map((text, id) => {
@@ -91,10 +112,12 @@ export const readTokenizerGguf = (metadata: ReadonlyMap<string, unknown>): Vocab
 }
 
 /**
- * The metadata entries that make readTokenizerGguf return this vocabulary again: what a GGUF writer stores.
- * Ids without a token become unused padding.
+ * The metadata entries that make readTokenizerGguf return this vocabulary again: what a GGUF writer
+ * stores. Ids without a token become unused padding.
  */
-export const tokenizerGgufMetadata = (vocabulary: Vocabulary): Map<string, string | number | string[] | Int32Array> => {
+export const tokenizerGgufMetadata = (
+  vocabulary: Vocabulary,
+): Map<string, string | number | string[] | Int32Array> => {
   const { tokens, special, merges } = vocabulary
   const text = (id: number): string => tokens[id] ?? `[PAD${id}]`
   const typeOf = (token: string | undefined): number => {
@@ -108,7 +131,10 @@ export const tokenizerGgufMetadata = (vocabulary: Vocabulary): Map<string, strin
     ["tokenizer.ggml.token_type", Int32Array.from(tokens, typeOf)],
     [
       "tokenizer.ggml.merges",
-      Array.from({ length: merges.length / 3 }, (_, rank) => `${text(merges[rank * 3] as number)} ${text(merges[rank * 3 + 1] as number)}`),
+      Array.from(
+        { length: merges.length / 3 },
+        (_, rank) => `${text(merges[rank * 3] as number)} ${text(merges[rank * 3 + 1] as number)}`,
+      ),
     ],
     ["tokenizer.ggml.bos_token_id", vocabulary.bos],
     ["tokenizer.ggml.eos_token_id", vocabulary.eos],

@@ -7,11 +7,17 @@ import { MAX_VOCAB, type VocabularyParts } from "./vocabulary.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const describe = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 80)
 
-const formatError = (path: string, field: string, expected: string, value: unknown): TokenizerError =>
+const formatError = (
+  path: string,
+  field: string,
+  expected: string,
+  value: unknown,
+): TokenizerError =>
   new TokenizerError("FORMAT", `${path}: ${field} is ${describe(value)}; expected ${expected}`)
 
 const objectAt = (path: string, field: string, value: unknown): Json => {
@@ -27,42 +33,61 @@ const arrayAt = (path: string, field: string, value: unknown): readonly unknown[
 const unsupported = (path: string, what: string): TokenizerError =>
   new TokenizerError(
     "UNSUPPORTED",
-    `${path}: ${what}; expected byte-level BPE whose pre_tokenizer is the three isolating splits of the DeepSeek V3 and V4 vocabularies`,
+    `${path}: ${what}; expected byte-level BPE whose pre_tokenizer is the three isolating ` +
+      `splits of the DeepSeek V3 and V4 vocabularies`,
   )
 
 /** Files write CR and LF inside a class either as themselves or as escapes. */
-const normalisePattern = (source: string): string => source.replaceAll("\r", "\\r").replaceAll("\n", "\\n")
+const normalisePattern = (source: string): string =>
+  source.replaceAll("\r", "\\r").replaceAll("\n", "\\n")
 
 const checkPretokenizer = (path: string, value: unknown): void => {
   const steps = isObject(value) && value.type === "Sequence" ? value.pretokenizers : undefined
   if (!Array.isArray(steps)) throw unsupported(path, `pre_tokenizer is ${describe(value)}`)
-  if (steps.length !== SPLIT_PATTERNS.length + 1) throw unsupported(path, `pre_tokenizer has ${steps.length} steps`)
+  if (steps.length !== SPLIT_PATTERNS.length + 1)
+    throw unsupported(path, `pre_tokenizer has ${steps.length} steps`)
   SPLIT_PATTERNS.forEach((pattern, index) => {
     const step: unknown = steps[index]
-    const isIsolated = isObject(step) && step.type === "Split" && step.behavior === "Isolated" && step.invert !== true
+    const isIsolated =
+      isObject(step) &&
+      step.type === "Split" &&
+      step.behavior === "Isolated" &&
+      step.invert !== true
     const source = isIsolated && isObject(step.pattern) ? step.pattern.Regex : undefined
     if (typeof source !== "string" || normalisePattern(source) !== pattern) {
       throw unsupported(path, `pre_tokenizer step ${index} is ${describe(step)}`)
     }
   })
   const last: unknown = steps[SPLIT_PATTERNS.length]
-  const isByteLevel = isObject(last) && last.type === "ByteLevel" && last.use_regex === false && last.add_prefix_space !== true
-  if (!isByteLevel) throw unsupported(path, `pre_tokenizer step ${SPLIT_PATTERNS.length} is ${describe(last)}`)
+  const isByteLevel =
+    isObject(last) &&
+    last.type === "ByteLevel" &&
+    last.use_regex === false &&
+    last.add_prefix_space !== true
+  if (!isByteLevel)
+    throw unsupported(path, `pre_tokenizer step ${SPLIT_PATTERNS.length} is ${describe(last)}`)
 }
 
 const checkNormalizer = (path: string, value: unknown): void => {
-  const isEmpty = isObject(value) && value.type === "Sequence" && Array.isArray(value.normalizers) && value.normalizers.length === 0
-  if (value !== undefined && value !== null && !isEmpty) throw unsupported(path, `normalizer is ${describe(value)}`)
+  const isEmpty =
+    isObject(value) &&
+    value.type === "Sequence" &&
+    Array.isArray(value.normalizers) &&
+    value.normalizers.length === 0
+  if (value !== undefined && value !== null && !isEmpty)
+    throw unsupported(path, `normalizer is ${describe(value)}`)
 }
 
 const checkModel = (path: string, model: Json): void => {
-  if (model.type !== undefined && model.type !== "BPE") throw unsupported(path, `model.type is ${describe(model.type)}`)
+  if (model.type !== undefined && model.type !== "BPE")
+    throw unsupported(path, `model.type is ${describe(model.type)}`)
   for (const option of ["byte_fallback", "ignore_merges"]) {
     if (model[option] === true) throw unsupported(path, `model.${option} is true`)
   }
   for (const option of ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]) {
     const value = model[option]
-    if (value !== undefined && value !== null && value !== "" && value !== 0) throw unsupported(path, `model.${option} is ${describe(value)}`)
+    if (value !== undefined && value !== null && value !== "" && value !== 0)
+      throw unsupported(path, `model.${option} is ${describe(value)}`)
   }
 }
 
@@ -77,15 +102,20 @@ const readTokens = (path: string, model: Json, added: readonly Json[]): (string 
     const id = checkId(path, field, rawId)
     const present = tokens[id]
     if (present !== undefined && present !== text) {
-      throw new TokenizerError("FORMAT", `${path}: id ${id} is both ${describe(present)} and ${describe(text)}`)
+      throw new TokenizerError(
+        "FORMAT",
+        `${path}: id ${id} is both ${describe(present)} and ${describe(text)}`,
+      )
     }
     tokens[id] = text
   }
   const vocabulary = objectAt(path, "model.vocab", model.vocab)
-  for (const text of Object.keys(vocabulary)) place(text, vocabulary[text], `model.vocab[${describe(text)}]`)
+  for (const text of Object.keys(vocabulary))
+    place(text, vocabulary[text], `model.vocab[${describe(text)}]`)
   added.forEach((token, index) => {
     const { content, id } = token
-    if (typeof content !== "string" || content === "") throw formatError(path, `added_tokens[${index}].content`, "a non-empty string", content)
+    if (typeof content !== "string" || content === "")
+      throw formatError(path, `added_tokens[${index}].content`, "a non-empty string", content)
     place(content, id, `added_tokens[${index}].id`)
   })
   return Array.from(tokens)
@@ -97,9 +127,15 @@ const readMerge = (path: string, merge: unknown, rank: number): readonly [string
     if (typeof left === "string" && typeof right === "string") return [left, right]
   } else if (typeof merge === "string") {
     const space = merge.indexOf(" ")
-    if (space > 0 && space < merge.length - 1) return [merge.slice(0, space), merge.slice(space + 1)]
+    if (space > 0 && space < merge.length - 1)
+      return [merge.slice(0, space), merge.slice(space + 1)]
   }
-  throw formatError(path, `model.merges[${rank}]`, 'two tokens, as "left right" or ["left", "right"]', merge)
+  throw formatError(
+    path,
+    `model.merges[${rank}]`,
+    'two tokens, as "left right" or ["left", "right"]',
+    merge,
+  )
 }
 
 const readJson = async (path: string): Promise<unknown> => {
@@ -122,7 +158,9 @@ interface Neighbours {
   readonly vocab: number
 }
 
-/** BOS, EOS and the row count, as far as the model's own configuration beside the file states them. */
+/**
+ * BOS, EOS and the row count, as far as the model's own configuration beside the file states them.
+ */
 const readNeighbours = async (path: string): Promise<Neighbours> => {
   let found: Neighbours = { bos: undefined, eos: undefined, vocab: 0 }
   for (const name of ["generation_config.json", "config.json"]) {
@@ -134,7 +172,11 @@ const readNeighbours = async (path: string): Promise<Neighbours> => {
       const value: unknown = Array.isArray(raw) ? raw[0] : raw
       return value === undefined || value === null ? undefined : checkId(neighbour, field, value)
     }
-    found = { bos: found.bos ?? id("bos_token_id"), eos: found.eos ?? id("eos_token_id"), vocab: found.vocab || (id("vocab_size") ?? 0) }
+    found = {
+      bos: found.bos ?? id("bos_token_id"),
+      eos: found.eos ?? id("eos_token_id"),
+      vocab: found.vocab || (id("vocab_size") ?? 0),
+    }
   }
   return found
 }
@@ -153,8 +195,12 @@ export const readTokenizerJson = async (path: string): Promise<VocabularyParts> 
     objectAt(path, `added_tokens[${index}]`, token),
   )
   const tokens = readTokens(path, model, added)
-  const special = new Map(added.map((token) => [token.content as string, token.id as number] as const)) // checked by readTokens
-  const merges = arrayAt(path, "model.merges", model.merges).map((merge, rank) => readMerge(path, merge, rank))
+  const special = new Map(
+    added.map((token) => [token.content as string, token.id as number] as const),
+  ) // checked by readTokens
+  const merges = arrayAt(path, "model.merges", model.merges).map((merge, rank) =>
+    readMerge(path, merge, rank),
+  )
   const neighbours = await readNeighbours(path)
   const idOf = (text: string): number => special.get(text) ?? tokens.indexOf(text)
   const bos = neighbours.bos ?? idOf(BOS)

@@ -1,5 +1,5 @@
-// One byte of class bits per code point, from the runtime's own Unicode tables. The basic plane is filled
-// at load (a few milliseconds), the sixteen others when a character of theirs is first seen.
+// One byte of class bits per code point, from the runtime's own Unicode tables. The basic plane is
+// filled at load (a few milliseconds), the sixteen others when a character of theirs is first seen.
 /** General categories L and M together: the patterns treat them alike. */
 export const WORD = 1
 export const NUMBER = 2
@@ -9,13 +9,17 @@ export const PUNCTUATION = 4
 export const SPACE = 8
 /** CR and LF, in addition to SPACE. */
 export const NEWLINE = 16
-/** Characters of the CJK ranges U+4E00-9FA5 and U+3040-30FF carry one of these three bits and no other. */
+/**
+ * Characters of the CJK ranges U+4E00-9FA5 and U+3040-30FF carry one of these three bits and no
+ * other.
+ */
 export const CJK_WORD = 32
 export const CJK_PUNCTUATION = 64
 export const CJK_OTHER = 128
 
 const PLANE = 0x10000
-const WHITE_SPACE = "\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+const WHITE_SPACE =
+  "\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
 
 const RULES: readonly (readonly [RegExp, number])[] = [
   [/[\p{L}\p{M}]+/gu, WORD],
@@ -24,7 +28,9 @@ const RULES: readonly (readonly [RegExp, number])[] = [
   [new RegExp(`[${WHITE_SPACE}]+`, "gu"), SPACE],
 ]
 
-/** Every code point of one plane in order, as UTF-16; surrogates, which are no characters, as NUL. */
+/**
+ * Every code point of one plane in order, as UTF-16; surrogates, which are no characters, as NUL.
+ */
 const planeText = (plane: number): string => {
   const units = new Uint16Array(plane === 0 ? PLANE : PLANE * 2)
   for (let low = 0; low < PLANE; low++) {

@@ -1,4 +1,5 @@
-// What both vocabulary files become, checked: a token table, the merges as ids, and the control tokens.
+// What both vocabulary files become, checked: a token table, the merges as ids, and the control
+// tokens.
 import { TokenizerError } from "../tokenizer-error.ts"
 import { KNOWN_SPECIALS } from "../special-tokens.ts"
 import { CODE_POINT_OF_BYTE, bytesOfMapped } from "./byte-map.ts"
@@ -7,12 +8,18 @@ import { CODE_POINT_OF_BYTE, bytesOfMapped } from "./byte-map.ts"
 export const MAX_VOCAB = 1 << 20
 
 export interface Vocabulary {
-  /** [vocab] strings by id: byte-mapped for ordinary tokens, literal for control tokens, undefined for gaps. */
+  /**
+   * [vocab] strings by id: byte-mapped for ordinary tokens, literal for control tokens, undefined
+   * for gaps.
+   */
   readonly tokens: readonly (string | undefined)[]
   readonly ids: ReadonlyMap<string, number>
   /** [merges * 3] left id, right id, id of the two joined; the index of a merge is its rank. */
   readonly merges: Int32Array
-  /** Control and user-defined tokens: text to id. Their text is literal and never produced by merging. */
+  /**
+   * Control and user-defined tokens: text to id. Their text is literal and never produced by
+   * merging.
+   */
   readonly special: ReadonlyMap<string, number>
   readonly bos: number
   readonly eos: number
@@ -29,7 +36,8 @@ export interface VocabularyParts {
   readonly origin: string
 }
 
-const quote = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+const quote = (text: string): string =>
+  JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
 
 const idsByText = ({ tokens, origin }: VocabularyParts): Map<string, number> => {
   const ids = new Map<string, number>()
@@ -37,7 +45,10 @@ const idsByText = ({ tokens, origin }: VocabularyParts): Map<string, number> => 
     if (text === undefined) return
     const earlier = ids.get(text)
     if (earlier !== undefined) {
-      throw new TokenizerError("FORMAT", `${origin}: ids ${earlier} and ${id} are both ${quote(text)}; expected distinct tokens`)
+      throw new TokenizerError(
+        "FORMAT",
+        `${origin}: ids ${earlier} and ${id} are both ${quote(text)}; expected distinct tokens`,
+      )
     }
     ids.set(text, id)
   })
@@ -52,7 +63,8 @@ const requireBytes = (ids: ReadonlyMap<string, number>, origin: string): void =>
   const some = missing.slice(0, 8).join(", ")
   throw new TokenizerError(
     "MISSING_BYTE",
-    `${origin}: a byte-level vocabulary holds all 256 single bytes; ${missing.length} are missing (${some}${missing.length > 8 ? ", …" : ""})`,
+    `${origin}: a byte-level vocabulary holds all 256 single bytes; ${missing.length} are ` +
+      `missing (${some}${missing.length > 8 ? ", …" : ""})`,
   )
 }
 
@@ -64,10 +76,18 @@ const mergeIds = (parts: VocabularyParts, ids: ReadonlyMap<string, number>): Int
     const merge = [ids.get(left), ids.get(right), ids.get(left + right)] as const
     merge.forEach((id, part) => {
       if (id === undefined) {
-        throw new TokenizerError("FORMAT", `${origin}: merge ${rank} (${quote(left)} + ${quote(right)}) needs a token that the vocabulary lacks`)
+        throw new TokenizerError(
+          "FORMAT",
+          `${origin}: merge ${rank} (${quote(left)} + ${quote(right)}) needs a token that the ` +
+            `vocabulary lacks`,
+        )
       }
       if (specialIds.has(id)) {
-        throw new TokenizerError("FORMAT", `${origin}: merge ${rank} (${quote(left)} + ${quote(right)}) involves control token ${id}; plain text could forge it`)
+        throw new TokenizerError(
+          "FORMAT",
+          `${origin}: merge ${rank} (${quote(left)} + ${quote(right)}) involves control token ` +
+            `${id}; plain text could forge it`,
+        )
       }
       out[rank * 3 + part] = id
     })
@@ -77,18 +97,24 @@ const mergeIds = (parts: VocabularyParts, ids: ReadonlyMap<string, number>): Int
 
 const requireId = (id: number, name: string, { tokens, origin }: VocabularyParts): number => {
   if (tokens[id] !== undefined) return id
-  throw new TokenizerError("FORMAT", `${origin}: the ${name} id is ${id}; expected the id of one of the ${tokens.length} tokens`)
+  throw new TokenizerError(
+    "FORMAT",
+    `${origin}: the ${name} id is ${id}; expected the id of one of the ${tokens.length} tokens`,
+  )
 }
 
 /**
  * Checks the parts against each other and indexes them.
- * @throws TokenizerError FORMAT for duplicate tokens, merges of unknown tokens or BOS/EOS ids without a token;
- * MISSING_BYTE when a single byte has no token
+ * @throws TokenizerError FORMAT for duplicate tokens, merges of unknown tokens or BOS/EOS ids
+ * without a token; MISSING_BYTE when a single byte has no token
  */
 export const buildVocabulary = (parts: VocabularyParts): Vocabulary => {
   const { tokens, origin } = parts
   if (tokens.length === 0 || tokens.length > MAX_VOCAB) {
-    throw new TokenizerError("FORMAT", `${origin}: ${tokens.length} tokens; expected 1..${MAX_VOCAB}`)
+    throw new TokenizerError(
+      "FORMAT",
+      `${origin}: ${tokens.length} tokens; expected 1..${MAX_VOCAB}`,
+    )
   }
   const ids = idsByText(parts)
   const special = new Map(parts.special)
@@ -110,7 +136,10 @@ export const buildVocabulary = (parts: VocabularyParts): Vocabulary => {
 
 const encoder = new TextEncoder()
 
-/** The bytes each token stands for, [vocab]; empty for gaps. Text that no byte sequence maps to is literal. */
+/**
+ * The bytes each token stands for, [vocab]; empty for gaps. Text that no byte sequence maps to is
+ * literal.
+ */
 export const tokenByteTable = ({ tokens, special }: Vocabulary): Uint8Array[] => {
   const empty = new Uint8Array(0)
   return tokens.map((text) => {

@@ -1,4 +1,5 @@
-// A conversation to the exact text the weights were trained on, as segments of template and foreign text.
+// A conversation to the exact text the weights were trained on, as segments of template and foreign
+// text.
 import type { Segment } from "../tokenizer.ts"
 import { ASSISTANT, BOS, THINK_OPEN } from "../special-tokens.ts"
 import { renderCompat } from "./profile-compat.ts"
@@ -17,9 +18,15 @@ export interface RenderOptions {
   readonly effort?: Effort
   /** A property of the checkpoint; default `original`. */
   readonly effortTable?: EffortTable
-  /** `reference` (default) is what the vendor's encoder produces, `compat` what the May 2026 ds4 server does. */
+  /**
+   * `reference` (default) is what the vendor's encoder produces, `compat` what the May 2026 ds4
+   * server does.
+   */
   readonly profile?: Profile
-  /** The last message is an assistant's and the answer goes on from its text: its end marker is left out. */
+  /**
+   * The last message is an assistant's and the answer goes on from its text: its end marker is left
+   * out.
+   */
   readonly continueFinal?: boolean
   /** Sampled blocks to emit in place of rendered calls. */
   readonly replay?: ToolReplay
@@ -32,7 +39,8 @@ export const renderChat = (conversation: Conversation, options: RenderOptions): 
   const writer = new SegmentWriter()
   const { profile = "reference", effortTable = EFFORT_TABLES.original } = options
   writer.control(BOS)
-  if (options.thinking) writer.control(effortTable.prefixes[options.effort ?? effortTable.defaultEffort])
+  if (options.thinking)
+    writer.control(effortTable.prefixes[options.effort ?? effortTable.defaultEffort])
   const turns = new TurnWriter(writer, profile, options)
   if (profile === "reference") renderReference(conversation, turns)
   else renderCompat(conversation, turns)

@@ -13,7 +13,10 @@ export interface ToolDeclaration {
   readonly description?: string
   /** JSON schema of the arguments. */
   readonly parameters?: unknown
-  /** JSON text of the whole function object as received; rendered in place of the three fields above. */
+  /**
+   * JSON text of the whole function object as received; rendered in place of the three fields
+   * above.
+   */
   readonly definition?: string
 }
 
@@ -34,7 +37,10 @@ export interface UserMessage {
   readonly content: string
   /** Ends the prompt with the task's token in place of the generation prompt. */
   readonly task?: Task
-  /** The text came in one message with the tool results before it; profile `compat` then opens no new turn. */
+  /**
+   * The text came in one message with the tool results before it; profile `compat` then opens no
+   * new turn.
+   */
   readonly continuesResults?: boolean
 }
 

@@ -1,11 +1,17 @@
-// Without tools a prompt leaves out the thinking of earlier turns. What a session holds of such a turn is therefore shown
-// by the next prompt as if the model had not thought.
+// Without tools a prompt leaves out the thinking of earlier turns. What a session holds of such a
+// turn is therefore shown by the next prompt as if the model had not thought.
 
 /**
- * @param prompt ids that end with the opening of thinking; otherwise there is nothing to leave out, and no function
- * @returns from the answer's ids to those by which later prompts show prompt and answer; undefined while it still thinks
+ * @param prompt ids that end with the opening of thinking; otherwise there is nothing to leave out,
+ * and no function
+ * @returns from the answer's ids to those by which later prompts show prompt and answer; undefined
+ * while it still thinks
  */
-export function thinkingLeftOut(prompt: readonly number[], open: number | undefined, close: number | undefined): ((answer: readonly number[]) => number[] | undefined) | undefined {
+export function thinkingLeftOut(
+  prompt: readonly number[],
+  open: number | undefined,
+  close: number | undefined,
+): ((answer: readonly number[]) => number[] | undefined) | undefined {
   if (open === undefined || close === undefined || prompt.at(-1) !== open) return undefined
   return (answer) => {
     const end = answer.indexOf(close)

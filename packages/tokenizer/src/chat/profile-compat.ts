@@ -1,4 +1,5 @@
-// Profile `compat`: byte for byte what the May 2026 ds4 server produces, so that its checkpoints can be used.
+// Profile `compat`: byte for byte what the May 2026 ds4 server produces, so that its checkpoints
+// can be used.
 import type { AssistantMessage, Conversation, Message } from "./conversation.ts"
 import type { TurnWriter } from "./turn-writer.ts"
 
@@ -8,7 +9,10 @@ const isTurn = (message: Message): message is Turn =>
   message.role === "user" || message.role === "assistant" || message.role === "tool"
 
 const hasToolHistory = (turns: readonly Turn[]): boolean =>
-  turns.some((turn) => turn.role === "tool" || (turn.role === "assistant" && (turn.toolCalls?.length ?? 0) > 0))
+  turns.some(
+    (turn) =>
+      turn.role === "tool" || (turn.role === "assistant" && (turn.toolCalls?.length ?? 0) > 0),
+  )
 
 /** Tools stand first: a system text whose tail changes then costs less of the prefix. */
 const writeHead = ({ messages, tools }: Conversation, turns: TurnWriter): void => {
@@ -39,7 +43,8 @@ export const renderCompat = (conversation: Conversation, turns: TurnWriter): voi
   messages.forEach((message, index) => {
     if (message.role === "assistant") return assistant(message, index)
     const followsResult = messages[index - 1]?.role === "tool"
-    const continues = followsResult && (message.role === "tool" || message.continuesResults === true)
+    const continues =
+      followsResult && (message.role === "tool" || message.continuesResults === true)
     if (!continues) turns.userMarker()
     if (message.role === "tool") turns.toolResult(message.content)
     else turns.out.plain(message.content)

@@ -7,10 +7,14 @@ import { orderToolResults } from "./result-order.ts"
 import { RESPONSE_FORMAT_HEADING } from "./tools-block.ts"
 import type { TurnWriter } from "./turn-writer.ts"
 
-const isUserLike = ({ role }: Message): boolean => role !== "assistant" && role !== "latest_reminder"
+const isUserLike = ({ role }: Message): boolean =>
+  role !== "assistant" && role !== "latest_reminder"
 
 class ReferenceRenderer {
-  /** The open user turn, which takes further parts; task: closed by a task token that stands for the marker. */
+  /**
+   * The open user turn, which takes further parts; task: closed by a task token that stands for the
+   * marker.
+   */
   private state: "none" | "user" | "assistant" | "task" = "none"
   private readonly messages: readonly Message[]
   private readonly keepsAllReasoning: boolean
@@ -24,7 +28,9 @@ class ReferenceRenderer {
     this.lastUserIndex = this.messages.findLastIndex(isUserLike)
     this.keepsAllReasoning =
       (conversation.tools?.length ?? 0) > 0 ||
-      conversation.messages.some((message) => message.role === "developer" && (message.tools?.length ?? 0) > 0)
+      conversation.messages.some(
+        (message) => message.role === "developer" && (message.tools?.length ?? 0) > 0,
+      )
   }
 
   render(): void {
@@ -47,7 +53,9 @@ class ReferenceRenderer {
       this.turns.toolsBlock(tools)
     }
     if (responseFormat !== undefined) {
-      out.control(`\n\n${RESPONSE_FORMAT_HEADING}`).plain(writeJsonNode(jsonNodeOf(responseFormat.schema), "spaced"))
+      out
+        .control(`\n\n${RESPONSE_FORMAT_HEADING}`)
+        .plain(writeJsonNode(jsonNodeOf(responseFormat.schema), "spaced"))
     }
   }
 
@@ -85,7 +93,10 @@ class ReferenceRenderer {
       this.turns.assistantMarker()
       this.turns.thinkingPart(isKept ? message.reasoning : undefined)
     }
-    this.turns.assistantBody(message, options.continueFinal === true && index === this.messages.length - 1)
+    this.turns.assistantBody(
+      message,
+      options.continueFinal === true && index === this.messages.length - 1,
+    )
     this.state = "assistant"
   }
 }

@@ -1,11 +1,15 @@
-// Clients return calls as JSON, and rendering JSON seldom gives back the sampled bytes; one different byte
-// costs the KV rows of everything after it. So the sampled block of each turn is kept under its call ids.
+// Clients return calls as JSON, and rendering JSON seldom gives back the sampled bytes; one
+// different byte costs the KV rows of everything after it. So the sampled block of each turn is
+// kept under its call ids.
 import { jsonNodesEqual, tryParseJsonNode } from "../json/json-node.ts"
 import type { Segment, Tokenizer } from "../tokenizer.ts"
 import type { ToolCall } from "./conversation.ts"
 
 export interface ReplayBlock {
-  /** Text at the start of the block whose token also holds the end of the content before it; may be empty. */
+  /**
+   * Text at the start of the block whose token also holds the end of the content before it; may be
+   * empty.
+   */
   readonly lead: string
   /** The rest of the block as sampled, and exactly its tokens. */
   readonly text: string
@@ -40,7 +44,12 @@ const sameArguments = (a: string, b: string): boolean => {
 }
 
 const sizeOf = (ids: readonly string[], block: ReplayBlock): number => {
-  const texts = [...ids, block.lead, block.text, ...block.calls.flatMap((call) => [call.name, call.arguments])]
+  const texts = [
+    ...ids,
+    block.lead,
+    block.text,
+    ...block.calls.flatMap((call) => [call.name, call.arguments]),
+  ]
   return texts.reduce((sum, text) => sum + text.length * 2, block.tokens.length * 8)
 }
 
@@ -67,11 +76,14 @@ export class ToolReplay {
     this.bytes -= entry.bytes
   }
 
-  /** Keeps one turn's block under all its call ids. A block beyond the limits by itself is not kept. */
+  /**
+   * Keeps one turn's block under all its call ids. A block beyond the limits by itself is not kept.
+   */
   remember(ids: readonly string[], block: ReplayBlock, origin: ReplayOrigin = "memory"): void {
     const [first] = ids
     if (first === undefined) return
-    if (ids.length !== block.calls.length) throw new Error(`${ids.length} ids for ${block.calls.length} calls of one turn`)
+    if (ids.length !== block.calls.length)
+      throw new Error(`${ids.length} ids for ${block.calls.length} calls of one turn`)
     for (const id of ids) {
       const old = this.entryOfId.get(id)
       if (old !== undefined) this.remove(old)
@@ -87,14 +99,21 @@ export class ToolReplay {
     }
   }
 
-  /** The sampled block, when the calls are exactly those of one remembered turn, in order and unedited. */
+  /**
+   * The sampled block, when the calls are exactly those of one remembered turn, in order and
+   * unedited.
+   */
   lookup(calls: readonly ToolCall[]): ReplayHit | undefined {
     const [first] = calls
     const entry = first === undefined ? undefined : this.entryOfId.get(first.id)
     if (entry === undefined || entry.ids.length !== calls.length) return undefined
     const isUnedited = calls.every((call, index) => {
       const delivered = entry.block.calls[index]
-      return call.id === entry.ids[index] && call.name === delivered?.name && sameArguments(call.arguments, delivered.arguments)
+      return (
+        call.id === entry.ids[index] &&
+        call.name === delivered?.name &&
+        sameArguments(call.arguments, delivered.arguments)
+      )
     })
     if (!isUnedited) return undefined
     const [key] = entry.ids
@@ -104,7 +123,10 @@ export class ToolReplay {
     }
     const { lead, text, tokens } = entry.block
     const sampled: Segment = { text, control: true, ids: tokens }
-    return { segments: lead === "" ? [sampled] : [{ text: lead, control: false }, sampled], origin: entry.origin }
+    return {
+      segments: lead === "" ? [sampled] : [{ text: lead, control: false }, sampled],
+      origin: entry.origin,
+    }
   }
 
   /** All entries, least recently used first, for a store that keeps them beside the KV rows. */
@@ -116,7 +138,8 @@ export class ToolReplay {
 /**
  * Cuts a turn's sampled tokens at the start of its block, so that the pair can be remembered.
  * @param sampled ids of the turn up to and including the block's last token
- * @param block the block's text as sampled, with the white space before it; the sampled text must end with it
+ * @param block the block's text as sampled, with the white space before it; the sampled text must
+ * end with it
  * @returns undefined when the two do not belong together
  */
 export const alignBlock = (
@@ -135,6 +158,9 @@ export const alignBlock = (
     first--
   }
   const lead = bytes.subarray(0, end).toString()
-  // The cut may only fall into the white space before the opener: a marker split by it could not be re-encoded.
-  return lead.trim() === "" ? { lead, text: bytes.subarray(end).toString(), tokens: sampled.slice(first) } : undefined
+  // The cut may only fall into the white space before the opener: a marker split by it could not be
+  // re-encoded.
+  return lead.trim() === ""
+    ? { lead, text: bytes.subarray(end).toString(), tokens: sampled.slice(first) }
+    : undefined
 }

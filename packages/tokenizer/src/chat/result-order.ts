@@ -1,15 +1,17 @@
 import type { Message } from "./conversation.ts"
 
 const reorderRun = (run: readonly Message[], order: ReadonlyMap<string, number>): Message[] => {
-  const isKnown = (message: Message): boolean => message.role === "tool" && order.has(message.toolCallId ?? "")
-  const rank = (message: Message): number => (message.role === "tool" ? (order.get(message.toolCallId ?? "") ?? 0) : 0)
+  const isKnown = (message: Message): boolean =>
+    message.role === "tool" && order.has(message.toolCallId ?? "")
+  const rank = (message: Message): number =>
+    message.role === "tool" ? (order.get(message.toolCallId ?? "") ?? 0) : 0
   const known = run.filter(isKnown).toSorted((a, b) => rank(a) - rank(b))
   return run.map((message) => (isKnown(message) ? (known.shift() ?? message) : message))
 }
 
 /**
- * Tool results in the order of the calls they answer, whatever order they arrived in: results of the assistant
- * turn before them change places among themselves, everything else stays where it is.
+ * Tool results in the order of the calls they answer, whatever order they arrived in: results of
+ * the assistant turn before them change places among themselves, everything else stays where it is.
  */
 export const orderToolResults = (messages: readonly Message[]): Message[] => {
   const ordered: Message[] = []

@@ -36,4 +36,5 @@ export class SegmentWriter {
 }
 
 /** The rendered text of segments. */
-export const segmentsText = (segments: readonly Segment[]): string => segments.map(({ text }) => text).join("")
+export const segmentsText = (segments: readonly Segment[]): string =>
+  segments.map(({ text }) => text).join("")

@@ -32,23 +32,34 @@ Otherwise, output directly after </think> with tool calls or final response.
 
 `
 
-const LAST_LINE = "\n\nYou MUST strictly follow the above defined tool name and parameter schemas to invoke tool calls."
+const LAST_LINE =
+  "\n\nYou MUST strictly follow the above defined tool name and parameter schemas to invoke " +
+  "tool calls."
 
 /** The text around the schemas, one per line between `before` and `after`. */
-export const TOOLS_BLOCK: Readonly<Record<Profile, { readonly before: string; readonly after: string }>> = {
+export const TOOLS_BLOCK: Readonly<
+  Record<Profile, { readonly before: string; readonly after: string }>
+> = {
   reference: {
-    before: `${callSyntax("user's")}String parameters should be specified as is and set \`string="true"\`. ${NON_STRINGS}`,
+    before:
+      `${callSyntax("user's")}String parameters should be specified as is and set ` +
+      `\`string="true"\`. ${NON_STRINGS}`,
     after: `${LAST_LINE}\n`,
   },
   compat: {
-    before: `${callSyntax("user")}String parameters should be specified as raw text and set \`string="true"\`. Preserve characters such as \`>\`, \`&\`, and \`&&\` exactly; never replace normal string characters with XML or HTML entity escapes. Only if a string value itself contains the exact closing parameter tag \`</${DSML}parameter>\`, write that tag as \`&lt;/${DSML}parameter>\` inside the value. ${NON_STRINGS}`,
+    before:
+      `${callSyntax("user")}String parameters should be specified as raw text and set ` +
+      `\`string="true"\`. Preserve characters such as \`>\`, \`&\`, and \`&&\` exactly; never ` +
+      `replace normal string characters with XML or HTML entity escapes. Only if a string value ` +
+      `itself contains the exact closing parameter tag \`</${DSML}parameter>\`, write that tag ` +
+      `as \`&lt;/${DSML}parameter>\` inside the value. ${NON_STRINGS}`,
     after: `${LAST_LINE} Use the exact parameter names from the schemas.`,
   },
 }
 
 /**
- * The one line that describes a tool. The reference writes spaced JSON; compat repeats what it received, byte for
- * byte, where the request's text is known.
+ * The one line that describes a tool. The reference writes spaced JSON; compat repeats what it
+ * received, byte for byte, where the request's text is known.
  */
 export const toolSchemaLine = (tool: ToolDeclaration, profile: Profile): string => {
   const { name, description, parameters, definition } = tool

@@ -16,7 +16,9 @@ export class TurnWriter {
   toolsBlock(tools: readonly ToolDeclaration[]): void {
     const { before, after } = TOOLS_BLOCK[this.profile]
     this.out.control(before)
-    tools.forEach((tool, index) => this.out.control(index > 0 ? "\n" : "").plain(toolSchemaLine(tool, this.profile)))
+    tools.forEach((tool, index) =>
+      this.out.control(index > 0 ? "\n" : "").plain(toolSchemaLine(tool, this.profile)),
+    )
     this.out.control(after)
   }
 
@@ -38,10 +40,14 @@ export class TurnWriter {
     this.out.control(THINK_CLOSE)
   }
 
-  /** Content, calls and end of an assistant turn; `isOpen` leaves the end out so that generation goes on. */
+  /**
+   * Content, calls and end of an assistant turn; `isOpen` leaves the end out so that generation
+   * goes on.
+   */
   assistantBody(message: AssistantMessage, isOpen: boolean): void {
     this.out.plain(message.content)
-    if (message.toolCalls !== undefined && message.toolCalls.length > 0) this.calls(message.toolCalls)
+    if (message.toolCalls !== undefined && message.toolCalls.length > 0)
+      this.calls(message.toolCalls)
     if (isOpen) return
     this.out.control(EOS)
     if (message.task !== undefined) this.out.control(taskToken(message.task))

@@ -1,6 +1,7 @@
-// ModelConfig from GGUF metadata: the antirez files and mainline llama.cpp conversions. They share the keys;
-// llama.cpp may give one number where the others give one a layer, writes expert_gating_func and, since it learnt
-// multi-token prediction, may count those blocks among the layers.
+// ModelConfig from GGUF metadata: the antirez files and mainline llama.cpp conversions. They share
+// the keys; llama.cpp may give one number where the others give one a layer, writes
+// expert_gating_func and, since it learnt multi-token prediction, may count those blocks among the
+// layers.
 import { CONFIG_LIMITS } from "../limits.ts"
 import { MetadataReader } from "../metadata-reader.ts"
 import { checkModelConfig, type ModelConfig } from "../model-config.ts"
@@ -17,12 +18,19 @@ export const GATING_SQRT_SOFTPLUS = 4
  * @throws ModelFileError MISSING, VALUE or UNSUPPORTED, naming the key
  */
 export function configFromGguf(
-  metadata: ReadonlyMap<string, unknown>, hasTensor: (name: string) => boolean, path: string, fallbackName: string,
+  metadata: ReadonlyMap<string, unknown>,
+  hasTensor: (name: string) => boolean,
+  path: string,
+  fallbackName: string,
 ): ModelConfig {
   const general = new MetadataReader(metadata, path)
   const architecture = general.text("general.architecture")
   if (architecture !== GGUF_ARCHITECTURE) {
-    throw new ModelFileError("UNSUPPORTED", `general.architecture is "${architecture}"; only "${GGUF_ARCHITECTURE}" is supported`, { path })
+    throw new ModelFileError(
+      "UNSUPPORTED",
+      `general.architecture is "${architecture}"; only "${GGUF_ARCHITECTURE}" is supported`,
+      { path },
+    )
   }
   const keys = new MetadataReader(metadata, path, `${GGUF_ARCHITECTURE}.`)
   keys.only("expert_gating_func", GATING_SQRT_SOFTPLUS)
@@ -31,18 +39,30 @@ export function configFromGguf(
   keys.only("rope.scaling.type", "yarn")
   const blocks = keys.whole("block_count")
   const nextn = keys.whole("nextn_predict_layers", 0)
-  const layers = nextn > 0 && hasTensor(`blk.${blocks - nextn}.nextn.eh_proj.weight`) ? blocks - nextn : blocks
-  if (layers < 1 || layers > CONFIG_LIMITS.layers) throw keys.refuse("VALUE", `deepseek4.block_count is ${blocks}; expected 1 to ${CONFIG_LIMITS.layers} layers`)
+  const layers =
+    nextn > 0 && hasTensor(`blk.${blocks - nextn}.nextn.eh_proj.weight`) ? blocks - nextn : blocks
+  if (layers < 1 || layers > CONFIG_LIMITS.layers)
+    throw keys.refuse(
+      "VALUE",
+      `deepseek4.block_count is ${blocks}; expected 1 to ${CONFIG_LIMITS.layers} layers`,
+    )
   const config: ModelConfig = {
-    name: general.text("general.name", fallbackName), layers, mtpBlocks: nextn,
-    ...shapeOf(keys, layers), ...constantsOf(keys, layers),
+    name: general.text("general.name", fallbackName),
+    layers,
+    mtpBlocks: nextn,
+    ...shapeOf(keys, layers),
+    ...constantsOf(keys, layers),
     vocab: vocabulary(keys, general),
     bosTokenId: general.whole("tokenizer.ggml.bos_token_id"),
     eosTokenId: general.whole("tokenizer.ggml.eos_token_id"),
   }
   checkModelConfig(config, path)
   if (config.headDim !== keys.whole("attention.value_length", config.headDim)) {
-    throw keys.refuse("UNSUPPORTED", `deepseek4.attention.value_length differs from key_length ${config.headDim}; keys and values are the same rows here`)
+    throw keys.refuse(
+      "UNSUPPORTED",
+      `deepseek4.attention.value_length differs from key_length ${config.headDim}; keys and ` +
+        `values are the same rows here`,
+    )
   }
   return config
 }
@@ -53,7 +73,10 @@ function vocabulary(keys: MetadataReader, general: MetadataReader): number {
   const counted = Array.isArray(tokens) ? tokens.length : undefined
   const vocab = keys.whole("vocab_size", counted)
   if (counted !== undefined && counted !== vocab) {
-    throw keys.refuse("VALUE", `tokenizer.ggml.tokens has ${counted} entries; deepseek4.vocab_size says ${vocab}`)
+    throw keys.refuse(
+      "VALUE",
+      `tokenizer.ggml.tokens has ${counted} entries; deepseek4.vocab_size says ${vocab}`,
+    )
   }
   return vocab
 }
@@ -62,7 +85,11 @@ function vocabulary(keys: MetadataReader, general: MetadataReader): number {
 function uniform(keys: MetadataReader, key: string, layers: number): number {
   const values = keys.perLayer(key, layers, layers + CONFIG_LIMITS.mtpBlocks)
   const [first = 0] = values
-  if (values.some((value) => value !== first)) throw keys.refuse("UNSUPPORTED", `deepseek4.${key} differs between layers; expected the same number everywhere`)
+  if (values.some((value) => value !== first))
+    throw keys.refuse(
+      "UNSUPPORTED",
+      `deepseek4.${key} differs between layers; expected the same number everywhere`,
+    )
   return first
 }
 
@@ -93,7 +120,11 @@ function constantsOf(keys: MetadataReader, layers: number) {
   const most = layers + CONFIG_LIMITS.mtpBlocks
   const swigluLimit = keys.perLayer("swiglu_clamp_exp", layers, most)
   if (!Array.isArray(keys.raw("attention.compress_ratios"))) {
-    throw keys.refuse(keys.has("attention.compress_ratios") ? "VALUE" : "MISSING", "deepseek4.attention.compress_ratios must be a list with an entry for every layer; it is never guessed")
+    throw keys.refuse(
+      keys.has("attention.compress_ratios") ? "VALUE" : "MISSING",
+      "deepseek4.attention.compress_ratios must be a list with an entry for every layer; it is " +
+        "never guessed",
+    )
   }
   return {
     normaliseWeights: keys.boolean("expert_weights_norm"),
@@ -108,7 +139,10 @@ function constantsOf(keys: MetadataReader, layers: number) {
     routedScale: keys.float("expert_weights_scale"),
     compressRatios: keys.perLayer("attention.compress_ratios", layers, most),
     swigluLimit,
-    // Absent in the antirez files; the shared experts then use the routed limit, as every engine but one does.
-    sharedSwigluLimit: keys.has("swiglu_clamp_shexp") ? keys.perLayer("swiglu_clamp_shexp", layers, most) : [...swigluLimit],
+    // Absent in the antirez files; the shared experts then use the routed limit, as every engine
+    // but one does.
+    sharedSwigluLimit: keys.has("swiglu_clamp_shexp")
+      ? keys.perLayer("swiglu_clamp_shexp", layers, most)
+      : [...swigluLimit],
   }
 }

@@ -1,24 +1,73 @@
-// Key-value records of a GGUF header. Value types: 0 u8, 1 i8, 2 u16, 3 i16, 4 u32, 5 i32, 6 f32, 7 bool,
+// Key-value records of a GGUF header. Value types: 0 u8, 1 i8, 2 u16, 3 i16, 4 u32, 5 i32, 6 f32, 7
+// bool,
 // 8 string, 9 array (u32 element type, u64 count, elements), 10 u64, 11 i64, 12 f64.
-import { MAX_GGUF_HEADER_BYTES, MAX_KEY_BYTES, MAX_METADATA_DEPTH, MAX_METADATA_ELEMENTS } from "../limits.ts"
+import {
+  MAX_GGUF_HEADER_BYTES,
+  MAX_KEY_BYTES,
+  MAX_METADATA_DEPTH,
+  MAX_METADATA_ELEMENTS,
+} from "../limits.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import type { Cursor } from "./cursor.ts"
 
-export type GgufScalarType = "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "f32" | "bool" | "string" | "u64" | "i64" | "f64"
+export type GgufScalarType =
+  | "u8"
+  | "i8"
+  | "u16"
+  | "i16"
+  | "u32"
+  | "i32"
+  | "f32"
+  | "bool"
+  | "string"
+  | "u64"
+  | "i64"
+  | "f64"
 
 /** A typed value. 64-bit integers that fit a double exactly are numbers, others stay bigint. */
 export type GgufValue =
   | { readonly type: GgufScalarType; readonly value: number | bigint | boolean | string }
-  | { readonly type: "array"; readonly element: GgufScalarType; readonly value: readonly (number | bigint | boolean | string)[] }
+  | {
+      readonly type: "array"
+      readonly element: GgufScalarType
+      readonly value: readonly (number | bigint | boolean | string)[]
+    }
   | { readonly type: "array"; readonly element: "array"; readonly value: readonly GgufValue[] }
 
-export const GGUF_VALUE_TYPES = ["u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"] as const
+export const GGUF_VALUE_TYPES = [
+  "u8",
+  "i8",
+  "u16",
+  "i16",
+  "u32",
+  "i32",
+  "f32",
+  "bool",
+  "string",
+  "array",
+  "u64",
+  "i64",
+  "f64",
+] as const
 
 type Plain = number | bigint | boolean | string
 
 /** Smallest size of one element: a string or an array has at least its counts. */
-const LEAST_BYTES: Readonly<Record<GgufScalarType | "array", number>> =
-  { u8: 1, i8: 1, u16: 2, i16: 2, u32: 4, i32: 4, f32: 4, bool: 1, string: 8, array: 12, u64: 8, i64: 8, f64: 8 }
+const LEAST_BYTES: Readonly<Record<GgufScalarType | "array", number>> = {
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i16: 2,
+  u32: 4,
+  i32: 4,
+  f32: 4,
+  bool: 1,
+  string: 8,
+  array: 12,
+  u64: 8,
+  i64: 8,
+  f64: 8,
+}
 
 const narrow = (value: bigint): number | bigint => {
   const number = Number(value)
@@ -29,27 +78,52 @@ const narrow = (value: bigint): number | bigint => {
 export class MetadataBudget {
   private elements = 0
 
-  constructor(private readonly fileBytes: number, private readonly path: string) {}
+  constructor(
+    private readonly fileBytes: number,
+    private readonly path: string,
+  ) {}
 
   /** Counts `count` elements of at least `least` bytes before they are read. */
   spend(count: number, least: number, what: string): void {
     this.elements += count
-    if (count * least > this.fileBytes) throw new ModelFileError("RANGE", `${what} claims ${count} elements, more than the file of ${this.fileBytes} bytes can hold`, { path: this.path })
-    if (this.elements > MAX_METADATA_ELEMENTS) throw new ModelFileError("RANGE", `${what} brings the metadata arrays to ${this.elements} elements; the limit is ${MAX_METADATA_ELEMENTS}`, { path: this.path })
+    if (count * least > this.fileBytes)
+      throw new ModelFileError(
+        "RANGE",
+        `${what} claims ${count} elements, more than the file of ${this.fileBytes} bytes can hold`,
+        { path: this.path },
+      )
+    if (this.elements > MAX_METADATA_ELEMENTS)
+      throw new ModelFileError(
+        "RANGE",
+        `${what} brings the metadata arrays to ${this.elements} elements; the limit is ` +
+          `${MAX_METADATA_ELEMENTS}`,
+        { path: this.path },
+      )
   }
 
   /** For a record that is read again: what it had counted is given back. */
-  mark(): number { return this.elements }
-  reset(mark: number): void { this.elements = mark }
+  mark(): number {
+    return this.elements
+  }
+  reset(mark: number): void {
+    this.elements = mark
+  }
 }
 
 /** One record: key and typed value. */
-export function readMetadataRecord(cursor: Cursor, budget: MetadataBudget, path: string): { key: string; value: GgufValue } {
+export function readMetadataRecord(
+  cursor: Cursor,
+  budget: MetadataBudget,
+  path: string,
+): { key: string; value: GgufValue } {
   const mark = budget.mark()
   try {
     const key = cursor.text(MAX_KEY_BYTES, "a metadata key")
     const type = valueType(cursor, `metadata key "${key}"`, path)
-    const value: GgufValue = type === "array" ? readArray(cursor, budget, key, path, 1) : { type, value: readScalar(cursor, type, key, path) }
+    const value: GgufValue =
+      type === "array"
+        ? readArray(cursor, budget, key, path, 1)
+        : { type, value: readScalar(cursor, type, key, path) }
     return { key, value }
   } catch (error) {
     budget.reset(mark)
@@ -60,26 +134,51 @@ export function readMetadataRecord(cursor: Cursor, budget: MetadataBudget, path:
 function valueType(cursor: Cursor, what: string, path: string): GgufScalarType | "array" {
   const id = cursor.u32()
   const type = GGUF_VALUE_TYPES[id]
-  if (type === undefined) throw new ModelFileError("FORMAT", `${what} has value type ${id}; expected 0 to ${GGUF_VALUE_TYPES.length - 1}`, { path })
+  if (type === undefined)
+    throw new ModelFileError(
+      "FORMAT",
+      `${what} has value type ${id}; expected 0 to ${GGUF_VALUE_TYPES.length - 1}`,
+      { path },
+    )
   return type
 }
 
 function readScalar(cursor: Cursor, type: GgufScalarType, key: string, path: string): Plain {
   switch (type) {
-    case "u64": return narrow(cursor.u64())
-    case "i64": return narrow(cursor.i64())
-    case "string": return cursor.text(MAX_GGUF_HEADER_BYTES, `the string of "${key}"`)
+    case "u64":
+      return narrow(cursor.u64())
+    case "i64":
+      return narrow(cursor.i64())
+    case "string":
+      return cursor.text(MAX_GGUF_HEADER_BYTES, `the string of "${key}"`)
     case "bool": {
       const byte = cursor.u8()
-      if (byte > 1) throw new ModelFileError("FORMAT", `metadata key "${key}" holds the boolean ${byte}; expected 0 or 1`, { path })
+      if (byte > 1)
+        throw new ModelFileError(
+          "FORMAT",
+          `metadata key "${key}" holds the boolean ${byte}; expected 0 or 1`,
+          { path },
+        )
       return byte === 1
     }
-    default: return cursor[type]()
+    default:
+      return cursor[type]()
   }
 }
 
-function readArray(cursor: Cursor, budget: MetadataBudget, key: string, path: string, depth: number): GgufValue {
-  if (depth > MAX_METADATA_DEPTH) throw new ModelFileError("RANGE", `metadata key "${key}" nests arrays deeper than ${MAX_METADATA_DEPTH}`, { path })
+function readArray(
+  cursor: Cursor,
+  budget: MetadataBudget,
+  key: string,
+  path: string,
+  depth: number,
+): GgufValue {
+  if (depth > MAX_METADATA_DEPTH)
+    throw new ModelFileError(
+      "RANGE",
+      `metadata key "${key}" nests arrays deeper than ${MAX_METADATA_DEPTH}`,
+      { path },
+    )
   const element = valueType(cursor, `the array "${key}"`, path)
   const count = cursor.count(MAX_METADATA_ELEMENTS, `count of the array "${key}"`)
   budget.spend(count, LEAST_BYTES[element], `metadata key "${key}"`)

@@ -1,12 +1,20 @@
-// Writes one GGUF file: header first, then each tensor as it comes, so that nothing large is held in memory.
+// Writes one GGUF file: header first, then each tensor as it comes, so that nothing large is held
+// in memory.
 import { countingSink, writeAtomically, type ByteSink, type WriteOptions } from "../atomic-file.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import { elementBytes, type TensorType } from "../tensor-types.ts"
 import { GGUF_MAGIC, GGUF_VERSION, alignmentOf } from "./header.ts"
 import { GGUF_VALUE_TYPES, type GgufScalarType, type GgufValue } from "./metadata.ts"
 
-/** A tensor to be written. `shape` is outermost first, [rows, cols]; it is stored the other way round. */
-export interface GgufTensorPlan { readonly name: string; readonly type: TensorType; readonly shape: readonly number[] }
+/**
+ * A tensor to be written. `shape` is outermost first, [rows, cols]; it is stored the other way
+ * round.
+ */
+export interface GgufTensorPlan {
+  readonly name: string
+  readonly type: TensorType
+  readonly shape: readonly number[]
+}
 
 export interface GgufPlan {
   readonly metadata: ReadonlyMap<string, GgufValue>
@@ -39,8 +47,14 @@ class Output {
     return begin
   }
 
-  u32(value: number): void { const at = this.grow(4); this.view.setUint32(at, value, true) }
-  u64(value: number | bigint): void { const at = this.grow(8); this.view.setBigUint64(at, BigInt(value), true) }
+  u32(value: number): void {
+    const at = this.grow(4)
+    this.view.setUint32(at, value, true)
+  }
+  u64(value: number | bigint): void {
+    const at = this.grow(8)
+    this.view.setBigUint64(at, BigInt(value), true)
+  }
 
   text(value: string): void {
     const encoded = new TextEncoder().encode(value)
@@ -53,16 +67,43 @@ class Output {
     if (type === "string") return this.text(String(value))
     const number = Number(value)
     switch (type) {
-      case "u8": case "bool": { const at = this.grow(1); return this.view.setUint8(at, number) }
-      case "i8": { const at = this.grow(1); return this.view.setInt8(at, number) }
-      case "u16": { const at = this.grow(2); return this.view.setUint16(at, number, true) }
-      case "i16": { const at = this.grow(2); return this.view.setInt16(at, number, true) }
-      case "u32": return this.u32(number)
-      case "i32": { const at = this.grow(4); return this.view.setInt32(at, number, true) }
-      case "f32": { const at = this.grow(4); return this.view.setFloat32(at, number, true) }
-      case "f64": { const at = this.grow(8); return this.view.setFloat64(at, number, true) }
-      case "u64": return this.u64(BigInt(value))
-      case "i64": { const at = this.grow(8); return this.view.setBigInt64(at, BigInt(value), true) }
+      case "u8":
+      case "bool": {
+        const at = this.grow(1)
+        return this.view.setUint8(at, number)
+      }
+      case "i8": {
+        const at = this.grow(1)
+        return this.view.setInt8(at, number)
+      }
+      case "u16": {
+        const at = this.grow(2)
+        return this.view.setUint16(at, number, true)
+      }
+      case "i16": {
+        const at = this.grow(2)
+        return this.view.setInt16(at, number, true)
+      }
+      case "u32":
+        return this.u32(number)
+      case "i32": {
+        const at = this.grow(4)
+        return this.view.setInt32(at, number, true)
+      }
+      case "f32": {
+        const at = this.grow(4)
+        return this.view.setFloat32(at, number, true)
+      }
+      case "f64": {
+        const at = this.grow(8)
+        return this.view.setFloat64(at, number, true)
+      }
+      case "u64":
+        return this.u64(BigInt(value))
+      case "i64": {
+        const at = this.grow(8)
+        return this.view.setBigInt64(at, BigInt(value), true)
+      }
     }
   }
 
@@ -92,7 +133,9 @@ class Output {
 
 const roundUp = (value: number, to: number): number => Math.ceil(value / to) * to
 
-/** Lays the file out: every tensor starts at a multiple of general.alignment, in the order given. */
+/**
+ * Lays the file out: every tensor starts at a multiple of general.alignment, in the order given.
+ */
 export function layoutGguf({ metadata, tensors }: GgufPlan): GgufLayout {
   const alignment = alignmentOf(metadata, undefined)
   const output = new Output()
@@ -117,13 +160,22 @@ export function layoutGguf({ metadata, tensors }: GgufPlan): GgufLayout {
     return { offset, bytes }
   })
   const header = output.padded(alignment)
-  return { header, places: relative.map(({ offset, bytes }) => ({ offset: header.length + offset, bytes })), fileBytes: roundUp(header.length + end, alignment) }
+  return {
+    header,
+    places: relative.map(({ offset, bytes }) => ({ offset: header.length + offset, bytes })),
+    fileBytes: roundUp(header.length + end, alignment),
+  }
 }
 
 function planBytes({ name, type, shape }: GgufTensorPlan): number {
   const rowBytes = elementBytes(type, shape.at(-1) ?? 1)
   if (rowBytes === undefined) {
-    throw new ModelFileError("SHAPE", `tensor ${name} has rows of ${shape.at(-1)} values; ${type.name} needs a multiple of ${type.block}`, { tensor: name })
+    throw new ModelFileError(
+      "SHAPE",
+      `tensor ${name} has rows of ${shape.at(-1)} values; ${type.name} needs a multiple of ` +
+        `${type.block}`,
+      { tensor: name },
+    )
   }
   return shape.slice(0, -1).reduce((product, size) => product * size, rowBytes)
 }
@@ -133,21 +185,34 @@ function planBytes({ name, type, shape }: GgufTensorPlan): number {
  * @throws ModelFileError IO; on any error no file is left behind.
  */
 export async function writeGguf(
-  path: string, plan: GgufPlan, fill: (index: number, sink: ByteSink) => Promise<void>, options: WriteOptions = {},
+  path: string,
+  plan: GgufPlan,
+  fill: (index: number, sink: ByteSink) => Promise<void>,
+  options: WriteOptions = {},
 ): Promise<void> {
   const { header, places, fileBytes } = layoutGguf(plan)
-  await writeAtomically(path, fileBytes, async (sink) => {
-    await sink.write(header)
-    let position = header.length
-    for (const [index, place] of places.entries()) {
-      await sink.skip(place.offset - position)
-      const counted = countingSink(sink)
-      await fill(index, counted.sink)
-      if (counted.bytes() !== place.bytes) {
-        throw new ModelFileError("SHAPE", `tensor ${plan.tensors[index]?.name} was given ${counted.bytes()} bytes; it needs ${place.bytes}`, { path })
+  await writeAtomically(
+    path,
+    fileBytes,
+    async (sink) => {
+      await sink.write(header)
+      let position = header.length
+      for (const [index, place] of places.entries()) {
+        await sink.skip(place.offset - position)
+        const counted = countingSink(sink)
+        await fill(index, counted.sink)
+        if (counted.bytes() !== place.bytes) {
+          throw new ModelFileError(
+            "SHAPE",
+            `tensor ${plan.tensors[index]?.name} was given ${counted.bytes()} bytes; it needs ` +
+              `${place.bytes}`,
+            { path },
+          )
+        }
+        position = place.offset + place.bytes
       }
-      position = place.offset + place.bytes
-    }
-    await sink.skip(fileBytes - position)
-  }, options)
+      await sink.skip(fileBytes - position)
+    },
+    options,
+  )
 }

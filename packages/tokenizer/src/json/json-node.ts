@@ -1,11 +1,19 @@
-// JSON that keeps what JSON.parse loses and a prompt needs: the order of keys that look like integers, the
-// spelling of numbers, and the text an object was received as.
+// JSON that keeps what JSON.parse loses and a prompt needs: the order of keys that look like
+// integers, the spelling of numbers, and the text an object was received as.
 /** Deeper documents are refused: nothing legitimate nests so far, and the readers recurse. */
 export const MAX_JSON_DEPTH = 128
 
 export type JsonNode =
-  | { readonly kind: "object"; readonly members: ReadonlyMap<string, JsonNode>; readonly source: string | undefined }
-  | { readonly kind: "array"; readonly items: readonly JsonNode[]; readonly source: string | undefined }
+  | {
+      readonly kind: "object"
+      readonly members: ReadonlyMap<string, JsonNode>
+      readonly source: string | undefined
+    }
+  | {
+      readonly kind: "array"
+      readonly items: readonly JsonNode[]
+      readonly source: string | undefined
+    }
   | { readonly kind: "string"; readonly value: string }
   /** A number, true, false or null, spelled as received. */
   | { readonly kind: "literal"; readonly text: string }
@@ -32,8 +40,14 @@ class Reader {
   constructor(private readonly text: string) {}
 
   private fail(expected: string): JsonError {
-    const found = this.index < this.text.length ? JSON.stringify(this.text.slice(this.index, this.index + 12)) : "the end"
-    return new JsonError(this.index, `invalid JSON at offset ${this.index}: expected ${expected}, found ${found}`)
+    const found =
+      this.index < this.text.length
+        ? JSON.stringify(this.text.slice(this.index, this.index + 12))
+        : "the end"
+    return new JsonError(
+      this.index,
+      `invalid JSON at offset ${this.index}: expected ${expected}, found ${found}`,
+    )
   }
 
   private skipSpace(): void {
@@ -66,7 +80,10 @@ class Reader {
     return this.escapedString()
   }
 
-  /** Not by a pattern: repeating an alternation over megabytes exhausts the regular expression engine. */
+  /**
+   * Not by a pattern: repeating an alternation over megabytes exhausts the regular expression
+   * engine.
+   */
   private escapedString(): string {
     const begin = this.index
     if (this.text[begin] !== '"') throw this.fail("a string")
@@ -74,7 +91,8 @@ class Reader {
     while (end >= 0 && this.isEscaped(end)) end = this.text.indexOf('"', end + 1)
     if (end < 0) throw this.fail("a string with its closing quote")
     try {
-      const value = JSON.parse(this.text.slice(begin, end + 1)) as string // a JSON string literal or a SyntaxError
+      // a JSON string literal or a SyntaxError
+      const value = JSON.parse(this.text.slice(begin, end + 1)) as string
       this.index = end + 1
       return value
     } catch {
@@ -117,7 +135,11 @@ class Reader {
     const begin = this.index
     const first = this.text[begin]
     if (first === "{" || first === "[") {
-      if (++this.depth > MAX_JSON_DEPTH) throw new JsonError(begin, `JSON nests deeper than ${MAX_JSON_DEPTH} levels at offset ${begin}`)
+      if (++this.depth > MAX_JSON_DEPTH)
+        throw new JsonError(
+          begin,
+          `JSON nests deeper than ${MAX_JSON_DEPTH} levels at offset ${begin}`,
+        )
       this.index++
       const node = first === "{" ? this.object(begin) : this.array(begin)
       this.depth--
@@ -137,7 +159,10 @@ class Reader {
   }
 }
 
-/** Strict JSON. Of a repeated key the last value counts, at the first one's place. @throws JsonError with the offset */
+/**
+ * Strict JSON. Of a repeated key the last value counts, at the first one's place. @throws JsonError
+ * with the offset
+ */
 export const parseJsonNode = (text: string): JsonNode => new Reader(text).document()
 
 /** The same, with undefined in place of the error. */
@@ -150,23 +175,31 @@ export const tryParseJsonNode = (text: string): JsonNode | undefined => {
   }
 }
 
-/** spaced: `", "` and `": "`, as the vendor's encoder writes; minified: no white space. Non-ASCII is kept. */
+/**
+ * spaced: `", "` and `": "`, as the vendor's encoder writes; minified: no white space. Non-ASCII is
+ * kept.
+ */
 export type JsonStyle = "spaced" | "minified"
 
 export const writeJsonNode = (node: JsonNode, style: JsonStyle): string => {
   if (node.kind === "literal") return node.text
   if (node.kind === "string") return JSON.stringify(node.value)
   const comma = style === "spaced" ? ", " : ","
-  if (node.kind === "array") return `[${node.items.map((item) => writeJsonNode(item, style)).join(comma)}]`
+  if (node.kind === "array")
+    return `[${node.items.map((item) => writeJsonNode(item, style)).join(comma)}]`
   const colon = style === "spaced" ? ": " : ":"
-  const members = Array.from(node.members, ([key, value]) => `${JSON.stringify(key)}${colon}${writeJsonNode(value, style)}`)
+  const members = Array.from(
+    node.members,
+    ([key, value]) => `${JSON.stringify(key)}${colon}${writeJsonNode(value, style)}`,
+  )
   return `{${members.join(comma)}}`
 }
 
 const literalsEqual = (a: string, b: string): boolean => {
   if (a === b) return true
   const value = Number(a)
-  // Beyond 2^53 different integers share a double: only the same spelling is surely the same number.
+  // Beyond 2^53 different integers share a double: only the same spelling is surely the same
+  // number.
   return value === Number(b) && Math.abs(value) <= Number.MAX_SAFE_INTEGER
 }
 
@@ -181,7 +214,10 @@ export const jsonNodesEqual = (a: JsonNode, b: JsonNode): boolean => {
     return true
   }
   if (a.kind === "array" && b.kind === "array") {
-    return a.items.length === b.items.length && a.items.every((item, index) => jsonNodesEqual(item, b.items[index] ?? item))
+    return (
+      a.items.length === b.items.length &&
+      a.items.every((item, index) => jsonNodesEqual(item, b.items[index] ?? item))
+    )
   }
   if (a.kind === "string" && b.kind === "string") return a.value === b.value
   return a.kind === "literal" && b.kind === "literal" && literalsEqual(a.text, b.text)

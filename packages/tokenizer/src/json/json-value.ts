@@ -15,19 +15,26 @@ const objectOf = (members: ReadonlyMap<string, JsonNode>): object => {
   const object: Record<string, unknown> = {}
   for (const [key, member] of members) {
     // defineProperty, because assigning "__proto__" would replace the prototype instead
-    Object.defineProperty(object, key, { value: toValue(member), enumerable: true, writable: true, configurable: true })
+    Object.defineProperty(object, key, {
+      value: toValue(member),
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    })
   }
   return object
 }
 
 /**
- * JSON.parse, strict and bounded in depth, whose objects and arrays can be turned back into the text they came
- * from by jsonNodeOf.
+ * JSON.parse, strict and bounded in depth, whose objects and arrays can be turned back into the
+ * text they came from by jsonNodeOf.
  * @throws JsonError with the offset
  */
 export const parseJson = (text: string): unknown => toValue(parseJsonNode(text))
 
-/** The JSON of a value: as received when parseJson made it, else as JSON.stringify would write it. */
+/**
+ * The JSON of a value: as received when parseJson made it, else as JSON.stringify would write it.
+ */
 export const jsonNodeOf = (value: unknown): JsonNode => {
   const known = typeof value === "object" && value !== null ? nodes.get(value) : undefined
   return known ?? parseJsonNode(JSON.stringify(value) ?? "null")

@@ -1,4 +1,5 @@
-// The inside of a call block, fed piece by piece: invokes, parameters, values; repairs what can be repaired.
+// The inside of a call block, fed piece by piece: invokes, parameters, values; repairs what can be
+// repaired.
 import { tryParseJsonNode, writeJsonNode } from "../json/json-node.ts"
 import type { CallStream } from "./call-stream.ts"
 import { decodeEntities, partialEntityUnits } from "./entities.ts"
@@ -12,7 +13,10 @@ export interface BlockContext {
   openCall(name: string): CallStream
 }
 
-/** A parameter whose closing tag is still to come. unknown: neither `string` attribute nor first character seen. */
+/**
+ * A parameter whose closing tag is still to come. unknown: neither `string` attribute nor first
+ * character seen.
+ */
 interface Parameter {
   readonly key: string
   kind: "unknown" | "string" | "json" | "object"
@@ -35,7 +39,9 @@ const jsonOf = (raw: string): { json: string; isRepaired: boolean } => {
   const text = raw.trim()
   if (text === "") return { json: "null", isRepaired: false }
   const isJson = tryParseJsonNode(text) !== undefined
-  return isJson ? { json: text, isRepaired: false } : { json: JSON.stringify(text), isRepaired: true }
+  return isJson
+    ? { json: text, isRepaired: false }
+    : { json: JSON.stringify(text), isRepaired: true }
 }
 
 const minify = (json: string): string => {
@@ -79,7 +85,8 @@ export class BlockParser {
   /** Outside every invoke, after at least one: only the closer, or the end of it, is missing. */
   get lacksOnlyCloser(): boolean {
     if (this.state !== "open" || this.call !== undefined || this.calls.length === 0) return false
-    return isBlank(this.buffer) || this.buffer.trimStart().startsWith("</") // no other tag is awaited here
+    // no other tag is awaited here
+    return isBlank(this.buffer) || this.buffer.trimStart().startsWith("</")
   }
 
   /** Whether part of a call that is not complete is out already. */
@@ -126,11 +133,15 @@ export class BlockParser {
     return false
   }
 
-  /** Acts on a tag outside every value. A missing closing tag is supplied when an outer one, or an opener, follows. */
+  /**
+   * Acts on a tag outside every value. A missing closing tag is supplied when an outer one, or an
+   * opener, follows.
+   */
   private structure(tag: Tag): boolean {
     const isRegular = tag.isRegular && tag.family === this.family
     if (!isRegular && !this.allowsIrregular()) return this.fail()
-    if (tag.name === "parameter") return tag.isClosing ? this.closeObject() : this.openParameter(tag)
+    if (tag.name === "parameter")
+      return tag.isClosing ? this.closeObject() : this.openParameter(tag)
     if (tag.name === "invoke") return tag.isClosing ? this.closeInvoke(false) : this.openInvoke(tag)
     if (!tag.isClosing) return this.fail()
     if (this.call !== undefined && !this.closeInvoke(true)) return false
@@ -180,8 +191,15 @@ export class BlockParser {
     if (this.call === undefined || key === undefined) return this.fail()
     const mark = tag.attributes.get("string")
     const kind = mark === undefined ? "unknown" : mark === "false" ? "json" : "string"
-    this.parameters.push({ key: decodeEntities(key), kind, family: tag.family, text: "", children: new Map() })
-    if (kind === "string" && this.parameters.length === 1) this.call.beginString(decodeEntities(key))
+    this.parameters.push({
+      key: decodeEntities(key),
+      kind,
+      family: tag.family,
+      text: "",
+      children: new Map(),
+    })
+    if (kind === "string" && this.parameters.length === 1)
+      this.call.beginString(decodeEntities(key))
     return true
   }
 
@@ -212,7 +230,10 @@ export class BlockParser {
     return json
   }
 
-  /** Without a `string` attribute the value is an object when a parameter is its first thing, else a string. */
+  /**
+   * Without a `string` attribute the value is an object when a parameter is its first thing, else a
+   * string.
+   */
   private decideKind(parameter: Parameter): boolean {
     const begin = skipSpace(this.buffer, 0)
     if (begin === this.buffer.length) return false
@@ -227,7 +248,11 @@ export class BlockParser {
   private stepValue(parameter: Parameter): boolean {
     if (parameter.kind === "unknown") return this.decideKind(parameter)
     const { buffer } = this
-    for (let index = buffer.indexOf("<", this.scanned); index >= 0; index = buffer.indexOf("<", index + 1)) {
+    for (
+      let index = buffer.indexOf("<", this.scanned);
+      index >= 0;
+      index = buffer.indexOf("<", index + 1)
+    ) {
       const tag = matchTagInValue(buffer, index, parameter.family)
       if (tag === PARTIAL) {
         this.extend(parameter, index, index)
@@ -241,10 +266,14 @@ export class BlockParser {
     return false
   }
 
-  /** Its own closing tag ends a value anywhere; any other tag of the block only at the start of a line. */
+  /**
+   * Its own closing tag ends a value anywhere; any other tag of the block only at the start of a
+   * line.
+   */
   private endsValue(tag: Tag, index: number): boolean {
     if (tag.name === "parameter" && tag.isClosing) return true
-    return index > 0 && this.buffer[index - 1] === "\n" // extend() never lets go of a line break at the end
+    // extend() never lets go of a line break at the end
+    return index > 0 && this.buffer[index - 1] === "\n"
   }
 
   private endValue(parameter: Parameter, tag: Tag, index: number): void {
@@ -258,11 +287,15 @@ export class BlockParser {
     if (!isOwn) this.structure(tag)
   }
 
-  /** Takes over value text that can no longer change, keeping a line break, an entity or a pair that may. */
+  /**
+   * Takes over value text that can no longer change, keeping a line break, an entity or a pair that
+   * may.
+   */
   private extend(parameter: Parameter, limit: number, scanned: number): void {
     let end = limit
     if (end > 0 && this.buffer[end - 1] === "\n") end--
-    if (parameter.kind === "string") end -= partialEntityUnits(this.buffer.slice(Math.max(0, end - 6), end))
+    if (parameter.kind === "string")
+      end -= partialEntityUnits(this.buffer.slice(Math.max(0, end - 6), end))
     if (end > 0 && (this.buffer.charCodeAt(end - 1) & 0xfc00) === 0xd800) end--
     this.append(parameter, end)
     this.scanned = scanned - end
@@ -270,7 +303,8 @@ export class BlockParser {
 
   private append(parameter: Parameter, end: number): void {
     const text = this.take(end)
-    if (parameter.kind === "string" && this.parameters.length === 1) this.call?.stringPiece(decodeEntities(text))
+    if (parameter.kind === "string" && this.parameters.length === 1)
+      this.call?.stringPiece(decodeEntities(text))
     else parameter.text += text
   }
 }

@@ -1,5 +1,5 @@
-// One call on its way out: arguments are held until the call is complete, so that a call that never completes
-// is never half delivered; only a long one begins to stream before its end.
+// One call on its way out: arguments are held until the call is complete, so that a call that never
+// completes is never half delivered; only a long one begins to stream before its end.
 import { tryParseJsonNode, writeJsonNode } from "../json/json-node.ts"
 import type { OutputEvent, ParsedCall } from "./events.ts"
 
@@ -19,7 +19,10 @@ export class CallStream {
   private hasStreamedMember = false
   repaired = false
 
-  /** @param holdUnits characters of argument text beyond which the call streams before it is complete */
+  /**
+   * @param holdUnits characters of argument text beyond which the call streams before it is
+   * complete
+   */
   constructor(
     private readonly index: number,
     private readonly id: string,
@@ -62,7 +65,10 @@ export class CallStream {
   /** A complete value that is not a string: JSON text as sampled. */
   addJson(key: string, json: string): void {
     const node = tryParseJsonNode(json)
-    this.add(key, { sampled: json, minified: node === undefined ? json : writeJsonNode(node, "minified") })
+    this.add(key, {
+      sampled: json,
+      minified: node === undefined ? json : writeJsonNode(node, "minified"),
+    })
   }
 
   private add(key: string, member: Member): void {
@@ -98,7 +104,15 @@ export class CallStream {
     if (!this.isStarted) this.start()
     this.args("}")
     this.emit({ type: "call-end", index: this.index })
-    const members = Array.from(this.members, ([key, { minified }]) => `${JSON.stringify(key)}: ${minified}`)
-    return { id: this.id, name: this.name, arguments: `{${members.join(", ")}}`, repaired: this.repaired }
+    const members = Array.from(
+      this.members,
+      ([key, { minified }]) => `${JSON.stringify(key)}: ${minified}`,
+    )
+    return {
+      id: this.id,
+      name: this.name,
+      arguments: `{${members.join(", ")}}`,
+      repaired: this.repaired,
+    }
   }
 }

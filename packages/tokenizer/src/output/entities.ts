@@ -9,7 +9,9 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
 const NAMES = [...ENTITIES.keys()]
 
 export const decodeEntities = (text: string): string =>
-  text.includes("&") ? text.replaceAll(/&(?:amp|lt|gt|quot|apos);/g, (entity) => ENTITIES.get(entity) ?? entity) : text
+  text.includes("&")
+    ? text.replaceAll(/&(?:amp|lt|gt|quot|apos);/g, (entity) => ENTITIES.get(entity) ?? entity)
+    : text
 
 /** How many units at the end of `text` may begin an entity that is not complete. */
 export const partialEntityUnits = (text: string): number => {

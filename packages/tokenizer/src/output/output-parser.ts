@@ -1,5 +1,6 @@
-// Generated text to reasoning, content and calls, as it arrives. Everything is decided by position in the text,
-// never by how it was cut into pieces, so that a stream and a whole answer always agree.
+// Generated text to reasoning, content and calls, as it arrives. Everything is decided by position
+// in the text, never by how it was cut into pieces, so that a stream and a whole answer always
+// agree.
 import type { ToolDeclaration } from "../chat/conversation.ts"
 import { THINK_CLOSE, THINK_OPEN } from "../special-tokens.ts"
 import { BlockParser } from "./block-parser.ts"
@@ -18,13 +19,17 @@ export interface OutputParserOptions {
   readonly tools?: readonly Pick<ToolDeclaration, "name">[]
   /** Cut the answer before the earliest of these; looked for in content only. */
   readonly stopStrings?: readonly string[]
-  /** Read a call inside thinking that was never closed as reasoning (default: it closes the thinking). */
+  /**
+   * Read a call inside thinking that was never closed as reasoning (default: it closes the
+   * thinking).
+   */
   readonly strictTools?: boolean
   /** Id of the next call; default `call_` and 128 random bits. */
   readonly newCallId?: () => string
   /**
-   * Characters of argument text beyond which a call is delivered piece by piece before it is complete
-   * (default 1024). 0 streams every call at once, Infinity none: then no call is ever delivered in part.
+   * Characters of argument text beyond which a call is delivered piece by piece before it is
+   * complete (default 1024). 0 streams every call at once, Infinity none: then no call is ever
+   * delivered in part.
    */
   readonly holdArgumentUnits?: number
 }
@@ -36,19 +41,26 @@ export interface OutputResult {
   /** length: the engine was cut off and no call block or stop string had ended the answer. */
   readonly finish: "stop" | "length" | "tool_calls"
   readonly stopString: string | undefined
-  /** The call block as sampled, from the white space before it to its closer; undefined without a complete block. */
+  /**
+   * The call block as sampled, from the white space before it to its closer; undefined without a
+   * complete block.
+   */
   readonly block: string | undefined
 }
 
 type State = "start" | "thinking" | "thinking-block" | "content" | "block" | "done"
 type Hit = { readonly tag: Tag } | { readonly literal: string }
 
-/** After a complete block in open thinking, this much further text without `</think>` shows it was only quoted. */
+/**
+ * After a complete block in open thinking, this much further text without `</think>` shows it was
+ * only quoted.
+ */
 const QUOTED_BLOCK_TAIL_UNITS = 256
 
 const DEFAULT_HOLD_UNITS = 1024
 
-const randomCallId = (): string => `call_${Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex")}`
+const randomCallId = (): string =>
+  `call_${Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex")}`
 
 const isSpaceUnit = (unit: number): boolean => unit === 0x20 || (unit >= 0x09 && unit <= 0x0d)
 
@@ -56,15 +68,18 @@ export class OutputParser {
   private state: State
   private buffer = ""
   private scanned = 0 // no match begins before this index of the buffer
-  private heldSpace = 0 // so many units at the start of the buffer are white space waiting for an opener
+  // so many units at the start of the buffer are white space waiting for an opener
+  private heldSpace = 0
   private lastEmitted = "\n" // decides whether the buffer starts a line
   private events: OutputEvent[] = []
   private block: BlockParser | undefined
   private blockHead = "" // white space before the block, and its opener
   private blockText: string | undefined
   private firstCallOfBlock = 0
-  private recent = "" // the end of a block held in thinking: a closing tag is looked for across pieces
-  private quietEvents: OutputEvent[] | undefined // events of a block that may still turn out to be text
+  // the end of a block held in thinking: a closing tag is looked for across pieces
+  private recent = ""
+  // events of a block that may still turn out to be text
+  private quietEvents: OutputEvent[] | undefined
   private reasoning = ""
   private content = ""
   private readonly calls: ParsedCall[] = []
@@ -178,7 +193,8 @@ export class OutputParser {
 
   private emitText(text: string): void {
     if (text === "") return
-    const type = this.state === "thinking" || this.state === "thinking-block" ? "reasoning" : "content"
+    const type =
+      this.state === "thinking" || this.state === "thinking-block" ? "reasoning" : "content"
     if (type === "reasoning") this.reasoning += text
     else this.content += text
     this.lastEmitted = text.at(-1) ?? this.lastEmitted
@@ -190,7 +206,9 @@ export class OutputParser {
     this.buffer = this.buffer.slice(end)
   }
 
-  /** Start of the white space that ends at `end`; what was held before need not be looked at again. */
+  /**
+   * Start of the white space that ends at `end`; what was held before need not be looked at again.
+   */
   private spaceStart(end: number): number {
     let start = end
     while (start > this.heldSpace && isSpaceUnit(this.buffer.charCodeAt(start - 1))) start--
@@ -209,7 +227,8 @@ export class OutputParser {
       return true
     }
     const resume = finding?.at ?? this.buffer.length
-    const endsInPair = !isFinal && resume > 0 && (this.buffer.charCodeAt(resume - 1) & 0xfc00) === 0xd800
+    const endsInPair =
+      !isFinal && resume > 0 && (this.buffer.charCodeAt(resume - 1) & 0xfc00) === 0xd800
     const limit = endsInPair ? resume - 1 : resume
     const end = holdsSpace && !isFinal ? this.spaceStart(limit) : limit
     this.emitUpTo(end)
@@ -250,8 +269,11 @@ export class OutputParser {
   private openCall(name: string): CallStream {
     const quiet = this.quietEvents
     const id = (this.options.newCallId ?? randomCallId)()
-    const hold = quiet === undefined ? (this.options.holdArgumentUnits ?? DEFAULT_HOLD_UNITS) : Infinity
-    return new CallStream(this.callCount++, id, name, hold, (event) => (quiet ?? this.events).push(event))
+    const hold =
+      quiet === undefined ? (this.options.holdArgumentUnits ?? DEFAULT_HOLD_UNITS) : Infinity
+    return new CallStream(this.callCount++, id, name, hold, (event) =>
+      (quiet ?? this.events).push(event),
+    )
   }
 
   private feedBlock(block: BlockParser): void {
@@ -287,7 +309,10 @@ export class OutputParser {
       this.events.push(...(quiet ?? []))
       this.calls.push(...block.calls)
     }
-    this.callCount = this.firstCallOfBlock + (isDelivered ? block.calls.length : 0) + (block.hasHalfDelivered ? 1 : 0)
+    this.callCount =
+      this.firstCallOfBlock +
+      (isDelivered ? block.calls.length : 0) +
+      (block.hasHalfDelivered ? 1 : 0)
     this.block = this.quietEvents = undefined
     this.state = "content"
     // A cut call is not delivered, and neither is its text once others of its block were.
@@ -301,9 +326,11 @@ export class OutputParser {
     if (block === undefined) throw new Error("state is thinking-block without a block")
     this.recent = this.recent.slice(1 - THINK_CLOSE.length) + this.buffer
     this.feedBlock(block)
-    if (this.recent.includes(THINK_CLOSE) || block.state === "failed") return this.releaseQuoted(block, 0)
+    if (this.recent.includes(THINK_CLOSE) || block.state === "failed")
+      return this.releaseQuoted(block, 0)
     if (block.state === "closed") {
-      if (block.rest.length >= QUOTED_BLOCK_TAIL_UNITS) return this.releaseQuoted(block, block.text.length)
+      if (block.rest.length >= QUOTED_BLOCK_TAIL_UNITS)
+        return this.releaseQuoted(block, block.text.length)
       if (!isFinal) return false
       if (block.names.some((name) => this.declared.has(name))) {
         this.finishBlock(block)
@@ -313,7 +340,10 @@ export class OutputParser {
     return isFinal && this.releaseQuoted(block, 0)
   }
 
-  /** Turns a block in thinking back into reasoning: its opener and `certain` further units; the rest is read again. */
+  /**
+   * Turns a block in thinking back into reasoning: its opener and `certain` further units; the rest
+   * is read again.
+   */
   private releaseQuoted(block: BlockParser, certain: number): boolean {
     const held = block.text + block.rest
     this.emitText(this.blockHead + held.slice(0, certain))

@@ -1,5 +1,5 @@
-// The tags of a call block, in the spellings models produce. Every head ("<" or "</", marker, name) is one of a
-// small set of literals, so "could this become a tag?" is a prefix test.
+// The tags of a call block, in the spellings models produce. Every head ("<" or "</", marker, name)
+// is one of a small set of literals, so "could this become a tag?" is a prefix test.
 import { DSML } from "../special-tokens.ts"
 
 export type TagName = "tool_calls" | "invoke" | "parameter"
@@ -31,7 +31,9 @@ const REGULAR_MARKERS: readonly (readonly [string, Family])[] = [
   ["", "plain"],
 ]
 const IRREGULAR_MARKERS: readonly (readonly [string, Family])[] = ["", BAR, BAR + BAR]
-  .flatMap((before) => [BAR, BAR + BAR].flatMap((after) => ["", " "].map((space) => `${before}DSML${after}${space}`)))
+  .flatMap((before) =>
+    [BAR, BAR + BAR].flatMap((after) => ["", " "].map((space) => `${before}DSML${after}${space}`)),
+  )
   .filter((marker) => !REGULAR_MARKERS.some(([regular]) => regular === marker))
   .map((marker) => [marker, "irregular"] as const)
 
@@ -60,7 +62,9 @@ const FAMILY_HEADS: Readonly<Record<Family, readonly Head[]>> = {
 }
 const MARKED_HEADS = FAMILY_HEADS.irregular
 
-/** No sane tag is longer; without a bound a missing bracket would hold back everything that follows. */
+/**
+ * No sane tag is longer; without a bound a missing bracket would hold back everything that follows.
+ */
 const MAX_TAG_UNITS = 4096
 
 const SPACE = /\s/
@@ -99,7 +103,11 @@ const readAttributes = (text: string, index: number): Attributes | typeof PARTIA
   }
 }
 
-const matchHeads = (heads: readonly Head[], text: string, index: number): Tag | typeof PARTIAL | undefined => {
+const matchHeads = (
+  heads: readonly Head[],
+  text: string,
+  index: number,
+): Tag | typeof PARTIAL | undefined => {
   let isPartial = false
   for (const head of heads) {
     if (!text.startsWith(head.text, index)) {
@@ -113,7 +121,14 @@ const matchHeads = (heads: readonly Head[], text: string, index: number): Tag | 
     const { values, end, isRegular } = attributes
     const isTight = values.size > 0 || end === index + head.text.length + 1
     const { name, isClosing, family } = head
-    return { name, isClosing, family, attributes: values, end, isRegular: isRegular && isTight && family !== "irregular" }
+    return {
+      name,
+      isClosing,
+      family,
+      attributes: values,
+      end,
+      isRegular: isRegular && isTight && family !== "irregular",
+    }
   }
   return isPartial ? PARTIAL : undefined
 }
@@ -124,10 +139,23 @@ export const matchOpener = (text: string, index: number): Tag | typeof PARTIAL |
   return tag === undefined || tag === PARTIAL || tag.attributes.size === 0 ? tag : undefined
 }
 
-/** A tag between values of a block of `family`: marked blocks take every marked spelling, plain ones only plain. */
-export const matchTag = (text: string, index: number, family: Family): Tag | typeof PARTIAL | undefined =>
+/**
+ * A tag between values of a block of `family`: marked blocks take every marked spelling, plain ones
+ * only plain.
+ */
+export const matchTag = (
+  text: string,
+  index: number,
+  family: Family,
+): Tag | typeof PARTIAL | undefined =>
   matchHeads(family === "plain" ? FAMILY_HEADS.plain : MARKED_HEADS, text, index)
 
-/** A tag inside a value, where only the block's own spelling counts: anything else is the value's text. */
-export const matchTagInValue = (text: string, index: number, family: Family): Tag | typeof PARTIAL | undefined =>
-  matchHeads(FAMILY_HEADS[family], text, index)
+/**
+ * A tag inside a value, where only the block's own spelling counts: anything else is the value's
+ * text.
+ */
+export const matchTagInValue = (
+  text: string,
+  index: number,
+  family: Family,
+): Tag | typeof PARTIAL | undefined => matchHeads(FAMILY_HEADS[family], text, index)

@@ -1,6 +1,8 @@
 // Left-to-right search in text that is still growing.
 /** A match, the place of one that more text may complete, or nothing. */
-export type Finding<T> = { readonly at: number; readonly found: T } | { readonly at: number; readonly found: undefined }
+export type Finding<T> =
+  | { readonly at: number; readonly found: T }
+  | { readonly at: number; readonly found: undefined }
 
 export interface Matcher<T> {
   /** UTF-16 units a match can begin with. */
@@ -10,10 +12,15 @@ export interface Matcher<T> {
 }
 
 /**
- * The first place at or after `begin` where something matches or may yet match. Searching for the earliest start
- * makes the result independent of how the text arrived.
+ * The first place at or after `begin` where something matches or may yet match. Searching for the
+ * earliest start makes the result independent of how the text arrived.
  */
-export const findFirst = <T>(text: string, begin: number, matcher: Matcher<T>, isFinal: boolean): Finding<T> | undefined => {
+export const findFirst = <T>(
+  text: string,
+  begin: number,
+  matcher: Matcher<T>,
+  isFinal: boolean,
+): Finding<T> | undefined => {
   for (let at = begin; at < text.length; at++) {
     if (!matcher.firstUnits.has(text.charCodeAt(at))) continue
     const found = matcher.match(text, at)
@@ -24,11 +31,16 @@ export const findFirst = <T>(text: string, begin: number, matcher: Matcher<T>, i
 }
 
 /** One of several literals, in an object so that no literal can be taken for the word "partial". */
-export const matchLiteral = (text: string, index: number, literals: readonly string[]): { literal: string } | "partial" | undefined => {
+export const matchLiteral = (
+  text: string,
+  index: number,
+  literals: readonly string[],
+): { literal: string } | "partial" | undefined => {
   let isPartial = false
   for (const literal of literals) {
     if (text.startsWith(literal, index)) return { literal }
-    if (text.length - index < literal.length && literal.startsWith(text.slice(index))) isPartial = true
+    if (text.length - index < literal.length && literal.startsWith(text.slice(index)))
+      isPartial = true
   }
   return isPartial ? "partial" : undefined
 }

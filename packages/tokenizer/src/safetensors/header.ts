@@ -1,12 +1,24 @@
-// One safetensors file: u64 header length, a JSON header of name -> {dtype, shape, data_offsets}, data. Offsets
-// count from the end of the header and must cover the data without gap or overlap.
+// One safetensors file: u64 header length, a JSON header of name -> {dtype, shape, data_offsets},
+// data. Offsets count from the end of the header and must cover the data without gap or overlap.
 import type { ByteSource } from "../byte-source.ts"
 import { MAX_SAFETENSORS_HEADER_BYTES, MAX_TENSORS, MAX_TENSOR_NAME_BYTES } from "../limits.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import { isObject, parseJsonObject } from "./json.ts"
 
-/** Bytes of one element by dtype; the two packed ones hold FP4 pairs when they are expert weights. */
-export const DTYPE_BYTES = { BF16: 2, F16: 2, F32: 4, F8_E4M3: 1, F8_E8M0: 1, I8: 1, U8: 1, I32: 4, I64: 8 } as const
+/**
+ * Bytes of one element by dtype; the two packed ones hold FP4 pairs when they are expert weights.
+ */
+export const DTYPE_BYTES = {
+  BF16: 2,
+  F16: 2,
+  F32: 4,
+  F8_E4M3: 1,
+  F8_E8M0: 1,
+  I8: 1,
+  U8: 1,
+  I32: 4,
+  I64: 8,
+} as const
 export type SafetensorsDtype = keyof typeof DTYPE_BYTES
 
 export interface SafetensorsEntry {
@@ -35,18 +47,31 @@ const METADATA_KEY = "__metadata__"
  */
 export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
   const { path } = source
-  if (source.bytes < LENGTH_BYTES) throw new ModelFileError("FORMAT", `has ${source.bytes} bytes, too few for a safetensors header`, { path })
+  if (source.bytes < LENGTH_BYTES)
+    throw new ModelFileError(
+      "FORMAT",
+      `has ${source.bytes} bytes, too few for a safetensors header`,
+      { path },
+    )
   const head = await source.read(0, LENGTH_BYTES)
   const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true)
   const most = Math.min(MAX_SAFETENSORS_HEADER_BYTES, source.bytes - LENGTH_BYTES)
   if (length > BigInt(most)) {
-    throw new ModelFileError("RANGE", `claims a header of ${length} bytes; at most ${most} are possible in this file of ${source.bytes} bytes`, { path })
+    throw new ModelFileError(
+      "RANGE",
+      `claims a header of ${length} bytes; at most ${most} are possible in this file of ` +
+        `${source.bytes} bytes`,
+      { path },
+    )
   }
   const dataBegin = LENGTH_BYTES + Number(length)
   const json = parseJsonObject(await source.read(LENGTH_BYTES, Number(length)), "the header", path)
   const metadata = textMap(json.get(METADATA_KEY), path)
   json.delete(METADATA_KEY)
-  if (json.size > MAX_TENSORS) throw new ModelFileError("RANGE", `has ${json.size} tensors; the limit is ${MAX_TENSORS}`, { path })
+  if (json.size > MAX_TENSORS)
+    throw new ModelFileError("RANGE", `has ${json.size} tensors; the limit is ${MAX_TENSORS}`, {
+      path,
+    })
   const entries = [...json].map(([name, value]) => readEntry(name, value, dataBegin, path))
   checkCoverage(entries, dataBegin, source)
   return { entries, metadata, dataBegin }
@@ -54,46 +79,91 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
 
 function textMap(value: unknown, path: string): Map<string, string> {
   if (value === undefined) return new Map()
-  if (!isObject(value)) throw new ModelFileError("FORMAT", `${METADATA_KEY} is not an object`, { path })
-  return new Map(Object.entries(value).map(([key, text]) => {
-    if (typeof text !== "string") throw new ModelFileError("FORMAT", `${METADATA_KEY}.${key} is not a string`, { path })
-    return [key, text]
-  }))
+  if (!isObject(value))
+    throw new ModelFileError("FORMAT", `${METADATA_KEY} is not an object`, { path })
+  return new Map(
+    Object.entries(value).map(([key, text]) => {
+      if (typeof text !== "string")
+        throw new ModelFileError("FORMAT", `${METADATA_KEY}.${key} is not a string`, { path })
+      return [key, text]
+    }),
+  )
 }
 
-const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
 
-function readEntry(name: string, value: unknown, dataBegin: number, path: string): SafetensorsEntry {
+function readEntry(
+  name: string,
+  value: unknown,
+  dataBegin: number,
+  path: string,
+): SafetensorsEntry {
   const fail = (code: "FORMAT" | "SHAPE" | "RANGE" | "UNSUPPORTED", message: string): never => {
-    throw new ModelFileError(code, `tensor ${name.slice(0, MAX_TENSOR_NAME_BYTES)} ${message}`, { path, tensor: name })
+    throw new ModelFileError(code, `tensor ${name.slice(0, MAX_TENSOR_NAME_BYTES)} ${message}`, {
+      path,
+      tensor: name,
+    })
   }
-  if (name.length > MAX_TENSOR_NAME_BYTES) return fail("RANGE", `has a name of ${name.length} characters; the limit is ${MAX_TENSOR_NAME_BYTES}`)
+  if (name.length > MAX_TENSOR_NAME_BYTES)
+    return fail(
+      "RANGE",
+      `has a name of ${name.length} characters; the limit is ${MAX_TENSOR_NAME_BYTES}`,
+    )
   if (!isObject(value)) return fail("FORMAT", "is not described by an object")
   const { dtype, shape, data_offsets: offsets } = value
-  if (typeof dtype !== "string" || !isDtype(dtype)) return fail("UNSUPPORTED", `has dtype ${JSON.stringify(dtype)}; expected one of ${Object.keys(DTYPE_BYTES).join(", ")}`)
-  if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isCount)) return fail("SHAPE", `has the shape ${JSON.stringify(shape)}; expected up to ${MAX_RANK} whole numbers`)
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) return fail("FORMAT", `has data_offsets ${JSON.stringify(offsets)}; expected two whole numbers`)
+  if (typeof dtype !== "string" || !isDtype(dtype))
+    return fail(
+      "UNSUPPORTED",
+      `has dtype ${JSON.stringify(dtype)}; expected one of ${Object.keys(DTYPE_BYTES).join(", ")}`,
+    )
+  if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isCount))
+    return fail(
+      "SHAPE",
+      `has the shape ${JSON.stringify(shape)}; expected up to ${MAX_RANK} whole numbers`,
+    )
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    return fail("FORMAT", `has data_offsets ${JSON.stringify(offsets)}; expected two whole numbers`)
   const [begin = 0, end = 0] = offsets
   const bytes = shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype])
-  if (end - begin !== bytes) return fail("SHAPE", `has ${end - begin} bytes of data; ${dtype} [${shape.join(", ")}] needs ${bytes}`)
+  if (end - begin !== bytes)
+    return fail(
+      "SHAPE",
+      `has ${end - begin} bytes of data; ${dtype} [${shape.join(", ")}] needs ${bytes}`,
+    )
   return { name, dtype, shape, offset: dataBegin + begin, bytes }
 }
 
 const isDtype = (value: string): value is SafetensorsDtype => Object.hasOwn(DTYPE_BYTES, value)
 
-function checkCoverage(entries: readonly SafetensorsEntry[], dataBegin: number, source: ByteSource): void {
+function checkCoverage(
+  entries: readonly SafetensorsEntry[],
+  dataBegin: number,
+  source: ByteSource,
+): void {
   let end = dataBegin
   let before = "the header"
   for (const entry of [...entries].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
     if (entry.offset !== end) {
       const fault = entry.offset < end ? "overlaps" : "leaves a gap after"
-      throw new ModelFileError("RANGE", `tensor ${entry.name} starts at byte ${entry.offset} and ${fault} ${before}, which ends at byte ${end}`, { path: source.path, tensor: entry.name })
+      throw new ModelFileError(
+        "RANGE",
+        `tensor ${entry.name} starts at byte ${entry.offset} and ${fault} ${before}, which ends ` +
+          `at byte ${end}`,
+        { path: source.path, tensor: entry.name },
+      )
     }
     end += entry.bytes
     before = entry.name
   }
   if (end !== source.bytes) {
-    const fault = end > source.bytes ? "the file is cut off" : "there are bytes that belong to no tensor"
-    throw new ModelFileError("RANGE", `its last tensor ${before} ends at byte ${end}, but the file has ${source.bytes} bytes: ${fault}`, { path: source.path, tensor: before })
+    const fault =
+      end > source.bytes ? "the file is cut off" : "there are bytes that belong to no tensor"
+    throw new ModelFileError(
+      "RANGE",
+      `its last tensor ${before} ends at byte ${end}, but the file has ${source.bytes} bytes: ` +
+        `${fault}`,
+      { path: source.path, tensor: before },
+    )
   }
 }

@@ -1,29 +1,52 @@
-// JSON of untrusted files: size-limited, UTF-8, an object at the top, and no key twice in one object.
-// JSON.parse alone would silently keep the last of two equal keys.
+// JSON of untrusted files: size-limited, UTF-8, an object at the top, and no key twice in one
+// object. JSON.parse alone would silently keep the last of two equal keys.
 import type { ByteSource } from "../byte-source.ts"
 import { ModelFileError } from "../model-file-error.ts"
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Parses `bytes` as a JSON object. `what` names them in errors. */
-export function parseJsonObject(bytes: Uint8Array, what: string, path: string): Map<string, unknown> {
+export function parseJsonObject(
+  bytes: Uint8Array,
+  what: string,
+  path: string,
+): Map<string, unknown> {
   let text: string
   let value: unknown
   try {
     text = UTF8.decode(bytes)
     value = JSON.parse(text)
   } catch (error) {
-    throw new ModelFileError("FORMAT", `${what} is not JSON (${error instanceof Error ? error.message : String(error)})`, { path, cause: error })
+    throw new ModelFileError(
+      "FORMAT",
+      `${what} is not JSON (${error instanceof Error ? error.message : String(error)})`,
+      { path, cause: error },
+    )
   }
-  if (!isObject(value)) throw new ModelFileError("FORMAT", `${what} is ${Array.isArray(value) ? "a list" : typeof value}; expected an object`, { path })
+  if (!isObject(value))
+    throw new ModelFileError(
+      "FORMAT",
+      `${what} is ${Array.isArray(value) ? "a list" : typeof value}; expected an object`,
+      { path },
+    )
   const twice = duplicateKey(text)
-  if (twice !== undefined) throw new ModelFileError("UNEXPECTED", `${what} has the key "${twice}" twice`, { path, tensor: twice })
+  if (twice !== undefined)
+    throw new ModelFileError("UNEXPECTED", `${what} has the key "${twice}" twice`, {
+      path,
+      tensor: twice,
+    })
   return new Map(Object.entries(value))
 }
 
 /** Reads and parses a whole JSON file of at most `limit` bytes. */
-export async function readJsonObject(source: ByteSource, limit: number): Promise<Map<string, unknown>> {
-  if (source.bytes > limit) throw new ModelFileError("RANGE", `has ${source.bytes} bytes; the limit is ${limit}`, { path: source.path })
+export async function readJsonObject(
+  source: ByteSource,
+  limit: number,
+): Promise<Map<string, unknown>> {
+  if (source.bytes > limit)
+    throw new ModelFileError("RANGE", `has ${source.bytes} bytes; the limit is ${limit}`, {
+      path: source.path,
+    })
   return parseJsonObject(await source.read(0, source.bytes), "the file", source.path)
 }
 
@@ -64,7 +87,8 @@ export function duplicateKey(text: string): string | undefined {
 /** The position after the closing quote of the string that starts at `begin`. */
 function stringEnd(text: string, begin: number): number {
   let i = begin + 1
-  while (i < text.length && text.charCodeAt(i) !== QUOTE) i += text.charCodeAt(i) === BACKSLASH ? 2 : 1
+  while (i < text.length && text.charCodeAt(i) !== QUOTE)
+    i += text.charCodeAt(i) === BACKSLASH ? 2 : 1
   return i + 1
 }
 
@@ -74,4 +98,5 @@ function followedByColon(text: string, from: number): boolean {
   return text.charCodeAt(i) === COLON
 }
 
-const unescaped = (quoted: string): string => (quoted.includes("\\") ? String(JSON.parse(quoted)) : quoted.slice(1, -1))
+const unescaped = (quoted: string): string =>
+  quoted.includes("\\") ? String(JSON.parse(quoted)) : quoted.slice(1, -1)

@@ -2,10 +2,19 @@
 import type { Message, ToolCall, ToolDeclaration } from "../chat/conversation.ts"
 import { jsonSourceOf } from "../json/json-value.ts"
 import { type Fields, fieldsAt, itemsAt, nameAt, optionalStringAt, stringAt } from "./fields.ts"
-import { NO_IMAGES, type ReadOptions, type ReadRequest, checkDistinct, declaredAsReceived, toolDefinition } from "./request.ts"
+import {
+  NO_IMAGES,
+  type ReadOptions,
+  type ReadRequest,
+  checkDistinct,
+  declaredAsReceived,
+  toolDefinition,
+} from "./request.ts"
 import { RequestError } from "./request-error.ts"
 
-/** Claude Code sends a billing text that changes with every request and would defeat every cache. */
+/**
+ * Claude Code sends a billing text that changes with every request and would defeat every cache.
+ */
 const PRIVATE_PREFIX = "x-anthropic-"
 
 const blocksOf = (path: string, content: unknown): readonly Fields[] => {
@@ -19,7 +28,10 @@ const systemText = (path: string, system: unknown): string =>
     .map((block, index) => {
       const blockPath = `${path}[${index}]`
       if (block.type !== undefined && block.type !== "text") {
-        throw new RequestError(`${blockPath}.type: expected "text", got ${JSON.stringify(block.type)}`, `${blockPath}.type`)
+        throw new RequestError(
+          `${blockPath}.type: expected "text", got ${JSON.stringify(block.type)}`,
+          `${blockPath}.type`,
+        )
       }
       return stringAt(`${blockPath}.text`, block.text)
     })
@@ -47,7 +59,11 @@ const readResult = (path: string, block: Fields, isCompat: boolean): Message => 
 const unsupportedBlock = (path: string, block: Fields): RequestError =>
   block.type === "image" || block.type === "document"
     ? new RequestError(NO_IMAGES, path)
-    : new RequestError(`${path}.type: ${JSON.stringify(block.type) ?? "nothing"} is not a content block that can be read here`, `${path}.type`)
+    : new RequestError(
+        `${path}.type: ${JSON.stringify(block.type) ?? "nothing"} is not a content block that ` +
+          `can be read here`,
+        `${path}.type`,
+      )
 
 /** Results first, then the text, whatever order they came in. */
 const readUser = (path: string, blocks: readonly Fields[], isCompat: boolean): Message[] => {
@@ -63,7 +79,10 @@ const readUser = (path: string, blocks: readonly Fields[], isCompat: boolean): M
     } else if (!isCompat) throw unsupportedBlock(blockPath, block)
   })
   if (!hasText && results.length > 0) return results
-  return [...results, { role: "user", content: text, ...(results.length > 0 && { continuesResults: true }) }]
+  return [
+    ...results,
+    { role: "user", content: text, ...(results.length > 0 && { continuesResults: true }) },
+  ]
 }
 
 const readAssistant = (path: string, blocks: readonly Fields[], isCompat: boolean): Message => {
@@ -93,23 +112,34 @@ const readAssistant = (path: string, blocks: readonly Fields[], isCompat: boolea
         if (!isCompat) throw unsupportedBlock(blockPath, block)
     }
   })
-  return { role: "assistant", content, ...(reasoning !== undefined && { reasoning }), ...(toolCalls.length > 0 && { toolCalls }) }
+  return {
+    role: "assistant",
+    content,
+    ...(reasoning !== undefined && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+  }
 }
 
 const readMessage = (path: string, raw: unknown, isCompat: boolean): Message[] => {
   const message = fieldsAt(path, raw)
   const role = message.role ?? "user"
-  // Claude Code says what it finds out on the way (agents, skills) in system messages between the turns
-  if (role === "system" && !isCompat) return [{ role: "system", content: systemText(`${path}.content`, message.content) }]
+  // Claude Code says what it finds out on the way (agents, skills) in system messages between the
+  // turns
+  if (role === "system" && !isCompat)
+    return [{ role: "system", content: systemText(`${path}.content`, message.content) }]
   const blocks = blocksOf(`${path}.content`, message.content)
   if (role === "user") return readUser(`${path}.content`, blocks, isCompat)
   if (role === "assistant") return [readAssistant(`${path}.content`, blocks, isCompat)]
   if (isCompat) return []
-  throw new RequestError(`${path}.role: expected "user", "assistant" or "system", got ${JSON.stringify(role)}`, `${path}.role`)
+  throw new RequestError(
+    `${path}.role: expected "user", "assistant" or "system", got ${JSON.stringify(role)}`,
+    `${path}.role`,
+  )
 }
 
 /** Tools that Anthropic's own servers run carry a type of theirs; nobody here could run them. */
-const isServerTool = (tool: Fields): boolean => typeof tool.type === "string" && tool.type !== "custom"
+const isServerTool = (tool: Fields): boolean =>
+  typeof tool.type === "string" && tool.type !== "custom"
 
 const readTool = (path: string, tool: Fields, isCompat: boolean): ToolDeclaration => {
   if (isCompat) return declaredAsReceived(path, tool)
@@ -126,12 +156,26 @@ export const anthropicRequest = (body: unknown, options: ReadOptions = {}): Read
   const fields = fieldsAt("body", body)
   const rawMessages = itemsAt("messages", fields.messages)
   if (rawMessages.length === 0) throw new RequestError("missing messages", "messages")
-  const rawTools = itemsAt("tools", fields.tools).map((tool, index) => fieldsAt(`tools[${index}]`, tool))
-  const warnings = isCompat ? [] : rawTools.filter(isServerTool).map((tool) => `tool of type ${JSON.stringify(tool.type)} left out: only its vendor's servers can run it`)
-  const tools = rawTools.flatMap((tool, index) => (isServerTool(tool) && !isCompat ? [] : [readTool(`tools[${index}]`, tool, isCompat)]))
+  const rawTools = itemsAt("tools", fields.tools).map((tool, index) =>
+    fieldsAt(`tools[${index}]`, tool),
+  )
+  const warnings = isCompat
+    ? []
+    : rawTools
+        .filter(isServerTool)
+        .map(
+          (tool) =>
+            `tool of type ${JSON.stringify(tool.type)} left out: only its vendor's servers can ` +
+            `run it`,
+        )
+  const tools = rawTools.flatMap((tool, index) =>
+    isServerTool(tool) && !isCompat ? [] : [readTool(`tools[${index}]`, tool, isCompat)],
+  )
   checkDistinct(tools)
   const system = systemText("system", fields.system)
-  const messages = rawMessages.flatMap((message, index) => readMessage(`messages[${index}]`, message, isCompat))
+  const messages = rawMessages.flatMap((message, index) =>
+    readMessage(`messages[${index}]`, message, isCompat),
+  )
   const last = messages.at(-1)
   return {
     conversation: {

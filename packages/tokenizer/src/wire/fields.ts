@@ -11,7 +11,8 @@ const shown = (value: unknown): string => {
 export const mistyped = (path: string, expected: string, value: unknown): RequestError =>
   new RequestError(`${path}: expected ${expected}, got ${shown(value)}`, path)
 
-export const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null && !Array.isArray(value)
+export const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 export const fieldsAt = (path: string, value: unknown): Fields => {
   if (isFields(value)) return value

@@ -1,4 +1,7 @@
-/** A request body that cannot become a conversation. `param` is the field, as in `messages[2].content[0]`. */
+/**
+ * A request body that cannot become a conversation. `param` is the field, as in
+ * `messages[2].content[0]`.
+ */
 export class RequestError extends Error {
   override readonly name = "RequestError"
   constructor(

@@ -6,13 +6,18 @@ import { type Fields, fieldsAt, isFields, itemsAt, nameAt, stringAt } from "./fi
 import { RequestError } from "./request-error.ts"
 
 export interface ReadOptions {
-  /** `compat` forgives and drops what the May 2026 server dropped; `reference` (default) refuses it. */
+  /**
+   * `compat` forgives and drops what the May 2026 server dropped; `reference` (default) refuses it.
+   */
   readonly profile?: Profile
 }
 
 export interface ReadRequest {
   readonly conversation: Conversation
-  /** The last message is an assistant's that the answer must go on from: RenderOptions.continueFinal. */
+  /**
+   * The last message is an assistant's that the answer must go on from:
+   * RenderOptions.continueFinal.
+   */
   readonly continueFinal: boolean
   /** Things that were left out, for the trace. */
   readonly warnings: readonly string[]
@@ -32,7 +37,11 @@ export const partText = (path: string, part: unknown): string | undefined => {
 }
 
 /** Content as one string: parts are joined without a separator. */
-export const contentText = (path: string, content: unknown, otherParts: "refuse" | "skip"): string => {
+export const contentText = (
+  path: string,
+  content: unknown,
+  otherParts: "refuse" | "skip",
+): string => {
   if (content === null || content === undefined) return ""
   if (typeof content === "string") return content
   const texts = itemsAt(path, content).map((part, index) => {
@@ -54,7 +63,11 @@ export const argumentsText = (path: string, value: unknown): string => {
 export const checkDistinct = (tools: readonly ToolDeclaration[]): void => {
   const names = new Set<string>()
   for (const { name } of tools) {
-    if (names.has(name)) throw new RequestError(`tools: two tools are called ${JSON.stringify(name)}; names must differ`, "tools")
+    if (names.has(name))
+      throw new RequestError(
+        `tools: two tools are called ${JSON.stringify(name)}; names must differ`,
+        "tools",
+      )
     names.add(name)
   }
 }
@@ -62,8 +75,10 @@ export const checkDistinct = (tools: readonly ToolDeclaration[]): void => {
 /** The function object that the model was trained to see, out of differently named parts. */
 export const toolDefinition = (name: string, description: unknown, parameters: unknown): string => {
   const members = [`"name":${JSON.stringify(name)}`]
-  if (description !== undefined && description !== null) members.push(`"description":${JSON.stringify(description)}`)
-  if (parameters !== undefined && parameters !== null) members.push(`"parameters":${jsonSourceOf(parameters)}`)
+  if (description !== undefined && description !== null)
+    members.push(`"description":${JSON.stringify(description)}`)
+  if (parameters !== undefined && parameters !== null)
+    members.push(`"parameters":${jsonSourceOf(parameters)}`)
   return `{${members.join(",")}}`
 }
 
@@ -80,7 +95,11 @@ export const responseSchema = (path: string, format: unknown): Conversation["res
   if (fields.type === "text") return undefined
   if (fields.type === "json_object") return { schema: { type: "object" } }
   if (fields.type !== "json_schema") {
-    throw new RequestError(`${path}.type: expected "text", "json_object" or "json_schema", got ${JSON.stringify(fields.type) ?? "nothing"}`, `${path}.type`)
+    throw new RequestError(
+      `${path}.type: expected "text", "json_object" or "json_schema", got ` +
+        `${JSON.stringify(fields.type) ?? "nothing"}`,
+      `${path}.type`,
+    )
   }
   // Chat nests the schema one level deeper than Responses does.
   const holder = isFields(fields.json_schema) ? fields.json_schema : fields

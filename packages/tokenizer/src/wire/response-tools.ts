@@ -1,4 +1,5 @@
-// Tools of POST /v1/responses: what the model is shown, and how calls are shown to the client again.
+// Tools of POST /v1/responses: what the model is shown, and how calls are shown to the client
+// again.
 import type { ToolDeclaration } from "../chat/conversation.ts"
 import { type JsonNode, writeJsonNode } from "../json/json-node.ts"
 import { jsonNodeOf } from "../json/json-value.ts"
@@ -20,13 +21,22 @@ export interface ResponseTools {
 
 /** A custom tool takes free text: one string argument. */
 export const CUSTOM_INPUT = "input"
-const CUSTOM_PARAMETERS = { type: "object", properties: { [CUSTOM_INPUT]: { type: "string" } }, required: [CUSTOM_INPUT] }
-const SEARCH_PARAMETERS = { type: "object", properties: { query: { type: "string" } }, required: ["query"] }
+const CUSTOM_PARAMETERS = {
+  type: "object",
+  properties: { [CUSTOM_INPUT]: { type: "string" } },
+  required: [CUSTOM_INPUT],
+}
+const SEARCH_PARAMETERS = {
+  type: "object",
+  properties: { query: { type: "string" } },
+  required: ["query"],
+}
 
 /** The flat function object without its `type`, which the trained form does not have. */
 const withoutType = (tool: Fields): string => {
   const node = jsonNodeOf(tool)
-  if (node.kind !== "object") return toolDefinition(String(tool.name), tool.description, tool.parameters)
+  if (node.kind !== "object")
+    return toolDefinition(String(tool.name), tool.description, tool.parameters)
   const members = new Map<string, JsonNode>([...node.members].filter(([key]) => key !== "type"))
   return writeJsonNode({ kind: "object", members, source: undefined }, "minified")
 }
@@ -37,20 +47,34 @@ class ToolReader {
 
   constructor(private readonly isCompat: boolean) {}
 
-  private add(tool: ToolDeclaration, kind: ToolIdentity["kind"], name: string, namespace?: string): void {
+  private add(
+    tool: ToolDeclaration,
+    kind: ToolIdentity["kind"],
+    name: string,
+    namespace?: string,
+  ): void {
     this.tools.push(tool)
     this.names.set(tool.name, { kind, name, namespace })
   }
 
   private function(path: string, tool: Fields): void {
     const received = declaredAsReceived(path, tool)
-    this.add(this.isCompat ? received : { name: received.name, definition: withoutType(tool) }, "function", received.name)
+    this.add(
+      this.isCompat ? received : { name: received.name, definition: withoutType(tool) },
+      "function",
+      received.name,
+    )
   }
 
   private custom(path: string, tool: Fields, namespace = ""): void {
     const name = nameAt(`${path}.name`, tool.name)
     const internal = namespace + name
-    this.add({ name: internal, definition: toolDefinition(internal, tool.description, CUSTOM_PARAMETERS) }, "custom", name, namespace || undefined)
+    this.add(
+      { name: internal, definition: toolDefinition(internal, tool.description, CUSTOM_PARAMETERS) },
+      "custom",
+      name,
+      namespace || undefined,
+    )
   }
 
   /** The internal name is the plain concatenation of the namespace's and the tool's. */
@@ -62,7 +86,12 @@ class ToolReader {
       if (tool.type === "custom") return this.custom(toolPath, tool, namespace)
       const name = nameAt(`${toolPath}.name`, tool.name)
       const internal = namespace + name
-      this.add({ name: internal, definition: toolDefinition(internal, tool.description, tool.parameters) }, "function", name, namespace)
+      this.add(
+        { name: internal, definition: toolDefinition(internal, tool.description, tool.parameters) },
+        "function",
+        name,
+        namespace,
+      )
     })
   }
 
@@ -77,7 +106,14 @@ class ToolReader {
         return this.namespace(path, tool)
       case "tool_search":
         return this.add(
-          { name: "tool_search", definition: toolDefinition("tool_search", tool.description, tool.parameters ?? SEARCH_PARAMETERS) },
+          {
+            name: "tool_search",
+            definition: toolDefinition(
+              "tool_search",
+              tool.description,
+              tool.parameters ?? SEARCH_PARAMETERS,
+            ),
+          },
           "function",
           "tool_search",
         )
@@ -87,7 +123,10 @@ class ToolReader {
 }
 
 /** @throws RequestError naming the field */
-export const readResponseTools = (declared: readonly unknown[], isCompat: boolean): ResponseTools => {
+export const readResponseTools = (
+  declared: readonly unknown[],
+  isCompat: boolean,
+): ResponseTools => {
   const reader = new ToolReader(isCompat)
   declared.forEach((tool, index) => reader.read(`tools[${index}]`, tool))
   return reader

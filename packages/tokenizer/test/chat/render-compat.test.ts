@@ -22,8 +22,12 @@ const recorded = await fixture<{ cases: RecordedCase[] }>("render-compat.json")
 
 const READERS = { openai: chatRequest, anthropic: anthropicRequest, responses: responsesRequest }
 
-/** The recorded server repeats tool schemas byte for byte; the bodies it was sent had spaces after separators. */
-const asSent = (request: unknown): unknown => parseJson(writeJsonNode(parseJsonNode(JSON.stringify(request)), "spaced"))
+/**
+ * The recorded server repeats tool schemas byte for byte; the bodies it was sent had spaces after
+ * separators.
+ */
+const asSent = (request: unknown): unknown =>
+  parseJson(writeJsonNode(parseJsonNode(JSON.stringify(request)), "spaced"))
 
 describe("profile compat, recorded from the May 2026 server", () => {
   for (const { id, api, think, request, expected, error } of recorded.cases) {

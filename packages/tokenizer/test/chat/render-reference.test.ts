@@ -5,7 +5,8 @@ import { EFFORT_TABLES, type Effort } from "../../src/chat/effort.ts"
 import { segmentsText } from "../../src/chat/segment-writer.ts"
 import { fixture } from "../support/fixtures.ts"
 
-// The recorded messages are the vendor's: tools and response format hang on a message, calls are in OpenAI form.
+// The recorded messages are the vendor's: tools and response format hang on a message, calls are in
+// OpenAI form.
 interface RecordedMessage {
   role: Message["role"]
   content: string
@@ -25,7 +26,10 @@ interface RecordedCase {
 }
 
 const declarations = (message: RecordedMessage): ToolDeclaration[] | undefined =>
-  message.tools?.map((tool) => ({ name: tool.function.name, definition: JSON.stringify(tool.function) }))
+  message.tools?.map((tool) => ({
+    name: tool.function.name,
+    definition: JSON.stringify(tool.function),
+  }))
 
 const toMessage = (message: RecordedMessage): Message => {
   const { role, content, task } = message
@@ -35,7 +39,13 @@ const toMessage = (message: RecordedMessage): Message => {
   if (role === "tool") return { role, content, toolCallId: message.tool_call_id ?? "" }
   if (role !== "assistant") return { role, content }
   const toolCalls = message.tool_calls?.map((call) => ({ id: call.id, ...call.function }))
-  return { role, content, reasoning: message.reasoning_content ?? "", ...(toolCalls && { toolCalls }), ...(task && { task }) }
+  return {
+    role,
+    content,
+    reasoning: message.reasoning_content ?? "",
+    ...(toolCalls && { toolCalls }),
+    ...(task && { task }),
+  }
 }
 
 const toConversation = (messages: RecordedMessage[]): Conversation => {
@@ -44,7 +54,9 @@ const toConversation = (messages: RecordedMessage[]): Conversation => {
   return {
     messages: messages.map(toMessage),
     ...(tools && { tools }),
-    ...(system?.response_format !== undefined && { responseFormat: { schema: system.response_format } }),
+    ...(system?.response_format !== undefined && {
+      responseFormat: { schema: system.response_format },
+    }),
   }
 }
 
@@ -65,7 +77,13 @@ describe("profile reference, recorded from the vendor's encoder", () => {
 interface EffortFile {
   checkpoints: Record<"original" | "0731", Record<Effort, string>>
   default: Record<"original" | "0731", Effort>
-  cases: { checkpoint: "original" | "0731"; effort: Effort; system: string; user: string; expected: string }[]
+  cases: {
+    checkpoint: "original" | "0731"
+    effort: Effort
+    system: string
+    user: string
+    expected: string
+  }[]
 }
 const efforts = await fixture<EffortFile>("effort-prefixes.json")
 
@@ -79,7 +97,12 @@ describe("effort prefixes", () => {
   for (const { checkpoint, effort, system, user, expected } of efforts.cases) {
     test(`${checkpoint} ${effort}`, () => {
       const segments = renderChat(
-        { messages: [{ role: "system", content: system }, { role: "user", content: user }] },
+        {
+          messages: [
+            { role: "system", content: system },
+            { role: "user", content: user },
+          ],
+        },
         { thinking: true, effort, effortTable: EFFORT_TABLES[checkpoint] },
       )
       expect(segmentsText(segments)).toBe(expected)

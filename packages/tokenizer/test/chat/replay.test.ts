@@ -13,7 +13,9 @@ const tokenizer = await withFiles({ "tokenizer.json": smallDocument() }, (folder
 )
 
 const SAMPLED =
-  '\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="run">\n<｜DSML｜parameter name="n" string="false">[1,   2.0]</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="run">\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>'
+  '\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="run">\n<｜DSML｜parameter name="n" ' +
+  'string="false">[1,   2.0]</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="run">\n' +
+  "</｜DSML｜invoke>\n</｜DSML｜tool_calls>"
 const CALLS: readonly ToolCall[] = [
   { id: "call_1", name: "run", arguments: '{"n": [1,2.0]}' },
   { id: "call_2", name: "run", arguments: "{}" },
@@ -38,7 +40,11 @@ const remembered = (): ToolReplay => {
 describe("replay of sampled calls", () => {
   test("puts the sampled bytes and ids in place of rendered ones", () => {
     const origins: string[] = []
-    const segments = renderChat(conversation(CALLS), { thinking: false, replay: remembered(), onToolTurn: (origin) => origins.push(origin) })
+    const segments = renderChat(conversation(CALLS), {
+      thinking: false,
+      replay: remembered(),
+      onToolTurn: (origin) => origins.push(origin),
+    })
     expect(segmentsText(segments)).toContain(`hello${SAMPLED}<`)
     expect(origins).toEqual(["memory"])
     const ids = tokenizer.encodeSegments(segments)
@@ -47,7 +53,10 @@ describe("replay of sampled calls", () => {
   })
 
   test("takes equal arguments in another spelling", () => {
-    const respelled = [{ id: "call_1", name: "run", arguments: ' { "n":[1, 2] }' }, { id: "call_2", name: "run", arguments: "{ }" }]
+    const respelled = [
+      { id: "call_1", name: "run", arguments: ' { "n":[1, 2] }' },
+      { id: "call_2", name: "run", arguments: "{ }" },
+    ]
     expect(remembered().lookup(respelled)?.origin).toBe("memory")
   })
 
@@ -61,7 +70,11 @@ describe("replay of sampled calls", () => {
     ["an unknown id", [{ ...first, id: "call_9" }, second]],
   ])("renders canonically after %s", (_, calls) => {
     const origins: string[] = []
-    const segments = renderChat(conversation(calls), { thinking: false, replay: remembered(), onToolTurn: (origin) => origins.push(origin) })
+    const segments = renderChat(conversation(calls), {
+      thinking: false,
+      replay: remembered(),
+      onToolTurn: (origin) => origins.push(origin),
+    })
     expect(origins).toEqual(["canonical"])
     expect(segmentsText(segments)).not.toContain(SAMPLED)
   })
@@ -70,7 +83,12 @@ describe("replay of sampled calls", () => {
     for (const limits of [{ maxIds: 2 }, { maxBytes: 1000 }]) {
       const replay = new ToolReplay(limits)
       const call = (id: string): ToolCall => ({ id, name: "run", arguments: "{}" })
-      const block = (id: string): ReplayBlock => ({ lead: "", text: "x".repeat(200), tokens: [1], calls: [call(id)] })
+      const block = (id: string): ReplayBlock => ({
+        lead: "",
+        text: "x".repeat(200),
+        tokens: [1],
+        calls: [call(id)],
+      })
       replay.remember(["a"], block("a"))
       replay.remember(["b"], block("b"))
       expect(replay.lookup([call("a")])).toBeDefined()
@@ -101,20 +119,39 @@ describe("replay of sampled calls", () => {
 describe("the next turn of a tool loop", () => {
   const tools = [{ name: "run" }]
   const ask: Message = { role: "user", content: "go" }
-  const cases = ["why<|>", "<|>content ", "why<|>done.", "<|>"].map((text) => text.replace("<|>", "</think>") + SAMPLED)
+  const cases = ["why<|>", "<|>content ", "why<|>done.", "<|>"].map(
+    (text) => text.replace("<|>", "</think>") + SAMPLED,
+  )
   test.each(cases)("begins with the prompt and the answer of this one: %j", (answer) => {
     const options = { thinking: true, replay: new ToolReplay() }
     const prompt = renderChat({ tools, messages: [ask] }, options)
     let issued = 0
-    const parser = new OutputParser({ thinking: startsInThinking(prompt), tools, newCallId: () => `call_${issued++}` })
+    const parser = new OutputParser({
+      thinking: startsInThinking(prompt),
+      tools,
+      newCallId: () => `call_${issued++}`,
+    })
     parser.push(answer)
     parser.end("stop")
     const { reasoning, content, calls, block = "" } = parser.result
-    const aligned = alignBlock(tokenizer, tokenizer.encodeSegments([{ text: answer, control: true }]), block)
+    const aligned = alignBlock(
+      tokenizer,
+      tokenizer.encodeSegments([{ text: answer, control: true }]),
+      block,
+    )
     if (aligned === undefined) throw new Error("the block is the end of what was sampled")
-    options.replay.remember(calls.map(({ id }) => id), { ...aligned, calls })
+    options.replay.remember(
+      calls.map(({ id }) => id),
+      { ...aligned, calls },
+    )
     const results = calls.map(({ id }): Message => ({ role: "tool", toolCallId: id, content: "x" }))
-    const next = renderChat({ tools, messages: [ask, { role: "assistant", content, reasoning, toolCalls: calls }, ...results] }, options)
+    const next = renderChat(
+      {
+        tools,
+        messages: [ask, { role: "assistant", content, reasoning, toolCalls: calls }, ...results],
+      },
+      options,
+    )
     expect(segmentsText(next)).toStartWith(segmentsText(prompt) + answer)
   })
 })

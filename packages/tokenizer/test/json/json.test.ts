@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test"
-import { JsonError, MAX_JSON_DEPTH, jsonNodesEqual, parseJsonNode, tryParseJsonNode, writeJsonNode } from "../../src/json/json-node.ts"
+import {
+  JsonError,
+  MAX_JSON_DEPTH,
+  jsonNodesEqual,
+  parseJsonNode,
+  tryParseJsonNode,
+  writeJsonNode,
+} from "../../src/json/json-node.ts"
 import { jsonNodeOf, jsonSourceOf, parseJson } from "../../src/json/json-value.ts"
 import { Random } from "../support/random.ts"
 
@@ -15,9 +22,15 @@ const offsetOf = (text: string): number => {
 
 describe("JSON that keeps its spelling", () => {
   test("order, numbers and non-ASCII characters survive; spacing is the writer's", () => {
-    const node = parseJsonNode(' {"2":1.0, "1" : [1e5,-0,12345678901234567890], "é":"\\u00e9\\/\\n"}\n')
-    expect(writeJsonNode(node, "spaced")).toBe('{"2": 1.0, "1": [1e5, -0, 12345678901234567890], "é": "é/\\n"}')
-    expect(writeJsonNode(node, "minified")).toBe('{"2":1.0,"1":[1e5,-0,12345678901234567890],"é":"é/\\n"}')
+    const node = parseJsonNode(
+      ' {"2":1.0, "1" : [1e5,-0,12345678901234567890], "é":"\\u00e9\\/\\n"}\n',
+    )
+    expect(writeJsonNode(node, "spaced")).toBe(
+      '{"2": 1.0, "1": [1e5, -0, 12345678901234567890], "é": "é/\\n"}',
+    )
+    expect(writeJsonNode(node, "minified")).toBe(
+      '{"2":1.0,"1":[1e5,-0,12345678901234567890],"é":"é/\\n"}',
+    )
   })
 
   test("of a repeated key the last value counts, at the first one's place", () => {
@@ -52,7 +65,24 @@ describe("JSON that keeps its spelling", () => {
 
   test("agrees with the runtime on damaged documents", () => {
     const random = new Random(3)
-    const parts = ['{"a":', "[", "]", "}", ",", '"x\\"y"', "1.5e3", "-", "true", "null", " ", '"\\u12"', '"', "\\", ":", '"k":']
+    const parts = [
+      '{"a":',
+      "[",
+      "]",
+      "}",
+      ",",
+      '"x\\"y"',
+      "1.5e3",
+      "-",
+      "true",
+      "null",
+      " ",
+      '"\\u12"',
+      '"',
+      "\\",
+      ":",
+      '"k":',
+    ]
     for (let round = 0; round < 20_000; round++) {
       const text = random.text(parts, 1 + random.below(8))
       let expected: { value: unknown } | undefined
@@ -62,14 +92,28 @@ describe("JSON that keeps its spelling", () => {
         expected = undefined
       }
       const node = tryParseJsonNode(text)
-      expect({ text, actual: node === undefined ? undefined : { value: JSON.parse(writeJsonNode(node, "spaced")) as unknown } }).toEqual({ text, actual: expected })
+      expect({
+        text,
+        actual:
+          node === undefined
+            ? undefined
+            : { value: JSON.parse(writeJsonNode(node, "spaced")) as unknown },
+      }).toEqual({ text, actual: expected })
     }
   })
 
   test("equality looks at values", () => {
-    const equal = (a: string, b: string): boolean => jsonNodesEqual(parseJsonNode(a), parseJsonNode(b))
+    const equal = (a: string, b: string): boolean =>
+      jsonNodesEqual(parseJsonNode(a), parseJsonNode(b))
     expect(equal('{"a":1.0,"b":[null]}', '{ "b":[null], "a":1 }')).toBe(true)
-    for (const [a, b] of [["[1,2]", "[2,1]"], ["1", '"1"'], ["{}", "[]"], ['{"a":1}', '{"b":1}'], ["12345678901234567890", "12345678901234567891"], ["[1]", "[1,1]"]] as const) {
+    for (const [a, b] of [
+      ["[1,2]", "[2,1]"],
+      ["1", '"1"'],
+      ["{}", "[]"],
+      ['{"a":1}', '{"b":1}'],
+      ["12345678901234567890", "12345678901234567891"],
+      ["[1]", "[1,1]"],
+    ] as const) {
       expect(equal(a, b)).toBe(false)
     }
   })
@@ -95,7 +139,7 @@ describe("values that remember their text", () => {
   })
 
   test("a long string with escapes is read", () => {
-    const text = JSON.stringify("line\n\"quoted\" \\ ".repeat(200_000))
+    const text = JSON.stringify('line\n"quoted" \\ '.repeat(200_000))
     expect(parseJson(text)).toBe(JSON.parse(text) as string)
   })
 })

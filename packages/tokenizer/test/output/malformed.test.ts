@@ -1,10 +1,18 @@
 import { describe, expect, test } from "bun:test"
 import type { OutputEvent } from "../../src/output/events.ts"
-import { OutputParser, type OutputParserOptions, type OutputResult } from "../../src/output/output-parser.ts"
+import {
+  OutputParser,
+  type OutputParserOptions,
+  type OutputResult,
+} from "../../src/output/output-parser.ts"
 
 const TOOLS = [{ name: "run" }, { name: "b" }]
 
-const parse = (text: string, options: Partial<OutputParserOptions> = {}, finish: "stop" | "cut" = "stop"): OutputResult => {
+const parse = (
+  text: string,
+  options: Partial<OutputParserOptions> = {},
+  finish: "stop" | "cut" = "stop",
+): OutputResult => {
   const parser = new OutputParser({ thinking: false, tools: TOOLS, ...options })
   parser.push(text)
   parser.end(finish)
@@ -13,8 +21,10 @@ const parse = (text: string, options: Partial<OutputParserOptions> = {}, finish:
 const called = (result: OutputResult): unknown[] =>
   result.calls.map(({ name, arguments: text, repaired }) => [name, JSON.parse(text), repaired])
 
-const invoke = (name: string, body: string): string => `<｜DSML｜invoke name="${name}">\n${body}</｜DSML｜invoke>\n`
-const parameter = (name: string, value: string): string => `<｜DSML｜parameter name="${name}" string="true">${value}</｜DSML｜parameter>\n`
+const invoke = (name: string, body: string): string =>
+  `<｜DSML｜invoke name="${name}">\n${body}</｜DSML｜invoke>\n`
+const parameter = (name: string, value: string): string =>
+  `<｜DSML｜parameter name="${name}" string="true">${value}</｜DSML｜parameter>\n`
 const block = (invokes: string): string => `<｜DSML｜tool_calls>\n${invokes}</｜DSML｜tool_calls>`
 const RUN = block(invoke("run", parameter("p", "1")))
 
@@ -39,20 +49,32 @@ describe("thinking", () => {
     }
   })
 
-  test("text goes on after a quoted block: it stays reasoning without holding the stream back for ever", () => {
-    const parser = new OutputParser({ thinking: true, tools: TOOLS })
-    const events: OutputEvent[] = parser.push(`like ${RUN} and `)
-    expect(events.map((event) => ("text" in event ? event.text : event.type)).join("")).toBe("like")
-    events.push(...parser.push("so on ".repeat(60)))
-    expect(events.map((event) => ("text" in event ? event.text : event.type)).join("")).toStartWith(`like ${RUN} and so on`)
-    parser.push("</think>done")
-    parser.end("stop")
-    expect([parser.result.content, parser.result.calls]).toEqual(["done", []])
-  })
+  test(
+    "text goes on after a quoted block: it stays reasoning without holding the stream back " +
+      "for ever",
+    () => {
+      const parser = new OutputParser({ thinking: true, tools: TOOLS })
+      const events: OutputEvent[] = parser.push(`like ${RUN} and `)
+      expect(events.map((event) => ("text" in event ? event.text : event.type)).join("")).toBe(
+        "like",
+      )
+      events.push(...parser.push("so on ".repeat(60)))
+      expect(
+        events.map((event) => ("text" in event ? event.text : event.type)).join(""),
+      ).toStartWith(`like ${RUN} and so on`)
+      parser.push("</think>done")
+      parser.end("stop")
+      expect([parser.result.content, parser.result.calls]).toEqual(["done", []])
+    },
+  )
 
   test("stop strings do not count inside", () => {
     const result = parse("say STOP</think>go STOP now", { thinking: true, stopStrings: ["STOP"] })
-    expect([result.reasoning, result.content, result.stopString]).toEqual(["say STOP", "go ", "STOP"])
+    expect([result.reasoning, result.content, result.stopString]).toEqual([
+      "say STOP",
+      "go ",
+      "STOP",
+    ])
   })
 })
 
@@ -60,57 +82,92 @@ describe("spelling", () => {
   const doubled = RUN.replaceAll("｜DSML｜", "｜｜DSML｜｜")
   const spaced = RUN.replaceAll("｜DSML｜", "｜DSML｜ ")
   const quoted = RUN.replaceAll('name="run"', "name=“run”")
-  test.each([["doubled bars", doubled], ["a space after the marker", spaced], ["typographic quotes", quoted]])("%s are normalised", (_, text) => {
+  test.each([
+    ["doubled bars", doubled],
+    ["a space after the marker", spaced],
+    ["typographic quotes", quoted],
+  ])("%s are normalised", (_, text) => {
     const result = parse(`Sure.\n\n${text}`)
     expect(called(result)).toEqual([["run", { p: "1" }, true]])
     expect([result.content, result.finish]).toEqual(["Sure.", "tool_calls"])
   })
 
-  test.each([["doubled bars", doubled], ["a space after the marker", spaced], ["typographic quotes", quoted]])("%s with an undeclared tool are text", (_, text) => {
+  test.each([
+    ["doubled bars", doubled],
+    ["a space after the marker", spaced],
+    ["typographic quotes", quoted],
+  ])("%s with an undeclared tool are text", (_, text) => {
     const undeclared = `Sure.\n\n${text.replace("run", "other")}`
     const result = parse(undeclared)
     expect([result.content, result.calls, result.finish]).toEqual([undeclared, [], "stop"])
   })
 
   test("a well-formed block passes an undeclared name on", () => {
-    expect(called(parse(block(invoke("other", parameter("p", "1")))))).toEqual([["other", { p: "1" }, false]])
+    expect(called(parse(block(invoke("other", parameter("p", "1")))))).toEqual([
+      ["other", { p: "1" }, false],
+    ])
   })
 
   test("the plain spelling counts only where a line begins", () => {
-    const plain = '<tool_calls>\n<invoke name="run">\n<parameter name="p">1</parameter>\n</invoke>\n</tool_calls>'
+    const plain =
+      '<tool_calls>\n<invoke name="run">\n<parameter name="p">1</parameter>\n</invoke>\n' +
+      "</tool_calls>"
     expect(called(parse(`text\n${plain}`))).toEqual([["run", { p: "1" }, false]])
     expect(parse(`text ${plain}`).content).toBe(`text ${plain}`)
   })
 
   test("nothing is a call when no tool is declared", () => {
-    expect(parse(`x\n\n${RUN}`, { tools: [] })).toMatchObject({ content: `x\n\n${RUN}`, calls: [], finish: "stop" })
+    expect(parse(`x\n\n${RUN}`, { tools: [] })).toMatchObject({
+      content: `x\n\n${RUN}`,
+      calls: [],
+      finish: "stop",
+    })
   })
 })
 
 describe("missing closers", () => {
   test("of a parameter, before the next one and before the end of the call", () => {
     const text = block(
-      `<｜DSML｜invoke name="run">\n<｜DSML｜parameter name="p" string="true">one\ntwo\n<｜DSML｜parameter name="q" string="false">[1]\n</｜DSML｜invoke>\n`,
+      `<｜DSML｜invoke name="run">\n<｜DSML｜parameter name="p" string="true">one\ntwo\n` +
+        `<｜DSML｜parameter name="q" string="false">[1]\n</｜DSML｜invoke>\n`,
     )
     expect(called(parse(text))).toEqual([["run", { p: "one\ntwo", q: [1] }, true]])
   })
 
   test("of a call, before the next one and before the end of the block", () => {
-    const text = block(`<｜DSML｜invoke name="run">\n${parameter("p", "1")}<｜DSML｜invoke name="b">\n`)
-    expect(called(parse(text))).toEqual([["run", { p: "1" }, true], ["b", {}, true]])
+    const text = block(
+      `<｜DSML｜invoke name="run">\n${parameter("p", "1")}<｜DSML｜invoke name="b">\n`,
+    )
+    expect(called(parse(text))).toEqual([
+      ["run", { p: "1" }, true],
+      ["b", {}, true],
+    ])
   })
 
   test("of the block, at the end of the answer", () => {
     for (const end of [RUN.lastIndexOf("</"), -1, -8]) {
       const result = parse(RUN.slice(0, end))
-      expect([called(result), result.content, result.finish]).toEqual([[["run", { p: "1" }, false]], "", "tool_calls"])
+      expect([called(result), result.content, result.finish]).toEqual([
+        [["run", { p: "1" }, false]],
+        "",
+        "tool_calls",
+      ])
     }
   })
 })
 
 describe("values", () => {
   const json = (value: string): unknown[] =>
-    called(parse(block(invoke("run", `<｜DSML｜parameter name="p" string="false">${value}</｜DSML｜parameter>\n`))))
+    called(
+      parse(
+        block(
+          invoke(
+            "run",
+            `<｜DSML｜parameter name="p" string="false">${value}</｜DSML｜parameter>\n`,
+          ),
+        ),
+      ),
+    )
 
   test("JSON that does not parse is a string, and marked", () => {
     expect(json('{"a": [1')).toEqual([["run", { p: '{"a": [1' }, true]])
@@ -119,7 +176,15 @@ describe("values", () => {
   })
 
   test("keys that look like integers and numbers keep order and spelling", () => {
-    const result = parse(block(invoke("run", `<｜DSML｜parameter name="p" string="false">{"2": 1.0, "1": 12345678901234567890}</｜DSML｜parameter>\n`)))
+    const result = parse(
+      block(
+        invoke(
+          "run",
+          `<｜DSML｜parameter name="p" string="false">{"2": 1.0, "1": ` +
+            `12345678901234567890}</｜DSML｜parameter>\n`,
+        ),
+      ),
+    )
     expect(result.calls[0]?.arguments).toBe('{"p": {"2":1.0,"1":12345678901234567890}}')
   })
 })
@@ -128,7 +193,11 @@ describe("cut by a limit", () => {
   const two = block(invoke("run", parameter("p", "1")) + invoke("b", parameter("q", "22")))
   test("complete calls are delivered, the incomplete one is not", () => {
     const result = parse(`Sure.\n\n${two.slice(0, two.indexOf("22") + 1)}`, {}, "cut")
-    expect([result.content, called(result), result.finish]).toEqual(["Sure.", [["run", { p: "1" }, false]], "length"])
+    expect([result.content, called(result), result.finish]).toEqual([
+      "Sure.",
+      [["run", { p: "1" }, false]],
+      "length",
+    ])
   })
 
   test("without a complete call the text is content", () => {
@@ -137,7 +206,11 @@ describe("cut by a limit", () => {
   })
 
   test("in the middle of thinking it is reasoning", () => {
-    expect(parse("so far <", { thinking: true }, "cut")).toMatchObject({ reasoning: "so far <", content: "", finish: "length" })
+    expect(parse("so far <", { thinking: true }, "cut")).toMatchObject({
+      reasoning: "so far <",
+      content: "",
+      finish: "length",
+    })
   })
 })
 
@@ -146,7 +219,8 @@ describe("delivery", () => {
   test("a short call is held until it is complete", () => {
     const parser = new OutputParser({ thinking: false, tools: TOOLS })
     const types: string[] = []
-    for (const character of RUN.slice(0, RUN.indexOf("</｜DSML｜invoke>"))) types.push(...parser.push(character).map(({ type }) => type))
+    for (const character of RUN.slice(0, RUN.indexOf("</｜DSML｜invoke>")))
+      types.push(...parser.push(character).map(({ type }) => type))
     expect(types).toEqual([])
     expect(parser.push("</｜DSML｜invoke>").map(({ type }) => type)).toContain("call-end")
   })
@@ -156,7 +230,9 @@ describe("delivery", () => {
     const before = parser.push(long.slice(0, 2000))
     expect(before[0]).toMatchObject({ type: "call-start", name: "run" })
     const after = [...parser.push(long.slice(2000)), ...parser.end("stop")]
-    const text = [...before, ...after].map((event) => (event.type === "call-args" ? event.text : "")).join("")
+    const text = [...before, ...after]
+      .map((event) => (event.type === "call-args" ? event.text : ""))
+      .join("")
     expect(JSON.parse(text)).toEqual({ text: "0123456789".repeat(300) })
   })
 
@@ -171,7 +247,9 @@ describe("delivery", () => {
     const parser = new OutputParser({ thinking: false, tools: TOOLS })
     const begin = performance.now()
     for (let i = 0; i < 100_000; i++) parser.push("\n")
-    parser.push("<｜DSML｜tool_calls><｜DSML｜invoke name=\"run\"><｜DSML｜parameter name=\"p\" string=\"true\">")
+    parser.push(
+      '<｜DSML｜tool_calls><｜DSML｜invoke name="run"><｜DSML｜parameter name="p" string="true">',
+    )
     for (let i = 0; i < 100_000; i++) parser.push("a b\n")
     expect(performance.now() - begin).toBeLessThan(5000)
   }, 30_000)

@@ -1,5 +1,9 @@
 import { describe, expect, test } from "bun:test"
-import { OutputParser, type OutputParserOptions, type OutputResult } from "../../src/output/output-parser.ts"
+import {
+  OutputParser,
+  type OutputParserOptions,
+  type OutputResult,
+} from "../../src/output/output-parser.ts"
 import { fixture } from "../support/fixtures.ts"
 
 interface RecordedCase {
@@ -18,17 +22,30 @@ const recorded = await fixture<{ cases: RecordedCase[] }>("parse.json")
 
 const TOOLS = [{ name: "run_cmd" }, { name: "a" }, { name: "b" }]
 
-const parse = (text: string, options: OutputParserOptions, finish: "stop" | "cut" = "stop"): OutputResult => {
+const parse = (
+  text: string,
+  options: OutputParserOptions,
+  finish: "stop" | "cut" = "stop",
+): OutputResult => {
   const parser = new OutputParser(options)
   parser.push(text)
   parser.end(finish)
   return parser.result
 }
 
-/** What the answer to a recorded case must be where the specification departs from the recorded server. */
-const DIFFERENT: Readonly<Record<string, { content: string; reasoning: string; arguments: string[] }>> = {
+/**
+ * What the answer to a recorded case must be where the specification departs from the recorded
+ * server.
+ */
+const DIFFERENT: Readonly<
+  Record<string, { content: string; reasoning: string; arguments: string[] }>
+> = {
   "think-unclosed": { content: "", reasoning: "Consider forever", arguments: [] },
-  "call-before-think-close": { content: "", reasoning: "I will call.", arguments: ['{"cwd": "."}'] },
+  "call-before-think-close": {
+    content: "",
+    reasoning: "I will call.",
+    arguments: ['{"cwd": "."}'],
+  },
   "bad-json": { content: "", reasoning: "", arguments: ['{"argv": "[1, 2"}'] },
   "dup-param": { content: "", reasoning: "", arguments: ['{"a": "2"}'] },
 }
@@ -43,17 +60,25 @@ describe("recorded parses", () => {
         expect(result.reasoning).toBe(different.reasoning)
         expect(result.calls.map((call) => call.arguments)).toEqual(different.arguments)
       } else if (!expected.ok) {
-        expect(result).toEqual({ content: text, reasoning: "", calls: [], finish: "stop", stopString: undefined, block: undefined })
+        expect(result).toEqual({
+          content: text,
+          reasoning: "",
+          calls: [],
+          finish: "stop",
+          stopString: undefined,
+          block: undefined,
+        })
       } else {
         expect(result.content).toBe(expected.content ?? "")
         expect(result.reasoning).toBe(expected.reasoning ?? "")
-        expect(result.calls.map(({ name, arguments: text }) => ({ name, arguments: text }))).toEqual(
-          expected.calls.map(({ name, arguments: text }) => ({ name, arguments: text })),
-        )
+        expect(
+          result.calls.map(({ name, arguments: text }) => ({ name, arguments: text })),
+        ).toEqual(expected.calls.map(({ name, arguments: text }) => ({ name, arguments: text })))
         expect(result.block).toBe(expected.raw_dsml ?? undefined)
         expect(result.finish).toBe(expected.calls.length > 0 ? "tool_calls" : "stop")
       }
-      for (const call of result.calls) expect(() => JSON.parse(call.arguments) as unknown).not.toThrow()
+      for (const call of result.calls)
+        expect(() => JSON.parse(call.arguments) as unknown).not.toThrow()
     })
   }
 })

@@ -1,6 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import type { OutputEvent } from "../../src/output/events.ts"
-import { type EngineFinish, OutputParser, type OutputParserOptions } from "../../src/output/output-parser.ts"
+import {
+  type EngineFinish,
+  OutputParser,
+  type OutputParserOptions,
+} from "../../src/output/output-parser.ts"
 import { fixture } from "../support/fixtures.ts"
 import { Random } from "../support/random.ts"
 
@@ -9,16 +13,28 @@ const streams = await fixture<{ cases: { generated: string }[] }>("streams.json"
 const zones = await fixture<{ cases: { text: string }[] }>("sampling-zones.json")
 
 const OWN = [
-  "<｜｜DSML｜｜tool_calls>\n<｜｜DSML｜｜invoke name=“a”>\n<｜｜DSML｜｜parameter name=\"p\" string=\"true\">1 < 2 🙂</｜｜DSML｜｜parameter>\n</｜｜DSML｜｜invoke>\n</｜｜DSML｜｜tool_calls>",
-  "<｜DSML｜ tool_calls>\n<｜DSML｜invoke name=\"unknown\">\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
-  "x\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"a\">\n<｜DSML｜parameter name=\"p\" string=\"true\">one\n<｜DSML｜parameter name=\"q\" string=\"false\">[1]</｜DSML｜parameter>\n<｜DSML｜invoke name=\"b\">\n</｜DSML｜tool_calls>",
-  "<｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"a\">\n</｜DSML｜invoke>\n<task>x</task>\n</｜DSML｜tool_calls> END after",
-  "mixed <tool_calls>\n<invoke name=\"a\">\n</invoke>\n</tool_calls> inline, \n<tool_calls>\n<invoke name=\"a\"></invoke></tool_calls>",
+  '<｜｜DSML｜｜tool_calls>\n<｜｜DSML｜｜invoke name=“a”>\n<｜｜DSML｜｜parameter name="p" string="true">1 ' +
+    "< 2 🙂</｜｜DSML｜｜parameter>\n</｜｜DSML｜｜invoke>\n</｜｜DSML｜｜tool_calls>",
+  '<｜DSML｜ tool_calls>\n<｜DSML｜invoke name="unknown">\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>',
+  'x\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="a">\n<｜DSML｜parameter name="p" string="true">one\n' +
+    '<｜DSML｜parameter name="q" string="false">[1]</｜DSML｜parameter>\n<｜DSML｜invoke name="b">\n' +
+    "</｜DSML｜tool_calls>",
+  '<｜DSML｜tool_calls>\n<｜DSML｜invoke name="a">\n</｜DSML｜invoke>\n<task>x</task>\n' +
+    "</｜DSML｜tool_calls> END after",
+  'mixed <tool_calls>\n<invoke name="a">\n</invoke>\n</tool_calls> inline, \n<tool_calls>\n' +
+    '<invoke name="a"></invoke></tool_calls>',
   "think <｜DSML｜tool_calls> is the tag</think>\n\nAnswer \n\n END",
   "a</think>b</think>c &amp; <think>d",
-  `long\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="a">\n<｜DSML｜parameter name="p" string="true">${"line &lt;tag&gt; \"quoted\" \\ 🙂\n".repeat(60)}</｜DSML｜parameter>\n<｜DSML｜parameter name="n" string="false">{"k": [1, 2]}</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>`,
+  `long\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="a">\n<｜DSML｜parameter name="p" string="true">` +
+    `${'line &lt;tag&gt; "quoted" \\ 🙂\n'.repeat(60)}</｜DSML｜parameter>\n<｜DSML｜parameter ` +
+    `name="n" string="false">{"k": [1, 2]}</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>`,
 ]
-const TEXTS = [...parses.cases.map(({ text }) => text), ...streams.cases.map(({ generated }) => generated), ...zones.cases.map(({ text }) => text), ...OWN]
+const TEXTS = [
+  ...parses.cases.map(({ text }) => text),
+  ...streams.cases.map(({ generated }) => generated),
+  ...zones.cases.map(({ text }) => text),
+  ...OWN,
+]
 
 interface Collected {
   reasoning: string
@@ -31,7 +47,13 @@ interface Collected {
 
 /** What a client makes of a stream; checks on the way that it is a legal one. */
 const collect = (events: readonly OutputEvent[]): Collected => {
-  const collected: Collected = { reasoning: "", content: "", calls: [], isWhole: false, hasOpenCall: false }
+  const collected: Collected = {
+    reasoning: "",
+    content: "",
+    calls: [],
+    isWhole: false,
+    hasOpenCall: false,
+  }
   let open: { name: string; text: string; index: number } | undefined
   let calls = 0
   for (const event of events) {
@@ -46,12 +68,14 @@ const collect = (events: readonly OutputEvent[]): Collected => {
       open = { name: event.name, text: "", index: event.index }
     } else if (event.type === "call-args") {
       expect(event.index).toBe(open?.index ?? -1)
-      // A cut inside an escape would leave an odd backslash, or a \u without its digits, at the end.
+      // A cut inside an escape would leave an odd backslash, or a \u without its digits, at the
+      // end.
       expect(event.text).not.toMatch(/(?:^|[^\\])(?:\\\\)*\\(?:u[0-9a-f]{0,3})?$/)
       if (open !== undefined) open.text += event.text
     } else if (event.type === "call-end") {
       expect(event.index).toBe(open?.index ?? -1)
-      if (open !== undefined) collected.calls.push({ name: open.name, arguments: JSON.parse(open.text) as unknown })
+      if (open !== undefined)
+        collected.calls.push({ name: open.name, arguments: JSON.parse(open.text) as unknown })
       open = undefined
     } else collected.isWhole = true
   }
@@ -82,7 +106,10 @@ const randomRun = (random: Random): Run => ({
   finish: random.pick(["stop", "stop", "cut"] as const),
 })
 
-/** Every way of cutting a text must give what the whole gives. Call delivery may start early, calls must agree. */
+/**
+ * Every way of cutting a text must give what the whole gives. Call delivery may start early, calls
+ * must agree.
+ */
 const checkFeeds = (text: string, random: Random, rounds: number): void => {
   for (let round = 0; round < rounds; round++) {
     const settings = randomRun(random)
@@ -97,7 +124,10 @@ const checkFeeds = (text: string, random: Random, rounds: number): void => {
         reasoning: result.reasoning,
         content: result.content,
       })
-      const calls = result.calls.map((call) => ({ name: call.name, arguments: JSON.parse(call.arguments) as unknown }))
+      const calls = result.calls.map((call) => ({
+        name: call.name,
+        arguments: JSON.parse(call.arguments) as unknown,
+      }))
       expect({ ...label, calls: collected.calls }).toEqual({ ...label, calls })
       expect(collected.isWhole).toBe(result.block !== undefined)
     }
@@ -106,12 +136,20 @@ const checkFeeds = (text: string, random: Random, rounds: number): void => {
   }
 }
 
-const checkNothingLost = (text: string, { options }: Run, result: ReturnType<typeof run>["result"]): void => {
+const checkNothingLost = (
+  text: string,
+  { options }: Run,
+  result: ReturnType<typeof run>["result"],
+): void => {
   if (result.calls.length > 0 || result.block !== undefined) return
-  const started = options.thinking && text.startsWith("<think>") ? text.slice("<think>".length) : text
+  const started =
+    options.thinking && text.startsWith("<think>") ? text.slice("<think>".length) : text
   const answer = options.thinking ? started.slice(result.reasoning.length) : started
-  expect(options.thinking ? started.startsWith(result.reasoning) : result.reasoning === "").toBe(true)
-  const content = answer.startsWith("</think>") && options.thinking ? answer.slice("</think>".length) : answer
+  expect(options.thinking ? started.startsWith(result.reasoning) : result.reasoning === "").toBe(
+    true,
+  )
+  const content =
+    answer.startsWith("</think>") && options.thinking ? answer.slice("</think>".length) : answer
   if (result.stopString === undefined) expect(result.content).toBe(content)
   else expect(content.startsWith(result.content + result.stopString)).toBe(true)
 }
@@ -124,14 +162,19 @@ describe("a stream and a whole answer agree, and nothing is lost", () => {
 
   test("on every beginning of every recorded text", () => {
     const random = new Random(78)
-    for (const text of TEXTS) for (let end = 0; end < Math.min(text.length, 700); end += 1 + random.below(4)) checkFeeds(text.slice(0, end).toWellFormed(), random, 1)
+    for (const text of TEXTS)
+      for (let end = 0; end < Math.min(text.length, 700); end += 1 + random.below(4))
+        checkFeeds(text.slice(0, end).toWellFormed(), random, 1)
   })
 
   test("on spliced and damaged texts", () => {
     const random = new Random(79)
     for (let round = 0; round < 3000; round++) {
       const [a, b] = [random.pick(TEXTS), random.pick(TEXTS)]
-      const damaged = a.slice(0, random.below(a.length)) + random.pick(["", "<", "</think>", "\n", "<｜DSML｜", " ", "END"]) + b.slice(random.below(b.length))
+      const damaged =
+        a.slice(0, random.below(a.length)) +
+        random.pick(["", "<", "</think>", "\n", "<｜DSML｜", " ", "END"]) +
+        b.slice(random.below(b.length))
       checkFeeds(damaged.slice(0, 1500).toWellFormed(), random, 1)
     }
   })

@@ -2,5 +2,9 @@ import { join } from "node:path"
 
 const FOLDER = join(import.meta.dir, "..", "fixtures", "prompting")
 
-/** One recorded file of test/fixtures/prompting. The caller names the part of its shape that it reads. */
-export const fixture = async <T>(name: string): Promise<T> => (await Bun.file(join(FOLDER, name)).json()) as T
+/**
+ * One recorded file of test/fixtures/prompting. The caller names the part of its shape that it
+ * reads.
+ */
+export const fixture = async <T>(name: string): Promise<T> =>
+  (await Bun.file(join(FOLDER, name)).json()) as T

@@ -5,7 +5,10 @@ import { DEEPSEEK_V3_CONFIG, DEEPSEEK_V3_TOKENIZER } from "../support/deepseek-v
 import { Random } from "../support/random.ts"
 import { mixedText } from "../support/mixed-text.ts"
 
-const tokenizer = await loadTokenizer({ kind: "tokenizer.json", path: DEEPSEEK_V3_TOKENIZER }, { requireChat: false })
+const tokenizer = await loadTokenizer(
+  { kind: "tokenizer.json", path: DEEPSEEK_V3_TOKENIZER },
+  { requireChat: false },
+)
 const independent = new IndependentTokenizer(
   (await Bun.file(DEEPSEEK_V3_TOKENIZER).json()) as object,
   (await Bun.file(DEEPSEEK_V3_CONFIG).json()) as object,
@@ -15,13 +18,15 @@ const checkAgreement = (text: string): void => {
   const ids = tokenizer.encode(text)
   const expected = independent.encode(text, { add_special_tokens: false }).ids
   const different = expected.findIndex((id, index) => id !== ids[index])
-  const around = different < 0 ? "" : tokenizer.decode(expected.slice(Math.max(0, different - 8), different + 8))
+  const around =
+    different < 0 ? "" : tokenizer.decode(expected.slice(Math.max(0, different - 8), different + 8))
   expect({ different, around }).toEqual({ different: -1, around: "" })
   expect(ids.length).toBe(expected.length)
   expect(tokenizer.decode(ids)).toBe(text)
 }
 
-test("more than a megabyte of mixed text gets the same ids from an independent implementation", () => {
+test("more than a megabyte of mixed text gets the same ids from an independent " +
+  "implementation", () => {
   const text = mixedText(1_300_000)
   expect(Buffer.byteLength(text)).toBeGreaterThan(1_000_000)
   checkAgreement(text)

@@ -43,41 +43,111 @@ describe("both loaders", () => {
     expect(again).toEqual(vocabulary)
   })
 
-  test("give the same vocabulary for the real one, whatever kind of array the metadata holds", async () => {
-    const vocabulary = buildVocabulary(await readTokenizerJson(DEEPSEEK_V3_TOKENIZER))
-    const metadata = new Map<string, unknown>(tokenizerGgufMetadata(vocabulary))
-    metadata.set("tokenizer.ggml.token_type", BigInt64Array.from(metadata.get("tokenizer.ggml.token_type") as Int32Array, BigInt))
-    metadata.set("tokenizer.ggml.bos_token_id", 0n)
-    expect(buildVocabulary(readTokenizerGguf(metadata))).toEqual(vocabulary)
-  })
+  test(
+    "give the same vocabulary for the real one, whatever kind of array the metadata " + "holds",
+    async () => {
+      const vocabulary = buildVocabulary(await readTokenizerJson(DEEPSEEK_V3_TOKENIZER))
+      const metadata = new Map<string, unknown>(tokenizerGgufMetadata(vocabulary))
+      metadata.set(
+        "tokenizer.ggml.token_type",
+        BigInt64Array.from(metadata.get("tokenizer.ggml.token_type") as Int32Array, BigInt),
+      )
+      metadata.set("tokenizer.ggml.bos_token_id", 0n)
+      expect(buildVocabulary(readTokenizerGguf(metadata))).toEqual(vocabulary)
+    },
+  )
 
   test("accept merges as pairs", async () => {
-    const pairs = spoilt(({ model }) => (model.merges = model.merges.map((merge) => String(merge).split(" "))))
+    const pairs = spoilt(
+      ({ model }) => (model.merges = model.merges.map((merge) => String(merge).split(" "))),
+    )
     expect((await load(pairs)).vocabulary).toEqual((await load(smallDocument())).vocabulary)
   })
 })
 
 describe("tokenizer.json", () => {
   test("the configuration beside it decides BOS, EOS and the number of ids", async () => {
-    const tokenizer = await load(smallDocument(), { "config.json": { bos_token_id: 7, eos_token_id: [5, 6], vocab_size: 600 } })
+    const tokenizer = await load(smallDocument(), {
+      "config.json": { bos_token_id: 7, eos_token_id: [5, 6], vocab_size: 600 },
+    })
     expect([tokenizer.bos, tokenizer.eos, tokenizer.vocab]).toEqual([7, 5, 600])
     expect(tokenizer.tokenBytes(599)).toEqual(new Uint8Array(0))
   })
 
-  const cases: readonly (readonly [string, (document: TokenizerDocument) => void, string, RegExp])[] = [
-    ["another split", ({ pre_tokenizer }) => (pre_tokenizer.pretokenizers[0] = { type: "Split", pattern: { Regex: "\\p{N}" }, behavior: "Isolated" }), "UNSUPPORTED", /step 0/],
-    ["a missing split", ({ pre_tokenizer }) => pre_tokenizer.pretokenizers.pop(), "UNSUPPORTED", /3 steps/],
-    ["a byte level with its own regex", ({ pre_tokenizer }) => (pre_tokenizer.pretokenizers[3] = { type: "ByteLevel" }), "UNSUPPORTED", /step 3/],
-    ["a normalizer", (document) => (document.normalizer = { type: "NFC" }), "UNSUPPORTED", /normalizer/],
+  const cases: readonly (readonly [
+    string,
+    (document: TokenizerDocument) => void,
+    string,
+    RegExp,
+  ])[] = [
+    [
+      "another split",
+      ({ pre_tokenizer }) =>
+        (pre_tokenizer.pretokenizers[0] = {
+          type: "Split",
+          pattern: { Regex: "\\p{N}" },
+          behavior: "Isolated",
+        }),
+      "UNSUPPORTED",
+      /step 0/,
+    ],
+    [
+      "a missing split",
+      ({ pre_tokenizer }) => pre_tokenizer.pretokenizers.pop(),
+      "UNSUPPORTED",
+      /3 steps/,
+    ],
+    [
+      "a byte level with its own regex",
+      ({ pre_tokenizer }) => (pre_tokenizer.pretokenizers[3] = { type: "ByteLevel" }),
+      "UNSUPPORTED",
+      /step 3/,
+    ],
+    [
+      "a normalizer",
+      (document) => (document.normalizer = { type: "NFC" }),
+      "UNSUPPORTED",
+      /normalizer/,
+    ],
     ["byte fallback", ({ model }) => (model.byte_fallback = true), "UNSUPPORTED", /byte_fallback/],
     ["a missing byte", ({ model }) => delete model.vocab.Z, "MISSING_BYTE", /0x5a/],
     ["a merge of unknown tokens", ({ model }) => model.merges.push("q zz"), "FORMAT", /merge 12/],
-    ["a merge that is no pair", ({ model }) => (model.merges[2] = "alone"), "FORMAT", /merges\[2\]/],
-    ["a merge that makes a control token", (document) => document.added_tokens.push({ id: document.model.vocab.hell ?? 0, content: "hell", special: true }), "FORMAT", /forge/],
-    ["two tokens of one id", (document) => document.added_tokens.push({ id: 2, content: "<x>", special: true }), "FORMAT", /id 2/],
-    ["one token of two ids", (document) => document.added_tokens.push({ id: 999, content: "hell", special: false }), "FORMAT", /999/],
+    [
+      "a merge that is no pair",
+      ({ model }) => (model.merges[2] = "alone"),
+      "FORMAT",
+      /merges\[2\]/,
+    ],
+    [
+      "a merge that makes a control token",
+      (document) =>
+        document.added_tokens.push({
+          id: document.model.vocab.hell ?? 0,
+          content: "hell",
+          special: true,
+        }),
+      "FORMAT",
+      /forge/,
+    ],
+    [
+      "two tokens of one id",
+      (document) => document.added_tokens.push({ id: 2, content: "<x>", special: true }),
+      "FORMAT",
+      /id 2/,
+    ],
+    [
+      "one token of two ids",
+      (document) => document.added_tokens.push({ id: 999, content: "hell", special: false }),
+      "FORMAT",
+      /999/,
+    ],
     ["an absurd id", ({ model }) => (model.vocab.zzz = 1e9), "FORMAT", /1000000000/],
-    ["missing control tokens", (document) => (document.added_tokens = document.added_tokens.slice(0, 2)), "MISSING_SPECIAL", /<think>/],
+    [
+      "missing control tokens",
+      (document) => (document.added_tokens = document.added_tokens.slice(0, 2)),
+      "MISSING_SPECIAL",
+      /<think>/,
+    ],
   ]
   for (const [name, spoil, code, message] of cases) {
     test(`refuses ${name}`, async () => {
@@ -88,13 +158,18 @@ describe("tokenizer.json", () => {
   }
 
   test("names every missing control token", async () => {
-    const error = await refusal(load(spoilt((document) => (document.added_tokens = document.added_tokens.slice(0, 2)))))
+    const error = await refusal(
+      load(spoilt((document) => (document.added_tokens = document.added_tokens.slice(0, 2)))),
+    )
     for (const text of REQUIRED_SPECIALS.slice(2)) expect(error.message).toContain(text)
     expect(error.message).not.toContain(REQUIRED_SPECIALS[0] ?? "?")
   })
 
   test("refuses what is no file and no JSON", async () => {
-    expect((await refusal(loadTokenizer({ kind: "tokenizer.json", path: "/nowhere/tokenizer.json" }))).code).toBe("IO")
+    expect(
+      (await refusal(loadTokenizer({ kind: "tokenizer.json", path: "/nowhere/tokenizer.json" })))
+        .code,
+    ).toBe("IO")
     expect((await refusal(load("{"))).code).toBe("FORMAT")
     expect((await refusal(load("[]"))).code).toBe("FORMAT")
   })
@@ -132,7 +207,11 @@ test("the byte map is the recorded one", async () => {
 
 test("the control strings are the recorded ones", async () => {
   const { KNOWN_SPECIALS } = await import("../../src/special-tokens.ts")
-  const { tokens } = await fixture<{ tokens: { text: string; required: boolean }[] }>("special-tokens.json")
+  const { tokens } = await fixture<{ tokens: { text: string; required: boolean }[] }>(
+    "special-tokens.json",
+  )
   expect(new Set(KNOWN_SPECIALS)).toEqual(new Set(tokens.map(({ text }) => text)))
-  expect(new Set(REQUIRED_SPECIALS)).toEqual(new Set(tokens.filter(({ required }) => required).map(({ text }) => text)))
+  expect(new Set(REQUIRED_SPECIALS)).toEqual(
+    new Set(tokens.filter(({ required }) => required).map(({ text }) => text)),
+  )
 })

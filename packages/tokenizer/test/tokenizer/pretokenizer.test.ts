@@ -9,9 +9,10 @@ interface PretokenizeFile {
 }
 const recorded = await fixture<PretokenizeFile>("pretokenize.json")
 
-// The oracle: the three patterns as regular expressions. JavaScript's \s and \S know U+FEFF and lack U+0085,
-// so both are spelled out as the White_Space property.
-const SPACE = "\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+// The oracle: the three patterns as regular expressions. JavaScript's \s and \S know U+FEFF and
+// lack U+0085, so both are spelled out as the White_Space property.
+const SPACE =
+  "\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
 const compile = (source: string): RegExp =>
   new RegExp(source.replaceAll("\\s", `[${SPACE}]`).replaceAll("\\S", `[^${SPACE}]`), "gu")
 
@@ -29,13 +30,16 @@ const isolate = (pattern: RegExp, text: string): string[] => {
 // P3 as the vocabulary file writes it escapes characters that need none, which the u flag refuses.
 const ORACLE = SPLIT_PATTERNS.map((source) => compile(source.replace("\\-", "\\x2d")))
 const oracle = (text: string): string[] =>
-  ORACLE.reduce((pieces, pattern) => pieces.flatMap((piece) => isolate(pattern, piece)), text === "" ? [] : [text])
+  ORACLE.reduce(
+    (pieces, pattern) => pieces.flatMap((piece) => isolate(pattern, piece)),
+    text === "" ? [] : [text],
+  )
 
 const ALPHABET = Array.from(
   "aZ19 \t\n\r.,'\"<>~_-/\\$+" +
-  "é\u00df\u0301\u0489\u00a0\u0085\u2003\u2028\u3000\u200b\ufeff\u0000\u0007" +
-  "日本語ぁゟ゠ヿ・゛\u3040龥龦々〆Ⅷ²½٣۵०。，！｜▁" +
-  "🙂👩\u200d💻𝒜𝟙𐍈𠀀🇩\u{e0041}\u{1d165}\u{10ffff}\u{1f100}",
+    "é\u00df\u0301\u0489\u00a0\u0085\u2003\u2028\u3000\u200b\ufeff\u0000\u0007" +
+    "日本語ぁゟ゠ヿ・゛\u3040龥龦々〆Ⅷ²½٣۵०。，！｜▁" +
+    "🙂👩\u200d💻𝒜𝟙𐍈𠀀🇩\u{e0041}\u{1d165}\u{10ffff}\u{1f100}",
 )
 
 describe("pretokenizer", () => {

@@ -1,5 +1,6 @@
-// Prompt lengths reported by the vendor's service. They need the V4 vocabulary: DS4_TEST_TOKENIZER names a
-// tokenizer.json or a model file that carries one. The V3 vocabulary has the same ordinary tokens.
+// Prompt lengths reported by the vendor's service. They need the V4 vocabulary: DS4_TEST_TOKENIZER
+// names a tokenizer.json or a model file that carries one. The V3 vocabulary has the same ordinary
+// tokens.
 import { describe, expect, test } from "bun:test"
 import { basename, join } from "node:path"
 import { renderChat } from "../../src/chat/chat-template.ts"
@@ -27,12 +28,18 @@ const loadNamed = async (named: string): Promise<Tokenizer> => {
   return loadTokenizer(tokenizer)
 }
 const named = path === undefined ? undefined : await loadNamed(path)
-const v3 = await loadTokenizer({ kind: "tokenizer.json", path: DEEPSEEK_V3_TOKENIZER }, { requireChat: false })
+const v3 = await loadTokenizer(
+  { kind: "tokenizer.json", path: DEEPSEEK_V3_TOKENIZER },
+  { requireChat: false },
+)
 
 describe("token counts of the vendor's service", () => {
   for (const { id, prompt_file, expected_prompt_tokens } of cases) {
     test.skipIf(path === undefined)(`V4 vocabulary: ${id}${lack}`, async () => {
-      const segments = renderChat({ messages: [{ role: "user", content: await promptText(prompt_file) }] }, { thinking: false })
+      const segments = renderChat(
+        { messages: [{ role: "user", content: await promptText(prompt_file) }] },
+        { thinking: false },
+      )
       expect(named?.encodeSegments(segments)).toHaveLength(expected_prompt_tokens)
     })
 

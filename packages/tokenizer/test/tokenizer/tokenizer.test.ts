@@ -14,10 +14,19 @@ const loadSmall = (options?: TokenizerOptions): Promise<Tokenizer> =>
     loadTokenizer({ kind: "tokenizer.json", path: join(folder, "tokenizer.json") }, options),
   )
 const small = await loadSmall()
-const real = await loadTokenizer({ kind: "tokenizer.json", path: DEEPSEEK_V3_TOKENIZER }, { requireChat: false })
+const real = await loadTokenizer(
+  { kind: "tokenizer.json", path: DEEPSEEK_V3_TOKENIZER },
+  { requireChat: false },
+)
 const special = (text: string): number => small.special.get(text) ?? -1
 
-const CHARACTERS = Array.from("ab hello\n\t<>｜é日本🙂𝒜\u0000\ufeff\u0301▁&/think").concat([USER, EOS, THINK_OPEN, DSML, "\ud800"])
+const CHARACTERS = Array.from("ab hello\n\t<>｜é日本🙂𝒜\u0000\ufeff\u0301▁&/think").concat([
+  USER,
+  EOS,
+  THINK_OPEN,
+  DSML,
+  "\ud800",
+])
 
 describe("control strings", () => {
   test("in plain text are ordinary characters", () => {
@@ -56,7 +65,11 @@ describe("control strings", () => {
   })
 
   test("text across a segment border merges as if it were one", () => {
-    const ids = small.encodeSegments([{ text: "hel", control: true }, { text: "lo wo", control: false }, { text: "rld", control: true }])
+    const ids = small.encodeSegments([
+      { text: "hel", control: true },
+      { text: "lo wo", control: false },
+      { text: "rld", control: true },
+    ])
     expect(ids).toEqual(small.encode("hello world"))
   })
 
@@ -65,14 +78,22 @@ describe("control strings", () => {
     const texts = Array.from({ length: 5 }, () => random.text(CHARACTERS, 1500))
     for (let round = 0; round < 3; round++) {
       for (const text of texts) {
-        const ids = small.encodeSegments([{ text: USER, control: true }, { text, control: false }, { text: EOS, control: true }])
+        const ids = small.encodeSegments([
+          { text: USER, control: true },
+          { text, control: false },
+          { text: EOS, control: true },
+        ])
         expect(ids).toEqual([special(USER), ...small.encode(text), special(EOS)])
       }
     }
   })
 
   test("sampled ids are taken as they are", () => {
-    const ids = small.encodeSegments([{ text: "he", control: false }, { text: "llo", control: true, ids: [9, 8, 7] }, { text: "he", control: false }])
+    const ids = small.encodeSegments([
+      { text: "he", control: false },
+      { text: "llo", control: true, ids: [9, 8, 7] },
+      { text: "he", control: false },
+    ])
     expect(ids).toEqual([...small.encode("he"), 9, 8, 7, ...small.encode("he")])
   })
 })
@@ -105,25 +126,37 @@ describe("decoding", () => {
   test("a character over several tokens comes out once it is whole", () => {
     const stream = small.streamDecoder()
     expect(small.encode("🙂").map((id) => stream.push(id))).toEqual(["", "", "", "🙂"])
-    expect(small.encode("日").slice(0, -1).map((id) => stream.push(id)).join("")).toBe("")
+    expect(
+      small
+        .encode("日")
+        .slice(0, -1)
+        .map((id) => stream.push(id))
+        .join(""),
+    ).toBe("")
     expect(stream.flush()).toBe("\ufffd")
     expect(stream.flush()).toBe("")
   })
 
   test("an id outside the vocabulary is refused", () => {
-    for (const id of [-1, small.vocab, 1.5, Number.NaN]) expect(() => small.decode([id])).toThrow(`${id}`)
+    for (const id of [-1, small.vocab, 1.5, Number.NaN])
+      expect(() => small.decode([id])).toThrow(`${id}`)
   })
 })
 
 describe("merging", () => {
   // The definition itself: lowest rank first, leftmost on a tie, one merge at a time.
-  const slow = (symbols: readonly number[], merges: readonly (readonly [number, number, number])[]): number[] => {
+  const slow = (
+    symbols: readonly number[],
+    merges: readonly (readonly [number, number, number])[],
+  ): number[] => {
     const result = [...symbols]
     for (;;) {
       let best = merges.length
       let at = -1
       for (let index = 0; index + 1 < result.length; index++) {
-        const rank = merges.findIndex(([left, right]) => left === result[index] && right === result[index + 1])
+        const rank = merges.findIndex(
+          ([left, right]) => left === result[index] && right === result[index + 1],
+        )
         if (rank >= 0 && rank < best) [best, at] = [rank, index]
       }
       const merge = merges[best]
@@ -137,8 +170,13 @@ describe("merging", () => {
     for (let round = 0; round < 200; round++) {
       const merges: [number, number, number][] = []
       for (let rank = 0; rank < 12; rank++) {
-        const pair: [number, number, number] = [random.below(4 + rank), random.below(4 + rank), 4 + rank]
-        if (!merges.some(([left, right]) => left === pair[0] && right === pair[1])) merges.push(pair)
+        const pair: [number, number, number] = [
+          random.below(4 + rank),
+          random.below(4 + rank),
+          4 + rank,
+        ]
+        if (!merges.some(([left, right]) => left === pair[0] && right === pair[1]))
+          merges.push(pair)
       }
       // Out of training order: a merge may come before the ones that make its parts.
       if (round % 2 === 1) merges.reverse()
@@ -152,7 +190,8 @@ describe("merging", () => {
         const again = symbols.slice()
         const kept = merger.merge(symbols, length)
         expect([...symbols.subarray(0, kept)]).toEqual(expected)
-        if (buckets !== undefined) expect([...again.subarray(0, buckets.merge(again, length))]).toEqual(expected)
+        if (buckets !== undefined)
+          expect([...again.subarray(0, buckets.merge(again, length))]).toEqual(expected)
       }
     }
   })
@@ -168,7 +207,10 @@ describe("merging", () => {
       timeOf(text)
       const small = Math.max(5, timeOf(text))
       // Quadratic work would be a hundredfold.
-      expect({ unit, isLinear: timeOf(text.repeat(10)) < small * 40 }).toEqual({ unit, isLinear: true })
+      expect({ unit, isLinear: timeOf(text.repeat(10)) < small * 40 }).toEqual({
+        unit,
+        isLinear: true,
+      })
     }
   }, 60_000)
 

@@ -20,8 +20,19 @@ describe("chat completions", () => {
     const { conversation } = chatRequest({
       messages: [
         { role: "developer", content: "D" },
-        { content: [{ type: "text", text: "a" }, { type: "input_text", text: "b" }, { type: "refusal", refusal: "c" }] },
-        { role: "assistant", content: null, reasoning: "why", tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: { x: 1 } } }] },
+        {
+          content: [
+            { type: "text", text: "a" },
+            { type: "input_text", text: "b" },
+            { type: "refusal", refusal: "c" },
+          ],
+        },
+        {
+          role: "assistant",
+          content: null,
+          reasoning: "why",
+          tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: { x: 1 } } }],
+        },
         { role: "function", content: "out", tool_call_id: "1" },
       ],
     })
@@ -29,28 +40,43 @@ describe("chat completions", () => {
       messages: [
         { role: "system", content: "D" },
         { role: "user", content: "abc" },
-        { role: "assistant", content: "", reasoning: "why", toolCalls: [{ id: "1", name: "f", arguments: '{"x":1}' }] },
+        {
+          role: "assistant",
+          content: "",
+          reasoning: "why",
+          toolCalls: [{ id: "1", name: "f", arguments: '{"x":1}' }],
+        },
         { role: "tool", content: "out", toolCallId: "1" },
       ],
     })
   })
 
   test("tool schemas keep the text they came in", () => {
-    const body = parseJson('{"messages":[{"content":"u"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"2":1.0,"1":{}}}}]}')
-    expect(chatRequest(body).conversation.tools).toEqual([{ name: "f", definition: '{"name":"f","parameters":{"2":1.0,"1":{}}}' }])
+    const body = parseJson(
+      '{"messages":[{"content":"u"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"2":1.0,"1":{}}}}]}',
+    )
+    expect(chatRequest(body).conversation.tools).toEqual([
+      { name: "f", definition: '{"name":"f","parameters":{"2":1.0,"1":{}}}' },
+    ])
   })
 
   test("the answer goes on from a message marked as prefix", () => {
-    const messages = [{ role: "user", content: "u" }, { role: "assistant", content: "so", prefix: true }]
+    const messages = [
+      { role: "user", content: "u" },
+      { role: "assistant", content: "so", prefix: true },
+    ]
     expect(chatRequest({ messages }).continueFinal).toBe(true)
     expect(chatRequest({ messages: messages.slice(0, 1) }).continueFinal).toBe(false)
   })
 
   test("response formats become schemas", () => {
-    const of = (response_format: unknown) => chatRequest({ messages: [{ content: "u" }], response_format }).conversation.responseFormat
+    const of = (response_format: unknown) =>
+      chatRequest({ messages: [{ content: "u" }], response_format }).conversation.responseFormat
     expect(of({ type: "text" })).toBeUndefined()
     expect(of({ type: "json_object" })).toEqual({ schema: { type: "object" } })
-    expect(of({ type: "json_schema", json_schema: { name: "n", schema: { type: "array" } } })).toEqual({ schema: { type: "array" } })
+    expect(
+      of({ type: "json_schema", json_schema: { name: "n", schema: { type: "array" } } }),
+    ).toEqual({ schema: { type: "array" } })
   })
 
   const user = { role: "user", content: "u" }
@@ -62,13 +88,33 @@ describe("chat completions", () => {
     ["a message that is text", { messages: ["u"] }, "messages[0]"],
     ["an unknown role", { messages: [{ role: "narrator", content: "x" }] }, "messages[0].role"],
     ["a number as content", { messages: [{ content: 1 }] }, "messages[0].content"],
-    ["an image", { messages: [{ content: [{ type: "image_url", image_url: { url: "x" } }] }] }, "messages[0].content[0]"],
-    ["a part without text", { messages: [{ content: [{ type: "text" }] }] }, "messages[0].content[0].text"],
-    ["a call without a name", { messages: [{ role: "assistant", tool_calls: [{ function: {} }] }] }, "messages[0].tool_calls[0].function.name"],
+    [
+      "an image",
+      { messages: [{ content: [{ type: "image_url", image_url: { url: "x" } }] }] },
+      "messages[0].content[0]",
+    ],
+    [
+      "a part without text",
+      { messages: [{ content: [{ type: "text" }] }] },
+      "messages[0].content[0].text",
+    ],
+    [
+      "a call without a name",
+      { messages: [{ role: "assistant", tool_calls: [{ function: {} }] }] },
+      "messages[0].tool_calls[0].function.name",
+    ],
     ["two tools of one name", { messages: [user], tools: [tool, tool] }, "tools"],
     ["a tool of another kind", { messages: [user], tools: [{ type: "browser" }] }, "tools[0].type"],
-    ["a tool without a name", { messages: [user], tools: [{ function: {} }] }, "tools[0].function.name"],
-    ["an unknown format", { messages: [user], response_format: { type: "xml" } }, "response_format.type"],
+    [
+      "a tool without a name",
+      { messages: [user], tools: [{ function: {} }] },
+      "tools[0].function.name",
+    ],
+    [
+      "an unknown format",
+      { messages: [user], response_format: { type: "xml" } },
+      "response_format.type",
+    ],
   ])("refuses %s", (_, body, param) => {
     expect(refusal(() => chatRequest(body)).param).toBe(param)
   })
@@ -77,28 +123,60 @@ describe("chat completions", () => {
 describe("Anthropic messages", () => {
   test("results come first, errors and media say so, private system text goes", () => {
     const { conversation, warnings, continueFinal } = anthropicRequest({
-      system: [{ type: "text", text: "x-anthropic-billing: 1" }, { type: "text", text: "S" }],
+      system: [
+        { type: "text", text: "x-anthropic-billing: 1" },
+        { type: "text", text: "S" },
+      ],
       messages: [
         { role: "user", content: "u" },
-        { role: "assistant", content: [{ type: "redacted_thinking", data: "?" }, { type: "thinking", thinking: "t" }, { type: "tool_use", id: "1", name: "f", input: { b: 1, a: 2 } }] },
+        {
+          role: "assistant",
+          content: [
+            { type: "redacted_thinking", data: "?" },
+            { type: "thinking", thinking: "t" },
+            { type: "tool_use", id: "1", name: "f", input: { b: 1, a: 2 } },
+          ],
+        },
         {
           role: "user",
           content: [
             { type: "text", text: "more" },
-            { type: "tool_result", tool_use_id: "1", is_error: true, content: [{ type: "text", text: "boom" }, { type: "image", source: {} }] },
+            {
+              type: "tool_result",
+              tool_use_id: "1",
+              is_error: true,
+              content: [
+                { type: "text", text: "boom" },
+                { type: "image", source: {} },
+              ],
+            },
             { type: "tool_result", tool_use_id: "1", is_error: true, content: "Error: boom" },
           ],
         },
       ],
-      tools: [{ name: "f", description: "d", input_schema: { type: "object" } }, { type: "web_search_20250305", name: "web_search" }],
+      tools: [
+        { name: "f", description: "d", input_schema: { type: "object" } },
+        { type: "web_search_20250305", name: "web_search" },
+      ],
     })
     expect(conversation).toEqual({
-      tools: [{ name: "f", definition: '{"name":"f","description":"d","parameters":{"type":"object"}}' }],
+      tools: [
+        { name: "f", definition: '{"name":"f","description":"d","parameters":{"type":"object"}}' },
+      ],
       messages: [
         { role: "system", content: "S" },
         { role: "user", content: "u" },
-        { role: "assistant", content: "", reasoning: "t", toolCalls: [{ id: "1", name: "f", arguments: '{"b":1,"a":2}' }] },
-        { role: "tool", toolCallId: "1", content: 'Error: boom["image" left out: this model reads text only]\n' },
+        {
+          role: "assistant",
+          content: "",
+          reasoning: "t",
+          toolCalls: [{ id: "1", name: "f", arguments: '{"b":1,"a":2}' }],
+        },
+        {
+          role: "tool",
+          toolCallId: "1",
+          content: 'Error: boom["image" left out: this model reads text only]\n',
+        },
         { role: "tool", toolCallId: "1", content: "Error: boom" },
         { role: "user", content: "more", continuesResults: true },
       ],
@@ -108,8 +186,18 @@ describe("Anthropic messages", () => {
   })
 
   test("system messages may stand between the turns, as Claude Code sends them", () => {
-    const blocks = [{ type: "text", text: "x-anthropic-billing-header: 1" }, { type: "text", text: "agents", cache_control: { type: "ephemeral" } }]
-    const { conversation, continueFinal } = anthropicRequest({ system: "S", messages: [{ content: "u" }, { role: "system", content: blocks }, { role: "system", content: "plain" }] })
+    const blocks = [
+      { type: "text", text: "x-anthropic-billing-header: 1" },
+      { type: "text", text: "agents", cache_control: { type: "ephemeral" } },
+    ]
+    const { conversation, continueFinal } = anthropicRequest({
+      system: "S",
+      messages: [
+        { content: "u" },
+        { role: "system", content: blocks },
+        { role: "system", content: "plain" },
+      ],
+    })
     expect(conversation.messages).toEqual([
       { role: "system", content: "S" },
       { role: "user", content: "u" },
@@ -120,17 +208,36 @@ describe("Anthropic messages", () => {
   })
 
   test("a trailing assistant message is gone on from", () => {
-    expect(anthropicRequest({ messages: [{ content: "u" }, { role: "assistant", content: "so" }] }).continueFinal).toBe(true)
+    expect(
+      anthropicRequest({ messages: [{ content: "u" }, { role: "assistant", content: "so" }] })
+        .continueFinal,
+    ).toBe(true)
   })
 
   test.each<[string, unknown, string]>([
     ["no messages", {}, "messages"],
     ["an unknown role", { messages: [{ role: "critic", content: "x" }] }, "messages[0].role"],
-    ["a system message of another kind", { messages: [{ content: "u" }, { role: "system", content: [{ type: "image" }] }] }, "messages[1].content[0].type"],
+    [
+      "a system message of another kind",
+      { messages: [{ content: "u" }, { role: "system", content: [{ type: "image" }] }] },
+      "messages[1].content[0].type",
+    ],
     ["an image", { messages: [{ content: [{ type: "image" }] }] }, "messages[0].content[0]"],
-    ["an unknown block", { messages: [{ content: [{ type: "hologram" }] }] }, "messages[0].content[0].type"],
-    ["a call without a name", { messages: [{ role: "assistant", content: [{ type: "tool_use", input: {} }] }] }, "messages[0].content[0].name"],
-    ["system text of another kind", { system: [{ type: "image" }], messages: [{ content: "u" }] }, "system[0].type"],
+    [
+      "an unknown block",
+      { messages: [{ content: [{ type: "hologram" }] }] },
+      "messages[0].content[0].type",
+    ],
+    [
+      "a call without a name",
+      { messages: [{ role: "assistant", content: [{ type: "tool_use", input: {} }] }] },
+      "messages[0].content[0].name",
+    ],
+    [
+      "system text of another kind",
+      { system: [{ type: "image" }], messages: [{ content: "u" }] },
+      "system[0].type",
+    ],
   ])("refuses %s", (_, body, param) => {
     expect(refusal(() => anthropicRequest(body)).param).toBe(param)
   })
@@ -144,15 +251,33 @@ describe("responses", () => {
     expect(
       messages([
         { role: "user", content: "u" },
-        { type: "reasoning", summary: [{ type: "summary_text", text: "one" }], content: [{ type: "reasoning_text", text: "two" }] },
-        { type: "message", role: "assistant", status: "incomplete", content: [{ type: "output_text", text: "text" }] },
+        {
+          type: "reasoning",
+          summary: [{ type: "summary_text", text: "one" }],
+          content: [{ type: "reasoning_text", text: "two" }],
+        },
+        {
+          type: "message",
+          role: "assistant",
+          status: "incomplete",
+          content: [{ type: "output_text", text: "text" }],
+        },
         { type: "function_call", call_id: "1", namespace: "fs__", name: "read", arguments: "{}" },
         { type: "custom_tool_call", call_id: "2", name: "patch", input: "a\nb" },
-        { type: "custom_tool_call_output", call_id: "2", output: [{ type: "input_text", text: "done" }] },
+        {
+          type: "custom_tool_call_output",
+          call_id: "2",
+          output: [{ type: "input_text", text: "done" }],
+        },
         { type: "function_call_output", call_id: "1", output: "file" },
         { type: "compaction", encrypted_content: "x" },
         { type: "reasoning", summary: [], encrypted_content: sealed },
-        { type: "local_shell_call", call_id: "3", status: "completed", action: { type: "exec", command: ["ls"] } },
+        {
+          type: "local_shell_call",
+          call_id: "3",
+          status: "completed",
+          action: { type: "exec", command: ["ls"] },
+        },
         { type: "local_shell_call_output", call_id: "3", output: "a" },
         { type: "reasoning", summary: [{ type: "summary_text", text: "late" }] },
       ]),
@@ -162,11 +287,21 @@ describe("responses", () => {
         role: "assistant",
         content: "text",
         reasoning: "one\ntwo",
-        toolCalls: [{ id: "1", name: "fs__read", arguments: "{}" }, { id: "2", name: "patch", arguments: '{"input":"a\\nb"}' }],
+        toolCalls: [
+          { id: "1", name: "fs__read", arguments: "{}" },
+          { id: "2", name: "patch", arguments: '{"input":"a\\nb"}' },
+        ],
       },
       { role: "tool", toolCallId: "2", content: "done" },
       { role: "tool", toolCallId: "1", content: "file" },
-      { role: "assistant", content: "", reasoning: "hidden", toolCalls: [{ id: "3", name: "local_shell", arguments: '{"type":"exec","command":["ls"]}' }] },
+      {
+        role: "assistant",
+        content: "",
+        reasoning: "hidden",
+        toolCalls: [
+          { id: "3", name: "local_shell", arguments: '{"type":"exec","command":["ls"]}' },
+        ],
+      },
       { role: "tool", toolCallId: "3", content: "a" },
       { role: "assistant", content: "", reasoning: "late" },
     ])
@@ -176,9 +311,19 @@ describe("responses", () => {
     const { conversation, toolNames } = responsesRequest({
       input: "u",
       tools: [
-        { type: "function", name: "f", description: "d", parameters: { type: "object" }, strict: true },
+        {
+          type: "function",
+          name: "f",
+          description: "d",
+          parameters: { type: "object" },
+          strict: true,
+        },
         { type: "custom", name: "patch", description: "p" },
-        { type: "namespace", name: "fs__", tools: [{ type: "function", name: "read", parameters: {} }] },
+        {
+          type: "namespace",
+          name: "fs__",
+          tools: [{ type: "function", name: "read", parameters: {} }],
+        },
         { type: "tool_search" },
         { type: "web_search" },
       ],
@@ -197,7 +342,11 @@ describe("responses", () => {
     const { conversation } = responsesRequest({
       input: [
         { type: "tool_search_call", call_id: "1", arguments: { query: "q" } },
-        { type: "tool_search_call_output", call_id: "1", tools: [{ type: "function", name: "found" }] },
+        {
+          type: "tool_search_call_output",
+          call_id: "1",
+          tools: [{ type: "function", name: "found" }],
+        },
       ],
     })
     expect(conversation.tools?.map(({ name }) => name)).toEqual(["found"])
@@ -205,7 +354,9 @@ describe("responses", () => {
 
   test("a call known otherwise may be answered alone", () => {
     const body = { input: [{ type: "function_call_output", call_id: "1", output: "x" }] }
-    expect(responsesRequest(body, { isKnownCall: (id) => id === "1" }).conversation.messages).toHaveLength(1)
+    expect(
+      responsesRequest(body, { isKnownCall: (id) => id === "1" }).conversation.messages,
+    ).toHaveLength(1)
     expect(refusal(() => responsesRequest(body)).message).toContain('"1"')
   })
 
@@ -215,9 +366,27 @@ describe("responses", () => {
     ["an unfinished item", { input: [{ ...call, status: "in_progress" }] }, "input[0].status"],
     ["an unknown item", { input: [{ type: "holo_call" }] }, "input[0].type"],
     ["a stored item", { input: [{ type: "item_reference", id: "x" }] }, "input[0].type"],
-    ["an image", { input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0]"],
-    ["an output without its call", { input: [{ type: "function_call_output", call_id: "9", output: "x" }] }, "input[0].call_id"],
-    ["two tools of one name", { input: "u", tools: [{ type: "custom", name: "f" }, { type: "function", name: "f" }] }, "tools"],
+    [
+      "an image",
+      { input: [{ role: "user", content: [{ type: "input_image" }] }] },
+      "input[0].content[0]",
+    ],
+    [
+      "an output without its call",
+      { input: [{ type: "function_call_output", call_id: "9", output: "x" }] },
+      "input[0].call_id",
+    ],
+    [
+      "two tools of one name",
+      {
+        input: "u",
+        tools: [
+          { type: "custom", name: "f" },
+          { type: "function", name: "f" },
+        ],
+      },
+      "tools",
+    ],
     ["a call without an id", { input: [{ ...call, call_id: undefined }] }, "input[0].call_id"],
   ])("refuses %s", (_, body, param) => {
     expect(refusal(() => responsesRequest(body)).param).toBe(param)

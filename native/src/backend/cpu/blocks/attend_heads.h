@@ -1,4 +1,5 @@
-// Softmax attention of a block of heads of one query, with a sink: the part of attention that knows no cache.
+// Softmax attention of a block of heads of one query, with a sink: the part of attention that knows
+// no cache.
 #pragma once
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/context.h"
@@ -25,7 +26,9 @@ struct HeadsOutput {
     int64_t row, rows;
 };
 
-// q [heads, head_dim] of the token, angles of its position. Writes heads begin..end-1, rotated back.
-void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, const float *angles, int64_t begin, int64_t end, Buffer &scratch, const HeadsOutput &out);
+// q [heads, head_dim] of the token, angles of its position. Writes heads begin..end-1, rotated
+// back.
+void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, const float *angles,
+                  int64_t begin, int64_t end, Buffer &scratch, const HeadsOutput &out);
 
 } // namespace ds4::cpu

@@ -28,7 +28,12 @@ Case make_case(int64_t window_count, int64_t compressed_count, float sink) {
         }
         return out;
     };
-    return {fill(kHeads * kDim), fill(window_count * kDim), fill(compressed_count * kDim), std::vector<float>(kHeads, sink), window_count, compressed_count};
+    return {fill(kHeads * kDim),
+            fill(window_count * kDim),
+            fill(compressed_count * kDim),
+            std::vector<float>(kHeads, sink),
+            window_count,
+            compressed_count};
 }
 
 // [heads, dim] in head order, at a position whose rotation is the identity
@@ -38,7 +43,8 @@ std::vector<float> run(const Case &c, Isa isa) {
     std::fill_n(angles.begin(), 32, 1.0f);
     Buffer scratch;
     const HeadsInput in{shape, vector_kernels(isa), c.sinks.data()};
-    attend_heads(in, {c.window.data(), c.window_count, c.compressed.data(), c.compressed_count}, c.q.data(), angles.data(), 0, kHeads, scratch, {out.data(), 0, 1});
+    attend_heads(in, {c.window.data(), c.window_count, c.compressed.data(), c.compressed_count},
+                 c.q.data(), angles.data(), 0, kHeads, scratch, {out.data(), 0, 1});
     return out;
 }
 
@@ -49,7 +55,8 @@ std::vector<double> expected(const Case &c) {
         std::vector<double> scores;
         std::vector<const float *> rows;
         for (int64_t i = 0; i < c.window_count; i++) rows.push_back(c.window.data() + i * kDim);
-        for (int64_t i = 0; i < c.compressed_count; i++) rows.push_back(c.compressed.data() + i * kDim);
+        for (int64_t i = 0; i < c.compressed_count; i++)
+            rows.push_back(c.compressed.data() + i * kDim);
         double highest = c.sinks[size_t(h)];
         for (const float *row : rows) {
             double dot = 0.0;
@@ -60,7 +67,8 @@ std::vector<double> expected(const Case &c) {
         double total = std::exp(c.sinks[size_t(h)] - highest);
         for (const double score : scores) total += std::exp(score - highest);
         for (size_t i = 0; i < rows.size(); i++)
-            for (int d = 0; d < kDim; d++) out[size_t(h * kDim + d)] += std::exp(scores[i] - highest) / total * rows[i][d];
+            for (int d = 0; d < kDim; d++)
+                out[size_t(h * kDim + d)] += std::exp(scores[i] - highest) / total * rows[i][d];
     }
     return out;
 }
@@ -69,7 +77,8 @@ std::vector<double> expected(const Case &c) {
 
 TEST("attention over window and compressed rows equals a float64 loop for every kernel set") {
     for (const Isa isa : unit::every_isa())
-        for (const auto &[window, compressed] : {std::pair<int64_t, int64_t>{1, 0}, {16, 0}, {127, 1}, {128, 512}, {3, 17}}) {
+        for (const auto &[window, compressed] :
+             {std::pair<int64_t, int64_t>{1, 0}, {16, 0}, {127, 1}, {128, 512}, {3, 17}}) {
             const Case c = make_case(window, compressed, 0.3f);
             const std::vector<float> out = run(c, isa);
             const std::vector<double> reference = expected(c);
@@ -78,7 +87,8 @@ TEST("attention over window and compressed rows equals a float64 loop for every 
 }
 
 TEST("a sink of minus infinity is no sink, and a huge sink leaves almost nothing") {
-    const std::vector<float> none = run(make_case(16, 5, -INFINITY), best_isa()), huge = run(make_case(16, 5, 60.0f), best_isa());
+    const std::vector<float> none = run(make_case(16, 5, -INFINITY), best_isa()),
+                             huge = run(make_case(16, 5, 60.0f), best_isa());
     Case plain = make_case(16, 5, -1e9f);
     const std::vector<double> softmax = expected(plain);
     for (size_t i = 0; i < none.size(); i++) {

@@ -17,7 +17,8 @@ Activations exact_view(const float *values, int64_t count, int64_t cols) {
 }
 
 // queries [query_values] hold something only if some query had a choice
-void trace_indexer(Trace &trace, int layer, const std::vector<float> &chosen, const std::vector<float> &scores, const float *queries, int64_t query_values) {
+void trace_indexer(Trace &trace, int layer, const std::vector<float> &chosen,
+                   const std::vector<float> &scores, const float *queries, int64_t query_values) {
     trace.put("index_selected", layer, chosen.data(), int64_t(chosen.size()));
     trace.put("index_scores", layer, scores.data(), int64_t(scores.size()));
     if (!chosen.empty()) trace.put("index_queries", layer, queries, query_values);
@@ -26,13 +27,16 @@ void trace_indexer(Trace &trace, int layer, const std::vector<float> &chosen, co
 } // namespace
 
 Attention::Attention(const Context &context)
-    : context_(context), compressor_(context), indexer_(context), scores_(size_t(context.pool.threads())) {}
+    : context_(context), compressor_(context), indexer_(context),
+      scores_(size_t(context.pool.threads())) {}
 
-Attention::Projections Attention::project(const LayerShape &layer, const LayerWeights &w, const float *x, int64_t rows) {
+Attention::Projections Attention::project(const LayerShape &layer, const LayerWeights &w,
+                                          const float *x, int64_t rows) {
     const Shape &shape = context_.shape;
     Projections p{};
-    const Activations low_precision = prepare_activations(context_.pool, context_.isa, x, rows, shape.hidden, context_.precision,
-                                                          x_forms_.get<uint8_t>(int64_t(activation_bytes(rows, shape.hidden, context_.precision))));
+    const Activations low_precision = prepare_activations(
+        context_.pool, context_.isa, x, rows, shape.hidden, context_.precision,
+        x_forms_.get<uint8_t>(int64_t(activation_bytes(rows, shape.hidden, context_.precision))));
     // Compressor state and head weights stay in f32: they are sums that live for up to 128 tokens.
     const Activations exact = exact_view(x, rows, shape.hidden);
     std::vector<Product> products;
@@ -56,17 +60,20 @@ Attention::Projections Attention::project(const LayerShape &layer, const LayerWe
     return p;
 }
 
-void Attention::finish_queries(const LayerWeights &w, const float *angles, Projections &p, int64_t rows) {
+void Attention::finish_queries(const LayerWeights &w, const float *angles, Projections &p,
+                               int64_t rows) {
     const Shape &shape = context_.shape;
     const int64_t dim = shape.head_dim, rotary = shape.rope_dim, width = shape.attention_width();
     const float epsilon = shape.norm_epsilon;
     context_.each(rows, [&](int64_t t) {
-        rms_norm(context_.vectors, p.q_low + t * shape.q_rank, w.q_norm.data(), p.q_low + t * shape.q_rank, shape.q_rank, epsilon);
+        rms_norm(context_.vectors, p.q_low + t * shape.q_rank, w.q_norm.data(),
+                 p.q_low + t * shape.q_rank, shape.q_rank, epsilon);
         rms_norm_precise(p.kv + t * dim, w.kv_norm.data(), p.kv + t * dim, dim, epsilon);
         rotate(p.kv + (t + 1) * dim - rotary, angles + t * rotary, int(rotary), false);
     });
-    p.low = prepare_activations(context_.pool, context_.isa, p.q_low, rows, shape.q_rank, context_.precision,
-                                low_forms_.get<uint8_t>(int64_t(activation_bytes(rows, shape.q_rank, context_.precision))));
+    p.low = prepare_activations(
+        context_.pool, context_.isa, p.q_low, rows, shape.q_rank, context_.precision,
+        low_forms_.get<uint8_t>(int64_t(activation_bytes(rows, shape.q_rank, context_.precision))));
     p.q = q_.get<float>(rows * width);
     const Product product{w.q_b, &p.low, nullptr, rows, p.q, width};
     multiply(context_.pool, context_.isa, {&product, 1});
@@ -77,13 +84,16 @@ void Attention::finish_queries(const LayerWeights &w, const float *angles, Proje
     });
 }
 
-void Attention::make_index_queries(const LayerWeights &w, const float *angles, std::span<const SequenceRows> sequences, Projections &p, int64_t rows) {
+void Attention::make_index_queries(const LayerWeights &w, const float *angles,
+                                   std::span<const SequenceRows> sequences, Projections &p,
+                                   int64_t rows) {
     const Shape &shape = context_.shape;
     const bool needed = std::any_of(sequences.begin(), sequences.end(), [&](const SequenceRows &s) {
         return Indexer::visible(s.position + s.count - 1) > shape.index_top_k;
     });
     if (!needed) return;
-    const int64_t dim = shape.index_dim, rotary = shape.rope_dim, width = int64_t(shape.index_heads) * dim;
+    const int64_t dim = shape.index_dim, rotary = shape.rope_dim,
+                  width = int64_t(shape.index_heads) * dim;
     p.index_q = index_q_.get<float>(rows * width);
     const Product product{w.index_q, &p.low, nullptr, rows, p.index_q, width};
     multiply(context_.pool, context_.isa, {&product, 1});
@@ -94,7 +104,8 @@ void Attention::make_index_queries(const LayerWeights &w, const float *angles, s
     });
 }
 
-void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &rows, const Projections &p, Trace *trace) {
+void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &rows,
+                         const Projections &p, Trace *trace) {
     const Shape &shape = context_.shape;
     const LayerShape &facts = shape.layer[size_t(layer)];
     LayerCache &cache = rows.sequence->layer(layer);
@@ -102,35 +113,55 @@ void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &r
     const Rope &rope = context_.compressed_rope;
     const auto input = [&](const CompressorWeights &weights, float *values, float *gate, int dim) {
         const int64_t offset = rows.first_row * halves * dim;
-        return CompressorInput{rows.position, rows.count, values + offset, gate + offset, weights.norm.data(), weights.position_bias.data(), facts.compress_ratio, halves, dim};
+        return CompressorInput{rows.position,
+                               rows.count,
+                               values + offset,
+                               gate + offset,
+                               weights.norm.data(),
+                               weights.position_bias.data(),
+                               facts.compress_ratio,
+                               halves,
+                               dim};
     };
-    compressor_.run(input(w.compressor, p.compressor_values, p.compressor_gate, shape.head_dim), *cache.compressor, rope,
-                    [&](int64_t window, const float *entry) { context_.kv_format.encode(entry, cache.compressed.row(window)); });
+    compressor_.run(input(w.compressor, p.compressor_values, p.compressor_gate, shape.head_dim),
+                    *cache.compressor, rope, [&](int64_t window, const float *entry) {
+                        context_.kv_format.encode(entry, cache.compressed.row(window));
+                    });
     if (facts.has_indexer())
-        compressor_.run(input(w.index_compressor, p.index_values, p.index_gate, shape.index_dim), *cache.index_compressor, rope,
-                        [&](int64_t window, float *entry) { context_.index_format.encode(entry, cache.index.row(window)); });
+        compressor_.run(input(w.index_compressor, p.index_values, p.index_gate, shape.index_dim),
+                        *cache.index_compressor, rope, [&](int64_t window, float *entry) {
+                            context_.index_format.encode(entry, cache.index.row(window));
+                        });
     if (trace != nullptr) {
-        const int64_t begin = rows.position / facts.compress_ratio, end = (rows.position + rows.count) / facts.compress_ratio;
+        const int64_t begin = rows.position / facts.compress_ratio,
+                      end = (rows.position + rows.count) / facts.compress_ratio;
         std::vector<float> entries(size_t((end - begin) * shape.head_dim));
-        for (int64_t i = begin; i < end; i++) context_.kv_format.decode(cache.compressed.row(i), entries.data() + (i - begin) * shape.head_dim);
+        for (int64_t i = begin; i < end; i++)
+            context_.kv_format.decode(cache.compressed.row(i),
+                                      entries.data() + (i - begin) * shape.head_dim);
         trace->put("compressed", layer, entries.data(), int64_t(entries.size()));
     }
 }
 
-void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &rows, const float *angles, const Projections &p, float *heads_out, int64_t total_rows, Trace *trace) {
+void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &rows,
+                       const float *angles, const Projections &p, float *heads_out,
+                       int64_t total_rows, Trace *trace) {
     const Shape &shape = context_.shape;
     const LayerShape &facts = shape.layer[size_t(layer)];
     LayerCache &cache = rows.sequence->layer(layer);
-    const int64_t dim = shape.head_dim, row_bytes = context_.kv_format.bytes(), top_k = shape.index_top_k;
+    const int64_t dim = shape.head_dim, row_bytes = context_.kv_format.bytes(),
+                  top_k = shape.index_top_k;
     const int64_t last = rows.position + rows.count - 1;
 
-    // The window's rows as attention sees them: kept rows of older positions, then the new ones after their rounding.
+    // The window's rows as attention sees them: kept rows of older positions, then the new ones
+    // after their rounding.
     const int64_t window_first = std::max<int64_t>(0, rows.position - (shape.window - 1));
     const int64_t kept = rows.position - window_first;
     float *window = window_.get<float>((kept + rows.count) * dim);
     uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
     context_.each(kept + rows.count, [&](int64_t i) {
-        if (i < kept) return context_.kv_format.decode(cache.raw.row(window_first + i), window + i * dim);
+        if (i < kept)
+            return context_.kv_format.decode(cache.raw.row(window_first + i), window + i * dim);
         uint8_t *row = encoded + (i - kept) * row_bytes;
         context_.kv_format.encode(p.kv + (rows.first_row + i - kept) * dim, row);
         context_.kv_format.decode(row, window + i * dim);
@@ -138,24 +169,35 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     cache.raw.stage(rows.position, rows.count, encoded, row_bytes);
     if (trace != nullptr) trace->put("raw_rows", layer, window + kept * dim, rows.count * dim);
 
-    // Compressed entries that queries share: all of them, or with an indexer those that queries without a choice see.
-    const auto visible = [&](int64_t position) { return facts.compress_ratio == 0 ? 0 : (position + 1) / facts.compress_ratio; };
-    const auto selects = [&](int64_t position) { return facts.has_indexer() && visible(position) > top_k; };
+    // Compressed entries that queries share: all of them, or with an indexer those that queries
+    // without a choice see.
+    const auto visible = [&](int64_t position) {
+        return facts.compress_ratio == 0 ? 0 : (position + 1) / facts.compress_ratio;
+    };
+    const auto selects = [&](int64_t position) {
+        return facts.has_indexer() && visible(position) > top_k;
+    };
     const int64_t shared = facts.has_indexer() ? std::min(visible(last), top_k) : visible(last);
     const bool any_shared = !selects(rows.position);
     float *dense = dense_.get<float>(any_shared ? shared * dim : 0);
-    if (any_shared) context_.each(shared, [&](int64_t i) { context_.kv_format.decode(cache.compressed.row(i), dense + i * dim); });
+    if (any_shared)
+        context_.each(shared, [&](int64_t i) {
+            context_.kv_format.decode(cache.compressed.row(i), dense + i * dim);
+        });
 
     HeadsInput in{shape, context_.vectors, w.sinks.data()};
     const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock;
     const auto run_tokens = [&](int64_t begin, int64_t end, const float *chosen_rows) {
         context_.each_with_worker((end - begin) * blocks, [&](int64_t item, int worker) {
-            const int64_t t = begin + item / blocks, position = rows.position + t, head = item % blocks * kHeadBlock;
+            const int64_t t = begin + item / blocks, position = rows.position + t,
+                          head = item % blocks * kHeadBlock;
             const int64_t low = std::max<int64_t>(0, position - (shape.window - 1));
             const bool gathered = chosen_rows != nullptr;
             HeadsRows keys{window + (low - window_first) * dim, position - low + 1,
-                           gathered ? chosen_rows + (t - begin) * top_k * dim : dense, gathered ? top_k : visible(position)};
-            attend_heads(in, keys, p.q + (rows.first_row + t) * shape.attention_width(), angles + (rows.first_row + t) * shape.rope_dim, head,
+                           gathered ? chosen_rows + (t - begin) * top_k * dim : dense,
+                           gathered ? top_k : visible(position)};
+            attend_heads(in, keys, p.q + (rows.first_row + t) * shape.attention_width(),
+                         angles + (rows.first_row + t) * shape.rope_dim, head,
                          std::min<int64_t>(head + kHeadBlock, shape.heads), scores_[size_t(worker)],
                          HeadsOutput{heads_out, rows.first_row + t, total_rows});
         });
@@ -165,21 +207,30 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     if (t > 0) run_tokens(0, t, nullptr);
     std::vector<float> trace_chosen, trace_scores;
     const int64_t index_width = int64_t(shape.index_heads) * shape.index_dim;
-    const float *index_q = p.index_q == nullptr ? nullptr : p.index_q + rows.first_row * index_width; // null: nobody chooses
+    const float *index_q = p.index_q == nullptr
+                               ? nullptr
+                               : p.index_q + rows.first_row * index_width; // null: nobody chooses
     constexpr int64_t kGatherBatch = 8; // queries whose chosen rows are decoded at a time
     while (t < rows.count) {
         // keys are decoded once for as many queries as their scores may take memory for
         const int64_t scored = std::min(rows.count, t + indexer_.queries_per_call(last));
         int32_t *chosen = chosen_.get<int32_t>((scored - t) * top_k);
-        indexer_.select({rows.position, rows.count, index_q, p.index_weights + rows.first_row * shape.index_heads}, cache.index, t, scored, chosen);
+        indexer_.select({rows.position, rows.count, index_q,
+                         p.index_weights + rows.first_row * shape.index_heads},
+                        cache.index, t, scored, chosen);
         if (trace != nullptr) {
             trace_chosen.insert(trace_chosen.end(), chosen, chosen + (scored - t) * top_k);
-            if (scored == rows.count) trace_scores.assign(indexer_.scores(scored - t - 1), indexer_.scores(scored - t - 1) + visible(last));
+            if (scored == rows.count)
+                trace_scores.assign(indexer_.scores(scored - t - 1),
+                                    indexer_.scores(scored - t - 1) + visible(last));
         }
-        for (; t < scored; chosen += std::min(kGatherBatch, scored - t) * top_k, t = std::min(scored, t + kGatherBatch)) {
+        for (; t < scored; chosen += std::min(kGatherBatch, scored - t) * top_k,
+                           t = std::min(scored, t + kGatherBatch)) {
             const int64_t end = std::min(scored, t + kGatherBatch);
             float *gathered = gathered_.get<float>((end - t) * top_k * dim);
-            context_.each((end - t) * top_k, [&](int64_t i) { context_.kv_format.decode(cache.compressed.row(chosen[i]), gathered + i * dim); });
+            context_.each((end - t) * top_k, [&](int64_t i) {
+                context_.kv_format.decode(cache.compressed.row(chosen[i]), gathered + i * dim);
+            });
             run_tokens(t, end, gathered);
         }
     }
@@ -188,24 +239,33 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     }
 }
 
-void Attention::project_out(const LayerWeights &w, const float *heads_out, int64_t rows, float *out) {
+void Attention::project_out(const LayerWeights &w, const float *heads_out, int64_t rows,
+                            float *out) {
     const Shape &shape = context_.shape;
-    const int64_t groups = shape.out_groups, width = shape.group_width(), rank = shape.out_rank, low_width = groups * rank;
-    const Activations heads = prepare_activations(context_.pool, context_.isa, heads_out, groups * rows, width, context_.precision,
-                                                  heads_forms_.get<uint8_t>(int64_t(activation_bytes(groups * rows, width, context_.precision))));
+    const int64_t groups = shape.out_groups, width = shape.group_width(), rank = shape.out_rank,
+                  low_width = groups * rank;
+    const Activations heads = prepare_activations(
+        context_.pool, context_.isa, heads_out, groups * rows, width, context_.precision,
+        heads_forms_.get<uint8_t>(
+            int64_t(activation_bytes(groups * rows, width, context_.precision))));
     int32_t *row_index = row_index_.get<int32_t>(groups * rows);
     std::iota(row_index, row_index + groups * rows, 0);
     float *low = group_low_.get<float>(rows * low_width);
     std::vector<Product> products;
-    for (int64_t g = 0; g < groups; g++) products.push_back({w.output_a[size_t(g)], &heads, row_index + g * rows, rows, low + g * rank, low_width});
+    for (int64_t g = 0; g < groups; g++)
+        products.push_back(
+            {w.output_a[size_t(g)], &heads, row_index + g * rows, rows, low + g * rank, low_width});
     multiply(context_.pool, context_.isa, products);
-    const Activations joined = prepare_activations(context_.pool, context_.isa, low, rows, low_width, context_.precision,
-                                                   group_forms_.get<uint8_t>(int64_t(activation_bytes(rows, low_width, context_.precision))));
+    const Activations joined = prepare_activations(
+        context_.pool, context_.isa, low, rows, low_width, context_.precision,
+        group_forms_.get<uint8_t>(int64_t(activation_bytes(rows, low_width, context_.precision))));
     const Product product{w.output_b, &joined, nullptr, rows, out, shape.hidden};
     multiply(context_.pool, context_.isa, {&product, 1});
 }
 
-void Attention::run(int layer, const LayerWeights &weights, std::span<const SequenceRows> sequences, const StepAngles &all_angles, const float *x, int64_t rows, float *out, Trace *trace) {
+void Attention::run(int layer, const LayerWeights &weights, std::span<const SequenceRows> sequences,
+                    const StepAngles &all_angles, const float *x, int64_t rows, float *out,
+                    Trace *trace) {
     const Shape &shape = context_.shape;
     const LayerShape &facts = shape.layer[size_t(layer)];
     const float *angles = facts.compress_ratio == 0 ? all_angles.window : all_angles.compressed;

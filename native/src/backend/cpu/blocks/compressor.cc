@@ -14,7 +14,8 @@ void Compressor::add_position_bias(const CompressorInput &in) const {
     });
 }
 
-void Compressor::pool_window(const CompressorInput &in, const CompressorState &state, int64_t window, float *entry) {
+void Compressor::pool_window(const CompressorInput &in, const CompressorState &state,
+                             int64_t window, float *entry) {
     constexpr int kMaxCandidates = 128; // 2 * 4 or 128
     struct Candidate {
         const float *score, *value;
@@ -23,11 +24,14 @@ void Compressor::pool_window(const CompressorInput &in, const CompressorState &s
     const int64_t width = int64_t(in.halves) * in.dim;
     const auto add = [&](int64_t token, int half) {
         const bool fresh = token >= in.first;
-        const float *values = fresh ? in.values + (token - in.first) * width : reinterpret_cast<const float *>(state.values.row(token));
-        const float *scores = fresh ? in.gate + (token - in.first) * width : reinterpret_cast<const float *>(state.scores.row(token));
+        const float *values = fresh ? in.values + (token - in.first) * width
+                                    : reinterpret_cast<const float *>(state.values.row(token));
+        const float *scores = fresh ? in.gate + (token - in.first) * width
+                                    : reinterpret_cast<const float *>(state.scores.row(token));
         candidates[count++] = {scores + half * in.dim, values + half * in.dim};
     };
-    // With two halves a token gives its first half to the window after its own and its second half to its own.
+    // With two halves a token gives its first half to the window after its own and its second half
+    // to its own.
     if (in.halves == 2 && window > 0)
         for (int64_t t = (window - 1) * in.ratio; t < window * in.ratio; t++) add(t, 0);
     for (int64_t t = window * in.ratio; t < (window + 1) * in.ratio; t++) add(t, in.halves - 1);

@@ -1,5 +1,6 @@
-// The compressor: one cache entry per window of `ratio` tokens, a per-channel softmax over the window's tokens and,
-// with overlap, over those of the window before it (docs/numerics.md#compressor).
+// The compressor: one cache entry per window of `ratio` tokens, a per-channel softmax over the
+// window's tokens and, with overlap, over those of the window before it
+// (docs/numerics.md#compressor).
 #pragma once
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/context.h"
@@ -9,11 +10,11 @@
 namespace ds4::cpu {
 
 struct CompressorInput {
-    int64_t first;        // position of the first token
-    int64_t count;        // tokens
-    const float *values;  // [count, halves * dim]
-    float *gate;          // [count, halves * dim]; the position bias is added in place
-    const float *norm;    // [dim]
+    int64_t first;              // position of the first token
+    int64_t count;              // tokens
+    const float *values;        // [count, halves * dim]
+    float *gate;                // [count, halves * dim]; the position bias is added in place
+    const float *norm;          // [dim]
     const float *position_bias; // [ratio, halves * dim]
     int ratio, halves, dim;
 };
@@ -22,9 +23,13 @@ struct CompressorInput {
 // write(window, float entry[dim]); then stages what later windows need.
 class Compressor {
   public:
-    explicit Compressor(const Context &context) : context_(context), entries_(size_t(context.pool.threads())), angles_(size_t(context.pool.threads())) {}
+    explicit Compressor(const Context &context)
+        : context_(context), entries_(size_t(context.pool.threads())),
+          angles_(size_t(context.pool.threads())) {}
 
-    template <typename Write> void run(const CompressorInput &in, CompressorState &state, const Rope &rope, const Write &write) {
+    template <typename Write>
+    void run(const CompressorInput &in, CompressorState &state, const Rope &rope,
+             const Write &write) {
         add_position_bias(in);
         const int64_t begin = in.first / in.ratio, end = (in.first + in.count) / in.ratio;
         context_.each_with_worker(end - begin, [&](int64_t i, int worker) {
@@ -37,13 +42,15 @@ class Compressor {
             write(begin + i, entry);
         });
         const int64_t stride = int64_t(in.halves) * in.dim * 4;
-        state.values.stage(in.first, in.count, reinterpret_cast<const uint8_t *>(in.values), stride);
+        state.values.stage(in.first, in.count, reinterpret_cast<const uint8_t *>(in.values),
+                           stride);
         state.scores.stage(in.first, in.count, reinterpret_cast<const uint8_t *>(in.gate), stride);
     }
 
   private:
     void add_position_bias(const CompressorInput &in) const;
-    static void pool_window(const CompressorInput &in, const CompressorState &state, int64_t window, float *entry);
+    static void pool_window(const CompressorInput &in, const CompressorState &state, int64_t window,
+                            float *entry);
 
     const Context &context_;
     std::vector<Buffer> entries_, angles_; // one a worker

@@ -1,5 +1,6 @@
-// Hyper-connections: the residual state of a token is `streams` vectors; a sublayer reads a weighted sum of them and
-// its output is spread back over a doubly-stochastic mix (docs/numerics.md#hyper-connections).
+// Hyper-connections: the residual state of a token is `streams` vectors; a sublayer reads a
+// weighted sum of them and its output is spread back over a doubly-stochastic mix
+// (docs/numerics.md#hyper-connections).
 #pragma once
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/context.h"
@@ -11,12 +12,16 @@ class HyperConnections {
   public:
     explicit HyperConnections(const Context &context) : context_(context) {}
 
-    // streams [count, streams, hidden] -> x [count, hidden], post [count, streams], comb [count, streams, streams].
-    void collapse(const MixWeights &weights, const float *streams, int64_t count, float *x, float *post, float *comb);
+    // streams [count, streams, hidden] -> x [count, hidden], post [count, streams], comb [count,
+    // streams, streams].
+    void collapse(const MixWeights &weights, const float *streams, int64_t count, float *x,
+                  float *post, float *comb);
     // streams_k <- post_k y + sum_j comb[j][k] streams_j, in place.
-    void expand(const float *y, const float *post, const float *comb, int64_t count, float *streams) const;
+    void expand(const float *y, const float *post, const float *comb, int64_t count,
+                float *streams) const;
     // The final sum: x [count, hidden] of rows rows[i] of the streams.
-    void collapse_head(const MixWeights &weights, const float *streams, const int32_t *rows, int64_t count, float *x);
+    void collapse_head(const MixWeights &weights, const float *streams, const int32_t *rows,
+                       int64_t count, float *x);
 
   private:
     // fn . v / rms(v) of the chosen rows, [count, fn.rows]
@@ -26,7 +31,9 @@ class HyperConnections {
     Buffer mix_;
 };
 
-// pre [streams], post [streams], comb [streams, streams] of one token from its mixing values [(2 + streams) * streams].
-void hyper_connection_weights(const Shape &shape, const float *mix, const float *base, const float *scale, float *pre, float *post, float *comb);
+// pre [streams], post [streams], comb [streams, streams] of one token from its mixing values [(2 +
+// streams) * streams].
+void hyper_connection_weights(const Shape &shape, const float *mix, const float *base,
+                              const float *scale, float *pre, float *post, float *comb);
 
 } // namespace ds4::cpu

@@ -14,7 +14,9 @@ namespace {
 
 MixWeights recorded_mix(const VectorFile &file, const std::string &prefix) {
     const test::Recorded &fn = file[prefix + "_fn"];
-    return {{DS4_TYPE_F32, fn.rows(), fn.cols(), fn.bytes.data(), nullptr}, unit::floats(file[prefix + "_base"]), unit::floats(file[prefix + "_scale"])};
+    return {{DS4_TYPE_F32, fn.rows(), fn.cols(), fn.bytes.data(), nullptr},
+            unit::floats(file[prefix + "_base"]),
+            unit::floats(file[prefix + "_scale"])};
 }
 
 void check_close(const std::vector<float> &values, const float *expected, double tolerance) {
@@ -29,7 +31,9 @@ TEST("hyper-connections collapse, mix and expand as recorded") {
         unit::Bench bench(isa, RowStorage::f32);
         HyperConnections mixing(bench.context);
         const MixWeights mix = recorded_mix(file, "hc_attn");
-        std::vector<float> streams(file["streams"].floats(), file["streams"].floats() + 6 * 4 * 256), x(6 * 256), post(6 * 4), comb(6 * 16);
+        std::vector<float> streams(file["streams"].floats(),
+                                   file["streams"].floats() + 6 * 4 * 256),
+            x(6 * 256), post(6 * 4), comb(6 * 16);
         mixing.collapse(mix, streams.data(), 6, x.data(), post.data(), comb.data());
         check_close(x, file["collapsed"].floats(), 2e-5);
         check_close(post, file["post"].floats(), 1e-5);
@@ -45,15 +49,21 @@ TEST("the final collapse takes the rows it is asked for") {
     HyperConnections mixing(bench.context);
     const int32_t rows[] = {5, 0, 3};
     std::vector<float> x(3 * 256);
-    mixing.collapse_head(recorded_mix(file, "hc_head"), file["streams"].floats(), rows, 3, x.data());
+    mixing.collapse_head(recorded_mix(file, "hc_head"), file["streams"].floats(), rows, 3,
+                         x.data());
     for (int i = 0; i < 3; i++)
-        for (int d = 0; d < 256; d++) CHECK_CLOSE(x[size_t(i * 256 + d)], file["head_collapsed"].floats()[rows[i] * 256 + d], 2e-5);
+        for (int d = 0; d < 256; d++)
+            CHECK_CLOSE(x[size_t(i * 256 + d)], file["head_collapsed"].floats()[rows[i] * 256 + d],
+                        2e-5);
 }
 
 TEST("mixing weights stay in their ranges, and columns of comb sum to one for any input") {
     const Shape shape = unit::shape();
     uint32_t state = 7;
-    const auto next = [&] { state = state * 1664525u + 1013904223u; return float(int32_t(state)) * 0x1p-31f; };
+    const auto next = [&] {
+        state = state * 1664525u + 1013904223u;
+        return float(int32_t(state)) * 0x1p-31f;
+    };
     for (int round = 0; round < 200; round++) {
         const float spread = round < 100 ? 1.0f : 30.0f;
         float mix[24], base[24], scale[3] = {1.0f, 1.0f, 1.0f}, pre[4], post[4], comb[16];

@@ -1,5 +1,5 @@
-// The indexer of ratio-4 layers: scores every visible compressed entry with small heads and keeps the best top-k for
-// attention (docs/numerics.md#indexer).
+// The indexer of ratio-4 layers: scores every visible compressed entry with small heads and keeps
+// the best top-k for attention (docs/numerics.md#indexer).
 #pragma once
 #include <vector>
 
@@ -10,7 +10,7 @@
 namespace ds4::cpu {
 
 struct IndexQueries {
-    int64_t first;        // position of the first token
+    int64_t first; // position of the first token
     int64_t count;
     const float *queries; // [count, index_heads, index_dim] after rope (and rounding)
     const float *weights; // [count, index_heads], unscaled
@@ -18,19 +18,26 @@ struct IndexQueries {
 
 class Indexer {
   public:
-    explicit Indexer(const Context &context) : context_(context), scratch_(size_t(context.pool.threads())), order_(size_t(context.pool.threads())) {}
+    explicit Indexer(const Context &context)
+        : context_(context), scratch_(size_t(context.pool.threads())),
+          order_(size_t(context.pool.threads())) {}
 
     // Entries that a token may see: floor((position + 1) / 4).
     static int64_t visible(int64_t position) { return (position + 1) / 4; }
-    // Scores of query `q` of the batch against entries 0..visible-1 land in scores, [visible]; chosen gets the best
-    // index_top_k entry ids in ascending order. Only for queries that see more than index_top_k entries.
-    void select(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end, int32_t *chosen);
-    const float *scores(int64_t query_in_call) const { return scores_pointer_ + query_in_call * stride_; }
+    // Scores of query `q` of the batch against entries 0..visible-1 land in scores, [visible];
+    // chosen gets the best index_top_k entry ids in ascending order. Only for queries that see more
+    // than index_top_k entries.
+    void select(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end,
+                int32_t *chosen);
+    const float *scores(int64_t query_in_call) const {
+        return scores_pointer_ + query_in_call * stride_;
+    }
     // Queries one call may take so that its scores stay within a bounded buffer.
     int64_t queries_per_call(int64_t last_position) const;
 
   private:
-    void choose(const float *scores, int64_t visible, int32_t *chosen, std::vector<int32_t> &order) const;
+    void choose(const float *scores, int64_t visible, int32_t *chosen,
+                std::vector<int32_t> &order) const;
 
     const Context &context_;
     Buffer keys_, scores_;

@@ -12,12 +12,14 @@ namespace ds4::cpu {
 void activate(float *gate, const float *up, int64_t n, float limit, float weight) {
     for (int64_t i = 0; i < n; i++) {
         float g = gate[i], u = up[i];
-        if (limit > 0.0f) g = std::min(g, limit), u = std::clamp(u, -limit, limit); // the gate has no lower clamp
+        if (limit > 0.0f)
+            g = std::min(g, limit), u = std::clamp(u, -limit, limit); // the gate has no lower clamp
         gate[i] = g / (1.0f + std::exp(-g)) * u * weight;
     }
 }
 
-Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens, const float *x, int64_t rows, Trace *trace) {
+Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens, const float *x,
+                        int64_t rows, Trace *trace) {
     const Shape &shape = context_.shape;
     const int64_t used = shape.experts_used, lines = rows * used;
     float *logits = logits_.get<float>(rows * shape.experts);
@@ -26,9 +28,13 @@ Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens,
     const Product product{w.router, &exact, nullptr, rows, logits, shape.experts};
     multiply(context_.pool, context_.isa, {&product, 1});
     const Chosen chosen{ids_.get<int32_t>(lines), weights_.get<float>(lines)};
-    context_.each(rows, [&](int64_t t) { route_token(shape, w, logits + t * shape.experts, tokens[t], chosen.ids + t * used, chosen.weights + t * used); });
+    context_.each(rows, [&](int64_t t) {
+        route_token(shape, w, logits + t * shape.experts, tokens[t], chosen.ids + t * used,
+                    chosen.weights + t * used);
+    });
     if (trace != nullptr) {
-        trace->put("layer" + std::to_string(layer) + ".route_ids", std::vector<float>(chosen.ids, chosen.ids + lines));
+        trace->put("layer" + std::to_string(layer) + ".route_ids",
+                   std::vector<float>(chosen.ids, chosen.ids + lines));
         trace->put("route_weights", layer, chosen.weights, lines);
         trace->put("route_logits", layer, logits, rows * shape.experts);
     }
@@ -38,34 +44,42 @@ Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens,
 Moe::Routes Moe::group(const Chosen &chosen, int64_t rows) {
     const Shape &shape = context_.shape;
     const int64_t used = shape.experts_used, lines = rows * used;
-    const Routes routes{lines, token_of_.get<int32_t>(lines), line_of_.get<int32_t>(lines), weight_of_.get<float>(lines), begin_.get<int32_t>(shape.experts + 1)};
+    const Routes routes{lines, token_of_.get<int32_t>(lines), line_of_.get<int32_t>(lines),
+                        weight_of_.get<float>(lines), begin_.get<int32_t>(shape.experts + 1)};
     std::fill_n(routes.begin, shape.experts + 1, 0);
     for (int64_t i = 0; i < lines; i++) routes.begin[chosen.ids[i] + 1]++;
     std::partial_sum(routes.begin, routes.begin + shape.experts + 1, routes.begin);
     std::vector<int32_t> next(routes.begin, routes.begin + shape.experts);
     for (int64_t i = 0; i < lines; i++) {
         const int32_t line = next[size_t(chosen.ids[i])]++;
-        routes.token_of[line] = int32_t(i / used), routes.line_of[i] = line, routes.weight_of[line] = chosen.weights[i];
+        routes.token_of[line] = int32_t(i / used), routes.line_of[i] = line,
+        routes.weight_of[line] = chosen.weights[i];
     }
     return routes;
 }
 
-void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Routes &routes, const float *x, int64_t rows, float *out) {
+void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Routes &routes,
+                      const float *x, int64_t rows, float *out) {
     const Shape &shape = context_.shape;
-    const int64_t width = shape.expert_width, hidden = shape.hidden, used = shape.experts_used, lines = routes.lines;
+    const int64_t width = shape.expert_width, hidden = shape.hidden, used = shape.experts_used,
+                  lines = routes.lines;
     const auto prepare = [&](const float *values, int64_t count, int64_t cols, Buffer &memory) {
-        return prepare_activations(context_.pool, context_.isa, values, count, cols, context_.precision,
-                                   memory.get<uint8_t>(int64_t(activation_bytes(count, cols, context_.precision))));
+        return prepare_activations(
+            context_.pool, context_.isa, values, count, cols, context_.precision,
+            memory.get<uint8_t>(int64_t(activation_bytes(count, cols, context_.precision))));
     };
     const Activations input = prepare(x, rows, hidden, x_forms_);
     float *gate = gate_.get<float>(lines * width), *up = up_.get<float>(lines * width);
-    float *shared_gate = shared_gate_.get<float>(rows * width), *shared_up = shared_up_.get<float>(rows * width);
+    float *shared_gate = shared_gate_.get<float>(rows * width),
+          *shared_up = shared_up_.get<float>(rows * width);
     std::vector<Product> products;
     for (int e = 0; e < shape.experts && lines > 0; e++) {
         const int64_t count = routes.count_of(e), first = routes.begin[e];
         if (count == 0) continue;
-        products.push_back({w.gate[size_t(e)], &input, routes.token_of + first, count, gate + first * width, width});
-        products.push_back({w.up[size_t(e)], &input, routes.token_of + first, count, up + first * width, width});
+        products.push_back({w.gate[size_t(e)], &input, routes.token_of + first, count,
+                            gate + first * width, width});
+        products.push_back(
+            {w.up[size_t(e)], &input, routes.token_of + first, count, up + first * width, width});
     }
     products.push_back({w.shared_gate, &input, nullptr, rows, shared_gate, width});
     products.push_back({w.shared_up, &input, nullptr, rows, shared_up, width});
@@ -73,29 +87,38 @@ void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Rout
 
     const float shared_limit = context_.shared_clamp ? facts.shared_swiglu_limit : 0.0f;
     context_.each(lines + rows, [&](int64_t i) {
-        if (i < lines) activate(gate + i * width, up + i * width, width, facts.swiglu_limit, routes.weight_of[i]);
-        else activate(shared_gate + (i - lines) * width, shared_up + (i - lines) * width, width, shared_limit, 1.0f);
+        if (i < lines)
+            activate(gate + i * width, up + i * width, width, facts.swiglu_limit,
+                     routes.weight_of[i]);
+        else
+            activate(shared_gate + (i - lines) * width, shared_up + (i - lines) * width, width,
+                     shared_limit, 1.0f);
     });
 
-    const Activations inner = prepare(gate, lines, width, hidden_forms_), shared_inner = prepare(shared_gate, rows, width, shared_forms_);
+    const Activations inner = prepare(gate, lines, width, hidden_forms_),
+                      shared_inner = prepare(shared_gate, rows, width, shared_forms_);
     float *down = down_.get<float>(lines * hidden);
     int32_t *line = lines_.get<int32_t>(lines);
     std::iota(line, line + lines, 0);
     products.clear();
     for (int e = 0; e < shape.experts; e++)
         if (const int64_t count = routes.count_of(e); count != 0)
-            products.push_back({w.down[size_t(e)], &inner, line + routes.begin[e], count, down + routes.begin[e] * hidden, hidden});
+            products.push_back({w.down[size_t(e)], &inner, line + routes.begin[e], count,
+                                down + routes.begin[e] * hidden, hidden});
     products.push_back({w.shared_down, &shared_inner, nullptr, rows, out, hidden});
     multiply(context_.pool, context_.isa, products);
     if (lines == 0) return;
-    // One order of summation whatever else is in the step: the shared expert, then the token's own slots.
+    // One order of summation whatever else is in the step: the shared expert, then the token's own
+    // slots.
     context_.each(rows, [&](int64_t t) {
         for (int64_t slot = 0; slot < used; slot++)
-            context_.vectors.add_scaled(out + t * hidden, 1.0f, down + routes.line_of[t * used + slot] * hidden, hidden);
+            context_.vectors.add_scaled(out + t * hidden, 1.0f,
+                                        down + routes.line_of[t * used + slot] * hidden, hidden);
     });
 }
 
-void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, float *out, Trace *trace) {
+void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
+              int64_t rows, float *out, Trace *trace) {
     const LayerShape &facts = context_.shape.layer[size_t(layer)];
     const Chosen chosen = choose(layer, weights, tokens, x, rows, trace);
     if (context_.packed != nullptr && context_.packed->has(layer)) {
@@ -103,7 +126,9 @@ void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, con
         const int64_t hidden = context_.shape.hidden;
         float *routed = down_.get<float>(rows * hidden);
         context_.packed->forward(layer, x, rows, chosen.ids, chosen.weights, routed);
-        context_.each(rows, [&](int64_t t) { context_.vectors.add_scaled(out + t * hidden, 1.0f, routed + t * hidden, hidden); });
+        context_.each(rows, [&](int64_t t) {
+            context_.vectors.add_scaled(out + t * hidden, 1.0f, routed + t * hidden, hidden);
+        });
         return;
     }
     const Routes routes = group(chosen, rows);

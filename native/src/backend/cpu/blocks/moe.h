@@ -7,14 +7,16 @@
 
 namespace ds4::cpu {
 
-// gate <- silu(min(gate, limit)) * clamp(up, -limit, limit) * weight, in place; limit <= 0: no clamp.
+// gate <- silu(min(gate, limit)) * clamp(up, -limit, limit) * weight, in place; limit <= 0: no
+// clamp.
 void activate(float *gate, const float *up, int64_t n, float limit, float weight);
 
 class Moe {
   public:
     explicit Moe(const Context &context) : context_(context) {}
     // x [rows, hidden] after the FFN norm, tokens [rows] -> out [rows, hidden].
-    void run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, float *out, Trace *trace);
+    void run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
+             int64_t rows, float *out, Trace *trace);
 
   private:
     struct Chosen {
@@ -28,12 +30,16 @@ class Moe {
         int32_t *line_of;  // [rows, used]
         float *weight_of;  // [lines]
         int32_t *begin;    // [experts + 1] first line of an expert
-        int64_t count_of(int expert) const { return lines == 0 ? 0 : begin[expert + 1] - begin[expert]; }
+        int64_t count_of(int expert) const {
+            return lines == 0 ? 0 : begin[expert + 1] - begin[expert];
+        }
     };
-    Chosen choose(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x, int64_t rows, Trace *trace);
+    Chosen choose(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
+                  int64_t rows, Trace *trace);
     Routes group(const Chosen &chosen, int64_t rows);
     // The shared expert, and the routed ones of `routes`.
-    void run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes, const float *x, int64_t rows, float *out);
+    void run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes,
+                     const float *x, int64_t rows, float *out);
 
     const Context &context_;
     Buffer logits_, ids_, weights_, token_of_, line_of_, weight_of_, begin_, x_forms_;

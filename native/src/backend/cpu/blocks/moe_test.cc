@@ -20,52 +20,67 @@ LayerWeights recorded_layer(const VectorFile &file, bool hash) {
     LayerWeights w;
     w.router = unit::matrix(file, "ffn.gate");
     if (hash) {
-        const auto *table = reinterpret_cast<const int64_t *>(file["ffn.gate.tid2eid"].bytes.data());
+        const auto *table =
+            reinterpret_cast<const int64_t *>(file["ffn.gate.tid2eid"].bytes.data());
         w.router_table.assign(table, table + 64 * 3);
     } else {
         w.router_bias = unit::floats(file["ffn.gate.bias"]);
     }
     for (int e = 0; e < 5; e++) {
         const std::string expert = "ffn.experts." + std::to_string(e);
-        w.gate.push_back(unit::matrix(file, expert + ".w1")), w.up.push_back(unit::matrix(file, expert + ".w3")), w.down.push_back(unit::matrix(file, expert + ".w2"));
+        w.gate.push_back(unit::matrix(file, expert + ".w1")),
+            w.up.push_back(unit::matrix(file, expert + ".w3")),
+            w.down.push_back(unit::matrix(file, expert + ".w2"));
     }
-    w.shared_gate = unit::matrix(file, "ffn.shared_experts.w1"), w.shared_up = unit::matrix(file, "ffn.shared_experts.w3");
+    w.shared_gate = unit::matrix(file, "ffn.shared_experts.w1"),
+    w.shared_up = unit::matrix(file, "ffn.shared_experts.w3");
     w.shared_down = unit::matrix(file, "ffn.shared_experts.w2");
     return w;
 }
 
 } // namespace
 
-TEST("a layer of experts equals the recorded one, routed by score and by token, mapped and packed") {
+TEST(
+    "a layer of experts equals the recorded one, routed by score and by token, mapped and packed") {
     const VectorFile file("unit/moe.safetensors");
     for (const Isa isa : unit::every_isa())
-        for (const auto &[hash, packed] : {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
+        for (const auto &[hash, packed] :
+             {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
             unit::Bench bench(isa, RowStorage::f32);
             const std::string prefix = hash ? "hash." : "score.";
             const std::vector<LayerWeights> layers{recorded_layer(file, hash)};
             const LayerWeights &weights = layers[0];
             std::unique_ptr<PackedExperts> library;
             if (packed) {
-                library = std::make_unique<PackedExperts>(std::make_unique<ExpertLibrary>(""), PackedExperts::Setup{bench.dims, {}, isa_name(isa), "f32", 1, layers, nullptr}, bench.pool);
+                library = std::make_unique<PackedExperts>(
+                    std::make_unique<ExpertLibrary>(""),
+                    PackedExperts::Setup{bench.dims, {}, isa_name(isa), "f32", 1, layers, nullptr},
+                    bench.pool);
                 library->load();
                 bench.context.packed = library.get();
             }
             Moe moe(bench.context);
             Trace trace;
             std::vector<float> out(11 * 256, NAN);
-            moe.run(0, weights, file["token_ids"].ints(), file["x"].floats(), 11, out.data(), &trace);
-            const auto &ids = trace.values().at("layer0.route_ids"), &chosen = trace.values().at("layer0.route_weights");
+            moe.run(0, weights, file["token_ids"].ints(), file["x"].floats(), 11, out.data(),
+                    &trace);
+            const auto &ids = trace.values().at("layer0.route_ids"),
+                       &chosen = trace.values().at("layer0.route_weights");
             for (int t = 0; t < 11; t++)
                 for (int i = 0; i < 3; i++) { // recorded in their own order: compare by id
-                    const auto *begin = file[prefix + "ids"].ints() + t * 3, *at = std::find(begin, begin + 3, int32_t(ids[size_t(t * 3 + i)]));
+                    const auto *begin = file[prefix + "ids"].ints() + t * 3,
+                               *at = std::find(begin, begin + 3, int32_t(ids[size_t(t * 3 + i)]));
                     CHECK(at != begin + 3);
-                    CHECK_CLOSE(chosen[size_t(t * 3 + i)], file[prefix + "weights"].floats()[t * 3 + (at - begin)], 1e-6);
+                    CHECK_CLOSE(chosen[size_t(t * 3 + i)],
+                                file[prefix + "weights"].floats()[t * 3 + (at - begin)], 1e-6);
                 }
-            for (size_t i = 0; i < out.size(); i++) CHECK_CLOSE(out[i], file[prefix + "out"].floats()[i], 1e-4);
+            for (size_t i = 0; i < out.size(); i++)
+                CHECK_CLOSE(out[i], file[prefix + "out"].floats()[i], 1e-4);
             // one token at a time gives the same bits
             for (int t = 0; t < 11; t++) {
                 std::vector<float> one(256);
-                moe.run(0, weights, file["token_ids"].ints() + t, file["x"].floats() + t * 256, 1, one.data(), nullptr);
+                moe.run(0, weights, file["token_ids"].ints() + t, file["x"].floats() + t * 256, 1,
+                        one.data(), nullptr);
                 CHECK(std::equal(one.begin(), one.end(), out.begin() + t * 256));
             }
         }
@@ -74,7 +89,10 @@ TEST("a layer of experts equals the recorded one, routed by score and by token, 
 TEST("a router's weights sum to the scale, ids are distinct, and a constant bias changes nothing") {
     const Shape shape = unit::shape();
     uint32_t state = 99;
-    const auto next = [&] { state = state * 1664525u + 1013904223u; return float(int32_t(state)) * 0x1p-29f; };
+    const auto next = [&] {
+        state = state * 1664525u + 1013904223u;
+        return float(int32_t(state)) * 0x1p-29f;
+    };
     for (int round = 0; round < 500; round++) {
         LayerWeights w;
         float logits[5];
@@ -83,12 +101,14 @@ TEST("a router's weights sum to the scale, ids are distinct, and a constant bias
         int32_t ids[3], shifted_ids[3];
         float weights[3], shifted_weights[3];
         route_token(shape, w, logits, 0, ids, weights);
-        CHECK_CLOSE(weights[0] + weights[1] + weights[2], shape.routed_scale, 1e-6 * shape.routed_scale);
+        CHECK_CLOSE(weights[0] + weights[1] + weights[2], shape.routed_scale,
+                    1e-6 * shape.routed_scale);
         CHECK((std::set<int32_t>{ids[0], ids[1], ids[2]}.size() == 3));
         for (const float weight : weights) CHECK(weight > 0.0f);
         for (float &bias : w.router_bias) bias += 0.25f;
         route_token(shape, w, logits, 0, shifted_ids, shifted_weights);
-        CHECK(std::equal(ids, ids + 3, shifted_ids) && std::equal(weights, weights + 3, shifted_weights));
+        CHECK(std::equal(ids, ids + 3, shifted_ids) &&
+              std::equal(weights, weights + 3, shifted_weights));
     }
 }
 
@@ -115,6 +135,7 @@ TEST("the clamp holds the gate from above only, and the other factor on both sid
     CHECK_CLOSE(result(50.0f, 1.0f, 10.0f), silu(10.0), 1e-5);
     CHECK_CLOSE(result(1.0f, -50.0f, 10.0f), -10.0 * silu(1.0), 1e-5);
     CHECK_CLOSE(result(1.0f, 50.0f, 10.0f), 10.0 * silu(1.0), 1e-5);
-    CHECK_CLOSE(result(-50.0f, 1.0f, 10.0f), silu(-50.0), 1e-20); // not clamped to -10, whose silu is -4.5e-4
+    CHECK_CLOSE(result(-50.0f, 1.0f, 10.0f), silu(-50.0),
+                1e-20); // not clamped to -10, whose silu is -4.5e-4
     CHECK_CLOSE(result(50.0f, 3.0f, 0.0f), 3.0 * silu(50.0), 1e-4);
 }

@@ -25,18 +25,21 @@ int best_free(const std::vector<float> &values, const int32_t *taken, int taken_
 
 } // namespace
 
-void route_token(const Shape &shape, const LayerWeights &weights, const float *logits, int32_t token, int32_t *ids, float *chosen_weights) {
+void route_token(const Shape &shape, const LayerWeights &weights, const float *logits,
+                 int32_t token, int32_t *ids, float *chosen_weights) {
     const int used = shape.experts_used;
     if (!weights.router_table.empty()) {
         std::copy_n(weights.router_table.begin() + int64_t(token) * used, used, ids);
     } else {
         std::vector<float> values(size_t(shape.experts)); // score + bias
-        for (int e = 0; e < shape.experts; e++) values[size_t(e)] = score_of(logits[e]) + weights.router_bias[size_t(e)];
+        for (int e = 0; e < shape.experts; e++)
+            values[size_t(e)] = score_of(logits[e]) + weights.router_bias[size_t(e)];
         for (int i = 0; i < used; i++) ids[i] = best_free(values, ids, i);
     }
     float sum = 0.0f;
     for (int i = 0; i < used; i++) sum += chosen_weights[i] = score_of(logits[ids[i]]);
-    const float scale = shape.normalise_weights ? shape.routed_scale / (sum + 1e-20f) : shape.routed_scale;
+    const float scale =
+        shape.normalise_weights ? shape.routed_scale / (sum + 1e-20f) : shape.routed_scale;
     for (int i = 0; i < used; i++) chosen_weights[i] *= scale;
 }
 

@@ -13,10 +13,14 @@ namespace ds4::cpu::unit {
 
 inline Shape shape() {
     Shape s{};
-    s.layers = 3, s.hidden = 256, s.vocab = 64, s.heads = 4, s.head_dim = 512, s.rope_dim = 64, s.q_rank = 128, s.out_groups = 2, s.out_rank = 128;
-    s.experts = 5, s.experts_used = 3, s.expert_width = 512, s.hash_layers = 1, s.window = 16, s.index_heads = 16, s.index_dim = 128, s.index_top_k = 6;
-    s.streams = 4, s.sinkhorn_iterations = 20, s.context_tokens = 4096, s.normalise_weights = true, s.norm_epsilon = 1e-6f, s.hc_epsilon = 1e-6f;
-    s.rope_theta = 10000.0f, s.compress_rope_theta = 160000.0f, s.yarn_factor = 16.0f, s.yarn_beta_fast = 32.0f, s.yarn_beta_slow = 1.0f;
+    s.layers = 3, s.hidden = 256, s.vocab = 64, s.heads = 4, s.head_dim = 512, s.rope_dim = 64,
+    s.q_rank = 128, s.out_groups = 2, s.out_rank = 128;
+    s.experts = 5, s.experts_used = 3, s.expert_width = 512, s.hash_layers = 1, s.window = 16,
+    s.index_heads = 16, s.index_dim = 128, s.index_top_k = 6;
+    s.streams = 4, s.sinkhorn_iterations = 20, s.context_tokens = 4096, s.normalise_weights = true,
+    s.norm_epsilon = 1e-6f, s.hc_epsilon = 1e-6f;
+    s.rope_theta = 10000.0f, s.compress_rope_theta = 160000.0f, s.yarn_factor = 16.0f,
+    s.yarn_beta_fast = 32.0f, s.yarn_beta_slow = 1.0f;
     s.yarn_original_tokens = 65536, s.routed_scale = 1.5f;
     s.layer = {{0, 10.0f, 10.0f, true}, {4, 10.0f, 10.0f, false}, {128, 10.0f, 10.0f, false}};
     return s;
@@ -28,8 +32,16 @@ struct Bench {
     ThreadPool pool;
     Context context;
     Bench(Isa isa, RowStorage storage, int threads = 2)
-        : pool(threads), context{dims, pool, isa, vector_kernels(isa), Precision::f32, true, KvRowFormat{512, 64, storage}, IndexRowFormat{128, storage},
-                                 Rope(dims, false), Rope(dims, true)} {}
+        : pool(threads), context{dims,
+                                 pool,
+                                 isa,
+                                 vector_kernels(isa),
+                                 Precision::f32,
+                                 true,
+                                 KvRowFormat{512, 64, storage},
+                                 IndexRowFormat{128, storage},
+                                 Rope(dims, false),
+                                 Rope(dims, true)} {}
 };
 
 inline uint32_t type_of(const std::string &recorded) {
@@ -56,14 +68,19 @@ inline Floats floats(const test::Recorded &tensor) {
 }
 
 inline void add_attention(LayerWeights &w, const test::VectorFile &file) {
-    w.q_a = matrix(file, "attn.wq_a"), w.q_b = matrix(file, "attn.wq_b"), w.kv = matrix(file, "attn.wkv"), w.output_b = matrix(file, "attn.wo_b");
+    w.q_a = matrix(file, "attn.wq_a"), w.q_b = matrix(file, "attn.wq_b"),
+    w.kv = matrix(file, "attn.wkv"), w.output_b = matrix(file, "attn.wo_b");
     const Matrix output_a = matrix(file, "attn.wo_a");
-    for (int g = 0; g < 2; g++) w.output_a.push_back({output_a.type, 128, 1024, output_a.data + g * 128 * 1024, output_a.scales + g * 8});
-    w.q_norm = floats(file["attn.q_norm.weight"]), w.kv_norm = floats(file["attn.kv_norm.weight"]), w.sinks = floats(file["attn.attn_sink"]);
+    for (int g = 0; g < 2; g++)
+        w.output_a.push_back(
+            {output_a.type, 128, 1024, output_a.data + g * 128 * 1024, output_a.scales + g * 8});
+    w.q_norm = floats(file["attn.q_norm.weight"]), w.kv_norm = floats(file["attn.kv_norm.weight"]),
+    w.sinks = floats(file["attn.attn_sink"]);
 }
 
 inline CompressorWeights compressor(const test::VectorFile &file, const std::string &prefix) {
-    return {matrix(file, prefix + ".wkv"), matrix(file, prefix + ".wgate"), floats(file[prefix + ".ape"]), floats(file[prefix + ".norm.weight"])};
+    return {matrix(file, prefix + ".wkv"), matrix(file, prefix + ".wgate"),
+            floats(file[prefix + ".ape"]), floats(file[prefix + ".norm.weight"])};
 }
 
 inline std::vector<Isa> every_isa() {

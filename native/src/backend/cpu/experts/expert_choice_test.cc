@@ -16,7 +16,9 @@ namespace {
 
 constexpr uint64_t kGib = uint64_t(1) << 30;
 
-bool contains(const std::string &text, const char *part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string &text, const char *part) {
+    return text.find(part) != std::string::npos;
+}
 
 // Two layers of experts of a storage type; sizes only, nothing to read.
 std::vector<LayerWeights> layers_of(const Shape &shape, uint32_t type) {
@@ -42,11 +44,14 @@ std::string library_error(const std::string &path) {
 
 TEST("experts are packed only where the library holds their shape and their type") {
     Shape shape = unit::shape();
-    for (const uint32_t type : {DS4_TYPE_FP4_PACKED, DS4_TYPE_MXFP4, DS4_TYPE_BF16, DS4_TYPE_Q8_0, DS4_TYPE_Q2_K, DS4_TYPE_Q4_K, DS4_TYPE_IQ2_XXS})
+    for (const uint32_t type : {DS4_TYPE_FP4_PACKED, DS4_TYPE_MXFP4, DS4_TYPE_BF16, DS4_TYPE_Q8_0,
+                                DS4_TYPE_Q2_K, DS4_TYPE_Q4_K, DS4_TYPE_IQ2_XXS})
         CHECK(packing_obstacle(shape, layers_of(shape, type), 2, true).empty());
-    CHECK(contains(packing_obstacle(shape, layers_of(shape, DS4_TYPE_F32), 2, true), "does not hold F32 experts (layer 0)"));
+    CHECK(contains(packing_obstacle(shape, layers_of(shape, DS4_TYPE_F32), 2, true),
+                   "does not hold F32 experts (layer 0)"));
     CHECK(packing_obstacle(shape, layers_of(shape, DS4_TYPE_FP4_PACKED), 2, false).empty());
-    CHECK(contains(packing_obstacle(shape, layers_of(shape, DS4_TYPE_MXFP4), 2, false), "lacks ktb_moe_load_matrices"));
+    CHECK(contains(packing_obstacle(shape, layers_of(shape, DS4_TYPE_MXFP4), 2, false),
+                   "lacks ktb_moe_load_matrices"));
 
     std::vector<LayerWeights> mixed = layers_of(shape, DS4_TYPE_Q4_K);
     mixed[1].down[3].type = DS4_TYPE_Q2_K;
@@ -61,15 +66,20 @@ TEST("experts are packed only where the library holds their shape and their type
     CHECK(contains(packing_obstacle(shape, {}, 0, true), "library's 1024"));
 }
 
-TEST("memory decides: for auto everything must fit, where packing was asked for the experts alone") {
+TEST(
+    "memory decides: for auto everything must fit, where packing was asked for the experts alone") {
     const Shape shape = unit::shape();
-    const MemoryNeeds counted = memory_needs(shape, layers_of(shape, DS4_TYPE_FP4_PACKED), 2, 5000000, 1000);
-    const uint64_t experts = uint64_t(2) * 5 * 3 * 256 * 512 / 32 * 17; // two layers of five experts, 17 bytes per 32 weights
-    CHECK(counted.packed == experts && counted.rest == 5000000 - experts && counted.sessions == 1000 + experts / 32);
+    const MemoryNeeds counted =
+        memory_needs(shape, layers_of(shape, DS4_TYPE_FP4_PACKED), 2, 5000000, 1000);
+    const uint64_t experts = uint64_t(2) * 5 * 3 * 256 * 512 / 32 *
+                             17; // two layers of five experts, 17 bytes per 32 weights
+    CHECK(counted.packed == experts && counted.rest == 5000000 - experts &&
+          counted.sessions == 1000 + experts / 32);
 
     const MemoryNeeds needs{100 * kGib, 10 * kGib, 5 * kGib};
     CHECK(memory_obstacle(needs, 115 * kGib, true).empty());
-    CHECK(contains(memory_obstacle(needs, 114 * kGib, true), "experts take 100.00 GiB and the rest 15.00 GiB; 114.00 GiB are available"));
+    CHECK(contains(memory_obstacle(needs, 114 * kGib, true),
+                   "experts take 100.00 GiB and the rest 15.00 GiB; 114.00 GiB are available"));
     CHECK(memory_obstacle(needs, 105 * kGib, false).empty());
     CHECK(!memory_obstacle(needs, 104 * kGib, false).empty());
     CHECK(memory_obstacle(needs, 0, true).empty()); // unknown

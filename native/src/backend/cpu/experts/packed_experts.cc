@@ -13,7 +13,8 @@
 namespace ds4::cpu {
 namespace {
 
-std::string options_text(const ExpertOptions &options, const char *isa, const char *numerics, int lent_threads) {
+std::string options_text(const ExpertOptions &options, const char *isa, const char *numerics,
+                         int lent_threads) {
     std::string text = std::string("{\"isa\":\"") + isa + "\",\"numerics\":\"" + numerics + "\"";
     if (lent_threads > 0) text += ",\"external\":" + std::to_string(lent_threads);
     if (options.threads > 0) text += ",\"threads\":" + std::to_string(options.threads);
@@ -22,22 +23,33 @@ std::string options_text(const ExpertOptions &options, const char *isa, const ch
 }
 
 ds4_status status_of(int code) {
-    return code == KTB_ERR_MEMORY ? DS4_ERR_DEVICE_MEMORY : code == KTB_ERR_FORMAT ? DS4_ERR_FORMAT : code == KTB_ERR_IO ? DS4_ERR_IO
-         : code == KTB_ERR_ARGUMENT ? DS4_ERR_ARGUMENT : DS4_ERR_INTERNAL;
+    return code == KTB_ERR_MEMORY     ? DS4_ERR_DEVICE_MEMORY
+           : code == KTB_ERR_FORMAT   ? DS4_ERR_FORMAT
+           : code == KTB_ERR_IO       ? DS4_ERR_IO
+           : code == KTB_ERR_ARGUMENT ? DS4_ERR_ARGUMENT
+                                      : DS4_ERR_INTERNAL;
 }
 
-// The mapped bytes of a layer's experts, neighbours joined: a few ranges where there are thousands of tensors.
+// The mapped bytes of a layer's experts, neighbours joined: a few ranges where there are thousands
+// of tensors.
 std::vector<std::pair<const uint8_t *, const uint8_t *>> ranges_of(const LayerWeights &weights) {
     std::vector<std::pair<const uint8_t *, const uint8_t *>> all, joined;
     for (const auto *matrices : {&weights.gate, &weights.up, &weights.down})
         for (const Matrix &matrix : *matrices) {
-            all.emplace_back(matrix.data, matrix.data + uint64_t(matrix.rows) * row_bytes(matrix.type, uint64_t(matrix.cols)));
-            if (matrix.scales != nullptr) all.emplace_back(matrix.scales, matrix.scales + scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols)));
+            all.emplace_back(matrix.data,
+                             matrix.data + uint64_t(matrix.rows) *
+                                               row_bytes(matrix.type, uint64_t(matrix.cols)));
+            if (matrix.scales != nullptr)
+                all.emplace_back(matrix.scales,
+                                 matrix.scales + scale_bytes(matrix.type, uint64_t(matrix.rows),
+                                                             uint64_t(matrix.cols)));
         }
     std::sort(all.begin(), all.end());
     for (const auto &range : all)
-        if (!joined.empty() && range.first <= joined.back().second) joined.back().second = std::max(joined.back().second, range.second);
-        else joined.push_back(range);
+        if (!joined.empty() && range.first <= joined.back().second)
+            joined.back().second = std::max(joined.back().second, range.second);
+        else
+            joined.push_back(range);
     return joined;
 }
 
@@ -49,9 +61,11 @@ uint64_t bytes_of(const LayerWeights &weights) {
 
 } // namespace
 
-PackedExperts::PackedExperts(std::unique_ptr<ExpertLibrary> library, const Setup &setup, ThreadPool &pool)
-    : library_(std::move(library)), call_(library_->functions()), shape_(setup.shape), weights_(setup.weights), files_(setup.files), pool_(pool), progress_(setup.options.progress), numerics_(setup.numerics),
-      layers_(setup.layers), engine_(start(setup)) {
+PackedExperts::PackedExperts(std::unique_ptr<ExpertLibrary> library, const Setup &setup,
+                             ThreadPool &pool)
+    : library_(std::move(library)), call_(library_->functions()), shape_(setup.shape),
+      weights_(setup.weights), files_(setup.files), pool_(pool), progress_(setup.options.progress),
+      numerics_(setup.numerics), layers_(setup.layers), engine_(start(setup)) {
     for (int l = 0; l < layers_; l++) moes_.push_back(create(l));
 }
 
@@ -62,12 +76,17 @@ PackedExperts::EngineHandle PackedExperts::start(const Setup &setup) {
     ktb_engine_t engine = nullptr;
     if (library_->has_extension()) {
         lends_threads_ = options.threads == 0 && options.parts == 0 && numa_nodes() == 1;
-        engine = call_.engine_create_json(options_text(options, setup.isa, setup.numerics, lends_threads_ ? pool_.threads() : 0).c_str());
+        engine = call_.engine_create_json(
+            options_text(options, setup.isa, setup.numerics, lends_threads_ ? pool_.threads() : 0)
+                .c_str());
     } else {
         numerics_ = "as built";
-        engine = call_.engine_create(options.threads > 0 ? options.threads : usable_cores(), options.parts > 0 ? options.parts : numa_nodes());
+        engine = call_.engine_create(options.threads > 0 ? options.threads : usable_cores(),
+                                     options.parts > 0 ? options.parts : numa_nodes());
     }
-    if (engine == nullptr) fail(DS4_ERR_ARGUMENT, "the expert library could not start: %s", library_->last_error("it gives no reason").c_str());
+    if (engine == nullptr)
+        fail(DS4_ERR_ARGUMENT, "the expert library could not start: %s",
+             library_->last_error("it gives no reason").c_str());
     return EngineHandle(engine, Closer{&call_});
 }
 
@@ -80,10 +99,15 @@ void PackedExperts::report(uint64_t done, uint64_t total) const {
 PackedExperts::LayerHandle PackedExperts::create(int layer) {
     const LayerWeights &w = weights_[size_t(layer)];
     const float limit = shape_.layer[size_t(layer)].swiglu_limit;
-    const ktb_moe_t moe = library_->has_extension()
-        ? call_.moe_create_mixed(engine_.get(), layer, shape_.experts, shape_.experts_used, shape_.hidden, shape_.expert_width, KTB_IO_F32,
-                                 ktb_method_t(expert_method(w.gate[0].type)), ktb_method_t(expert_method(w.down[0].type)), limit)
-        : call_.moe_create(engine_.get(), layer, shape_.experts, shape_.experts_used, shape_.hidden, shape_.expert_width, KTB_IO_F32, KTB_MXFP4, 32, limit);
+    const ktb_moe_t moe =
+        library_->has_extension()
+            ? call_.moe_create_mixed(engine_.get(), layer, shape_.experts, shape_.experts_used,
+                                     shape_.hidden, shape_.expert_width, KTB_IO_F32,
+                                     ktb_method_t(expert_method(w.gate[0].type)),
+                                     ktb_method_t(expert_method(w.down[0].type)), limit)
+            : call_.moe_create(engine_.get(), layer, shape_.experts, shape_.experts_used,
+                               shape_.hidden, shape_.expert_width, KTB_IO_F32, KTB_MXFP4, 32,
+                               limit);
     if (moe == nullptr) fail_at(layer, KTB_ERR_ARGUMENT, "are not for this library");
     return LayerHandle(moe, Closer{&call_});
 }
@@ -99,12 +123,17 @@ void PackedExperts::load() {
     for (int l = 0; l < layers_; l++) total += bytes_of(weights_[size_t(l)]);
     report(0, total);
     for (int l = 0; l < layers_; l++) {
-        if (progress_ != nullptr && std::atomic_ref<uint32_t>(progress_->cancel).load(std::memory_order_relaxed) != 0)
+        if (progress_ != nullptr &&
+            std::atomic_ref<uint32_t>(progress_->cancel).load(std::memory_order_relaxed) != 0)
             fail(DS4_ERR_CANCELLED, "loading was cancelled at layer %d of %d", l, layers_);
-        advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) { file.expect(begin, end); });
+        advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
+            file.expect(begin, end);
+        });
         const int code = library_->has_extension() ? load_matrices(l) : load_published(l);
         if (code != KTB_OK) fail_at(l, code, "could not be packed");
-        advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) { file.drop(begin, end); });
+        advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
+            file.drop(begin, end);
+        });
         done += bytes_of(weights_[size_t(l)]);
         report(done, total);
     }
@@ -116,33 +145,44 @@ int PackedExperts::load_matrices(int layer) {
     std::vector<ktb_matrix> matrices[3];
     const std::vector<Matrix> *const sources[3] = {&w.gate, &w.up, &w.down};
     for (int m = 0; m < 3; m++)
-        for (const Matrix &matrix : *sources[m]) // the library numbers formats as ds4.h numbers types
-            matrices[m].push_back({matrix.data, matrix.scales, uint64_t(matrix.rows) * row_bytes(matrix.type, uint64_t(matrix.cols)),
-                                   scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols)), matrix.type, 0});
-    return call_.moe_load_matrices(moes_[size_t(layer)].get(), matrices[0].data(), matrices[1].data(), matrices[2].data());
+        for (const Matrix &matrix :
+             *sources[m]) // the library numbers formats as ds4.h numbers types
+            matrices[m].push_back(
+                {matrix.data, matrix.scales,
+                 uint64_t(matrix.rows) * row_bytes(matrix.type, uint64_t(matrix.cols)),
+                 scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols)),
+                 matrix.type, 0});
+    return call_.moe_load_matrices(moes_[size_t(layer)].get(), matrices[0].data(),
+                                   matrices[1].data(), matrices[2].data());
 }
 
-// Part 1 of the header takes canonical codes and their E8M0 scales as bf16, and may read them later.
+// Part 1 of the header takes canonical codes and their E8M0 scales as bf16, and may read them
+// later.
 int PackedExperts::load_published(int layer) {
     const LayerWeights &w = weights_[size_t(layer)];
     std::vector<const void *> codes[3], scales[3];
     const std::vector<Matrix> *const sources[3] = {&w.gate, &w.up, &w.down};
     for (int m = 0; m < 3; m++)
         for (const Matrix &matrix : *sources[m]) {
-            const uint64_t count = scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols));
+            const uint64_t count =
+                scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols));
             std::vector<uint16_t> &wide = kept_scales_.emplace_back(count);
             for (uint64_t i = 0; i < count; i++) wide[i] = uint16_t(matrix.scales[i] << 7);
             codes[m].push_back(matrix.data);
             scales[m].push_back(wide.data());
         }
-    return call_.moe_load_weights_ptrs(moes_[size_t(layer)].get(), 32, codes[0].data(), scales[0].data(), codes[1].data(), scales[1].data(), codes[2].data(), scales[2].data(), nullptr);
+    return call_.moe_load_weights_ptrs(moes_[size_t(layer)].get(), 32, codes[0].data(),
+                                       scales[0].data(), codes[1].data(), scales[1].data(),
+                                       codes[2].data(), scales[2].data(), nullptr);
 }
 
 void PackedExperts::fail_at(int layer, int code, const char *what) const {
-    fail(status_of(code), "the routed experts of layer %d %s: %s", layer, what, library_->last_error("the library gives no reason").c_str());
+    fail(status_of(code), "the routed experts of layer %d %s: %s", layer, what,
+         library_->last_error("the library gives no reason").c_str());
 }
 
-void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32_t *ids, const float *route_weights, float *out) {
+void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32_t *ids,
+                            const float *route_weights, float *out) {
     ktb_moe_t moe = moes_[size_t(layer)].get();
     const float limit = shape_.layer[size_t(layer)].swiglu_limit;
     if (!library_->has_extension()) {
@@ -150,7 +190,8 @@ void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32
         return;
     }
     uint64_t ticket = 0;
-    int code = call_.moe_submit(moe, int(rows), x, KTB_IO_F32, out, KTB_IO_F32, ids, route_weights, 0, limit, &ticket);
+    int code = call_.moe_submit(moe, int(rows), x, KTB_IO_F32, out, KTB_IO_F32, ids, route_weights,
+                                0, limit, &ticket);
     if (code == KTB_OK && lends_threads_) {
         pool_.run([&](int worker, int) { call_.engine_work(engine_.get(), worker, ticket); });
         code = call_.engine_wait(engine_.get(), ticket, 0);
@@ -161,10 +202,12 @@ void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32
 }
 
 std::string PackedExperts::describe() const {
-    std::string out = "\"place\":\"packed\",\"layers\":" + std::to_string(layers_) + ",\"bytes\":" + std::to_string(packed_bytes_) + ",\"numerics\":\"" + numerics_ +
-                      "\",\"threads\":\"" + (lends_threads_ ? "engine" : "own") + "\"";
+    std::string out = "\"place\":\"packed\",\"layers\":" + std::to_string(layers_) +
+                      ",\"bytes\":" + std::to_string(packed_bytes_) + ",\"numerics\":\"" +
+                      numerics_ + "\",\"threads\":\"" + (lends_threads_ ? "engine" : "own") + "\"";
     if (!library_->has_extension()) return out + ",\"library\":\"published\"";
-    std::vector<char> text(size_t(std::max(call_.engine_describe(engine_.get(), nullptr, 0), 0)) + 4096); // numbers may grow in between
+    std::vector<char> text(size_t(std::max(call_.engine_describe(engine_.get(), nullptr, 0), 0)) +
+                           4096); // numbers may grow in between
     const int length = call_.engine_describe(engine_.get(), text.data(), text.size());
     return length > 0 && size_t(length) < text.size() ? out + ",\"library\":" + text.data() : out;
 }

@@ -7,16 +7,18 @@ namespace ds4::cpu {
 namespace {
 
 // Types that are loaded one vector at a time.
-template <typename Dense>
-struct OneVectorAvx2 {
+template <typename Dense> struct OneVectorAvx2 {
     static constexpr int kVectors = 1, kScaleBytes = 0;
-    static inline void load_vectors(const DenseRow &row, int64_t i, __m256 *out) { out[0] = Dense::load(row, i); }
+    static inline void load_vectors(const DenseRow &row, int64_t i, __m256 *out) {
+        out[0] = Dense::load(row, i);
+    }
 };
 
 struct F32Avx2 : OneVectorAvx2<F32Avx2> {
     static constexpr int kBytes = 4;
     static inline __m256 load(const DenseRow &row, int64_t i) {
-        return _mm256_castsi256_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(row.data + 4 * i)));
+        return _mm256_castsi256_ps(
+            _mm256_loadu_si256(reinterpret_cast<const __m256i *>(row.data + 4 * i)));
     }
     static inline float load_one(const DenseRow &row, int64_t i) {
         float value;
@@ -28,7 +30,8 @@ struct F32Avx2 : OneVectorAvx2<F32Avx2> {
 struct F16Avx2 : OneVectorAvx2<F16Avx2> {
     static constexpr int kBytes = 2;
     static inline __m256 load(const DenseRow &row, int64_t i) {
-        return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(row.data + 2 * i)));
+        return _mm256_cvtph_ps(
+            _mm_loadu_si128(reinterpret_cast<const __m128i *>(row.data + 2 * i)));
     }
     static inline float load_one(const DenseRow &row, int64_t i) {
         uint16_t half;
@@ -50,22 +53,25 @@ struct Bf16Avx2 : OneVectorAvx2<Bf16Avx2> {
     }
 };
 
-// The byte's exponent and mantissa as an f16 are the value times 2^-8, and the 2^8 goes into the scale.
+// The byte's exponent and mantissa as an f16 are the value times 2^-8, and the 2^8 goes into the
+// scale.
 template <typename Scale> // uint8_t: E8M0; float
 struct F8E4m3Avx2 {
     static constexpr int kBytes = 1, kVectors = 4, kScaleBytes = int(sizeof(Scale));
     static constexpr float kLargestScale = 0x1p119f; // times 2^8 is still finite
 
     static inline __m256i halves(const uint8_t *codes) {
-        const __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(codes)));
+        const __m256i words =
+            _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(codes)));
         return _mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16(int16_t(0xbf80)));
     }
     static inline void load_vectors(const DenseRow &row, int64_t i, __m256 *out) {
         const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(row.data + i));
-        const __m256i nan = _mm256_cmpeq_epi8(_mm256_or_si256(codes, _mm256_set1_epi8(int8_t(0x80))),
-                                              _mm256_set1_epi8(-1));
+        const __m256i nan = _mm256_cmpeq_epi8(
+            _mm256_or_si256(codes, _mm256_set1_epi8(int8_t(0x80))), _mm256_set1_epi8(-1));
         const float scale = scale_of<Scale>(row, i);
-        if (__builtin_expect(_mm256_movemask_epi8(nan) != 0 || !(__builtin_fabsf(scale) <= kLargestScale), 0)) {
+        if (__builtin_expect(
+                _mm256_movemask_epi8(nan) != 0 || !(__builtin_fabsf(scale) <= kLargestScale), 0)) {
             for (int v = 0; v < kVectors; v++) out[v] = load(row, i + 8 * v);
             return;
         }
@@ -80,14 +86,17 @@ struct F8E4m3Avx2 {
     // With NaN codes and any scale.
     static inline __m256 values(__m128i codes) {
         const __m128i words = _mm_cvtepi8_epi16(codes);
-        const __m128i nan = _mm_cmpeq_epi16(_mm_or_si128(words, _mm_set1_epi16(int16_t(0xff80))), _mm_set1_epi16(-1));
-        const __m128i shifted = _mm_and_si128(_mm_slli_epi16(words, 7), _mm_set1_epi16(int16_t(0xbf80)));
+        const __m128i nan = _mm_cmpeq_epi16(_mm_or_si128(words, _mm_set1_epi16(int16_t(0xff80))),
+                                            _mm_set1_epi16(-1));
+        const __m128i shifted =
+            _mm_and_si128(_mm_slli_epi16(words, 7), _mm_set1_epi16(int16_t(0xbf80)));
         const __m128i halves = _mm_or_si128(shifted, _mm_and_si128(nan, _mm_set1_epi16(0x7e00)));
         return _mm256_mul_ps(_mm256_cvtph_ps(halves), _mm256_set1_ps(256.0f));
     }
     static inline __m256 load(const DenseRow &row, int64_t i) {
-        return _mm256_mul_ps(values(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(row.data + i))),
-                             _mm256_set1_ps(scale_of<Scale>(row, i)));
+        return _mm256_mul_ps(
+            values(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(row.data + i))),
+            _mm256_set1_ps(scale_of<Scale>(row, i)));
     }
     static inline float load_one(const DenseRow &row, int64_t i) {
         return _mm256_cvtss_f32(values(_mm_cvtsi32_si128(row.data[i]))) * scale_of<Scale>(row, i);

@@ -1,7 +1,8 @@
 // Products with f32 activations and exactly decoded weights, for any instruction set.
 //
-// Order of summation of one dot product: element i goes to lane i % width by a fused multiply-add, i increasing; lanes
-// are added up in pairs; then the elements past the last whole vector are added one by one. Whatever the tile.
+// Order of summation of one dot product: element i goes to lane i % width by a fused multiply-add,
+// i increasing; lanes are added up in pairs; then the elements past the last whole vector are added
+// one by one. Whatever the tile.
 #pragma once
 #include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/weight_rows.h"
@@ -10,8 +11,9 @@
 namespace ds4::cpu {
 namespace {
 
-// A dense type has: kBytes of an element, kScaleBytes of a scale (0: none), load(row, i) of one vector and load_one(row, i) of one element, and
-// load_vectors(row, i) of kVectors vectors, i a multiple of them, which lie within 128 elements.
+// A dense type has: kBytes of an element, kScaleBytes of a scale (0: none), load(row, i) of one
+// vector and load_one(row, i) of one element, and load_vectors(row, i) of kVectors vectors, i a
+// multiple of them, which lie within 128 elements.
 //
 // A row of a dense type; scales only for F8_E4M3: the row's own, one per 128 channels.
 struct DenseRow {
@@ -19,22 +21,21 @@ struct DenseRow {
 };
 
 // The scale of channel i of a row, E8M0 or f32.
-template <typename Scale>
-inline float scale_of(const DenseRow &row, int64_t i);
-template <>
-inline float scale_of<uint8_t>(const DenseRow &row, int64_t i) { return kE8m0Values.of[row.scales[i / 128]]; }
-template <>
-inline float scale_of<float>(const DenseRow &row, int64_t i) {
+template <typename Scale> inline float scale_of(const DenseRow &row, int64_t i);
+template <> inline float scale_of<uint8_t>(const DenseRow &row, int64_t i) {
+    return kE8m0Values.of[row.scales[i / 128]];
+}
+template <> inline float scale_of<float>(const DenseRow &row, int64_t i) {
     float scale;
     __builtin_memcpy(&scale, row.scales + i / 128 * 4, sizeof scale);
     return scale;
 }
 
-template <typename Dense>
-inline DenseRow dense_row(const RowLayout &layout, int64_t row) {
+template <typename Dense> inline DenseRow dense_row(const RowLayout &layout, int64_t row) {
     const Matrix &weight = *layout.weight;
     const int64_t scale_row = row / 128 * ((weight.cols + 127) / 128) * Dense::kScaleBytes;
-    return {weight.data + row * layout.row_bytes, Dense::kScaleBytes != 0 ? weight.scales + scale_row : nullptr};
+    return {weight.data + row * layout.row_bytes,
+            Dense::kScaleBytes != 0 ? weight.scales + scale_row : nullptr};
 }
 
 // R rows times T tokens, weights straight from memory: for one or two tokens.
@@ -63,17 +64,20 @@ inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
             for (int v = 0; v < Dense::kVectors; v++)
 #pragma GCC unroll 8
                 for (int t = 0; t < T; t++)
-                    sums[r][t] = Ops::fma(weights[v], Ops::load(x[t] + i + v * Ops::kWidth), sums[r][t]);
+                    sums[r][t] =
+                        Ops::fma(weights[v], Ops::load(x[t] + i + v * Ops::kWidth), sums[r][t]);
         }
     for (; i + Ops::kWidth <= cols; i += Ops::kWidth)
         for (int r = 0; r < R; r++) {
             const typename Ops::Lanes weight = Dense::load(rows[r], i);
-            for (int t = 0; t < T; t++) sums[r][t] = Ops::fma(weight, Ops::load(x[t] + i), sums[r][t]);
+            for (int t = 0; t < T; t++)
+                sums[r][t] = Ops::fma(weight, Ops::load(x[t] + i), sums[r][t]);
         }
     for (int r = 0; r < R; r++)
         for (int t = 0; t < T; t++) {
             float sum = Ops::total(sums[r][t]);
-            for (int64_t j = i; j < cols; j++) sum = __builtin_fmaf(Dense::load_one(rows[r], j), x[t][j], sum);
+            for (int64_t j = i; j < cols; j++)
+                sum = __builtin_fmaf(Dense::load_one(rows[r], j), x[t][j], sum);
             task.y[t * task.y_stride + row + r] = sum;
         }
 }
@@ -85,26 +89,29 @@ void dense_rows(const RowsTask &task, const RowLayout &layout) {
     for (; row < task.row_end; row++) dense_tile<Ops, Dense, 1, T>(task, layout, row);
 }
 
-// Decoding of channels [first, first + count) of a row into scratch. `first` is a multiple of the group.
-template <typename Ops, typename Dense>
-struct DenseSource {
-    static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count, float *out) {
+// Decoding of channels [first, first + count) of a row into scratch. `first` is a multiple of the
+// group.
+template <typename Ops, typename Dense> struct DenseSource {
+    static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count,
+                              float *out) {
         const DenseRow place = dense_row<Dense>(layout, row);
         int64_t i = 0;
         for (; i + Dense::kVectors * Ops::kWidth <= count; i += Dense::kVectors * Ops::kWidth) {
             typename Ops::Lanes weights[Dense::kVectors];
             Dense::load_vectors(place, first + i, weights);
 #pragma GCC unroll 8
-            for (int v = 0; v < Dense::kVectors; v++) Ops::store(out + i + v * Ops::kWidth, weights[v]);
+            for (int v = 0; v < Dense::kVectors; v++)
+                Ops::store(out + i + v * Ops::kWidth, weights[v]);
         }
-        for (; i + Ops::kWidth <= count; i += Ops::kWidth) Ops::store(out + i, Dense::load(place, first + i));
+        for (; i + Ops::kWidth <= count; i += Ops::kWidth)
+            Ops::store(out + i, Dense::load(place, first + i));
         for (; i < count; i++) out[i] = Dense::load_one(place, first + i);
     }
 };
 
-template <typename Ops, typename Decoder>
-struct BlockSource {
-    static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count, float *out) {
+template <typename Ops, typename Decoder> struct BlockSource {
+    static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count,
+                              float *out) {
         const BlockRow place = block_row<Decoder>(layout, row);
         for (int64_t i = 0; i < count; i += Decoder::kStepGroups * kGroupChannels) {
             typename Decoder::Codes codes[Decoder::kStepGroups];
@@ -120,8 +127,7 @@ constexpr int kScratchRows = 8;
 constexpr int kScratchChannels = 512;
 constexpr int kScratchTokens = 64;
 
-template <typename Ops>
-struct Scratch {
+template <typename Ops> struct Scratch {
     alignas(64) float weights[kScratchRows][kScratchChannels];
     typename Ops::Lanes sums[kScratchRows][kScratchTokens];
     const float *x[kScratchTokens];
@@ -152,7 +158,8 @@ inline void scratch_tile(Scratch<Ops> &scratch, int row, int token, int64_t firs
 }
 
 template <typename Ops, int R>
-inline void sweep_scratch(Scratch<Ops> &scratch, int row, int tokens, int64_t first, int64_t count) {
+inline void sweep_scratch(Scratch<Ops> &scratch, int row, int tokens, int64_t first,
+                          int64_t count) {
     int token = 0;
     for (; token + Ops::kTileTokens <= tokens; token += Ops::kTileTokens)
         scratch_tile<Ops, R, Ops::kTileTokens>(scratch, row, token, first, count);
@@ -160,7 +167,8 @@ inline void sweep_scratch(Scratch<Ops> &scratch, int row, int tokens, int64_t fi
 }
 
 template <typename Ops, typename Source>
-void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &layout, const PanelPlace &place) {
+void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &layout,
+                  const PanelPlace &place) {
     const int64_t cols = task.weight.cols;
     const int rows = place.rows, tokens = place.tokens;
     for (int t = 0; t < tokens; t++) scratch.x[t] = token_values(task, place.token + t);
@@ -169,7 +177,8 @@ void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &
     int64_t last = 0;
     for (int64_t first = 0; first < cols; first += kScratchChannels) {
         const int64_t count = cols - first < kScratchChannels ? cols - first : kScratchChannels;
-        for (int r = 0; r < rows; r++) Source::decode(layout, place.row + r, first, count, scratch.weights[r]);
+        for (int r = 0; r < rows; r++)
+            Source::decode(layout, place.row + r, first, count, scratch.weights[r]);
         int r = 0;
         for (; r + Ops::kTileRows <= rows; r += Ops::kTileRows)
             sweep_scratch<Ops, Ops::kTileRows>(scratch, r, tokens, first, count);
@@ -189,27 +198,30 @@ void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &
 template <typename Ops, typename Source>
 void rows_through_scratch(const RowsTask &task, const RowLayout &layout) {
     Scratch<Ops> scratch;
-    // With one token the four rows of a tile are all that helps, and fit the first-level cache better.
+    // With one token the four rows of a tile are all that helps, and fit the first-level cache
+    // better.
     const int step = task.count == 1 ? 4 : kScratchRows;
     for (int64_t row = task.row_begin; row < task.row_end; row += step) {
         const int rows = int(task.row_end - row < step ? task.row_end - row : step);
         for (int64_t token = 0; token < task.count; token += kScratchTokens) {
-            const int tokens = int(task.count - token < kScratchTokens ? task.count - token : kScratchTokens);
+            const int tokens =
+                int(task.count - token < kScratchTokens ? task.count - token : kScratchTokens);
             scratch_rows<Ops, Source>(scratch, task, layout, {row, token, rows, tokens});
         }
     }
 }
 
-template <typename Ops, typename Dense>
-void rows_f32_dense(const RowsTask &task) {
+template <typename Ops, typename Dense> void rows_f32_dense(const RowsTask &task) {
     const RowLayout layout = row_layout(task.weight);
-    if (task.count == 1) dense_rows<Ops, Dense, 1>(task, layout);
-    else if (task.count == 2) dense_rows<Ops, Dense, 2>(task, layout);
-    else rows_through_scratch<Ops, DenseSource<Ops, Dense>>(task, layout);
+    if (task.count == 1)
+        dense_rows<Ops, Dense, 1>(task, layout);
+    else if (task.count == 2)
+        dense_rows<Ops, Dense, 2>(task, layout);
+    else
+        rows_through_scratch<Ops, DenseSource<Ops, Dense>>(task, layout);
 }
 
-template <typename Ops, typename Decoder>
-void rows_f32_block(const RowsTask &task) {
+template <typename Ops, typename Decoder> void rows_f32_block(const RowsTask &task) {
     rows_through_scratch<Ops, BlockSource<Ops, Decoder>>(task, row_layout(task.weight));
 }
 

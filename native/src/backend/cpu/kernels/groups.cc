@@ -67,7 +67,8 @@ void decode_q2k(const BlockRow &row, int64_t group, int64_t cols, CodeGroup &out
         const uint8_t scale = block.scales[8 * half + sixteenth];
         out.mins[sixteenth % 2 * 4 + b] = scale >> 4;
         for (int i = first; i < first + 16; i++)
-            out.codes[place(b, i)] = int8_t((scale & 15) * ((block.q[32 * half + i] >> (2 * b)) & 3));
+            out.codes[place(b, i)] =
+                int8_t((scale & 15) * ((block.q[32 * half + i] >> (2 * b)) & 3));
     }
 }
 
@@ -82,7 +83,8 @@ void decode_q4k(const BlockRow &row, int64_t group, int64_t cols, CodeGroup &out
         out.scales[b] = d * float(s.scale);
         out.mins[b] = out.mins[4 + b] = s.min;
         const uint8_t *q = block.q + 32 * (j / 2);
-        for (int i = 0; i < 32; i++) out.codes[place(b, i)] = int8_t(j % 2 == 0 ? q[i] & 15 : q[i] >> 4);
+        for (int i = 0; i < 32; i++)
+            out.codes[place(b, i)] = int8_t(j % 2 == 0 ? q[i] & 15 : q[i] >> 4);
     }
 }
 

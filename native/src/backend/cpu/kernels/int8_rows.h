@@ -1,9 +1,11 @@
-// Products with int8 activations, for any instruction set: Ops supplies vectors, Decoder one weight type. Everything is
-// in an unnamed namespace: each file that includes this is compiled for its own CPU.
+// Products with int8 activations, for any instruction set: Ops supplies vectors, Decoder one weight
+// type. Everything is in an unnamed namespace: each file that includes this is compiled for its own
+// CPU.
 //
-// Order of summation of one dot product: groups of 128 channels in increasing order; in a group every lane adds
-// float(exact integer sum) * (weight scale * activation scale) with one fused multiply-add (then the minimums); at the
-// end the lanes are added up in pairs. It is the same whatever the tile.
+// Order of summation of one dot product: groups of 128 channels in increasing order; in a group
+// every lane adds float(exact integer sum) * (weight scale * activation scale) with one fused
+// multiply-add (then the minimums); at the end the lanes are added up in pairs. It is the same
+// whatever the tile.
 #pragma once
 #include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/operands.h"
@@ -15,10 +17,10 @@ namespace {
 
 using TokenRow = const ActivationGroup *;
 
-// The same place R rows on: what this worker reads next. Without it a new row costs the hardware prefetcher a fresh
-// start (Q8_0 60 %, MXFP4 46 % of the read rate; with it above 80 %). Past the matrix it does nothing.
-template <typename Decoder>
-inline void prefetch_next(const uint8_t *row, int64_t group) {
+// The same place R rows on: what this worker reads next. Without it a new row costs the hardware
+// prefetcher a fresh start (Q8_0 60 %, MXFP4 46 % of the read rate; with it above 80 %). Past the
+// matrix it does nothing.
+template <typename Decoder> inline void prefetch_next(const uint8_t *row, int64_t group) {
 #pragma GCC unroll 8
     for (int offset = 0; offset < Decoder::kGroupBytes; offset += 64)
         __builtin_prefetch(row + group * Decoder::kGroupBytes + offset);
@@ -26,7 +28,8 @@ inline void prefetch_next(const uint8_t *row, int64_t group) {
 
 // R rows times T tokens with the weights decoded into registers: for one or two tokens.
 template <typename Ops, typename Decoder, int R, int T>
-inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t row, const TokenRow *tokens) {
+inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t row,
+                       const TokenRow *tokens) {
     BlockRow rows[R];
     typename Ops::Lanes sums[R][T];
 #pragma GCC unroll 8
@@ -35,15 +38,17 @@ inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) sums[r][t] = Ops::zero();
     }
-    const auto add_group = [&](int r, const typename Decoder::Codes &codes, const typename Ops::Activation *x)
-                               __attribute__((always_inline)) {
+    const auto add_group = [&](int r, const typename Decoder::Codes &codes,
+                               const typename Ops::Activation *x) __attribute__((always_inline)) {
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) sums[r][t] = Ops::accumulate(sums[r][t], codes, x[t]);
     };
-    const auto activations = [&](int64_t group, typename Ops::Activation *x) __attribute__((always_inline)) {
+    const auto activations = [&](int64_t group, typename Ops::Activation *x)
+                                 __attribute__((always_inline)) {
 #pragma GCC unroll 8
-        for (int t = 0; t < T; t++) x[t] = Ops::activation(tokens[t][group]);
-    };
+                                     for (int t = 0; t < T; t++)
+                                         x[t] = Ops::activation(tokens[t][group]);
+                                 };
     constexpr int kStep = Decoder::kStepGroups;
     for (int64_t group = 0; group < layout.full_groups; group += kStep) {
         typename Ops::Activation x[kStep][T];
@@ -51,7 +56,8 @@ inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
         for (int g = 0; g < kStep; g++) {
             activations(group + g, x[g]);
 #pragma GCC unroll 8
-            for (int r = 0; r < R; r++) prefetch_next<Decoder>(rows[r].data + R * layout.row_bytes, group + g);
+            for (int r = 0; r < R; r++)
+                prefetch_next<Decoder>(rows[r].data + R * layout.row_bytes, group + g);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
@@ -78,24 +84,26 @@ inline void fused_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
 template <typename Ops, typename Decoder, int T>
 void fused_rows(const RowsTask &task, const RowLayout &layout, const TokenRow *tokens) {
     int64_t row = task.row_begin;
-    for (; row + 4 <= task.row_end; row += 4) fused_tile<Ops, Decoder, 4, T>(task, layout, row, tokens);
+    for (; row + 4 <= task.row_end; row += 4)
+        fused_tile<Ops, Decoder, 4, T>(task, layout, row, tokens);
     for (; row < task.row_end; row++) fused_tile<Ops, Decoder, 1, T>(task, layout, row, tokens);
 }
 
-// For more tokens a panel of rows is decoded into scratch, some groups at a time, and swept by all tokens.
+// For more tokens a panel of rows is decoded into scratch, some groups at a time, and swept by all
+// tokens.
 constexpr int kPanelRows = 8;
 constexpr int kPanelGroups = 16; // a multiple of every decoder's step
 constexpr int kPanelTokens = 64;
 
-template <typename Ops, typename Decoder>
-struct Panel {
+template <typename Ops, typename Decoder> struct Panel {
     typename Decoder::Codes codes[kPanelRows][kPanelGroups];
     typename Ops::Lanes sums[kPanelRows][kPanelTokens];
     TokenRow tokens[kPanelTokens];
 };
 
 template <typename Ops, typename Decoder, int R, int T>
-inline void panel_tile(Panel<Ops, Decoder> &panel, int row, int token, int64_t first_group, int groups) {
+inline void panel_tile(Panel<Ops, Decoder> &panel, int row, int token, int64_t first_group,
+                       int groups) {
     typename Ops::Lanes sums[R][T];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
@@ -107,12 +115,12 @@ inline void panel_tile(Panel<Ops, Decoder> &panel, int row, int token, int64_t f
     for (int g = 0; g < groups; g++) {
         typename Ops::Activation x[T];
 #pragma GCC unroll 8
-        for (int t = 0; t < T; t++)
-            x[t] = Ops::activation(tokens[t][first_group + g]);
+        for (int t = 0; t < T; t++) x[t] = Ops::activation(tokens[t][first_group + g]);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
-            for (int t = 0; t < T; t++) sums[r][t] = Ops::accumulate(sums[r][t], panel.codes[row + r][g], x[t]);
+            for (int t = 0; t < T; t++)
+                sums[r][t] = Ops::accumulate(sums[r][t], panel.codes[row + r][g], x[t]);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
@@ -121,21 +129,25 @@ inline void panel_tile(Panel<Ops, Decoder> &panel, int row, int token, int64_t f
 }
 
 template <typename Ops, typename Decoder, int R>
-inline void sweep_tokens(Panel<Ops, Decoder> &panel, int row, int count, int64_t first_group, int groups) {
+inline void sweep_tokens(Panel<Ops, Decoder> &panel, int row, int count, int64_t first_group,
+                         int groups) {
     int token = 0;
     for (; token + Ops::kInt8Tokens <= count; token += Ops::kInt8Tokens)
         panel_tile<Ops, Decoder, R, Ops::kInt8Tokens>(panel, row, token, first_group, groups);
-    for (; token < count; token++) panel_tile<Ops, Decoder, R, 1>(panel, row, token, first_group, groups);
+    for (; token < count; token++)
+        panel_tile<Ops, Decoder, R, 1>(panel, row, token, first_group, groups);
 }
 
 template <typename Ops, typename Decoder>
-void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayout &layout, const PanelPlace &place) {
+void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayout &layout,
+                const PanelPlace &place) {
     const int rows = place.rows, count = place.tokens;
     for (int t = 0; t < count; t++) panel.tokens[t] = token_groups(task, place.token + t);
     for (int r = 0; r < rows; r++)
         for (int t = 0; t < count; t++) panel.sums[r][t] = Ops::zero();
     for (int64_t first = 0; first < layout.groups; first += kPanelGroups) {
-        const int groups = int(layout.groups - first < kPanelGroups ? layout.groups - first : kPanelGroups);
+        const int groups =
+            int(layout.groups - first < kPanelGroups ? layout.groups - first : kPanelGroups);
         for (int r = 0; r < rows; r++) {
             const BlockRow source = block_row<Decoder>(layout, place.row + r);
             for (int g = 0; g < groups; g += Decoder::kStepGroups)
@@ -152,8 +164,7 @@ void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayou
                 Decoder::kResultFactor * Ops::total(panel.sums[r][t]);
 }
 
-template <typename Ops, typename Decoder>
-void rows_int8(const RowsTask &task) {
+template <typename Ops, typename Decoder> void rows_int8(const RowsTask &task) {
     const RowLayout layout = row_layout(task.weight);
     if (task.count <= 2) {
         TokenRow tokens[2];
@@ -166,7 +177,8 @@ void rows_int8(const RowsTask &task) {
     for (int64_t row = task.row_begin; row < task.row_end; row += kPanelRows) {
         const int rows = int(task.row_end - row < kPanelRows ? task.row_end - row : kPanelRows);
         for (int64_t token = 0; token < task.count; token += kPanelTokens) {
-            const int tokens = int(task.count - token < kPanelTokens ? task.count - token : kPanelTokens);
+            const int tokens =
+                int(task.count - token < kPanelTokens ? task.count - token : kPanelTokens);
             panel_rows(panel, task, layout, {row, token, rows, tokens});
         }
     }

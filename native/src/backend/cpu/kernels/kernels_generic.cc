@@ -36,21 +36,25 @@ void add_scaled(float *y, float a, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
 }
 
-void weighted_rows(float *y, const float *p, int64_t p_stride, const float *v, int64_t heads, int64_t rows,
-                   int64_t dim) {
+void weighted_rows(float *y, const float *p, int64_t p_stride, const float *v, int64_t heads,
+                   int64_t rows, int64_t dim) {
     for (int64_t h = 0; h < heads; h++)
-        for (int64_t row = 0; row < rows; row++) add_scaled(y + h * dim, p[h * p_stride + row], v + row * dim, dim);
+        for (int64_t row = 0; row < rows; row++)
+            add_scaled(y + h * dim, p[h * p_stride + row], v + row * dim, dim);
 }
 
-void score_rows(float *s, int64_t s_stride, const float *q, const float *k, int64_t heads, int64_t rows, int64_t dim) {
+void score_rows(float *s, int64_t s_stride, const float *q, const float *k, int64_t heads,
+                int64_t rows, int64_t dim) {
     for (int64_t row = 0; row < rows; row++)
-        for (int64_t h = 0; h < heads; h++) s[h * s_stride + row] = dot(q + h * dim, k + row * dim, dim);
+        for (int64_t h = 0; h < heads; h++)
+            s[h * s_stride + row] = dot(q + h * dim, k + row * dim, dim);
 }
 
 BlockRow block_row(const Matrix &weight, int64_t row) {
     const uint64_t bytes = row_bytes(weight.type, uint64_t(weight.cols));
     const bool packed = weight.type == DS4_TYPE_FP4_PACKED;
-    return {weight.data + row * int64_t(bytes), packed ? weight.scales + row * (weight.cols / 32) : nullptr};
+    return {weight.data + row * int64_t(bytes),
+            packed ? weight.scales + row * (weight.cols / 32) : nullptr};
 }
 
 // scale * activation scale * integer sum, less the minimums; blocks in increasing order.
@@ -81,7 +85,8 @@ void rows_f32_generic(const RowsTask &task) {
     for (int64_t row = task.row_begin; row < task.row_end; row++) {
         const uint8_t *scales = nullptr;
         if (weight.type == DS4_TYPE_FP4_PACKED) scales = weight.scales + row * (weight.cols / 32);
-        if (weight.type == DS4_TYPE_F8_E4M3) scales = weight.scales + row / 128 * ((weight.cols + 127) / 128);
+        if (weight.type == DS4_TYPE_F8_E4M3)
+            scales = weight.scales + row / 128 * ((weight.cols + 127) / 128);
         decode_row(weight.type, weight.data + row * bytes, scales, decoded.data(), weight.cols);
         for (int64_t i = 0; i < task.count; i++)
             task.y[i * task.y_stride + row] =
@@ -99,7 +104,8 @@ void rows_f32_f8_f32_scales_generic(const RowsTask &task) {
             decoded[size_t(i)] = e4m3_to_f32(weight.data[row * weight.cols + i]) * scale;
         }
         for (int64_t i = 0; i < task.count; i++)
-            task.y[i * task.y_stride + row] = dot(decoded.data(), token_values(task, i), weight.cols);
+            task.y[i * task.y_stride + row] =
+                dot(decoded.data(), token_values(task, i), weight.cols);
     }
 }
 
@@ -120,8 +126,8 @@ void rows_int8_generic(const RowsTask &task) {
     }
 }
 
-// The largest magnitude is found on the bit patterns, where NaN and infinity come out on top. Below 2^-120 the
-// reciprocal of the scale would overflow: such a block counts as zero.
+// The largest magnitude is found on the bit patterns, where NaN and infinity come out on top. Below
+// 2^-120 the reciprocal of the scale would overflow: such a block counts as zero.
 void quantise_generic(const float *values, int64_t cols, ActivationGroup *out) {
     const int64_t groups = (cols + kGroupChannels - 1) / kGroupChannels;
     std::memset(out, 0, size_t(groups) * sizeof(ActivationGroup));

@@ -26,9 +26,9 @@ int64_t row_groups(int64_t cols) { return round_up(cols, kGroupChannels) / kGrou
 struct Plan {
     RowsTask task;
     RowsFunction function;
-    int64_t row_cost;       // in bytes read or what takes as long
+    int64_t row_cost; // in bytes read or what takes as long
     int64_t rows_per_chunk;
-    int64_t chunk_end;      // number of chunks up to and including this product's
+    int64_t chunk_end; // number of chunks up to and including this product's
 };
 
 RowsFunction choose(const Product &product, Isa isa) {
@@ -43,9 +43,11 @@ Plan plan_product(const Product &product, Isa isa) {
     DS4_ASSERT(product.x->cols == weight.cols);
     Plan plan{};
     plan.function = choose(product, isa);
-    plan.task = {weight, 0, weight.rows, product.x, product.row_index, product.count, product.y, product.y_stride};
+    plan.task = {weight,        0,         weight.rows,     product.x, product.row_index,
+                 product.count, product.y, product.y_stride};
     // One core reads some 20 bytes in the time of 256 multiply-adds.
-    plan.row_cost = int64_t(row_bytes(weight.type, uint64_t(weight.cols))) + product.count * weight.cols / 12 + 1;
+    plan.row_cost = int64_t(row_bytes(weight.type, uint64_t(weight.cols))) +
+                    product.count * weight.cols / 12 + 1;
     return plan;
 }
 
@@ -63,18 +65,21 @@ void run_chunk(const std::vector<Plan> &plans, size_t &hint, int64_t chunk) {
 } // namespace
 
 uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision) {
-    return precision == Precision::int8 ? uint64_t(count * row_groups(cols)) * sizeof(ActivationGroup) : 0;
+    return precision == Precision::int8
+               ? uint64_t(count * row_groups(cols)) * sizeof(ActivationGroup)
+               : 0;
 }
 
-Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count, int64_t cols,
-                                Precision precision, void *memory) {
+Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count,
+                                int64_t cols, Precision precision, void *memory) {
     Activations x{};
     x.count = count, x.cols = cols, x.precision = precision, x.values = values;
     if (precision == Precision::f32) return x;
     auto *groups = static_cast<ActivationGroup *>(memory);
     const QuantiseFunction quantise = quantise_function(isa);
     const auto quantise_rows = [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) quantise(values + i * cols, cols, groups + i * row_groups(cols));
+        for (int64_t i = begin; i < end; i++)
+            quantise(values + i * cols, cols, groups + i * row_groups(cols));
     };
     if (count * cols < kParallelChannels) {
         quantise_rows(0, count);

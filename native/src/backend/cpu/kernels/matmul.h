@@ -1,8 +1,8 @@
 // Products of weight matrices, as stored, with rows of activations: y[i] = W x[i].
 //
-// Batch invariance: the result of a row of x never depends on which other rows are in the call, on the number of
-// threads or on how the call was split. Every (row of W, row of x) dot product has one order of summation per
-// instruction set and precision.
+// Batch invariance: the result of a row of x never depends on which other rows are in the call, on
+// the number of threads or on how the call was split. Every (row of W, row of x) dot product has
+// one order of summation per instruction set and precision.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -20,11 +20,11 @@ const char *isa_name(Isa isa);
 
 // Bytes of memory for prepare_activations; 0 for f32.
 uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision);
-Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count, int64_t cols,
-                                Precision precision, void *memory);
+Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count,
+                                int64_t cols, Precision precision, void *memory);
 
-// One product. x rows are row_index[0..count) of the activations, or 0..count-1 when row_index is null; result i goes
-// to y + i * y_stride.
+// One product. x rows are row_index[0..count) of the activations, or 0..count-1 when row_index is
+// null; result i goes to y + i * y_stride.
 struct Product {
     Matrix weight;
     const Activations *x = nullptr;

@@ -30,7 +30,8 @@ struct Run {
         const int64_t count = gather.empty() ? tokens : int64_t(gather.size()), stride = rows + 3;
         ThreadPool pool(threads);
         ActivationMemory memory(tokens, cols, precision);
-        const Activations prepared = prepare_activations(pool, isa, x->data(), tokens, cols, precision, memory.data());
+        const Activations prepared =
+            prepare_activations(pool, isa, x->data(), tokens, cols, precision, memory.data());
         std::vector<float> padded(size_t(count * stride) + 1, f32_from_bits(kGuard));
         for (int64_t i = 0; i < count; i++)
             for (int64_t row = 0; row < rows; row++) padded[size_t(i * stride + row)] = kNan;
@@ -42,7 +43,8 @@ struct Run {
         std::vector<float> y;
         for (int64_t i = 0; i < count; i++) {
             y.insert(y.end(), padded.begin() + i * stride, padded.begin() + i * stride + rows);
-            for (int64_t row = rows; row < stride; row++) CHECK(f32_bits(padded[size_t(i * stride + row)]) == kGuard);
+            for (int64_t row = rows; row < stride; row++)
+                CHECK(f32_bits(padded[size_t(i * stride + row)]) == kGuard);
         }
         CHECK(f32_bits(padded.back()) == kGuard);
         return y;
@@ -56,48 +58,61 @@ std::vector<float> random_values(int64_t count, uint64_t seed) {
     return values;
 }
 
-// What int8 activations stand for: x rounded per 32 channels with scale amax / 127, by the definition.
+// What int8 activations stand for: x rounded per 32 channels with scale amax / 127, by the
+// definition.
 std::vector<double> rounded_activations(const std::vector<float> &x, int64_t cols) {
     std::vector<double> out(x.size());
     for (size_t row = 0; row < x.size(); row += size_t(cols))
         for (int64_t base = 0; base < cols; base += 32) {
             double largest = 0;
-            for (int64_t i = base; i < base + 32; i++) largest = std::fmax(largest, std::fabs(x[row + size_t(i)]));
+            for (int64_t i = base; i < base + 32; i++)
+                largest = std::fmax(largest, std::fabs(x[row + size_t(i)]));
             const double scale = largest / 127;
             for (int64_t i = base; i < base + 32; i++)
-                out[row + size_t(i)] = scale > 0 ? std::nearbyint(x[row + size_t(i)] / scale) * scale : 0;
+                out[row + size_t(i)] =
+                    scale > 0 ? std::nearbyint(x[row + size_t(i)] / scale) * scale : 0;
         }
     return out;
 }
 
-// Compares y [tokens, rows] with sums in double. Error of a float sum of n products: n roundings at most, each 2^-24 of
-// the sum of magnitudes; for int8 a code may differ by one where x / scale lies within an ulp of a half.
-void check_against_double(const Weights &weights, const std::vector<float> &x, const std::vector<float> &y,
-                          Precision precision, const char *what) {
-    const int64_t cols = weights.matrix.cols, rows = weights.matrix.rows, tokens = int64_t(x.size()) / cols;
+// Compares y [tokens, rows] with sums in double. Error of a float sum of n products: n roundings at
+// most, each 2^-24 of the sum of magnitudes; for int8 a code may differ by one where x / scale lies
+// within an ulp of a half.
+void check_against_double(const Weights &weights, const std::vector<float> &x,
+                          const std::vector<float> &y, Precision precision, const char *what) {
+    const int64_t cols = weights.matrix.cols, rows = weights.matrix.rows,
+                  tokens = int64_t(x.size()) / cols;
     const std::vector<float> w = weights.decoded();
-    const bool int8 = precision == Precision::int8 && type_traits(weights.matrix.type)->block_elements > 1;
-    const std::vector<double> rounded = int8 ? rounded_activations(x, cols) : std::vector<double>(x.begin(), x.end());
+    const bool int8 =
+        precision == Precision::int8 && type_traits(weights.matrix.type)->block_elements > 1;
+    const std::vector<double> rounded =
+        int8 ? rounded_activations(x, cols) : std::vector<double>(x.begin(), x.end());
     double worst = 0;
     for (int64_t t = 0; t < tokens; t++)
         for (int64_t row = 0; row < rows; row++) {
             double sum = 0, magnitude = 0;
             for (int64_t i = 0; i < cols; i++) {
-                const double product = double(w[size_t(row * cols + i)]) * rounded[size_t(t * cols + i)];
+                const double product =
+                    double(w[size_t(row * cols + i)]) * rounded[size_t(t * cols + i)];
                 sum += product, magnitude += std::fabs(product);
             }
-            const double tolerance = magnitude * (double(cols) * 0x1p-24 + (int8 ? 1e-5 : 0)) + 1e-30;
+            const double tolerance =
+                magnitude * (double(cols) * 0x1p-24 + (int8 ? 1e-5 : 0)) + 1e-30;
             const double error = std::fabs(double(y[size_t(t * rows + row)]) - sum) / tolerance;
             worst = error > worst || std::isnan(error) ? error : worst;
             if (std::isnan(error)) break;
         }
     if (!(worst <= 1))
-        ds4::test::record(__FILE__, __LINE__, std::string(what) + ": error is " + std::to_string(worst) + " of the tolerance");
+        ds4::test::record(__FILE__, __LINE__,
+                          std::string(what) + ": error is " + std::to_string(worst) +
+                              " of the tolerance");
 }
 
-std::string label(uint32_t type, Isa isa, Precision precision, int64_t rows, int64_t cols, int64_t tokens) {
-    return std::string(type_traits(type)->name) + " " + isa_name(isa) + (precision == Precision::int8 ? " int8 " : " f32 ") +
-           std::to_string(rows) + "x" + std::to_string(cols) + " tokens " + std::to_string(tokens);
+std::string label(uint32_t type, Isa isa, Precision precision, int64_t rows, int64_t cols,
+                  int64_t tokens) {
+    return std::string(type_traits(type)->name) + " " + isa_name(isa) +
+           (precision == Precision::int8 ? " int8 " : " f32 ") + std::to_string(rows) + "x" +
+           std::to_string(cols) + " tokens " + std::to_string(tokens);
 }
 
 void check_shape(uint32_t type, Precision precision, int64_t rows, int64_t cols, int64_t tokens) {
@@ -106,7 +121,8 @@ void check_shape(uint32_t type, Precision precision, int64_t rows, int64_t cols,
     for (const Isa isa : kIsas) {
         if (!isa_supported(isa)) continue;
         const std::vector<float> y = Run{&weights.matrix, &x, isa, precision, 1, {}}();
-        check_against_double(weights, x, y, precision, label(type, isa, precision, rows, cols, tokens).c_str());
+        check_against_double(weights, x, y, precision,
+                             label(type, isa, precision, rows, cols, tokens).c_str());
     }
 }
 
@@ -124,18 +140,21 @@ void check_invariance(uint32_t type, Isa isa, Precision precision, int64_t rows,
     const auto expect = [&](bool claim, const char *text) {
         if (!claim) ds4::test::record(__FILE__, __LINE__, what + ": " + text);
     };
-    expect(same_bits(Run{&weights.matrix, &x, isa, precision, 3, {}}(), batch), "three threads give other bits");
+    expect(same_bits(Run{&weights.matrix, &x, isa, precision, 3, {}}(), batch),
+           "three threads give other bits");
     for (const int64_t count : {1, 2, 3, 7, 8, 9, 31, 64}) {
         const std::vector<float> part(x.begin(), x.begin() + count * cols);
         const std::vector<float> expected(batch.begin(), batch.begin() + count * rows);
-        expect(same_bits(Run{&weights.matrix, &part, isa, precision, 1, {}}(), expected), "a smaller batch gives other bits");
+        expect(same_bits(Run{&weights.matrix, &part, isa, precision, 1, {}}(), expected),
+               "a smaller batch gives other bits");
     }
     std::vector<int32_t> gather;
     for (int i = 0; i < 13; i++) gather.push_back((i * 29 + 5) % int(kTokens));
     gather.push_back(gather.front());
     const std::vector<float> gathered = Run{&weights.matrix, &x, isa, precision, 2, gather}();
     for (size_t i = 0; i < gather.size(); i++)
-        expect(std::memcmp(&gathered[i * size_t(rows)], &batch[size_t(gather[i]) * size_t(rows)], size_t(rows) * 4) == 0,
+        expect(std::memcmp(&gathered[i * size_t(rows)], &batch[size_t(gather[i]) * size_t(rows)],
+                           size_t(rows) * 4) == 0,
                "gathering gives other bits");
 }
 
@@ -147,19 +166,23 @@ TEST("products of block types agree with sums in double for every set, precision
         for (const Precision precision : {Precision::f32, Precision::int8}) {
             for (const int64_t cols : {block, 3 * block, 1024 - block, int64_t(512), int64_t(2048)})
                 for (const int64_t rows : {1, 3, 17})
-                    for (const int64_t tokens : {1, 2, 3, 9}) check_shape(type, precision, rows, cols, tokens);
+                    for (const int64_t tokens : {1, 2, 3, 9})
+                        check_shape(type, precision, rows, cols, tokens);
             check_shape(type, precision, 64, 256, 64);
             check_shape(type, precision, 17, 768, 31);
         }
     }
 }
 
-TEST("products of dense types agree with sums in double for every set and shape, odd column counts too") {
+TEST("products of dense types agree with sums in double for every set and shape, odd column counts "
+     "too") {
     for (const uint32_t type : kDenseTypes) {
         for (const int64_t cols : {1, 7, 16, 33, 128, 129, 520, 1024, 1027})
             for (const int64_t rows : {1, 3, 17, 131})
-                for (const int64_t tokens : {1, 2, 3, 9}) check_shape(type, Precision::f32, rows, cols, tokens);
-        check_shape(type, Precision::int8, 64, 96, 8); // falls back to f32 where no int8 form exists
+                for (const int64_t tokens : {1, 2, 3, 9})
+                    check_shape(type, Precision::f32, rows, cols, tokens);
+        check_shape(type, Precision::int8, 64, 96,
+                    8); // falls back to f32 where no int8 form exists
         check_shape(type, Precision::f32, 64, 256, 65);
     }
 }
@@ -172,18 +195,21 @@ TEST("a row's result has the same bits in every batch, order, gather and number 
                 check_invariance(type, isa, precision, 37, 768);
                 check_invariance(type, isa, precision, 8, 2048);
             }
-        for (const uint32_t type : kDenseTypes) check_invariance(type, isa, Precision::f32, 37, 523);
+        for (const uint32_t type : kDenseTypes)
+            check_invariance(type, isa, Precision::f32, 37, 523);
     }
 }
 
 TEST("several products in one call and products without rows or tokens") {
-    const Weights first(DS4_TYPE_Q8_0, 4099, 96, 1), second(DS4_TYPE_F16, 1031, 96, 2), none(DS4_TYPE_Q8_0, 0, 96, 3);
+    const Weights first(DS4_TYPE_Q8_0, 4099, 96, 1), second(DS4_TYPE_F16, 1031, 96, 2),
+        none(DS4_TYPE_Q8_0, 0, 96, 3);
     const std::vector<float> x = random_values(5 * 96, 9);
     for (const Isa isa : kIsas) {
         if (!isa_supported(isa)) continue;
         ThreadPool pool(3);
         ActivationMemory memory(5, 96, Precision::int8);
-        const Activations prepared = prepare_activations(pool, isa, x.data(), 5, 96, Precision::int8, memory.data());
+        const Activations prepared =
+            prepare_activations(pool, isa, x.data(), 5, 96, Precision::int8, memory.data());
         std::vector<float> y1(5 * 4099, kNan), y2(5 * 1031, kNan), untouched(4, kNan);
         Product products[4] = {};
         products[0] = {first.matrix, &prepared, nullptr, 5, y1.data(), 4099};
@@ -215,7 +241,8 @@ TEST("extreme E8M0 scales keep their value") {
     }
 }
 
-TEST("every E4M3 code has its exact value under the least, common and greatest scales, NaN codes included") {
+TEST("every E4M3 code has its exact value under the least, common and greatest scales, NaN codes "
+     "included") {
     constexpr int64_t kCodes = 256, kCols = 152; // whole vectors of every set and single elements
     Weights weights(DS4_TYPE_F8_E4M3, kCodes, kCols, 6);
     for (int64_t row = 0; row < kCodes; row++)
@@ -229,10 +256,13 @@ TEST("every E4M3 code has its exact value under the least, common and greatest s
                     if (!isa_supported(isa)) continue;
                     std::vector<float> x(size_t(tokens * kCols), 0.0f);
                     x[size_t(channel)] = 1.0f;
-                    const std::vector<float> y = Run{&weights.matrix, &x, isa, Precision::f32, 1, {}}();
+                    const std::vector<float> y =
+                        Run{&weights.matrix, &x, isa, Precision::f32, 1, {}}();
                     for (int64_t row = 0; row < kCodes; row++) {
-                        const float expected = w[size_t(row * kCols + channel)], got = y[size_t(row)];
-                        CHECK(std::isfinite(expected) ? got == expected : std::isnan(got)); // 0 * infinity is NaN
+                        const float expected = w[size_t(row * kCols + channel)],
+                                    got = y[size_t(row)];
+                        CHECK(std::isfinite(expected) ? got == expected
+                                                      : std::isnan(got)); // 0 * infinity is NaN
                     }
                 }
     }
@@ -244,13 +274,16 @@ TEST("zeros, subnormals, infinities and NaN in activations") {
     for (const Isa isa : kIsas) {
         if (!isa_supported(isa)) continue;
         for (const Precision precision : {Precision::f32, Precision::int8}) {
-            for (const float y : Run{&weights.matrix, &zeros, isa, precision, 1, {}}()) CHECK(y == 0.0f);
+            for (const float y : Run{&weights.matrix, &zeros, isa, precision, 1, {}}())
+                CHECK(y == 0.0f);
             std::vector<float> x(64, 0x1p-140f);
-            for (const float y : Run{&weights.matrix, &x, isa, precision, 1, {}}()) CHECK(std::fabs(y) < 0x1p-120f);
+            for (const float y : Run{&weights.matrix, &x, isa, precision, 1, {}}())
+                CHECK(std::fabs(y) < 0x1p-120f);
             for (const float bad : {kNan, std::numeric_limits<float>::infinity()}) {
                 x.assign(64, 1.0f);
                 x[40] = bad;
-                for (const float y : Run{&weights.matrix, &x, isa, precision, 1, {}}()) CHECK(!std::isfinite(y));
+                for (const float y : Run{&weights.matrix, &x, isa, precision, 1, {}}())
+                    CHECK(!std::isfinite(y));
             }
         }
     }
@@ -264,8 +297,10 @@ TEST("all sets quantise activations to the same bytes") {
         ActivationMemory memory(3, cols, Precision::int8), other(3, cols, Precision::int8);
         const uint64_t bytes = activation_bytes(3, cols, Precision::int8);
         std::memset(memory.data(), 1, bytes), std::memset(other.data(), 2, bytes);
-        const Activations a = prepare_activations(pool, Isa::generic, x.data(), 3, cols, Precision::int8, memory.data());
-        const Activations b = prepare_activations(pool, best_isa(), x.data(), 3, cols, Precision::int8, other.data());
+        const Activations a = prepare_activations(pool, Isa::generic, x.data(), 3, cols,
+                                                  Precision::int8, memory.data());
+        const Activations b =
+            prepare_activations(pool, best_isa(), x.data(), 3, cols, Precision::int8, other.data());
         for (int64_t g = 0; g < 3 * ((cols + 127) / 128); g++) {
             const ActivationGroup &first = a.groups[g], &second = b.groups[g];
             CHECK(std::memcmp(first.quants, second.quants, sizeof first.quants) == 0);

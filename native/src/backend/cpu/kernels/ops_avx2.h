@@ -1,5 +1,5 @@
-// Vectors of 8 lanes. A group of 128 channels is two halves: lane l of half h belongs to block 2h + l / 4 and holds
-// channels 4(l % 4).. of the block's first and second half.
+// Vectors of 8 lanes. A group of 128 channels is two halves: lane l of half h belongs to block 2h +
+// l / 4 and holds channels 4(l % 4).. of the block's first and second half.
 #pragma once
 #include "backend/cpu/kernels/intrinsics.h"
 #include "backend/cpu/kernels/operands.h"
@@ -14,7 +14,8 @@ struct Avx2 {
     static constexpr int kWidth = 8, kTileRows = 4, kTileTokens = 2, kTileColumns = 2;
     static constexpr int kInt8Rows = 4, kInt8Tokens = 2;
 
-    // Weights as signed bytes, first and second halves of two blocks, and each lane's scale; for both halves.
+    // Weights as signed bytes, first and second halves of two blocks, and each lane's scale; for
+    // both halves.
     struct Codes {
         __m256i low[2], high[2];
         __m256 scale[2];
@@ -23,8 +24,8 @@ struct Avx2 {
     struct OffsetCodes {
         Codes codes;
     };
-    // With minimums: weights are bytes of 0 to 63; a lane of mins is the minimum of its block's first half (lower word)
-    // and of its second; they have a common scale.
+    // With minimums: weights are bytes of 0 to 63; a lane of mins is the minimum of its block's
+    // first half (lower word) and of its second; they have a common scale.
     struct CodesWithMins {
         Codes codes;
         __m256i mins[2];
@@ -34,7 +35,8 @@ struct Avx2 {
         const int8_t *quants;
         __m256 scale[2];
         __m256i offsets[2];   // -16 * the sum of the lane's quants; for OffsetCodes
-        __m256i half_sums[2]; // words: the sum of the lane's quants of the first half, of the second; for minimums
+        __m256i half_sums[2]; // words: the sum of the lane's quants of the first half, of the
+                              // second; for minimums
     };
 
     static inline Lanes zero() { return _mm256_setzero_ps(); }
@@ -60,7 +62,8 @@ struct Avx2 {
             const auto *of_half = reinterpret_cast<const __m256i *>(group.sums + 8 * half);
             x.offsets[half] = _mm256_srai_epi32(_mm256_load_si256(of_half), 3);
             const __m256i first = add_pairs(_mm256_maddubs_epi16(ones, quants_at(x, 32 * half)));
-            const __m256i second = add_pairs(_mm256_maddubs_epi16(ones, quants_at(x, 64 + 32 * half)));
+            const __m256i second =
+                add_pairs(_mm256_maddubs_epi16(ones, quants_at(x, 64 + 32 * half)));
             x.half_sums[half] = _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);
         }
         return x;
@@ -70,25 +73,31 @@ struct Avx2 {
         return _mm256_load_si256(reinterpret_cast<const __m256i *>(x.quants + offset));
     }
 
-    static inline __m256i add_pairs(__m256i words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }
+    static inline __m256i add_pairs(__m256i words) {
+        return _mm256_madd_epi16(words, _mm256_set1_epi16(1));
+    }
 
     // Sums of four products: |a pair| <= 2 * 128 * 127 stays below 2^15.
     static inline __m256i dot4(__m256i weights, __m256i x) {
-        const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights));
+        const __m256i pairs =
+            _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights));
         return add_pairs(pairs);
     }
     // Sums of eight products of unsigned weights: at most 63, so four of them stay below 2^15.
     static inline __m256i dot8(const Codes &codes, const Activation &x, int half) {
-        return add_pairs(_mm256_add_epi16(_mm256_maddubs_epi16(codes.low[half], quants_at(x, 32 * half)),
-                                          _mm256_maddubs_epi16(codes.high[half], quants_at(x, 64 + 32 * half))));
+        return add_pairs(
+            _mm256_add_epi16(_mm256_maddubs_epi16(codes.low[half], quants_at(x, 32 * half)),
+                             _mm256_maddubs_epi16(codes.high[half], quants_at(x, 64 + 32 * half))));
     }
 
     static inline Lanes accumulate(Lanes sum, const Codes &codes, const Activation &x) {
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
-            const __m256i dot = _mm256_add_epi32(dot4(codes.low[half], quants_at(x, 32 * half)),
-                                                 dot4(codes.high[half], quants_at(x, 64 + 32 * half)));
-            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(codes.scale[half], x.scale[half]), sum);
+            const __m256i dot =
+                _mm256_add_epi32(dot4(codes.low[half], quants_at(x, 32 * half)),
+                                 dot4(codes.high[half], quants_at(x, 64 + 32 * half)));
+            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
+                                  _mm256_mul_ps(codes.scale[half], x.scale[half]), sum);
         }
         return sum;
     }
@@ -98,7 +107,8 @@ struct Avx2 {
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
             const __m256i dot = _mm256_add_epi32(dot8(codes, x, half), x.offsets[half]);
-            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(codes.scale[half], x.scale[half]), sum);
+            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
+                                  _mm256_mul_ps(codes.scale[half], x.scale[half]), sum);
         }
         return sum;
     }
@@ -112,15 +122,18 @@ struct Avx2 {
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++) {
             const __m256i mins = _mm256_madd_epi16(weights.mins[half], x.half_sums[half]);
-            sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(mins), _mm256_mul_ps(weights.min_scale, x.scale[half]), sum);
+            sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(mins),
+                                   _mm256_mul_ps(weights.min_scale, x.scale[half]), sum);
         }
         return sum;
     }
 
-    // A decoded group as 128 floats in channel order: code * scale - min * min scale. A factor of 1 or 1/2 on the scale
-    // is exact.
+    // A decoded group as 128 floats in channel order: code * scale - min * min scale. A factor of 1
+    // or 1/2 on the scale is exact.
     static inline void store_group(float *out, const Codes &codes, float factor) {
-        store_values(out, codes, factor, [](__m256 value, __m256 scale, int, int) { return _mm256_mul_ps(value, scale); });
+        store_values(out, codes, factor, [](__m256 value, __m256 scale, int, int) {
+            return _mm256_mul_ps(value, scale);
+        });
     }
     static inline void store_group(float *out, const OffsetCodes &offset, float factor) {
         Codes codes = offset.codes;
@@ -135,16 +148,20 @@ struct Avx2 {
         for (int half = 0; half < 2; half++) {
             const __m256i first = _mm256_and_si256(codes.mins[half], _mm256_set1_epi32(0xffff));
             const __m256i second = _mm256_srli_epi32(codes.mins[half], 16);
-            _mm256_store_ps(mins[half][0], _mm256_mul_ps(_mm256_cvtepi32_ps(first), codes.min_scale));
-            _mm256_store_ps(mins[half][1], _mm256_mul_ps(_mm256_cvtepi32_ps(second), codes.min_scale));
+            _mm256_store_ps(mins[half][0],
+                            _mm256_mul_ps(_mm256_cvtepi32_ps(first), codes.min_scale));
+            _mm256_store_ps(mins[half][1],
+                            _mm256_mul_ps(_mm256_cvtepi32_ps(second), codes.min_scale));
         }
         store_values(out, codes.codes, factor, [&](__m256 value, __m256 scale, int half, int part) {
-            return _mm256_fmsub_ps(value, scale, _mm256_set1_ps(mins[half][part / 2][part % 2 * 4]));
+            return _mm256_fmsub_ps(value, scale,
+                                   _mm256_set1_ps(mins[half][part / 2][part % 2 * 4]));
         });
     }
     // part 0 and 1 are the first halves of a half's two blocks, 2 and 3 the second halves
     template <typename Combine>
-    static inline void store_values(float *out, const Codes &codes, float factor, const Combine &combine) {
+    static inline void store_values(float *out, const Codes &codes, float factor,
+                                    const Combine &combine) {
         alignas(32) int8_t bytes[64];
         alignas(32) float scales[8];
 #pragma GCC unroll 2
@@ -155,7 +172,8 @@ struct Avx2 {
 #pragma GCC unroll 8
             for (int eight = 0; eight < 8; eight++) {
                 const int part = eight / 2;
-                const __m128i code = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(bytes + 8 * eight));
+                const __m128i code =
+                    _mm_loadl_epi64(reinterpret_cast<const __m128i *>(bytes + 8 * eight));
                 const __m256 value = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(code));
                 store(out + 64 * half + part % 2 * 32 + part / 2 * 16 + eight % 2 * 8,
                       combine(value, _mm256_set1_ps(scales[part % 2 * 4]), half, part));

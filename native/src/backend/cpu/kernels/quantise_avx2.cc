@@ -24,14 +24,19 @@ inline Block load_part(const float *values, int64_t count) {
 // The largest magnitude as a bit pattern: NaN and infinity are above every number.
 inline uint32_t largest_bits(const Block &block) {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
-    const auto bits = [&](int i) { return _mm256_and_si256(_mm256_castps_si256(block.values[i]), magnitude); };
-    const __m256i eight = _mm256_max_epu32(_mm256_max_epu32(bits(0), bits(1)), _mm256_max_epu32(bits(2), bits(3)));
+    const auto bits = [&](int i) {
+        return _mm256_and_si256(_mm256_castps_si256(block.values[i]), magnitude);
+    };
+    const __m256i eight =
+        _mm256_max_epu32(_mm256_max_epu32(bits(0), bits(1)), _mm256_max_epu32(bits(2), bits(3)));
     __m128i four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
     four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4e));
     return uint32_t(_mm_cvtsi128_si32(_mm_max_epu32(four, _mm_shuffle_epi32(four, 0xb1))));
 }
 
-inline float as_float(uint32_t bits) { return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(int32_t(bits)))); }
+inline float as_float(uint32_t bits) {
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(int32_t(bits))));
+}
 
 // Sixteen values times `inverse`, rounded to nearest even.
 inline __m128i round16(__m256 low, __m256 high, __m256 inverse) {
@@ -66,7 +71,8 @@ inline void store_sums(const int8_t *quants, int32_t *sums) {
             return _mm256_load_si256(reinterpret_cast<const __m256i *>(quants + part + offset));
         };
         const __m256i ones = _mm256_set1_epi8(1);
-        const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(ones, load(0)), _mm256_maddubs_epi16(ones, load(64)));
+        const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(ones, load(0)),
+                                               _mm256_maddubs_epi16(ones, load(64)));
         const __m256i lanes = _mm256_madd_epi16(pairs, _mm256_set1_epi16(-128));
         _mm256_store_si256(reinterpret_cast<__m256i *>(sums + part / 4), lanes);
     }
@@ -80,8 +86,10 @@ void quantise_avx2(const float *values, int64_t cols, ActivationGroup *out) {
         int8_t *place = out[group].quants;
         for (int64_t block = 0; block < kGroupBlocks; block++) {
             const int64_t begin = group * kGroupChannels + block * 32, left = cols - begin;
-            const Block loaded = left >= 32 ? load_block(values + begin) : load_part(values + begin, left > 0 ? left : 0);
-            out[group].scales[block] = quantise_block(loaded, place + 16 * block, place + 64 + 16 * block);
+            const Block loaded = left >= 32 ? load_block(values + begin)
+                                            : load_part(values + begin, left > 0 ? left : 0);
+            out[group].scales[block] =
+                quantise_block(loaded, place + 16 * block, place + 64 + 16 * block);
         }
         store_sums(place, out[group].sums);
     }

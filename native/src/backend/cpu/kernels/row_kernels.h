@@ -5,7 +5,8 @@
 namespace ds4::cpu {
 
 // Rows [row_begin, row_end) of a weight matrix times `count` rows of activations:
-// y[i * y_stride + row] = weight[row] . x_i, where x_i is rows[i], or row row_index[i] of x, or row i of x.
+// y[i * y_stride + row] = weight[row] . x_i, where x_i is rows[i], or row row_index[i] of x, or row
+// i of x.
 struct RowsTask {
     Matrix weight;
     int64_t row_begin, row_end;
@@ -14,18 +15,21 @@ struct RowsTask {
     int64_t count;
     float *y;
     int64_t y_stride;
-    // [count], nullable: rows that lie anywhere instead of x and row_index, in the form that the function takes: cols
-    // floats or ActivationGroups.
+    // [count], nullable: rows that lie anywhere instead of x and row_index, in the form that the
+    // function takes: cols floats or ActivationGroups.
     const uint8_t *const *rows = nullptr;
 };
-inline int64_t source_row(const RowsTask &task, int64_t i) { return task.row_index != nullptr ? task.row_index[i] : i; }
+inline int64_t source_row(const RowsTask &task, int64_t i) {
+    return task.row_index != nullptr ? task.row_index[i] : i;
+}
 inline const float *token_values(const RowsTask &task, int64_t i) {
     if (task.rows != nullptr) return reinterpret_cast<const float *>(task.rows[i]);
     return task.x->values + source_row(task, i) * task.x->cols;
 }
 inline const ActivationGroup *token_groups(const RowsTask &task, int64_t i) {
     if (task.rows != nullptr) return reinterpret_cast<const ActivationGroup *>(task.rows[i]);
-    return task.x->groups + source_row(task, i) * ((task.x->cols + kGroupChannels - 1) / kGroupChannels);
+    return task.x->groups +
+           source_row(task, i) * ((task.x->cols + kGroupChannels - 1) / kGroupChannels);
 }
 using RowsFunction = void (*)(const RowsTask &task);
 
@@ -40,7 +44,8 @@ struct RowKernels {
 // {nullptr, nullptr} for a type without weights.
 RowKernels row_kernels(uint32_t type, Isa isa);
 QuantiseFunction quantise_function(Isa isa);
-// F8_E4M3 whose scales are f32 [ceil(rows/128), ceil(cols/128)] at `scales`, which is 4-byte aligned.
+// F8_E4M3 whose scales are f32 [ceil(rows/128), ceil(cols/128)] at `scales`, which is 4-byte
+// aligned.
 RowsFunction f8_rows_with_f32_scales(Isa isa);
 
 } // namespace ds4::cpu

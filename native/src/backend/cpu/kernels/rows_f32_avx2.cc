@@ -14,7 +14,11 @@ void rows_f32_iq2xxs_avx2(const RowsTask &task) { rows_f32_block<Avx2, Iq2XxsAvx
 void rows_f32_f32_avx2(const RowsTask &task) { rows_f32_dense<Avx2, F32Avx2>(task); }
 void rows_f32_f16_avx2(const RowsTask &task) { rows_f32_dense<Avx2, F16Avx2>(task); }
 void rows_f32_bf16_avx2(const RowsTask &task) { rows_f32_dense<Avx2, Bf16Avx2>(task); }
-void rows_f32_f8_e4m3_avx2(const RowsTask &task) { rows_f32_dense<Avx2, F8E4m3Avx2<uint8_t>>(task); }
-void rows_f32_f8_f32_scales_avx2(const RowsTask &task) { rows_f32_dense<Avx2, F8E4m3Avx2<float>>(task); }
+void rows_f32_f8_e4m3_avx2(const RowsTask &task) {
+    rows_f32_dense<Avx2, F8E4m3Avx2<uint8_t>>(task);
+}
+void rows_f32_f8_f32_scales_avx2(const RowsTask &task) {
+    rows_f32_dense<Avx2, F8E4m3Avx2<float>>(task);
+}
 
 } // namespace ds4::cpu

@@ -3,7 +3,7 @@
 
 namespace ds4::cpu {
 
-const VectorKernels kVectorKernelsAvx512 = {add_scaled<Avx512>, sum_squares<Avx512>, weighted_rows<Avx512>,
-                                          score_rows<Avx512>};
+const VectorKernels kVectorKernelsAvx512 = {add_scaled<Avx512>, sum_squares<Avx512>,
+                                            weighted_rows<Avx512>, score_rows<Avx512>};
 
 } // namespace ds4::cpu

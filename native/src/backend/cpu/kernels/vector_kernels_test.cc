@@ -58,7 +58,8 @@ TEST("sum of squares and scaled addition agree with double") {
     }
 }
 
-TEST("attention's two products agree with double and do not depend on the number of heads or rows") {
+TEST(
+    "attention's two products agree with double and do not depend on the number of heads or rows") {
     for (const Isa isa : kIsas) {
         if (!isa_supported(isa)) continue;
         const VectorKernels &kernels = vector_kernels(isa);
@@ -66,7 +67,8 @@ TEST("attention's two products agree with double and do not depend on the number
             for (const int64_t heads : {1, 4, 7})
                 for (const int64_t rows : {0, 1, 5, 64}) {
                     const int64_t stride = rows + 2;
-                    const Floats q(heads * dim, 4), k(rows * dim, 5), p(heads * stride, 6), y(heads * dim, 7);
+                    const Floats q(heads * dim, 4), k(rows * dim, 5), p(heads * stride, 6),
+                        y(heads * dim, 7);
                     std::vector<float> s(size_t(heads * stride), -99.0f);
                     kernels.score_rows(s.data(), stride, q.data(), k.data(), heads, rows, dim);
                     const std::vector<float> start(y.data(), y.data() + heads * dim);
@@ -74,21 +76,27 @@ TEST("attention's two products agree with double and do not depend on the number
                     for (int64_t h = 0; h < heads; h++) {
                         for (int64_t row = 0; row < rows; row++) {
                             double magnitude = 0;
-                            const double expected = exact_dot(q.data() + h * dim, k.data() + row * dim, dim, &magnitude);
+                            const double expected = exact_dot(
+                                q.data() + h * dim, k.data() + row * dim, dim, &magnitude);
                             const float score = s[size_t(h * stride + row)];
                             CHECK(is_close(score, expected, magnitude, dim));
                             float alone = 0;
-                            kernels.score_rows(&alone, 1, q.data() + h * dim, k.data() + row * dim, 1, 1, dim);
+                            kernels.score_rows(&alone, 1, q.data() + h * dim, k.data() + row * dim,
+                                               1, 1, dim);
                             CHECK(alone == score);
                         }
-                        for (int64_t row = rows; row < stride; row++) CHECK(s[size_t(h * stride + row)] == -99.0f);
-                        std::vector<float> alone(start.begin() + h * dim, start.begin() + (h + 1) * dim);
-                        kernels.weighted_rows(alone.data(), p.data() + h * stride, stride, k.data(), 1, rows, dim);
+                        for (int64_t row = rows; row < stride; row++)
+                            CHECK(s[size_t(h * stride + row)] == -99.0f);
+                        std::vector<float> alone(start.begin() + h * dim,
+                                                 start.begin() + (h + 1) * dim);
+                        kernels.weighted_rows(alone.data(), p.data() + h * stride, stride, k.data(),
+                                              1, rows, dim);
                         CHECK(std::memcmp(alone.data(), y.data() + h * dim, size_t(dim) * 4) == 0);
                         for (int64_t i = 0; i < dim; i++) {
                             double sum = start[size_t(h * dim + i)], magnitude = std::fabs(sum);
                             for (int64_t row = 0; row < rows; row++) {
-                                const double term = double(p.data()[h * stride + row]) * k.data()[row * dim + i];
+                                const double term =
+                                    double(p.data()[h * stride + row]) * k.data()[row * dim + i];
                                 sum += term, magnitude += std::fabs(term);
                             }
                             CHECK(is_close(y.data()[h * dim + i], sum, magnitude, rows + 1));

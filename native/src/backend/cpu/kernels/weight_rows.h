@@ -1,9 +1,10 @@
-// Where the rows of a weight matrix lie and how a group of 128 channels is decoded. In an unnamed namespace: each file
-// that includes this is compiled for its own CPU.
+// Where the rows of a weight matrix lie and how a group of 128 channels is decoded. In an unnamed
+// namespace: each file that includes this is compiled for its own CPU.
 //
-// A decoder of a block type has: Codes, kBlockBytes (0: rows are always whole steps), kGroupBytes, kSeparateScales,
-// kResultFactor (what a product of its codes and scales is multiplied with), kStepGroups, how many groups it decodes at
-// a time, and if that is 1 load(row, group), if it is 2 load_pair(row, pair, out).
+// A decoder of a block type has: Codes, kBlockBytes (0: rows are always whole steps), kGroupBytes,
+// kSeparateScales, kResultFactor (what a product of its codes and scales is multiplied with),
+// kStepGroups, how many groups it decodes at a time, and if that is 1 load(row, group), if it is 2
+// load_pair(row, pair, out).
 #pragma once
 #include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/operands.h"
@@ -33,14 +34,14 @@ inline RowLayout row_layout(const Matrix &weight) {
     return layout;
 }
 
-template <typename Decoder>
-inline BlockRow block_row(const RowLayout &layout, int64_t row) {
+template <typename Decoder> inline BlockRow block_row(const RowLayout &layout, int64_t row) {
     const Matrix &weight = *layout.weight;
     return {weight.data + row * layout.row_bytes,
             Decoder::kSeparateScales ? weight.scales + row * (weight.cols / 32) : nullptr};
 }
 
-// The last, incomplete group of a row through a copy filled up with zeros: nothing is read past the row.
+// The last, incomplete group of a row through a copy filled up with zeros: nothing is read past the
+// row.
 template <typename Decoder>
 inline typename Decoder::Codes load_tail(const BlockRow &row, const RowLayout &layout) {
     uint8_t blocks[kGroupBlocks * Decoder::kBlockBytes] = {}, scales[kGroupBlocks] = {};
@@ -52,16 +53,21 @@ inline typename Decoder::Codes load_tail(const BlockRow &row, const RowLayout &l
     return Decoder::load({blocks, scales}, 0);
 }
 
-// kStepGroups whole groups from `group`, a multiple of it. Inlined, so that codes do not pass through memory.
+// kStepGroups whole groups from `group`, a multiple of it. Inlined, so that codes do not pass
+// through memory.
 template <typename Decoder>
-[[gnu::always_inline]] inline void load_whole_step(const BlockRow &row, int64_t group, typename Decoder::Codes *out) {
-    if constexpr (Decoder::kStepGroups == 2) Decoder::load_pair(row, group / 2, out);
-    else out[0] = Decoder::load(row, group);
+[[gnu::always_inline]] inline void load_whole_step(const BlockRow &row, int64_t group,
+                                                   typename Decoder::Codes *out) {
+    if constexpr (Decoder::kStepGroups == 2)
+        Decoder::load_pair(row, group / 2, out);
+    else
+        out[0] = Decoder::load(row, group);
 }
 
 // The same where the last group of a row may be incomplete.
 template <typename Decoder>
-inline void load_step(const BlockRow &row, const RowLayout &layout, int64_t group, typename Decoder::Codes *out) {
+inline void load_step(const BlockRow &row, const RowLayout &layout, int64_t group,
+                      typename Decoder::Codes *out) {
     if constexpr (Decoder::kBlockBytes != 0)
         if (group >= layout.full_groups) {
             out[0] = load_tail<Decoder>(row, layout);

@@ -1,4 +1,5 @@
-// Random legal weights of every type for tests, in memory that ends at a page which must not be touched.
+// Random legal weights of every type for tests, in memory that ends at a page which must not be
+// touched.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
@@ -34,7 +35,8 @@ class GuardedBytes {
     explicit GuardedBytes(uint64_t bytes) : bytes_(bytes) {
         const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
         mapped_ = (bytes + page - 1) / page * page + page;
-        void *memory = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *memory =
+            mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         DS4_ASSERT(memory != MAP_FAILED);
         base_ = static_cast<uint8_t *>(memory);
         DS4_ASSERT(mprotect(base_ + mapped_ - page, page, PROT_NONE) == 0);
@@ -53,10 +55,12 @@ class GuardedBytes {
 
 struct Weights {
     Weights(uint32_t type, int64_t rows, int64_t cols, uint64_t seed)
-        : codes(uint64_t(rows) * row_bytes(type, uint64_t(cols))), scales(scale_bytes(type, uint64_t(rows), uint64_t(cols))) {
+        : codes(uint64_t(rows) * row_bytes(type, uint64_t(cols))),
+          scales(scale_bytes(type, uint64_t(rows), uint64_t(cols))) {
         Random random(seed);
         for (uint64_t i = 0; i < codes.size(); i++) codes.data()[i] = uint8_t(random.next() >> 32);
-        for (uint64_t i = 0; i < scales.size(); i++) scales.data()[i] = uint8_t(110 + random.below(14));
+        for (uint64_t i = 0; i < scales.size(); i++)
+            scales.data()[i] = uint8_t(110 + random.below(14));
         matrix.type = type, matrix.rows = rows, matrix.cols = cols;
         matrix.data = codes.data(), matrix.scales = scales.size() != 0 ? scales.data() : nullptr;
         set_scales(random);
@@ -67,10 +71,13 @@ struct Weights {
         std::vector<float> values(size_t(matrix.rows * matrix.cols));
         for (int64_t row = 0; row < matrix.rows; row++) {
             const uint8_t *row_scales = nullptr;
-            if (matrix.type == DS4_TYPE_FP4_PACKED) row_scales = matrix.scales + row * (matrix.cols / 32);
-            if (matrix.type == DS4_TYPE_F8_E4M3) row_scales = matrix.scales + row / 128 * ((matrix.cols + 127) / 128);
-            decode_row(matrix.type, matrix.data + row * int64_t(row_bytes(matrix.type, uint64_t(matrix.cols))), row_scales,
-                       values.data() + row * matrix.cols, matrix.cols);
+            if (matrix.type == DS4_TYPE_FP4_PACKED)
+                row_scales = matrix.scales + row * (matrix.cols / 32);
+            if (matrix.type == DS4_TYPE_F8_E4M3)
+                row_scales = matrix.scales + row / 128 * ((matrix.cols + 127) / 128);
+            decode_row(matrix.type,
+                       matrix.data + row * int64_t(row_bytes(matrix.type, uint64_t(matrix.cols))),
+                       row_scales, values.data() + row * matrix.cols, matrix.cols);
         }
         return values;
     }
@@ -83,7 +90,8 @@ struct Weights {
     void set_scales(Random &random) {
         const auto halves = [&](uint64_t stride, uint64_t offset) {
             for (uint64_t i = offset; i + 2 <= codes.size(); i += stride) {
-                const uint16_t half = uint16_t((random.next() & 0x8000u) | uint64_t(0x0800 + random.below(0x3000)));
+                const uint16_t half =
+                    uint16_t((random.next() & 0x8000u) | uint64_t(0x0800 + random.below(0x3000)));
                 std::memcpy(codes.data() + i, &half, 2);
             }
         };
@@ -94,13 +102,15 @@ struct Weights {
         case DS4_TYPE_Q2_K: halves(84, 80), halves(84, 82); break;
         case DS4_TYPE_F16: halves(2, 0); break;
         case DS4_TYPE_MXFP4:
-            for (uint64_t i = 0; i < codes.size(); i += 17) codes.data()[i] = uint8_t(110 + random.below(14));
+            for (uint64_t i = 0; i < codes.size(); i += 17)
+                codes.data()[i] = uint8_t(110 + random.below(14));
             break;
         case DS4_TYPE_BF16:
         case DS4_TYPE_F32: {
             const uint64_t bytes = matrix.type == DS4_TYPE_F32 ? 4 : 2;
             for (uint64_t i = bytes - 2; i < codes.size(); i += bytes) {
-                const uint16_t upper = uint16_t((random.next() & 0x8000u) | uint64_t(0x3900 + random.below(0x600)));
+                const uint16_t upper =
+                    uint16_t((random.next() & 0x8000u) | uint64_t(0x3900 + random.below(0x600)));
                 std::memcpy(codes.data() + i, &upper, 2);
             }
             break;
@@ -117,9 +127,11 @@ struct Weights {
 // Memory for prepare_activations.
 class ActivationMemory {
   public:
-    ActivationMemory(int64_t count, int64_t cols, Precision precision) : bytes_(activation_bytes(count, cols, precision) + 64) {}
+    ActivationMemory(int64_t count, int64_t cols, Precision precision)
+        : bytes_(activation_bytes(count, cols, precision) + 64) {}
     void *data() {
-        return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(bytes_.data()) + 63) & ~uintptr_t(63));
+        return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(bytes_.data()) + 63) &
+                                        ~uintptr_t(63));
     }
 
   private:

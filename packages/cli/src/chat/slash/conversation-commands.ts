@@ -4,28 +4,39 @@ import { FLAGS } from "../../flags/registry.ts"
 import { STAY, type SlashCommand } from "./slash-command.ts"
 
 function turnCount(argument: string): number {
-  return argument === "" ? 1 : Number(readValue("the number of turns", { kind: "integer", help: "", min: 1, max: 10_000 }, argument))
+  return argument === ""
+    ? 1
+    : Number(
+        readValue(
+          "the number of turns",
+          { kind: "integer", help: "", min: 1, max: 10_000 },
+          argument,
+        ),
+      )
 }
 
 /** Commands that change which turns the conversation has. */
 export const CONVERSATION_COMMANDS: readonly SlashCommand[] = [
-  ...["new", "clear"].map((name): SlashCommand => ({
-    name,
-    usage: "",
-    summary: "start a new conversation with the same system text",
-    run: (_, { session, attachments, say }) => {
-      session.clear()
-      attachments.length = 0
-      say("new conversation")
-      return STAY
-    },
-  })),
+  ...["new", "clear"].map(
+    (name): SlashCommand => ({
+      name,
+      usage: "",
+      summary: "start a new conversation with the same system text",
+      run: (_, { session, attachments, say }) => {
+        session.clear()
+        attachments.length = 0
+        say("new conversation")
+        return STAY
+      },
+    }),
+  ),
   {
     name: "retry",
     usage: "[TEMP]",
     summary: "ask the last question again, at another temperature if given",
     run: (argument, { session }) => {
-      const temperature = argument === "" ? undefined : Number(readValue("the temperature", FLAGS.temp, argument))
+      const temperature =
+        argument === "" ? undefined : Number(readValue("the temperature", FLAGS.temp, argument))
       const text = session.undo()
       if (text === undefined) throw usageError("there is no question to ask again")
       if (temperature !== undefined) session.settings = { ...session.settings, temperature }
@@ -37,7 +48,8 @@ export const CONVERSATION_COMMANDS: readonly SlashCommand[] = [
     usage: "[N]",
     summary: "take back the last N questions and their answers",
     run: (argument, { session, say }) => {
-      if (session.undo(turnCount(argument)) === undefined) throw usageError("there is nothing to take back")
+      if (session.undo(turnCount(argument)) === undefined)
+        throw usageError("there is nothing to take back")
       say(`${session.messages.length} messages left`)
       return STAY
     },

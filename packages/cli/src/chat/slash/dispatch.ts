@@ -7,12 +7,15 @@ import { SETTING_COMMANDS } from "./setting-commands.ts"
 import { STAY, type SlashCommand, type SlashContext, type SlashResult } from "./slash-command.ts"
 
 function overview(): string {
-  const lines = SLASH_COMMANDS.map(({ name, usage, summary }) => `  ${`/${name} ${usage}`.padEnd(28)} ${summary}`)
+  const lines = SLASH_COMMANDS.map(
+    ({ name, usage, summary }) => `  ${`/${name} ${usage}`.padEnd(28)} ${summary}`,
+  )
   return [
     ...lines,
     "  //TEXT                       send a line that begins with a slash",
-    "Enter sends; Alt+Enter, Ctrl+J or a trailing \\ adds a line; \"\"\" opens and closes a block.",
-    "Ctrl+C stops an answer; twice at the prompt leaves. Ctrl+R searches the history, Ctrl+X Ctrl+E opens $EDITOR,",
+    'Enter sends; Alt+Enter, Ctrl+J or a trailing \\ adds a line; """ opens and closes a block.',
+    "Ctrl+C stops an answer; twice at the prompt leaves. Ctrl+R searches the history, Ctrl+X " +
+      "Ctrl+E opens $EDITOR,",
     "Ctrl+T hides or shows reasoning while it arrives.",
   ].join("\n")
 }
@@ -24,7 +27,11 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
     summary: "this text",
     run: (argument, { say }) => {
       const command = argument === "" ? undefined : find(argument.replace(/^\//, ""))
-      say(command === undefined ? overview() : `/${command.name} ${command.usage}\n  ${command.summary}`)
+      say(
+        command === undefined
+          ? overview()
+          : `/${command.name} ${command.usage}\n  ${command.summary}`,
+      )
       return STAY
     },
   },
@@ -32,14 +39,22 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
   ...SETTING_COMMANDS,
   ...FILE_COMMANDS,
   ...INSPECTION_COMMANDS,
-  ...["quit", "exit"].map((name): SlashCommand => ({ name, usage: "", summary: "leave", run: () => ({ next: "quit" }) })),
+  ...["quit", "exit"].map(
+    (name): SlashCommand => ({ name, usage: "", summary: "leave", run: () => ({ next: "quit" }) }),
+  ),
 ]
 
 function find(name: string): SlashCommand {
   const command = SLASH_COMMANDS.find((each) => each.name === name)
   if (command !== undefined) return command
-  const nearest = nearestName(name, SLASH_COMMANDS.map((each) => each.name))
-  throw usageError(`there is no command /${name}${nearest === undefined ? "" : `; did you mean /${nearest}?`} (/help lists all)`)
+  const nearest = nearestName(
+    name,
+    SLASH_COMMANDS.map((each) => each.name),
+  )
+  throw usageError(
+    `there is no command /${name}${nearest === undefined ? "" : `; did you mean /${nearest}?`} ` +
+      `(/help lists all)`,
+  )
 }
 
 /** Runs one slash line. A mistake in it throws a usage error; nothing is sent to the model. */

@@ -4,14 +4,26 @@ import { attachFile } from "../attach-file.ts"
 import { STAY, type SlashCommand, type SlashContext } from "./slash-command.ts"
 
 function markdown({ session }: SlashContext): string {
-  const heading: Readonly<Record<string, string>> = { user: "Question", assistant: "Answer", system: "System" }
-  return session.conversation().messages.map(({ role, content }) => `## ${heading[role] ?? role}\n\n${content}\n`).join("\n")
+  const heading: Readonly<Record<string, string>> = {
+    user: "Question",
+    assistant: "Answer",
+    system: "System",
+  }
+  return session
+    .conversation()
+    .messages.map(({ role, content }) => `## ${heading[role] ?? role}\n\n${content}\n`)
+    .join("\n")
 }
 
 function exportTo(path: string, context: SlashContext): void {
   const isJson = path.endsWith(".json")
   if (!isJson && !path.endsWith(".md")) throw usageError("say /export FILE.md or /export FILE.json")
-  writeFileSync(path, isJson ? `${JSON.stringify(context.session.conversation(), undefined, 2)}\n` : markdown(context))
+  writeFileSync(
+    path,
+    isJson
+      ? `${JSON.stringify(context.session.conversation(), undefined, 2)}\n`
+      : markdown(context),
+  )
 }
 
 /** Commands that read and write files and saved conversations. */
@@ -26,7 +38,10 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
       for (const path of paths) {
         const attached = attachFile(path)
         context.attachments.push(attached)
-        const tokens = context.backend.prompt({ messages: [{ role: "user", content: attached }] }, "off")?.ids.length
+        const tokens = context.backend.prompt(
+          { messages: [{ role: "user", content: attached }] },
+          "off",
+        )?.ids.length
         context.say(`attached ${path}${tokens === undefined ? "" : `, ${tokens} tokens`}`)
       }
       return STAY
@@ -37,9 +52,14 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
     usage: "[NAME]",
     summary: "save the conversation",
     run: (argument, { session, backend, store, say }) => {
-      const name = argument === "" ? `chat-${new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, "-")}` : argument
+      const name =
+        argument === ""
+          ? `chat-${new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, "-")}`
+          : argument
       const { messages, system, isUnfinished } = session
-      say(`saved ${store.save(name, { version: 1, model: backend.description.model, system, messages, isUnfinished })}`)
+      say(
+        `saved ${store.save(name, { version: 1, model: backend.description.model, system, messages, isUnfinished })}`,
+      )
       return STAY
     },
   },
@@ -62,7 +82,16 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
     summary: "saved conversations",
     run: (_, { store, say }) => {
       const entries = store.list()
-      say(entries.length === 0 ? "nothing saved" : entries.map(({ name, savedAt }) => `  ${savedAt.toISOString().slice(0, 16).replace("T", " ")}  ${name}`).join("\n"))
+      say(
+        entries.length === 0
+          ? "nothing saved"
+          : entries
+              .map(
+                ({ name, savedAt }) =>
+                  `  ${savedAt.toISOString().slice(0, 16).replace("T", " ")}  ${name}`,
+              )
+              .join("\n"),
+      )
       return STAY
     },
   },

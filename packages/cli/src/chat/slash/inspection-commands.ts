@@ -4,7 +4,8 @@ import { STAY, type SlashCommand, type SlashContext } from "./slash-command.ts"
 
 function promptOf({ backend, session }: SlashContext) {
   const prompt = backend.prompt(session.conversation(), session.settings.think)
-  if (prompt === undefined) throw usageError("only a local engine knows the prompt; this chat talks to a server")
+  if (prompt === undefined)
+    throw usageError("only a local engine knows the prompt; this chat talks to a server")
   return prompt
 }
 
@@ -15,23 +16,30 @@ function perSecond(tokens: number, milliseconds: number): string {
 
 /** Commands that show what goes on; nothing changes. */
 export const INSPECTION_COMMANDS: readonly SlashCommand[] = [
-  ...["stats", "status"].map((name): SlashCommand => ({
-    name,
-    usage: "",
-    summary: "model, tokens, cache and rates so far",
-    run: (_, { backend, session, say }) => {
-      const { totals } = session
-      const { model, where, contextTokens } = backend.description
-      say([
-        `  model    ${model}, ${where}`,
-        `  context  ${contextTokens === undefined ? "set by the server" : `${contextTokens} tokens`}`,
-        `  turns    ${totals.turns}, ${session.messages.length} messages`,
-        `  read     ${totals.promptTokens} tokens, ${totals.cachedTokens} of them cached, ${perSecond(totals.promptTokens - totals.cachedTokens, totals.prefillMs)}`,
-        `  written  ${totals.generatedTokens} tokens, ${perSecond(totals.generatedTokens, totals.decodeMs)}`,
-      ].join("\n"))
-      return STAY
-    },
-  })),
+  ...["stats", "status"].map(
+    (name): SlashCommand => ({
+      name,
+      usage: "",
+      summary: "model, tokens, cache and rates so far",
+      run: (_, { backend, session, say }) => {
+        const { totals } = session
+        const { model, where, contextTokens } = backend.description
+        say(
+          [
+            `  model    ${model}, ${where}`,
+            `  context  ` +
+              `${contextTokens === undefined ? "set by the server" : `${contextTokens} tokens`}`,
+            `  turns    ${totals.turns}, ${session.messages.length} messages`,
+            `  read     ${totals.promptTokens} tokens, ${totals.cachedTokens} of them cached, ` +
+              `${perSecond(totals.promptTokens - totals.cachedTokens, totals.prefillMs)}`,
+            `  written  ${totals.generatedTokens} tokens, ` +
+              `${perSecond(totals.generatedTokens, totals.decodeMs)}`,
+          ].join("\n"),
+        )
+        return STAY
+      },
+    }),
+  ),
   {
     name: "tokens",
     usage: "",

@@ -18,11 +18,17 @@ const SETTINGS: readonly Setting[] = [
   { flag: "min-p", read: (s) => s.minP, write: (s, minP) => ({ ...s, minP }) },
   { flag: "seed", read: (s) => s.seed, write: (s, seed) => ({ ...s, seed }) },
   { flag: "max-tokens", read: (s) => s.maxTokens, write: (s, maxTokens) => ({ ...s, maxTokens }) },
-  { flag: "reasoning-budget", read: (s) => s.reasoningBudget, write: (s, reasoningBudget) => ({ ...s, reasoningBudget }) },
+  {
+    flag: "reasoning-budget",
+    read: (s) => s.reasoningBudget,
+    write: (s, reasoningBudget) => ({ ...s, reasoningBudget }),
+  },
 ]
 
 function show(settings: AnswerSettings): string {
-  const lines = SETTINGS.map(({ flag, read }) => `  ${flag.padEnd(18)}${String(read(settings) ?? "(default)")}`)
+  const lines = SETTINGS.map(
+    ({ flag, read }) => `  ${flag.padEnd(18)}${String(read(settings) ?? "(default)")}`,
+  )
   return [...lines, `  ${"think".padEnd(18)}${settings.think}`].join("\n")
 }
 
@@ -37,7 +43,8 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
     usage: "low|high|max|off",
     summary: "reasoning before the answer, from the next question on",
     run: (argument, { session, say }) => {
-      if (argument !== "" && !isThinkLevel(argument)) throw usageError(`"${argument}" is not low, high, max or off`)
+      if (argument !== "" && !isThinkLevel(argument))
+        throw usageError(`"${argument}" is not low, high, max or off`)
       const think = isThinkLevel(argument) ? argument : session.settings.think
       session.settings = { ...session.settings, think }
       say(`think: ${think}`)
@@ -49,7 +56,8 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
     usage: "show|hide",
     summary: "whether reasoning is printed",
     run: (argument, { display, say }) => {
-      if (argument !== "show" && argument !== "hide") throw usageError("say /reasoning show or /reasoning hide")
+      if (argument !== "show" && argument !== "hide")
+        throw usageError("say /reasoning show or /reasoning hide")
       display.showsReasoning = argument === "show"
       say(`reasoning: ${argument}`)
       return STAY
@@ -58,7 +66,7 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
   {
     name: "system",
     usage: "[TEXT]",
-    summary: "show or change the system text; \"\" removes it",
+    summary: 'show or change the system text; "" removes it',
     run: (argument, { session, say }) => {
       if (argument === '""') session.system = undefined
       else if (argument !== "") session.system = argument
@@ -78,10 +86,20 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
       }
       const setting = SETTINGS.find(({ flag }) => flag === name)
       if (setting === undefined) {
-        const nearest = nearestName(name, SETTINGS.map(({ flag }) => flag))
-        throw usageError(`there is no setting "${name}"${nearest === undefined ? "" : `; did you mean ${nearest}?`}`)
+        const nearest = nearestName(
+          name,
+          SETTINGS.map(({ flag }) => flag),
+        )
+        throw usageError(
+          `there is no setting "${name}"` +
+            `${nearest === undefined ? "" : `; did you mean ${nearest}?`}`,
+        )
       }
-      if (value !== undefined) session.settings = setting.write(session.settings, Number(readValue(name, FLAGS[setting.flag], value)))
+      if (value !== undefined)
+        session.settings = setting.write(
+          session.settings,
+          Number(readValue(name, FLAGS[setting.flag], value)),
+        )
       say(`${name}: ${String(setting.read(session.settings) ?? "(default)")}`)
       return STAY
     },
