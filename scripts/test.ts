@@ -16,13 +16,12 @@ function stage(name: string, run: () => number): boolean {
   return isGood
 }
 
-function tidy(): number {
-  return (
-    Bun.spawnSync([process.execPath, "scripts/tidy.ts"], {
-      cwd: ROOT,
-      stdio: ["ignore", "inherit", "inherit"],
-    }).exitCode ?? 1
-  )
+function script(...words: string[]): number {
+  const { exitCode } = Bun.spawnSync([process.execPath, ...words], {
+    cwd: ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+  })
+  return exitCode ?? 1
 }
 
 checkBunVersion()
@@ -31,7 +30,8 @@ clearReports(ROOT)
 const flags = process.argv.slice(2)
 const quiet = "--output-logs=errors-only"
 const stages = [
-  stage("house rules", tidy),
+  stage("format", () => script("scripts/format.ts", "--check")),
+  stage("house rules", () => script("scripts/tidy.ts")),
   // before the tests: compilers on all cores beside tests with time limits would make them fail
   stage("build", () => turbo(["build", "--output-logs=new-only", ...flags])),
   stage("lint", () => turbo(["lint", quiet, ...flags])),
