@@ -8,8 +8,8 @@ import {
   sanitizedFolder,
   type Sanitizer,
   TEST_PROGRAMS,
-} from "./src/build-tree.ts"
-import { DIST } from "./src/index.ts"
+} from "./package/build-tree.ts"
+import { DIST } from "./package/index.ts"
 
 const USAGE = `usage: bun native/test.ts [--sanitize ${Object.keys(SANITIZERS).join("|")}] [--only TEXT] [--times]
   --sanitize  build and run under AddressSanitizer with UndefinedBehaviorSanitizer, or under ThreadSanitizer
