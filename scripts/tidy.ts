@@ -1,40 +1,25 @@
 // Checks the house rules that compilers and linters do not know: sizes, import arrows, names,
 // words, documents.
-// Usage: bun scripts/tidy.ts [--help]
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+// Usage: bun scripts/tidy.ts [--comments [PATH...]] [--root DIR] [--help]
+import { readFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { checkComments } from "./tidy/comments.ts"
 import { checkAnchors, checkDocs, checkReadmes } from "./tidy/docs.ts"
 import { applyExemptions, parseExemptions } from "./tidy/exemptions.ts"
 import type { Finding, SourceFile } from "./tidy/finding.ts"
 import { checkImports } from "./tidy/imports.ts"
 import { checkSizes } from "./tidy/sizes.ts"
+import { sourceFiles } from "./tidy/source-files.ts"
 import { checkWords } from "./tidy/words.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
-const SKIPPED = new Set([
-  "node_modules",
-  "dist",
-  "build",
-  ".git",
-  ".turbo",
-  ".reports",
-  "vectors",
-  "models",
-  "fixtures",
-])
-const CHECKED = /\.(?:ts|cc|h|cu|cuh|cmake|md|txt|sh)$|(?:^|\/)(?:package|turbo)\.json$/
-
-/** All files under a folder that the checks look at, with paths relative to the root. */
-export function sourceFiles(root: string, folder = ""): SourceFile[] {
-  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    const path = folder === "" ? entry.name : `${folder}/${entry.name}`
-    if (entry.isDirectory()) return SKIPPED.has(entry.name) ? [] : sourceFiles(root, path)
-    return entry.isFile() && CHECKED.test(path)
-      ? [{ path, text: readFileSync(join(root, path), "utf8") }]
-      : []
-  })
-}
+const HELP = `usage: bun scripts/tidy.ts [--comments [PATH...]] [--root DIR]
+Prints every broken house rule as PATH:LINE: CHECK: MESSAGE and exits 1 if there is one.
+Exemptions with reasons: tidy.config.json
+  --comments  only the rules for comments, below the paths or everywhere, with a count per folder
+  --root      checks this tree instead of its own`
 
 /** Folders that are packages of the workspace. */
 function packageFolders(files: readonly SourceFile[]): string[] {
@@ -58,17 +43,52 @@ export function checkTree(root: string, exemptions: string): Finding[] {
   )
 }
 
-if (import.meta.main) {
-  if (process.argv.includes("--help")) {
-    console.log(
-      "usage: bun scripts/tidy.ts\nPrints every broken house rule as PATH:LINE: CHECK: MESSAGE " +
-        "and exits 1 if there is one.\nExemptions with reasons: tidy.config.json",
-    )
-    process.exit(0)
-  }
-  const findings = checkTree(ROOT, readFileSync(join(ROOT, "tidy.config.json"), "utf8"))
+function print(findings: readonly Finding[]): void {
   for (const { path, line, check, message } of findings)
     console.log(`${path}:${line}: ${check}: ${message}`)
-  console.log(findings.length === 0 ? "tidy: no findings" : `tidy: ${findings.length} findings`)
-  process.exit(findings.length === 0 ? 0 : 1)
 }
+
+/** Findings per folder, at most four folders deep, the most first. */
+function countFolders(findings: readonly Finding[]): [string, number][] {
+  const counts = new Map<string, number>()
+  for (const { path } of findings) {
+    const folder = path.split("/").slice(0, -1).slice(0, 4).join("/")
+    counts.set(folder, (counts.get(folder) ?? 0) + 1)
+  }
+  return [...counts].sort((a, b) => b[1] - a[1])
+}
+
+function printComments(root: string, below: readonly string[]): void {
+  const findings = sourceFiles(root)
+    .filter(({ path }) => below.length === 0 || below.some((folder) => path.startsWith(folder)))
+    .flatMap(checkComments)
+  print(findings)
+  for (const [folder, count] of countFolders(findings))
+    console.log(`${String(count).padStart(5)} ${folder}`)
+  console.log(`${String(findings.length).padStart(5)} in all`)
+}
+
+/** Runs the command line; returns the exit status. */
+function main(args: readonly string[]): number {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      comments: { type: "boolean" },
+      help: { type: "boolean" },
+      root: { type: "string" },
+    },
+  })
+  const root = values.root === undefined ? ROOT : resolve(values.root)
+  if (values.help === true) console.log(HELP)
+  else if (values.comments === true) printComments(root, positionals)
+  else {
+    const findings = checkTree(root, readFileSync(join(root, "tidy.config.json"), "utf8"))
+    print(findings)
+    console.log(findings.length === 0 ? "tidy: no findings" : `tidy: ${findings.length} findings`)
+    return findings.length === 0 ? 0 : 1
+  }
+  return 0
+}
+
+if (import.meta.main) process.exit(main(process.argv.slice(2)))

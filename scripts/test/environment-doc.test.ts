@@ -5,7 +5,7 @@ import { FLAGS, variableOf } from "@ds4/cli"
 import { SERVE_FLAGS } from "@ds4/server/flags"
 import { environmentDoc } from "../environment-doc.ts"
 import { OTHER_VARIABLES } from "../other-variables.ts"
-import { sourceFiles } from "../tidy.ts"
+import { sourceFiles } from "../tidy/source-files.ts"
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 const READS =

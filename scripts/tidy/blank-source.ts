@@ -10,11 +10,23 @@ interface Scan {
   readonly source: string
   readonly language: Language
   readonly out: string[]
+  readonly comments: CommentSpan[]
   at: number
+}
+
+/** Where a comment stands in its source: from its first slash to behind its last character. */
+export interface CommentSpan {
+  readonly begin: number
+  readonly end: number
 }
 
 function blank(scan: Scan, end: number): void {
   for (; scan.at < end; scan.at++) scan.out.push(scan.source[scan.at] === "\n" ? "\n" : " ")
+}
+
+function comment(scan: Scan, end: number): void {
+  scan.comments.push({ begin: scan.at, end })
+  blank(scan, end)
 }
 
 function keep(scan: Scan): void {
@@ -80,8 +92,8 @@ function code(scan: Scan, until: string | undefined): void {
   let depth = 0
   while (scan.at < source.length) {
     const character = source.charAt(scan.at)
-    if (source.startsWith("//", scan.at)) blank(scan, endOfLine(source, scan.at))
-    else if (source.startsWith("/*", scan.at)) blank(scan, afterMark(source, "*/", scan.at + 2))
+    if (source.startsWith("//", scan.at)) comment(scan, endOfLine(source, scan.at))
+    else if (source.startsWith("/*", scan.at)) comment(scan, afterMark(source, "*/", scan.at + 2))
     else if (language === "c++" && source.startsWith('R"', scan.at))
       blank(scan, rawStringEnd(source, scan.at))
     else if (character === '"' || (character === "'" && !isDigitSeparator(scan)))
@@ -117,7 +129,16 @@ function afterMark(source: string, mark: string, from: number): number {
  * number and length.
  */
 export function blankSource(source: string, language: Language): string {
-  const scan: Scan = { source, language, out: [], at: 0 }
+  return scanSource(source, language).out.join("")
+}
+
+/** Every comment of a source, in order. */
+export function commentSpans(source: string, language: Language): readonly CommentSpan[] {
+  return scanSource(source, language).comments
+}
+
+function scanSource(source: string, language: Language): Scan {
+  const scan: Scan = { source, language, out: [], comments: [], at: 0 }
   code(scan, undefined)
-  return scan.out.join("")
+  return scan
 }
