@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "experts/packing.h"
-#include "experts/reference.h"
+#include "experts/loading/packing.h"
+#include "experts/forward/reference.h"
 #include "kernels/tile_kernels.h"
 #include "moe/peaks.h"
 #include "moe/report.h"

@@ -3,8 +3,8 @@
 #include <functional>
 #include <stdexcept>
 
-#include "experts/json_reader.h"
-#include "moe/rooms.h"
+#include "experts/loading/json_reader.h"
+#include "moe/suites.h"
 
 namespace ds4::bench {
 namespace {

@@ -2,7 +2,7 @@
 // the same run.
 #include <cmath>
 
-#include "moe/rooms.h"
+#include "moe/suites.h"
 #include "moe/turns.h"
 
 namespace ds4::bench {

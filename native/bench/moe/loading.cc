@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "moe/checkpoint.h"
-#include "moe/rooms.h"
+#include "moe/suites.h"
 #include "moe/turns.h"
 
 namespace ds4::bench {

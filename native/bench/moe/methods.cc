@@ -2,7 +2,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "moe/rooms.h"
+#include "moe/suites.h"
 #include "moe/turns.h"
 
 namespace ds4::bench {

@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "moe/ggml_experts.h"
-#include "moe/rooms.h"
+#include "moe/suites.h"
 #include "moe/turns.h"
 
 namespace ds4::bench {

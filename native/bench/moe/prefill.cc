@@ -1,7 +1,7 @@
 // Many tokens: time against the limit of the roofline, max(bytes / read rate, operations / peak).
 #include <functional>
 
-#include "moe/rooms.h"
+#include "moe/suites.h"
 #include "moe/turns.h"
 
 namespace ds4::bench {

@@ -1,6 +1,6 @@
 // What this machine can do: the stream of all threads and the peaks of the instructions that the
 // kernels use.
-#include "moe/rooms.h"
+#include "moe/suites.h"
 
 namespace ds4::bench {
 

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "pool/memory.h"
-#include "pool/topology.h"
+#include "machine/topology.h"
 
 namespace ds4::bench {
 

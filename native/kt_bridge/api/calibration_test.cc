@@ -4,7 +4,7 @@
 #include "api/handles.h"
 #include "api/test_layer.h"
 #include "base/test.h"
-#include "experts/calibration_job.h"
+#include "experts/engine/calibration_job.h"
 
 using namespace ds4::ktb;
 using namespace ds4::ktb::test;

@@ -2,8 +2,8 @@
 #pragma once
 #include <memory>
 
-#include "experts/engine.h"
-#include "experts/safetensors.h"
+#include "experts/engine/engine.h"
+#include "experts/loading/safetensors.h"
 #include "kt_bridge.h"
 #include "pool/error.h"
 

@@ -3,7 +3,7 @@
 
 #include "api/test_layer.h"
 #include "base/test.h"
-#include "experts/sum_tree.h"
+#include "experts/forward/sum_tree.h"
 
 using namespace ds4::ktb;
 using namespace ds4::ktb::test;

@@ -11,7 +11,7 @@
 
 #include "api/test_layer.h"
 #include "base/test.h"
-#include "pool/topology.h"
+#include "machine/topology.h"
 
 using namespace ds4::ktb;
 using namespace ds4::ktb::test;

@@ -6,7 +6,7 @@
 
 #include "api/test_layer.h"
 #include "base/test.h"
-#include "experts/first_failure.h"
+#include "pool/first_failure.h"
 
 using namespace ds4::ktb;
 using namespace ds4::ktb::test;

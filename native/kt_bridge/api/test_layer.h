@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "experts/reference.h"
+#include "experts/forward/reference.h"
 #include "kt_bridge.h"
 
 namespace ds4::ktb::test {

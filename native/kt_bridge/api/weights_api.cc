@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "api/handles.h"
-#include "experts/export.h"
+#include "experts/loading/export.h"
 
 using namespace ds4::ktb;
 

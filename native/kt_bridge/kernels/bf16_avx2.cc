@@ -6,7 +6,7 @@
 //
 // FMAs on weights that are widened to f32 are slower for one token and no faster for four (Zen 4,
 // from L1).
-#include "kernels/digit_sweeps.h"
+#include "kernels/digit_micro_kernels.h"
 #include "kernels/scalar.h"
 #include "kernels/stages.h"
 

@@ -3,7 +3,7 @@
 // (0,4), (1,5), (2,6), (3,7) of its eight inputs as bf16, which is exact. A group of a row is one
 // chain of dot instructions from zero, which is then scaled and added: any number of tokens and the
 // down products give the same bits.
-#include "kernels/panel_sweeps.h"
+#include "kernels/panel_micro_kernels.h"
 #include "kernels/stages.h"
 
 namespace ds4::ktb {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/test.h"
-#include "experts/packing.h"
-#include "experts/reference.h"
+#include "experts/loading/packing.h"
+#include "experts/forward/reference.h"
 #include "kernels/kernels.h"
 
 using namespace ds4::ktb;

@@ -5,7 +5,7 @@
 // and so are all bits.
 #include <cstddef>
 
-#include "kernels/digit_sweeps.h"
+#include "kernels/digit_micro_kernels.h"
 #include "kernels/stages.h"
 
 namespace ds4::ktb {

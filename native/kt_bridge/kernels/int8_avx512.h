@@ -7,7 +7,7 @@
 // of the scale) it is the float C + sum * scale. Minus C, times the group's scale. That gives the
 // bits of a conversion, because all but the last addition is exact.
 #pragma once
-#include "kernels/panel_sweeps.h"
+#include "kernels/panel_micro_kernels.h"
 
 namespace ds4::ktb {
 namespace {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/test.h"
-#include "experts/packing.h"
-#include "experts/reference.h"
+#include "experts/loading/packing.h"
+#include "experts/forward/reference.h"
 #include "kernels/mxfp4_tile_panel.h"
 #include "kernels/scalar.h"
 

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "api/method_experts.h"
-#include "experts/packing.h"
-#include "experts/stored_matrix.h"
+#include "experts/loading/packing.h"
+#include "experts/loading/stored_matrix.h"
 #include "kernels/kernels.h"
 
 namespace ds4::ktb::test {

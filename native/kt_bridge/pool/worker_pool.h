@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "pool/futex.h"
-#include "pool/topology.h"
+#include "machine/topology.h"
 
 namespace ds4::ktb {
 

@@ -9,7 +9,7 @@
 
 #include "api/boundary.h"
 #include "backend/cpu/kernels/matmul.h"
-#include "backend/cpu/usable_cores.h"
+#include "machine/usable_cores.h"
 #include "base/json.h"
 #ifdef DS4_HAVE_CUDA
 #include "backend/cuda/devices.h"

@@ -2,7 +2,7 @@
 #include <fstream>
 #include <string>
 
-#include "backend/cpu/available_memory.h"
+#include "machine/available_memory.h"
 #include "backend/cpu/blocks/unit_model.h"
 #include "backend/cpu/experts/expert_choice.h"
 #include "backend/cpu/experts/expert_library.h"

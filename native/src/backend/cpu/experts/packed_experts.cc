@@ -4,9 +4,9 @@
 #include <atomic>
 #include <cstring>
 
-#include "backend/cpu/available_memory.h"
+#include "machine/available_memory.h"
 #include "backend/cpu/experts/expert_choice.h"
-#include "backend/cpu/usable_cores.h"
+#include "machine/usable_cores.h"
 #include "base/status.h"
 #include "format/convert.h"
 

@@ -1,0 +1,107 @@
+// A forward: splits its tokens into passes and runs each on all workers.
+//
+// Fused form (no expert has more than 16 tokens): a worker takes a contiguous range of (expert,
+// chunk) units, dealt by work, from input to route sums without a barrier in between: up to three
+// tokens of an expert slice by slice, so that weights are read front to back; more tokens all
+// chunks of its range up to the activation, then row tile by row tile. Grouped form: gate and up
+// for all routes (runs of units are claimed, largest expert first), then, strip of output columns
+// by strip, the down products of all routes and their sums.
+//
+// Sums. Of a route: every chunk is one chain of products from zero, the chunks are added as
+// sum_tree.h says. Of a token: y = sum of weight * route, in ascending order of the expert (a
+// repeated expert: of the slot), from zero. No step depends on threads, parts, or the other tokens
+// of the call. The exception are experts that have enough tokens for the tile kernels
+// (tile_kernels.h, instruction set amx): their routes depend on the number of their expert's tokens
+// in the pass reaching that threshold, and on the parts.
+#pragma once
+#include <atomic>
+
+#include "pool/job.h"
+#include "experts/forward/plan.h"
+#include "experts/forward/workspace.h"
+
+namespace ds4::ktb {
+
+class SumStack;
+
+struct ForwardTimes { // microseconds of the last pass, on the first worker
+    std::atomic<uint32_t> prepare{0}, experts{0}, reduce{0};
+};
+
+class ForwardJob : public Job {
+  public:
+    struct Resources {
+        WorkerPool &pool;
+        Workspace &workspace;
+        ForwardTimes &times;
+        HugePages huge;
+        KernelChoice kernels;
+        int max_tokens;
+    };
+    ForwardJob(const Resources &resources, const ForwardRequest &request);
+    bool next(WorkerPool::Step &step) override;
+    void queued() noexcept override { request_.layer->pending.fetch_add(1); }
+    void finish(int code) override;
+
+  private:
+    struct NextTiles { // where reading goes on
+        const uint8_t *tiles;
+        size_t stride; // bytes
+    };
+    struct DownTiles { // of one row tile
+        const uint8_t *tile,
+            *next; // in the part's first slice; next: of the row tile that is read after this one
+        int slice_begin, slice_end; // of the part, that are read
+        const uint8_t *const *rows; // [count] prepared activations of a token in the part
+        int count;                  // 1..kDownTokens
+    };
+    void work(const Worker &worker);
+    void prepare_inputs(const Worker &worker);
+    void prepare_blocks(const Worker &worker);
+    void activate(float *sums, int panel, int count, float *inner, size_t stride) const;
+    void panel_inner(const Worker &worker, const uint8_t *record, const NextTiles &next,
+                     const uint8_t *const *rows, int count, float *inner, size_t stride) const;
+    const uint8_t *down_tile(int part, const ActiveExpert &active, int tile) const;
+    size_t inner_row_bytes(int part) const;
+    void store_node(const Worker &worker, const DownTiles &down, const SumNode &node, float *out,
+                    size_t stride) const;
+    const float *node_panel(const Worker &worker, const DownTiles &down, const SumNode &node) const;
+    void add_route(int route, const float *sum, float *token_sum, int count) const;
+    void store(int token, int begin, int end, const float *sums) const;
+
+    void fused(const Worker &worker);
+    bool takes_in_order(const ActiveExpert &active) const;
+    void in_order_node(const Worker &worker, const ActiveExpert &active,
+                       const PartialSum &partial) const;
+    void in_order_chunk(const Worker &worker, const ActiveExpert &active, int chunk,
+                        float *target) const;
+    void run_of_chunks(const Worker &worker, const ActiveExpert &active, const Range &chunks) const;
+    void run_to_inner(const Worker &worker, const ActiveExpert &active, const Range &slices) const;
+    void fused_sums(const Worker &worker) const;
+    const float *fused_route(int route, int column, SumStack &stack) const;
+
+    Range claim(std::atomic<int> &next, int expert_units, int workers) const;
+    void inputs_to_inner(const Worker &worker);
+    void slice_unit(const Worker &worker, const ActiveExpert &active, int slice,
+                    const uint8_t *next) const;
+    void block_panels(const Worker &worker, const ActiveExpert &active, int slice,
+                      int slice_count) const;
+    void round_inner(const Worker &worker);
+    void prepare_inner(int part, const ActiveExpert &active, int route, const float *inner,
+                       int first_group, int groups) const;
+    void inner_to_strip(const Worker &worker, int strip);
+    void block_strip_units(const Worker &worker, const ActiveExpert &active, int strip, int tile,
+                           int tiles) const;
+    void strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile,
+                    const uint8_t *next) const;
+    void strip_sums(const Worker &worker, int strip) const;
+    float *strip_row(int part, int strip, int node, int route) const;
+
+    Resources resources_;
+    ForwardRequest request_;
+    std::vector<int> part_workers_;
+    int position_ = 0;
+    Plan plan_;
+};
+
+} // namespace ds4::ktb

@@ -1,0 +1,104 @@
+#include "experts/forward/workspace.h"
+
+#include <algorithm>
+
+#include "pool/error.h"
+#include "pool/red_zone.h"
+
+namespace ds4::ktb {
+namespace {
+
+// Hands out 64-byte aligned pieces; with a null base it only counts.
+struct Carver {
+    uint8_t *base;
+    size_t at = 0;
+    template <class T> T *take(size_t count) {
+        const size_t bytes = count * sizeof(T), spaced = (bytes + kRedZoneBytes + 63) / 64 * 64;
+        T *piece = base == nullptr ? nullptr : reinterpret_cast<T *>(base + at);
+        if (base != nullptr) forbid(base + at + bytes, spaced - bytes);
+        at += spaced;
+        return piece;
+    }
+};
+
+} // namespace
+
+// Places the buffers of a part from `base` on; with a null base it only counts. Returns the bytes.
+size_t Workspace::carve(const WorkerPool &pool, const Plan &plan, int part, int first_worker,
+                        uint8_t *base) {
+    const LayerLayout &layout = plan.layer->layout;
+    const size_t hidden = size_t(plan.layer->shape.hidden), tokens = size_t(plan.request.tokens),
+                 routes = size_t(plan.routes());
+    const size_t group = plan.kernels->group_bytes, blocks = size_t(plan.blocks),
+                 slices = size_t(layout.slices(part)), slice_groups = size_t(layout.slice_groups());
+    const size_t chunk_groups = size_t(plan.chunk_slices()) * slice_groups,
+                 levels = size_t(sum_levels(plan.all_chunks()));
+    Carver carver{base};
+    PartBuffers &own = parts_[size_t(part)];
+    own.inputs = carver.take<uint8_t>(tokens * size_t(layout.input_groups) * group);
+    if (plan.fused)
+        own.sums = carver.take<float>(size_t(plan.part_rows[size_t(part)]) * hidden);
+    else
+        own.sums = carver.take<float>(2 * plan.part_nodes[size_t(part)].size() * routes *
+                                      size_t(plan.strip_tiles) * kTileRows);
+    own.inner = carver.take<uint8_t>(plan.fused ? 0 : routes * slices * slice_groups * group);
+    own.inner_f32 = carver.take<float>(
+        !plan.fused && plan.fp8_reference ? routes * slices * slice_groups * kGroup : 0);
+    own.block_inputs =
+        carver.take<uint8_t>(blocks * size_t(layout.input_groups) * kBlockGroupBytes);
+    own.block_inner = carver.take<uint8_t>(blocks * slices * slice_groups * kBlockGroupBytes);
+    for (int index = 0; index < pool.part_workers(part); index++) {
+        WorkerBuffers &worker = workers_[size_t(first_worker + index)];
+        worker.panel =
+            carver.take<float>(blocks > 0 ? kTileSumFloats : size_t(kPanelTokens) * kTileRows);
+        worker.inner = carver.take<float>(
+            size_t(kPanelTokens) *
+            std::max({slice_groups, chunk_groups, size_t(blocks > 0 ? kTilePanels : 0)}) * kGroup);
+        worker.scratch = carver.take<uint8_t>(
+            blocks > 0 ? std::max(kPanelScratchBytes, kTileScratchBytes) : kPanelScratchBytes);
+        worker.group =
+            carver.take<uint8_t>(plan.fused ? kFusedTokens * slices * slice_groups * group : 0);
+        worker.nodes =
+            carver.take<float>(std::max(plan.fused ? levels * kInOrderTokens * hidden : 0,
+                                        (levels + 1) * kDownTokens * kTileRows));
+    }
+    return carver.at;
+}
+
+void Workspace::prepare(const WorkerPool &pool, const Plan &plan, HugePages huge) {
+    const int parts = pool.parts();
+    memory_.resize(size_t(parts));
+    parts_.resize(size_t(parts));
+    workers_.resize(size_t(pool.workers()));
+    counters_of_part_ = plan.fused ? 1 : 1 + plan.strips();
+    while (counters_.size() < size_t(parts) * size_t(counters_of_part_)) counters_.emplace_back();
+    for (Counter &counter : counters_) counter.next.store(0, std::memory_order_relaxed);
+    int first_worker = 0;
+    for (int part = 0; part < parts; part++) {
+        const size_t needed = carve(pool, plan, part, first_worker, nullptr);
+        if (memory_[size_t(part)].bytes() < needed) {
+            memory_[size_t(part)] = Mapping();
+            const uint64_t available = available_memory();
+            if (needed > available)
+                fail(KTB_ERR_MEMORY,
+                     "a pass of %d tokens needs %zu MiB of workspace, %llu MiB are available: "
+                     "lower max_tokens",
+                     plan.request.tokens, needed >> 20, (unsigned long long)(available >> 20));
+            // explicit huge pages are the weights' alone
+            memory_[size_t(part)] =
+                Mapping(needed, {pool.part_node(part),
+                                 huge == HugePages::off ? huge : HugePages::automatic});
+        }
+        allow(memory_[size_t(part)].data(), memory_[size_t(part)].bytes());
+        carve(pool, plan, part, first_worker, memory_[size_t(part)].data());
+        first_worker += pool.part_workers(part);
+    }
+}
+
+uint64_t Workspace::bytes() const {
+    uint64_t sum = 0;
+    for (const Mapping &mapping : memory_) sum += mapping.bytes();
+    return sum;
+}
+
+} // namespace ds4::ktb

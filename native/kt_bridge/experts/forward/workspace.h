@@ -1,0 +1,61 @@
+// Buffers of one forward pass, per part. Grown between passes, never during one.
+#pragma once
+#include <atomic>
+#include <deque>
+#include <vector>
+
+#include "experts/forward/plan.h"
+#include "pool/memory.h"
+#include "pool/worker_pool.h"
+
+namespace ds4::ktb {
+
+constexpr int kDownTokens = 64; // of one down panel in the grouped form: its sums stay in L1
+
+struct PartBuffers {
+    uint8_t *inputs = nullptr; // [tokens, H/32] prepared groups
+    float *sums =
+        nullptr; // fused: [part rows, H]; grouped: [2][nodes, routes, strip columns], used in turn
+    // grouped
+    uint8_t *inner = nullptr;        // [routes, slices, slice groups] prepared groups of h
+    float *inner_f32 = nullptr;      // [routes, slices, slice channels] f32, fp8ref only
+    uint8_t *block_inputs = nullptr; // [blocks, H/32] groups of 16 tokens (tile_kernels.h)
+    uint8_t *block_inner = nullptr;  // [blocks, slices * slice groups], likewise
+};
+
+struct WorkerBuffers {
+    float *panel = nullptr; // [kPanelTokens, 64] f32; with tile kernels kTileSumFloats
+    float *inner = nullptr; // [kPanelTokens, slice channels] f32; fused, fp8ref: [kFusedTokens,
+                            // chunk channels]
+    uint8_t *scratch = nullptr;
+    uint8_t *group = nullptr; // fused: [kFusedTokens, slices, slice groups] prepared groups
+    float *nodes = nullptr;   // sums not yet added up: [levels, kInOrderTokens, H], of row tiles
+                              // [levels + 1, kDownTokens, 64]
+};
+
+class Workspace {
+  public:
+    // Throws KTB_ERR_MEMORY. Buffers of a pass are valid until the next call.
+    void prepare(const WorkerPool &pool, const Plan &plan, HugePages huge);
+    const PartBuffers &part(int index) const { return parts_[size_t(index)]; }
+    const WorkerBuffers &worker(int global_index) const { return workers_[size_t(global_index)]; }
+    uint64_t bytes() const;
+    struct alignas(64) Counter {
+        std::atomic<int> next{0};
+    };
+    // 0 at the start of a pass. Counter 0: units of the first phase; 1 + strip: of a strip.
+    Counter &counter(int part, int index) {
+        return counters_[size_t(part) * size_t(counters_of_part_) + size_t(index)];
+    }
+
+  private:
+    size_t carve(const WorkerPool &pool, const Plan &plan, int part, int first_worker,
+                 uint8_t *base);
+    std::vector<Mapping> memory_; // per part
+    std::vector<PartBuffers> parts_;
+    std::vector<WorkerBuffers> workers_;
+    std::deque<Counter> counters_;
+    int counters_of_part_ = 0;
+};
+
+} // namespace ds4::ktb

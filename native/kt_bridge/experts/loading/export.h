@@ -1,0 +1,16 @@
+// Canonical bytes of a loaded matrix.
+#pragma once
+#include "experts/weights/layer.h"
+#include "experts/loading/source.h"
+
+namespace ds4::ktb {
+
+struct ExportSizes {
+    size_t codes, scales;
+};
+// Of both: the layer has the expert, and the caller holds its weights_lock. The buffers hold
+// export_sizes.
+ExportSizes export_sizes(const Layer &layer, int expert, int matrix);
+void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales);
+
+} // namespace ds4::ktb

@@ -1,0 +1,305 @@
+// The loops of AVX2 panel and down kernels over tiles of MXFP4, for activations that are integers
+// of kDigits signed bytes: x = 2 * scale * sum over d of values[d] * 128^d. Weights are looked up
+// as 2 * E2M1 + 12 (0..24), so that one instruction multiplies 32 unsigned bytes by 32 signed ones
+// and adds neighbours; the dot of a group is an exact integer.
+//
+// Sums of products stay in 16 bits while they fit: |24 * 127 * 2| * 4 with one digit of 8 bits, |24
+// * 64 * 2| * 8 with digits of 7 bits, which is a whole group.
+//
+// A sweep is T tokens x N half row blocks, 8 rows each, whose sums stay in registers over a block
+// of groups. Two halves share the broadcasts of activations, of which a core loads as few a cycle
+// as it multiplies.
+#pragma once
+#include <immintrin.h>
+
+#include "kernels/micro_kernel_blocks.h"
+
+namespace ds4::ktb {
+namespace {
+
+constexpr int kHalves = 8; // half row blocks of a tile
+// Weights that are decoded once for all sweeps over a block: [half][part 0..7] 8 rows x 4 inputs, a
+// tile after the other.
+constexpr size_t kKeptBytes = 2 * kTileCodeBytes;
+static_assert(kBlockGroups * kKeptBytes <= kPanelScratchBytes);
+
+template <int kDigits> struct DigitGroup {
+    int8_t values[kDigits][kGroup]; // in the order of an Int8Group, lowest digit first
+    float scale;
+    int32_t correction; // -12 * sum of the integers
+};
+
+// Tokens of a sweep, and its half row blocks: what 16 registers hold. With three digits a token is
+// worth few products of a decoded weight: more than one sweep read weights that are decoded once.
+template <int kDigits> struct SweepShape;
+template <> struct SweepShape<1> {
+    static constexpr int kTokens = 4, kHalvesAtOnce = 2;
+    static constexpr bool kKeeps = false;
+};
+template <> struct SweepShape<3> {
+    static constexpr int kTokens = 2, kHalvesAtOnce = 2;
+    static constexpr bool kKeeps = true;
+};
+
+template <int T, int N> using HalfSums = __m256[T][N];
+
+inline const uint8_t *half_codes(const uint8_t *tile, int half) {
+    return tile + (half / 2) * 256 + (half % 2) * 32;
+}
+inline __m256 half_scales(const uint8_t *tile, int half) {
+    const __m128i bytes = _mm_loadl_epi64(
+        reinterpret_cast<const __m128i *>(tile + kTileCodeBytes + size_t(half) * 8));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(bytes), 23));
+}
+inline __m256i broadcast_dword(const void *dword) {
+    return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float *>(dword)));
+}
+// A compiler that reorders the additions of a chain runs out of registers.
+[[gnu::always_inline]] inline void keep_in_order(__m256i &value) { __asm__("" : "+x"(value)); }
+
+inline int32_t sum_of(const __m256i (&integers)[4]) {
+    const __m256i sums = _mm256_add_epi32(_mm256_add_epi32(integers[0], integers[1]),
+                                          _mm256_add_epi32(integers[2], integers[3]));
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
+}
+// The largest magnitude, by bits: NaN is above infinity.
+inline uint32_t largest_bits(const __m256 (&x)[4]) {
+    __m256i largest = _mm256_setzero_si256();
+    for (const __m256 &part : x)
+        largest = _mm256_max_epu32(
+            largest, _mm256_and_si256(_mm256_castps_si256(part), _mm256_set1_epi32(0x7fffffff)));
+    __m128i top =
+        _mm_max_epu32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
+    top = _mm_max_epu32(top, _mm_shuffle_epi32(top, 0x4e));
+    return uint32_t(_mm_cvtsi128_si32(_mm_max_epu32(top, _mm_shuffle_epi32(top, 0xb1))));
+}
+// 32 integers that fit in bytes, to the order of a group.
+inline void store_digits(const __m256i (&integers)[4], int8_t *out) {
+    const __m256i order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
+    // packing interleaves the halves of the registers: the dword permute restores the order
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(integers[0], integers[1]),
+                                       _mm256_packs_epi32(integers[2], integers[3]));
+    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(out), _mm256_shuffle_epi8(bytes, order));
+}
+
+// Part i: inputs 4i..4i+3 of the group's order of 8 rows.
+[[gnu::always_inline]] inline __m256i decoded_part(const uint8_t *codes, int i) {
+    // in memory: the compiler may read it again where registers are scarce
+    alignas(32) static constexpr uint8_t kTable[32] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10,
+                                                       9,  8,  6,  4,  0,  12, 13, 14, 15, 16, 18,
+                                                       20, 24, 12, 11, 10, 9,  8,  6,  4,  0};
+    const __m256i table = _mm256_load_si256(reinterpret_cast<const __m256i *>(kTable));
+    const __m256i packed =
+        _mm256_load_si256(reinterpret_cast<const __m256i *>(codes + (i / 2) * 64));
+    return _mm256_shuffle_epi8(
+        table,
+        _mm256_and_si256(i % 2 == 0 ? packed : _mm256_srli_epi16(packed, 4), _mm256_set1_epi8(15)));
+}
+
+template <int kDigits> struct DigitSweeps {
+    using Group = DigitGroup<kDigits>;
+    static constexpr int kSweepTokens = SweepShape<kDigits>::kTokens,
+                         kStep = SweepShape<kDigits>::kHalvesAtOnce;
+    static constexpr int kWordParts = kDigits == 1 ? 4 : 8; // whose products are added in 16 bits
+
+    static const Group &group_at(const uint8_t *row) {
+        return *reinterpret_cast<const Group *>(row);
+    }
+
+    // kept: null, or the decoded weights of the tile.
+    template <int T, int N, bool kKept>
+    [[gnu::always_inline]] static inline void add(const uint8_t *tile, const uint8_t *kept,
+                                                  int half, const uint8_t *const (&groups)[T],
+                                                  HalfSums<T, N> &sums) {
+        __m256i dots[T][N];
+#pragma GCC unroll 2
+        for (int first = 0; first < 8; first += kWordParts) {
+            __m256i words[T][N][kDigits];
+#pragma GCC unroll 8
+            for (int i = 0; i < kWordParts; i++) {
+                __m256i weights[N];
+#pragma GCC unroll 2
+                for (int n = 0; n < N; n++) {
+                    if (kKept)
+                        weights[n] = _mm256_load_si256(reinterpret_cast<const __m256i *>(kept) +
+                                                       (half + n) * 8 + first + i);
+                    else
+                        weights[n] = decoded_part(half_codes(tile, half + n), first + i);
+                    if (kKept) keep_in_order(weights[n]);
+                }
+#pragma GCC unroll 8
+                for (int t = 0; t < T; t++)
+#pragma GCC unroll 3
+                    for (int d = 0; d < kDigits; d++) {
+                        const __m256i values =
+                            broadcast_dword(group_at(groups[t]).values[d] + (first + i) * 4);
+#pragma GCC unroll 2
+                        for (int n = 0; n < N; n++) {
+                            const __m256i products = _mm256_maddubs_epi16(weights[n], values);
+                            words[t][n][d] =
+                                i == 0 ? products : _mm256_add_epi16(words[t][n][d], products);
+                            keep_in_order(words[t][n][d]);
+                        }
+                    }
+            }
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++)
+#pragma GCC unroll 2
+                for (int n = 0; n < N; n++) {
+                    if (first == 0) dots[t][n] = broadcast_dword(&group_at(groups[t]).correction);
+#pragma GCC unroll 3
+                    for (int d = 0; d < kDigits; d++)
+                        dots[t][n] = _mm256_add_epi32(
+                            dots[t][n], _mm256_madd_epi16(words[t][n][d],
+                                                          _mm256_set1_epi16(short(1 << 7 * d))));
+                }
+        }
+#pragma GCC unroll 2
+        for (int n = 0; n < N; n++) {
+            const __m256 scales = half_scales(tile, half + n);
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++)
+                sums[t][n] = _mm256_fmadd_ps(
+                    _mm256_cvtepi32_ps(dots[t][n]),
+                    _mm256_mul_ps(scales, _mm256_broadcast_ss(&group_at(groups[t]).scale)),
+                    sums[t][n]);
+        }
+    }
+
+    // Groups [begin, end) of tokens first .. first + T. Not inlined: into its caller's loops it
+    // loses its registers.
+    template <int T, bool kKept>
+    [[gnu::noinline]] static void sweep(const PanelArgs &args, int first, int half, int begin,
+                                        int end, const Lines &ahead) {
+        float *const out = args.sums + size_t(first) * kTileRows + size_t(half) * 8;
+        HalfSums<T, kStep> sums;
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+#pragma GCC unroll 2
+            for (int n = 0; n < kStep; n++)
+                sums[t][n] =
+                    begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(out + t * kTileRows + n * 8);
+        const uint8_t *groups[T];
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+            groups[t] = args.rows[first + t] + size_t(begin) * sizeof(Group);
+        const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride, *kept = args.scratch;
+        for (int g = begin; g < end; g++, tile += args.tile_stride, kept += kKeptBytes) {
+            for (int line = ahead.begin; line < ahead.end; line++)
+                prefetch_weights(args.later(tile, g) + line * 64);
+            add<T, kStep, kKept>(tile, kept, half, groups, sums);
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++) groups[t] += sizeof(Group);
+        }
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+#pragma GCC unroll 2
+            for (int n = 0; n < kStep; n++)
+                _mm256_storeu_ps(out + t * kTileRows + n * 8, sums[t][n]);
+    }
+
+    template <bool kKept>
+    static void sweep_tokens(const PanelArgs &args, int first, int tokens, int half, int begin,
+                             int end, const Lines &ahead) {
+        if (tokens == 1) return sweep<1, kKept>(args, first, half, begin, end, ahead);
+        if (tokens == 2) return sweep<2, kKept>(args, first, half, begin, end, ahead);
+        if constexpr (kSweepTokens > 2) {
+            if (tokens == 3) return sweep<3, kKept>(args, first, half, begin, end, ahead);
+            return sweep<4, kKept>(args, first, half, begin, end, ahead);
+        }
+    }
+
+    static void keep(const PanelArgs &args, int begin, int end) {
+        __m256i *kept = reinterpret_cast<__m256i *>(args.scratch);
+        for (int g = begin; g < end; g++)
+            for (int half = 0; half < kHalves; half++, kept += 8)
+#pragma GCC unroll 8
+                for (int i = 0; i < 8; i++)
+                    _mm256_store_si256(
+                        kept + i,
+                        decoded_part(half_codes(args.tiles + size_t(g) * args.tile_stride, half),
+                                     i));
+    }
+
+    template <bool kKept>
+    static void sweep_block(const PanelArgs &args, int sweeps, int begin, int end) {
+        if (kKept) keep(args, begin, end);
+        for (int i = 0, first = 0; i < sweeps; i++) {
+            const int tokens = (args.tokens - first + sweeps - i - 1) / (sweeps - i);
+            for (int half = 0; half < kHalves;
+                 half += kStep) { // of the weights every pass asks for its share
+                const int pass = i * kHalves + half, passes = sweeps * kHalves;
+                sweep_tokens<kKept>(
+                    args, first, tokens, half, begin, end,
+                    {kTileLines * pass / passes, kTileLines * (pass + kStep) / passes});
+            }
+            first += tokens;
+        }
+    }
+
+    static void panel(const PanelArgs &args) {
+        const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
+        for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
+            const int end = block_end(args, begin);
+            if (SweepShape<kDigits>::kKeeps && sweeps > 1)
+                sweep_block<SweepShape<kDigits>::kKeeps>(args, sweeps, begin, end);
+            else
+                sweep_block<false>(args, sweeps, begin, end);
+        }
+    }
+
+    template <int T, bool kStarts> static void down_tokens(const DownArgs &args, int first) {
+        const uint8_t *groups[T];
+        float *outputs[T];
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++)
+            groups[t] = args.groups[first + t], outputs[t] = args.outputs[first + t];
+        const uint8_t *tile = args.tiles;
+        for (int i = 0; i < args.row_tiles; i++, tile += kTileBytes)
+            for (int half = 0; half < kHalves; half += kStep) {
+                const uint8_t *const ahead = tile + kPrefetchTiles * kTileBytes +
+                                             half * (kTileBytes / kHalves); // 17 lines in all
+#pragma GCC unroll 4
+                for (int line = 0; line <= 2 * kStep; line++) prefetch_weights(ahead + line * 64);
+                HalfSums<T, kStep> sums;
+#pragma GCC unroll 4
+                for (int t = 0; t < T; t++)
+#pragma GCC unroll 2
+                    for (int n = 0; n < kStep; n++)
+                        sums[t][n] =
+                            kStarts ? _mm256_setzero_ps() : _mm256_loadu_ps(outputs[t] + n * 8);
+                add<T, kStep, false>(tile, nullptr, half, groups, sums);
+#pragma GCC unroll 4
+                for (int t = 0; t < T; t++) {
+#pragma GCC unroll 2
+                    for (int n = 0; n < kStep; n++)
+                        _mm256_storeu_ps(outputs[t] + n * 8, sums[t][n]);
+                    outputs[t] += kStep * 8;
+                }
+            }
+    }
+
+    template <bool kStarts> static void down_from(const DownArgs &args) {
+        for (int t = 0; t < args.tokens; t += kSweepTokens) {
+            const int tokens = args.tokens - t;
+            if (tokens == 1)
+                down_tokens<1, kStarts>(args, t);
+            else if (tokens == 2 || kSweepTokens == 2)
+                down_tokens<2, kStarts>(args, t);
+            else if (tokens == 3)
+                down_tokens<3, kStarts>(args, t);
+            else
+                down_tokens<4, kStarts>(args, t);
+        }
+    }
+    static void down(const DownArgs &args) {
+        args.first ? down_from<true>(args) : down_from<false>(args);
+    }
+};
+
+} // namespace
+} // namespace ds4::ktb

@@ -1,0 +1,187 @@
+// The loops of AVX-512 panel and down kernels over tiles of MXFP4, written over an arithmetic:
+//   kGroupBytes: of a prepared group;
+//   is_exact(tile): whether the tile may take a short form;
+//   add<T, B>(tile, block, groups, exact, sums): adds row blocks block .. block + B of a tile,
+//   times one group of each of
+//     T tokens, to sums, in the short form where `exact`. The forms may differ in bits: that a tile
+//     takes one of them must depend on the tile alone.
+//
+// A sweep is T tokens x B row blocks whose sums stay in registers: stores of 64 bytes slow dot
+// instructions down (Zen 4). Up to three tokens take the four row blocks of a tile at once; more
+// take two, so that up to six tokens share what was decoded: decoding it again costs less than to
+// keep it in memory.
+#pragma once
+#include <immintrin.h>
+
+#include "kernels/micro_kernel_blocks.h"
+
+namespace ds4::ktb {
+namespace {
+
+constexpr int kRowBlocks = 4; // of 16 rows, of a tile
+constexpr int kWideTokens = 3, kSweepTokens = 6;
+
+template <int T, int B> using Sums = __m512[T][B];
+
+inline int row_blocks_of(int tokens) { return tokens <= kWideTokens ? kRowBlocks : kRowBlocks / 2; }
+
+inline void prefetch_activations(const uint8_t *line) {
+    _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T0);
+}
+
+template <class Arithmetic> struct PanelSweeps {
+    // Groups [begin, end) of tokens first .. first + T. kChecks: every tile is looked at, else all
+    // are exact.
+    template <int T, int B, bool kChecks>
+    static void sweep(const PanelArgs &args, int first, int block, int begin, int end,
+                      const Lines &ahead) {
+        float *const out = args.sums + size_t(first) * kTileRows + size_t(block) * 16;
+        Sums<T, B> sums;
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+#pragma GCC unroll 4
+            for (int b = 0; b < B; b++)
+                sums[t][b] = begin == 0 ? _mm512_setzero_ps()
+                                        : _mm512_loadu_ps(out + t * kTileRows + b * 16);
+        const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride;
+        for (int g = begin; g < end; g++, tile += args.tile_stride) {
+            const uint8_t *groups[T];
+#pragma GCC unroll 8
+            for (int t = 0; t < T; t++)
+                groups[t] = args.rows[first + t] + size_t(g) * Arithmetic::kGroupBytes;
+            const uint8_t *const later = args.later(tile, g);
+            for (int line = ahead.begin; line < ahead.end; line++)
+                prefetch_weights(later + line * 64);
+            Arithmetic::template add<T, B>(tile, block, groups,
+                                           !kChecks || Arithmetic::is_exact(tile), sums);
+        }
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+#pragma GCC unroll 4
+            for (int b = 0; b < B; b++) _mm512_storeu_ps(out + t * kTileRows + b * 16, sums[t][b]);
+    }
+
+    template <bool kChecks>
+    static void sweep_tokens(const PanelArgs &args, int first, int tokens, int block, int begin,
+                             int end, const Lines &ahead) {
+        switch (tokens) {
+        case 1: return sweep<1, 4, kChecks>(args, first, block, begin, end, ahead);
+        case 2: return sweep<2, 4, kChecks>(args, first, block, begin, end, ahead);
+        case 3: return sweep<3, 4, kChecks>(args, first, block, begin, end, ahead);
+        case 4: return sweep<4, 2, kChecks>(args, first, block, begin, end, ahead);
+        case 5: return sweep<5, 2, kChecks>(args, first, block, begin, end, ahead);
+        default: return sweep<6, 2, kChecks>(args, first, block, begin, end, ahead);
+        }
+    }
+
+    static void panel(const PanelArgs &args) {
+        switch (args.tokens) { // written out: by way of sweep_tokens the compiler makes the sweeps
+                               // of four tokens slower
+        case 1: return sweep<1, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        case 2: return sweep<2, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        case 3: return sweep<3, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        default: return panel_in_blocks(args);
+        }
+    }
+
+    struct Turn {         // of some tokens with a block of tiles
+        int tokens, step; // row blocks of a sweep
+        Lines ahead[2];   // of every sweep its share
+    };
+    struct Turns { // of all tokens; divisions take long: once for all blocks
+        explicit Turns(int tokens) : count((tokens + kSweepTokens - 1) / kSweepTokens) {
+            for (int i = 0, first = 0; i < count; first += turns[i++].tokens) {
+                const int from = kTileLines * i / count, to = kTileLines * (i + 1) / count,
+                          taken = (tokens - first + count - i - 1) / (count - i),
+                          step = row_blocks_of(taken);
+                const int half = step == kRowBlocks ? to : (from + to) / 2;
+                turns[i] = {taken, step, {{from, half}, {half, to}}};
+            }
+        }
+        int count;
+        Turn turns[(kPanelTokens + kSweepTokens - 1) / kSweepTokens];
+    };
+
+    static void panel_in_blocks(const PanelArgs &args) {
+        const Turns turns(args.tokens);
+        for (int begin = 0; begin < args.groups; begin += kBlockGroups)
+            sweep_block(args, turns, begin, block_end(args, begin));
+    }
+
+    // Groups [begin, end) of all tokens.
+    static void sweep_block(const PanelArgs &args, const Turns &turns, int begin, int end) {
+        const bool exact = are_exact(args, begin, end);
+        for (int i = 0, first = 0; i < turns.count; first += turns.turns[i++].tokens) {
+            const Turn &turn = turns.turns[i];
+            prefetch_next(args, first + turn.tokens, begin, end);
+            for (int block = 0; block < kRowBlocks; block += turn.step) {
+                if (exact)
+                    sweep_tokens<false>(args, first, turn.tokens, block, begin, end,
+                                        turn.ahead[block / 2]);
+                else
+                    sweep_tokens<true>(args, first, turn.tokens, block, begin, end,
+                                       turn.ahead[block / 2]);
+            }
+        }
+    }
+
+    static bool are_exact(const PanelArgs &args, int begin, int end) {
+        for (int g = begin; g < end; g++)
+            if (!Arithmetic::is_exact(args.tiles + size_t(g) * args.tile_stride)) return false;
+        return true;
+    }
+
+    // Asks for groups [begin, end) of the tokens of the next sweep, which the shared cache takes
+    // long to give.
+    static void prefetch_next(const PanelArgs &args, int first, int begin, int end) {
+        for (int t = first; t < first + kSweepTokens && t < args.tokens; t++)
+            for (size_t at = size_t(begin) * Arithmetic::kGroupBytes;
+                 at < size_t(end) * Arithmetic::kGroupBytes; at += 64)
+                prefetch_activations(args.rows[t] + at);
+    }
+
+    template <int T, bool kStarts> static void down_tokens(const DownArgs &args, int first) {
+        const uint8_t *groups[T];
+        float *outputs[T];
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++)
+            groups[t] = args.groups[first + t], outputs[t] = args.outputs[first + t];
+        const uint8_t *tile = args.tiles;
+        for (int i = 0; i < args.row_tiles; i++, tile += kTileBytes) {
+#pragma GCC unroll 17
+            for (int line = 0; line < kTileLines; line++)
+                prefetch_weights(tile + kPrefetchTiles * kTileBytes + line * 64);
+            Sums<T, kRowBlocks> sums;
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++)
+#pragma GCC                                                                                        \
+    unroll 4 // not a masked load: it would wait until the store before it has reached the cache
+                for (int b = 0; b < kRowBlocks; b++)
+                    sums[t][b] =
+                        kStarts ? _mm512_setzero_ps() : _mm512_loadu_ps(outputs[t] + b * 16);
+            Arithmetic::template add<T, kRowBlocks>(tile, 0, groups, Arithmetic::is_exact(tile),
+                                                    sums);
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++) {
+#pragma GCC unroll 4
+                for (int b = 0; b < kRowBlocks; b++)
+                    _mm512_storeu_ps(outputs[t] + b * 16, sums[t][b]);
+                outputs[t] += kTileRows;
+            }
+        }
+    }
+
+    template <bool kStarts> static void down_from(const DownArgs &args) {
+        for (int t = 0; t < args.tokens; t += kWideTokens) switch (args.tokens - t) {
+            case 1: down_tokens<1, kStarts>(args, t); break;
+            case 2: down_tokens<2, kStarts>(args, t); break;
+            default: down_tokens<kWideTokens, kStarts>(args, t);
+            }
+    }
+    static void down(const DownArgs &args) {
+        args.first ? down_from<true>(args) : down_from<false>(args);
+    }
+};
+
+} // namespace
+} // namespace ds4::ktb
