@@ -5,12 +5,12 @@ import { createApp } from "./app.ts"
 import { parseServeOptions, serveHelp, type ServeOptions, UsageError } from "./flags.ts"
 import { isLoopbackAddress } from "./http/guards.ts"
 import { SILENT_LOG, stderrLog } from "./http/request-log.ts"
-import { BackgroundEncoder } from "./life/background-encoder.ts"
-import { RequestRegistry } from "./life/request-registry.ts"
-import { type ServedModel, ServingState } from "./life/serving-state.ts"
-import { Statistics } from "./life/statistics.ts"
+import { BackgroundEncoder } from "./serving/background-encoder.ts"
+import { RequestRegistry } from "./serving/request-registry.ts"
+import { type ServedModel, ServingState } from "./serving/serving-state.ts"
+import { Statistics } from "./serving/statistics.ts"
 import { DEFAULT_SETTINGS, type ServerSettings } from "./settings.ts"
-import { shutDown } from "./shutdown.ts"
+import { shutDown } from "./serving/shutdown.ts"
 
 /** Context of a session where no --ctx is given and the model allows more. */
 const DEFAULT_CONTEXT_TOKENS = 32_768

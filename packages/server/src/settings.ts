@@ -1,7 +1,7 @@
 // The server's settings as the routes read them; main.ts makes them from flags.
 import type { AccessRules } from "./http/guards.ts"
-import type { AdmissionLimits } from "./life/request-registry.ts"
-import type { GenerationTiming } from "./life/generation.ts"
+import type { AdmissionLimits } from "./serving/request-registry.ts"
+import type { GenerationTiming } from "./serving/generation.ts"
 
 export interface AnswerDefaults {
   /** Output limit where a request names none. */

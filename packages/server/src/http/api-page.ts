@@ -2,7 +2,7 @@
 // Offline by design.
 import { Elysia } from "elysia"
 import { filterPaths, registerSchemaPath } from "@elysiajs/swagger/utils"
-import { ApiError } from "../errors.ts"
+import { ApiError } from "./api-error.ts"
 
 const ASSETS: Record<string, string> = {
   "swagger-ui-bundle.js": "text/javascript; charset=utf-8",

@@ -1,7 +1,7 @@
 // From anything thrown to the error that is answered.
 import { RequestError } from "@ds4/tokenizer"
 import { ValidationError } from "elysia"
-import { ApiError, invalid } from "../errors.ts"
+import { ApiError, invalid } from "./api-error.ts"
 import { expectedOf } from "./expected.ts"
 import type { RouteTable } from "./route-table.ts"
 

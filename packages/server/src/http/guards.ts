@@ -1,6 +1,6 @@
 // Who may call: Host header, API key, origin. Pure functions over a request.
 import { timingSafeEqual } from "node:crypto"
-import { ApiError } from "../errors.ts"
+import { ApiError } from "./api-error.ts"
 
 export interface AccessRules {
   apiKey: string | undefined

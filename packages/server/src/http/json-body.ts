@@ -1,6 +1,6 @@
 // Reads a request body as JSON with a size limit and the byte offset of a syntax error.
 import { JsonError, parseJson } from "@ds4/tokenizer"
-import { ApiError } from "../errors.ts"
+import { ApiError } from "./api-error.ts"
 
 /** The body as a JSON value whatever its content type says; null if it is empty. */
 export async function readJson(request: Request, maxBodyBytes: number): Promise<unknown> {

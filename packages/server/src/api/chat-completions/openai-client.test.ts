@@ -1,0 +1,395 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import OpenAI from "openai"
+import { listen, toolBlock, until } from "../../testing/harness.ts"
+
+const TOOLS = [
+  {
+    type: "function" as const,
+    function: {
+      name: "weather",
+      description: "Weather of a city",
+      parameters: {
+        type: "object",
+        properties: { city: { type: "string" }, days: { type: "number" } },
+      },
+    },
+  },
+]
+
+/** Thinks, then answers by what was asked. */
+const server = listen({
+  script: (request) => {
+    const prompt = server.state.require().tokenizer.decode(request.promptTokens)
+    if (prompt.includes("<tool_result>")) return "It says sunny.</think>It is sunny in Zürich ☀."
+    if (prompt.includes("weather?"))
+      return (
+        `I should look.</think>Let me see.` +
+        `${toolBlock({ name: "weather", arguments: { city: 'Zü"rich\n☀', days: 3 } }, { name: "weather", arguments: { city: "Bern" } })}`
+      )
+    if (prompt.includes("fail"))
+      return { text: "half an ans", error: new Error("the device is on fire") }
+    if (prompt.includes("forever")) return "on and ".repeat(50_000)
+    return prompt.endsWith("<think>") ? "Consider it.</think>The answer is 7." : "The answer is 7."
+  },
+})
+const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 })
+afterAll(() => server.stop())
+
+const user = (content: string) => [{ role: "user" as const, content }]
+const model = "test-model"
+
+interface WithReasoning {
+  reasoning_content?: string
+}
+
+describe("chat completions with the openai client", () => {
+  test("a whole answer has text, reasoning, usage and timings", async () => {
+    const answer = await client.chat.completions.create({ model, messages: user("hi") })
+    expect(answer.choices[0]?.message.content).toBe("The answer is 7.")
+    expect((answer.choices[0]?.message as WithReasoning | undefined)?.reasoning_content).toBe(
+      "Consider it.",
+    )
+    expect(answer.choices[0]?.finish_reason).toBe("stop")
+    const usage = answer.usage
+    expect(usage?.total_tokens).toBe((usage?.prompt_tokens ?? 0) + (usage?.completion_tokens ?? 0))
+    expect(usage?.completion_tokens_details?.reasoning_tokens).toBeGreaterThan(3)
+    expect(answer).toHaveProperty("timings.predicted_n", usage?.completion_tokens)
+  })
+
+  test(
+    "a stream holds the same as the whole answer, and its usage comes when " + "asked for",
+    async () => {
+      const stream = await client.chat.completions.create({
+        model,
+        messages: user("hi"),
+        stream: true,
+        stream_options: { include_usage: true },
+      })
+      let content = ""
+      let reasoning = ""
+      let totalTokens = 0
+      for await (const chunk of stream) {
+        content += chunk.choices[0]?.delta.content ?? ""
+        reasoning += (chunk.choices[0]?.delta as WithReasoning | undefined)?.reasoning_content ?? ""
+        totalTokens = chunk.usage?.total_tokens ?? totalTokens
+      }
+      expect({ content, reasoning }).toEqual({
+        content: "The answer is 7.",
+        reasoning: "Consider it.",
+      })
+      expect(totalTokens).toBeGreaterThan(10)
+    },
+  )
+
+  test(
+    "max_tokens ends with length, a stop string is cut, a model name can switch " + "thinking off",
+    async () => {
+      const cut = await client.chat.completions.create({
+        model: "deepseek-chat",
+        messages: user("hi"),
+        max_completion_tokens: 3,
+      })
+      expect([cut.choices[0]?.finish_reason, cut.usage?.completion_tokens, cut.model]).toEqual([
+        "length",
+        3,
+        "deepseek-chat",
+      ])
+      const stopped = await client.chat.completions.create({
+        model,
+        messages: user("hi"),
+        stop: ["answer is", "zzz"],
+      })
+      expect([stopped.choices[0]?.message.content, stopped.choices[0]?.finish_reason]).toEqual([
+        "The ",
+        "stop",
+      ])
+    },
+  )
+
+  test(
+    "logprobs come with alternatives, for content and reasoning apart, streamed " + "or not",
+    async () => {
+      const whole = await client.chat.completions.create({
+        model,
+        messages: user("hi"),
+        logprobs: true,
+        top_logprobs: 2,
+      })
+      const entries = whole.choices[0]?.logprobs?.content ?? []
+      expect(entries.map((entry) => entry.token).join("")).toBe("The answer is 7.")
+      expect(entries[0]?.top_logprobs).toHaveLength(2)
+      const stream = await client.chat.completions.create({
+        model,
+        messages: user("hi"),
+        logprobs: true,
+        stream: true,
+      })
+      let streamed = ""
+      for await (const chunk of stream)
+        streamed += chunk.choices[0]?.logprobs?.content?.map((entry) => entry.token).join("") ?? ""
+      expect(streamed).toBe("The answer is 7.")
+    },
+  )
+
+  test(
+    "a tool loop of two turns: streamed calls arrive whole, results are read, the first " +
+      "prompt " +
+      "is reused",
+    async () => {
+      const stream = await client.chat.completions.create({
+        model,
+        messages: user("weather?"),
+        tools: TOOLS,
+        stream: true,
+      })
+      const calls: { id: string; name: string; arguments: string }[] = []
+      let content = ""
+      let reasoning = ""
+      let finish: string | null | undefined
+      for await (const chunk of stream) {
+        const choice = chunk.choices[0]
+        content += choice?.delta.content ?? ""
+        reasoning += (choice?.delta as WithReasoning | undefined)?.reasoning_content ?? ""
+        finish = choice?.finish_reason ?? finish
+        for (const delta of choice?.delta.tool_calls ?? []) {
+          const call = (calls[delta.index] ??= { id: "", name: "", arguments: "" })
+          call.id += delta.id ?? ""
+          call.name += delta.function?.name ?? ""
+          call.arguments += delta.function?.arguments ?? ""
+        }
+      }
+      expect([content, finish]).toEqual(["Let me see.", "tool_calls"])
+      expect(calls.map((call) => JSON.parse(call.arguments) as unknown)).toEqual([
+        { city: 'Zü"rich\n☀', days: 3 },
+        { city: "Bern" },
+      ])
+      for (const call of calls) expect(call.id).toMatch(/^call_[0-9a-f]{32}$/)
+      const assistant = {
+        role: "assistant" as const,
+        content,
+        reasoning_content: reasoning,
+        tool_calls: calls.map(({ id, ...rest }) => ({
+          id,
+          type: "function" as const,
+          function: rest,
+        })),
+      }
+      const results = calls.map((call) => ({
+        role: "tool" as const,
+        tool_call_id: call.id,
+        content: "sunny",
+      }))
+      const before = server.engine.requests.at(-1)?.promptTokens ?? []
+      const second = await client.chat.completions.create({
+        model,
+        tools: TOOLS,
+        messages: [...user("weather?"), assistant, ...results],
+      })
+      expect(second.choices[0]?.message.content).toBe("It is sunny in Zürich ☀.")
+      expect(second.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThanOrEqual(
+        before.length,
+      )
+      // The sampled call block stands in the second prompt token for token.
+      const prompt = server.engine.requests.at(-1)?.promptTokens ?? []
+      expect(prompt.slice(0, before.length)).toEqual([...before])
+      expect(second.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(before.length + 40)
+    },
+  )
+
+  test(
+    "parallel_tool_calls: false ends after the first call; tool_choice none offers no " + "tools",
+    async () => {
+      const one = await client.chat.completions.create({
+        model,
+        messages: user("weather?"),
+        tools: TOOLS,
+        parallel_tool_calls: false,
+      })
+      expect([one.choices[0]?.message.tool_calls?.length, one.choices[0]?.finish_reason]).toEqual([
+        1,
+        "tool_calls",
+      ])
+      const none = await client.chat.completions.create({
+        model,
+        messages: user("hi"),
+        tools: TOOLS,
+        tool_choice: "none",
+      })
+      expect(none.choices[0]?.finish_reason).toBe("stop")
+      expect(
+        server.state.require().tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
+      ).not.toContain("weather")
+    },
+  )
+
+  test(
+    "errors are typed: 400 with the field, 404, and an engine failure before and after the " +
+      "stream began",
+    async () => {
+      const bad = client.chat.completions.create({ model, messages: user("hi"), n: 3 })
+      expect(await bad.catch((error: unknown) => error)).toBeInstanceOf(OpenAI.BadRequestError)
+      expect(await bad.catch((error: unknown) => error)).toMatchObject({
+        status: 400,
+        param: "n",
+        type: "invalid_request_error",
+      })
+      expect(await client.models.retrieve("other").catch((error: unknown) => error)).toBeInstanceOf(
+        OpenAI.NotFoundError,
+      )
+      const failed = client.chat.completions.create({ model, messages: user("fail") })
+      expect(await failed.catch((error: unknown) => error)).toBeInstanceOf(
+        OpenAI.InternalServerError,
+      )
+      const stream = await client.chat.completions.create({
+        model,
+        messages: user("fail"),
+        stream: true,
+      })
+      let seen = 0
+      const reading = (async () => {
+        for await (const _ of stream) seen++
+      })()
+      expect(await reading.catch((error: unknown) => error)).toMatchObject({
+        message: "the device is on fire",
+      })
+      expect(seen).toBeGreaterThan(1)
+    },
+  )
+
+  test("aborting the client's stream cancels the engine's work", async () => {
+    const stream = await client.chat.completions.create({
+      model,
+      messages: user("forever"),
+      stream: true,
+    })
+    for await (const _ of stream) {
+      stream.controller.abort()
+      break
+    }
+    await until(() => server.registry.size === 0 && server.engine.stats().running === 0, 250)
+    expect(server.engine.cancelled.at(-1)).toBe(server.engine.requests.at(-1))
+  })
+})
+
+describe("other endpoints with the openai client", () => {
+  test("models are listed", async () => {
+    const list = await client.models.list()
+    expect(list.data.map((each) => each.id)).toEqual([model])
+    expect(await client.models.retrieve(model)).toMatchObject({
+      object: "model",
+      context_length: 100_000,
+    })
+  })
+
+  test("completions are raw text: BOS, the text, no template", async () => {
+    const answer = await client.completions.create({
+      model,
+      prompt: "raw the text",
+      echo: true,
+      logprobs: 2,
+    })
+    expect(answer.choices[0]?.text).toBe("raw the textThe answer is 7.")
+    const { tokenizer } = server.state.require()
+    expect(server.engine.requests.at(-1)?.promptTokens).toEqual([
+      tokenizer.bos,
+      ...tokenizer.encode("raw the text"),
+    ])
+    expect(answer.choices[0]?.logprobs?.text_offset?.[0]).toBe("raw the text".length)
+    const ids = await client.completions.create({ model, prompt: [tokenizer.bos, 100, 101] })
+    expect(ids.usage?.prompt_tokens).toBe(3)
+    const stream = await client.completions.create({ model, prompt: "a", stream: true })
+    let text = ""
+    for await (const chunk of stream) text += chunk.choices[0]?.text ?? ""
+    expect(text).toBe("The answer is 7.")
+    expect(
+      await client.completions
+        .create({ model, prompt: ["a", "b"] })
+        .catch((error: unknown) => error),
+    ).toMatchObject({ status: 400, param: "prompt" })
+    expect(
+      await client.completions.create({ model, prompt: [99_999] }).catch((error: unknown) => error),
+    ).toMatchObject({ status: 400, param: "prompt[0]" })
+  })
+
+  test(
+    "responses: a stream of typed events, reasoning as summary, and the whole object with the " +
+      "same output",
+    async () => {
+      const stream = client.responses.stream({ model, input: "hi", reasoning: { summary: "auto" } })
+      const types: string[] = []
+      for await (const event of stream) types.push(event.type)
+      const final = await stream.finalResponse()
+      expect(final.output_text).toBe("The answer is 7.")
+      expect(types.slice(0, 2)).toEqual(["response.created", "response.in_progress"])
+      expect(types.at(-1)).toBe("response.completed")
+      expect(types.indexOf("response.reasoning_summary_text.done")).toBeLessThan(
+        types.indexOf("response.output_text.delta"),
+      )
+      const whole = await client.responses.create({
+        model,
+        input: "hi",
+        reasoning: { summary: "auto" },
+      })
+      const plain = (output: typeof whole.output) =>
+        output.map((item) => ({
+          type: item.type,
+          text: JSON.stringify(
+            "content" in item
+              ? item.content?.map((part) => ("text" in part ? part.text : ""))
+              : "summary" in item
+                ? item.summary
+                : null,
+          ),
+        }))
+      expect(plain(whole.output)).toEqual(plain(final.output))
+      expect(whole.usage?.output_tokens_details.reasoning_tokens).toBeGreaterThan(0)
+    },
+  )
+
+  test(
+    "responses: function calls go round; a namespace is shown again split; sealed " +
+      "reasoning is " +
+      "accepted back",
+    async () => {
+      const tools = [{ type: "function" as const, name: "weather", parameters: {}, strict: false }]
+      const first = await client.responses.create({
+        model,
+        input: "weather?",
+        tools,
+        include: ["reasoning.encrypted_content"],
+      })
+      const calls = first.output.filter((item) => item.type === "function_call")
+      expect(calls.map((call) => call.name)).toEqual(["weather", "weather"])
+      const outputs = calls.map((call) => ({
+        type: "function_call_output" as const,
+        call_id: call.call_id,
+        output: "sunny",
+      }))
+      const second = await client.responses.create({
+        model,
+        tools,
+        input: [
+          { role: "user", content: "weather?" },
+          ...(first.output as OpenAI.Responses.ResponseInputItem[]),
+          ...outputs,
+        ],
+      })
+      expect(second.output_text).toBe("It is sunny in Zürich ☀.")
+      expect(
+        server.state.require().tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
+      ).toContain("I should look.</think>")
+      const orphan = client.responses.create({
+        model,
+        input: [{ type: "function_call_output", call_id: "call_unknown", output: "x" }],
+      })
+      expect(await orphan.catch((error: unknown) => error)).toMatchObject({
+        status: 400,
+        param: "input[0].call_id",
+      })
+      const replay = client.responses.create({ model, input: "a", previous_response_id: "resp_1" })
+      expect(await replay.catch((error: unknown) => (error as Error).message)).toContain(
+        "send the whole conversation as `input`",
+      )
+    },
+  )
+})

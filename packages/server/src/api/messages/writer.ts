@@ -1,0 +1,200 @@
+// Anthropic messages: frames of a stream and the whole object. No I/O.
+import type { OutputEvent } from "@ds4/tokenizer"
+import type {
+  OpeningUsage,
+  Outcome,
+  OutputBatch,
+  StreamWriter,
+  Transcript,
+} from "../../answer/answer.ts"
+import { eventFrame } from "../../answer/sse.ts"
+
+export interface MessageIdentity {
+  /** "msg_…" */
+  id: string
+  model: string
+}
+
+export function stopReason(
+  finish: Outcome["finish"],
+): "end_turn" | "stop_sequence" | "max_tokens" | "tool_use" {
+  switch (finish) {
+    case "stop":
+      return "end_turn"
+    case "stop-string":
+      return "stop_sequence"
+    case "length":
+      return "max_tokens"
+    case "tool-calls":
+      return "tool_use"
+  }
+}
+
+/** The three input figures always sum to the prompt. */
+export function anthropicUsage(usage: OpeningUsage, outputTokens: number): Record<string, number> {
+  return {
+    input_tokens: usage.promptTokens - usage.cachedTokens,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: usage.cachedTokens,
+    output_tokens: outputTokens,
+  }
+}
+
+/**
+ * The `input` object of a call. Arguments that are no JSON object become one field, as when
+ * rendered.
+ */
+export function callInput(argumentsText: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(argumentsText)
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>
+    return { arguments: value }
+  } catch {
+    return { arguments: argumentsText }
+  }
+}
+
+/** The whole `message` object; `content` is never empty. */
+export function anthropicMessage(
+  identity: MessageIdentity,
+  answer: Transcript,
+  outcome: Outcome,
+): Record<string, unknown> {
+  const content: Record<string, unknown>[] = []
+  if (answer.reasoning !== "")
+    content.push({ type: "thinking", thinking: answer.reasoning, signature: identity.id })
+  if (answer.content !== "" || answer.calls.length === 0)
+    content.push({ type: "text", text: answer.content })
+  for (const call of answer.calls)
+    content.push({
+      type: "tool_use",
+      id: call.id,
+      name: call.name,
+      input: callInput(call.arguments),
+    })
+  return {
+    id: identity.id,
+    type: "message",
+    role: "assistant",
+    model: identity.model,
+    content,
+    stop_reason: stopReason(outcome.finish),
+    stop_sequence: outcome.stopString ?? null,
+    usage: anthropicUsage(outcome.usage, outcome.usage.completionTokens),
+  }
+}
+
+type BlockKind = "thinking" | "text" | "tool_use"
+
+/** Streams one message. Blocks never overlap; a block is opened by its first byte. */
+export class MessageStreamWriter implements StreamWriter {
+  readonly opensWithUsage = true
+  private openBlock: BlockKind | undefined
+  private blockIndex = -1
+  private hasAnswer = false
+  private deltaHead = ""
+
+  constructor(private readonly identity: MessageIdentity) {}
+
+  open(usage: OpeningUsage): string {
+    const { id, model } = this.identity
+    const message = {
+      id,
+      type: "message",
+      role: "assistant",
+      model,
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+      usage: anthropicUsage(usage, 0),
+    }
+    return frame("message_start", { message })
+  }
+
+  write(batch: OutputBatch): string {
+    let frames = ""
+    for (const event of batch.events) frames += this.event(event)
+    return frames
+  }
+
+  close(outcome: Outcome): string {
+    let frames = this.closeBlock()
+    if (!this.hasAnswer)
+      frames += this.openAs("text", { type: "text", text: "" }) + this.closeBlock()
+    frames += frame("message_delta", {
+      delta: { stop_reason: stopReason(outcome.finish), stop_sequence: outcome.stopString ?? null },
+      usage: anthropicUsage(outcome.usage, outcome.usage.completionTokens),
+    })
+    return frames + frame("message_stop", {})
+  }
+
+  fail(message: string): string {
+    return eventFrame(
+      "error",
+      JSON.stringify({ type: "error", error: { type: "api_error", message } }),
+    )
+  }
+
+  keepAlive(_note: string): string {
+    return frame("ping", {})
+  }
+
+  private event(event: OutputEvent): string {
+    switch (event.type) {
+      case "reasoning":
+        return (
+          this.ensure("thinking", { type: "thinking", thinking: "", signature: "" }) +
+          this.delta("thinking_delta", "thinking", event.text)
+        )
+      case "content":
+        return (
+          this.ensure("text", { type: "text", text: "" }) +
+          this.delta("text_delta", "text", event.text)
+        )
+      case "call-start":
+        return (
+          this.closeBlock() +
+          this.openAs("tool_use", { type: "tool_use", id: event.id, name: event.name, input: {} })
+        )
+      case "call-args":
+        return this.delta("input_json_delta", "partial_json", event.text)
+      case "call-end":
+        return this.closeBlock()
+      case "block-end":
+        return ""
+    }
+  }
+
+  private delta(type: string, field: string, text: string): string {
+    return `${this.deltaHead}{"type":"${type}","${field}":${JSON.stringify(text)}}}\n\n`
+  }
+
+  private ensure(kind: BlockKind, block: Record<string, unknown>): string {
+    return this.openBlock === kind ? "" : this.closeBlock() + this.openAs(kind, block)
+  }
+
+  private openAs(kind: BlockKind, block: Record<string, unknown>): string {
+    this.openBlock = kind
+    this.blockIndex++
+    if (kind !== "thinking") this.hasAnswer = true
+    this.deltaHead =
+      `event: content_block_delta\ndata: {"type":"content_block_delta","index":` +
+      `${this.blockIndex},"delta":`
+    return frame("content_block_start", { index: this.blockIndex, content_block: block })
+  }
+
+  private closeBlock(): string {
+    if (this.openBlock === undefined) return ""
+    const signature =
+      this.openBlock === "thinking"
+        ? this.delta("signature_delta", "signature", this.identity.id)
+        : ""
+    this.openBlock = undefined
+    return signature + frame("content_block_stop", { index: this.blockIndex })
+  }
+}
+
+function frame(type: string, fields: Record<string, unknown>): string {
+  return eventFrame(type, JSON.stringify({ type, ...fields }))
+}

@@ -1,0 +1,97 @@
+import { Elysia } from "elysia"
+import { ApiError } from "../../http/api-error.ts"
+import type { ServedModel, ServingState } from "../../serving/serving-state.ts"
+import type { ServerSettings } from "../../settings.ts"
+
+const SUPPORTED_PARAMETERS = [
+  "tools",
+  "tool_choice",
+  "parallel_tool_calls",
+  "max_tokens",
+  "max_completion_tokens",
+  "temperature",
+  "top_p",
+  "top_k",
+  "min_p",
+  "stop",
+  "seed",
+  "stream",
+  "logprobs",
+  "top_logprobs",
+  "reasoning_effort",
+  "thinking",
+] as const
+
+function openaiModel(model: ServedModel, settings: ServerSettings): Record<string, unknown> {
+  const context = model.engine.model.contextTokens
+  return {
+    id: model.id,
+    object: "model",
+    created: model.created,
+    owned_by: "local",
+    name: model.engine.model.name,
+    context_length: context,
+    max_model_len: context,
+    top_provider: {
+      context_length: context,
+      max_completion_tokens: Math.min(settings.answers.maxTokens, context),
+      is_moderated: false,
+    },
+    supported_parameters: SUPPORTED_PARAMETERS,
+    ...(model.engine.model.isDemo ? { description: model.engine.model.description } : {}),
+  }
+}
+
+function anthropicModel(model: ServedModel): Record<string, unknown> {
+  return {
+    type: "model",
+    id: model.id,
+    display_name: model.engine.model.name,
+    created_at: new Date(model.created * 1000).toISOString(),
+  }
+}
+
+/** A path's text with its escapes resolved, or as it is where they are none. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** The served model, in the shape of the caller's API. */
+export const models = (state: ServingState, settings: ServerSettings) => {
+  const list = ({ request }: { request: Request }) => {
+    const model = state.require()
+    if (!request.headers.has("anthropic-version"))
+      return { object: "list", data: [openaiModel(model, settings)] }
+    return { data: [anthropicModel(model)], has_more: false, first_id: model.id, last_id: model.id }
+  }
+  const one = ({
+    request,
+    params,
+  }: {
+    request: Request
+    params: { id?: string; "*"?: string }
+  }) => {
+    const model = state.require()
+    const name = params.id ?? unescaped(params["*"] ?? "") // the router unescapes named parts only
+    if (name !== model.id)
+      throw new ApiError("NOT_FOUND", `no model "${name}"; this server has "${model.id}"`, {
+        param: "model",
+        reason: "model_not_found",
+      })
+    return request.headers.has("anthropic-version")
+      ? anthropicModel(model)
+      : openaiModel(model, settings)
+  }
+  const tags = ["models"]
+  return new Elysia({ name: "api/models" })
+    .get("/v1/models", list, { detail: { summary: "List the served model", tags } })
+    .get("/v1/models/:id", one, { detail: { summary: "One model", tags } })
+    .get("/v1/models/*", one, { detail: { hide: true } })
+    .get("/models", list, { detail: { hide: true } })
+    .get("/models/:id", one, { detail: { hide: true } })
+    .get("/models/*", one, { detail: { hide: true } })
+}

@@ -1,0 +1,119 @@
+// POST /v1/responses: body to prompt, plan and writers.
+import { responsesRequest } from "@ds4/tokenizer"
+import { invalid } from "../../http/api-error.ts"
+import type { PreparedAnswer } from "../../serving/answers.ts"
+import type { ServedModel } from "../../serving/serving-state.ts"
+import type { ResponsesRequest } from "./schema.ts"
+import { type ResponseIdentity, ResponseStreamWriter } from "./writer.ts"
+import { randomId, type ToolNames } from "./items.ts"
+import {
+  checkFormat,
+  resolveModelName,
+  resolveThinking,
+  samplingOf,
+  stopStringsOf,
+  toolsAllowed,
+} from "../../answer/policy.ts"
+import { chatPlan, type PrepareContext, renderPrompt, sessionHintOf } from "../../answer/prompt.ts"
+
+const REPLAY =
+  "nothing is stored on this server: send the whole conversation as `input`, output items of " +
+  "earlier responses included"
+
+/** Fields that are known and ask for what this server does not do. */
+function checkUnsupportedResponse(body: ResponsesRequest): void {
+  if (body.previous_response_id !== undefined && body.previous_response_id !== null) {
+    throw invalid(`previous_response_id is not supported; ${REPLAY}`, "previous_response_id")
+  }
+  if (body.conversation !== undefined && body.conversation !== null)
+    throw invalid(`conversation is not supported; ${REPLAY}`, "conversation")
+  if (body.background === true)
+    throw invalid("background is not supported; read the stream", "background")
+  if (body.truncation === "auto")
+    throw invalid(
+      'truncation "auto" is not supported; nothing is ever cut silently, use "disabled"',
+      "truncation",
+    )
+  checkFormat(body.text?.format, "text.format")
+}
+
+export async function prepareResponse(
+  body: ResponsesRequest,
+  headers: Headers,
+  model: ServedModel,
+  context: PrepareContext,
+): Promise<PreparedAnswer> {
+  checkUnsupportedResponse(body)
+  const name = resolveModelName(body.model, model, context.defaults)
+  const { tools: _dropped, ...withoutTools } = body
+  const read = responsesRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, {
+    profile: context.defaults.template,
+  })
+  const thinking = resolveThinking(
+    { switches: [], efforts: [body.reasoning?.effort], model: body.model },
+    context.defaults,
+  )
+  const prompt = await renderPrompt(read, thinking, model, context)
+  const plan = chatPlan(
+    prompt,
+    {
+      thinking,
+      toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
+      allowParallelCalls: body.parallel_tool_calls !== false,
+      stopStrings: stopStringsOf(body.stop),
+      callIdPrefix: "call_",
+      requestedTokens: body.max_output_tokens ?? body.max_tokens,
+      promptField: { param: "input", shape: "openai" },
+      sampling: samplingOf(body),
+      topLogprobs: undefined,
+      sessionHint: sessionHintOf(body, headers),
+    },
+    model,
+    context.defaults,
+  )
+  const identity = identityOf(body, name, read.toolNames, context)
+  const writer = new ResponseStreamWriter(identity)
+  return {
+    id: identity.id,
+    plan,
+    warnings: read.warnings,
+    stream: body.stream === true ? writer : undefined,
+    whole: (answer, outcome) => writer.wholeOf(answer, outcome),
+  }
+}
+
+function identityOf(
+  body: ResponsesRequest,
+  model: string,
+  tools: ToolNames,
+  context: PrepareContext,
+): ResponseIdentity {
+  return {
+    id: randomId("resp_"),
+    created: context.now(),
+    model,
+    tools,
+    reasoning: {
+      showSummary: body.reasoning?.summary !== undefined && body.reasoning.summary !== null,
+      includeEncrypted: body.include?.includes("reasoning.encrypted_content") === true,
+    },
+    echo: {
+      instructions: body.instructions ?? null,
+      max_output_tokens: body.max_output_tokens ?? null,
+      metadata: body.metadata ?? {},
+      parallel_tool_calls: body.parallel_tool_calls ?? true,
+      previous_response_id: null,
+      reasoning: {
+        effort: body.reasoning?.effort ?? null,
+        summary: body.reasoning?.summary ?? null,
+      },
+      store: false,
+      temperature: body.temperature ?? null,
+      text: { format: { type: "text" } },
+      tool_choice: body.tool_choice ?? "auto",
+      tools: body.tools ?? [],
+      top_p: body.top_p ?? null,
+      truncation: "disabled",
+    },
+  }
+}

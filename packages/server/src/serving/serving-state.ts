@@ -1,0 +1,72 @@
+// What the process can do right now: load, serve, drain. Routes ask; main.ts drives it.
+import type { InferenceEngine } from "@ds4/engine"
+import type { EffortTable, Segment, Tokenizer } from "@ds4/tokenizer"
+import { ApiError } from "../http/api-error.ts"
+
+export interface ServedModel {
+  id: string
+  engine: InferenceEngine
+  tokenizer: Tokenizer
+  /** Encodes long unbroken text on another thread. Absent: on this one. */
+  background?: { encode(segments: readonly Segment[]): Promise<Iterable<number>>; close(): void }
+  /** What effort words mean to this checkpoint. */
+  effortTable: EffortTable
+  /** Unix seconds shown by /v1/models. */
+  created: number
+  /** Names model, build and numeric mode. */
+  fingerprint: string
+}
+
+export type ServingStatus = "loading" | "ok" | "draining" | "failed"
+
+export class ServingState {
+  private current: ServingStatus = "loading"
+  private served: ServedModel | undefined
+  private fault = ""
+  /** Share of loading that is done, 0..1. */
+  progress = 0
+
+  get status(): ServingStatus {
+    return this.current
+  }
+
+  ready(model: ServedModel): void {
+    this.served = model
+    this.progress = 1
+    if (this.current === "loading") this.current = "ok"
+  }
+
+  fail(message: string): void {
+    this.current = "failed"
+    this.fault = message
+  }
+
+  drain(): void {
+    this.current = "draining"
+  }
+
+  /** The loaded model, or undefined while loading. */
+  get model(): ServedModel | undefined {
+    return this.served
+  }
+
+  /** The model for a new request. Throws 503 while loading, draining or after a failed load. */
+  require(): ServedModel {
+    if (this.current === "ok" && this.served !== undefined) return this.served
+    const headers = { "retry-after": "5" }
+    if (this.current === "draining")
+      throw new ApiError("UNAVAILABLE", "the server is shutting down", {
+        reason: "draining",
+        headers,
+      })
+    if (this.current === "failed")
+      throw new ApiError("UNAVAILABLE", `the model could not be loaded: ${this.fault}`, {
+        reason: "load_failed",
+      })
+    throw new ApiError(
+      "UNAVAILABLE",
+      `the model is loading (${Math.round(this.progress * 100)} %)`,
+      { reason: "loading", headers },
+    )
+  }
+}

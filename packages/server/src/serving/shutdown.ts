@@ -1,0 +1,27 @@
+// Ending the process well: refuse new requests, let running ones finish, then cancel, then close.
+import { CancelReason, type RequestRegistry } from "./request-registry.ts"
+import type { ServingState } from "./serving-state.ts"
+
+/** How long cancelled requests may take to write their last frame. */
+const CANCEL_GRACE_MS = 2000
+
+export interface Closable {
+  stop(closeActiveConnections?: boolean): Promise<unknown>
+}
+
+/** Drains, cancels what is left after `drainMs`, then closes the port and the engine. */
+export async function shutDown(
+  app: Closable,
+  state: ServingState,
+  registry: RequestRegistry,
+  drainMs: number,
+): Promise<void> {
+  state.drain()
+  if (!(await registry.idle(drainMs))) {
+    registry.cancelAll(new CancelReason("shutdown", "the server is shutting down"))
+    await registry.idle(CANCEL_GRACE_MS)
+  }
+  await app.stop(true)
+  state.model?.background?.close()
+  await state.model?.engine.close()
+}
