@@ -23,7 +23,9 @@ const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
   { name: "kernels", prefix: "native/src/backend/cpu/kernels/" },
   { name: "kernels", prefix: "native/src/backend/cpu/thread_pool" },
   { name: "model", prefix: "native/src/model/" },
+  { name: "kv", prefix: "native/src/kv/" },
   { name: "backend", prefix: "native/src/backend/" },
+  { name: "backend", prefix: "native/src/experts/" },
   { name: "core", prefix: "native/src/core/" },
   { name: "api", prefix: "native/src/api/" },
 ]

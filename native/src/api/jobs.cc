@@ -7,7 +7,7 @@
 
 #include "api/boundary.h"
 #include "core/engine.h"
-#include "core/loop/loop.h"
+#include "core/scheduler/scheduler.h"
 #include "ds4.h"
 
 using ds4::api::guarded;

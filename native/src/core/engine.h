@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "core/loop/loop.h"
-#include "core/loop/stepper.h"
+#include "core/scheduler/scheduler.h"
+#include "core/scheduler/executor.h"
 #include "base/trace.h"
 #include "ds4.h"
 #include "model/model.h"

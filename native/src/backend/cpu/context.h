@@ -2,11 +2,11 @@
 #pragma once
 #include <cstdint>
 
-#include "backend/cpu/experts/packed_experts.h"
+#include "experts/packed_experts.h"
 #include "backend/cpu/first_use.h"
 #include "backend/cpu/kernels/matmul.h"
 #include "backend/cpu/thread_pool.h"
-#include "model/kv_rows.h"
+#include "kv/row_formats.h"
 #include "model/model.h"
 #include "model/rope.h"
 

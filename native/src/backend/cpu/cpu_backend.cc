@@ -9,7 +9,7 @@
 #include "machine/available_memory.h"
 #include "backend/cpu/blocks/moe.h"
 #include "backend/cpu/context.h"
-#include "backend/cpu/experts/expert_choice.h"
+#include "experts/expert_placement.h"
 #include "backend/cpu/sequence.h"
 #include "machine/usable_cores.h"
 #include "backend/cpu/weights.h"

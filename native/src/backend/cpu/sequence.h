@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "model/kv_rows.h"
+#include "kv/row_formats.h"
 #include "model/shape.h"
 
 namespace ds4::cpu {

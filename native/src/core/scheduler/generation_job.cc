@@ -1,4 +1,4 @@
-#include "core/loop/job.h"
+#include "core/scheduler/generation_job.h"
 
 #include <algorithm>
 

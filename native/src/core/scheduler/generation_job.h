@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/loop/vocabulary.h"
+#include "core/scheduler/vocabulary.h"
 #include "core/sampling/sampler.h"
 #include "core/sampling/stop_strings.h"
 #include "core/sampling/zone_tracker.h"

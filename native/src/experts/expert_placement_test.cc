@@ -4,8 +4,8 @@
 
 #include "machine/available_memory.h"
 #include "backend/cpu/blocks/unit_model.h"
-#include "backend/cpu/experts/expert_choice.h"
-#include "backend/cpu/experts/expert_library.h"
+#include "experts/expert_placement.h"
+#include "experts/expert_library.h"
 #include "base/status.h"
 #include "base/test.h"
 

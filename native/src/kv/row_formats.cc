@@ -1,4 +1,4 @@
-#include "model/kv_rows.h"
+#include "kv/row_formats.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "core/loop/loop.h"
+#include "core/scheduler/scheduler.h"
 
 #include <algorithm>
 #include <chrono>

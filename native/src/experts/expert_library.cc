@@ -1,4 +1,4 @@
-#include "backend/cpu/experts/expert_library.h"
+#include "experts/expert_library.h"
 
 #include <dlfcn.h>
 

@@ -1,4 +1,4 @@
-#include "core/loop/batch.h"
+#include "core/scheduler/batch_planner.h"
 
 #include <memory>
 

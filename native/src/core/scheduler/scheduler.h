@@ -17,10 +17,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/loop/batch.h"
-#include "core/loop/job.h"
-#include "core/loop/stepper.h"
-#include "core/loop/vocabulary.h"
+#include "core/scheduler/batch_planner.h"
+#include "core/scheduler/generation_job.h"
+#include "core/scheduler/executor.h"
+#include "core/scheduler/vocabulary.h"
 #include "ds4.h"
 
 namespace ds4 {

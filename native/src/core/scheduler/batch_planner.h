@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/loop/job.h"
+#include "core/scheduler/generation_job.h"
 
 namespace ds4 {
 

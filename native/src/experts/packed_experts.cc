@@ -1,11 +1,11 @@
-#include "backend/cpu/experts/packed_experts.h"
+#include "experts/packed_experts.h"
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 
 #include "machine/available_memory.h"
-#include "backend/cpu/experts/expert_choice.h"
+#include "experts/expert_placement.h"
 #include "machine/usable_cores.h"
 #include "base/status.h"
 #include "format/convert.h"

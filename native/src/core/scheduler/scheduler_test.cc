@@ -1,10 +1,10 @@
-#include "core/loop/loop.h"
+#include "core/scheduler/scheduler.h"
 
 #include <algorithm>
 #include <random>
 
 #include "base/test.h"
-#include "core/loop/fake_stepper.h"
+#include "core/scheduler/fake_executor.h"
 
 using namespace ds4;
 using ds4::test::FakeSession;

@@ -9,8 +9,8 @@
 #include <set>
 
 #include "base/test.h"
-#include "core/loop/fake_stepper.h"
-#include "core/loop/loop.h"
+#include "core/scheduler/fake_executor.h"
+#include "core/scheduler/scheduler.h"
 
 // Allocations above this size fail, in every thread. (Inlined, g++ takes malloc and delete for a
 // mismatched pair.)

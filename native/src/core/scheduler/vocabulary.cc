@@ -1,4 +1,4 @@
-#include "core/loop/vocabulary.h"
+#include "core/scheduler/vocabulary.h"
 
 #include "base/status.h"
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "core/loop/stepper.h"
+#include "core/scheduler/executor.h"
 
 namespace ds4::test {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "backend/cpu/experts/expert_library.h"
+#include "experts/expert_library.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/weights.h"
 #include "model/mapped_file.h"

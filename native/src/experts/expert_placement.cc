@@ -1,4 +1,4 @@
-#include "backend/cpu/experts/expert_choice.h"
+#include "experts/expert_placement.h"
 
 #include <cstdio>
 
