@@ -3,7 +3,7 @@
 import type { GenerateRequest } from "@ds4/engine"
 import { ApiError, contextOverflow, type ErrorShape, invalid } from "../http/api-error.ts"
 import type { ServedModel } from "../serving/serving-state.ts"
-import type { SamplingFields, UnsupportedFields } from "./sampling-fields.ts"
+import type { SamplingFields, UnsupportedFields } from "./request-fields.ts"
 import type { AnswerDefaults } from "../settings.ts"
 
 export type Effort = "low" | "high" | "max"

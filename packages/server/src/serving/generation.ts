@@ -24,7 +24,7 @@ import {
   type OutputBatch,
   type TokenLogprob,
 } from "../answer/answer.ts"
-import { randomId } from "../api/responses/items.ts"
+import { randomId } from "../answer/random-id.ts"
 import { type ActiveRequest, CancelReason } from "./request-registry.ts"
 import type { ServedModel } from "./serving-state.ts"
 

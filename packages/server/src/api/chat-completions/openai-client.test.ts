@@ -1,6 +1,10 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import OpenAI from "openai"
-import { listen, toolBlock, until } from "../../testing/harness.ts"
+import { until } from "../../testing/harness.ts"
+import { listenWithClient, model, user } from "../../testing/openai-client.ts"
+
+const { server, client } = listenWithClient()
+afterAll(() => server.stop())
 
 const TOOLS = [
   {
@@ -15,28 +19,6 @@ const TOOLS = [
     },
   },
 ]
-
-/** Thinks, then answers by what was asked. */
-const server = listen({
-  script: (request) => {
-    const prompt = server.state.require().tokenizer.decode(request.promptTokens)
-    if (prompt.includes("<tool_result>")) return "It says sunny.</think>It is sunny in Zürich ☀."
-    if (prompt.includes("weather?"))
-      return (
-        `I should look.</think>Let me see.` +
-        `${toolBlock({ name: "weather", arguments: { city: 'Zü"rich\n☀', days: 3 } }, { name: "weather", arguments: { city: "Bern" } })}`
-      )
-    if (prompt.includes("fail"))
-      return { text: "half an ans", error: new Error("the device is on fire") }
-    if (prompt.includes("forever")) return "on and ".repeat(50_000)
-    return prompt.endsWith("<think>") ? "Consider it.</think>The answer is 7." : "The answer is 7."
-  },
-})
-const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 })
-afterAll(() => server.stop())
-
-const user = (content: string) => [{ role: "user" as const, content }]
-const model = "test-model"
 
 interface WithReasoning {
   reasoning_content?: string
@@ -269,127 +251,4 @@ describe("chat completions with the openai client", () => {
     await until(() => server.registry.size === 0 && server.engine.stats().running === 0, 250)
     expect(server.engine.cancelled.at(-1)).toBe(server.engine.requests.at(-1))
   })
-})
-
-describe("other endpoints with the openai client", () => {
-  test("models are listed", async () => {
-    const list = await client.models.list()
-    expect(list.data.map((each) => each.id)).toEqual([model])
-    expect(await client.models.retrieve(model)).toMatchObject({
-      object: "model",
-      context_length: 100_000,
-    })
-  })
-
-  test("completions are raw text: BOS, the text, no template", async () => {
-    const answer = await client.completions.create({
-      model,
-      prompt: "raw the text",
-      echo: true,
-      logprobs: 2,
-    })
-    expect(answer.choices[0]?.text).toBe("raw the textThe answer is 7.")
-    const { tokenizer } = server.state.require()
-    expect(server.engine.requests.at(-1)?.promptTokens).toEqual([
-      tokenizer.bos,
-      ...tokenizer.encode("raw the text"),
-    ])
-    expect(answer.choices[0]?.logprobs?.text_offset?.[0]).toBe("raw the text".length)
-    const ids = await client.completions.create({ model, prompt: [tokenizer.bos, 100, 101] })
-    expect(ids.usage?.prompt_tokens).toBe(3)
-    const stream = await client.completions.create({ model, prompt: "a", stream: true })
-    let text = ""
-    for await (const chunk of stream) text += chunk.choices[0]?.text ?? ""
-    expect(text).toBe("The answer is 7.")
-    expect(
-      await client.completions
-        .create({ model, prompt: ["a", "b"] })
-        .catch((error: unknown) => error),
-    ).toMatchObject({ status: 400, param: "prompt" })
-    expect(
-      await client.completions.create({ model, prompt: [99_999] }).catch((error: unknown) => error),
-    ).toMatchObject({ status: 400, param: "prompt[0]" })
-  })
-
-  test(
-    "responses: a stream of typed events, reasoning as summary, and the whole object with the " +
-      "same output",
-    async () => {
-      const stream = client.responses.stream({ model, input: "hi", reasoning: { summary: "auto" } })
-      const types: string[] = []
-      for await (const event of stream) types.push(event.type)
-      const final = await stream.finalResponse()
-      expect(final.output_text).toBe("The answer is 7.")
-      expect(types.slice(0, 2)).toEqual(["response.created", "response.in_progress"])
-      expect(types.at(-1)).toBe("response.completed")
-      expect(types.indexOf("response.reasoning_summary_text.done")).toBeLessThan(
-        types.indexOf("response.output_text.delta"),
-      )
-      const whole = await client.responses.create({
-        model,
-        input: "hi",
-        reasoning: { summary: "auto" },
-      })
-      const plain = (output: typeof whole.output) =>
-        output.map((item) => ({
-          type: item.type,
-          text: JSON.stringify(
-            "content" in item
-              ? item.content?.map((part) => ("text" in part ? part.text : ""))
-              : "summary" in item
-                ? item.summary
-                : null,
-          ),
-        }))
-      expect(plain(whole.output)).toEqual(plain(final.output))
-      expect(whole.usage?.output_tokens_details.reasoning_tokens).toBeGreaterThan(0)
-    },
-  )
-
-  test(
-    "responses: function calls go round; a namespace is shown again split; sealed " +
-      "reasoning is " +
-      "accepted back",
-    async () => {
-      const tools = [{ type: "function" as const, name: "weather", parameters: {}, strict: false }]
-      const first = await client.responses.create({
-        model,
-        input: "weather?",
-        tools,
-        include: ["reasoning.encrypted_content"],
-      })
-      const calls = first.output.filter((item) => item.type === "function_call")
-      expect(calls.map((call) => call.name)).toEqual(["weather", "weather"])
-      const outputs = calls.map((call) => ({
-        type: "function_call_output" as const,
-        call_id: call.call_id,
-        output: "sunny",
-      }))
-      const second = await client.responses.create({
-        model,
-        tools,
-        input: [
-          { role: "user", content: "weather?" },
-          ...(first.output as OpenAI.Responses.ResponseInputItem[]),
-          ...outputs,
-        ],
-      })
-      expect(second.output_text).toBe("It is sunny in Zürich ☀.")
-      expect(
-        server.state.require().tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
-      ).toContain("I should look.</think>")
-      const orphan = client.responses.create({
-        model,
-        input: [{ type: "function_call_output", call_id: "call_unknown", output: "x" }],
-      })
-      expect(await orphan.catch((error: unknown) => error)).toMatchObject({
-        status: 400,
-        param: "input[0].call_id",
-      })
-      const replay = client.responses.create({ model, input: "a", previous_response_id: "resp_1" })
-      expect(await replay.catch((error: unknown) => (error as Error).message)).toContain(
-        "send the whole conversation as `input`",
-      )
-    },
-  )
 })

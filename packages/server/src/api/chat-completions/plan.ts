@@ -5,7 +5,7 @@ import type { ServedModel } from "../../serving/serving-state.ts"
 import type { ChatRequest } from "./schema.ts"
 import type { AnswerDefaults } from "../../settings.ts"
 import { chatCompletion, ChatStreamWriter } from "./writer.ts"
-import { randomId } from "../responses/items.ts"
+import { randomId } from "../../answer/random-id.ts"
 import { invalid } from "../../http/api-error.ts"
 import {
   checkUnsupported,

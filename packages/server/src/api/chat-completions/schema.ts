@@ -6,9 +6,10 @@ import {
   samplingFields,
   stopField,
   streamOptions,
+  thinkingField,
   tokenLimit,
   unsupportedFields,
-} from "../../answer/sampling-fields.ts"
+} from "../../answer/request-fields.ts"
 
 /** Checked in full, message by message, where it becomes a conversation. */
 const messageShape = Type.Object(
@@ -20,19 +21,6 @@ const messageShape = Type.Object(
   },
   { additionalProperties: true },
 )
-
-export const thinkingField = Type.Union([
-  Type.Boolean(),
-  Type.Object(
-    {
-      type: optional(
-        Type.Union([Type.Literal("enabled"), Type.Literal("disabled"), Type.Literal("adaptive")]),
-      ),
-      budget_tokens: optional(Type.Integer({ minimum: 1 })),
-    },
-    { additionalProperties: true },
-  ),
-])
 
 export const ChatRequest = Type.Object(
   {

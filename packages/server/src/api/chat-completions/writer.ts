@@ -8,53 +8,13 @@ import type {
   StreamWriter,
   Transcript,
 } from "../../answer/answer.ts"
+import { type CompletionIdentity, openaiUsage, timings } from "../../answer/openai-fields.ts"
 import { commentFrame, dataFrame, DONE_FRAME } from "../../answer/sse.ts"
-
-export interface ChatIdentity {
-  /** "chatcmpl-…" */
-  id: string
-  /** Unix seconds, the same in every chunk. */
-  created: number
-  model: string
-  fingerprint: string
-}
 
 export interface ChatStreamOptions {
   includeUsage: boolean
   includeProgress: boolean
   logprobs: boolean
-}
-
-/** OpenAI's usage object; cache_write_tokens is an extension: prompt tokens computed now. */
-export function openaiUsage({ usage }: Outcome): Record<string, unknown> {
-  return {
-    prompt_tokens: usage.promptTokens,
-    completion_tokens: usage.completionTokens,
-    total_tokens: usage.promptTokens + usage.completionTokens,
-    prompt_tokens_details: {
-      cached_tokens: usage.cachedTokens,
-      cache_write_tokens: usage.promptTokens - usage.cachedTokens,
-    },
-    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
-  }
-}
-
-/** The `timings` extension: counts, milliseconds and tokens per second. */
-export function timings({ usage, prefillMs, decodeMs }: Outcome): Record<string, number> {
-  const computed = usage.promptTokens - usage.cachedTokens
-  return {
-    prompt_n: computed,
-    prompt_ms: prefillMs,
-    prompt_per_second: perSecond(computed, prefillMs),
-    predicted_n: usage.completionTokens,
-    predicted_ms: decodeMs,
-    predicted_per_second: perSecond(usage.completionTokens, decodeMs),
-    cache_n: usage.cachedTokens,
-  }
-}
-
-function perSecond(tokens: number, milliseconds: number): number {
-  return milliseconds > 0 ? (tokens * 1000) / milliseconds : 0
 }
 
 export function chatFinishReason(finish: Outcome["finish"]): "stop" | "length" | "tool_calls" {
@@ -71,7 +31,7 @@ function logprobsField(lists: LogprobLists | undefined): Record<string, unknown>
 
 /** The whole `chat.completion` object. */
 export function chatCompletion(
-  identity: ChatIdentity,
+  identity: CompletionIdentity,
   answer: Transcript,
   outcome: Outcome,
   withLogprobs: boolean,
@@ -113,7 +73,7 @@ export class ChatStreamWriter implements StreamWriter {
   private pendingLogprobs: LogprobLists = { content: [], reasoning: [] }
 
   constructor(
-    private readonly identity: ChatIdentity,
+    private readonly identity: CompletionIdentity,
     private readonly options: ChatStreamOptions,
   ) {
     const { id, created, model, fingerprint } = identity

@@ -6,7 +6,7 @@ import { encodeInSlices } from "../../serving/prompt-encoder.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { CompletionRequest } from "./schema.ts"
 import { textCompletion, type TextStreamOptions, TextStreamWriter } from "./writer.ts"
-import { randomId } from "../responses/items.ts"
+import { randomId } from "../../answer/random-id.ts"
 import {
   checkUnsupported,
   outputLimit,

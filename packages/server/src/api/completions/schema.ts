@@ -7,7 +7,7 @@ import {
   streamOptions,
   tokenLimit,
   unsupportedFields,
-} from "../../answer/sampling-fields.ts"
+} from "../../answer/request-fields.ts"
 
 export const CompletionRequest = Type.Object(
   {

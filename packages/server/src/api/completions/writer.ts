@@ -8,7 +8,7 @@ import type {
   TokenLogprob,
   Transcript,
 } from "../../answer/answer.ts"
-import { type ChatIdentity, openaiUsage, timings } from "../chat-completions/writer.ts"
+import { type CompletionIdentity, openaiUsage, timings } from "../../answer/openai-fields.ts"
 import { commentFrame, dataFrame, DONE_FRAME } from "../../answer/sse.ts"
 
 export interface TextStreamOptions {
@@ -45,7 +45,7 @@ export function legacyLogprobs(
 
 /** The whole `text_completion` object. */
 export function textCompletion(
-  identity: ChatIdentity,
+  identity: CompletionIdentity,
   answer: Transcript,
   outcome: Outcome,
   options: TextStreamOptions,
@@ -79,7 +79,7 @@ export class TextStreamWriter implements StreamWriter {
   private pending: LogprobLists["content"] = []
 
   constructor(
-    identity: ChatIdentity,
+    identity: CompletionIdentity,
     private readonly options: TextStreamOptions,
   ) {
     const { id, created, model, fingerprint } = identity

@@ -6,7 +6,7 @@ import type { ServedModel } from "../../serving/serving-state.ts"
 import type { MessagesRequest } from "./schema.ts"
 import type { AnswerDefaults } from "../../settings.ts"
 import { anthropicMessage, MessageStreamWriter } from "./writer.ts"
-import { randomId } from "../responses/items.ts"
+import { randomId } from "../../answer/random-id.ts"
 import {
   resolveModelName,
   resolveThinking,

@@ -1,12 +1,12 @@
 import { type Static, Type } from "@sinclair/typebox"
-import { thinkingField } from "../chat-completions/schema.ts"
 import {
   anyValue,
   effortField,
   optional,
   samplingFields,
+  thinkingField,
   tokenLimit,
-} from "../../answer/sampling-fields.ts"
+} from "../../answer/request-fields.ts"
 
 export const MessagesRequest = Type.Object(
   {

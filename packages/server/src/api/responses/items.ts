@@ -6,11 +6,6 @@ export type ToolNames = ReadonlyMap<string, ToolIdentity>
 
 export type ItemStatus = "in_progress" | "completed" | "incomplete"
 
-/** Prefix + 32 random hex digits. */
-export function randomId(prefix: string): string {
-  return prefix + crypto.randomUUID().replaceAll("-", "")
-}
-
 /** Reasoning as the opaque string that the client sends back. */
 export function sealReasoning(text: string): string {
   return Buffer.from(text, "utf8").toString("base64")

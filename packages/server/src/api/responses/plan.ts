@@ -5,7 +5,8 @@ import type { PreparedAnswer } from "../../serving/answers.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { ResponsesRequest } from "./schema.ts"
 import { type ResponseIdentity, ResponseStreamWriter } from "./writer.ts"
-import { randomId, type ToolNames } from "./items.ts"
+import { randomId } from "../../answer/random-id.ts"
+import type { ToolNames } from "./items.ts"
 import {
   checkFormat,
   resolveModelName,

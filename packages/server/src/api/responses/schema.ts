@@ -6,7 +6,7 @@ import {
   samplingFields,
   stopField,
   tokenLimit,
-} from "../../answer/sampling-fields.ts"
+} from "../../answer/request-fields.ts"
 
 export const ResponsesRequest = Type.Object(
   {

@@ -12,7 +12,6 @@ import {
   callItem,
   CustomInputReader,
   messageItem,
-  randomId,
   reasoningItem,
   textPart,
   type CallItem,
@@ -20,6 +19,7 @@ import {
   type ReasoningShape,
   type ToolNames,
 } from "./items.ts"
+import { randomId } from "../../answer/random-id.ts"
 import { eventFrame } from "../../answer/sse.ts"
 
 export interface ResponseIdentity {

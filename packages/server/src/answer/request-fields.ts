@@ -38,6 +38,19 @@ export const streamOptions = optional(
 export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
 export const effortField = Type.Union(EFFORTS.map((word) => Type.Literal(word)))
 
+export const thinkingField = Type.Union([
+  Type.Boolean(),
+  Type.Object(
+    {
+      type: optional(
+        Type.Union([Type.Literal("enabled"), Type.Literal("disabled"), Type.Literal("adaptive")]),
+      ),
+      budget_tokens: optional(Type.Integer({ minimum: 1 })),
+    },
+    { additionalProperties: true },
+  ),
+])
+
 /**
  * Fields that are known and not supported; `checkUnsupported` refuses values that ask for
  * something.

@@ -1,0 +1,81 @@
+import { describe, expect, test } from "bun:test"
+import { type AnthropicError, errorOf } from "../testing/answered-errors.ts"
+import { harness, listen } from "../testing/harness.ts"
+import { CHAT } from "../testing/requests.ts"
+
+describe("paths and methods", () => {
+  const server = harness()
+  test("an unknown path is 404 in the caller's shape", async () => {
+    const response = await server.get("/v1/nothing")
+    expect(response.status).toBe(404)
+    expect(await errorOf(response)).toMatchObject({
+      message: "unknown endpoint",
+      type: "not_found_error",
+    })
+    const anthropic = await server.get("/v1/messages/nothing")
+    expect(anthropic.status).toBe(404)
+    expect((await anthropic.json()) as AnthropicError).toMatchObject({
+      type: "error",
+      error: { type: "not_found_error" },
+    })
+  })
+
+  test("a known path with a wrong method is 405 and says which methods are allowed", async () => {
+    const response = await server.get("/v1/chat/completions")
+    expect(response.status).toBe(405)
+    expect(response.headers.get("allow")).toBe("OPTIONS, POST")
+    const models = await server.post("/v1/models", {})
+    expect(models.headers.get("allow")).toBe("GET, HEAD, OPTIONS")
+  })
+
+  test("another model's name is 404, whatever is written in it", async () => {
+    for (const name of ["nope", "%25zz", "a/%25zz", "a%2Fb", "%E0%A4%A"]) {
+      const response = await server.get(`/v1/models/${name}`)
+      expect({ name, status: response.status, ...(await errorOf(response)) }).toMatchObject({
+        name,
+        status: 404,
+        code: "model_not_found",
+      })
+    }
+    expect((await server.post("/v1/models/a/b", {})).status).toBe(405)
+  })
+
+  test(
+    "OPTIONS is 204 everywhere; the query string does not matter; paths work " + "without /v1",
+    async () => {
+      expect(
+        (await server.app.handle(new Request("http://localhost/v1/models", { method: "OPTIONS" })))
+          .status,
+      ).toBe(204)
+      expect((await server.post("/v1/messages?beta=true", { ...CHAT, max_tokens: 9 })).status).toBe(
+        200,
+      )
+      for (const path of ["/chat/completions", "/messages", "/completions", "/responses"]) {
+        expect({
+          path,
+          status: (await server.post(path, { ...CHAT, prompt: "a", input: "a" })).status,
+        }).toEqual({ path, status: 200 })
+      }
+      expect((await server.get("/models")).status).toBe(200)
+    },
+  )
+
+  test("every answer carries a request id", async () => {
+    for (const response of [
+      await server.get("/health"),
+      await server.get("/nothing"),
+      await server.post("/v1/chat/completions", CHAT),
+      await server.post("/v1/chat/completions", { ...CHAT, stream: true }),
+    ]) {
+      expect(response.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/)
+      await response.text()
+    }
+  })
+
+  test("HEAD works where GET does, with an empty body", async () => {
+    const listening = listen()
+    const response = await fetch(`${listening.url}/v1/models`, { method: "HEAD" })
+    expect([response.status, await response.text()]).toEqual([200, ""])
+    await listening.stop()
+  })
+})
