@@ -16,7 +16,7 @@ const FOLDER = fileURLToPath(new URL("../models/demo", import.meta.url))
  */
 export async function deriveGguf(folder: string): Promise<string> {
   const { nativeConvertRows, quantize } = await import("@ds4/engine")
-  const { openModelFile } = await import("@ds4/tokenizer")
+  const { openModelFile } = await import("@ds4/model-file")
   const target = join(folder, "demo.gguf")
   const begunMs = Date.now()
   await quantize(await openModelFile(folder), target, nativeConvertRows, {

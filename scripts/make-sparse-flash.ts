@@ -11,6 +11,7 @@ import { mkdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
   FLASH_CONFIG,
+  DTYPE_BYTES,
   TENSOR_TYPES,
   expectedTensors,
   metadataFromConfig,
@@ -24,12 +25,12 @@ import {
   type ExpectedTensor,
   type GgufValue,
   type ModelConfig,
+  type SafetensorsDtype,
   type StoredSafetensor,
   type TensorTypeName,
-} from "@ds4/tokenizer"
-import { DTYPE_BYTES, type SafetensorsDtype } from "../packages/tokenizer/src/safetensors/header.ts"
-import { CODE_POINT_OF_BYTE } from "../packages/tokenizer/src/bpe/byte-map.ts"
-import { REQUIRED_SPECIALS } from "../packages/tokenizer/src/special-tokens.ts"
+} from "@ds4/model-file"
+import { CODE_POINT_OF_BYTE } from "@ds4/tokenizer"
+import { REQUIRED_SPECIALS } from "@ds4/tokenizer/special-tokens"
 
 /** Bytes of one shard of the safetensors folder, about as in the release. */
 const SHARD_BYTES = 3.6e9

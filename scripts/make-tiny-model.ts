@@ -3,14 +3,8 @@
 // made here.
 //   bun scripts/make-tiny-model.ts [--check]
 import { fileURLToPath } from "node:url"
-import { CODE_POINT_OF_BYTE } from "../packages/tokenizer/src/bpe/byte-map.ts"
-import { SPLIT_PATTERNS } from "../packages/tokenizer/src/bpe/pretokenizer.ts"
-import {
-  LATEST_REMINDER,
-  REQUIRED_SPECIALS,
-  TASKS,
-  taskToken,
-} from "../packages/tokenizer/src/special-tokens.ts"
+import { CODE_POINT_OF_BYTE, SPLIT_PATTERNS } from "@ds4/tokenizer"
+import { LATEST_REMINDER, REQUIRED_SPECIALS, TASKS, taskToken } from "@ds4/tokenizer/special-tokens"
 import { TINY_MODEL_TEXT } from "./tiny-model-text.ts"
 
 /** vocab_size of models/tiny/config.json. */

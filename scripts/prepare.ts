@@ -93,7 +93,7 @@ export function isDemoGgufCurrent(folder: string): boolean {
   const sources = [
     folder,
     join(ROOT, "packages/engine/src/quantize"),
-    join(ROOT, "packages/tokenizer/src/gguf"),
+    join(ROOT, "packages/model-file/src/gguf"),
   ]
   return (
     existsSync(target) &&

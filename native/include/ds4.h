@@ -89,7 +89,7 @@ DS4_API ds4_status ds4_convert_rows(uint32_t from_type, const void *from, uint64
 /* ---- model --------------------------------------------------------------------------------- */
 
 /* Roles a tensor can have. The order is part of the ABI and equals TENSOR_KINDS in
- * packages/tokenizer/src/tensor-kinds.ts. */
+ * packages/model-file/src/tensor-kinds.ts. */
 enum {
     DS4_TENSOR_TOKEN_EMBD = 0,
     DS4_TENSOR_OUTPUT,

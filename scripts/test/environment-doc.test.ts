@@ -18,7 +18,7 @@ test("docs/environment.md is what the registries say; bun run docs writes it", (
 test("every variable that the tree reads is declared, and every declared one is read", () => {
   const isProduct = (path: string) =>
     /^(?:packages\/[\w-]+\/(?:src|bin)|scripts|native)\//.test(path) &&
-    !path.includes("/test/") &&
+    !/\/test\/|\/testing\/|\.test\.ts$/.test(path) &&
     path !== "scripts/other-variables.ts"
   const sources = sourceFiles(ROOT).filter(
     ({ path }) => isProduct(path) && /\.(?:ts|cc|h|cu)$/.test(path),

@@ -77,6 +77,10 @@ describe("imports", () => {
   test("arrows between packages do not turn back", () => {
     expect(find("packages/tokenizer/src/a.ts", `import { x } from "@ds4/engine"`)).toHaveLength(1)
     expect(find("packages/ffi/src/a.ts", `export { x } from "@ds4/tokenizer"`)).toHaveLength(1)
+    expect(find("packages/engine/src/a.ts", `import { open } from "@ds4/chat"`)).toHaveLength(1)
+    expect(find("packages/model-file/src/a.ts", `import { x } from "@ds4/tokenizer"`)).toHaveLength(
+      1,
+    )
     expect(find("packages/server/src/a.ts", `import { main } from "@ds4/cli"`)).toHaveLength(1)
     expect(find("packages/engine/src/a.ts", `const m = await import("@ds4/server")`)).toHaveLength(
       1,

@@ -4,11 +4,13 @@ import { lineAt, type Finding, type SourceFile } from "./finding.ts"
 /** Package -> packages of ours that it may import. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ffi: [],
-  tokenizer: [],
+  "model-file": [],
+  tokenizer: ["model-file"],
   "kt-bridge": ["ffi", "native"],
-  engine: ["kt-bridge", "ffi", "tokenizer", "native"],
-  server: ["engine", "tokenizer"],
-  cli: ["engine", "kt-bridge", "tokenizer"],
+  engine: ["kt-bridge", "ffi", "model-file", "tokenizer", "native"],
+  chat: ["engine", "model-file", "tokenizer"],
+  server: ["chat", "engine", "model-file", "tokenizer"],
+  cli: ["chat", "engine", "kt-bridge", "model-file", "tokenizer"],
 }
 /** Pairs that may name each other's types and nothing else. */
 const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }

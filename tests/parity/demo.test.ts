@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { EMBEDDED_MODEL_PATH, loadModel, type LoadedModel } from "@ds4/engine"
-import { renderChat } from "@ds4/tokenizer"
+import { renderChat } from "@ds4/chat"
 import { TOLERANCE } from "../tolerance.ts"
 import { largestDifference } from "./support/recorded.ts"
 

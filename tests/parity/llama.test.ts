@@ -6,7 +6,7 @@ import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { openEngine, type NativeEngine, type RecipeName } from "@ds4/engine"
-import { openModelFile } from "@ds4/tokenizer"
+import { openModelFile } from "@ds4/model-file"
 import { TOLERANCE } from "../tolerance.ts"
 import {
   CHECKPOINT_NAMES,

@@ -7,7 +7,7 @@ import { open } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { nativeConvertRows, openEngine, quantize } from "@ds4/engine"
-import { openModelFile, type TensorEntry } from "@ds4/tokenizer"
+import { openModelFile, type TensorEntry } from "@ds4/model-file"
 import { CHECKPOINTS } from "../parity/support/checkpoints.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "ds4-damaged-"))

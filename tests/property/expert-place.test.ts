@@ -18,7 +18,7 @@ import {
   type ExpertOptions,
 } from "@ds4/engine"
 import { buildOldestShim, buildPublishedShim, canBuildShim } from "@ds4/kt-bridge/testing"
-import { ModelFileError, openModelFile, withExpertWeights } from "@ds4/tokenizer"
+import { ModelFileError, openModelFile, withExpertWeights } from "@ds4/model-file"
 import {
   CHECKPOINT_NAMES,
   CHECKPOINTS,

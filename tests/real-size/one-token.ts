@@ -1,7 +1,7 @@
 // Child process of real-size.test.ts: opens a model, computes one token, prints what it took as one
 // JSON line.
 import { expertsText, openEngine } from "@ds4/engine"
-import { openModelFile } from "@ds4/tokenizer"
+import { openModelFile } from "@ds4/model-file"
 
 const [path = "", place = "auto"] = process.argv.slice(2)
 if (place !== "auto" && place !== "packed") throw new Error(`no place for experts: ${place}`)

@@ -4,12 +4,12 @@
 // build/prompts.json
 import { resolve } from "node:path"
 import {
-  loadTokenizer,
   renderChat,
   segmentsText,
   type Message,
   type ToolDeclaration,
-} from "../../packages/tokenizer/src/index.ts"
+} from "../../packages/chat/src/index.ts"
+import { loadTokenizer } from "../../packages/tokenizer/src/index.ts"
 
 interface Rendered {
   readonly id: string

@@ -1,5 +1,6 @@
 import type { EngineOptions, ExpertOptions, LoadProgress, NativeEngine } from "@ds4/engine"
-import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
+import type { ModelFile } from "@ds4/model-file"
+import type { Tokenizer } from "@ds4/tokenizer"
 import { usageError } from "./errors.ts"
 import type { FlagValues, MODEL_FLAGS } from "./flags/registry.ts"
 import { formatBytes } from "./format-size.ts"

@@ -1,4 +1,5 @@
-import { loadTokenizer, openModelFile, type ModelFile, type Tokenizer } from "@ds4/tokenizer"
+import { openModelFile, type ModelFile } from "@ds4/model-file"
+import { loadTokenizer, type Tokenizer } from "@ds4/tokenizer"
 import { CliError, EXIT } from "./errors.ts"
 import type { Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"

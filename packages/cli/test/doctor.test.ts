@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { EMBEDDED_MODEL_PATH } from "@ds4/engine"
-import { openModelFile } from "@ds4/tokenizer"
+import { openModelFile } from "@ds4/model-file"
 import { damagedFiles, embeddedModelCheck } from "../src/doctor.ts"
 
 test(

@@ -96,7 +96,7 @@ export class TerminalProgram {
 
   /** Waits for the prompt to be drawn again. */
   async prompt(): Promise<string> {
-    // eslint-disable-line no-control-regex -- the editor's own redraw
+    // eslint-disable-next-line no-control-regex -- the editor's own redraw
     return await this.until(/\x1b\[J> /)
   }
 

@@ -1,7 +1,8 @@
 // What other packages use: an engine over a model, and generations as async iterables. JavaScript
 // never blocks here: the native loop works, wakes a promise, and a poll drains what it made.
 import { availableParallelism } from "node:os"
-import type { ModelFile, Tokenizer } from "@ds4/tokenizer"
+import type { ModelFile } from "@ds4/model-file"
+import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "./check-request.ts"
 import { EMBEDDED_MODEL_NOTE } from "./embedded-model.ts"
 import { invariant } from "./errors.ts"

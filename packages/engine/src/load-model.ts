@@ -1,11 +1,5 @@
-import {
-  loadTokenizer,
-  openModelFile,
-  tensorTypeName,
-  withExpertWeights,
-  type ModelFile,
-  type Tokenizer,
-} from "@ds4/tokenizer"
+import { openModelFile, tensorTypeName, withExpertWeights, type ModelFile } from "@ds4/model-file"
+import { loadTokenizer, type Tokenizer } from "@ds4/tokenizer"
 import { NativeEngine } from "./client.ts"
 import { EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
 import { EngineError } from "./errors.ts"

@@ -1,7 +1,8 @@
 // The fake must keep the rules of the real engine: the same cases, told in text.
 import { expect, test } from "bun:test"
 import { join } from "node:path"
-import { loadTokenizer, openModelFile } from "@ds4/tokenizer"
+import { openModelFile } from "@ds4/model-file"
+import { loadTokenizer } from "@ds4/tokenizer"
 import {
   EMBEDDED_MODEL_PATH,
   EngineError,

@@ -4,7 +4,7 @@ import { engineLibrary } from "../src/library.ts"
 import { OutHandle } from "../src/native/handle.ts"
 import { SAMPLING } from "../src/symbols.ts"
 
-const FIXTURES = join(import.meta.dir, "../../tokenizer/test/fixtures/prompting")
+const FIXTURES = join(import.meta.dir, "../fixtures")
 interface RngFile {
   cases: { seed: string; steps: { state: string; output: string; uniform: number }[] }[]
 }

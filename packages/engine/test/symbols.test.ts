@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { parseCEnums, parseCFunctions, tableRows } from "@ds4/ffi/testing"
 import { DS4_HEADER_PATH } from "@ds4/native"
-import { TENSOR_KINDS, TENSOR_TYPES } from "@ds4/tokenizer"
+import { TENSOR_KINDS, TENSOR_TYPES } from "@ds4/model-file"
 import { engineLibrary } from "../src/library.ts"
 import {
   DS4_STRUCTS,

@@ -1,6 +1,7 @@
 // Flags → settings → listen → load. The port answers /health while the model is still loading.
 import { EngineError, expertOptions, expertsText, loadModel, type LoadProgress } from "@ds4/engine"
-import { detectEffortTable, ModelFileError } from "@ds4/tokenizer"
+import { detectEffortTable } from "@ds4/chat"
+import { ModelFileError } from "@ds4/model-file"
 import { createApp } from "./app.ts"
 import { parseServeOptions, serveHelp, type ServeOptions, UsageError } from "./flags.ts"
 import { isLoopbackAddress } from "./http/guards.ts"

@@ -3,8 +3,8 @@
 // Usage: bun bench/encode.ts [megabytes]
 import { USER } from "../src/special-tokens.ts"
 import { loadTokenizer } from "../src/tokenizer.ts"
-import { DEEPSEEK_V3_TOKENIZER } from "../test/support/deepseek-v3.ts"
-import { mixedText } from "../test/support/mixed-text.ts"
+import { DEEPSEEK_V3_TOKENIZER } from "../src/testing/deepseek-v3.ts"
+import { mixedText } from "../src/testing/mixed-text.ts"
 
 const megabytes = Number(Bun.argv[2] ?? 10)
 const bytes = megabytes * 1e6

@@ -5,7 +5,7 @@ import { StretchCache } from "./bpe/stretch-cache.ts"
 import { readTokenizerGguf } from "./bpe/tokenizer-gguf.ts"
 import { readTokenizerJson } from "./bpe/tokenizer-json.ts"
 import { type Vocabulary, buildVocabulary, tokenByteTable } from "./bpe/vocabulary.ts"
-import type { TokenizerSource } from "./model-file.ts"
+import type { TokenizerSource } from "@ds4/model-file"
 import { REQUIRED_SPECIALS } from "./special-tokens.ts"
 import { TokenizerError } from "./tokenizer-error.ts"
 

@@ -12,7 +12,7 @@ import {
   type NativeEngine,
   type RecipeName,
 } from "@ds4/engine"
-import { openModelFile } from "@ds4/tokenizer"
+import { openModelFile } from "@ds4/model-file"
 
 export const CHECKPOINTS = {
   "tiny-a": resolve(import.meta.dir, "../../../models/tiny"),

@@ -3,7 +3,7 @@
 import { dlopen } from "bun:ffi"
 import { dirname, join } from "node:path"
 import { nativeConvertRows, quantize, type Recipe } from "@ds4/engine"
-import { openModelFile, TENSOR_TYPES } from "@ds4/tokenizer"
+import { openModelFile, TENSOR_TYPES } from "@ds4/model-file"
 import { CHECKPOINTS, type CheckpointName } from "./checkpoints.ts"
 
 const library = join(

@@ -1,5 +1,5 @@
 // One interface over a local engine and a remote server: chat and run know nothing else.
-import type { Conversation } from "@ds4/tokenizer"
+import type { Conversation } from "@ds4/chat"
 
 /** "default": thinking with the effort that the checkpoint was made for. */
 export type ThinkLevel = "default" | "off" | "low" | "high" | "max"

@@ -4,16 +4,15 @@ import {
   detectEffortTable,
   renderChat,
   segmentsText,
-  specialTokens,
   startsInThinking,
   thinkingLeftOut,
   type Conversation,
   type EffortTable,
-  type ModelFile,
   type OutputEvent,
-  type Segment,
-  type Tokenizer,
-} from "@ds4/tokenizer"
+} from "@ds4/chat"
+import { type ModelFile } from "@ds4/model-file"
+import type { Segment, Tokenizer } from "@ds4/tokenizer"
+import { THINK_CLOSE, THINK_OPEN } from "@ds4/tokenizer/special-tokens"
 import type {
   AnswerEvent,
   AnswerRequest,
@@ -45,7 +44,7 @@ export class LocalBackend implements Backend {
   readonly description: BackendDescription
   private readonly effortTable: EffortTable
   private readonly thinkClose: number | undefined
-  private readonly sampled = new SampledAnswers(specialTokens.THINK_CLOSE)
+  private readonly sampled = new SampledAnswers(THINK_CLOSE)
 
   constructor(private readonly options: LocalBackendOptions) {
     const { engine, file, tokenizer, where } = options
@@ -55,7 +54,7 @@ export class LocalBackend implements Backend {
       where,
     }
     this.effortTable = detectEffortTable(checkpointHints(file)).table
-    this.thinkClose = tokenizer.special.get(specialTokens.THINK_CLOSE)
+    this.thinkClose = tokenizer.special.get(THINK_CLOSE)
   }
 
   async *answer(request: AnswerRequest): AsyncIterable<AnswerEvent> {
@@ -123,7 +122,7 @@ export class LocalBackend implements Backend {
     from: PartialAnswer,
   ): Segment[] {
     const isClosed = think !== "off" && !isOpenThinking(think, from)
-    const closed: Segment[] = isClosed ? [{ text: specialTokens.THINK_CLOSE, control: true }] : []
+    const closed: Segment[] = isClosed ? [{ text: THINK_CLOSE, control: true }] : []
     const content: Segment[] = from.content === "" ? [] : [{ text: from.content, control: false }]
     return this.sampled.apply(
       [
@@ -145,7 +144,7 @@ export class LocalBackend implements Backend {
     const shownAs = settings.keepsReasoning
       ? thinkingLeftOut(
           promptTokens,
-          this.options.tokenizer.special.get(specialTokens.THINK_OPEN),
+          this.options.tokenizer.special.get(THINK_OPEN),
           this.thinkClose,
         )
       : undefined

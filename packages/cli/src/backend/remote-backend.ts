@@ -1,4 +1,4 @@
-import type { Conversation, Message } from "@ds4/tokenizer"
+import type { Conversation, Message } from "@ds4/chat"
 import { CliError, EXIT, messageOf, usageError } from "../errors.ts"
 import type {
   AnswerEvent,

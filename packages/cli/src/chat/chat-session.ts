@@ -1,4 +1,4 @@
-import type { Conversation, Message } from "@ds4/tokenizer"
+import type { Conversation, Message } from "@ds4/chat"
 import type { AnswerSettings, AnswerUsage, PartialAnswer } from "../backend/backend.ts"
 
 export interface Totals {

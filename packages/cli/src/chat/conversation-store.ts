@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
-import type { Message } from "@ds4/tokenizer"
+import type { Message } from "@ds4/chat"
 import { CliError, EXIT, messageOf, usageError } from "../errors.ts"
 
 /** A conversation as it lies on disk. */

@@ -4,7 +4,7 @@ import {
   tensorTypeName,
   type ModelDescription,
   type ModelFile,
-} from "@ds4/tokenizer"
+} from "@ds4/model-file"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "../format-size.ts"

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs"
-import { ModelFileError, openModelFile } from "@ds4/tokenizer"
+import { ModelFileError, openModelFile } from "@ds4/model-file"
 import { defineCommand } from "../command.ts"
 import { CliError, EXIT, usageError } from "../errors.ts"
 import { formatBytes } from "../format-size.ts"

@@ -5,7 +5,7 @@ import {
   renderChat,
   segmentsText,
   type Effort,
-} from "@ds4/tokenizer"
+} from "@ds4/chat"
 import { defineCommand } from "../command.ts"
 import { EXIT, messageOf, usageError } from "../errors.ts"
 import { openTokenizer } from "../open-tokenizer.ts"

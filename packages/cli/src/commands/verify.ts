@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { openModelFile, verifyModelFile, type ModelFile } from "@ds4/tokenizer"
+import { openModelFile, verifyModelFile, type ModelFile } from "@ds4/model-file"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes } from "../format-size.ts"

@@ -1,4 +1,5 @@
-import { OutputParser, renderChat, type Conversation, type Tokenizer } from "@ds4/tokenizer"
+import { OutputParser, renderChat, type Conversation } from "@ds4/chat"
+import { type Tokenizer } from "@ds4/tokenizer"
 import type { InferenceEngine, Usage } from "@ds4/engine"
 import { isRight } from "./check-answer.ts"
 import type { Suite, SuiteItem } from "./suite.ts"

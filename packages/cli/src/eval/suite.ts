@@ -1,5 +1,5 @@
 import demoSuite from "./demo-suite.json"
-import type { Message, ToolDeclaration } from "@ds4/tokenizer"
+import type { Message, ToolDeclaration } from "@ds4/chat"
 
 /** What an answer must be. Exactly one of the fields is set. */
 export interface Expectation {

@@ -1,5 +1,5 @@
 import { appendFileSync, writeFileSync } from "node:fs"
-import type { Message } from "@ds4/tokenizer"
+import type { Message } from "@ds4/chat"
 import { readTextFlag } from "../answer-settings.ts"
 import type { AnswerRequest, AnswerSettings, Backend } from "../backend/backend.ts"
 import { EXIT, messageOf, usageError, type ExitCode } from "../errors.ts"

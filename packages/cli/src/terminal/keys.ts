@@ -73,7 +73,7 @@ const SEQUENCES: Readonly<Record<string, KeyName>> = {
 }
 
 // a control or two-letter sequence, complete or still arriving
-// eslint-disable-line no-control-regex -- terminals send control bytes
+// eslint-disable-next-line no-control-regex -- terminals send control bytes
 const ESCAPE = /^\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O[@-~]|[^[O])/
 const PARTIAL = /^\x1b(?:\[[0-9;?]*|O)?$/ // eslint-disable-line no-control-regex -- as above
 

@@ -2,7 +2,7 @@
 // on each other.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { loadModel, type LoadedModel } from "@ds4/engine"
-import { OutputParser, renderChat, type Conversation, type Message } from "@ds4/tokenizer"
+import { OutputParser, renderChat, type Conversation, type Message } from "@ds4/chat"
 import type {
   AnswerSettings,
   AnswerUsage,

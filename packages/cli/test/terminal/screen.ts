@@ -20,7 +20,7 @@ export function drawn(output: string, columns: number): string[] {
   }
   // eslint-disable-next-line no-control-regex -- escape sequences are what is read here
   for (const [token] of output.matchAll(/\x1b\[([0-9;?]*)([@-~])|[\s\S]/gu)) {
-    // eslint-disable-line no-control-regex -- as above
+    // eslint-disable-next-line no-control-regex -- as above
     const sequence = /^\x1b\[([0-9;?]*)([@-~])$/.exec(token)
     if (sequence !== null) {
       const count = Number(sequence[1]?.split(";")[0]) || 1

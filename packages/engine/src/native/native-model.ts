@@ -2,7 +2,7 @@
 import type { Pointer } from "bun:ffi"
 import { setImmediate as turn } from "node:timers/promises"
 import { cString } from "@ds4/ffi"
-import { TENSOR_KINDS, type ModelConfig, type ModelFile, type TensorEntry } from "@ds4/tokenizer"
+import { TENSOR_KINDS, type ModelConfig, type ModelFile, type TensorEntry } from "@ds4/model-file"
 import { engineLibrary } from "../library.ts"
 import { LAYER_OPTIONS, SHAPE, TENSOR } from "../symbols.ts"
 import { openPointer, OutHandle } from "./handle.ts"

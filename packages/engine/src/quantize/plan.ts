@@ -11,7 +11,7 @@ import {
   type ModelFile,
   type TensorEntry,
   type TensorTypeName,
-} from "@ds4/tokenizer"
+} from "@ds4/model-file"
 import { targetType, type Recipe } from "./recipe.ts"
 
 /**

@@ -8,7 +8,7 @@ import {
   type GgufValue,
   type ModelFile,
   type WriteOptions,
-} from "@ds4/tokenizer"
+} from "@ds4/model-file"
 import type { ConvertRows } from "./convert-rows.ts"
 import { planQuantize, type QuantizePlan } from "./plan.ts"
 import { FILE_TYPES, RECIPES, type Recipe, type RecipeName } from "./recipe.ts"

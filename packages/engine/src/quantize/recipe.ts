@@ -1,6 +1,6 @@
 // Which type each tensor gets. Vectors are always F32 and routing tables I32: they are small, and
 // every reader of the format expects that.
-import type { ExpectedTensor, GgufDialect, TensorTypeName } from "@ds4/tokenizer"
+import type { ExpectedTensor, GgufDialect, TensorTypeName } from "@ds4/model-file"
 
 export type DenseType = "F32" | "F16" | "BF16" | "Q8_0"
 export type ExpertType = DenseType | "MXFP4"

@@ -1,11 +1,6 @@
 // tokenizer.ggml.* records of a quantised file, from whatever vocabulary the source has.
-import {
-  ModelFileError,
-  loadTokenizer,
-  tokenizerGgufMetadata,
-  type GgufValue,
-  type ModelFile,
-} from "@ds4/tokenizer"
+import { ModelFileError, type GgufValue, type ModelFile } from "@ds4/model-file"
+import { loadTokenizer, tokenizerGgufMetadata } from "@ds4/tokenizer"
 
 const record = (value: string | number | readonly string[] | Int32Array): GgufValue => {
   if (typeof value === "string") return { type: "string", value }

@@ -8,7 +8,7 @@ import {
   type ByteSource,
   type TensorEntry,
   type TensorType,
-} from "@ds4/tokenizer"
+} from "@ds4/model-file"
 import type { ConvertRows } from "./convert-rows.ts"
 import type { QuantizeTensor } from "./plan.ts"
 

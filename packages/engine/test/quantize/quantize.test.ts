@@ -7,13 +7,13 @@ import { gguf } from "@huggingface/gguf"
 import {
   ModelFileError,
   TENSOR_TYPES,
-  loadTokenizer,
   openModelFile,
   tensorTypeName,
   verifyModelFile,
   type ModelFile,
   type TensorEntry,
-} from "@ds4/tokenizer"
+} from "@ds4/model-file"
+import { loadTokenizer } from "@ds4/tokenizer"
 import { nativeConvertRows } from "../../src/convert-rows.ts"
 import {
   quantize,

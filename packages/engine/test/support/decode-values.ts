@@ -1,6 +1,6 @@
 // A second, plain decoder of storage types, written from the formats' definitions: the tests'
 // oracle for what conversion may and may not change.
-import { diskFiles, tensorTypeById, type ModelFile, type TensorEntry } from "@ds4/tokenizer"
+import { diskFiles, tensorTypeById, type ModelFile, type TensorEntry } from "@ds4/model-file"
 
 const scratch = new DataView(new ArrayBuffer(4))
 function f32OfBits(bits: number): number {

@@ -1,5 +1,5 @@
 // What every API's writer is given: events while the model writes, and one outcome at the end.
-import type { OutputEvent } from "@ds4/tokenizer"
+import type { OutputEvent } from "@ds4/chat"
 
 export type Finish = "stop" | "stop-string" | "length" | "tool-calls"
 

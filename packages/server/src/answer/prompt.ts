@@ -2,11 +2,11 @@
 import {
   type ReadRequest,
   renderChat,
-  type Segment,
   startsInThinking,
   thinkingLeftOut,
   type ToolReplay,
-} from "@ds4/tokenizer"
+} from "@ds4/chat"
+import { type Segment } from "@ds4/tokenizer"
 import type { ErrorShape } from "../http/api-error.ts"
 import type { GenerationPlan } from "../serving/generation.ts"
 import { encodeInSlices } from "../serving/prompt-encoder.ts"

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { harness } from "../testing/harness.ts"
 import { parseFrames } from "../testing/frames.ts"
 
-const FIXTURES = join(import.meta.dir, "../../../tokenizer/test/fixtures/prompting/parse.json")
+const FIXTURES = join(import.meta.dir, "../../../chat/fixtures/parse.json")
 const { cases } = (await Bun.file(FIXTURES).json()) as { cases: { id: string; text: string }[] }
 
 interface Told {

@@ -1,5 +1,5 @@
 // From anything thrown to the error that is answered.
-import { RequestError } from "@ds4/tokenizer"
+import { RequestError } from "@ds4/chat"
 import { ValidationError } from "elysia"
 import { ApiError, invalid } from "./api-error.ts"
 import { expectedOf } from "./expected.ts"

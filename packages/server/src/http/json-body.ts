@@ -1,5 +1,5 @@
 // Reads a request body as JSON with a size limit and the byte offset of a syntax error.
-import { JsonError, parseJson } from "@ds4/tokenizer"
+import { JsonError, parseJson } from "@ds4/chat"
 import { ApiError } from "./api-error.ts"
 
 /** The body as a JSON value whatever its content type says; null if it is empty. */

@@ -1,6 +1,6 @@
 // Runs one generation request from admission to its end and answers it as a stream or as one
 // object.
-import { ToolReplay } from "@ds4/tokenizer"
+import { ToolReplay } from "@ds4/chat"
 import { ApiError } from "../http/api-error.ts"
 import type { RequestContext, RequestContexts } from "../http/request-context.ts"
 import type { RequestLog } from "../http/request-log.ts"

@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from "bun:test"
 import { EMBEDDED_MODEL_PATH } from "@ds4/engine"
-import { loadTokenizer, openModelFile, type Segment } from "@ds4/tokenizer"
+import { openModelFile } from "@ds4/model-file"
+import { loadTokenizer, type Segment } from "@ds4/tokenizer"
 import { BackgroundEncoder } from "./background-encoder.ts"
 import { encodeInSlices } from "./prompt-encoder.ts"
 import { until } from "../testing/harness.ts"

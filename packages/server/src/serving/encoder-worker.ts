@@ -1,5 +1,6 @@
 // A second tokenizer on a thread of its own, for text that cannot be cut into slices.
-import { loadTokenizer, openModelFile, type Tokenizer } from "@ds4/tokenizer"
+import { openModelFile } from "@ds4/model-file"
+import { loadTokenizer, type Tokenizer } from "@ds4/tokenizer"
 import type { EncodeAnswer, EncodeCall } from "./background-encoder.ts"
 
 declare const self: Worker

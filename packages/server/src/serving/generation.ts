@@ -12,8 +12,8 @@ import {
   OutputParser,
   type ParsedCall,
   type ReplayBlock,
-  type StreamDecoder,
-} from "@ds4/tokenizer"
+} from "@ds4/chat"
+import { type StreamDecoder } from "@ds4/tokenizer"
 import { ApiError } from "../http/api-error.ts"
 import {
   coalesce,

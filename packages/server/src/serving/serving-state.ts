@@ -1,6 +1,7 @@
 // What the process can do right now: load, serve, drain. Routes ask; main.ts drives it.
 import type { InferenceEngine } from "@ds4/engine"
-import type { EffortTable, Segment, Tokenizer } from "@ds4/tokenizer"
+import type { EffortTable } from "@ds4/chat"
+import type { Segment, Tokenizer } from "@ds4/tokenizer"
 import { ApiError } from "../http/api-error.ts"
 
 export interface ServedModel {

@@ -1,7 +1,7 @@
 // A whole server over the scripted engine, with or without a port.
 import type { GenerateRequest } from "@ds4/engine"
 import { type FakeEngine, fakeEngine, type FakeScript } from "@ds4/engine/testing"
-import { EFFORT_TABLES } from "@ds4/tokenizer"
+import { EFFORT_TABLES } from "@ds4/chat"
 import { type App, createApp } from "../app.ts"
 import type { RequestLine } from "../http/request-log.ts"
 import { RequestRegistry } from "../serving/request-registry.ts"

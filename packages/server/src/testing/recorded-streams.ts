@@ -1,6 +1,6 @@
 // The recorded event streams of the three APIs, played through our writers.
 import { join } from "node:path"
-import { OutputParser } from "@ds4/tokenizer"
+import { OutputParser } from "@ds4/chat"
 import { type Outcome, type StreamWriter, Transcript } from "../answer/answer.ts"
 import { ChatStreamWriter } from "../api/chat-completions/writer.ts"
 import { MessageStreamWriter } from "../api/messages/writer.ts"

@@ -1,5 +1,5 @@
 // POST /v1/chat/completions: body to prompt, plan and writers.
-import { chatRequest, type ReadRequest } from "@ds4/tokenizer"
+import { chatRequest, type ReadRequest } from "@ds4/chat"
 import type { PreparedAnswer } from "../../serving/answers.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { ChatRequest } from "./schema.ts"

@@ -1,5 +1,5 @@
 // OpenAI chat completions: frames of a stream and the whole object. No I/O.
-import type { OutputEvent } from "@ds4/tokenizer"
+import type { OutputEvent } from "@ds4/chat"
 import type {
   LogprobLists,
   OpeningUsage,

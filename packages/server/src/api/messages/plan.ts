@@ -1,5 +1,5 @@
 // POST /v1/messages: body to prompt, plan and writers.
-import { anthropicRequest, type ReadRequest } from "@ds4/tokenizer"
+import { anthropicRequest, type ReadRequest } from "@ds4/chat"
 import { invalid } from "../../http/api-error.ts"
 import type { PreparedAnswer } from "../../serving/answers.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"

@@ -1,5 +1,5 @@
 // Anthropic messages: frames of a stream and the whole object. No I/O.
-import type { OutputEvent } from "@ds4/tokenizer"
+import type { OutputEvent } from "@ds4/chat"
 import type {
   OpeningUsage,
   Outcome,

@@ -1,5 +1,5 @@
 // Output items of the Responses API: their ids and shapes. No I/O.
-import type { ToolIdentity } from "@ds4/tokenizer"
+import type { ToolIdentity } from "@ds4/chat"
 
 /** Internal name → what the client declared. Names that are absent are plain functions. */
 export type ToolNames = ReadonlyMap<string, ToolIdentity>

@@ -1,6 +1,6 @@
 // OpenAI Responses: frames of a stream and the whole object. No I/O.
 // One builder serves both: the whole answer is the `response` of the stream's last frame.
-import type { OutputEvent } from "@ds4/tokenizer"
+import type { OutputEvent } from "@ds4/chat"
 import type {
   OpeningUsage,
   Outcome,

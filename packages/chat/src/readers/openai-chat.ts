@@ -1,0 +1,138 @@
+// Body of POST /v1/chat/completions -> conversation.
+import type {
+  AssistantMessage,
+  Message,
+  ToolCall,
+  ToolDeclaration,
+} from "../template/conversation.ts"
+import { type Fields, fieldsAt, itemsAt, nameAt, optionalStringAt, stringAt } from "./fields.ts"
+import {
+  type ReadOptions,
+  type ReadRequest,
+  argumentsText,
+  checkDistinct,
+  contentText,
+  declaredAsReceived,
+  responseSchema,
+} from "./request.ts"
+import { RequestError } from "./request-error.ts"
+
+const readCall = (path: string, call: unknown): ToolCall => {
+  const fields = fieldsAt(path, call)
+  const id = optionalStringAt(`${path}.id`, fields.id) ?? ""
+  if (fields.type === "custom") {
+    const custom = fieldsAt(`${path}.custom`, fields.custom)
+    const input = stringAt(`${path}.custom.input`, custom.input)
+    return {
+      id,
+      name: nameAt(`${path}.custom.name`, custom.name),
+      arguments: JSON.stringify({ input }),
+    }
+  }
+  const called = fieldsAt(`${path}.function`, fields.function)
+  return {
+    id,
+    name: nameAt(`${path}.function.name`, called.name),
+    arguments: argumentsText(`${path}.function.arguments`, called.arguments),
+  }
+}
+
+const readAssistant = (path: string, message: Fields, content: string): AssistantMessage => {
+  const reasoning = ["reasoning_content", "reasoning", "reasoning_text"]
+    .map((field) => optionalStringAt(`${path}.${field}`, message[field]))
+    .find((text) => text !== undefined)
+  const toolCalls = itemsAt(`${path}.tool_calls`, message.tool_calls).map((call, index) =>
+    readCall(`${path}.tool_calls[${index}]`, call),
+  )
+  return {
+    role: "assistant",
+    content,
+    ...(reasoning !== undefined && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+  }
+}
+
+const readMessage = (path: string, raw: unknown, { profile }: ReadOptions): Message | undefined => {
+  const message = fieldsAt(path, raw)
+  const role = message.role ?? "user"
+  const content = contentText(
+    `${path}.content`,
+    message.content,
+    profile === "compat" ? "skip" : "refuse",
+  )
+  switch (role) {
+    case "system":
+    case "developer": // clients mean it so; the model's own developer turns are something else
+      return { role: "system", content }
+    case "user":
+      return { role: "user", content }
+    case "latest_reminder":
+      return { role: "latest_reminder", content }
+    case "assistant":
+      return readAssistant(path, message, content)
+    case "tool":
+    case "function":
+      return {
+        role: "tool",
+        content,
+        toolCallId: optionalStringAt(`${path}.tool_call_id`, message.tool_call_id) ?? "",
+      }
+    default:
+      if (profile === "compat") return undefined
+      throw new RequestError(
+        `${path}.role: expected system, developer, user, assistant or tool, got ` +
+          `${JSON.stringify(role)}`,
+        `${path}.role`,
+      )
+  }
+}
+
+const readTool = (path: string, raw: unknown): ToolDeclaration => {
+  const tool = fieldsAt(path, raw)
+  if (tool.type !== undefined && tool.type !== "function") {
+    throw new RequestError(
+      `${path}.type: expected "function", got ${JSON.stringify(tool.type)}`,
+      `${path}.type`,
+    )
+  }
+  return declaredAsReceived(`${path}.function`, fieldsAt(`${path}.function`, tool.function))
+}
+
+/** A final assistant message may ask to be gone on from (`prefix`, as in the vendor's API). */
+const continuesFinal = (messages: readonly unknown[]): boolean => {
+  const last = messages.at(-1)
+  return (
+    typeof last === "object" &&
+    last !== null &&
+    "prefix" in last &&
+    last.prefix === true &&
+    "role" in last &&
+    last.role === "assistant"
+  )
+}
+
+/**
+ * Reads a chat completion body; fields that are no part of the conversation are left to the caller.
+ * @throws RequestError naming the field
+ */
+export const chatRequest = (body: unknown, options: ReadOptions = {}): ReadRequest => {
+  const fields = fieldsAt("body", body)
+  const messages = itemsAt("messages", fields.messages)
+  if (messages.length === 0) throw new RequestError("missing messages", "messages")
+  const tools = itemsAt("tools", fields.tools).map((tool, index) =>
+    readTool(`tools[${index}]`, tool),
+  )
+  checkDistinct(tools)
+  const responseFormat = responseSchema("response_format", fields.response_format)
+  return {
+    conversation: {
+      messages: messages.flatMap(
+        (message, index) => readMessage(`messages[${index}]`, message, options) ?? [],
+      ),
+      ...(tools.length > 0 && { tools }),
+      ...(responseFormat && { responseFormat }),
+    },
+    continueFinal: continuesFinal(messages),
+    warnings: [],
+  }
+}

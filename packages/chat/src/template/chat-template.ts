@@ -1,0 +1,54 @@
+// A conversation to the exact text the weights were trained on, as segments of template and foreign
+// text.
+import type { Segment } from "@ds4/tokenizer"
+import { ASSISTANT, BOS, THINK_OPEN } from "@ds4/tokenizer/special-tokens"
+import { renderCompat } from "./profile-compat.ts"
+import { renderReference } from "./profile-reference.ts"
+import type { Conversation } from "./conversation.ts"
+import { EFFORT_TABLES, type Effort, type EffortTable } from "./effort.ts"
+import type { ReplayOrigin, ToolReplay } from "./replay.ts"
+import { SegmentWriter } from "./segment-writer.ts"
+import type { Profile } from "./tools-block.ts"
+import { TurnWriter } from "./turn-writer.ts"
+
+export interface RenderOptions {
+  /** The generation prompt ends with `<think>`; otherwise with `</think>`. */
+  readonly thinking: boolean
+  /** Counts only when thinking; default: the table's own. */
+  readonly effort?: Effort
+  /** A property of the checkpoint; default `original`. */
+  readonly effortTable?: EffortTable
+  /**
+   * `reference` (default) is what the vendor's encoder produces, `compat` what the May 2026 ds4
+   * server does.
+   */
+  readonly profile?: Profile
+  /**
+   * The last message is an assistant's and the answer goes on from its text: its end marker is left
+   * out.
+   */
+  readonly continueFinal?: boolean
+  /** Sampled blocks to emit in place of rendered calls. */
+  readonly replay?: ToolReplay
+  /** Told, for every assistant turn with calls, where its block came from. */
+  readonly onToolTurn?: (origin: ReplayOrigin | "canonical") => void
+}
+
+/** The prompt of a conversation. Concatenated, the segments are the rendered text. */
+export const renderChat = (conversation: Conversation, options: RenderOptions): Segment[] => {
+  const writer = new SegmentWriter()
+  const { profile = "reference", effortTable = EFFORT_TABLES.original } = options
+  writer.control(BOS)
+  if (options.thinking)
+    writer.control(effortTable.prefixes[options.effort ?? effortTable.defaultEffort])
+  const turns = new TurnWriter(writer, profile, options)
+  if (profile === "reference") renderReference(conversation, turns)
+  else renderCompat(conversation, turns)
+  return writer.finish()
+}
+
+/** Whether the answer to a rendered prompt begins inside thinking. */
+export const startsInThinking = (segments: readonly Segment[]): boolean => {
+  const last = segments.at(-1)
+  return last !== undefined && last.control && last.text.endsWith(ASSISTANT + THINK_OPEN)
+}
