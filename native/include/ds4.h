@@ -245,7 +245,7 @@ typedef struct ds4_engine_options {
 
 DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,
                                    ds4_engine **out_engine);
-/* Thread: one. Stops the loop, cancels its jobs, joins its threads. A session that is still
+/* Thread: one. Stops the scheduler, cancels its jobs, joins its threads. A session that is still
  * open afterwards can only be closed. */
 DS4_API void ds4_engine_close(ds4_engine *engine);
 /* Thread: any. JSON: kernel set, threads, numerics, bytes mapped, bytes of workspace. Copies at
@@ -338,15 +338,15 @@ DS4_API void ds4_zones_close(ds4_zones *zones);
 DS4_API ds4_status ds4_zones_feed(ds4_zones *zones, const uint8_t *bytes, uint64_t byte_count,
                                   uint32_t *out_zone);
 
-/* ---- generation: one native thread per engine owns the loop --------------------------------- */
+/* ---- generation: one native thread per engine runs the scheduler --------------------------- */
 
 /* Thread: one, before the first job. Bytes of every token, concatenated, and vocab + 1 offsets:
  * needed by stop strings and tool zones. */
 DS4_API ds4_status ds4_engine_set_vocabulary(ds4_engine *engine, const uint8_t *bytes,
                                              uint64_t byte_count, const uint32_t *offsets,
                                              uint32_t vocab);
-/* Thread: one. `wake(tag)` is called from the loop's thread when a job has something to poll, at
- * most once until it is polled. It must be callable from any thread and stay callable for the
+/* Thread: one. `wake(tag)` is called from the scheduler's thread when a job has something to poll,
+ * at most once until it is polled. It must be callable from any thread and stay callable for the
  * process's life. */
 DS4_API ds4_status ds4_engine_set_waker(ds4_engine *engine, void (*wake)(uint32_t tag));
 

@@ -1,4 +1,4 @@
-// ds4_job_* and what the loop needs to know first: the vocabulary's bytes and whom to wake.
+// ds4_job_* and what the scheduler needs to know first: the vocabulary's bytes and whom to wake.
 #include <algorithm>
 #include <cstring>
 #include <span>
@@ -19,14 +19,15 @@ ds4_status ds4_engine_set_vocabulary(ds4_engine *engine, const uint8_t *bytes, u
         require_pointer(engine, "engine");
         require_pointer(bytes, "bytes");
         require_pointer(offsets, "offsets");
-        engine->loop().set_vocabulary({bytes, size_t(byte_count)}, {offsets, size_t(vocab) + 1});
+        engine->scheduler().set_vocabulary({bytes, size_t(byte_count)},
+                                           {offsets, size_t(vocab) + 1});
     });
 }
 
 ds4_status ds4_engine_set_waker(ds4_engine *engine, void (*wake)(uint32_t tag)) {
     return guarded([&] {
         require_pointer(engine, "engine");
-        engine->loop().set_waker(wake);
+        engine->scheduler().set_waker(wake);
     });
 }
 
@@ -62,7 +63,7 @@ ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job
                       options->struct_bytes, options->sampling.struct_bytes,
                       sizeof(ds4_job_options), sizeof(ds4_sampling));
         const int32_t *const stop_tokens = tokens + prompt_count;
-        *out_job = engine->loop().start({
+        *out_job = engine->scheduler().start({
             .session = session,
             .options = *options,
             .prompt = {tokens, stop_tokens},
@@ -82,14 +83,14 @@ ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tok
             ds4::fail(DS4_ERR_ARGUMENT,
                       "out_state.struct_bytes is %u; this library's ds4_job_state has %zu bytes",
                       out_state->struct_bytes, sizeof(ds4_job_state));
-        engine->loop().poll(job, out_tokens, capacity, *out_state);
+        engine->scheduler().poll(job, out_tokens, capacity, *out_state);
     });
 }
 
 uint64_t ds4_job_error(ds4_engine *engine, uint64_t job, char *text, uint64_t capacity) {
     return ds4::api::guarded_value<uint64_t>(0, [&] {
         require_pointer(engine, "engine");
-        const std::string error = engine->loop().error(job);
+        const std::string error = engine->scheduler().error(job);
         if (capacity > 0) {
             require_pointer(text, "text");
             const size_t count = std::min<size_t>(error.size(), size_t(capacity) - 1);
@@ -103,13 +104,13 @@ uint64_t ds4_job_error(ds4_engine *engine, uint64_t job, char *text, uint64_t ca
 ds4_status ds4_job_cancel(ds4_engine *engine, uint64_t job) {
     return guarded([&] {
         require_pointer(engine, "engine");
-        engine->loop().cancel(job);
+        engine->scheduler().cancel(job);
     });
 }
 
 ds4_status ds4_job_free(ds4_engine *engine, uint64_t job) {
     return guarded([&] {
         require_pointer(engine, "engine");
-        engine->loop().free(job);
+        engine->scheduler().free(job);
     });
 }

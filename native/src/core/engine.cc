@@ -78,7 +78,7 @@ EngineOptions make_engine_options(const ds4_engine_options *raw) {
 
 Engine::Engine(const Model &model, const EngineOptions &options, ds4_engine *handle)
     : model_(model), options_(options), handle_(handle),
-      backend_(cpu::open_cpu_backend(model, options)), loop_(*this) {}
+      backend_(cpu::open_cpu_backend(model, options)), scheduler_(*this) {}
 
 // Sessions should be gone by now; one that is not can still be closed.
 Engine::~Engine() {
@@ -96,7 +96,7 @@ ds4_session *Engine::open_session(uint32_t context_tokens) {
 }
 
 void Engine::close_session(ds4_session *session) {
-    loop_.release(session);
+    scheduler_.release(session);
     {
         const Hold hold(*this, {&session, 1});
         std::lock_guard lock(sessions_mutex_);

@@ -1,4 +1,4 @@
-// A model on a backend, its sessions and its generation loop. Steps of one engine are serialised.
+// A model on a backend, its sessions and its scheduler. Steps of one engine are serialised.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -29,7 +29,7 @@ namespace ds4 {
 // Defaults for what a shorter or null struct does not say; throws Error(DS4_ERR_ARGUMENT).
 EngineOptions make_engine_options(const ds4_engine_options *raw);
 
-class Engine : public Stepper {
+class Engine : public Executor {
   public:
     Engine(const Model &model, const EngineOptions &options, ds4_engine *handle);
     ~Engine() override;
@@ -37,7 +37,7 @@ class Engine : public Stepper {
     ds4_session *open_session(uint32_t context_tokens);
     void close_session(ds4_session *session);
 
-    // Stepper
+    // Executor
     void step(std::span<const StepItem> items, float *logits) override;
     uint32_t vocab() const override { return uint32_t(model_.shape().vocab); }
     uint32_t max_step_tokens() const override { return options_.max_step_tokens; }
@@ -57,7 +57,7 @@ class Engine : public Stepper {
         const Hold hold(*this, {&session, 1});
         body(*session->state);
     }
-    Loop &loop() { return loop_; }
+    Scheduler &scheduler() { return scheduler_; }
     std::string describe() const; // JSON
 
   private:
@@ -85,12 +85,12 @@ class Engine : public Stepper {
     std::unordered_set<ds4_session *>
         sessions_; // a pointer that is not here was never ours or is closed
     std::unique_ptr<Trace> trace_;
-    Loop loop_; // last: its thread uses everything above
+    Scheduler scheduler_; // last: its thread uses everything above
 };
 
 } // namespace ds4
 
 struct ds4_engine {
     std::unique_ptr<ds4::Engine> engine;
-    ds4::Loop &loop() { return engine->loop(); }
+    ds4::Scheduler &scheduler() { return engine->scheduler(); }
 };

@@ -3,20 +3,21 @@
 #include <memory>
 
 #include "base/test.h"
+#include "core/scheduler/generation_job.h"
 
 using namespace ds4;
 
 namespace {
 
-std::unique_ptr<Job> job_with(uint32_t prompt_tokens) {
-    JobRequest request{nullptr, {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
+std::unique_ptr<GenerationJob> job_with(uint32_t prompt_tokens) {
+    GenerationRequest request{nullptr, {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
     request.options.max_tokens = 1'000'000;
     request.options.think_close_token = -1;
     request.options.sampling = {sizeof(ds4_sampling), 0.0f, 1.0f, 0.0f, 0, 0, 1};
-    return std::make_unique<Job>(1, std::move(request), 10'000'000, nullptr);
+    return std::make_unique<GenerationJob>(1, std::move(request), 10'000'000, nullptr);
 }
 
-std::unique_ptr<Job> decoding_job() {
+std::unique_ptr<GenerationJob> decoding_job() {
     auto job = job_with(1);
     ds4_job_token token{};
     token.id = 1;
@@ -26,14 +27,14 @@ std::unique_ptr<Job> decoding_job() {
 
 // Prompt tokens of the 40th step beside a decoding job, where a step takes this long.
 uint32_t chunk_after(uint64_t base_us, uint64_t us_per_token) {
-    Batch batch(512);
+    BatchPlanner planner(512);
     const auto talk = decoding_job(), read = job_with(1'000'000);
-    batch.took(batch.plan({talk.get()}), base_us);
+    planner.record_step(planner.plan({talk.get()}), base_us);
     uint32_t chunk = 0;
     for (int i = 0; i < 40; i++) {
-        const std::vector<Batch::Part> parts = batch.plan({talk.get(), read.get()});
-        chunk = parts.back().count;
-        batch.took(parts, base_us + us_per_token * chunk);
+        const Batch batch = planner.plan({talk.get(), read.get()});
+        chunk = batch.back().count;
+        planner.record_step(batch, base_us + us_per_token * chunk);
     }
     return chunk;
 }
@@ -41,31 +42,30 @@ uint32_t chunk_after(uint64_t base_us, uint64_t us_per_token) {
 } // namespace
 
 TEST("a prompt alone takes the whole step, and several share it, the short ones whole") {
-    Batch batch(100);
+    BatchPlanner planner(100);
     const auto alone = job_with(1000);
-    CHECK(batch.plan({alone.get()}).at(0).count == 100);
+    CHECK(planner.plan({alone.get()}).at(0).count == 100);
     const auto shortest = job_with(10), middle = job_with(200), longest = job_with(1000);
-    const std::vector<Batch::Part> parts =
-        batch.plan({longest.get(), shortest.get(), middle.get()});
-    CHECK(parts.size() == 3);
-    CHECK(parts[0].job == shortest.get() && parts[0].count == 10);
-    CHECK(parts[1].job == middle.get() && parts[1].count == 45);
-    CHECK(parts[2].job == longest.get() && parts[2].count == 45);
+    const Batch batch = planner.plan({longest.get(), shortest.get(), middle.get()});
+    CHECK(batch.size() == 3);
+    CHECK(batch[0].job == shortest.get() && batch[0].count == 10);
+    CHECK(batch[1].job == middle.get() && batch[1].count == 45);
+    CHECK(batch[2].job == longest.get() && batch[2].count == 45);
 }
 
 TEST("more prompts than the step has tokens take turns") {
-    Batch batch(2);
-    std::vector<std::unique_ptr<Job>> jobs;
-    std::vector<Job *> list;
+    BatchPlanner planner(2);
+    std::vector<std::unique_ptr<GenerationJob>> jobs;
+    std::vector<GenerationJob *> list;
     for (int i = 0; i < 5; i++) {
         jobs.push_back(job_with(100));
         list.push_back(jobs.back().get());
     }
     std::vector<int> served(5, 0);
     for (int step = 0; step < 50; step++) {
-        for (const Batch::Part &part : batch.plan(list))
+        for (const BatchEntry &entry : planner.plan(list))
             for (size_t i = 0; i < list.size(); i++)
-                served[i] += part.job == list[i] ? int(part.count) : 0;
+                served[i] += entry.job == list[i] ? int(entry.count) : 0;
     }
     for (const int count : served) CHECK(count == 20);
 }

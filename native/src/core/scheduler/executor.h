@@ -1,5 +1,5 @@
-// What the generation loop needs of an engine. Core's Engine implements it; tests put a fake in its
-// place, so that the loop's order, fairness and cancellation are checked without a model.
+// The scheduler's view of an engine: it runs steps over sessions. Engine implements it. Tests put a
+// fake in its place and check order, fairness and cancellation without a model.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -12,21 +12,21 @@ struct StepItem {
     ds4_session *session;
     const int32_t *tokens; // [count], valid until step returns
     uint32_t count;        // >= 1
-    uint32_t logits;       // DS4_LOGITS_*; the loop asks for NONE or LAST
+    uint32_t logits;       // DS4_LOGITS_*; the scheduler asks for NONE or LAST
 };
 
-class Stepper {
+class Executor {
   public:
-    virtual ~Stepper() = default;
+    virtual ~Executor() = default;
     // logits: [rows asked for, vocab] f32 in item order, or null if none. Throws ds4::Error; then
-    // no session moved.
+    // no session has moved.
     virtual void step(std::span<const StepItem> items, float *logits) = 0;
     virtual uint32_t vocab() const = 0;
     virtual uint32_t max_step_tokens() const = 0;
     virtual uint32_t position(const ds4_session *session) const = 0;
     virtual uint32_t capacity(const ds4_session *session) const = 0; // its context_tokens
-    // May be called while step runs, from any thread. A step of this session alone then throws
-    // DS4_ERR_CANCELLED at its next layer boundary; it must not affect a step that starts later.
+    // May be called from any thread while step runs. A step of this session alone then throws
+    // DS4_ERR_CANCELLED at its next layer boundary. A step that starts later is not affected.
     virtual void cancel(ds4_session *session) = 0;
 };
 

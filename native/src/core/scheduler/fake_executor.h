@@ -1,5 +1,5 @@
-// A model for the loop's tests: the token after t is t + 1, and a session is the list of what it
-// was fed. Test code.
+// A model for the scheduler's tests: the token after t is t + 1, and a session is the list of its
+// tokens. Test code.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -26,7 +26,7 @@ struct FakeSession {
     }
 };
 
-class FakeStepper : public Stepper {
+class FakeExecutor : public Executor {
   public:
     static constexpr uint32_t kVocab = 64;
 
@@ -67,7 +67,8 @@ class FakeStepper : public Stepper {
     }
     void cancel(ds4_session *session) override { FakeSession::of(session)->cancelled = true; }
 
-    // While closed, steps wait at their start: what is started meanwhile is planned together.
+    // While the gate is closed, steps wait at their start. Jobs started meanwhile are planned
+    // together.
     void gate(bool open) {
         std::lock_guard lock(mutex_);
         open_ = open;
@@ -79,7 +80,7 @@ class FakeStepper : public Stepper {
         passes_++;
         changed_.notify_all();
     }
-    // Until the first step has begun.
+    // Blocks until the first step has begun.
     void wait_until_in_step() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return has_begun_; });

@@ -7,30 +7,30 @@
 
 namespace ds4 {
 
-Job::Job(uint64_t id, JobRequest request, uint32_t room,
-         std::shared_ptr<const Vocabulary> vocabulary)
+GenerationJob::GenerationJob(uint64_t id, GenerationRequest request, uint32_t room,
+                             std::shared_ptr<const Vocabulary> vocabulary)
     : id(id), session(request.session), tag(request.options.tag), options_(request.options),
       prompt_(std::move(request.prompt)), stop_tokens_(std::move(request.stop_tokens)),
       vocabulary_(std::move(vocabulary)), room_(room), sampler_(request.options.sampling),
       stop_strings_(std::move(request.stop_strings)) {}
 
-Job::Phase Job::phase() const {
+GenerationJob::Phase GenerationJob::phase() const {
     if (status_ != DS4_JOB_RUNNING) return Phase::Terminal;
     if (prompt_left() > 0) return Phase::Prefill;
     return finish_ == DS4_FINISH_NONE ? Phase::Decode : Phase::Settle;
 }
 
-const int32_t *Job::next_tokens() const {
+const int32_t *GenerationJob::next_tokens() const {
     return prompt_left() > 0 ? prompt_.data() + prompt_processed_ : &last_token_;
 }
 
-bool Job::wants_logits(uint32_t count) const {
+bool GenerationJob::wants_logits(uint32_t count) const {
     if (phase() == Phase::Decode) return true;
     return phase() == Phase::Prefill && count == prompt_left() && options_.max_tokens > 0 &&
            room_ > prompt_.size();
 }
 
-ds4_job_token Job::sample(std::span<const float> logits) {
+ds4_job_token GenerationJob::sample(std::span<const float> logits) {
     ds4_job_token token = {};
     if (is_thinking() && options_.reasoning_budget > 0 &&
         thinking_tokens_ >= options_.reasoning_budget)
@@ -41,7 +41,7 @@ ds4_job_token Job::sample(std::span<const float> logits) {
     return token;
 }
 
-void Job::advance(uint32_t count, const ds4_job_token *token) {
+void GenerationJob::advance(uint32_t count, const ds4_job_token *token) {
     switch (phase()) {
     case Phase::Prefill:
         prompt_processed_ += count;
@@ -61,7 +61,7 @@ void Job::advance(uint32_t count, const ds4_job_token *token) {
         finish(options_.max_tokens == 0 ? DS4_FINISH_LENGTH : DS4_FINISH_CONTEXT);
 }
 
-void Job::report(const ds4_job_token &token) {
+void GenerationJob::report(const ds4_job_token &token) {
     if (std::find(stop_tokens_.begin(), stop_tokens_.end(), token.id) != stop_tokens_.end()) {
         stop_token_ = token.id;
         return finish(DS4_FINISH_STOP);
@@ -76,8 +76,9 @@ void Job::report(const ds4_job_token &token) {
     if (generated_ >= room_ - prompt_.size()) return finish(DS4_FINISH_CONTEXT);
 }
 
-// Stop strings and tool blocks are looked for in the answer only, never in the thinking before it.
-uint32_t Job::read_token(int32_t token) {
+// Stop strings and tool blocks count in the answer only, never in the thinking before it. Returns
+// DS4_FINISH_*.
+uint32_t GenerationJob::read_token(int32_t token) {
     if (is_thinking()) {
         if (token == options_.think_close_token)
             closed_thinking_ = true;
@@ -98,19 +99,19 @@ uint32_t Job::read_token(int32_t token) {
     return DS4_FINISH_NONE;
 }
 
-void Job::finish(uint32_t finish) {
+void GenerationJob::finish(uint32_t finish) {
     finish_ = finish;
     finished_ = Clock::now();
     if (last_token_is_fed_) status_ = DS4_JOB_DONE;
 }
 
-void Job::cancel() {
+void GenerationJob::cancel() {
     if (status_ != DS4_JOB_RUNNING) return;
     if (finish_ == DS4_FINISH_NONE) finished_ = Clock::now();
     status_ = DS4_JOB_CANCELLED;
 }
 
-void Job::fail(ds4_status status, std::string text) {
+void GenerationJob::fail(ds4_status status, std::string text) {
     if (status_ != DS4_JOB_RUNNING) return;
     if (finish_ == DS4_FINISH_NONE) finished_ = Clock::now();
     status_ = DS4_JOB_FAILED;
@@ -118,7 +119,7 @@ void Job::fail(ds4_status status, std::string text) {
     error_text = std::move(text);
 }
 
-void Job::drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
+void GenerationJob::drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
     const uint32_t count = uint32_t(std::min<size_t>(capacity, produced_.size()));
     std::copy_n(produced_.begin(), count, tokens);
     produced_.erase(produced_.begin(), produced_.begin() + count);

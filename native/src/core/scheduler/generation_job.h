@@ -1,4 +1,5 @@
-// One request being generated. Pure state: the loop feeds it logits, and it says what comes next.
+// One request that is being generated. It holds state and runs nothing: the scheduler gives it
+// logits, and it names the tokens of its next step.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -16,7 +17,7 @@
 
 namespace ds4 {
 
-struct JobRequest {
+struct GenerationRequest {
     ds4_session *session;
     ds4_job_options options;
     std::vector<int32_t> prompt; // new tokens, >= 1
@@ -24,40 +25,40 @@ struct JobRequest {
     std::vector<std::string> stop_strings;
 };
 
-class Job {
+class GenerationJob {
   public:
-    // room: tokens that the session can still take, the prompt included.
-    Job(uint64_t id, JobRequest request, uint32_t room,
-        std::shared_ptr<const Vocabulary> vocabulary);
+    // room: number of tokens that the session can still take, the prompt included.
+    GenerationJob(uint64_t id, GenerationRequest request, uint32_t room,
+                  std::shared_ptr<const Vocabulary> vocabulary);
 
-    // What the next step feeds: a part of the prompt, one sampled token, or nothing (terminal).
+    // Input of the next step. Prefill: a chunk of the prompt. Decode: the last sampled token.
+    // Settle: the last token, after the end is known. Terminal: nothing.
     enum class Phase { Prefill, Decode, Settle, Terminal };
     Phase phase() const;
     uint32_t prompt_left() const { return uint32_t(prompt_.size()) - prompt_processed_; }
-    // At least `count` tokens are readable: prompt tokens in prefill, else the one token that is
-    // not in the session yet.
+    // The tokens that the next step feeds: in prefill the rest of the prompt, else the one token
+    // that is not in the session yet.
     const int32_t *next_tokens() const;
-    bool wants_logits(uint32_t count) const; // after a step of so many tokens
+    bool wants_logits(uint32_t count) const; // after a step of `count` tokens
 
-    // The token after a step that gave these logits, [vocab]. Touches nothing that drain reads: the
-    // loop calls it without its lock, because a row of a large vocabulary takes as long as a small
+    // Samples the token after a step from its logits, [vocab]. Changes nothing that drain reads:
+    // the scheduler calls it without its lock. A row of a large vocabulary takes as long as a small
     // step. Throws ds4::Error.
     ds4_job_token sample(std::span<const float> logits);
-    // A step of `count` tokens of this job has been done; `token` is what was sampled after it, or
-    // null.
+    // Records that a step has fed `count` tokens. token: the one sampled after it, or null.
     void advance(uint32_t count, const ds4_job_token *token);
-    // The end without one of ds4.h's finishes.
+    // End the job without a DS4_FINISH_* value.
     void cancel();
     void fail(ds4_status status, std::string text);
 
-    // Copies what was produced since the last drain.
+    // Moves up to `capacity` tokens produced since the last drain into tokens, and fills state.
     void drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state);
 
     const uint64_t id;
     ds4_session *session; // null once it has been released
     const uint32_t tag;
-    bool armed = false;   // the waker has been called and no poll came since
-    bool in_step = false; // the loop's thread uses this job outside the lock
+    bool wake_sent = false; // the waker has been called and no poll has come since
+    bool in_step = false;   // the scheduler's thread uses this job outside the lock
     bool cancel_requested = false;
     std::string error_text;
 
@@ -72,8 +73,7 @@ class Job {
     const ds4_job_options options_;
     const std::vector<int32_t> prompt_;
     const std::vector<int32_t> stop_tokens_;
-    const std::shared_ptr<const Vocabulary>
-        vocabulary_; // null if neither stop strings nor zones need it
+    const std::shared_ptr<const Vocabulary> vocabulary_; // null without stop strings and zones
     uint32_t room_;
     Sampler sampler_;
     StopStrings stop_strings_;

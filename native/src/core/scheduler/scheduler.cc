@@ -10,11 +10,13 @@
 
 namespace ds4 {
 
-// What one item of a step came to.
-struct Loop::Outcome {
+using Phase = GenerationJob::Phase;
+
+// The result of one item of a step.
+struct Scheduler::Outcome {
     ds4_status status = DS4_OK;
     std::string text;
-    size_t row = 0; // of logits_
+    size_t row = 0; // index into logits_
     std::optional<ds4_job_token> token;
 
     bool attempt(const auto &action) {
@@ -36,36 +38,37 @@ struct Loop::Outcome {
     }
 };
 
-// Bounds on what one request may make the loop hold.
+// Bounds on the memory that one request may make the scheduler hold.
 static constexpr size_t kMaxStopTokens = 4096;
 static constexpr size_t kMaxStopStrings = 256;
 static constexpr size_t kMaxStopStringBytes = 64 * 1024;
 
-Loop::Loop(Stepper &stepper) : stepper_(stepper), batch_(stepper.max_step_tokens()) {}
+Scheduler::Scheduler(Executor &executor)
+    : executor_(executor), planner_(executor.max_step_tokens()) {}
 
-Loop::~Loop() {
+Scheduler::~Scheduler() {
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
         for (auto &[id, job] : jobs_) {
             job->cancel_requested = true;
-            if (job->in_step) stepper_.cancel(job->session);
+            if (job->in_step) executor_.cancel(job->session);
         }
     }
     work_.notify_all();
     if (thread_.joinable()) thread_.join();
 }
 
-void Loop::set_vocabulary(std::span<const uint8_t> bytes, std::span<const uint32_t> offsets) {
+void Scheduler::set_vocabulary(std::span<const uint8_t> bytes, std::span<const uint32_t> offsets) {
     auto vocabulary = std::make_shared<const Vocabulary>(bytes, offsets);
-    if (vocabulary->size() != stepper_.vocab())
+    if (vocabulary->size() != executor_.vocab())
         fail(DS4_ERR_ARGUMENT, "the vocabulary has %u tokens, the model has %u", vocabulary->size(),
-             stepper_.vocab());
+             executor_.vocab());
     const std::lock_guard lock(mutex_);
     vocabulary_ = std::move(vocabulary);
 }
 
-void Loop::set_waker(void (*wake)(uint32_t tag)) { wake_.store(wake); }
+void Scheduler::set_waker(void (*wake)(uint32_t tag)) { wake_.store(wake); }
 
 static void check_ids(const std::vector<int32_t> &ids, const char *what, uint32_t vocab) {
     for (size_t i = 0; i < ids.size(); i++) {
@@ -75,8 +78,8 @@ static void check_ids(const std::vector<int32_t> &ids, const char *what, uint32_
     }
 }
 
-void Loop::check(const JobRequest &request) const {
-    const uint32_t vocab = stepper_.vocab();
+void Scheduler::check(const GenerationRequest &request) const {
+    const uint32_t vocab = executor_.vocab();
     const ds4_job_options &options = request.options;
     if (request.session == nullptr) fail(DS4_ERR_ARGUMENT, "a job needs a session, got null");
     if (request.prompt.empty())
@@ -107,10 +110,10 @@ void Loop::check(const JobRequest &request) const {
              options.reasoning_budget);
 }
 
-uint64_t Loop::start(JobRequest request) {
+uint64_t Scheduler::start(GenerationRequest request) {
     check(request);
-    const uint32_t position = stepper_.position(request.session);
-    const uint32_t capacity = stepper_.capacity(request.session);
+    const uint32_t position = executor_.position(request.session);
+    const uint32_t capacity = executor_.capacity(request.session);
     const uint32_t room = capacity - std::min(position, capacity);
     if (request.prompt.size() > room)
         fail(DS4_ERR_CONTEXT_FULL,
@@ -119,25 +122,26 @@ uint64_t Loop::start(JobRequest request) {
              request.prompt.size(), room, capacity, position);
 
     const std::lock_guard lock(mutex_);
-    if (const Job *job = owner(request.session))
+    if (const GenerationJob *job = owner(request.session))
         fail(DS4_ERR_ARGUMENT, "the session belongs to job %llu, which has not been freed",
              static_cast<unsigned long long>(job->id));
     const bool reads_bytes = !request.stop_strings.empty() || request.options.tool_zones != 0;
     if (reads_bytes && vocabulary_ == nullptr)
         fail(DS4_ERR_ARGUMENT, "stop strings and tool zones need ds4_engine_set_vocabulary first");
     const uint64_t id = next_id_;
-    auto job =
-        std::make_unique<Job>(id, std::move(request), room, reads_bytes ? vocabulary_ : nullptr);
+    auto job = std::make_unique<GenerationJob>(id, std::move(request), room,
+                                               reads_bytes ? vocabulary_ : nullptr);
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-    active_.reserve(active_.size() + 1); // nothing may fail once the job is in one of the two
-    Job *const added = jobs_.emplace(id, std::move(job)).first->second.get();
+    active_.reserve(active_.size() +
+                    1); // nothing may throw once the job is in one of the two lists
+    GenerationJob *const added = jobs_.emplace(id, std::move(job)).first->second.get();
     active_.push_back(added);
     next_id_++;
     work_.notify_one();
     return id;
 }
 
-Job &Loop::find(uint64_t id) {
+GenerationJob &Scheduler::find(uint64_t id) {
     const auto found = jobs_.find(id);
     if (found == jobs_.end())
         fail(DS4_ERR_ARGUMENT, "there is no job %llu, or it has been freed",
@@ -145,125 +149,125 @@ Job &Loop::find(uint64_t id) {
     return *found->second;
 }
 
-Job *Loop::owner(const ds4_session *session) {
+GenerationJob *Scheduler::owner(const ds4_session *session) {
     const auto found = std::find_if(jobs_.begin(), jobs_.end(), [session](const auto &entry) {
         return entry.second->session == session;
     });
     return found == jobs_.end() ? nullptr : found->second.get();
 }
 
-void Loop::poll(uint64_t id, ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
+void Scheduler::poll(uint64_t id, ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
     const std::lock_guard lock(mutex_);
-    Job &job = find(id);
-    job.armed = false;
+    GenerationJob &job = find(id);
+    job.wake_sent = false;
     job.drain(tokens, capacity, state);
 }
 
-std::string Loop::error(uint64_t id) {
+std::string Scheduler::error(uint64_t id) {
     const std::lock_guard lock(mutex_);
     return find(id).error_text;
 }
 
-void Loop::cancel(uint64_t id) {
+void Scheduler::cancel(uint64_t id) {
     Wakes wakes;
     {
         const std::lock_guard lock(mutex_);
-        Job &job = find(id);
-        if (job.phase() == Job::Phase::Terminal || job.phase() == Job::Phase::Settle) return;
+        GenerationJob &job = find(id);
+        if (job.phase() == Phase::Terminal || job.phase() == Phase::Settle) return;
         job.cancel_requested = true;
         if (job.in_step) {
-            stepper_.cancel(job.session);
+            executor_.cancel(job.session);
         } else {
             job.cancel();
             std::erase(active_, &job);
-            arm(job, wakes);
+            request_wake(job, wakes);
         }
     }
     wake(wakes);
 }
 
-void Loop::free(uint64_t id) {
+void Scheduler::free(uint64_t id) {
     const std::lock_guard lock(mutex_);
-    if (find(id).phase() != Job::Phase::Terminal)
+    if (find(id).phase() != Phase::Terminal)
         fail(DS4_ERR_ARGUMENT,
              "job %llu is running; cancel it and poll until its status is terminal",
              static_cast<unsigned long long>(id));
     jobs_.erase(id);
 }
 
-void Loop::release(const ds4_session *session) {
+void Scheduler::release(const ds4_session *session) {
     Wakes wakes;
     {
         std::unique_lock lock(mutex_);
-        if (Job *job = owner(session); job != nullptr && job->in_step) {
+        if (GenerationJob *job = owner(session); job != nullptr && job->in_step) {
             job->cancel_requested = true;
-            stepper_.cancel(job->session);
+            executor_.cancel(job->session);
         }
         stepped_.wait(lock, [&] {
-            const Job *job = owner(session);
+            const GenerationJob *job = owner(session);
             return job == nullptr || !job->in_step;
         });
-        Job *const job = owner(session);
+        GenerationJob *const job = owner(session);
         if (job == nullptr) return;
         job->session = nullptr;
-        if (job->phase() != Job::Phase::Terminal) {
+        if (job->phase() != Phase::Terminal) {
             job->cancel();
             std::erase(active_, job);
-            arm(*job, wakes);
+            request_wake(*job, wakes);
         }
     }
     wake(wakes);
 }
 
-void Loop::arm(Job &job, Wakes &wakes) {
-    if (job.armed) return;
-    job.armed = true;
+void Scheduler::request_wake(GenerationJob &job, Wakes &wakes) {
+    if (job.wake_sent) return;
+    job.wake_sent = true;
     wakes.push_back(job.tag);
 }
 
-void Loop::wake(const Wakes &wakes) const {
+void Scheduler::wake(const Wakes &wakes) const {
     void (*const function)(uint32_t) = wake_.load();
     if (function == nullptr) return;
     for (const uint32_t tag : wakes) function(tag);
 }
 
-void Loop::run() {
+void Scheduler::run() {
     std::unique_lock lock(mutex_);
     while (true) {
         work_.wait(lock, [this] { return stopping_ || !active_.empty(); });
         if (stopping_) break;
-        step(lock, batch_.plan(active_));
+        step(lock, planner_.plan(active_));
     }
     for (auto &[id, job] : jobs_) job->cancel();
 }
 
-// One step of the planned parts. Holds the lock on entry and on return, not while the engine works
-// and samples.
-void Loop::step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Part> &parts) {
+// Runs one step of the batch. The lock is held on entry and on return, but not during the step and
+// the sampling.
+void Scheduler::step(std::unique_lock<std::mutex> &lock, const Batch &batch) {
     std::vector<StepItem> items;
-    for (const Batch::Part &part : parts) {
+    for (const BatchEntry &entry : batch) {
         const uint32_t logits =
-            part.job->wants_logits(part.count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
-        items.push_back({part.job->session, part.job->next_tokens(), part.count, logits});
-        part.job->in_step = true;
+            entry.job->wants_logits(entry.count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
+        items.push_back({entry.job->session, entry.job->next_tokens(), entry.count, logits});
+        entry.job->in_step = true;
     }
     lock.unlock();
     const auto begin = std::chrono::steady_clock::now();
-    std::vector<Outcome> outcomes(parts.size());
+    std::vector<Outcome> outcomes(batch.size());
     evaluate(items, outcomes);
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
         std::chrono::steady_clock::now() - begin);
-    sample(parts, items, outcomes);
+    sample(batch, items, outcomes);
     lock.lock();
 
-    batch_.took(parts, uint64_t(took.count()));
+    planner_.record_step(batch, uint64_t(took.count()));
     Wakes wakes;
-    for (size_t i = 0; i < parts.size(); i++) {
-        Job &job = *parts[i].job;
+    for (size_t i = 0; i < batch.size(); i++) {
+        GenerationJob &job = *batch[i].job;
         job.in_step = false;
-        settle(job, parts[i].count, outcomes[i]);
-        if (job.phase() == Job::Phase::Terminal) std::erase(active_, &job);
-        arm(job, wakes);
+        settle(job, batch[i].count, outcomes[i]);
+        if (job.phase() == Phase::Terminal) std::erase(active_, &job);
+        request_wake(job, wakes);
     }
     lock.unlock();
     stepped_.notify_all();
@@ -271,22 +275,22 @@ void Loop::step(std::unique_lock<std::mutex> &lock, const std::vector<Batch::Par
     lock.lock();
 }
 
-// Runs the items together. If that fails they are run one by one, so that only the ones at fault
-// fail; a step that was cancelled was so by all of them.
-void Loop::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes) {
+// Runs the items in one step. If that fails, they run one by one, so that only the faulty ones
+// fail. A shared step is cancelled only if all its sessions are, so none of them runs again.
+void Scheduler::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes) {
     size_t rows = 0;
     for (size_t i = 0; i < items.size(); i++) {
         outcomes[i].row = rows;
         rows += items[i].logits == DS4_LOGITS_NONE ? 0 : 1;
     }
-    const uint32_t vocab = stepper_.vocab();
+    const uint32_t vocab = executor_.vocab();
     const auto row = [&](size_t index) {
         if (logits_.size() < (index + 1) * vocab) logits_.resize((index + 1) * vocab);
         return logits_.data() + index * vocab;
     };
     const auto run_together = [&] {
         if (rows > 0) row(rows - 1);
-        stepper_.step(items, rows > 0 ? logits_.data() : nullptr);
+        executor_.step(items, rows > 0 ? logits_.data() : nullptr);
     };
     if (outcomes[0].attempt(run_together) || items.size() == 1) return;
     if (outcomes[0].status == DS4_ERR_CANCELLED) {
@@ -295,30 +299,30 @@ void Loop::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes
     }
     for (size_t i = 0; i < items.size(); i++)
         outcomes[i].attempt([&] {
-            stepper_.step(items.subspan(i, 1),
-                          items[i].logits == DS4_LOGITS_NONE ? nullptr : row(outcomes[i].row));
+            executor_.step(items.subspan(i, 1),
+                           items[i].logits == DS4_LOGITS_NONE ? nullptr : row(outcomes[i].row));
         });
 }
 
-void Loop::sample(const std::vector<Batch::Part> &parts, std::span<const StepItem> items,
-                  std::span<Outcome> outcomes) {
-    const uint32_t vocab = stepper_.vocab();
-    for (size_t i = 0; i < parts.size(); i++) {
+void Scheduler::sample(const Batch &batch, std::span<const StepItem> items,
+                       std::span<Outcome> outcomes) {
+    const uint32_t vocab = executor_.vocab();
+    for (size_t i = 0; i < batch.size(); i++) {
         Outcome &outcome = outcomes[i];
         if (outcome.status != DS4_OK || items[i].logits == DS4_LOGITS_NONE) continue;
         outcome.attempt([&] {
-            outcome.token = parts[i].job->sample({logits_.data() + outcome.row * vocab, vocab});
+            outcome.token = batch[i].job->sample({logits_.data() + outcome.row * vocab, vocab});
         });
     }
 }
 
-void Loop::settle(Job &job, uint32_t count, const Outcome &outcome) {
+void Scheduler::settle(GenerationJob &job, uint32_t count, const Outcome &outcome) {
     if (outcome.status == DS4_ERR_CANCELLED) return job.cancel();
     if (outcome.status != DS4_OK) return job.fail(outcome.status, outcome.text);
     job.advance(count, outcome.token ? &*outcome.token : nullptr);
-    // after its end is known a job is only settled, which is one step: the session stays worth
-    // keeping
-    if (job.cancel_requested && job.phase() != Job::Phase::Settle) job.cancel();
+    // A job whose end is known only settles, which takes one step. It goes on in spite of the
+    // cancel, so that the session can be reused.
+    if (job.cancel_requested && job.phase() != Phase::Settle) job.cancel();
 }
 
 } // namespace ds4

@@ -28,14 +28,14 @@ DS4_NOINLINE void operator delete(void *memory) noexcept { std::free(memory); }
 DS4_NOINLINE void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
 using namespace ds4;
+using ds4::test::FakeExecutor;
 using ds4::test::FakeSession;
-using ds4::test::FakeStepper;
 
 namespace {
 
-JobRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_tokens,
-                   uint32_t tag = 0) {
-    JobRequest made{session.handle(), {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
+GenerationRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_tokens,
+                          uint32_t tag = 0) {
+    GenerationRequest made{session.handle(), {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
     made.options.struct_bytes = sizeof(ds4_job_options);
     made.options.tag = tag;
     made.options.max_tokens = max_tokens;
@@ -44,27 +44,27 @@ JobRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_toke
     return made;
 }
 
-ds4_job_state poll(Loop &loop, uint64_t job, std::vector<int32_t> *ids = nullptr) {
+ds4_job_state poll(Scheduler &scheduler, uint64_t job, std::vector<int32_t> *ids = nullptr) {
     ds4_job_state state{};
     std::array<ds4_job_token, 16> tokens;
     do {
-        loop.poll(job, tokens.data(), uint32_t(tokens.size()), state);
+        scheduler.poll(job, tokens.data(), uint32_t(tokens.size()), state);
         for (uint32_t i = 0; ids != nullptr && i < state.token_count; i++)
             ids->push_back(tokens[i].id);
     } while (state.pending_tokens > 0);
     return state;
 }
 
-ds4_job_state wait(Loop &loop, uint64_t job, std::vector<int32_t> *ids = nullptr) {
+ds4_job_state wait(Scheduler &scheduler, uint64_t job, std::vector<int32_t> *ids = nullptr) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    ds4_job_state state = poll(loop, job, ids);
+    ds4_job_state state = poll(scheduler, job, ids);
     while (state.status == DS4_JOB_RUNNING) {
         if (std::chrono::steady_clock::now() > deadline)
             fail(DS4_ERR_INTERNAL, "a job does not end");
         std::this_thread::sleep_for(std::chrono::microseconds(100));
-        state = poll(loop, job, ids);
+        state = poll(scheduler, job, ids);
     }
-    loop.free(job);
+    scheduler.free(job);
     return state;
 }
 
@@ -82,168 +82,168 @@ int wakes_of(uint32_t tag) {
 } // namespace
 
 TEST("jobs that decode share every step, one token each") {
-    FakeStepper stepper;
-    stepper.gate(false);
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.gate(false);
+    Scheduler scheduler(executor);
     std::array<FakeSession, 5> sessions;
     std::vector<uint64_t> jobs;
-    jobs.push_back(loop.start(request(sessions[0], 1, 30)));
-    stepper.wait_until_in_step();
+    jobs.push_back(scheduler.start(request(sessions[0], 1, 30)));
+    executor.wait_until_in_step();
     for (size_t i = 1; i < sessions.size(); i++)
-        jobs.push_back(loop.start(request(sessions[i], 1, 20)));
-    stepper.gate(true);
-    for (const uint64_t job : jobs) wait(loop, job);
-    CHECK(stepper.steps.size() == 31); // 30 tokens and the settling of the first job
-    const size_t shared =
-        size_t(std::count(stepper.steps.begin(), stepper.steps.end(), std::vector<uint32_t>(5, 1)));
+        jobs.push_back(scheduler.start(request(sessions[i], 1, 20)));
+    executor.gate(true);
+    for (const uint64_t job : jobs) wait(scheduler, job);
+    CHECK(executor.steps.size() == 31); // 30 tokens and the settling of the first job
+    const size_t shared = size_t(
+        std::count(executor.steps.begin(), executor.steps.end(), std::vector<uint32_t>(5, 1)));
     CHECK(shared == 21); // the others' prompt step, 19 decode steps and their settling
 }
 
 TEST("a long prompt does not keep a decoding job waiting, nor a short prompt behind it") {
-    FakeStepper stepper;
-    stepper.budget = 100;
-    stepper.gate(false);
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.budget = 100;
+    executor.gate(false);
+    Scheduler scheduler(executor);
     FakeSession talking, reading, asking;
     talking.capacity = reading.capacity = 100'000;
-    const uint64_t talk = loop.start(request(talking, 1, 200));
-    stepper.wait_until_in_step();
-    const uint64_t read = loop.start(request(reading, 5000, 1));
-    const uint64_t ask = loop.start(request(asking, 20, 1));
-    stepper.gate(true);
-    wait(loop, ask);
-    wait(loop, talk);
-    wait(loop, read);
+    const uint64_t talk = scheduler.start(request(talking, 1, 200));
+    executor.wait_until_in_step();
+    const uint64_t read = scheduler.start(request(reading, 5000, 1));
+    const uint64_t ask = scheduler.start(request(asking, 20, 1));
+    executor.gate(true);
+    wait(scheduler, ask);
+    wait(scheduler, talk);
+    wait(scheduler, read);
     // until the talk ended every step fed its token, and no step was over the budget
     size_t with_talk = 0;
-    for (size_t i = 0; i < stepper.steps.size(); i++) {
+    for (size_t i = 0; i < executor.steps.size(); i++) {
         uint32_t sum = 0;
-        for (const uint32_t count : stepper.steps[i]) sum += count;
+        for (const uint32_t count : executor.steps[i]) sum += count;
         CHECK(sum <= 100);
-        with_talk += stepper.steps[i][0] == 1 && stepper.steps[i].size() > 1 ? 1 : 0;
+        with_talk += executor.steps[i][0] == 1 && executor.steps[i].size() > 1 ? 1 : 0;
     }
     CHECK(with_talk >= 50);
     // the question, behind the document in order of arrival, is answered by the first step that
     // both are in
-    CHECK(stepper.steps[1] == (std::vector<uint32_t>{1, 20, 44}));
+    CHECK(executor.steps[1] == (std::vector<uint32_t>{1, 20, 44}));
 }
 
 TEST("more decoding jobs than the step budget take turns, and a prompt still gets in") {
-    FakeStepper stepper;
-    stepper.budget = 4;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.budget = 4;
+    Scheduler scheduler(executor);
     std::array<FakeSession, 12> sessions;
     std::vector<uint64_t> jobs;
-    for (FakeSession &session : sessions) jobs.push_back(loop.start(request(session, 3, 40)));
-    for (const uint64_t job : jobs) CHECK(wait(loop, job).generated == 40);
+    for (FakeSession &session : sessions) jobs.push_back(scheduler.start(request(session, 3, 40)));
+    for (const uint64_t job : jobs) CHECK(wait(scheduler, job).generated == 40);
     for (const FakeSession &session : sessions) CHECK(session.tokens.size() == 43);
 }
 
 TEST("a job wakes once until it is polled, again after a poll, and always at its end") {
     wakes.clear();
-    FakeStepper stepper;
-    Loop loop(stepper);
-    loop.set_waker(count_wake);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
+    scheduler.set_waker(count_wake);
     FakeSession session;
-    const uint64_t job = loop.start(request(session, 1, 50, 77));
+    const uint64_t job = scheduler.start(request(session, 1, 50, 77));
     while (wakes_of(77) == 0) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     CHECK(wakes_of(77) == 1); // 51 steps have passed, nobody polled
-    const ds4_job_state state = poll(loop, job);
+    const ds4_job_state state = poll(scheduler, job);
     CHECK(state.generated == 50 && state.status == DS4_JOB_DONE);
-    loop.free(job);
+    scheduler.free(job);
 }
 
 TEST("cancelling a job alone in a long step ends it at once and leaves the session where it was") {
-    FakeStepper stepper;
-    stepper.step_time = std::chrono::seconds(5);
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.step_time = std::chrono::seconds(5);
+    Scheduler scheduler(executor);
     FakeSession session;
-    const uint64_t job = loop.start(request(session, 4, 10));
-    stepper.wait_until_in_step();
+    const uint64_t job = scheduler.start(request(session, 4, 10));
+    executor.wait_until_in_step();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     const auto begin = std::chrono::steady_clock::now();
-    loop.cancel(job);
-    CHECK(wait(loop, job).status == DS4_JOB_CANCELLED);
+    scheduler.cancel(job);
+    CHECK(wait(scheduler, job).status == DS4_JOB_CANCELLED);
     CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
     CHECK(session.tokens.empty());
 }
 
 TEST("a job that waits for its turn is cancelled without waiting for the running step") {
-    FakeStepper stepper;
-    stepper.gate(false);
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.gate(false);
+    Scheduler scheduler(executor);
     FakeSession first, second;
-    const uint64_t running = loop.start(request(first, 1, 1));
-    stepper.wait_until_in_step();
-    const uint64_t waiting = loop.start(request(second, 1, 1));
-    loop.cancel(waiting);
-    CHECK(poll(loop, waiting).status == DS4_JOB_CANCELLED);
-    loop.free(waiting);
-    stepper.gate(true);
-    wait(loop, running);
+    const uint64_t running = scheduler.start(request(first, 1, 1));
+    executor.wait_until_in_step();
+    const uint64_t waiting = scheduler.start(request(second, 1, 1));
+    scheduler.cancel(waiting);
+    CHECK(poll(scheduler, waiting).status == DS4_JOB_CANCELLED);
+    scheduler.free(waiting);
+    executor.gate(true);
+    wait(scheduler, running);
     CHECK(second.tokens.empty());
 }
 
 TEST(
     "cancelling every job of a shared step ends them with that step: none is run again by itself") {
-    FakeStepper stepper;
-    stepper.gate(false);
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.gate(false);
+    Scheduler scheduler(executor);
     FakeSession first, others[2];
-    const uint64_t ahead = loop.start(
+    const uint64_t ahead = scheduler.start(
         request(first, 1, 1)); // a step to wait behind, so that the two are planned together
-    stepper.wait_until_in_step();
+    executor.wait_until_in_step();
     uint64_t jobs[2];
-    for (int i = 0; i < 2; i++) jobs[i] = loop.start(request(others[i], 4, 10));
-    loop.cancel(ahead); // its step is over at once: the next one has only the two
-    stepper.let_one_pass();
-    while (stepper.attempts < 2) std::this_thread::yield();
-    for (const uint64_t job : jobs) loop.cancel(job);
-    stepper.gate(true);
-    wait(loop, ahead);
-    for (const uint64_t job : jobs) CHECK(wait(loop, job).status == DS4_JOB_CANCELLED);
-    CHECK(stepper.attempts == 2);
+    for (int i = 0; i < 2; i++) jobs[i] = scheduler.start(request(others[i], 4, 10));
+    scheduler.cancel(ahead); // its step is over at once: the next one has only the two
+    executor.let_one_pass();
+    while (executor.attempts < 2) std::this_thread::yield();
+    for (const uint64_t job : jobs) scheduler.cancel(job);
+    executor.gate(true);
+    wait(scheduler, ahead);
+    for (const uint64_t job : jobs) CHECK(wait(scheduler, job).status == DS4_JOB_CANCELLED);
+    CHECK(executor.attempts == 2);
     CHECK(others[0].tokens.empty() && others[1].tokens.empty());
 }
 
 TEST("a session taken from a running job ends the job, and nothing steps it afterwards") {
-    FakeStepper stepper;
-    stepper.step_time = std::chrono::microseconds(10); // so that no job comes to its end by itself
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.step_time = std::chrono::microseconds(10); // so that no job comes to its end by itself
+    Scheduler scheduler(executor);
     for (int round = 0; round < 200; round++) {
         FakeSession session;
         session.capacity = 100'000;
-        const uint64_t job = loop.start(request(session, 4, 50'000));
+        const uint64_t job = scheduler.start(request(session, 4, 50'000));
         for (int spins = round; spins > 0; spins--) std::this_thread::yield();
-        loop.release(session.handle());
+        scheduler.release(session.handle());
         const size_t fed = session.tokens.size();
-        CHECK(poll(loop, job).status == DS4_JOB_CANCELLED);
+        CHECK(poll(scheduler, job).status == DS4_JOB_CANCELLED);
         const uint64_t next =
-            loop.start(request(session, 1, 0)); // though the first job is not freed
-        CHECK(wait(loop, next).status == DS4_JOB_DONE);
+            scheduler.start(request(session, 1, 0)); // though the first job is not freed
+        CHECK(wait(scheduler, next).status == DS4_JOB_DONE);
         CHECK(session.tokens.size() == fed + 1);
-        loop.free(job);
+        scheduler.free(job);
     }
 }
 
 TEST("logits that do not fit in memory fail the job, not the process") {
-    FakeStepper stepper;
-    stepper.claimed_vocab = 1 << 20;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.claimed_vocab = 1 << 20;
+    Scheduler scheduler(executor);
     FakeSession session;
     largest_allocation = 1 << 20;
-    const ds4_job_state failed = wait(loop, loop.start(request(session, 2, 1)));
+    const ds4_job_state failed = wait(scheduler, scheduler.start(request(session, 2, 1)));
     largest_allocation = SIZE_MAX;
     CHECK(failed.status == DS4_JOB_FAILED && failed.error == DS4_ERR_DEVICE_MEMORY);
     CHECK(session.tokens.empty());
-    CHECK(wait(loop, loop.start(request(session, 2, 1))).status == DS4_JOB_DONE);
+    CHECK(wait(scheduler, scheduler.start(request(session, 2, 1))).status == DS4_JOB_DONE);
 }
 
 TEST("thousands of jobs cancelled at random leave none behind, and every session a prefix of its "
      "own stream") {
-    FakeStepper stepper;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
     constexpr int kThreads = 4, kJobs = 600;
     std::array<int, kThreads> done{}, cancelled{}, wrong{};
     std::vector<std::thread> clients;
@@ -258,18 +258,18 @@ TEST("thousands of jobs cancelled at random leave none behind, and every session
                 const uint32_t kind = random() % 4, wanted = kind == 0 ? 50'000 : 1 + random() % 60,
                                prompt = 1 + random() % 60;
                 std::vector<int32_t> ids;
-                const uint64_t job = loop.start(request(session, prompt, wanted));
+                const uint64_t job = scheduler.start(request(session, prompt, wanted));
                 if (kind <= 1) {
                     for (uint32_t spins = random() % 40; spins > 0; spins--)
                         std::this_thread::yield();
-                    loop.cancel(job);
+                    scheduler.cancel(job);
                 }
-                const ds4_job_state state = wait(loop, job, &ids);
+                const ds4_job_state state = wait(scheduler, job, &ids);
                 (state.status == DS4_JOB_DONE ? done : cancelled)[size_t(client)]++;
                 const size_t fed = session.tokens.size();
                 bool right = ids.size() == state.generated && fed <= prompt + ids.size();
                 for (size_t k = 0; k < ids.size(); k++)
-                    right = right && ids[k] == int32_t((2 + k) % FakeStepper::kVocab);
+                    right = right && ids[k] == int32_t((2 + k) % FakeExecutor::kVocab);
                 for (size_t k = prompt; k < fed; k++)
                     right = right && session.tokens[k] == ids[k - prompt];
                 if (state.status == DS4_JOB_DONE)
@@ -290,13 +290,13 @@ TEST("thousands of jobs cancelled at random leave none behind, and every session
     CHECK(all_done > 100 && all_cancelled > 100);
 }
 
-TEST("closing the loop while jobs run, wait and step joins without hanging") {
+TEST("closing the scheduler while jobs run, wait and step joins without hanging") {
     for (int round = 0; round < 30; round++) {
-        FakeStepper stepper;
-        stepper.step_time = std::chrono::microseconds(round * 100);
+        FakeExecutor executor;
+        executor.step_time = std::chrono::microseconds(round * 100);
         std::array<FakeSession, 6> sessions;
-        Loop loop(stepper);
-        for (FakeSession &session : sessions) loop.start(request(session, 10, 500));
+        Scheduler scheduler(executor);
+        for (FakeSession &session : sessions) scheduler.start(request(session, 10, 500));
         std::this_thread::sleep_for(std::chrono::microseconds(300));
     }
     CHECK(true);

@@ -7,24 +7,24 @@
 #include "core/scheduler/fake_executor.h"
 
 using namespace ds4;
+using ds4::test::FakeExecutor;
 using ds4::test::FakeSession;
-using ds4::test::FakeStepper;
 
 namespace {
 
 // Token t is the one byte '0' + t.
-void set_letters(Loop &loop) {
+void set_letters(Scheduler &scheduler) {
     std::vector<uint8_t> bytes;
     std::vector<uint32_t> offsets = {0};
-    for (uint32_t id = 0; id < FakeStepper::kVocab; id++) {
+    for (uint32_t id = 0; id < FakeExecutor::kVocab; id++) {
         bytes.push_back(uint8_t('0' + id));
         offsets.push_back(uint32_t(bytes.size()));
     }
-    loop.set_vocabulary(bytes, offsets);
+    scheduler.set_vocabulary(bytes, offsets);
 }
 
-JobRequest request(FakeSession &session, std::vector<int32_t> prompt, uint32_t max_tokens) {
-    JobRequest made{session.handle(), {}, std::move(prompt), {}, {}};
+GenerationRequest request(FakeSession &session, std::vector<int32_t> prompt, uint32_t max_tokens) {
+    GenerationRequest made{session.handle(), {}, std::move(prompt), {}, {}};
     made.options.struct_bytes = sizeof(ds4_job_options);
     made.options.max_tokens = max_tokens;
     made.options.think_close_token = -1;
@@ -39,12 +39,12 @@ struct Result {
 };
 
 // Polls to the terminal status, then frees.
-Result wait(Loop &loop, uint64_t job, bool frees = true) {
+Result wait(Scheduler &scheduler, uint64_t job, bool frees = true) {
     Result result{};
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     do {
         ds4_job_token tokens[7];
-        loop.poll(job, tokens, 7, result.state);
+        scheduler.poll(job, tokens, 7, result.state);
         for (uint32_t i = 0; i < result.state.token_count; i++) {
             result.ids.push_back(tokens[i].id);
             result.tokens.push_back(tokens[i]);
@@ -54,7 +54,7 @@ Result wait(Loop &loop, uint64_t job, bool frees = true) {
         if (std::chrono::steady_clock::now() > deadline)
             ds4::fail(DS4_ERR_INTERNAL, "the job does not end");
     } while (result.state.status == DS4_JOB_RUNNING || result.state.pending_tokens > 0);
-    if (frees) loop.free(job);
+    if (frees) scheduler.free(job);
     return result;
 }
 
@@ -77,10 +77,10 @@ std::vector<int32_t> range(int32_t begin, int32_t end) {
 
 TEST("a job at its token limit has reported every token in order and fed all of them to the "
      "session") {
-    FakeStepper stepper;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
     FakeSession session;
-    const Result result = wait(loop, loop.start(request(session, {1, 2, 3}, 5)));
+    const Result result = wait(scheduler, scheduler.start(request(session, {1, 2, 3}, 5)));
     CHECK(result.ids == range(4, 9));
     CHECK(result.state.status == DS4_JOB_DONE && result.state.finish == DS4_FINISH_LENGTH);
     CHECK(result.state.generated == 5 && result.state.prompt_processed == 3);
@@ -88,83 +88,84 @@ TEST("a job at its token limit has reported every token in order and fed all of 
 }
 
 TEST("a stop token ends the job, is named, is not reported and does not enter the session") {
-    FakeStepper stepper;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
     FakeSession session;
-    JobRequest made = request(session, {1}, 50);
+    GenerationRequest made = request(session, {1}, 50);
     made.stop_tokens = {7, 5};
-    const Result result = wait(loop, loop.start(std::move(made)));
+    const Result result = wait(scheduler, scheduler.start(std::move(made)));
     CHECK(result.ids == range(2, 5));
     CHECK(result.state.finish == DS4_FINISH_STOP && result.state.stop_token == 5);
     CHECK(session.tokens == range(1, 5));
-    CHECK(stepper.steps.size() ==
+    CHECK(executor.steps.size() ==
           4); // nothing to settle: the last reported token was fed to get the stop token
 }
 
 TEST("a stop string is found across tokens, and its last token is in the session") {
-    FakeStepper stepper;
-    Loop loop(stepper);
-    set_letters(loop);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
+    set_letters(scheduler);
     FakeSession session;
-    JobRequest made = request(session, {1}, 50);
+    GenerationRequest made = request(session, {1}, 50);
     made.stop_strings = {"zz", "456"};
-    const Result result = wait(loop, loop.start(std::move(made)));
+    const Result result = wait(scheduler, scheduler.start(std::move(made)));
     CHECK(result.ids == range(2, 7));
     CHECK(result.state.finish == DS4_FINISH_STOP_STRING && result.state.stop_string == 1);
     CHECK(session.tokens == range(1, 7));
 }
 
 TEST("generation stops where the context is full, and a prompt that fills it generates nothing") {
-    FakeStepper stepper;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
     FakeSession session;
     session.capacity = 6;
-    Result result = wait(loop, loop.start(request(session, {1, 2, 3}, 50)));
+    Result result = wait(scheduler, scheduler.start(request(session, {1, 2, 3}, 50)));
     CHECK(result.ids == range(4, 7));
     CHECK(result.state.finish == DS4_FINISH_CONTEXT);
     CHECK(session.tokens == range(1, 7));
 
     session.tokens = {1, 2};
-    result = wait(loop, loop.start(request(session, {3, 4, 5, 6}, 50)));
+    result = wait(scheduler, scheduler.start(request(session, {3, 4, 5, 6}, 50)));
     CHECK(result.ids.empty() && result.state.finish == DS4_FINISH_CONTEXT);
     session.tokens = {1, 2};
-    CHECK(status_of([&] { loop.start(request(session, {3, 4, 5, 6, 7}, 50)); }) ==
+    CHECK(status_of([&] { scheduler.start(request(session, {3, 4, 5, 6, 7}, 50)); }) ==
           DS4_ERR_CONTEXT_FULL);
 }
 
 TEST("max_tokens 0 only processes the prompt, in chunks of the step budget, without logits") {
-    FakeStepper stepper;
-    stepper.budget = 10;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.budget = 10;
+    Scheduler scheduler(executor);
     FakeSession session;
-    const Result result = wait(loop, loop.start(request(session, std::vector<int32_t>(25, 1), 0)));
+    const Result result =
+        wait(scheduler, scheduler.start(request(session, std::vector<int32_t>(25, 1), 0)));
     CHECK(result.ids.empty() && result.state.finish == DS4_FINISH_LENGTH &&
           session.tokens.size() == 25);
-    CHECK(stepper.steps == (std::vector<std::vector<uint32_t>>{{10}, {10}, {5}}));
+    CHECK(executor.steps == (std::vector<std::vector<uint32_t>>{{10}, {10}, {5}}));
 }
 
 TEST("the reasoning budget forces the closing token, and stop strings count only after it") {
-    FakeStepper stepper;
-    Loop loop(stepper);
-    set_letters(loop);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
+    set_letters(scheduler);
     FakeSession session;
-    JobRequest made = request(session, {1}, 50);
+    GenerationRequest made = request(session, {1}, 50);
     made.options.think_close_token = 40;
     made.options.reasoning_budget = 3;
     made.stop_strings = {"3", std::string(1, char('0' + 43))};
-    const Result result = wait(loop, loop.start(std::move(made)));
+    const Result result = wait(scheduler, scheduler.start(std::move(made)));
     CHECK(result.ids == (std::vector<int32_t>{2, 3, 4, 40, 41, 42, 43}));
     CHECK(result.state.finish == DS4_FINISH_STOP_STRING && result.state.stop_string == 1);
 }
 
 TEST("logprobs come with the tokens when asked for") {
-    FakeStepper stepper;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
     FakeSession session;
-    JobRequest made = request(session, {1}, 2);
+    GenerationRequest made = request(session, {1}, 2);
     made.options.logprobs = 1;
     made.options.top_logprobs = 2;
-    const Result result = wait(loop, loop.start(std::move(made)));
+    const Result result = wait(scheduler, scheduler.start(std::move(made)));
     const double log_sum = std::log(std::exp(4.0) + 63.0);
     CHECK(result.tokens.size() == 2 && result.tokens[0].top_count == 2);
     CHECK_CLOSE(result.tokens[0].logprob, 4.0 - log_sum, 1e-6);
@@ -172,9 +173,9 @@ TEST("logprobs come with the tokens when asked for") {
 }
 
 TEST("the end of a tool block ends the job, and its syntax is decoded greedily") {
-    FakeStepper stepper;
-    Loop loop(stepper);
-    std::vector<std::string> texts(FakeStepper::kVocab, "x");
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
+    std::vector<std::string> texts(FakeExecutor::kVocab, "x");
     texts[3] = "<tool_calls>";
     texts[4] = "\n<invoke name=\"a\">\n</invoke>\n";
     texts[5] = "</tool_";
@@ -185,17 +186,17 @@ TEST("the end of a tool block ends the job, and its syntax is decoded greedily")
         bytes.insert(bytes.end(), text.begin(), text.end());
         offsets.push_back(uint32_t(bytes.size()));
     }
-    loop.set_vocabulary(bytes, offsets);
+    scheduler.set_vocabulary(bytes, offsets);
     // hot enough that the chance of following the fake model by luck is nil; only the first token
     // may be sampled
     int opened = 0;
     for (uint64_t seed = 1; seed < 300; seed++) {
         FakeSession session;
-        JobRequest made = request(session, {2}, 30);
+        GenerationRequest made = request(session, {2}, 30);
         made.options.tool_zones = 1;
         made.options.sampling.temperature = 5.0f;
         made.options.sampling.seed = seed;
-        const Result result = wait(loop, loop.start(std::move(made)));
+        const Result result = wait(scheduler, scheduler.start(std::move(made)));
         if (result.ids[0] != 3) continue;
         opened++;
         CHECK(result.ids == range(3, 7));
@@ -206,62 +207,62 @@ TEST("the end of a tool block ends the job, and its syntax is decoded greedily")
 }
 
 TEST("bad requests are refused with a status and start nothing") {
-    FakeStepper stepper;
-    Loop loop(stepper);
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
     FakeSession session;
     const auto refused = [&](const auto &change) {
-        JobRequest made = request(session, {1}, 5);
+        GenerationRequest made = request(session, {1}, 5);
         change(made);
-        return status_of([&] { loop.start(std::move(made)); }) == DS4_ERR_ARGUMENT;
+        return status_of([&] { scheduler.start(std::move(made)); }) == DS4_ERR_ARGUMENT;
     };
-    CHECK(refused([](JobRequest &r) { r.prompt = {}; }));
-    CHECK(refused([](JobRequest &r) { r.prompt = {1, 64}; }));
-    CHECK(refused([](JobRequest &r) { r.prompt = {-1}; }));
-    CHECK(refused([](JobRequest &r) { r.stop_tokens = {99}; }));
-    CHECK(refused([](JobRequest &r) { r.stop_strings = {""}; }));
-    CHECK(refused([](JobRequest &r) { r.stop_strings = {"no vocabulary yet"}; }));
-    CHECK(refused([](JobRequest &r) {
+    CHECK(refused([](GenerationRequest &r) { r.prompt = {}; }));
+    CHECK(refused([](GenerationRequest &r) { r.prompt = {1, 64}; }));
+    CHECK(refused([](GenerationRequest &r) { r.prompt = {-1}; }));
+    CHECK(refused([](GenerationRequest &r) { r.stop_tokens = {99}; }));
+    CHECK(refused([](GenerationRequest &r) { r.stop_strings = {""}; }));
+    CHECK(refused([](GenerationRequest &r) { r.stop_strings = {"no vocabulary yet"}; }));
+    CHECK(refused([](GenerationRequest &r) {
         r.options.top_logprobs = 21;
         r.options.logprobs = 1;
     }));
-    CHECK(refused([](JobRequest &r) { r.options.top_logprobs = 2; }));
-    CHECK(refused([](JobRequest &r) { r.options.reasoning_budget = 2; }));
-    CHECK(refused([](JobRequest &r) { r.session = nullptr; }));
-    CHECK(status_of([&] { loop.free(1); }) == DS4_ERR_ARGUMENT);
-    CHECK(wait(loop, loop.start(request(session, {1}, 1))).ids == range(2, 3));
+    CHECK(refused([](GenerationRequest &r) { r.options.top_logprobs = 2; }));
+    CHECK(refused([](GenerationRequest &r) { r.options.reasoning_budget = 2; }));
+    CHECK(refused([](GenerationRequest &r) { r.session = nullptr; }));
+    CHECK(status_of([&] { scheduler.free(1); }) == DS4_ERR_ARGUMENT);
+    CHECK(wait(scheduler, scheduler.start(request(session, {1}, 1))).ids == range(2, 3));
 }
 
 TEST("a session belongs to its job until the job is freed, and a running job is not freed") {
-    FakeStepper stepper;
-    stepper.gate(false);
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.gate(false);
+    Scheduler scheduler(executor);
     FakeSession session;
-    const uint64_t job = loop.start(request(session, {1}, 3));
-    CHECK(status_of([&] { loop.free(job); }) == DS4_ERR_ARGUMENT);
-    CHECK(status_of([&] { loop.start(request(session, {1}, 3)); }) == DS4_ERR_ARGUMENT);
-    stepper.gate(true);
-    wait(loop, job, false);
-    CHECK(status_of([&] { loop.start(request(session, {1}, 3)); }) == DS4_ERR_ARGUMENT);
-    loop.free(job);
-    CHECK(status_of([&] { wait(loop, loop.start(request(session, {1}, 3))); }) == DS4_OK);
+    const uint64_t job = scheduler.start(request(session, {1}, 3));
+    CHECK(status_of([&] { scheduler.free(job); }) == DS4_ERR_ARGUMENT);
+    CHECK(status_of([&] { scheduler.start(request(session, {1}, 3)); }) == DS4_ERR_ARGUMENT);
+    executor.gate(true);
+    wait(scheduler, job, false);
+    CHECK(status_of([&] { scheduler.start(request(session, {1}, 3)); }) == DS4_ERR_ARGUMENT);
+    scheduler.free(job);
+    CHECK(status_of([&] { wait(scheduler, scheduler.start(request(session, {1}, 3))); }) == DS4_OK);
 }
 
 TEST("a failing session fails its own job with a text; jobs in the same step go on") {
-    FakeStepper stepper;
-    stepper.gate(false);
-    Loop loop(stepper);
+    FakeExecutor executor;
+    executor.gate(false);
+    Scheduler scheduler(executor);
     FakeSession first, bad, good;
     bad.fails = true;
-    const uint64_t opening = loop.start(request(first, {1}, 1));
-    stepper.wait_until_in_step();
-    const uint64_t failing = loop.start(request(bad, {1}, 4));
-    const uint64_t working = loop.start(request(good, {1}, 4));
-    stepper.gate(true);
-    const Result failed = wait(loop, failing, false);
+    const uint64_t opening = scheduler.start(request(first, {1}, 1));
+    executor.wait_until_in_step();
+    const uint64_t failing = scheduler.start(request(bad, {1}, 4));
+    const uint64_t working = scheduler.start(request(good, {1}, 4));
+    executor.gate(true);
+    const Result failed = wait(scheduler, failing, false);
     CHECK(failed.state.status == DS4_JOB_FAILED && failed.state.error == DS4_ERR_DEVICE);
-    CHECK(loop.error(failing) == "the fake device is broken");
-    loop.free(failing);
-    CHECK(wait(loop, working).ids == range(2, 6));
+    CHECK(scheduler.error(failing) == "the fake device is broken");
+    scheduler.free(failing);
+    CHECK(wait(scheduler, working).ids == range(2, 6));
     CHECK(good.tokens == range(1, 6));
-    wait(loop, opening);
+    wait(scheduler, opening);
 }

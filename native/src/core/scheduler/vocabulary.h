@@ -1,4 +1,4 @@
-// The bytes of every token: what stop strings and tool zones read.
+// The bytes of every token, for stop strings and tool zones.
 #pragma once
 #include <cstdint>
 #include <span>
