@@ -22,7 +22,7 @@ export interface StreamCase {
 
 export type Json = Record<string, unknown>
 
-const FIXTURES = join(import.meta.dir, "../../../tokenizer/test/fixtures/prompting/streams.json")
+const FIXTURES = join(import.meta.dir, "../../../chat/fixtures/streams.json")
 export const { cases } = (await Bun.file(FIXTURES).json()) as { cases: StreamCase[] }
 
 /** The finish of the recording, as the engine would report it. */
