@@ -46,6 +46,9 @@ function importsOf(text: string): Import[] {
   }))
 }
 
+/** Files that a program of ours may load: no test, no benchmark, no support of either. */
+const PRODUCT = /^packages\/[\w-]+\/(?:src|bin)\/(?!(?:.*\/)?testing\/)(?!.*\.test\.ts$)/
+
 function checkOne(
   owner: string,
   file: SourceFile,
@@ -57,6 +60,8 @@ function checkOne(
     line,
     message,
   })
+  if (/(?:^|\/)testing(?:\/|$)/.test(specifier) && PRODUCT.test(file.path))
+    return finding(`imports ${specifier}, which is support for tests`)
   if (specifier.startsWith(".")) {
     const target = normalize(join(dirname(file.path), specifier))
     const isInside = target.startsWith(`packages/${owner}/`)
