@@ -89,7 +89,7 @@ ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,
         require_pointer(out_engine, "out_engine");
         auto handle = std::make_unique<ds4_engine>();
         handle->engine = std::make_unique<ds4::Engine>(
-            model->model, ds4::make_engine_options(options), handle.get());
+            model->model, ds4::read_engine_options(options), handle.get());
         *out_engine = handle.release();
     });
 }

@@ -1,7 +1,7 @@
-// What the core asks of a device. A backend owns kernels, workspace and the memory of sessions; it
-// knows nothing of jobs, sampling or files. The wall stands at one whole step, not at single
-// operators: a GPU captures a step as a graph and fuses across operators, and a CPU step has no
-// other boundary worth crossing.
+// The interface between core and a device. A backend owns kernels, workspace and the memory of
+// sessions; it knows nothing of jobs, sampling or files. One call runs one whole step, never a
+// single operator: a GPU captures a step as a graph and fuses across operators. A CPU step has no
+// other boundary that would be useful to cross.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -11,34 +11,11 @@
 #include <vector>
 
 #include "base/trace.h"
-#include "ds4.h"
 
 namespace ds4 {
 
-// Where routed experts run (ds4_engine_options).
-struct ExpertOptions {
-    uint32_t place = DS4_EXPERTS_AUTO;
-    uint32_t numerics = DS4_EXPERT_NUMERICS_AUTO;
-    int threads = 0,
-        parts = 0;  // of the library's own; 0, 0: on the engine's threads where that is best
-    int layers = 0; // 0: all
-    uint32_t session_tokens = 0;
-    std::string library;                   // empty: the one beside this library
-    ds4_load_progress *progress = nullptr; // the caller's, alive until the engine is open
-};
-
-// How a backend computes: the choices of ds4_engine_options, checked.
-struct EngineOptions {
-    uint32_t numerics = DS4_NUMERICS_FAST;
-    uint32_t switches = 0;
-    uint32_t isa = DS4_ISA_AUTO;
-    int threads = 0;
-    uint32_t max_step_tokens = 512;
-    ExpertOptions experts;
-};
-
-// One sequence on a device: cache rows, compressor state, tokens so far. Moves forward only through
-// Backend::step.
+// One sequence on a device: cache rows, compressor state, tokens so far. Only Backend::step
+// advances it.
 class SequenceState {
   public:
     virtual ~SequenceState() = default;
@@ -67,7 +44,8 @@ class Backend {
   public:
     virtual ~Backend() = default;
     virtual std::unique_ptr<SequenceState> open_sequence(uint32_t context_tokens) = 0;
-    // Advances every sequence, or none and throws. logits: rows asked for, in order, [rows, vocab].
+    // Advances all sequences, or throws and advances none. logits: [rows asked for, vocab] f32 in
+    // order. trace: null, or receives intermediates.
     virtual void step(std::span<const SequenceStep> sequences, float *logits, Trace *trace) = 0;
     virtual std::string describe() const = 0; // JSON object members, without braces
 };

@@ -1,84 +1,15 @@
 #include "core/engine.h"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstring>
 
-#include "backend/cpu/cpu_backend.h"
+#include "backend/open_backend.h"
 #include "base/status.h"
 
 namespace ds4 {
 
-namespace {
-
-ExpertOptions make_expert_options(const ds4_engine_options &full) {
-    if (full.experts > DS4_EXPERTS_MAPPED)
-        fail(DS4_ERR_ARGUMENT, "experts is %u; expected 0 (auto), 1 (packed) or 2 (mapped)",
-             full.experts);
-    if (full.expert_numerics > DS4_EXPERT_NUMERICS_F32)
-        fail(DS4_ERR_ARGUMENT,
-             "expert_numerics is %u; expected 0 (auto), 1 (int8), 2 (bf16), 3 (fp8ref) or 4 (f32)",
-             full.expert_numerics);
-    if (full.expert_threads > 4096)
-        fail(DS4_ERR_ARGUMENT, "expert_threads is %u; expected 0..4096", full.expert_threads);
-    if (full.expert_parts > 64)
-        fail(DS4_ERR_ARGUMENT, "expert_parts is %u; expected 0..64", full.expert_parts);
-    if (full.expert_layers > 65536)
-        fail(DS4_ERR_ARGUMENT, "expert_layers is %u; expected 0..65536", full.expert_layers);
-    if (reinterpret_cast<uintptr_t>(full.progress) % alignof(ds4_load_progress) != 0)
-        fail(DS4_ERR_ARGUMENT, "ds4_load_progress must lie at a multiple of %zu bytes",
-             alignof(ds4_load_progress));
-    if (full.progress != nullptr && full.progress->reserved != 0)
-        fail(DS4_ERR_ARGUMENT, "ds4_load_progress: the reserved field is %u; expected 0",
-             full.progress->reserved);
-    ExpertOptions options;
-    options.place = full.experts, options.numerics = full.expert_numerics,
-    options.session_tokens = full.session_tokens;
-    options.threads = int(full.expert_threads), options.parts = int(full.expert_parts),
-    options.layers = int(full.expert_layers);
-    if (full.expert_library != nullptr) options.library = full.expert_library;
-    options.progress = full.progress;
-    return options;
-}
-
-} // namespace
-
-EngineOptions make_engine_options(const ds4_engine_options *raw) {
-    ds4_engine_options full{};
-    if (raw != nullptr) {
-        if (raw->struct_bytes < offsetof(ds4_engine_options, numerics) + sizeof(uint32_t))
-            fail(DS4_ERR_ARGUMENT, "ds4_engine_options: struct_bytes is %u", raw->struct_bytes);
-        std::memcpy(&full, raw, std::min<size_t>(raw->struct_bytes, sizeof full));
-        // a struct that ends inside a pointer has none
-        if (raw->struct_bytes < offsetof(ds4_engine_options, expert_library) + sizeof(void *))
-            full.expert_library = nullptr;
-        if (raw->struct_bytes < sizeof full) full.progress = nullptr;
-    }
-    constexpr uint32_t kKnownSwitches = DS4_SWITCH_NO_KV_ROUNDING | DS4_SWITCH_NO_INDEX_ROUNDING |
-                                        DS4_SWITCH_NO_SHARED_CLAMP | DS4_SWITCH_F32_ACTIVATIONS;
-    if (full.numerics > DS4_NUMERICS_PLAIN)
-        fail(DS4_ERR_ARGUMENT, "numerics is %u; expected 0 (fast), 1 (trained) or 2 (plain)",
-             full.numerics);
-    if ((full.switches & ~kKnownSwitches) != 0)
-        fail(DS4_ERR_ARGUMENT, "switches has unknown bits: %#x", full.switches);
-    if (full.isa > DS4_ISA_AVX512)
-        fail(DS4_ERR_ARGUMENT, "isa is %u; expected 0 (auto), 1 (generic), 2 (AVX2) or 3 (AVX-512)",
-             full.isa);
-    if (full.threads > 1024)
-        fail(DS4_ERR_ARGUMENT, "threads is %u; expected 0..1024", full.threads);
-    if (full.max_step_tokens > 65536)
-        fail(DS4_ERR_ARGUMENT, "max_step_tokens is %u; expected 0..65536", full.max_step_tokens);
-    EngineOptions options;
-    options.numerics = full.numerics, options.switches = full.switches, options.isa = full.isa;
-    options.threads = int(full.threads);
-    if (full.max_step_tokens != 0) options.max_step_tokens = full.max_step_tokens;
-    options.experts = make_expert_options(full);
-    return options;
-}
-
 Engine::Engine(const Model &model, const EngineOptions &options, ds4_engine *handle)
-    : model_(model), options_(options), handle_(handle),
-      backend_(cpu::open_cpu_backend(model, options)), scheduler_(*this) {}
+    : model_(model), options_(options), handle_(handle), backend_(open_backend(model, options)),
+      scheduler_(*this) {}
 
 // Sessions should be gone by now; one that is not can still be closed.
 Engine::~Engine() {

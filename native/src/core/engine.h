@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/engine_options.h"
 #include "core/scheduler/scheduler.h"
 #include "core/scheduler/executor.h"
 #include "base/trace.h"
@@ -25,9 +26,6 @@ struct ds4_session {
 };
 
 namespace ds4 {
-
-// Defaults for what a shorter or null struct does not say; throws Error(DS4_ERR_ARGUMENT).
-EngineOptions make_engine_options(const ds4_engine_options *raw);
 
 class Engine : public Executor {
   public:

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/kernels/operands.h"
 #include "backend/cpu/weights.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
+#include "experts/expert_options.h"
 #include "experts/expert_library.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/weights.h"

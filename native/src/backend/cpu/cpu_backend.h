@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "backend/backend.h"
+#include "backend/engine_options.h"
 #include "model/model.h"
 
 namespace ds4::cpu {

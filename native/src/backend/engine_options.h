@@ -1,0 +1,23 @@
+// How an engine computes: the choices of ds4_engine_options, checked.
+#pragma once
+#include <cstdint>
+
+#include "ds4.h"
+#include "experts/expert_options.h"
+
+namespace ds4 {
+
+struct EngineOptions {
+    uint32_t numerics = DS4_NUMERICS_FAST;
+    uint32_t switches = 0; // sum of DS4_SWITCH_*
+    uint32_t isa = DS4_ISA_AUTO;
+    int threads = 0; // 0: chosen by the backend
+    uint32_t max_step_tokens = 512;
+    ExpertOptions experts;
+};
+
+// raw: null for all defaults. A struct of an older header is shorter and gets defaults for the
+// fields that it lacks. Throws Error(DS4_ERR_ARGUMENT) with the field and its range.
+EngineOptions read_engine_options(const ds4_engine_options *raw);
+
+} // namespace ds4
