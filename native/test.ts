@@ -11,8 +11,9 @@ import {
 } from "./package/build-tree.ts"
 import { DIST } from "./package/index.ts"
 
-const USAGE = `usage: bun native/test.ts [--sanitize ${Object.keys(SANITIZERS).join("|")}] [--only TEXT] [--times]
-  --sanitize  build and run under AddressSanitizer with UndefinedBehaviorSanitizer, or under ThreadSanitizer
+const USAGE = `usage: bun native/test.ts [--sanitize SANITIZER] [--only TEXT] [--times]
+  --sanitize  build and run under one of ${Object.keys(SANITIZERS).join(", ")}:
+              AddressSanitizer with UndefinedBehaviorSanitizer, or ThreadSanitizer
   --only      only tests whose sentence contains TEXT; a program without one is no failure
   --times     a line per test with its seconds (always with --sanitize)`
 

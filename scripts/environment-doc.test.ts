@@ -8,8 +8,12 @@ import { OTHER_VARIABLES } from "./other-variables.ts"
 import { sourceFiles } from "./tidy/source-files.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
-const READS =
-  /\b(?:process\.env|environment)(?:\.([A-Z][A-Z0-9_]+)|\["([A-Z][A-Z0-9_]+)"\])|\bgetenv\("([A-Z][A-Z0-9_]+)"\)|base\(environment, "([A-Z_]+)"/g
+const READS = [
+  /\b(?:process\.env|environment)\.([A-Z][A-Z0-9_]+)/g,
+  /\b(?:process\.env|environment)\["([A-Z][A-Z0-9_]+)"\]/g,
+  /\bgetenv\("([A-Z][A-Z0-9_]+)"\)/g,
+  /base\(environment, "([A-Z_]+)"/g,
+]
 
 test("docs/environment.md is what the registries say; bun run docs writes it", () => {
   expect(readFileSync(`${ROOT}/docs/environment.md`, "utf8")).toBe(environmentDoc())
@@ -25,7 +29,7 @@ test("every variable that the tree reads is declared, and every declared one is 
   )
   const read = new Set(
     sources.flatMap(({ text }) =>
-      [...text.matchAll(READS)].map((match) => match[1] ?? match[2] ?? match[3] ?? match[4] ?? ""),
+      READS.flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1] ?? "")),
     ),
   )
   const shim = readFileSync(`${ROOT}/ds4`, "utf8")

@@ -1,15 +1,14 @@
-// Makes a fresh clone ready: installs node modules, builds the native library and derives the demo
-// model's GGUF when they are missing or stale. Imports nothing that has to be installed. Everything
-// it prints goes to stderr.
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs"
+// Builds the native library and derives the demo model's GGUF when they are missing or stale.
+// Imports nothing that has to be installed. Everything it prints goes to stderr.
+import { existsSync, readdirSync, statSync, utimesSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { fail, say } from "./prepare-modules.ts"
 import { turbo } from "./turbo.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 const LIBRARY = join(ROOT, "native/dist/libds4.so")
 const DEMO = join(ROOT, "models/demo")
-const INSTALLED = join(ROOT, "node_modules/.ds4-installed")
 
 /** Debian packages that the native build needs, by the program that shows their presence. */
 const BUILD_TOOLS = [
@@ -17,43 +16,6 @@ const BUILD_TOOLS = [
   { program: process.env.CXX ?? "c++", package: "g++", isRequired: true },
   { program: "ninja", package: "ninja-build", isRequired: false },
 ]
-
-function say(text: string): void {
-  process.stderr.write(`ds4: ${text}\n`)
-}
-
-function fail(text: string): never {
-  say(text)
-  process.exit(1)
-}
-
-/** Refuses any other bun than the one that package.json pins; nothing else enforces it. */
-export function checkBunVersion(): void {
-  const manifest = readFileSync(join(ROOT, "package.json"), "utf8")
-  const pinned = /"packageManager":\s*"bun@([^"]+)"/.exec(manifest)?.[1]
-  if (pinned !== undefined && pinned !== Bun.version) {
-    fail(
-      `this is bun ${Bun.version}, the project is pinned to ${pinned}; start through ./ds4 or ` +
-        `npx -y bun@${pinned}`,
-    )
-  }
-}
-
-/**
- * Installs node modules when there are none, or when bun.lock has changed since the last install.
- */
-export function prepareModules(): void {
-  const lock = Bun.hash(readFileSync(join(ROOT, "bun.lock"))).toString(16)
-  const isCurrent = existsSync(INSTALLED) && readFileSync(INSTALLED, "utf8") === lock
-  if (isCurrent) return
-  say("installing node modules (bun install --frozen-lockfile)")
-  const install = Bun.spawnSync([process.execPath, "install", "--frozen-lockfile"], {
-    cwd: ROOT,
-    stdio: ["ignore", 2, 2],
-  })
-  if (install.exitCode !== 0) fail("bun install failed; its message is above")
-  writeFileSync(INSTALLED, lock)
-}
 
 const DERIVED = new Set(["node_modules", "dist", "build", ".turbo", ".reports"])
 

@@ -1,5 +1,6 @@
 // `bun run serve`: the server on a fresh clone. Installs and builds what is missing, then serves.
-import { checkBunVersion, prepareModules, prepareNative } from "./prepare.ts"
+import { prepareNative } from "./prepare.ts"
+import { checkBunVersion, prepareModules } from "./prepare-modules.ts"
 
 checkBunVersion()
 prepareModules()

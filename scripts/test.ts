@@ -2,7 +2,7 @@
 // counts.
 // Usage: bun scripts/test.ts [turbo flags, e.g. --force or --filter=@ds4/cli]
 import { fileURLToPath } from "node:url"
-import { checkBunVersion, prepareModules } from "./prepare.ts"
+import { checkBunVersion, prepareModules } from "./prepare-modules.ts"
 import { clearReports, isGreen, tallyLine, tallyReports } from "./tally.ts"
 import { turbo } from "./turbo.ts"
 

@@ -1,24 +1,29 @@
-// Checks the house rules that compilers and linters do not know: sizes, import arrows, names,
-// words, documents.
-// Usage: bun scripts/tidy.ts [--comments [PATH...]] [--root DIR] [--help]
+// Checks the house rules that compilers and linters do not know: sizes, widths, import arrows and
+// cycles, names, words, documents, subjects of commits.
+// Usage: bun scripts/tidy.ts [--comments [PATH...] | --table] [--root DIR] [--help]
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { checkComments } from "./tidy/comments.ts"
+import { checkCommits } from "./tidy/commits.ts"
+import { importCycles, includeCycles } from "./tidy/cycles.ts"
 import { checkAnchors, checkDocs, checkReadmes } from "./tidy/docs.ts"
-import { applyExemptions, parseExemptions } from "./tidy/exemptions.ts"
+import { applyExemptions, parseConfig } from "./tidy/exemptions.ts"
 import type { Finding, SourceFile } from "./tidy/finding.ts"
 import { checkImports } from "./tidy/imports.ts"
 import { checkSizes } from "./tidy/sizes.ts"
 import { sourceFiles } from "./tidy/source-files.ts"
+import { sizeTable } from "./tidy/table.ts"
+import { checkWidth } from "./tidy/width.ts"
 import { checkWords } from "./tidy/words.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
-const HELP = `usage: bun scripts/tidy.ts [--comments [PATH...]] [--root DIR]
+const HELP = `usage: bun scripts/tidy.ts [--comments [PATH...] | --table] [--root DIR]
 Prints every broken house rule as PATH:LINE: CHECK: MESSAGE and exits 1 if there is one.
 Exemptions with reasons: tidy.config.json
   --comments  only the rules for comments, below the paths or everywhere, with a count per folder
+  --table     figures of the tree: wide lines, cycles, long functions and files
   --root      checks this tree instead of its own`
 
 /** Folders that are packages of the workspace. */
@@ -28,19 +33,25 @@ function packageFolders(files: readonly SourceFile[]): string[] {
     .map(({ path }) => path.slice(0, -"/package.json".length))
 }
 
-/** All findings of a tree, exemptions applied. */
-export function checkTree(root: string, exemptions: string): Finding[] {
+/** All findings of a tree, exemptions applied; `configText` is that of tidy.config.json. */
+export function checkTree(root: string, configText: string): Finding[] {
   const files = sourceFiles(root)
+  const config = parseConfig(configText)
   const findings = files.flatMap((file) => [
     ...checkSizes(file),
+    ...checkWidth(file),
     ...checkImports(file),
     ...checkWords(file),
     ...checkDocs(root, file),
   ])
-  return applyExemptions(
-    [...findings, ...checkAnchors(files), ...checkReadmes(root, packageFolders(files))],
-    parseExemptions(exemptions),
-  )
+  const ofTree = [
+    ...checkAnchors(files),
+    ...checkReadmes(root, packageFolders(files)),
+    ...importCycles(files),
+    ...includeCycles(files),
+    ...(config.commitsAfter === undefined ? [] : checkCommits(root, config.commitsAfter)),
+  ]
+  return applyExemptions([...findings, ...ofTree], config.exempt)
 }
 
 function print(findings: readonly Finding[]): void {
@@ -77,10 +88,12 @@ function main(args: readonly string[]): number {
       comments: { type: "boolean" },
       help: { type: "boolean" },
       root: { type: "string" },
+      table: { type: "boolean" },
     },
   })
   const root = values.root === undefined ? ROOT : resolve(values.root)
   if (values.help === true) console.log(HELP)
+  else if (values.table === true) console.log(sizeTable(sourceFiles(root)))
   else if (values.comments === true) printComments(root, positionals)
   else {
     const findings = checkTree(root, readFileSync(join(root, "tidy.config.json"), "utf8"))

@@ -2,6 +2,7 @@
 // that read them.
 // Usage: bun scripts/turbo.ts TASK... [turbo flags]
 import { fileURLToPath } from "node:url"
+import { checkBunVersion, prepareModules } from "./prepare-modules.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 
@@ -46,7 +47,6 @@ export function turbo(args: readonly string[], options: { quiet?: boolean } = {}
 }
 
 if (import.meta.main) {
-  const { checkBunVersion, prepareModules } = await import("./prepare.ts")
   checkBunVersion()
   prepareModules()
   process.exit(turbo(process.argv.slice(2)))

@@ -20,7 +20,7 @@ describe("first words", () => {
 })
 
 describe("sentences", () => {
-  test("25 words pass and 26 do not, over several lines, named by the line of the first word", () => {
+  test("25 words pass and 26 do not; the line of the first word is named", () => {
     expect(found(`// ${words(25)}.\n`)).toEqual([])
     expect(found(`// Short. ${words(10)}\n// ${words(16)}.\n`)).toEqual(["1 comment-length"])
     expect(found(`// Short.\n// ${words(26)}\n`)).toEqual(["2 comment-length"])
@@ -33,7 +33,7 @@ describe("sentences", () => {
     expect(count("One `a b c` = two.")).toEqual([3])
   })
 
-  test("list items, tags, blank lines, drawings and comments behind code stand for themselves", () => {
+  test("list items, tags, blank lines, drawings and comments behind code end a sentence", () => {
     const parts = (second: string) => found(`// ${words(20)}\n${second}\n`)
     expect(parts(`// - ${words(20)}`)).toEqual([])
     expect(parts(`//\n// ${words(20)}`)).toEqual([])

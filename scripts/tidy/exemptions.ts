@@ -7,11 +7,25 @@ export interface Exemption {
   readonly reason: string
 }
 
+/** The contents of tidy.config.json. */
+export interface TidyConfig {
+  /** Commits after this one are checked. */
+  readonly commitsAfter?: string
+  readonly exempt: readonly Exemption[]
+}
+
 /** Reads tidy.config.json; an exemption without a reason is refused. */
-export function parseExemptions(text: string): Exemption[] {
-  const value = JSON.parse(text) as { exempt?: unknown }
-  if (!Array.isArray(value.exempt)) throw new Error('tidy.config.json: expected {"exempt": [...]}')
-  return value.exempt.map((entry: unknown, index) => {
+export function parseConfig(text: string): TidyConfig {
+  const { commitsAfter, exempt } = JSON.parse(text) as Partial<Record<keyof TidyConfig, unknown>>
+  if (!Array.isArray(exempt)) throw new Error('tidy.config.json: expected {"exempt": [...]}')
+  return {
+    exempt: parseExemptions(exempt),
+    ...(typeof commitsAfter === "string" ? { commitsAfter } : {}),
+  }
+}
+
+function parseExemptions(entries: readonly unknown[]): Exemption[] {
+  return entries.map((entry: unknown, index) => {
     const { check, path, reason } = (
       typeof entry === "object" && entry !== null ? entry : {}
     ) as Partial<Record<keyof Exemption, unknown>>

@@ -1,5 +1,6 @@
 import { dirname, join, normalize } from "node:path"
 import { lineAt, type Finding, type SourceFile } from "./finding.ts"
+import { importsOf, type Import } from "./imports-of.ts"
 
 /** Package -> packages of ours that it may import. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -15,9 +16,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 /** Pairs that may name each other's types and nothing else. */
 const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }
 
-const IMPORT =
-  /\b(import|export)\b(\s+type\b)?[^"';]*?\bfrom\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']\s*\)|\bimport\s*["']([^"']+)["']/g
-
 /** Native layers from the bottom up; an include may go to the same layer or below. */
 const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
   { name: "base", prefix: "native/src/base/" },
@@ -31,20 +29,6 @@ const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
   { name: "core", prefix: "native/src/core/" },
   { name: "api", prefix: "native/src/api/" },
 ]
-
-interface Import {
-  readonly specifier: string
-  readonly isType: boolean
-  readonly line: number
-}
-
-function importsOf(text: string): Import[] {
-  return [...text.matchAll(IMPORT)].map((match) => ({
-    specifier: match[3] ?? match[4] ?? match[5] ?? "",
-    isType: match[2] !== undefined,
-    line: lineAt(text, match.index),
-  }))
-}
 
 /** Files that a program of ours may load: no test, no benchmark, no support of either. */
 const PRODUCT = /^packages\/[\w-]+\/(?:src|bin)\/(?!(?:.*\/)?testing\/)(?!.*\.test\.ts$)/

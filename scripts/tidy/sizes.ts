@@ -91,11 +91,16 @@ export function functionSpans(text: string, language: Language): FunctionSpan[] 
   return spans
 }
 
+/** Number of lines of a text, whether its last one ends with a newline or not. */
+export function lineCount(text: string): number {
+  return text.split("\n").length - (text.endsWith("\n") ? 1 : 0)
+}
+
 /** Files and functions that are too long to be read in a sitting. */
 export function checkSizes(file: SourceFile): Finding[] {
   const rule = LIMITS.find(({ extension }) => extension.test(file.path))
   if (rule === undefined) return []
-  const lines = file.text.split("\n").length - (file.text.endsWith("\n") ? 1 : 0)
+  const lines = lineCount(file.text)
   const findings: Finding[] = []
   if (lines > rule.limits.file) {
     findings.push({

@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 // Entry of the `ds4` command: makes the checkout ready, then imports the command itself.
-import { checkBunVersion, prepareModules, prepareNative } from "../../../scripts/prepare.ts"
+import { checkBunVersion, prepareModules } from "../../../scripts/prepare-modules.ts"
+import { prepareNative } from "../../../scripts/prepare.ts"
 
 checkBunVersion()
 prepareModules()

@@ -450,11 +450,14 @@ test("closing does not wait for a consumer that stopped asking, and that one sti
 }, 10_000)
 
 test("a process ends by itself while an answer is awaited, and only after it", async () => {
+  const { pathname } = new URL("./index.ts", import.meta.url)
   const script = `
-    const { loadModel } = await import(${JSON.stringify(new URL("./index.ts", import.meta.url).pathname)})
+    const { loadModel } = await import(${JSON.stringify(pathname)})
     const { engine } = await loadModel(${JSON.stringify(TINY)})
     let count = 0
-    for await (const event of engine.generate({ promptTokens: [0, 1], maxTokens: 30, stopTokens: [] })) if (event.type === "tokens") count += event.tokens.length
+    const request = { promptTokens: [0, 1], maxTokens: 30, stopTokens: [] }
+    for await (const event of engine.generate(request))
+      if (event.type === "tokens") count += event.tokens.length
     console.log(count)`
   const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "pipe" })
   expect([await new Response(child.stdout).text(), await child.exited]).toEqual(["30\n", 0])

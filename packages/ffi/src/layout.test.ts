@@ -72,9 +72,15 @@ test.skipIf(compiler === null)("offsets are those of a C compiler (needs cc)", a
     #include <stddef.h>
     #include <stdio.h>
     typedef struct { uint32_t struct_bytes; float ratio; uint64_t seed; } inner;
-    typedef struct { uint8_t flag; int32_t count; inner inner; int32_t ids[3]; uint8_t small; double wide; void *at; } outer;
+    typedef struct {
+      uint8_t flag; int32_t count; inner inner; int32_t ids[3];
+      uint8_t small; double wide; void *at;
+    } outer;
     #define FIELD(f) printf("outer." #f " %zu\\n", offsetof(outer, f))
-    int main(void) { printf("outer %zu\\n", sizeof(outer)); FIELD(flag); FIELD(count); FIELD(inner); FIELD(ids); FIELD(small); FIELD(wide); FIELD(at); }`,
+    int main(void) {
+      printf("outer %zu\\n", sizeof(outer));
+      FIELD(flag); FIELD(count); FIELD(inner); FIELD(ids); FIELD(small); FIELD(wide); FIELD(at);
+    }`,
   )
   await Bun.$`${compiler ?? "cc"} layout.c -o layout`.cwd(folder).quiet()
   expect((await Bun.$`./layout`.cwd(folder).text()).trim()).toBe(OUTER.describe())

@@ -46,9 +46,10 @@ test.skipIf(Bun.which("cc") === null)(
     const lines = ["ktb_matrix %zu", ...fields.map((field) => `ktb_matrix.${field} %zu`)].join(
       "\\n",
     )
+    const offsets = fields.map((field) => `offsetof(ktb_matrix, ${field})`)
     const program = `#include "kt_bridge.h"
 #include <stdio.h>
-int main(void) { printf("${lines}", sizeof(ktb_matrix), ${fields.map((field) => `offsetof(ktb_matrix, ${field})`).join(", ")}); return 0; }`
+int main(void) { printf("${lines}", sizeof(ktb_matrix), ${offsets.join(", ")}); return 0; }`
     const path = join(tmpdir(), `ktb-matrix-${process.pid}`)
     try {
       const build = Bun.spawnSync(

@@ -47,8 +47,10 @@ export class MetadataReader {
     throw this.wrong(key, "a string", value)
   }
 
-  /** A list of numbers; a single number stands for `count` equal ones. Lists of another length than `count`
-   * up to `most` are refused, longer ones are cut to `count`. */
+  /**
+   * A list of numbers; a single number stands for `count` equal ones. Lists of another length than
+   * `count` up to `most` are refused, longer ones are cut to `count`.
+   */
   perLayer(key: string, count: number, most: number): number[] {
     const value = this.required(key, undefined)
     if (typeof value === "number") return Array.from({ length: count }, () => Math.fround(value))

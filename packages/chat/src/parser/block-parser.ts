@@ -222,7 +222,8 @@ export class BlockParser {
 
   private valueOf({ kind, text, children }: Parameter): string {
     if (kind === "object") {
-      return `{${Array.from(children, ([key, value]) => `${JSON.stringify(key)}:${value}`).join(",")}}`
+      const members = Array.from(children, ([key, value]) => `${JSON.stringify(key)}:${value}`)
+      return `{${members.join(",")}}`
     }
     if (kind !== "json") return JSON.stringify(decodeEntities(text))
     const { json, isRepaired } = jsonOf(text)

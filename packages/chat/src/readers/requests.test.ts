@@ -53,7 +53,8 @@ describe("chat completions", () => {
 
   test("tool schemas keep the text they came in", () => {
     const body = parseJson(
-      '{"messages":[{"content":"u"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"2":1.0,"1":{}}}}]}',
+      '{"messages":[{"content":"u"}],"tools":[{"type":"function","function":' +
+        '{"name":"f","parameters":{"2":1.0,"1":{}}}}]}',
     )
     expect(chatRequest(body).conversation.tools).toEqual([
       { name: "f", definition: '{"name":"f","parameters":{"2":1.0,"1":{}}}' },
@@ -330,9 +331,11 @@ describe("responses", () => {
     })
     expect(conversation.tools?.map(({ definition }) => definition)).toEqual([
       '{"name":"f","description":"d","parameters":{"type":"object"},"strict":true}',
-      '{"name":"patch","description":"p","parameters":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}}',
+      '{"name":"patch","description":"p","parameters":{"type":"object",' +
+        '"properties":{"input":{"type":"string"}},"required":["input"]}}',
       '{"name":"fs__read","parameters":{}}',
-      '{"name":"tool_search","parameters":{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}}',
+      '{"name":"tool_search","parameters":{"type":"object",' +
+        '"properties":{"query":{"type":"string"}},"required":["query"]}}',
     ])
     expect(toolNames.get("fs__read")).toEqual({ kind: "function", name: "read", namespace: "fs__" })
     expect(toolNames.get("patch")?.kind).toBe("custom")

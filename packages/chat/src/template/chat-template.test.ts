@@ -36,7 +36,8 @@ describe("reference layout", () => {
         { role: "user", content: "v" },
       ]
       expect(render(messages)).toBe(
-        "A\n\nB<｜User｜>u<｜Assistant｜></think>r<｜end▁of▁sentence｜><｜User｜>C\n\nv<｜Assistant｜></think>",
+        "A\n\nB<｜User｜>u<｜Assistant｜></think>r<｜end▁of▁sentence｜>" +
+          "<｜User｜>C\n\nv<｜Assistant｜></think>",
       )
     },
   )

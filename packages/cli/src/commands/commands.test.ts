@@ -75,7 +75,8 @@ describe("text tools", () => {
       reasoning_effort: "none",
     })
     expect((await work.run(["render"], { input: body })).out).toBe(
-      "<\uff5cbegin\u2581of\u2581sentence\uff5c><\uff5cUser\uff5c>hi<\uff5cAssistant\uff5c></think>\n",
+      "<\uff5cbegin\u2581of\u2581sentence\uff5c>" +
+        "<\uff5cUser\uff5c>hi<\uff5cAssistant\uff5c></think>\n",
     )
     writeFileSync(work.path("request.json"), body)
     const thinking = json((await work.run(["render", "request.json", "--think", "--json"])).out)

@@ -21,7 +21,10 @@ function bash(commands: readonly Command[]): string {
   case "\${COMP_WORDS[1]}" in
 ${cases}
   esac
-  case "$current" in -*) COMPREPLY=($(compgen -W "$words" -- "$current")) ;; *) COMPREPLY=($(compgen -f -- "$current")) ;; esac
+  case "$current" in
+    -*) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
+    *) COMPREPLY=($(compgen -f -- "$current")) ;;
+  esac
 }
 complete -o filenames -F _ds4 ds4
 `

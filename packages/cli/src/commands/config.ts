@@ -57,9 +57,13 @@ export const config = defineCommand({
     }))
     const path = configFile?.path ?? defaultConfigPath(io.environment)
     if (flags.json) {
-      io.out(
-        `${JSON.stringify({ schema: "ds4.config/1", file: path, fileExists: configFile !== undefined, settings: settings.map(({ value, ...rest }) => ({ ...rest, value: value ?? null })) }, undefined, 2)}\n`,
-      )
+      const report = {
+        schema: "ds4.config/1",
+        file: path,
+        fileExists: configFile !== undefined,
+        settings: settings.map(({ value, ...rest }) => ({ ...rest, value: value ?? null })),
+      }
+      io.out(`${JSON.stringify(report, undefined, 2)}\n`)
       return EXIT.done
     }
     io.out(`configuration file: ${path}${configFile === undefined ? " (not there)" : ""}\n`)

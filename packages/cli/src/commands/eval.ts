@@ -97,11 +97,17 @@ export const evaluate = defineCommand({
     }
     if (showsProgress) io.err("\r\x1b[K")
     const summary = summarise(results, suite)
-    if (flags.json)
-      io.out(
-        `${JSON.stringify({ schema: "ds4.eval/1", suite: suite.name, model: engine.model.name, numerics: flags.numerics, ...json(summary), results })}\n`,
-      )
-    else io.out(table(summary))
+    if (flags.json) {
+      const report = {
+        schema: "ds4.eval/1",
+        suite: suite.name,
+        model: engine.model.name,
+        numerics: flags.numerics,
+        ...json(summary),
+        results,
+      }
+      io.out(`${JSON.stringify(report)}\n`)
+    } else io.out(table(summary))
     return EXIT.done
   },
 })

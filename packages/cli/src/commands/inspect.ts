@@ -67,8 +67,8 @@ function summary(description: ModelDescription, tokenizer: TokenizerFacts | unde
       `${files.length === 1 ? "one file" : `${files.length} files`}, ` +
       `${formatBytes(description.fileBytes)}`,
     `  ${formatCount(description.parameters)} parameters, ` +
-      `${formatCount(description.activeParameters)} used by one token; ${description.tensorCount} ` +
-      `tensors`,
+      `${formatCount(description.activeParameters)} used by one token; ` +
+      `${description.tensorCount} tensors`,
     ...shapeLines(description),
     memoryLine(description),
     tokenizer === undefined
@@ -134,9 +134,8 @@ export const inspect = defineCommand({
             })),
           }
         : {}
-      io.out(
-        `${JSON.stringify({ schema: "ds4.inspect/1", ...description, tokenizer, ...tensors }, undefined, 2)}\n`,
-      )
+      const report = { schema: "ds4.inspect/1", ...description, tokenizer, ...tensors }
+      io.out(`${JSON.stringify(report, undefined, 2)}\n`)
     } else {
       io.out(summary(description, tokenizer))
       if (flags.tensors) io.out(tensorLines(file))

@@ -48,11 +48,10 @@ export const verify = defineCommand({
     await verifyModelFile(file, { onProgress: (checkedBytes) => onProgress(checkedBytes) })
     const files = await hashFiles(file, progressLine(io, "hashing", totalBytes))
     if (io.isErrorTerminal) io.err("\r\x1b[K")
-    if (flags.json)
-      io.out(
-        `${JSON.stringify({ schema: "ds4.verify/1", ok: true, tensors: file.tensors.length, files })}\n`,
-      )
-    else {
+    if (flags.json) {
+      const report = { schema: "ds4.verify/1", ok: true, tensors: file.tensors.length, files }
+      io.out(`${JSON.stringify(report)}\n`)
+    } else {
       for (const { path, sha256 } of files) io.out(`${sha256}  ${path}\n`)
       io.out(`${file.tensors.length} tensors in order\n`)
     }

@@ -66,9 +66,14 @@ export async function compareExperts({
         },
       ]),
     )
-    io.out(
-      `${JSON.stringify({ schema: "ds4.expert-numerics/1", reference: "f32", numerics: flags.numerics, positions, experts: json })}\n`,
-    )
+    const report = {
+      schema: "ds4.expert-numerics/1",
+      reference: "f32",
+      numerics: flags.numerics,
+      positions,
+      experts: json,
+    }
+    io.out(`${JSON.stringify(report)}\n`)
     return
   }
   io.out(`routed experts against f32, everything else ${flags.numerics}, ${positions} positions\n`)

@@ -32,9 +32,11 @@ const everything = (type: DenseType): Recipe => ({
   dialect: "mainline",
 })
 
-/** `mainline`: what llama.cpp's converter makes. `antirez`: the dense types and keys of the antirez files.
- * `lossless`: FP8 and FP4 values are exact in BF16 and MXFP4. `q8`: as small as it gets without
- * imatrix data. */
+/**
+ * `mainline`: what llama.cpp's converter makes. `antirez`: the dense types and keys of the antirez
+ * files. `lossless`: FP8 and FP4 values are exact in BF16 and MXFP4. `q8`: as small as it gets
+ * without imatrix data.
+ */
 export const RECIPES = {
   mainline: {
     embedding: "BF16",

@@ -3,8 +3,10 @@ import type { ModelConfig } from "../model-config.ts"
 import { GATING_SQRT_SOFTPLUS, GGUF_ARCHITECTURE } from "./config.ts"
 import type { GgufScalarType, GgufValue } from "./metadata.ts"
 
-/** "mainline": what llama.cpp requires and its converter writes. "antirez": the keys of the known antirez files,
- * which lack the routing function and the shared experts' clamp. */
+/**
+ * "mainline": what llama.cpp requires and its converter writes. "antirez": the keys of the known
+ * antirez files, which lack the routing function and the shared experts' clamp.
+ */
 export type GgufDialect = "mainline" | "antirez"
 
 export interface ConfigMetadataOptions {

@@ -21,7 +21,9 @@ const PAGE = `<!doctype html>
 <body>
 <div id="swagger-ui"></div>
 <script src="/swagger/assets/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({ url: "/swagger/json", dom_id: "#swagger-ui", validatorUrl: null })</script>
+<script>
+SwaggerUIBundle({ url: "/swagger/json", dom_id: "#swagger-ui", validatorUrl: null })
+</script>
 </body>
 </html>
 `

@@ -57,9 +57,8 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
           ? `chat-${new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, "-")}`
           : argument
       const { messages, system, isUnfinished } = session
-      say(
-        `saved ${store.save(name, { version: 1, model: backend.description.model, system, messages, isUnfinished })}`,
-      )
+      const { model } = backend.description
+      say(`saved ${store.save(name, { version: 1, model, system, messages, isUnfinished })}`)
       return STAY
     },
   },
