@@ -171,7 +171,7 @@ export class NativeEngine implements InferenceEngine {
         prompt: request.prompt.slice(cached),
       })
     } catch (error) {
-      lease.returnUnused()
+      lease.releaseUnused()
       throw error
     }
     const abort = (): void => {
@@ -303,7 +303,7 @@ export class NativeEngine implements InferenceEngine {
 function describeModel({ config, format, files }: ModelFile): string {
   const gib = files.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 30
   return (
-    `${config.layers} layers, ${config.experts} experts of which ${config.expertsUsed} at a ` +
+    `${config.layers} layers, ${config.experts} experts of which ${config.expertsPerToken} at a ` +
     `time, ${gib.toFixed(1)} GiB ${format}`
   )
 }

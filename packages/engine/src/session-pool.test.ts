@@ -76,7 +76,7 @@ test(
       2,
       [1, 2, 9, 9, 9, 3],
     ])
-    next?.returnUnused()
+    next?.releaseUnused()
     const long = await pool.acquire(
       [1, 3, ...Array.from({ length: 11 }, () => 4)],
       undefined,

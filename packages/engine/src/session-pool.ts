@@ -1,9 +1,9 @@
-// Which session a request gets. A session that holds a beginning of the prompt is continued;
-// otherwise the one unused the longest starts afresh. Requests that find none free wait in order of
-// arrival.
+// Decides which session a request acquires. A session that holds a prefix of the prompt is
+// continued; otherwise the least recently used one is evicted. Requests that find none free wait
+// in order of arrival.
 import { EngineError } from "./errors.ts"
 
-/** What the pool needs of a session. */
+/** The part of a session that the pool uses. */
 export interface PooledSession {
   reset(): void
   close(): void
@@ -11,9 +11,9 @@ export interface PooledSession {
 
 interface Slot<S extends PooledSession> {
   readonly session: S
-  /** What the session holds, or will hold once it has settled. */
+  /** Ids that the session holds, or will hold once it has settled. */
   tokens: readonly number[]
-  /** How prompts show that, where they leave something out. */
+  /** Ids by which prompts show the held ones, where they leave something out. */
   shown: readonly number[] | undefined
   hint: string | undefined
   state: "free" | "busy" | "settling"
@@ -21,28 +21,28 @@ interface Slot<S extends PooledSession> {
   usedAt: number
 }
 
-/** A session lent to one generation. */
+/** A session that one generation has acquired. */
 export interface Lease<S extends PooledSession> {
   readonly session: S
-  /** Tokens of the prompt that it holds already. */
+  /** Number of leading tokens of the prompt that the session already holds. */
   readonly cachedTokens: number
-  /** Everything that it holds: more than those where the prompt leaves something out. */
+  /** All ids that the session holds: more than those where the prompt leaves something out. */
   readonly heldTokens: readonly number[]
   /**
-   * The answer is complete and the session about to be released with these tokens: worth waiting
-   * for.
+   * Announces that the session will soon be released with these tokens, so that a request which
+   * continues them waits for it.
    */
   settling(tokens: readonly number[], shown?: readonly number[]): void
   release(tokens: readonly number[], shown?: readonly number[]): void
-  /** Gives it back as it was lent. */
-  returnUnused(): void
+  /** Releases the session with the tokens that it held when it was acquired. */
+  releaseUnused(): void
 }
 
 export interface PoolOptions<S extends PooledSession> {
   readonly open: () => S
   readonly maxSessions: number
   readonly maxQueue: number
-  /** Of one session. */
+  /** Context of one session in tokens. */
   readonly contextTokens?: number
 }
 
@@ -134,7 +134,7 @@ export class SessionPool<S extends PooledSession> {
     }
   }
 
-  /** The best session that is free now; undefined if none is, or a better one is about to be. */
+  /** Leases the best free session; undefined if none is free, or a better one soon will be. */
   private pick(prompt: readonly number[], hint: string | undefined): Lease<S> | undefined {
     const beginnings = this.slots
       .filter(({ state }) => state !== "busy")
@@ -144,25 +144,25 @@ export class SessionPool<S extends PooledSession> {
       ({ slot, covered }) => [covered, slot.hint === hint ? 1 : 0, slot.usedAt],
     )
     if (continued?.slot.state === "settling") return undefined
-    if (continued !== undefined) return this.lend(continued.slot, continued.covered, hint)
-    const slot = this.fresh(hint)
-    return slot === undefined ? undefined : this.lend(slot, 0, hint)
+    if (continued !== undefined) return this.leaseOf(continued.slot, continued.covered, hint)
+    const slot = this.emptySlot(hint)
+    return slot === undefined ? undefined : this.leaseOf(slot, 0, hint)
   }
 
-  /** How many tokens of the prompt a session makes it unnecessary to read. */
+  /** Counts the leading tokens of the prompt that a session makes it unnecessary to process. */
   private coveredBy({ tokens, shown }: Slot<S>, prompt: readonly number[]): number {
-    if (isBeginning(tokens, prompt)) return tokens.length
-    if (shown === undefined || !isBeginning(shown, prompt)) return 0
-    // what prompts leave out still takes room: no more than half of what the answer would have
+    if (isPrefix(tokens, prompt)) return tokens.length
+    if (shown === undefined || !isPrefix(shown, prompt)) return 0
+    // Tokens that prompts leave out still take room: at most half of the answer's room is spent.
     const room = (this.options.contextTokens ?? Infinity) - prompt.length
     return tokens.length - shown.length <= room / 2 ? shown.length : 0
   }
 
   /**
-   * An empty session: the conversation's own old one, then a new one, then the one unused the
-   * longest.
+   * Finds an empty session or evicts one: first the conversation's own old one, then a new one,
+   * then the least recently used one.
    */
-  private fresh(hint: string | undefined): Slot<S> | undefined {
+  private emptySlot(hint: string | undefined): Slot<S> | undefined {
     const free = this.slots.filter(({ state }) => state === "free")
     const own =
       hint === undefined
@@ -190,23 +190,19 @@ export class SessionPool<S extends PooledSession> {
       return slot
     }
     const slot = used ?? best(free, ({ usedAt }) => [-usedAt])
-    if (slot !== undefined && slot.tokens.length > 0) {
-      slot.session.reset()
-      slot.tokens = []
-      slot.shown = undefined
-    }
+    if (slot !== undefined && slot.tokens.length > 0) evict(slot)
     return slot
   }
 
-  private lend(slot: Slot<S>, cachedTokens: number, hint: string | undefined): Lease<S> {
+  private leaseOf(slot: Slot<S>, cachedTokens: number, hint: string | undefined): Lease<S> {
     slot.state = "busy"
     slot.hint = hint
     slot.usedAt = ++this.clock
     const { tokens: heldTokens, shown: shownTokens } = slot
-    let isLent = true
+    let isHeld = true
     const release = (tokens: readonly number[], shown?: readonly number[]): void => {
-      if (!isLent) return
-      isLent = false
+      if (!isHeld) return
+      isHeld = false
       slot.state = "free"
       slot.tokens = tokens
       slot.shown = shown
@@ -218,24 +214,24 @@ export class SessionPool<S extends PooledSession> {
       cachedTokens,
       heldTokens,
       settling: (tokens, shown) => {
-        if (!isLent) return
+        if (!isHeld) return
         slot.state = "settling"
         slot.tokens = tokens
         slot.shown = shown
       },
       release,
-      returnUnused: () => release(heldTokens, shownTokens),
+      releaseUnused: () => release(heldTokens, shownTokens),
     }
   }
 
-  /** Turns away who waits and closes every session. All leases must have been released. */
+  /** Rejects waiting requests and closes every session. All leases must have been released. */
   close(): void {
     this.refuse()
     for (const { session } of this.slots) session.close()
     this.slots.length = 0
   }
 
-  /** From now on nobody gets a session; who waits is turned away. */
+  /** Rejects waiting requests and every later one. */
   refuse(): void {
     this.isClosed = true
     for (const { reject } of this.queue.splice(0))
@@ -243,17 +239,21 @@ export class SessionPool<S extends PooledSession> {
   }
 }
 
-/**
- * True if `tokens`, of which there are some, are a beginning of `prompt` and leave at least one
- * token to process.
- */
-function isBeginning(tokens: readonly number[], prompt: readonly number[]): boolean {
+/** Forgets what a session holds, so that another conversation can use it. */
+function evict<S extends PooledSession>(slot: Slot<S>): void {
+  slot.session.reset()
+  slot.tokens = []
+  slot.shown = undefined
+}
+
+/** True if `tokens` is a non-empty prefix of `prompt` and leaves at least one token to process. */
+function isPrefix(tokens: readonly number[], prompt: readonly number[]): boolean {
   if (tokens.length === 0 || tokens.length >= prompt.length) return false
   for (let i = tokens.length - 1; i >= 0; i--) if (tokens[i] !== prompt[i]) return false
   return true
 }
 
-/** The item whose ranks are the largest, compared one after the other; the first of equals. */
+/** Returns the item with the largest ranks, compared in order; of equal items the first. */
 function best<T>(items: readonly T[], ranks: (item: T) => readonly number[]): T | undefined {
   let winner: { item: T; ranks: readonly number[] } | undefined
   for (const item of items) {

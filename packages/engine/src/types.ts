@@ -7,7 +7,7 @@ export interface EngineOptions {
    * them.
    */
   readonly numerics?: "fast" | "trained" | "plain"
-  /** 0: as many as pay. */
+  /** Worker threads; 0: the engine chooses the fastest count. */
   readonly threads?: number
   readonly isa?: "auto" | "generic" | "avx2" | "avx512"
   /** Longest sum of new tokens in one step; 0: the engine's default. */

@@ -8,10 +8,10 @@ import { KTB } from "./symbols.ts"
 export interface ExpertShape {
   experts: number
   /** Routes of a token. */
-  expertsUsed: number
+  expertsPerToken: number
   /** Multiples of 128. */
   hidden: number
-  expertWidth: number
+  moeIntermediateSize: number
   /** Clamp of gate and up; 0 for none. */
   swigluLimit: number
 }
@@ -33,9 +33,9 @@ export type ExpertMethod =
 export interface ForwardInput {
   /** [tokens, hidden] f32 */
   input: Float32Array
-  /** [tokens, expertsUsed]; -1 skips a route */
+  /** [tokens, expertsPerToken]; -1 skips a route */
   ids: Int32Array
-  /** [tokens, expertsUsed] router weights */
+  /** [tokens, expertsPerToken] router weights */
   weights: Float32Array
 }
 
@@ -272,7 +272,7 @@ export class ExpertLayer {
     const { extension, check, path } = this.library
     if (extension === undefined)
       throw new ExpertPoolError("LIBRARY", `${path} lacks ktb_moe_export_expert`)
-    const values = this.shape.hidden * this.shape.expertWidth
+    const values = this.shape.hidden * this.shape.moeIntermediateSize
     const codes = new Uint8Array(values / 2)
     const scales = new Uint8Array(values / 32)
     const which = Number(matrix.slice(1))
@@ -320,20 +320,20 @@ export class ExpertLayer {
 
   /** Number of tokens of a call whose lengths and ids are right. */
   #tokens({ input, ids, weights }: ForwardInput): number {
-    const { hidden, expertsUsed, experts } = this.shape
+    const { hidden, expertsPerToken, experts } = this.shape
     const tokens = input.length / hidden
     if (!Number.isInteger(tokens))
       invalid(`input has ${input.length} values; expected a multiple of hidden ${hidden}`)
-    if (ids.length !== tokens * expertsUsed || weights.length !== ids.length) {
+    if (ids.length !== tokens * expertsPerToken || weights.length !== ids.length) {
       invalid(
-        `${tokens} tokens need ${tokens * expertsUsed} ids and weights; got ${ids.length} and ` +
-          `${weights.length}`,
+        `${tokens} tokens need ${tokens * expertsPerToken} ids and weights; got ` +
+          `${ids.length} and ${weights.length}`,
       )
     }
     const wrong = ids.findIndex((id) => id < -1 || id >= experts)
     if (wrong >= 0)
       invalid(
-        `expert id ${ids[wrong]} of token ${Math.floor(wrong / expertsUsed)} is outside 0..` +
+        `expert id ${ids[wrong]} of token ${Math.floor(wrong / expertsPerToken)} is outside 0..` +
           `${experts - 1} (-1 skips)`,
       )
     return tokens

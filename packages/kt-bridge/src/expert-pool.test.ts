@@ -6,9 +6,9 @@ import { decodeMatrix, referenceForward, relativeError, tensorReader } from "./t
 const folder = join(import.meta.dir, "../../../models/tiny")
 const shape: ExpertShape = {
   experts: 8,
-  expertsUsed: 2,
+  expertsPerToken: 2,
   hidden: 256,
-  expertWidth: 256,
+  moeIntermediateSize: 256,
   swigluLimit: 10,
 }
 const tensor = await tensorReader(folder)
@@ -141,7 +141,9 @@ test("wrong folders, shapes and options are refused by name", async () => {
     "FORMAT: tensor layers.6.ffn.experts.0.w1.weight is missing",
   )
   expect(
-    await code(() => pool.load({ folder, layers: [0], shape: { ...shape, expertWidth: 384 } })),
+    await code(() =>
+      pool.load({ folder, layers: [0], shape: { ...shape, moeIntermediateSize: 384 } }),
+    ),
   ).toContain("is I8 [256, 128]; expected I8 or U8 [384, 128]")
   expect(
     await code(() => pool.load({ folder, layers: [0], shape: { ...shape, hidden: 100 } })),

@@ -247,13 +247,13 @@ export class ExpertPool {
   }
 
   #createLayer(layer: number, shape: ExpertShape, method: ExpertMethod): ExpertLayer {
-    const { experts, expertsUsed, hidden, expertWidth, swigluLimit } = shape
+    const { experts, expertsPerToken, hidden, moeIntermediateSize, swigluLimit } = shape
     for (const [name, value] of Object.entries({
       layer,
       experts,
-      expertsUsed,
+      expertsPerToken,
       hidden,
-      expertWidth,
+      moeIntermediateSize,
     })) {
       if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff)
         invalid(`${name} is ${value}; expected a count`)
@@ -264,9 +264,9 @@ export class ExpertPool {
         host.engine,
         layer,
         experts,
-        expertsUsed,
+        expertsPerToken,
         hidden,
-        expertWidth,
+        moeIntermediateSize,
         KTB.KTB_IO_F32,
         KTB[`KTB_${method}`],
         method === "MXFP4" ? 32 : 0,

@@ -17,7 +17,7 @@ export interface StoredMatrix {
   scales?: Uint8Array | Float32Array
 }
 
-/** Gate w1 and up w3 [expertWidth, hidden], down w2 [hidden, expertWidth]. */
+/** Gate w1 and up w3 [moeIntermediateSize, hidden], down w2 [hidden, moeIntermediateSize]. */
 export interface ExpertWeights {
   w1: StoredMatrix
   w3: StoredMatrix

@@ -47,9 +47,9 @@ describe.skipIf(Bun.which("cc") === null)(
 
       const shape: ExpertShape = {
         experts: 8,
-        expertsUsed: 2,
+        expertsPerToken: 2,
         hidden: 256,
-        expertWidth: 256,
+        moeIntermediateSize: 256,
         swigluLimit: 10,
       }
       using pool = ExpertPool.open({ threads: 2, nodes: [0] })

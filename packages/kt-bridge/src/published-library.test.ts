@@ -21,9 +21,9 @@ const shim = (name: string, flags: readonly string[], extension: readonly string
 const folder = join(import.meta.dir, "../../../models/tiny")
 const shape: ExpertShape = {
   experts: 8,
-  expertsUsed: 2,
+  expertsPerToken: 2,
   hidden: 256,
-  expertWidth: 256,
+  moeIntermediateSize: 256,
   swigluLimit: 10,
 }
 

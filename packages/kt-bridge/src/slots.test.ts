@@ -15,9 +15,9 @@ import { tensorReader } from "./testing/reference.ts"
 const folder = join(import.meta.dir, "../../../models/tiny")
 const shape: ExpertShape = {
   experts: 8,
-  expertsUsed: 2,
+  expertsPerToken: 2,
   hidden: 256,
-  expertWidth: 256,
+  moeIntermediateSize: 256,
   swigluLimit: 10,
 }
 const tensor = await tensorReader(folder)

@@ -24,7 +24,7 @@ export interface CalibrationStats {
   gateUp: string
   down: string
   hidden: number
-  expertWidth: number
+  moeIntermediateSize: number
   /** Tokens of the busiest expert up to which a call runs in the form for few tokens. */
   fusedTokens: number
   /** With `isa: "fastest"`: tokens of an expert from which it goes to the tile unit, 0 never. */
@@ -83,7 +83,7 @@ function parseCalibration(entry: Json): CalibrationStats {
     gateUp: field(entry, "gate_up", isText),
     down: field(entry, "down", isText),
     hidden: field(entry, "hidden", isNumber),
-    expertWidth: field(entry, "inner", isNumber),
+    moeIntermediateSize: field(entry, "inner", isNumber),
     fusedTokens: field(entry, "fused_tokens", isNumber),
     tileTokens: field(entry, "tile_tokens", isNumber),
     kernels: field(entry, "kernels", isObjects).map((from) => ({

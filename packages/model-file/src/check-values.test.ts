@@ -179,7 +179,7 @@ test("a model of real size opens without its bulk; verifyModelFile reads all of 
     sharedSwigluLimit: [10],
     vocab: 1024,
     experts: 8,
-    expertsUsed: 2,
+    expertsPerToken: 2,
     mtpBlocks: 0,
   }
   const model = ggufModel(config, (tensor) =>

@@ -73,7 +73,7 @@ function activeValues(tensor: TensorEntry, config: ModelConfig): number {
   if (tensor.kind === "ROUTER_TABLE") return 0
   if (tensor.kind === "TOKEN_EMBD") return tensor.cols
   return tensor.kind.startsWith("EXPERT_")
-    ? (valuesOf(tensor) * config.expertsUsed) / config.experts
+    ? (valuesOf(tensor) * config.expertsPerToken) / config.experts
     : valuesOf(tensor)
 }
 

@@ -9,7 +9,7 @@ const EXPERT_KINDS: ReadonlySet<string> = new Set(
 )
 
 /** What must agree for the experts of one file to belong to the layers of another. */
-const AGREED = ["layers", "hidden", "experts", "expertsUsed", "expertWidth"] as const
+const AGREED = ["layers", "hidden", "experts", "expertsPerToken", "moeIntermediateSize"] as const
 
 /**
  * `file` with the routed experts of the model at `path`.

@@ -15,18 +15,18 @@ export interface ModelConfig {
   headDim: number
   /** Rotary channels: the last of each head. */
   ropeDim: number
-  qRank: number
-  outGroups: number
-  outRank: number
+  qLoraRank: number
+  oGroups: number
+  oLoraRank: number
   experts: number
-  expertsUsed: number
-  expertWidth: number
+  expertsPerToken: number
+  moeIntermediateSize: number
   /** Leading layers routed by token id. */
   hashLayers: number
   /** Sliding window in tokens, the current one included. */
-  window: number
+  slidingWindow: number
   indexHeads: number
-  indexDim: number
+  indexHeadDim: number
   indexTopK: number
   /** Hyper-connection streams. */
   streams: number
@@ -41,7 +41,7 @@ export interface ModelConfig {
   yarnBetaFast: number
   yarnBetaSlow: number
   yarnOriginalTokens: number
-  routedScale: number
+  routedScalingFactor: number
   /** One entry a layer: 0, 4 or 128. */
   compressRatios: number[]
   /** One entry a layer; 0 or less: no clamp. */
@@ -65,16 +65,16 @@ const WHOLE_NUMBERS: readonly (readonly [NumberField, number, number])[] = [
   ["heads", 1, CONFIG_LIMITS.heads],
   ["headDim", 1, CONFIG_LIMITS.headDim],
   ["ropeDim", 2, CONFIG_LIMITS.headDim],
-  ["qRank", 1, CONFIG_LIMITS.qRank],
-  ["outGroups", 1, CONFIG_LIMITS.outGroups],
-  ["outRank", 1, CONFIG_LIMITS.outRank],
+  ["qLoraRank", 1, CONFIG_LIMITS.qLoraRank],
+  ["oGroups", 1, CONFIG_LIMITS.oGroups],
+  ["oLoraRank", 1, CONFIG_LIMITS.oLoraRank],
   ["experts", 1, CONFIG_LIMITS.experts],
-  ["expertsUsed", 1, CONFIG_LIMITS.experts],
-  ["expertWidth", 1, CONFIG_LIMITS.expertWidth],
+  ["expertsPerToken", 1, CONFIG_LIMITS.experts],
+  ["moeIntermediateSize", 1, CONFIG_LIMITS.moeIntermediateSize],
   ["hashLayers", 0, CONFIG_LIMITS.layers],
-  ["window", 1, CONFIG_LIMITS.window],
+  ["slidingWindow", 1, CONFIG_LIMITS.slidingWindow],
   ["indexHeads", 1, CONFIG_LIMITS.indexHeads],
-  ["indexDim", 1, CONFIG_LIMITS.indexDim],
+  ["indexHeadDim", 1, CONFIG_LIMITS.indexHeadDim],
   ["indexTopK", 1, CONFIG_LIMITS.indexTopK],
   ["streams", 1, CONFIG_LIMITS.streams],
   ["sinkhornIterations", 0, CONFIG_LIMITS.sinkhornIterations],
@@ -92,7 +92,7 @@ const POSITIVE: readonly NumberField[] = [
   "yarnFactor",
   "yarnBetaFast",
   "yarnBetaSlow",
-  "routedScale",
+  "routedScalingFactor",
 ]
 const COMPRESS_RATIOS: ReadonlySet<number> = new Set([0, 4, 128])
 
@@ -131,13 +131,13 @@ export function checkModelConfig(config: ModelConfig, path: string): void {
 }
 
 function checkRelations(config: ModelConfig, refuse: (message: string) => never): void {
-  const { heads, outGroups, headDim, ropeDim, experts, expertsUsed, layers, hashLayers, vocab } =
+  const { heads, oGroups, headDim, ropeDim, experts, expertsPerToken, layers, hashLayers, vocab } =
     config
   if (ropeDim % 2 !== 0 || ropeDim > headDim)
     refuse(`ropeDim is ${ropeDim}; expected an even number up to headDim ${headDim}`)
-  if (heads % outGroups !== 0) refuse(`heads ${heads} is not a multiple of outGroups ${outGroups}`)
-  if (expertsUsed > experts)
-    refuse(`expertsUsed is ${expertsUsed}, more than the ${experts} experts`)
+  if (heads % oGroups !== 0) refuse(`heads ${heads} is not a multiple of oGroups ${oGroups}`)
+  if (expertsPerToken > experts)
+    refuse(`expertsPerToken is ${expertsPerToken}, more than the ${experts} experts`)
   if (hashLayers > layers) refuse(`hashLayers is ${hashLayers}, more than the ${layers} layers`)
   if (layers * experts > CONFIG_LIMITS.expertsInAll)
     refuse(

@@ -18,9 +18,9 @@ test("models/tiny opens and describes itself", async () => {
     hidden: 256,
     vocab: 512,
     experts: 8,
-    expertsUsed: 2,
+    expertsPerToken: 2,
     hashLayers: 2,
-    window: 32,
+    slidingWindow: 32,
     sinkhornIterations: 8,
     normEpsilon: Math.fround(1e-5),
     yarnOriginalTokens: 256,
@@ -54,9 +54,9 @@ test("a checkpoint in two shards opens", async () => {
   expect(file.config).toMatchObject({
     layers: 5,
     headDim: 512,
-    indexDim: 64,
+    indexHeadDim: 64,
     experts: 5,
-    routedScale: 2.5,
+    routedScalingFactor: 2.5,
     swigluLimit: [4, 4, 4, 4, 4],
   })
   expect(file.tokenizer).toBeUndefined()

@@ -30,11 +30,11 @@ function shapeLines({ config }: ModelDescription): string[] {
     `  layers ${config.layers} (${config.hashLayers} routed by hash), hidden ${config.hidden}, ` +
       `vocab ${config.vocab}, streams ${config.streams}`,
     `  attention ${config.heads} heads of ${config.headDim} (${config.ropeDim} rotated), window ` +
-      `${config.window}, query rank ${config.qRank}`,
+      `${config.slidingWindow}, query rank ${config.qLoraRank}`,
     `  compression ratios ${[...new Set(config.compressRatios)].join(", ")}; indexer ` +
-      `${config.indexHeads} heads of ${config.indexDim}, top ${config.indexTopK}`,
-    `  experts ${config.experts} of width ${config.expertWidth}, ${config.expertsUsed} used and ` +
-      `one shared; context ${config.contextTokens}`,
+      `${config.indexHeads} heads of ${config.indexHeadDim}, top ${config.indexTopK}`,
+    `  experts ${config.experts} of intermediate size ${config.moeIntermediateSize}, ` +
+      `${config.expertsPerToken} per token and one shared; context ${config.contextTokens}`,
   ]
 }
 

@@ -49,14 +49,14 @@ export function referenceForward(
   shape: ExpertShape,
   call: ForwardInput,
 ): Float64Array {
-  const { hidden, expertWidth, expertsUsed, swigluLimit: limit } = shape
+  const { hidden, moeIntermediateSize, expertsPerToken, swigluLimit: limit } = shape
   const output = new Float64Array(call.input.length)
   call.ids.forEach((expert, slot) => {
     if (expert < 0) return
-    const token = Math.floor(slot / expertsUsed) * hidden
+    const token = Math.floor(slot / expertsPerToken) * hidden
     const x = call.input.subarray(token, token + hidden)
-    const gate = product(matrix(expert, "w1"), x, expertWidth)
-    const up = product(matrix(expert, "w3"), x, expertWidth)
+    const gate = product(matrix(expert, "w1"), x, moeIntermediateSize)
+    const up = product(matrix(expert, "w3"), x, moeIntermediateSize)
     const inner = gate.map((value, i) => {
       const g = Math.min(value, limit)
       return (g / (1 + Math.exp(-g))) * Math.max(-limit, Math.min(limit, up[i] ?? 0))

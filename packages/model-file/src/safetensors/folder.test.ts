@@ -208,7 +208,7 @@ test("faulty configurations are refused by key", async () => {
   await expectRefusal(config({ hidden_size: null }), "MISSING", "hidden_size")
   await expectRefusal(config({ n_routed_experts: 1e9 }), "VALUE", "experts", "1000000000")
   await expectRefusal(config({ num_hidden_layers: 1e9 }), "VALUE", "num_hidden_layers")
-  await expectRefusal(config({ num_experts_per_tok: 5 }), "VALUE", "expertsUsed is 5")
+  await expectRefusal(config({ num_experts_per_tok: 5 }), "VALUE", "expertsPerToken is 5")
   await expectRefusal(config({ scoring_func: "sigmoid" }), "UNSUPPORTED", "sigmoid")
   await expectRefusal(
     config({ quantization_config: { weight_block_size: [64, 64] } }),
