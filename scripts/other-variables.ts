@@ -7,14 +7,9 @@ export const OTHER_VARIABLES: readonly { readonly name: string; readonly meaning
     name: "DS4_LIBRARY",
     meaning: "path of a `libds4.so` to load instead of the built one; nothing is built then",
   },
-  {
-    name: "DS4_CUDA",
-    meaning: "build time: `OFF` never builds CUDA parts, `ON` must, unset: when nvcc is on PATH",
-  },
   { name: "DS4_TEST_VECTORS", meaning: "native tests: folder of the recorded vectors" },
   { name: "CC", meaning: "build time: C compiler" },
   { name: "CXX", meaning: "build time: C++ compiler" },
-  { name: "CUDACXX", meaning: "build time: nvcc" },
   {
     name: "XDG_CONFIG_HOME",
     meaning:

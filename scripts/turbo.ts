@@ -25,9 +25,6 @@ export function toolchainIdentity(): string {
     toolVersion([process.env.CC ?? "cc", "--version"]),
     toolVersion([process.env.CXX ?? "c++", "--version"]),
     toolVersion(["cmake", "--version"]),
-    process.env.DS4_CUDA === "OFF"
-      ? "no cuda"
-      : toolVersion([process.env.CUDACXX ?? "nvcc", "--version"]),
   ]
   return Bun.hash(facts.join("\n")).toString(16)
 }

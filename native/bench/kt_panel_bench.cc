@@ -16,11 +16,15 @@
 #include "moe/peaks.h"
 #include "moe/report.h"
 #include "moe/turns.h"
+#include "machine/topology.h"
+#include "machine/instruction_sets.h"
 
 namespace {
 
 using namespace ds4::bench;
 using namespace ds4::ktb;
+using ds4::Isa;
+using ds4::isa_name;
 
 constexpr int kGroups = 4096 / kGroup;
 constexpr double kBurstSeconds =
@@ -169,11 +173,12 @@ void measure_blocks(Bench &bench, const TileKernels &kernels) {
 int main(int argc, char **argv) {
     const double seconds = argc > 1 ? std::atof(argv[1]) : 0.5;
     const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
-    if (!(seconds > 0) || threads < 1 || threads > read_topology().usable) {
+    if (!(seconds > 0) || threads < 1 || threads > ds4::machine::read_topology().usable) {
         std::fprintf(
             stderr,
             "kt_panel_bench: SECONDS is %s, THREADS is %s; expected more than 0, and 1..%d\n",
-            argc > 1 ? argv[1] : "0.5", argc > 2 ? argv[2] : "1", read_topology().usable);
+            argc > 1 ? argv[1] : "0.5", argc > 2 ? argv[2] : "1",
+            ds4::machine::read_topology().usable);
         return 2;
     }
     const std::string isa_wanted = argc > 3 ? argv[3] : "",
@@ -189,12 +194,13 @@ int main(int argc, char **argv) {
         "GFLOP/s", "peak", "of_peak", "GB/s");
     for (const Isa isa : {Isa::avx2, Isa::avx512})
         for (const Numerics numerics : {Numerics::int8, Numerics::bf16}) {
-            const Kernels *kernels =
-                cpu_has(isa) ? kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics) : nullptr;
+            const Kernels *kernels = ds4::machine::has(isa)
+                                         ? kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics)
+                                         : nullptr;
             if (kernels != nullptr && std::strcmp(kernels->isa, isa_name(isa)) == 0 &&
                 wanted(kernels->isa, kernels->numerics))
                 measure_rows(bench, *kernels);
         }
-    if (cpu_has(Isa::amx) && wanted("amx", "bf16"))
+    if (ds4::machine::has(Isa::amx) && wanted("amx", "bf16"))
         measure_blocks(bench, *tile_kernels_for(Method::mxfp4, Isa::amx));
 }

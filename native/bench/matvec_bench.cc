@@ -19,6 +19,7 @@
 #include "ds4.h"
 #include "format/convert.h"
 #include "stream_read.h"
+#include "machine/instruction_sets.h"
 
 namespace {
 
@@ -168,7 +169,7 @@ Case make_case(const Bench &bench, uint32_t type) {
 struct Result {
     const char *scenario;
     uint32_t type;
-    cpu::Isa isa;
+    Isa isa;
     cpu::Precision precision;
     int64_t tokens;
     std::vector<double> rates,
@@ -185,12 +186,12 @@ void report(const Options &options, const Result &r) {
                     "\"tokens\":%lld,"
                     "\"threads\":%d,\"repeats\":%d,\"unit\":\"%s\",\"median\":%.2f,\"best\":%.2f,"
                     "\"read_ratio\":%.4f}\n",
-                    r.scenario, type_traits(r.type)->name, cpu::isa_name(r.isa), precision_name,
+                    r.scenario, type_traits(r.type)->name, isa_name(r.isa), precision_name,
                     (long long)r.tokens, options.threads, options.repeats, unit, rate, best, ratio);
     } else {
         std::printf("%-8s %-11s %-8s %-5s %4lld  %9.2f %-8s best %9.2f", r.scenario,
-                    type_traits(r.type)->name, cpu::isa_name(r.isa), precision_name,
-                    (long long)r.tokens, rate, unit, best);
+                    type_traits(r.type)->name, isa_name(r.isa), precision_name, (long long)r.tokens,
+                    rate, unit, best);
         if (ratio > 0) std::printf("  %5.1f %% of read", 100 * ratio);
         std::printf("\n");
     }
@@ -199,7 +200,7 @@ void report(const Options &options, const Result &r) {
 
 // Each repeat measures the read rate next to the product, so that the ratio survives a noisy
 // neighbour.
-void run_matvec(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision) {
+void run_matvec(Bench &bench, uint32_t type, Isa isa, cpu::Precision precision) {
     const Case c = make_case(bench, type);
     std::vector<float> x(kCols), y(size_t(c.weight.rows));
     for (size_t i = 0; i < x.size(); i++) x[i] = float(int(i * 37 % 101) - 50) / 50.0f;
@@ -225,8 +226,7 @@ void run_matvec(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precis
     report(bench.options, {"matvec", type, isa, precision, 1, rates, ratios});
 }
 
-void run_prefill(Bench &bench, uint32_t type, cpu::Isa isa, cpu::Precision precision,
-                 int64_t tokens) {
+void run_prefill(Bench &bench, uint32_t type, Isa isa, cpu::Precision precision, int64_t tokens) {
     Case c = make_case(bench, type);
     c.weight.rows = std::min<int64_t>(c.weight.rows, 2048);
     std::vector<float> x(size_t(kCols * tokens)), y(size_t(c.weight.rows * tokens));
@@ -292,9 +292,8 @@ Options parse(int argc, char **argv) {
 int main(int argc, char **argv) {
     const Options options = parse(argc, argv);
     Bench bench(options);
-    for (const cpu::Isa isa : {cpu::Isa::generic, cpu::Isa::avx2, cpu::Isa::avx512}) {
-        if (!cpu::isa_supported(isa) || (!options.isa.empty() && options.isa != cpu::isa_name(isa)))
-            continue;
+    for (const Isa isa : {Isa::generic, Isa::avx2, Isa::avx512}) {
+        if (!machine::has(isa) || (!options.isa.empty() && options.isa != isa_name(isa))) continue;
         for (const WeightType &weight : kTypes) {
             if (!options.type.empty() && options.type != type_traits(weight.type)->name) continue;
             for (const cpu::Precision precision : {cpu::Precision::int8, cpu::Precision::f32}) {

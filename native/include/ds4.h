@@ -50,7 +50,8 @@ DS4_API const char *ds4_last_error(void);
 /* Thread: any. "name size" then "name.field offset" lines, from sizeof and offsetof. */
 DS4_API const char *ds4_abi_layout(void);
 /* Thread: any. One JSON object: CPU features found, kernel set chosen by default, cores usable,
- * CUDA devices if built with CUDA and a driver answers. Valid for the life of the library. */
+ * NUMA nodes, memory, and the GPUs that NVIDIA's driver shows or why there is none. Collected at
+ * the first call; valid for the life of the library. */
 DS4_API const char *ds4_machine(void);
 
 /* ---- tensor types: GGUF numbers where GGUF has one, ours from 1000 -------------------------- */

@@ -1,20 +1,10 @@
-// Configures the CMake tree and builds targets of it into dist/. CUDA is decided here and nowhere
-// else: DS4_CUDA=OFF never, DS4_CUDA=ON always (and fails without nvcc), unset: when nvcc is on
-// PATH.
-import { realpathSync } from "node:fs"
-import { dirname, join } from "node:path"
+// Configures the CMake tree and builds targets of it into dist/.
+import { join } from "node:path"
 
 const TREE = join(import.meta.dir, "..")
 /** What runs for users: the libraries, and the benchmark programs that `ds4 bench` starts. */
 export const PRODUCTS = ["ds4", "kt_bridge", "matvec_bench", "kt_moe_bench"]
 export const TEST_PROGRAMS = ["ds4_tests", "ktb_tests"]
-
-function environment(nvcc: string | undefined): Record<string, string | undefined> {
-  if (nvcc === undefined) return process.env
-  // nvcc reached through a bare symbolic link does not find its own headers
-  const real = realpathSync(nvcc)
-  return { ...process.env, CUDACXX: real, PATH: `${dirname(real)}:${process.env.PATH ?? ""}` }
-}
 
 /** What `--sanitize` names, as the compiler calls it. */
 export const SANITIZERS = { address: "address,undefined", thread: "thread" } as const
@@ -31,10 +21,6 @@ export const sanitizedFolder = (sanitizer: Sanitizer): string =>
  * fails.
  */
 export function buildTargets(targets: readonly string[], sanitizer?: Sanitizer): void {
-  // the sanitizers know nothing of device code
-  const mayUseCuda = process.env.DS4_CUDA !== "OFF" && sanitizer === undefined
-  const nvcc = mayUseCuda ? (process.env.CUDACXX ?? Bun.which("nvcc") ?? undefined) : undefined
-  const wantsCuda = mayUseCuda && (process.env.DS4_CUDA === "ON" || nvcc !== undefined)
   for (const tool of ["cmake", "c++"]) {
     if (Bun.which(tool) !== null) continue
     console.error(`native build: ${tool} is not installed (Debian: apt-get install cmake g++)`)
@@ -48,7 +34,6 @@ export function buildTargets(targets: readonly string[], sanitizer?: Sanitizer):
         ? "build/ninja"
         : "build/make"
   const sanitize = sanitizer === undefined ? "" : SANITIZERS[sanitizer]
-  const env = environment(nvcc)
   const commands = [
     [
       "cmake",
@@ -59,7 +44,6 @@ export function buildTargets(targets: readonly string[], sanitizer?: Sanitizer):
       "-G",
       generator,
       "-DCMAKE_BUILD_TYPE=Release",
-      `-DDS4_CUDA=${wantsCuda ? "ON" : "OFF"}`,
       `-DDS4_SANITIZE=${sanitize}`,
     ],
     [
@@ -75,7 +59,6 @@ export function buildTargets(targets: readonly string[], sanitizer?: Sanitizer):
   for (const command of commands) {
     const { exitCode } = Bun.spawnSync(command, {
       cwd: TREE,
-      env,
       stdio: ["ignore", "inherit", "inherit"],
     })
     if (exitCode !== 0) process.exit(exitCode === null ? 1 : exitCode)

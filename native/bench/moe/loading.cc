@@ -12,6 +12,7 @@
 #include "moe/checkpoint.h"
 #include "moe/suites.h"
 #include "moe/turns.h"
+#include "machine/memory.h"
 
 namespace ds4::bench {
 namespace {
@@ -148,7 +149,7 @@ void measure_loading(Bench &bench) {
     Settings settings = bench.settings;
     Shape &shape = settings.shape;
     const double wanted = std::min(double(settings.load_mib) * (1 << 20),
-                                   double(ktb::available_memory()) * kMemoryShare);
+                                   double(machine::available_memory()) * kMemoryShare);
     shape.experts = std::max(12, std::min(shape.experts, int(wanted / shape.expert_bytes())));
     const int layers = std::max(1, int(wanted / double(settings.layer_bytes())));
     const double bytes = double(settings.layer_bytes()) * layers;

@@ -2,17 +2,20 @@
 // the same cores.
 #pragma once
 #include "pool/worker_pool.h"
+#include "machine/topology.h"
 
 namespace ds4::bench {
 
 // Busy wait of an idle worker in microseconds, -1: the library's choice. On a machine that is not
 // full that choice is longer than a turn of the benchmark; workers of several pools share their
 // cores here.
-inline int64_t spin_us(int threads) { return threads >= ktb::read_topology().usable ? -1 : 2000; }
+inline int64_t spin_us(int threads) {
+    return threads >= machine::read_topology().usable ? -1 : 2000;
+}
 
 class PoolRunner {
   public:
-    PoolRunner(int threads, int parts) : pool_(options(threads, parts), ktb::read_topology()) {}
+    PoolRunner(int threads, int parts) : pool_(options(threads, parts), machine::read_topology()) {}
 
     // Runs step(worker) on every worker and waits for all.
     template <typename Step> void run(const Step &step) {

@@ -7,6 +7,7 @@
 
 #include "pool/memory.h"
 #include "machine/topology.h"
+#include "machine/memory.h"
 
 namespace ds4::bench {
 
@@ -97,14 +98,14 @@ void set(Settings &settings, const std::string &flag, const std::string &value) 
 }
 
 void choose(Settings &settings) {
-    const ktb::Topology topology = ktb::read_topology();
+    const machine::Topology topology = machine::read_topology();
     if (settings.threads == 0) settings.threads = std::max(settings.parts, topology.usable);
     if (settings.seconds == 0) settings.seconds = settings.full ? 1.5 : 0.4;
     if (settings.shape.experts == 0) settings.shape.experts = settings.full ? 256 : 48;
     if (settings.load_mib == 0) settings.load_mib = settings.full ? 3 << 10 : 512;
     if (settings.read_mib == 0) settings.read_mib = settings.full ? 1 << 10 : 512;
     if (settings.folder.empty()) settings.folder = std::filesystem::temp_directory_path().string();
-    const double room = double(ktb::available_memory()) * kMemoryShare;
+    const double room = double(machine::available_memory()) * kMemoryShare;
     while (settings.shape.experts > 12 && double(settings.layer_bytes()) > room)
         settings.shape.experts /= 2;
     const int fitting = std::max(1, int(room / double(settings.layer_bytes())));

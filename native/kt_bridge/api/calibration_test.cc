@@ -5,8 +5,11 @@
 #include "api/test_layer.h"
 #include "base/test.h"
 #include "experts/engine/calibration_job.h"
+#include "machine/topology.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4::ktb;
+using ds4::Isa;
 using namespace ds4::ktb::test;
 
 namespace {
@@ -65,7 +68,8 @@ void wrong_panels(const TilePanelArgs &args) {
     args.sums[5] += 1e-3f;
 }
 void wrong_prepare(const float *x, int groups, uint8_t *out) {
-    kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8)->prepare(x, groups, out);
+    kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8)
+        ->prepare(x, groups, out);
     out[3] ^= 0x40;
 }
 
@@ -75,7 +79,7 @@ Tuning tuned_by(ktb_moe_t moe, const CalibrationJob::Settings &settings) {
     PoolOptions options;
     options.threads = options.parts = 1;
     options.spin_us = 0;
-    WorkerPool pool(options, read_topology());
+    WorkerPool pool(options, ds4::machine::read_topology());
     Workspace workspace;
     ForwardTimes times;
     const Kernels *usual = settings.candidates.tables[0];
@@ -123,7 +127,7 @@ TEST("results have the same bits with the calibration and without, and with any 
 }
 
 TEST("the description tells what was measured and chosen, and nothing without a calibration") {
-    if (best_isa() == Isa::generic) return;
+    if (ds4::machine::best_isa() == Isa::generic) return;
     const std::vector<CanonicalExpert> experts =
         random_experts(kShape.experts, kShape.hidden, kShape.inner, 72);
     TestLayer measured("{\"threads\":1,\"spin_us\":0}", kShape, experts),
@@ -141,7 +145,8 @@ TEST("the description tells what was measured and chosen, and nothing without a 
 }
 
 TEST("a table that fails its check is excluded and named, and the next one takes its place") {
-    const Kernels &usual = *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8);
+    const Kernels &usual =
+        *kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8);
     const std::vector<CanonicalExpert> experts =
         random_experts(kShape.experts, kShape.hidden, kShape.inner, 73);
     TestLayer layer("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
@@ -164,7 +169,8 @@ TEST("a table that fails its check is excluded and named, and the next one takes
 }
 
 TEST("a tile unit that gives its bits is taken when it is fast; one that does not is excluded") {
-    const Kernels &usual = *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8);
+    const Kernels &usual =
+        *kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8);
     const std::vector<CanonicalExpert> experts =
         random_experts(kShape.experts, kShape.hidden, kShape.inner, 74);
     TestLayer layer("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);

@@ -338,7 +338,7 @@ TEST("a layer larger than memory is refused before anything is read, and huge pa
 TEST("a restricted cpu set limits the workers and where they run") {
     cpu_set_t before, one;
     CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
-    const Core core = read_topology().cores.back();
+    const ds4::machine::Core core = ds4::machine::read_topology().cores.back();
     CPU_ZERO(&one);
     CPU_SET(core.cpu, &one);
     CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
@@ -406,13 +406,6 @@ TEST("conversions round to nearest even and keep NaN") {
     float back[9];
     ktb_convert_bf16_to_f32(words, back, 9);
     CHECK(back[0] == 1.0f && std::isnan(back[4]) && std::isinf(back[5]) && std::signbit(back[7]));
-}
-
-TEST("cpu lists are read as the kernel writes them") {
-    CHECK((parse_cpu_list("0-2,5,8-9\n") == std::vector<int>{0, 1, 2, 5, 8, 9}));
-    CHECK(parse_cpu_list("").empty() && parse_cpu_list("\n").empty());
-    const Topology topology = read_topology();
-    CHECK(!topology.cores.empty() && !topology.nodes.empty() && topology.usable >= 1);
 }
 
 TEST("threads of the caller do the work of an engine without threads, with the same bits") {

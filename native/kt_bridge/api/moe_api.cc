@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "api/handles.h"
+#include "machine/memory.h"
 
 using namespace ds4::ktb;
 
@@ -127,7 +128,7 @@ uint64_t packed_bytes(const Layer &layer, const SourceShape &source) {
 }
 
 // Pages of a model much larger than free memory would push out what else lives there.
-bool drops_pages(uint64_t bytes) { return bytes > available_memory() / 4; }
+bool drops_pages(uint64_t bytes) { return bytes > ds4::machine::available_memory() / 4; }
 
 } // namespace
 

@@ -8,8 +8,10 @@
 #include "experts/loading/packing.h"
 #include "experts/forward/reference.h"
 #include "kernels/kernels.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4::ktb;
+using ds4::Isa;
 
 namespace {
 
@@ -38,10 +40,10 @@ std::vector<const Kernels *> usable_kernels() {
     std::vector<const Kernels *> out;
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::f32})
-            if (cpu_has(isa))
+            if (ds4::machine::has(isa))
                 out.push_back(kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics));
     for (const Kernels *either : {&kAvx512Int8, &kAvx512Int8Decoding})
-        if (cpu_has(Isa::avx512)) out.push_back(either);
+        if (ds4::machine::has(Isa::avx512)) out.push_back(either);
     return out;
 }
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "kernels/methods.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 
@@ -100,22 +101,13 @@ extern const Kernels kGenericInt8, kGenericBf16, kAvx2Int8, kAvx2Bf16, kAvx512In
 // kt_panel_bench).
 extern const Kernels kAvx512Int8Decoding;
 
-enum class Isa {
-    generic,
-    avx2,
-    avx512,
-    amx
-}; // amx: the AVX-512 kernels, and tile_kernels.h for experts with many tokens
 enum class Numerics {
     int8,
     bf16,
     fp8ref,
     f32
 }; // f32: activations as they are, for arithmetic that must be exact
-const char *isa_name(Isa isa);
 const char *numerics_name(Numerics numerics);
-bool cpu_has(Isa isa); // by CPUID and the state that the system saves
-Isa best_isa();
 // Whether the AVX2 and the AVX-512 table give the same bits: integer dots of MXFP4 are exact, its
 // f32 products are made in the same order, and so are all other stages.
 bool have_same_bits(Method gate_up, Method down, Numerics numerics);

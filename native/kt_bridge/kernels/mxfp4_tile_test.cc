@@ -10,8 +10,10 @@
 #include "experts/forward/reference.h"
 #include "kernels/mxfp4_tile_panel.h"
 #include "kernels/scalar.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4::ktb;
+using ds4::Isa;
 
 namespace {
 
@@ -182,7 +184,7 @@ TEST("the tile panel agrees with float64 on the emulated unit, at every count of
 TEST("the processor's tile unit gives the bits of the emulation, and prepares activations in its "
      "order") {
     const TileKernels *kernels =
-        cpu_has(Isa::amx) ? tile_kernels_for(Method::mxfp4, Isa::amx) : nullptr;
+        ds4::machine::has(Isa::amx) ? tile_kernels_for(Method::mxfp4, Isa::amx) : nullptr;
     if (kernels == nullptr) return; // no AMX here
     for (const auto &[groups, tokens, panels] :
          {std::tuple{4, 1, 2}, {8, 17, 1}, {36, 32, 4}, {64, 33, 3}, {68, 50, 1}}) {

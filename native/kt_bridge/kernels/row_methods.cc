@@ -39,14 +39,9 @@ cpu::Matrix matrix_of(Method method, const Product &product, int rows) {
     return weight;
 }
 
-template <Isa kIsa>
-constexpr cpu::Isa kRowsIsa = kIsa == Isa::avx512 ? cpu::Isa::avx512
-                              : kIsa == Isa::avx2 ? cpu::Isa::avx2
-                                                  : cpu::Isa::generic;
-
 // Rows 0..31 and 32..63 have scales of their own, one per 128 inputs.
 template <Isa kIsa> void multiply_fp8(const Product &product) {
-    const cpu::RowsFunction function = cpu::f8_rows_with_f32_scales(kRowsIsa<kIsa>);
+    const cpu::RowsFunction function = cpu::f8_rows_with_f32_scales(kIsa);
     cpu::Matrix half = matrix_of(Method::fp8, product, kTileRows / 2);
     half.scales = product.tile + size_t(kTileRows) * size_t(product.inputs);
     run(function, half, product, 0);
@@ -64,7 +59,7 @@ template <Isa kIsa> void multiply_fp8_rows(const Product &product) {
     }();
     cpu::Matrix weight = matrix_of(Method::fp8_perchannel, product, kTileRows);
     weight.scales = reinterpret_cast<const uint8_t *>(kOnes.data());
-    run(cpu::f8_rows_with_f32_scales(kRowsIsa<kIsa>), weight, product, 0);
+    run(cpu::f8_rows_with_f32_scales(kIsa), weight, product, 0);
     float scales[kTileRows];
     std::memcpy(scales, product.tile + size_t(kTileRows) * size_t(product.inputs), sizeof scales);
     for (int t = 0; t < product.tokens; t++)
@@ -76,8 +71,7 @@ template <Method kMethod, Isa kIsa, bool kInt8> void multiply(const Product &pro
         return multiply_fp8<kIsa>(product);
     else if constexpr (kMethod == Method::fp8_perchannel)
         return multiply_fp8_rows<kIsa>(product);
-    static const cpu::RowKernels kernels =
-        cpu::row_kernels(method_traits(kMethod).type, kRowsIsa<kIsa>);
+    static const cpu::RowKernels kernels = cpu::row_kernels(method_traits(kMethod).type, kIsa);
     run(kInt8 ? kernels.int8 : kernels.f32, matrix_of(kMethod, product, kTileRows), product, 0);
 }
 
@@ -120,8 +114,8 @@ template <Method kMethod, Isa kIsa, bool kInt8> void down(const DownArgs &args) 
 }
 
 template <Isa kIsa> void prepare_int8(const float *x, int groups, uint8_t *out) {
-    cpu::quantise_function(kRowsIsa<kIsa>)(x, int64_t(groups) * kGroup,
-                                           reinterpret_cast<cpu::ActivationGroup *>(out));
+    cpu::quantise_function(kIsa)(x, int64_t(groups) * kGroup,
+                                 reinterpret_cast<cpu::ActivationGroup *>(out));
 }
 void prepare_f32(const float *x, int groups, uint8_t *out) {
     std::memcpy(out, x, size_t(groups) * kGroup * sizeof(float));

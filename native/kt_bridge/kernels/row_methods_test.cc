@@ -4,8 +4,11 @@
 
 #include "base/test.h"
 #include "kernels/packed_tile.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4::ktb;
+using ds4::Isa;
+using ds4::isa_name;
 using namespace ds4::ktb::test;
 
 TEST("unit vectors read the weights of every method exactly, in f32 and in every instruction set") {
@@ -16,7 +19,7 @@ TEST("unit vectors read the weights of every method exactly, in f32 and in every
         const PackedTile tile(storage);
         std::vector<double> row(kInputs);
         for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512}) {
-            if (!cpu_has(isa)) continue;
+            if (!ds4::machine::has(isa)) continue;
             const std::vector<float> sums =
                 tile.multiply(*kernels_for(tile.method, tile.method, isa, Numerics::f32), units);
             int wrong = 0;
@@ -41,7 +44,7 @@ TEST(
         const PackedTile tile(storage);
         for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
             for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::f32}) {
-                if (!cpu_has(isa)) continue;
+                if (!ds4::machine::has(isa)) continue;
                 const Kernels &kernels = *kernels_for(tile.method, tile.method, isa, numerics);
                 const std::vector<float> together = tile.multiply(kernels, x);
                 int wrong = 0;
@@ -67,7 +70,7 @@ TEST("MXFP4 with f32 activations has the same bits whatever tokens are around") 
     const std::vector<float> x = random_values(31u * kInputs, 1.0f, 8);
     const PackedTile tile(kStorageCases[0]);
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512}) {
-        if (!cpu_has(isa)) continue;
+        if (!ds4::machine::has(isa)) continue;
         const Kernels &kernels = *kernels_for(tile.method, tile.method, isa, Numerics::f32);
         const std::vector<float> together = tile.multiply(kernels, x);
         for (long token = 0; token < 31; token++) {

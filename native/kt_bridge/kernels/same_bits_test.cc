@@ -4,8 +4,11 @@
 #include "base/test.h"
 #include "kernels/packed_tile.h"
 #include "kernels/table_check.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4::ktb;
+using ds4::Isa;
+using ds4::isa_name;
 using namespace ds4::ktb::test;
 
 namespace {
@@ -23,11 +26,13 @@ CheckWeights official_weights() {
 void panel_that_drops_a_group(const PanelArgs &args) {
     PanelArgs fewer = args;
     fewer.groups--;
-    kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8)->panel(fewer);
+    kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8)
+        ->panel(fewer);
 }
 
 void panel_that_forgets_a_token(const PanelArgs &args) {
-    kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8)->panel(args);
+    kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8)
+        ->panel(args);
     if (args.tokens == 17) std::memset(args.sums + 16 * kTileRows, 0, kTileRows * sizeof(float));
 }
 
@@ -35,7 +40,7 @@ void panel_that_forgets_a_token(const PanelArgs &args) {
 
 TEST("AVX2 and AVX-512 tables that are said to have the same bits have them, at every scale of "
      "activations") {
-    if (!cpu_has(Isa::avx512)) return;
+    if (!ds4::machine::has(Isa::avx512)) return;
     const PackedTile &tile = official_tile();
     for (Numerics numerics : {Numerics::int8, Numerics::f32}) {
         CHECK(have_same_bits(Method::mxfp4, Method::mxfp4, numerics));
@@ -60,7 +65,7 @@ TEST("AVX2 and AVX-512 tables that are said to have the same bits have them, at 
 TEST("every table of this CPU passes its check, and one with a wrong panel does not") {
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::f32}) {
-            if (!cpu_has(isa)) continue;
+            if (!ds4::machine::has(isa)) continue;
             const std::string defect =
                 check_table(*kernels_for(Method::mxfp4, Method::mxfp4, isa, numerics),
                             *kernels_for(Method::mxfp4, Method::mxfp4, Isa::generic, numerics),
@@ -70,17 +75,20 @@ TEST("every table of this CPU passes its check, and one with a wrong panel does 
                                   std::string(isa_name(isa)) + " " + numerics_name(numerics) +
                                       ": " + defect);
         }
-    Kernels wrong = *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8);
+    Kernels wrong =
+        *kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8);
     wrong.panel = panel_that_drops_a_group;
     CHECK(check_table(wrong, kGenericInt8, official_weights()).rfind("gate and up is ", 0) == 0);
     wrong.panel = panel_that_forgets_a_token;
     CHECK(check_table(wrong, kGenericInt8, official_weights()).empty()); // few tokens are right
-    CHECK(check_same_bits(wrong,
-                          *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::int8),
-                          official_weights())
+    CHECK(check_same_bits(
+              wrong,
+              *kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8),
+              official_weights())
               .rfind("gate and up has other bits than ", 0) == 0);
-    CHECK(!check_same_bits(kGenericInt8,
-                           *kernels_for(Method::mxfp4, Method::mxfp4, best_isa(), Numerics::bf16),
-                           official_weights())
+    CHECK(!check_same_bits(
+               kGenericInt8,
+               *kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::bf16),
+               official_weights())
                .empty());
 }

@@ -49,33 +49,6 @@ void *map_explicit(size_t bytes, int shift) {
     return got == MAP_FAILED ? nullptr : got;
 }
 
-uint64_t number_in(const std::string &path, uint64_t missing) {
-    std::ifstream file(path);
-    uint64_t value = 0;
-    return file >> value ? value : missing;
-}
-
-uint64_t field_in(const std::string &path, const std::string &key) {
-    std::ifstream file(path);
-    std::string word;
-    uint64_t value = 0;
-    while (file >> word)
-        if (word == key && file >> value) return value;
-    return 0;
-}
-
-// What one group of the unified hierarchy leaves, counting file pages as reclaimable.
-uint64_t left_in_group(const std::string &path) {
-    const uint64_t limit =
-        number_in(path + "/memory.max", UINT64_MAX); // "max" does not parse: no limit
-    if (limit == UINT64_MAX) return UINT64_MAX;
-    const uint64_t used = number_in(path + "/memory.current", 0);
-    const uint64_t files = field_in(path + "/memory.stat", "inactive_file") +
-                           field_in(path + "/memory.stat", "active_file");
-    const uint64_t held = used > files ? used - files : 0;
-    return limit > held ? limit - held : 0;
-}
-
 } // namespace
 
 Mapping::Mapping(size_t bytes, const Placement &placement) {
@@ -124,23 +97,6 @@ Mapping::~Mapping() {
     if (base_ == nullptr) return;
     allow(base_, base_bytes_); // the address may be mapped again
     munmap(base_, base_bytes_);
-}
-
-uint64_t available_memory() {
-    uint64_t available = field_in("/proc/meminfo", "MemAvailable:") * 1024;
-    if (available == 0)
-        return UINT64_MAX; // no /proc: nothing is known, and the allocation itself decides
-    std::ifstream file("/proc/self/cgroup");
-    std::string line;
-    while (std::getline(file, line)) {
-        if (line.rfind("0::", 0) != 0) continue;
-        std::string group = line.substr(3);
-        while (!group.empty() && group != "/") {
-            available = std::min(available, left_in_group("/sys/fs/cgroup" + group));
-            group = group.substr(0, group.rfind('/'));
-        }
-    }
-    return std::min(available, left_in_group("/sys/fs/cgroup"));
 }
 
 PageUse page_use(const std::pair<const uint8_t *, size_t> *ranges, size_t count) {

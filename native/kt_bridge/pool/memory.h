@@ -36,10 +36,6 @@ class Mapping {
     size_t bytes_ = 0;
 };
 
-// Bytes that can be allocated now without swapping: free and reclaimable memory, or what the
-// control group leaves.
-uint64_t available_memory();
-
 struct PageUse {
     uint64_t resident_bytes = 0;
     uint64_t huge_bytes = 0; // of the resident ones, in pages of 2 MiB or more

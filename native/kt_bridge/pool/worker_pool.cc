@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "pool/error.h"
+#include "machine/topology.h"
 
 namespace ds4::ktb {
 namespace {
@@ -33,7 +34,7 @@ bool pin_this_thread(int cpu) {
 
 } // namespace
 
-WorkerPool::WorkerPool(const PoolOptions &options, const Topology &topology) {
+WorkerPool::WorkerPool(const PoolOptions &options, const machine::Topology &topology) {
     if (options.external != 0) {
         plan_external(options, topology);
         return;
@@ -46,7 +47,7 @@ WorkerPool::WorkerPool(const PoolOptions &options, const Topology &topology) {
 WorkerPool::~WorkerPool() { stop(); }
 
 // How many parts and how many workers each.
-void WorkerPool::plan(const PoolOptions &options, const Topology &topology) {
+void WorkerPool::plan(const PoolOptions &options, const machine::Topology &topology) {
     int parts = options.parts;
     if (parts == 0) parts = std::max<int>(int(options.nodes.size()), int(options.cores.size()));
     if (parts == 0) parts = int(topology.nodes.size());
@@ -84,7 +85,7 @@ void WorkerPool::plan(const PoolOptions &options, const Topology &topology) {
 
 // One part whose workers are threads of the caller, wherever they run; memory lies where it is
 // first touched.
-void WorkerPool::plan_external(const PoolOptions &options, const Topology &topology) {
+void WorkerPool::plan_external(const PoolOptions &options, const machine::Topology &topology) {
     if (options.threads != 0 || options.parts != 0 || !options.nodes.empty() ||
         !options.cores.empty())
         fail(KTB_ERR_ARGUMENT, "\"external\" workers are the caller's threads: \"threads\", "
@@ -106,10 +107,10 @@ void WorkerPool::plan_external(const PoolOptions &options, const Topology &topol
 }
 
 // Which node each part belongs to and which core each worker.
-void WorkerPool::place(const PoolOptions &options, const Topology &topology) {
+void WorkerPool::place(const PoolOptions &options, const machine::Topology &topology) {
     std::map<int, std::vector<int>> free_cores;
     std::set<int> allowed;
-    for (const Core &core : topology.cores)
+    for (const machine::Core &core : topology.cores)
         free_cores[core.node].push_back(core.cpu), allowed.insert(core.cpu);
     const int workers = int(all_.members());
     for (int part = 0; part < parts(); part++) {
@@ -121,7 +122,7 @@ void WorkerPool::place(const PoolOptions &options, const Topology &topology) {
                 topology.nodes.end())
                 fail(KTB_ERR_ARGUMENT, "node %d has no core that this process may use", node);
         }
-        own.node = topology.machine_nodes > 1 ? node : -1;
+        own.node = topology.memory_nodes > 1 ? node : -1;
         own.barrier.reset(uint32_t(own.workers), oversubscribed_ ? 0 : kBarrierSpins);
         std::vector<int> &available = free_cores[node];
         for (int index = 0; index < own.workers; index++) {

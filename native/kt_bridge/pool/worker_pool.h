@@ -38,7 +38,7 @@ class WorkerPool {
   public:
     // Throws KTB_ERR_ARGUMENT for impossible numbers and KTB_ERR_MEMORY when threads cannot be
     // started.
-    WorkerPool(const PoolOptions &options, const Topology &topology);
+    WorkerPool(const PoolOptions &options, const machine::Topology &topology);
     ~WorkerPool(); // joins; no step may be running
     WorkerPool(const WorkerPool &) = delete;
 
@@ -85,9 +85,9 @@ class WorkerPool {
         int workers = 0;
         int node = -1;
     };
-    void plan(const PoolOptions &options, const Topology &topology);
-    void place(const PoolOptions &options, const Topology &topology);
-    void plan_external(const PoolOptions &options, const Topology &topology);
+    void plan(const PoolOptions &options, const machine::Topology &topology);
+    void place(const PoolOptions &options, const machine::Topology &topology);
+    void plan_external(const PoolOptions &options, const machine::Topology &topology);
     void launch();
     void stop();
     void loop(const Worker &worker);

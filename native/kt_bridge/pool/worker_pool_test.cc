@@ -1,13 +1,14 @@
 #include "pool/worker_pool.h"
 
 #include "base/test.h"
+#include "machine/topology.h"
 
 using namespace ds4::ktb;
 
 TEST("an external worker runs a step once, and none before it has started") {
     PoolOptions options;
     options.external = 1;
-    WorkerPool pool(options, read_topology());
+    WorkerPool pool(options, ds4::machine::read_topology());
     int runs = 0, ends = 0;
     WorkerPool::Step step;
     step.run = [](void *context, const Worker &) { ++*static_cast<int *>(context); };
@@ -25,7 +26,7 @@ TEST("an external worker runs a step once, and none before it has started") {
 TEST("an external worker's place has one holder") {
     PoolOptions options;
     options.external = 2;
-    WorkerPool pool(options, read_topology());
+    WorkerPool pool(options, ds4::machine::read_topology());
     CHECK(pool.take(0, 7) && !pool.take(0, 8) && pool.holder(0) == 7 && pool.holder(1) == 0);
     CHECK(pool.take(1, 7));
     pool.give_back(0);

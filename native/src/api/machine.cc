@@ -1,104 +1,85 @@
-// What the machine offers, as JSON, found once.
-#include <cpuid.h>
-#include <sched.h>
-
+// The facts of machine/ as one JSON object, collected at the first call.
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "api/boundary.h"
-#include "backend/cpu/kernels/matmul.h"
-#include "machine/usable_cores.h"
 #include "base/json.h"
-#ifdef DS4_HAVE_CUDA
-#include "backend/cuda/devices.h"
-#endif
+#include "machine/control_groups.h"
+#include "machine/cpu_model.h"
+#include "machine/gpus.h"
+#include "machine/instruction_sets.h"
+#include "machine/memory.h"
+#include "machine/topology.h"
+#include "machine/usable_cores.h"
 
 namespace ds4::api {
 namespace {
 
-std::string cpu_model() {
-    uint32_t words[12] = {}, highest = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid(0x80000000u, &highest, &b, &c, &d) == 0 || highest < 0x80000004u)
-        return "unknown";
-    for (uint32_t leaf = 0; leaf < 3; leaf++)
-        __get_cpuid(0x80000002u + leaf, &words[4 * leaf], &words[4 * leaf + 1],
-                    &words[4 * leaf + 2], &words[4 * leaf + 3]);
-    char text[sizeof words + 1] = {};
-    std::memcpy(text, words, sizeof words);
-    const std::string name = text;
-    const size_t begin = name.find_first_not_of(' '), end = name.find_last_not_of(' ');
-    return begin == std::string::npos ? "unknown" : name.substr(begin, end - begin + 1);
+std::string list(const std::vector<std::string> &values) {
+    std::string text;
+    for (const std::string &value : values) text += (text.empty() ? "" : ",") + value;
+    return "[" + text + "]";
 }
 
-// Features of the CPU that some kernel set asks for, whether or not the system enables their
-// registers.
-std::string cpu_features() {
-    struct Feature {
-        const char *name;
-        uint32_t leaf;
-        char reg;
-        uint32_t bit;
-    };
-    static constexpr Feature kFeatures[] = {
-        {"avx", 1, 'c', 28},        {"fma", 1, 'c', 12},      {"f16c", 1, 'c', 29},
-        {"avx2", 7, 'b', 5},        {"avx512f", 7, 'b', 16},  {"avx512dq", 7, 'b', 17},
-        {"avx512bw", 7, 'b', 30},   {"avx512vl", 7, 'b', 31}, {"avx512vbmi", 7, 'c', 1},
-        {"avx512vnni", 7, 'c', 11}, {"amx_bf16", 7, 'd', 22}, {"amx_tile", 7, 'd', 24},
-        {"amx_int8", 7, 'd', 25},
-    };
-    std::string list;
-    for (const Feature &feature : kFeatures) {
-        uint32_t a = 0, b = 0, c = 0, d = 0;
-        if (__get_cpuid_count(feature.leaf, 0, &a, &b, &c, &d) == 0) continue;
-        const uint32_t value = feature.reg == 'b' ? b : feature.reg == 'c' ? c : d;
-        if ((value >> feature.bit & 1) == 0) continue;
-        list += (list.empty() ? "" : ",") + json_quoted(feature.name);
-    }
-    return "[" + list + "]";
+std::string quoted_list(const std::vector<std::string> &values) {
+    std::vector<std::string> quoted;
+    for (const std::string &value : values) quoted.push_back(json_quoted(value));
+    return list(quoted);
 }
 
-std::string cuda_json() {
-#ifdef DS4_HAVE_CUDA
-    std::string list;
-    for (const cuda::Device &device : cuda::devices()) {
-        char numbers[160];
-        std::snprintf(
-            numbers, sizeof numbers,
-            ",\"memory_bytes\":%llu,\"compute_capability\":\"%d.%d\",\"multiprocessors\":%d}",
-            (unsigned long long)device.memory_bytes, device.major, device.minor,
-            device.multiprocessors);
-        list += (list.empty() ? "" : ",") + ("{\"name\":" + json_quoted(device.name)) + numbers;
-    }
-    return "\"cuda\":true,\"cuda_devices\":[" + list + "]";
-#else
-    return "\"cuda\":false,\"cuda_devices\":[]";
-#endif
+std::string quoted_or_null(const std::string &text) {
+    return text.empty() ? "null" : json_quoted(text);
 }
 
-std::string describe() {
-    const int cpus = cpu::affinity_cpus();
-    const double quota = cpu::cgroup_quota();
+std::string bytes_or_null(uint64_t bytes, uint64_t unknown) {
+    return bytes == unknown ? "null" : std::to_string(bytes);
+}
+
+std::string cpu_members() {
+    std::vector<std::string> sets;
+    for (const Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
+        if (machine::has(isa)) sets.push_back(isa_name(isa));
+    const double quota = machine::cpu_quota();
     char quota_text[32] = "null";
     if (quota > 0) std::snprintf(quota_text, sizeof quota_text, "%.2f", quota);
-    std::string sets;
-    for (const cpu::Isa isa : {cpu::Isa::generic, cpu::Isa::avx2, cpu::Isa::avx512})
-        if (cpu::isa_supported(isa))
-            sets += (sets.empty() ? "" : ",") + json_quoted(cpu::isa_name(isa));
-    return "{\"cpu\":" + json_quoted(cpu_model()) + ",\"features\":" + cpu_features() +
-           ",\"isa\":" + json_quoted(cpu::isa_name(cpu::best_isa())) + ",\"isas\":[" + sets +
-           "],\"usable_cores\":" + std::to_string(cpu::usable_cores()) +
-           ",\"affinity_cpus\":" + std::to_string(cpus) + ",\"cgroup_cpus\":" + quota_text + "," +
-           cuda_json() + "}";
+    return "\"cpu\":" + json_quoted(machine::cpu_model()) +
+           ",\"features\":" + quoted_list(machine::cpu_features()) +
+           ",\"isa\":" + json_quoted(isa_name(machine::best_isa())) +
+           ",\"isas\":" + quoted_list(sets) +
+           ",\"usable_cores\":" + std::to_string(machine::usable_cores()) +
+           ",\"affinity_cpus\":" + std::to_string(machine::allowed_cpus().size()) +
+           ",\"cgroup_cpus\":" + quota_text;
+}
+
+std::string memory_members() {
+    return "\"numa_nodes\":" + std::to_string(machine::memory_nodes()) +
+           ",\"memory_bytes\":" + bytes_or_null(machine::total_memory(), 0) +
+           ",\"available_memory_bytes\":" + bytes_or_null(machine::available_memory(), UINT64_MAX);
+}
+
+std::string gpu_members() {
+    const machine::GpuReport report = machine::read_gpus();
+    std::vector<std::string> devices;
+    for (const machine::Gpu &gpu : report.gpus)
+        devices.push_back("{\"name\":" + json_quoted(gpu.name) + ",\"memory_bytes\":" +
+                          std::to_string(gpu.memory_bytes) + ",\"compute_capability\":\"" +
+                          std::to_string(gpu.major) + "." + std::to_string(gpu.minor) +
+                          "\",\"multiprocessors\":" + std::to_string(gpu.multiprocessors) + "}");
+    return "\"cuda_driver\":" + quoted_or_null(report.driver_version) +
+           ",\"cuda_version\":" + quoted_or_null(report.cuda_version) +
+           ",\"cuda_problem\":" + quoted_or_null(report.problem) +
+           ",\"cuda_devices\":" + list(devices);
 }
 
 } // namespace
 } // namespace ds4::api
 
 extern "C" const char *ds4_machine(void) {
-    return ds4::api::guarded_value("{}", [] {
-        static const std::string text = ds4::api::describe();
+    using namespace ds4::api;
+    return guarded_value("{}", [] {
+        static const std::string text =
+            "{" + cpu_members() + "," + memory_members() + "," + gpu_members() + "}";
         return text.c_str();
     });
 }

@@ -2,12 +2,13 @@
 #include <fstream>
 #include <string>
 
-#include "machine/available_memory.h"
+#include "machine/memory.h"
 #include "backend/cpu/blocks/unit_model.h"
 #include "experts/expert_placement.h"
 #include "experts/expert_library.h"
 #include "base/status.h"
 #include "base/test.h"
+#include "machine/topology.h"
 
 using namespace ds4;
 using namespace ds4::cpu;
@@ -83,7 +84,7 @@ TEST(
     CHECK(memory_obstacle(needs, 105 * kGib, false).empty());
     CHECK(!memory_obstacle(needs, 104 * kGib, false).empty());
     CHECK(memory_obstacle(needs, 0, true).empty()); // unknown
-    CHECK(available_memory() > 0 && numa_nodes() >= 1);
+    CHECK(machine::available_memory() > 0 && machine::memory_nodes() >= 1);
 }
 
 TEST("arithmetic of packed experts follows the engine's unless it is named") {

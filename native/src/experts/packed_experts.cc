@@ -4,8 +4,8 @@
 #include <atomic>
 #include <cstring>
 
-#include "machine/available_memory.h"
 #include "experts/expert_placement.h"
+#include "machine/topology.h"
 #include "machine/usable_cores.h"
 #include "base/status.h"
 #include "format/convert.h"
@@ -75,14 +75,15 @@ PackedExperts::EngineHandle PackedExperts::start(const Setup &setup) {
     const ExpertOptions &options = setup.options;
     ktb_engine_t engine = nullptr;
     if (library_->has_extension()) {
-        lends_threads_ = options.threads == 0 && options.parts == 0 && numa_nodes() == 1;
+        lends_threads_ = options.threads == 0 && options.parts == 0 && machine::memory_nodes() == 1;
         engine = call_.engine_create_json(
             options_text(options, setup.isa, setup.numerics, lends_threads_ ? pool_.threads() : 0)
                 .c_str());
     } else {
         numerics_ = "as built";
-        engine = call_.engine_create(options.threads > 0 ? options.threads : usable_cores(),
-                                     options.parts > 0 ? options.parts : numa_nodes());
+        engine =
+            call_.engine_create(options.threads > 0 ? options.threads : machine::usable_cores(),
+                                options.parts > 0 ? options.parts : machine::memory_nodes());
     }
     if (engine == nullptr)
         fail(DS4_ERR_ARGUMENT, "the expert library could not start: %s",

@@ -1,11 +1,10 @@
-// Cores that this process may use: its affinity mask, capped by the cgroup's CPU quota.
+// Hardware threads that this process may use.
 #pragma once
+#include <vector>
 
-namespace ds4::cpu {
+namespace ds4::machine {
 
-int affinity_cpus(); // >= 1
-double
-cgroup_quota(); // CPUs; the smallest from this process's cgroup up to the root, 0 if none is set
-int usable_cores(); // >= 1
+std::vector<int> allowed_cpus(); // of the calling thread's affinity mask, ascending, never empty
+int usable_cores(); // allowed CPUs, or fewer under a CPU quota of the control group; >= 1
 
-} // namespace ds4::cpu
+} // namespace ds4::machine

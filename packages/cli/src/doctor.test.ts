@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { EMBEDDED_MODEL_PATH } from "@ds4/engine"
 import { openModelFile } from "@ds4/model-file"
-import { damagedFiles, embeddedModelCheck } from "./doctor.ts"
+import { damagedFiles, embeddedModelCheck, gpuCheck } from "./doctor.ts"
 
 test(
   "a file that differs by one byte from its listed hash is named, one that is missing is an " +
@@ -45,3 +45,29 @@ test(
       expect(listed).toContain(`  ${name}\n`)
   },
 )
+
+test("GPUs are told with their driver, and a machine without a driver says so", () => {
+  expect(
+    gpuCheck({
+      cuda_driver: "570.124.06",
+      cuda_version: "12.8",
+      cuda_problem: null,
+      cuda_devices: [
+        {
+          name: "NVIDIA H200",
+          memory_bytes: 2 ** 37,
+          compute_capability: "9.0",
+          multiprocessors: 132,
+        },
+      ],
+    }),
+  ).toEqual({
+    name: "gpus",
+    verdict: "ok",
+    found: "NVIDIA H200 with 128 GiB, compute capability 9.0; driver 570.124.06; CUDA 12.8",
+  })
+  const problem = "libcuda.so.1 of NVIDIA's driver is not installed"
+  expect(
+    gpuCheck({ cuda_driver: null, cuda_version: null, cuda_problem: problem, cuda_devices: [] }),
+  ).toMatchObject({ verdict: "ok", found: `none: ${problem}` })
+})

@@ -3,7 +3,7 @@ import { readFileSync, statfsSync } from "node:fs"
 import { join } from "node:path"
 import { formatBytes } from "./format-size.ts"
 import { divergence } from "./logits/divergence.ts"
-import { machineFacts } from "./machine-facts.ts"
+import { machineFacts, systemFacts } from "./machine-facts.ts"
 
 export type Verdict = "ok" | "note" | "problem"
 
@@ -19,9 +19,10 @@ const SELF_CHECK_TOKENS = 24
 const SELF_CHECK_RMS = 1e-3 // two orders of f32 summation of the same products differ by far less
 const LOW_MEMORY_BYTES = 4 * 2 ** 30
 
-/** Memory and disk: what the operating system says. */
-export function systemChecks(): Check[] {
-  const { cpu, cores, memoryBytes, availableBytes, kernel } = machineFacts()
+/** System, memory and disk; without a library, as far as the operating system tells. */
+export async function systemChecks(): Promise<Check[]> {
+  const { cpu, cores, memoryBytes, availableBytes, kernel } =
+    await machineFacts().catch(systemFacts)
   const disk = statfsSync(".")
   const freeBytes = disk.bavail * disk.bsize
   const isLow = availableBytes < LOW_MEMORY_BYTES
@@ -53,7 +54,37 @@ function field(value: unknown, name: string): unknown {
     : undefined
 }
 
-/** What the library found: CPU features, kernel set, GPUs. */
+function gpuText(device: unknown): string {
+  const bytes = Number(field(device, "memory_bytes"))
+  return (
+    `${String(field(device, "name"))} with ${formatBytes(bytes)}, compute capability ` +
+    `${String(field(device, "compute_capability"))}`
+  )
+}
+
+/** GPUs that NVIDIA's driver shows; nothing runs on them yet, so that none is no problem. */
+export function gpuCheck(machine: unknown): Check {
+  const devices = field(machine, "cuda_devices")
+  const driver = (
+    [
+      ["driver", "cuda_driver"],
+      ["CUDA", "cuda_version"],
+    ] as const
+  ).flatMap(([name, member]) => {
+    const version = field(machine, member)
+    return typeof version === "string" ? [`${name} ${version}`] : []
+  })
+  const gpus =
+    Array.isArray(devices) && devices.length > 0
+      ? devices.map(gpuText)
+      : [`none: ${String(field(machine, "cuda_problem"))}`]
+  return { name: "gpus", verdict: "ok", found: [...gpus, ...driver].join("; ") }
+}
+
+/** Members of the library's description that have a check of their own. */
+const TOLD_ELSEWHERE = /^(cuda_|memory_bytes$|available_memory_bytes$)/
+
+/** The library's description of this machine: CPU features, kernel set, cores, GPUs. */
 export function libraryChecks(machine: unknown): Check[] {
   const text = (value: unknown) =>
     Array.isArray(value)
@@ -62,10 +93,14 @@ export function libraryChecks(machine: unknown): Check[] {
         ? value
         : JSON.stringify(value)
   const facts = typeof machine === "object" && machine !== null ? Object.keys(machine) : []
-  const listed = facts.map(
-    (name): Check => ({ name, verdict: "ok", found: text(field(machine, name)) || "none" }),
-  )
-  return [{ name: "library", verdict: "ok", found: "loads, and its version fits" }, ...listed]
+  const listed = facts
+    .filter((name) => !TOLD_ELSEWHERE.test(name))
+    .map((name): Check => ({ name, verdict: "ok", found: text(field(machine, name)) || "none" }))
+  return [
+    { name: "library", verdict: "ok", found: "loads, and its version fits" },
+    ...listed,
+    gpuCheck(machine),
+  ]
 }
 
 /**

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs"
-import { availableParallelism, cpus, freemem, totalmem } from "node:os"
+import { availableParallelism, cpus, freemem, release, totalmem } from "node:os"
 
 /** What a measurement depends on besides the program. */
 export interface MachineFacts {
@@ -10,27 +9,38 @@ export interface MachineFacts {
   readonly kernel: string
 }
 
-function readProc(path: string): string {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return "" // not Linux, or hidden by a container
-  }
-}
-
-/** Memory that can be had without swapping. */
-function availableBytes(): number {
-  const kib = /^MemAvailable:\s+(\d+) kB/m.exec(readProc("/proc/meminfo"))?.[1]
-  return kib === undefined ? freemem() : Number(kib) * 1024
-}
-
-/** Facts of this machine that need no library. */
-export function machineFacts(): MachineFacts {
+/** Facts that need no library: those of the operating system, which do not know control groups. */
+export function systemFacts(): MachineFacts {
   return {
     cpu: cpus()[0]?.model ?? process.arch,
     cores: availableParallelism(),
     memoryBytes: totalmem(),
-    availableBytes: availableBytes(),
-    kernel: readProc("/proc/sys/kernel/osrelease").trim() || process.platform,
+    availableBytes: freemem(),
+    kernel: release(),
+  }
+}
+
+/** The members of the native library's description that are read here. */
+interface LibraryFacts {
+  readonly cpu: string
+  readonly usable_cores: number
+  readonly memory_bytes: number | null // null: the system does not say
+  readonly available_memory_bytes: number | null
+}
+
+/**
+ * Facts of this machine from the native library, which reads affinity, control groups and GPUs.
+ * @throws EngineError when there is no library
+ */
+export async function machineFacts(): Promise<MachineFacts> {
+  const { machine } = await import("@ds4/engine")
+  const found = machine() as LibraryFacts
+  const system = systemFacts()
+  return {
+    ...system,
+    cpu: found.cpu,
+    cores: found.usable_cores,
+    memoryBytes: found.memory_bytes ?? system.memoryBytes,
+    availableBytes: found.available_memory_bytes ?? system.availableBytes,
   }
 }

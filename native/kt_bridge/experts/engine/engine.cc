@@ -8,6 +8,8 @@
 #include "kernels/table_check.h"
 #include "pool/error.h"
 #include "pool/stand_ins.h"
+#include "machine/topology.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 namespace {
@@ -93,15 +95,15 @@ class Engine::Alone {
 };
 
 Engine::Engine(const EngineOptions &options) : options_(options) {
-    if (!cpu_has(options.isa))
+    if (!machine::has(options.isa))
         fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa),
-             isa_name(best_isa()));
+             isa_name(machine::best_isa()));
     if (options.isa == Isa::amx && !amx_defect().empty())
         fail(KTB_ERR_STATE, "the tile unit of this CPU fails its check: %s; use \"isa\":\"auto\"",
              amx_defect().c_str());
     if (options.max_tokens < 1 || options.max_tokens > 65536)
         fail(KTB_ERR_ARGUMENT, "max_tokens is %d; expected 1..65536", options.max_tokens);
-    pool_ = std::make_unique<WorkerPool>(options.pool, read_topology());
+    pool_ = std::make_unique<WorkerPool>(options.pool, machine::read_topology());
 }
 
 Engine::~Engine() {
@@ -207,7 +209,7 @@ KernelChoice Engine::choose_kernels(const LayerMethods &methods) const {
 const TileKernels *Engine::tiles_of(const LayerMethods &methods) const {
     if (methods.gate_up != methods.down || options_.numerics == Numerics::f32) return nullptr;
     const bool may =
-        options_.isa == Isa::amx || (options_.wish == IsaWish::fastest && cpu_has(Isa::amx));
+        options_.isa == Isa::amx || (options_.wish == IsaWish::fastest && machine::has(Isa::amx));
     return may ? tile_kernels_for(methods.down, Isa::amx) : nullptr;
 }
 

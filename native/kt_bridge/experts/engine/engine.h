@@ -14,6 +14,7 @@
 #include "experts/loading/load_job.h"
 #include "experts/forward/workspace.h"
 #include "pool/worker_pool.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 
@@ -23,7 +24,7 @@ enum class IsaWish { named, automatic, fastest };
 
 struct EngineOptions {
     PoolOptions pool;
-    Isa isa = best_isa();
+    Isa isa = machine::best_isa();
     IsaWish wish = IsaWish::automatic;
     bool calibrate = true;
     Numerics numerics = Numerics::int8;

@@ -7,6 +7,7 @@
 #include "experts/loading/json_reader.h"
 #include "experts/engine/tunings.h"
 #include "pool/error.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 namespace {
@@ -32,7 +33,7 @@ std::vector<int> integers(JsonReader &json, const char *key) {
 }
 
 void set_isa(EngineOptions &options, const std::string &name) {
-    options.isa = best_isa();
+    options.isa = machine::best_isa();
     options.wish = name == "fastest" ? IsaWish::fastest : IsaWish::automatic;
     if (name == "auto" || name == "fastest") return;
     options.wish = IsaWish::named;

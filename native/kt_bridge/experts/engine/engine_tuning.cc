@@ -6,6 +6,7 @@
 #include "experts/engine/engine.h"
 #include "experts/engine/tunings.h"
 #include "pool/error.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 namespace {
@@ -43,7 +44,7 @@ std::vector<const Kernels *> Engine::other_tables(const LayerMethods &methods) c
     for (Isa isa : {Isa::avx512, Isa::avx2})
         if (const Kernels *table =
                 kernels_for(methods.gate_up, methods.down, isa, options_.numerics);
-            cpu_has(isa) && table != usual)
+            machine::has(isa) && table != usual)
             out.push_back(table);
     return out;
 }

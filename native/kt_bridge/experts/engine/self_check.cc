@@ -4,6 +4,7 @@
 
 #include "api/handles.h"
 #include "experts/forward/reference.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 namespace {
@@ -85,7 +86,7 @@ int self_check() {
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::amx})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref, Numerics::f32})
             for (int tokens : {1, kTokens})
-                if (cpu_has(isa)) check_kernels(isa, numerics, tokens, experts);
+                if (machine::has(isa)) check_kernels(isa, numerics, tokens, experts);
     return KTB_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "pool/error.h"
 #include "pool/red_zone.h"
+#include "machine/memory.h"
 
 namespace ds4::ktb {
 namespace {
@@ -78,7 +79,7 @@ void Workspace::prepare(const WorkerPool &pool, const Plan &plan, HugePages huge
         const size_t needed = carve(pool, plan, part, first_worker, nullptr);
         if (memory_[size_t(part)].bytes() < needed) {
             memory_[size_t(part)] = Mapping();
-            const uint64_t available = available_memory();
+            const uint64_t available = machine::available_memory();
             if (needed > available)
                 fail(KTB_ERR_MEMORY,
                      "a pass of %d tokens needs %zu MiB of workspace, %llu MiB are available: "

@@ -4,6 +4,7 @@
 
 #include "experts/loading/expert_packer.h"
 #include "pool/error.h"
+#include "machine/memory.h"
 
 namespace ds4::ktb {
 
@@ -39,7 +40,7 @@ void LoadJob::allocate() {
     }
     progress_.done_bytes.store(0);
     progress_.total_bytes.store(total);
-    const uint64_t available = available_memory();
+    const uint64_t available = machine::available_memory();
     if (total > available)
         fail(KTB_ERR_MEMORY, "%zu layers need %llu MiB of memory, %llu MiB are available",
              items_.size(), (unsigned long long)(total >> 20),

@@ -5,13 +5,14 @@
 
 #include "experts/loading/packing_mxfp4.h"
 #include "kernels/kernels.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 namespace {
 
 constexpr int kPackGroups = kPackChannels / kGroup;
 
-PackCodes pack_codes_here() { return cpu_has(Isa::avx2) ? pack_codes_avx2 : pack_codes_plain; }
+PackCodes pack_codes_here() { return machine::has(Isa::avx2) ? pack_codes_avx2 : pack_codes_plain; }
 
 inline void put(uint8_t *line, int index, __m128i value) { // 16 bytes at 16 * index
     __m128i *at = reinterpret_cast<__m128i *>(line) + index;

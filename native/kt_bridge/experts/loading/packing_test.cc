@@ -5,11 +5,13 @@
 #include "base/test.h"
 #include "experts/loading/packing_mxfp4.h"
 #include "kernels/kernels.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4::ktb;
+using ds4::Isa;
 
 TEST("codes are packed to the same bytes by every form, and nothing beside them is written") {
-    if (!cpu_has(Isa::avx2)) return;
+    if (!ds4::machine::has(Isa::avx2)) return;
     constexpr size_t kStride = kTileBytes + 192, kWritten = 4 * kStride;
     std::vector<uint8_t> source(size_t(kTileRows) * 70 + kPackPrefetchBytes); // rows at odd places
     for (size_t i = 0; i < source.size(); i++) source[i] = uint8_t((i * 2654435761u) >> 11);

@@ -6,7 +6,7 @@
 
 #include "backend/cpu/blocks/attention.h"
 #include "backend/cpu/blocks/hyper_connections.h"
-#include "machine/available_memory.h"
+#include "machine/memory.h"
 #include "backend/cpu/blocks/moe.h"
 #include "backend/cpu/context.h"
 #include "experts/expert_placement.h"
@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "format/convert.h"
 #include "format/encode.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::cpu {
 namespace {
@@ -25,10 +26,10 @@ Isa chosen_isa(uint32_t requested) {
     const Isa isa = requested == DS4_ISA_GENERIC  ? Isa::generic
                     : requested == DS4_ISA_AVX2   ? Isa::avx2
                     : requested == DS4_ISA_AVX512 ? Isa::avx512
-                                                  : best_isa();
-    if (!isa_supported(isa))
+                                                  : machine::best_isa();
+    if (!machine::has(isa))
         fail(DS4_ERR_ARGUMENT, "this CPU does not have %s; the best set here is %s", isa_name(isa),
-             isa_name(best_isa()));
+             isa_name(machine::best_isa()));
     return isa;
 }
 
@@ -37,7 +38,7 @@ constexpr uint32_t kSessionTokens = 32768; // what a server gives a session unle
 // A region costs some microseconds of hand-off, so small models run best on one thread.
 int chosen_threads(int requested, const Shape &shape) {
     if (requested > 0) return requested;
-    const int cores = usable_cores();
+    const int cores = machine::usable_cores();
     return shape.hidden < 1024 ? 1 : cores;
 }
 
@@ -131,7 +132,8 @@ void CpuBackend::place_experts(const EngineOptions &options) {
         const MemoryNeeds needs = memory_needs(
             shape, weights_.layers, layers, model_.used_bytes(),
             Sequence::full_bytes(shape, context_.kv_format, context_.index_format, session_tokens));
-        if (const std::string obstacle = memory_obstacle(needs, available_memory(), is_auto);
+        if (const std::string obstacle =
+                memory_obstacle(needs, machine::available_memory(), is_auto);
             !obstacle.empty())
             fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s",
                  obstacle.c_str());

@@ -21,7 +21,9 @@ export async function benchMoe(flags: MoeFlags, io: Io): Promise<ExitCode> {
     ...(ggml === undefined ? {} : { ggml }),
     ...(flags.json ? {} : { onText: (text: string) => io.out(text) }),
   })
-  if (flags.json)
-    io.out(`${JSON.stringify({ schema: "ds4.bench-moe/2", machine: machineFacts(), ...report })}\n`)
+  if (flags.json) {
+    const machine = await machineFacts()
+    io.out(`${JSON.stringify({ schema: "ds4.bench-moe/2", machine, ...report })}\n`)
+  }
   return EXIT.done
 }

@@ -126,7 +126,7 @@ export const bench = defineCommand({
         model: engine.model.name,
         contextTokens,
         genTokens,
-        machine: machineFacts(),
+        machine: await machineFacts(),
         engine: engine.describe(),
         experts: expertsText(engine.describe()),
         result,

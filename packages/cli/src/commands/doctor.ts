@@ -34,7 +34,7 @@ export const doctor = defineCommand({
   run: async ({ flags, io, prepareNative }) => {
     prepareNative()
     const checks = [
-      ...systemChecks(),
+      ...(await systemChecks()),
       ...(await attempt("library", async () =>
         libraryChecks((await import("@ds4/engine")).machine()),
       )),

@@ -8,7 +8,7 @@ import {
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "../format-size.ts"
-import { machineFacts } from "../machine-facts.ts"
+import { systemFacts } from "../machine-facts.ts"
 import { modelPath } from "../model-path.ts"
 import { tokenizerOf } from "../open-tokenizer.ts"
 
@@ -48,7 +48,7 @@ function memoryLine({ groups }: ModelDescription): string {
       .filter(({ group }) => (group === "routed experts") === isExpert)
       .reduce((sum, each) => sum + each.bytes, 0)
   const [experts, rest] = [bytes(true), bytes(false)]
-  const { availableBytes } = machineFacts()
+  const { availableBytes } = systemFacts()
   const place =
     experts + rest <= availableBytes
       ? "they can be packed in memory"

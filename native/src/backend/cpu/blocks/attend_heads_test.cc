@@ -5,6 +5,7 @@
 
 #include "backend/cpu/blocks/unit_model.h"
 #include "base/test.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4;
 using namespace ds4::cpu;
@@ -87,8 +88,8 @@ TEST("attention over window and compressed rows equals a float64 loop for every 
 }
 
 TEST("a sink of minus infinity is no sink, and a huge sink leaves almost nothing") {
-    const std::vector<float> none = run(make_case(16, 5, -INFINITY), best_isa()),
-                             huge = run(make_case(16, 5, 60.0f), best_isa());
+    const std::vector<float> none = run(make_case(16, 5, -INFINITY), machine::best_isa()),
+                             huge = run(make_case(16, 5, 60.0f), machine::best_isa());
     Case plain = make_case(16, 5, -1e9f);
     const std::vector<double> softmax = expected(plain);
     for (size_t i = 0; i < none.size(); i++) {

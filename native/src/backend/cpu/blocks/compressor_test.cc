@@ -6,6 +6,7 @@
 
 #include "backend/cpu/blocks/unit_model.h"
 #include "base/test.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4;
 using namespace ds4::cpu;
@@ -35,7 +36,7 @@ using Entries = std::map<int64_t, std::vector<float>>;
 // Feeds the stream in chunks; the last size repeats.
 Entries compress(const Stream &stream, int64_t tokens, const LayerShape &layer,
                  const std::vector<int64_t> &chunks, const std::vector<float> &bias) {
-    unit::Bench bench(best_isa(), RowStorage::f32, 1);
+    unit::Bench bench(machine::best_isa(), RowStorage::f32, 1);
     Compressor compressor(bench.context);
     CompressorState state(layer, kDim);
     const std::vector<float> norm(kDim, 1.0f);

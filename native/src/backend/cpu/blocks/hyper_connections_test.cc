@@ -5,6 +5,7 @@
 
 #include "backend/cpu/blocks/unit_model.h"
 #include "base/test.h"
+#include "machine/instruction_sets.h"
 
 using namespace ds4;
 using namespace ds4::cpu;
@@ -45,7 +46,7 @@ TEST("hyper-connections collapse, mix and expand as recorded") {
 
 TEST("the final collapse takes the rows it is asked for") {
     const VectorFile file("unit/hyper.safetensors");
-    unit::Bench bench(best_isa(), RowStorage::f32);
+    unit::Bench bench(machine::best_isa(), RowStorage::f32);
     HyperConnections mixing(bench.context);
     const int32_t rows[] = {5, 0, 3};
     std::vector<float> x(3 * 256);

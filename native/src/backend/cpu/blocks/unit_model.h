@@ -8,6 +8,7 @@
 #include "backend/cpu/weights.h"
 #include "base/test_vectors.h"
 #include "format/convert.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::cpu::unit {
 
@@ -86,7 +87,7 @@ inline CompressorWeights compressor(const test::VectorFile &file, const std::str
 inline std::vector<Isa> every_isa() {
     std::vector<Isa> out;
     for (const Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
-        if (isa_supported(isa)) out.push_back(isa);
+        if (machine::has(isa)) out.push_back(isa);
     return out;
 }
 

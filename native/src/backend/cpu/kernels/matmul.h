@@ -13,11 +13,6 @@
 
 namespace ds4::cpu {
 
-// The best set that CPU and operating system support.
-Isa best_isa();
-bool isa_supported(Isa isa);
-const char *isa_name(Isa isa);
-
 // Bytes of memory for prepare_activations; 0 for f32.
 uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision);
 Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count,

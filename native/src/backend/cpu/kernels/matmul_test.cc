@@ -6,6 +6,7 @@
 #include "backend/cpu/kernels/weights_for_tests.h"
 #include "base/test.h"
 #include "format/scalar.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::cpu {
 namespace {
@@ -119,7 +120,7 @@ void check_shape(uint32_t type, Precision precision, int64_t rows, int64_t cols,
     const Weights weights(type, rows, cols, uint64_t(rows * 131 + cols));
     const std::vector<float> x = random_values(tokens * cols, uint64_t(tokens + cols));
     for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+        if (!machine::has(isa)) continue;
         const std::vector<float> y = Run{&weights.matrix, &x, isa, precision, 1, {}}();
         check_against_double(weights, x, y, precision,
                              label(type, isa, precision, rows, cols, tokens).c_str());
@@ -189,7 +190,7 @@ TEST("products of dense types agree with sums in double for every set and shape,
 
 TEST("a row's result has the same bits in every batch, order, gather and number of threads") {
     for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+        if (!machine::has(isa)) continue;
         for (const uint32_t type : kBlockTypes)
             for (const Precision precision : {Precision::f32, Precision::int8}) {
                 check_invariance(type, isa, precision, 37, 768);
@@ -205,7 +206,7 @@ TEST("several products in one call and products without rows or tokens") {
         none(DS4_TYPE_Q8_0, 0, 96, 3);
     const std::vector<float> x = random_values(5 * 96, 9);
     for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+        if (!machine::has(isa)) continue;
         ThreadPool pool(3);
         ActivationMemory memory(5, 96, Precision::int8);
         const Activations prepared =
@@ -226,7 +227,7 @@ TEST("several products in one call and products without rows or tokens") {
 
 TEST("extreme E8M0 scales keep their value") {
     for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+        if (!machine::has(isa)) continue;
         for (const Precision precision : {Precision::f32, Precision::int8})
             for (const int e : {0, 1, 127, 254}) {
                 Weights weights(DS4_TYPE_MXFP4, 5, 160, 4);
@@ -253,7 +254,7 @@ TEST("every E4M3 code has its exact value under the least, common and greatest s
         for (const int64_t channel : {0, 31, 77, 127, 145, 151})
             for (const int64_t tokens : {1, 3})
                 for (const Isa isa : kIsas) {
-                    if (!isa_supported(isa)) continue;
+                    if (!machine::has(isa)) continue;
                     std::vector<float> x(size_t(tokens * kCols), 0.0f);
                     x[size_t(channel)] = 1.0f;
                     const std::vector<float> y =
@@ -272,7 +273,7 @@ TEST("zeros, subnormals, infinities and NaN in activations") {
     const Weights weights(DS4_TYPE_Q8_0, 3, 64, 5);
     const std::vector<float> zeros(64, 0.0f);
     for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+        if (!machine::has(isa)) continue;
         for (const Precision precision : {Precision::f32, Precision::int8}) {
             for (const float y : Run{&weights.matrix, &zeros, isa, precision, 1, {}}())
                 CHECK(y == 0.0f);
@@ -299,8 +300,8 @@ TEST("all sets quantise activations to the same bytes") {
         std::memset(memory.data(), 1, bytes), std::memset(other.data(), 2, bytes);
         const Activations a = prepare_activations(pool, Isa::generic, x.data(), 3, cols,
                                                   Precision::int8, memory.data());
-        const Activations b =
-            prepare_activations(pool, best_isa(), x.data(), 3, cols, Precision::int8, other.data());
+        const Activations b = prepare_activations(pool, machine::best_isa(), x.data(), 3, cols,
+                                                  Precision::int8, other.data());
         for (int64_t g = 0; g < 3 * ((cols + 127) / 128); g++) {
             const ActivationGroup &first = a.groups[g], &second = b.groups[g];
             CHECK(std::memcmp(first.quants, second.quants, sizeof first.quants) == 0);

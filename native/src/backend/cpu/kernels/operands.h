@@ -3,9 +3,9 @@
 #pragma once
 #include <cstdint>
 
-namespace ds4::cpu {
+#include "machine/instruction_sets.h"
 
-enum class Isa { generic, avx2, avx512 };
+namespace ds4::cpu {
 
 // How activations enter a product. f32: float products of the exactly decoded weight, float sums.
 // int8: activations rounded to int8 per 32 channels (scale amax/127), exact integer sums inside a

@@ -1,6 +1,4 @@
 // The one place that maps (instruction set, weight type, precision) to functions.
-#include <cpuid.h>
-
 #include "backend/cpu/kernels/kernels_generic.h"
 #include "backend/cpu/kernels/vector_kernels.h"
 #include "backend/cpu/kernels/row_kernels.h"
@@ -11,28 +9,6 @@
 
 namespace ds4::cpu {
 namespace {
-
-// Register state that the operating system saves: bit 1 SSE, 2 AVX, 5..7 AVX-512.
-uint64_t enabled_state() {
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) return 0;
-    uint32_t low = 0, high = 0;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (uint64_t(high) << 32) | low;
-}
-
-bool detect(Isa isa) {
-    if (isa == Isa::generic) return true;
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
-    constexpr uint32_t kLeaf1 = bit_AVX | bit_FMA | bit_F16C;
-    if ((c & kLeaf1) != kLeaf1 || (enabled_state() & 0x6) != 0x6) return false;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (b & bit_AVX2) == 0) return false;
-    if (isa == Isa::avx2) return true;
-    constexpr uint32_t kLeaf7b = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
-    constexpr uint32_t kLeaf7c = bit_AVX512VBMI | bit_AVX512VNNI;
-    return (b & kLeaf7b) == kLeaf7b && (c & kLeaf7c) == kLeaf7c && (enabled_state() & 0xe6) == 0xe6;
-}
 
 struct Entry {
     uint32_t type;
@@ -76,29 +52,10 @@ constexpr Entry kEntries[] = {
 
 } // namespace
 
-bool isa_supported(Isa isa) {
-    static const bool avx2 = detect(Isa::avx2), avx512 = detect(Isa::avx512);
-    return isa == Isa::generic || (isa == Isa::avx2 && avx2) || (isa == Isa::avx512 && avx512);
-}
-
-Isa best_isa() {
-    if (isa_supported(Isa::avx512)) return Isa::avx512;
-    return isa_supported(Isa::avx2) ? Isa::avx2 : Isa::generic;
-}
-
-const char *isa_name(Isa isa) {
-    switch (isa) {
-    case Isa::generic: return "generic";
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
-    }
-    return "unknown";
-}
-
 RowKernels row_kernels(uint32_t type, Isa isa) {
     for (const Entry &entry : kEntries)
         if (entry.type == type) {
-            if (isa == Isa::avx512) return entry.avx512;
+            if (isa >= Isa::avx512) return entry.avx512;
             return isa == Isa::avx2 ? entry.avx2 : entry.generic;
         }
     return {nullptr, nullptr};
@@ -109,12 +66,12 @@ QuantiseFunction quantise_function(Isa isa) {
 }
 
 RowsFunction f8_rows_with_f32_scales(Isa isa) {
-    if (isa == Isa::avx512) return rows_f32_f8_f32_scales_avx512;
+    if (isa >= Isa::avx512) return rows_f32_f8_f32_scales_avx512;
     return isa == Isa::avx2 ? rows_f32_f8_f32_scales_avx2 : rows_f32_f8_f32_scales_generic;
 }
 
 const VectorKernels &vector_kernels(Isa isa) {
-    if (isa == Isa::avx512) return kVectorKernelsAvx512;
+    if (isa >= Isa::avx512) return kVectorKernelsAvx512;
     return isa == Isa::avx2 ? kVectorKernelsAvx2 : kVectorKernelsGeneric;
 }
 

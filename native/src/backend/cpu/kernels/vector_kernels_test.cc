@@ -5,6 +5,7 @@
 #include "backend/cpu/kernels/matmul.h"
 #include "backend/cpu/kernels/weights_for_tests.h"
 #include "base/test.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::cpu {
 namespace {
@@ -41,7 +42,7 @@ constexpr int64_t kLengths[] = {0, 1, 7, 8, 15, 16, 17, 64, 100, 512, 515};
 
 TEST("sum of squares and scaled addition agree with double") {
     for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+        if (!machine::has(isa)) continue;
         const VectorKernels &kernels = vector_kernels(isa);
         for (const int64_t n : kLengths) {
             const Floats a(n, 1), y(n, 3);
@@ -61,7 +62,7 @@ TEST("sum of squares and scaled addition agree with double") {
 TEST(
     "attention's two products agree with double and do not depend on the number of heads or rows") {
     for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+        if (!machine::has(isa)) continue;
         const VectorKernels &kernels = vector_kernels(isa);
         for (const int64_t dim : {16, 33, 128, 512})
             for (const int64_t heads : {1, 4, 7})
