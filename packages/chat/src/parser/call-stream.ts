@@ -15,6 +15,7 @@ export class CallStream {
   private readonly members = new Map<string, Member>()
   private openString: { key: string; text: string } | undefined
   private heldUnits = 0
+  private streamed = "" // all pieces of the arguments so far
   private isStarted = false
   private hasStreamedMember = false
   repaired = false
@@ -37,7 +38,9 @@ export class CallStream {
   }
 
   private args(text: string): void {
-    if (text !== "") this.emit({ type: "call-args", index: this.index, text })
+    if (text === "") return
+    this.streamed += text
+    this.emit({ type: "tool-call-arguments", index: this.index, text })
   }
 
   private memberHead(key: string): string {
@@ -48,7 +51,7 @@ export class CallStream {
 
   private start(): void {
     this.isStarted = true
-    this.emit({ type: "call-start", index: this.index, id: this.id, name: this.name })
+    this.emit({ type: "tool-call-start", index: this.index, id: this.id, name: this.name })
     this.args("{")
     for (const [key, { sampled }] of this.members) this.args(this.memberHead(key) + sampled)
     if (this.openString !== undefined) {
@@ -103,7 +106,8 @@ export class CallStream {
   finish(): ParsedCall {
     if (!this.isStarted) this.start()
     this.args("}")
-    this.emit({ type: "call-end", index: this.index })
+    const call = { id: this.id, name: this.name, arguments: this.streamed }
+    this.emit({ type: "tool-call-end", index: this.index, call })
     const members = Array.from(
       this.members,
       ([key, { minified }]) => `${JSON.stringify(key)}: ${minified}`,

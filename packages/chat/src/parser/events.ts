@@ -1,20 +1,23 @@
+import type { ToolCall } from "../template/conversation.ts"
+
+/** A part of an answer that has become certain. */
 export type OutputEvent =
   | { readonly type: "reasoning"; readonly text: string }
-  | { readonly type: "content"; readonly text: string }
+  | { readonly type: "text"; readonly text: string }
   | {
-      readonly type: "call-start"
+      readonly type: "tool-call-start"
+      /** Position of the call among those of the answer, from 0. */
       readonly index: number
       readonly id: string
       readonly name: string
     }
   /**
-   * A piece of the arguments' JSON: never half a character or half an escape; all pieces of a call
-   * are one object.
+   * A piece of the arguments' JSON. It never ends inside a character or an escape; all pieces of a
+   * call form one object.
    */
-  | { readonly type: "call-args"; readonly index: number; readonly text: string }
-  | { readonly type: "call-end"; readonly index: number }
-  /** The block is closed: nothing the model writes after it counts. */
-  | { readonly type: "block-end" }
+  | { readonly type: "tool-call-arguments"; readonly index: number; readonly text: string }
+  /** The call is complete; its arguments are all of its pieces. */
+  | { readonly type: "tool-call-end"; readonly index: number; readonly call: ToolCall }
 
 export interface ParsedCall {
   readonly id: string

@@ -218,16 +218,16 @@ describe("delivery", () => {
     for (const character of RUN.slice(0, RUN.indexOf("</｜DSML｜invoke>")))
       types.push(...parser.push(character).map(({ type }) => type))
     expect(types).toEqual([])
-    expect(parser.push("</｜DSML｜invoke>").map(({ type }) => type)).toContain("call-end")
+    expect(parser.push("</｜DSML｜invoke>").map(({ type }) => type)).toContain("tool-call-end")
   })
 
   test("a long one streams before its end", () => {
     const parser = new OutputParser({ thinking: false, tools: TOOLS })
     const before = parser.push(long.slice(0, 2000))
-    expect(before[0]).toMatchObject({ type: "call-start", name: "run" })
+    expect(before[0]).toMatchObject({ type: "tool-call-start", name: "run" })
     const after = [...parser.push(long.slice(2000)), ...parser.end("stop")]
     const text = [...before, ...after]
-      .map((event) => (event.type === "call-args" ? event.text : ""))
+      .map((event) => (event.type === "tool-call-arguments" ? event.text : ""))
       .join("")
     expect(JSON.parse(text)).toEqual({ text: "0123456789".repeat(300) })
   })

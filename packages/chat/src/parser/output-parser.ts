@@ -193,8 +193,7 @@ export class OutputParser {
 
   private emitText(text: string): void {
     if (text === "") return
-    const type =
-      this.state === "thinking" || this.state === "thinking-block" ? "reasoning" : "content"
+    const type = this.state === "thinking" || this.state === "thinking-block" ? "reasoning" : "text"
     if (type === "reasoning") this.reasoning += text
     else this.content += text
     this.lastEmitted = text.at(-1) ?? this.lastEmitted
@@ -295,7 +294,7 @@ export class OutputParser {
   }
 
   private finishBlock(block: BlockParser): void {
-    this.events.push(...(this.quietEvents ?? []), { type: "block-end" })
+    this.events.push(...(this.quietEvents ?? []))
     this.calls.push(...block.calls)
     this.blockText = this.blockHead + block.text
     this.state = "done"

@@ -36,7 +36,6 @@ interface Collected {
   reasoning: string
   content: string
   calls: { name: string; arguments: unknown }[]
-  isWhole: boolean
   /** A call was begun and never ended: with early delivery, what the model was cut off in. */
   hasOpenCall: boolean
 }
@@ -47,7 +46,6 @@ const collect = (events: readonly OutputEvent[]): Collected => {
     reasoning: "",
     content: "",
     calls: [],
-    isWhole: false,
     hasOpenCall: false,
   }
   let open: { name: string; text: string; index: number } | undefined
@@ -58,22 +56,23 @@ const collect = (events: readonly OutputEvent[]): Collected => {
       expect(event.text.isWellFormed()).toBe(true)
     }
     if (event.type === "reasoning") collected.reasoning += event.text
-    else if (event.type === "content") collected.content += event.text
-    else if (event.type === "call-start") {
+    else if (event.type === "text") collected.content += event.text
+    else if (event.type === "tool-call-start") {
       expect(event.index).toBe(calls++)
       open = { name: event.name, text: "", index: event.index }
-    } else if (event.type === "call-args") {
+    } else if (event.type === "tool-call-arguments") {
       expect(event.index).toBe(open?.index ?? -1)
       // A cut inside an escape would leave an odd backslash, or a \u without its digits, at the
       // end.
       expect(event.text).not.toMatch(/(?:^|[^\\])(?:\\\\)*\\(?:u[0-9a-f]{0,3})?$/)
       if (open !== undefined) open.text += event.text
-    } else if (event.type === "call-end") {
+    } else {
       expect(event.index).toBe(open?.index ?? -1)
+      expect(event.call.arguments).toBe(open?.text ?? "")
       if (open !== undefined)
         collected.calls.push({ name: open.name, arguments: JSON.parse(open.text) as unknown })
       open = undefined
-    } else collected.isWhole = true
+    }
   }
   collected.hasOpenCall = open !== undefined || calls > collected.calls.length
   return collected
@@ -125,7 +124,6 @@ const checkFeeds = (text: string, random: Random, rounds: number): void => {
         arguments: JSON.parse(call.arguments) as unknown,
       }))
       expect({ ...label, calls: collected.calls }).toEqual({ ...label, calls })
-      expect(collected.isWhole).toBe(result.block !== undefined)
     }
     if (!whole.collected.hasOpenCall) checkNothingLost(text, settings, whole.result)
     else expect(settings.options.holdArgumentUnits).toBeLessThan(100_000)

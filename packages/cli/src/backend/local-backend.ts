@@ -232,9 +232,10 @@ class AnswerReader {
 
   private *take(events: readonly OutputEvent[]): Iterable<AnswerEvent> {
     for (const event of events) {
-      if (event.type !== "reasoning" && event.type !== "content") continue
-      if (event.type === "content") this.content += event.text
-      yield event
+      if (event.type === "reasoning") yield event
+      if (event.type !== "text") continue
+      this.content += event.text
+      yield { type: "content", text: event.text }
     }
   }
 }

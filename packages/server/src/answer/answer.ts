@@ -91,23 +91,21 @@ export class Transcript {
       case "reasoning":
         this.reasoning += event.text
         break
-      case "content":
+      case "text":
         this.content += event.text
         break
-      case "call-start":
+      case "tool-call-start":
         this.started[event.index] = { id: event.id, name: event.name, arguments: "" }
         break
-      case "call-args": {
+      case "tool-call-arguments": {
         const call = this.started[event.index]
         if (call === undefined)
           throw new Error(`call-args for call ${event.index} before its call-start`)
         call.arguments += event.text
         break
       }
-      case "call-end":
+      case "tool-call-end":
         this.ended.add(event.index)
-        break
-      case "block-end":
         break
     }
   }

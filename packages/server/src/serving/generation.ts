@@ -251,7 +251,7 @@ export class Generation {
       const arrived = this.parser.push(this.decoder.push(token.id))
       const last = this.plan.allowParallelCalls
         ? -1
-        : arrived.findIndex((event) => event.type === "call-end")
+        : arrived.findIndex((event) => event.type === "tool-call-end")
       for (const event of last < 0 ? arrived : arrived.slice(0, last + 1)) {
         if (event.type !== "reasoning") this.isReasoning = false
         events.push(event)

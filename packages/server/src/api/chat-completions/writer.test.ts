@@ -12,7 +12,7 @@ describe("ChatStreamWriter", () => {
           includeProgress: false,
           logprobs: false,
         }),
-        [{ type: "content", text: "a" }],
+        [{ type: "text", text: "a" }],
       ),
     )
     expect(
@@ -25,7 +25,7 @@ describe("ChatStreamWriter", () => {
           includeProgress: false,
           logprobs: false,
         }),
-        [{ type: "content", text: "a" }],
+        [{ type: "text", text: "a" }],
       ),
     )
     expect(asked[0]?.data).toMatchObject({ usage: null })
@@ -60,7 +60,7 @@ describe("ChatStreamWriter", () => {
     expect(writer.write({ events: [], logprobs: { content: [entry], reasoning: [] } })).toBe("")
     const [chunk] = frames(
       writer.write({
-        events: [{ type: "content", text: "ab" }],
+        events: [{ type: "text", text: "ab" }],
         logprobs: { content: [entry], reasoning: [] },
       }),
     )
@@ -72,9 +72,9 @@ test("a whole chat answer with calls and no text has null content", () => {
   const answer = new Transcript()
   answer.add({
     events: [
-      { type: "call-start", index: 0, id: "call_1", name: "f" },
-      { type: "call-args", index: 0, text: "{}" },
-      { type: "call-end", index: 0 },
+      { type: "tool-call-start", index: 0, id: "call_1", name: "f" },
+      { type: "tool-call-arguments", index: 0, text: "{}" },
+      { type: "tool-call-end", index: 0, call: { id: "call_1", name: "f", arguments: "{}" } },
     ],
     logprobs: undefined,
   })

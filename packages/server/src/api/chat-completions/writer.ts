@@ -157,11 +157,11 @@ export class ChatStreamWriter implements StreamWriter {
 
 function deltaOf(event: OutputEvent): string | undefined {
   switch (event.type) {
-    case "content":
+    case "text":
       return `{"content":${JSON.stringify(event.text)}}`
     case "reasoning":
       return `{"reasoning_content":${JSON.stringify(event.text)}}`
-    case "call-start":
+    case "tool-call-start":
       return JSON.stringify({
         tool_calls: [
           {
@@ -172,13 +172,12 @@ function deltaOf(event: OutputEvent): string | undefined {
           },
         ],
       })
-    case "call-args":
+    case "tool-call-arguments":
       return (
         `{"tool_calls":[{"index":${event.index},"function":{"arguments":` +
         `${JSON.stringify(event.text)}}}]}`
       )
-    case "call-end":
-    case "block-end":
+    case "tool-call-end":
       return undefined
   }
 }

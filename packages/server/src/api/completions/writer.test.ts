@@ -9,7 +9,7 @@ describe("TextStreamWriter", () => {
       logprobs: true,
       echo: "in ",
     })
-    const text = frames(run(writer, [{ type: "content", text: "out" }])).flatMap((frame) =>
+    const text = frames(run(writer, [{ type: "text", text: "out" }])).flatMap((frame) =>
       frame.data === "[DONE]"
         ? []
         : [(frame.data as { choices: [{ text: string }] }).choices[0].text],

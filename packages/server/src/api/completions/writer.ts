@@ -102,7 +102,7 @@ export class TextStreamWriter implements StreamWriter {
   write(batch: OutputBatch): string {
     if (batch.logprobs !== undefined) this.pending.push(...batch.logprobs.content)
     let frames = ""
-    for (const event of batch.events) if (event.type === "content") frames += this.chunk(event.text)
+    for (const event of batch.events) if (event.type === "text") frames += this.chunk(event.text)
     return frames
   }
 

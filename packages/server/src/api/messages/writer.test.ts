@@ -8,15 +8,11 @@ describe("MessageStreamWriter", () => {
     "the three input figures sum to the prompt and the full usage is repeated at " + "the end",
     () => {
       const all = frames(
-        run(
-          new MessageStreamWriter({ id: "msg_1", model: "m" }),
-          [{ type: "content", text: "a" }],
-          {
-            ...OUTCOME,
-            finish: "stop-string",
-            stopString: "END",
-          },
-        ),
+        run(new MessageStreamWriter({ id: "msg_1", model: "m" }), [{ type: "text", text: "a" }], {
+          ...OUTCOME,
+          finish: "stop-string",
+          stopString: "END",
+        }),
       )
       const usage = { input_tokens: 6, cache_read_input_tokens: 4, cache_creation_input_tokens: 0 }
       expect(all[0]?.data).toMatchObject({ message: { usage } })
@@ -32,9 +28,9 @@ describe("MessageStreamWriter", () => {
     const answer = new Transcript()
     answer.add({
       events: [
-        { type: "call-start", index: 0, id: "toolu_1", name: "f" },
-        { type: "call-args", index: 0, text: "[1" },
-        { type: "call-end", index: 0 },
+        { type: "tool-call-start", index: 0, id: "toolu_1", name: "f" },
+        { type: "tool-call-arguments", index: 0, text: "[1" },
+        { type: "tool-call-end", index: 0, call: { id: "toolu_1", name: "f", arguments: "[1" } },
       ],
       logprobs: undefined,
     })

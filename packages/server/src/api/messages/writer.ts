@@ -147,22 +147,20 @@ export class MessageStreamWriter implements StreamWriter {
           this.ensure("thinking", { type: "thinking", thinking: "", signature: "" }) +
           this.delta("thinking_delta", "thinking", event.text)
         )
-      case "content":
+      case "text":
         return (
           this.ensure("text", { type: "text", text: "" }) +
           this.delta("text_delta", "text", event.text)
         )
-      case "call-start":
+      case "tool-call-start":
         return (
           this.closeBlock() +
           this.openAs("tool_use", { type: "tool_use", id: event.id, name: event.name, input: {} })
         )
-      case "call-args":
+      case "tool-call-arguments":
         return this.delta("input_json_delta", "partial_json", event.text)
-      case "call-end":
+      case "tool-call-end":
         return this.closeBlock()
-      case "block-end":
-        return ""
     }
   }
 

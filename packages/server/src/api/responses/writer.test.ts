@@ -18,7 +18,7 @@ describe("ResponseStreamWriter", () => {
   test("hidden reasoning makes no item; encrypted reasoning makes one without a summary", () => {
     const events = [
       { type: "reasoning" as const, text: "secret" },
-      { type: "content" as const, text: "a" },
+      { type: "text" as const, text: "a" },
     ]
     expect(run(new ResponseStreamWriter(identity(false, false)), events)).not.toContain(
       "reasoning_summary",
@@ -37,15 +37,22 @@ describe("ResponseStreamWriter", () => {
       run(
         new ResponseStreamWriter(identity(false, false)),
         [
-          { type: "call-start", index: 0, id: "call_1", name: "ns.patch" },
-          { type: "call-args", index: 0, text: '{"input":"' },
-          { type: "call-args", index: 0, text: 'a\\n"'.slice(0, 3) },
-          { type: "call-args", index: 0, text: 'b"}' },
-          { type: "call-end", index: 0 },
-          { type: "call-start", index: 1, id: "call_2", name: "ns.list" },
-          { type: "call-args", index: 1, text: "{}" },
-          { type: "call-end", index: 1 },
-          { type: "block-end" },
+          { type: "tool-call-start", index: 0, id: "call_1", name: "ns.patch" },
+          { type: "tool-call-arguments", index: 0, text: '{"input":"' },
+          { type: "tool-call-arguments", index: 0, text: 'a\\n"'.slice(0, 3) },
+          { type: "tool-call-arguments", index: 0, text: 'b"}' },
+          {
+            type: "tool-call-end",
+            index: 0,
+            call: { id: "call_1", name: "ns.patch", arguments: '{"input":"a\\nb"}' },
+          },
+          { type: "tool-call-start", index: 1, id: "call_2", name: "ns.list" },
+          { type: "tool-call-arguments", index: 1, text: "{}" },
+          {
+            type: "tool-call-end",
+            index: 1,
+            call: { id: "call_2", name: "ns.list", arguments: "{}" },
+          },
         ],
         { ...OUTCOME, finish: "tool-calls" },
       ),
@@ -77,7 +84,7 @@ describe("ResponseStreamWriter", () => {
     const writer = new ResponseStreamWriter(identity(false, false))
     const text =
       writer.open({ promptTokens: 1, cachedTokens: 0 }) +
-      writer.write({ events: [{ type: "content", text: "a" }], logprobs: undefined }) +
+      writer.write({ events: [{ type: "text", text: "a" }], logprobs: undefined }) +
       writer.fail("boom")
     const all = frames(text)
     expect(all.at(-1)).toMatchObject({

@@ -139,16 +139,14 @@ export class ResponseStreamWriter implements StreamWriter {
     switch (event.type) {
       case "reasoning":
         return this.reasoning(event.text)
-      case "content":
+      case "text":
         return this.content(event.text)
-      case "call-start":
+      case "tool-call-start":
         return this.closeItem("completed") + this.openCall(event.id, event.name)
-      case "call-args":
+      case "tool-call-arguments":
         return this.callArguments(event.text)
-      case "call-end":
+      case "tool-call-end":
         return this.closeItem("completed")
-      case "block-end":
-        return ""
     }
   }
 
@@ -296,12 +294,12 @@ function callEvent(open: OpenCall): string {
 function eventsOf(answer: Transcript): OutputEvent[] {
   const events: OutputEvent[] = []
   if (answer.reasoning !== "") events.push({ type: "reasoning", text: answer.reasoning })
-  if (answer.content !== "") events.push({ type: "content", text: answer.content })
+  if (answer.content !== "") events.push({ type: "text", text: answer.content })
   answer.calls.forEach((call, index) => {
     events.push(
-      { type: "call-start", index, id: call.id, name: call.name },
-      { type: "call-args", index, text: call.arguments },
-      { type: "call-end", index },
+      { type: "tool-call-start", index, id: call.id, name: call.name },
+      { type: "tool-call-arguments", index, text: call.arguments },
+      { type: "tool-call-end", index, call },
     )
   })
   return events
