@@ -1,8 +1,7 @@
 import { expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { FLAGS, variableOf } from "@ds4/cli"
-import { SERVE_FLAGS } from "@ds4/server/flags"
+import { OPTION_NAMES, variableOf } from "@ds4/options"
 import { environmentDoc } from "./environment-doc.ts"
 import { OTHER_VARIABLES } from "./other-variables.ts"
 import { sourceFiles } from "./tidy/source-files.ts"
@@ -12,10 +11,10 @@ const READS = [
   /\b(?:process\.env|environment)\.([A-Z][A-Z0-9_]+)/g,
   /\b(?:process\.env|environment)\["([A-Z][A-Z0-9_]+)"\]/g,
   /\bgetenv\("([A-Z][A-Z0-9_]+)"\)/g,
-  /base\(environment, "([A-Z_]+)"/g,
+  /xdgFolder\(environment, "([A-Z_]+)"/g,
 ]
 
-test("docs/environment.md is what the registries say; bun run docs writes it", () => {
+test("docs/environment.md is what the table of options says; bun run docs writes it", () => {
   expect(readFileSync(`${ROOT}/docs/environment.md`, "utf8")).toBe(environmentDoc())
 })
 
@@ -33,7 +32,7 @@ test("every variable that the tree reads is declared, and every declared one is 
     ),
   )
   const shim = readFileSync(`${ROOT}/ds4`, "utf8")
-  const flags = new Set([...Object.keys(FLAGS), ...Object.keys(SERVE_FLAGS)].map(variableOf))
+  const flags = new Set(OPTION_NAMES.map(variableOf))
   const declared = new Set(OTHER_VARIABLES.map(({ name }) => name))
   expect([...read].filter((name) => !declared.has(name) && !flags.has(name))).toEqual([])
   expect(
@@ -41,7 +40,7 @@ test("every variable that the tree reads is declared, and every declared one is 
   ).toEqual([])
 })
 
-test("a variable of the build or the environment is never also a flag's", () => {
-  const flags = new Set([...Object.keys(FLAGS), ...Object.keys(SERVE_FLAGS)].map(variableOf))
+test("a variable of the build or the environment is never also an option's", () => {
+  const flags = new Set(OPTION_NAMES.map(variableOf))
   expect(OTHER_VARIABLES.filter(({ name }) => flags.has(name))).toEqual([])
 })

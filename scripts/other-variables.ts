@@ -8,6 +8,7 @@ export const OTHER_VARIABLES: readonly { readonly name: string; readonly meaning
     meaning: "path of a `libds4.so` to load instead of the built one; nothing is built then",
   },
   { name: "DS4_TEST_VECTORS", meaning: "native tests: folder of the recorded vectors" },
+  { name: "CUDA_VISIBLE_DEVICES", meaning: "the GPUs that CUDA shows to the process" },
   { name: "CC", meaning: "build time: C compiler" },
   { name: "CXX", meaning: "build time: C++ compiler" },
   {

@@ -10,8 +10,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "kt-bridge": ["ffi", "native"],
   engine: ["kt-bridge", "ffi", "model-file", "tokenizer", "native"],
   chat: ["engine", "model-file", "tokenizer"],
-  server: ["chat", "engine", "model-file", "tokenizer"],
-  cli: ["chat", "engine", "kt-bridge", "model-file", "tokenizer"],
+  options: [],
+  server: ["chat", "engine", "model-file", "options", "tokenizer"],
+  cli: ["chat", "engine", "kt-bridge", "model-file", "options", "tokenizer"],
 }
 /** Pairs that may name each other's types and nothing else. */
 const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }

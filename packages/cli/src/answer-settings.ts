@@ -1,9 +1,22 @@
 import { readFileSync } from "node:fs"
+import type { OptionValues } from "@ds4/options"
 import type { AnswerSettings } from "./backend/backend.ts"
 import { messageOf, usageError } from "./errors.ts"
-import type { FlagValues, SAMPLING_FLAGS } from "./flags/registry.ts"
 
-type SamplingFlags = FlagValues<(typeof SAMPLING_FLAGS)[number]>
+type SamplingFlags = OptionValues<
+  | "temp"
+  | "top-p"
+  | "top-k"
+  | "min-p"
+  | "seed"
+  | "max-tokens"
+  | "stop"
+  | "think"
+  | "reasoning-budget"
+  | "keep-reasoning"
+  | "system"
+  | "system-file"
+>
 
 /** The generation flags as the backends take them. */
 export function answerSettings(flags: SamplingFlags): AnswerSettings {

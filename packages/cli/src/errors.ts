@@ -1,3 +1,5 @@
+import { OptionError } from "@ds4/options"
+
 /** Exit codes of every ds4 command. */
 export const EXIT = {
   done: 0,
@@ -26,7 +28,7 @@ export class CliError extends Error {
   }
 }
 
-/** A mistake in the arguments, the environment or the configuration file. */
+/** A mistake in the arguments that the option table cannot know. */
 export function usageError(message: string): CliError {
   return new CliError(EXIT.usage, message)
 }
@@ -48,6 +50,7 @@ function codeOf(error: unknown): string | undefined {
  */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode
+  if (error instanceof OptionError) return EXIT.usage
   const kind = error instanceof Error ? error.name : ""
   const code = codeOf(error)
   if (kind === "ModelFileError") return EXIT.model

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import { COMMANDS } from "./commands/index.ts"
-import { commandHelp, programHelp } from "./flags/help.ts"
+import { commandHelp, programHelp } from "./help.ts"
 
 test("help of the program", () => {
   expect(programHelp(COMMANDS)).toMatchSnapshot()

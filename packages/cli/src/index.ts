@@ -1,5 +1,1 @@
 export { main, type MainOptions } from "./main.ts"
-export { FLAGS, isFlagName, specOf, variableOf, type FlagName } from "./flags/registry.ts"
-export type { FlagSpec } from "./flags/flag-spec.ts"
-export { COMMANDS } from "./commands/index.ts"
-export { commandHelp, programHelp } from "./flags/help.ts"

@@ -1,13 +1,13 @@
 import type { EngineOptions, ExpertOptions, LoadProgress, NativeEngine } from "@ds4/engine"
 import type { ModelFile } from "@ds4/model-file"
 import type { Tokenizer } from "@ds4/tokenizer"
+import type { ModelOptionName, OptionValues } from "@ds4/options"
 import { usageError } from "./errors.ts"
-import type { FlagValues, MODEL_FLAGS } from "./flags/registry.ts"
 import { formatBytes } from "./format-size.ts"
 import type { Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"
 
-export type ModelFlags = FlagValues<(typeof MODEL_FLAGS)[number]>
+export type ModelFlags = OptionValues<ModelOptionName>
 
 export interface LoadedModel {
   readonly file: ModelFile

@@ -1,13 +1,15 @@
 // The dispatcher: finds the command, resolves its flags, runs it, turns errors into exit codes.
-import { spelledFlags, type Command } from "./command.ts"
+import {
+  effectiveOptions,
+  impliedCommand,
+  nearestName,
+  parseArguments,
+  withConfigFile,
+} from "@ds4/options"
+import type { Command } from "./command.ts"
 import { COMMANDS } from "./commands/index.ts"
-import { readConfigFile } from "./config/config-file.ts"
 import { EXIT, exitCodeOf, messageOf, usageError, type ExitCode } from "./errors.ts"
-import { effectiveValue, effectiveValues, type ValueSources } from "./flags/effective-values.ts"
-import { commandHelp, programHelp } from "./flags/help.ts"
-import { nearestName } from "./flags/nearest.ts"
-import { impliedCommand } from "./flags/old-spellings.ts"
-import { parseArguments } from "./flags/parse-arguments.ts"
+import { commandHelp, programHelp } from "./help.ts"
 import { processIo, type Io } from "./io.ts"
 
 export interface MainOptions {
@@ -52,34 +54,21 @@ async function runChosen(
   io: Io,
   prepareNative: () => void,
 ): Promise<ExitCode> {
-  const parsed =
-    command.passesArguments === true
-      ? { values: new Map(), positionals: rest, notes: [] }
-      : parseArguments(rest, spelledFlags(command))
-  if (parsed.values.get("help") === true) {
+  const { values, positionals, notes } = parseArguments(rest, command.name)
+  if (values.get("help") === true) {
     io.out(commandHelp(command))
     return EXIT.done
   }
-  for (const note of parsed.notes) io.err(`ds4: ${note}\n`)
-  if (command.passesArguments !== true && parsed.positionals.length > command.maxPositionals) {
-    throw usageError(
-      `unexpected argument "${parsed.positionals[command.maxPositionals] ?? ""}" (ds4 ` +
-        `${command.name} --help)`,
-    )
-  }
-  const withoutFile: ValueSources = {
-    flags: parsed.values,
-    environment: io.environment,
-    file: undefined,
-  }
-  const named = effectiveValue("config", withoutFile).value
-  const file = readConfigFile(typeof named === "string" ? named : undefined, io.environment)
-  const flags = effectiveValues(command.flags, { ...withoutFile, file })
+  for (const note of notes) io.err(`ds4: ${note}\n`)
+  const extra = positionals[command.maxPositionals]
+  if (extra !== undefined)
+    throw usageError(`unexpected argument "${extra}" (ds4 ${command.name} --help)`)
+  const sources = withConfigFile(values, io.environment)
   return await command.run({
-    flags,
-    given: parsed.values,
-    configFile: file,
-    positionals: parsed.positionals,
+    flags: effectiveOptions(command.name, sources),
+    sources,
+    positionals,
+    words: rest,
     io,
     prepareNative,
   })

@@ -1,152 +1,58 @@
-// Flags → settings → listen → load. The port answers /health while the model is still loading.
-import { EngineError, expertOptions, expertsText, loadModel, type LoadProgress } from "@ds4/engine"
-import { detectEffortTable } from "@ds4/chat"
+// Options → settings → listen → load. The port answers /health while the model is still loading.
+import { EngineError, type LoadProgress } from "@ds4/engine"
 import { ModelFileError } from "@ds4/model-file"
-import { createApp } from "./app.ts"
-import { parseServeOptions, serveHelp, type ServeOptions, UsageError } from "./flags.ts"
-import { isLoopbackAddress } from "./http/guards.ts"
+import { effectiveOptions, helpOf, OptionError, parseArguments, withConfigFile } from "@ds4/options"
+import { type App, createApp } from "./app.ts"
+import { readApiKey } from "./http/api-key.ts"
 import { SILENT_LOG, stderrLog } from "./http/request-log.ts"
-import { BackgroundEncoder } from "./serving/background-encoder.ts"
+import { loadServedModel } from "./serving/load-model.ts"
 import { RequestRegistry } from "./serving/request-registry.ts"
-import { type ServedModel, ServingState } from "./serving/serving-state.ts"
-import { Statistics } from "./serving/statistics.ts"
-import { DEFAULT_SETTINGS, type ServerSettings } from "./settings.ts"
+import { ServingState } from "./serving/serving-state.ts"
+import { shutdownSignal } from "./serving/shutdown-signal.ts"
 import { shutDown } from "./serving/shutdown.ts"
-
-/** Context of a session where no --ctx is given and the model allows more. */
-const DEFAULT_CONTEXT_TOKENS = 32_768
+import { Statistics } from "./serving/statistics.ts"
+import { type ServeOptions, type ServerSettings, settingsOf } from "./settings.ts"
+import { print, printAddress, printModel } from "./startup-report.ts"
 
 const EXIT = { done: 0, failed: 1, usage: 2, model: 3, memory: 4, interrupted: 130 } as const
 
-async function settingsOf(options: ServeOptions): Promise<ServerSettings> {
-  const keyFile = options["api-key-file"]
-  const apiKey =
-    options["api-key"] ??
-    (keyFile === undefined ? undefined : (await Bun.file(keyFile).text()).split("\n")[0]?.trim())
-  if (apiKey === "") throw new UsageError(`the API key in ${keyFile ?? "--api-key"} is empty`)
-  return {
-    access: {
-      apiKey,
-      isLoopback: options.unix !== undefined || isLoopbackAddress(options.host),
-      allowedHosts: options["allow-host"],
-      corsAnyOrigin: options.cors,
-      corsOrigins: options["cors-origin"],
-    },
-    maxBodyBytes: options["max-body"],
-    admission: { parallel: options.parallel, maxQueue: options["max-queue"] },
-    timing: {
-      keepAliveMs: options["keepalive-seconds"] * 1000,
-      frameIntervalMs: DEFAULT_SETTINGS.timing.frameIntervalMs,
-      stallMs: options["stall-seconds"] * 1000,
-    },
-    answers: {
-      maxTokens: options["max-tokens"],
-      isThinking: !options["no-think"],
-      effort: options.effort,
-      reasoningBudget: options["reasoning-budget"],
-      keepsReasoning: options["keep-reasoning"] === "cache",
-      template: options.template,
-      strictTools: options["strict-tools"],
-      toolZones: options["tool-sampling"] === "zones",
-      strictModel: options["strict-model"],
-    },
-    toolMemoryMaxIds: options["tool-memory-max-ids"],
-  }
-}
-
-/** A loaded model, and where its experts run. */
-interface Loaded {
-  readonly model: ServedModel
-  readonly experts: string
-}
-
-async function load(
-  options: ServeOptions,
-  onLoad: (progress: LoadProgress) => void,
-  signal: AbortSignal,
-): Promise<Loaded> {
-  const path = options.model === undefined || options.model === "demo" ? undefined : options.model
-  const chunk = options["prefill-chunk"]
-  const { file, tokenizer, engine } = await loadModel(path, {
-    numerics: options.numerics,
-    threads: options.threads,
-    isa: options.isa,
-    maxSessions: options.parallel,
-    maxQueue: options["max-queue"],
-    contextTokens: options.ctx ?? DEFAULT_CONTEXT_TOKENS,
-    experts: expertOptions(options),
-    onLoad,
-    signal,
-    ...(chunk === undefined ? {} : { maxStepTokens: chunk }),
+function serveHelp(): string {
+  return helpOf({
+    command: "serve",
+    usage: "bun packages/server/src/main.ts [FLAGS]",
+    summary: "serves the OpenAI and Anthropic interfaces over HTTP",
+    examples: ["bun packages/server/src/main.ts -m flash.gguf --port 8000"],
   })
-  const { name } = engine.model
-  const id = options["model-id"] ?? (name.toLowerCase().replace(/[^a-z0-9._-]+/g, "-") || "model")
-  const hints = [
-    name,
-    engine.model.path,
-    ...["general.name", "general.version"].flatMap((key) => {
-      const value = file.metadata.get(key)
-      return typeof value === "string" ? [value] : []
-    }),
-  ]
-  const background = new BackgroundEncoder(engine.model.path)
-  const model: ServedModel = {
-    id,
-    engine,
-    tokenizer,
-    background,
-    effortTable: detectEffortTable(hints).table,
-    created: Math.floor(Date.now() / 1000),
-    fingerprint: `ds4-${options.numerics}`,
-  }
-  return { model, experts: expertsText(engine.describe()) }
 }
 
-function print(line: string): void {
-  process.stderr.write(`${line}\n`)
-}
-
-function gib(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(2)} GiB`
-}
-
-function printModel({ model: { id, engine }, experts }: Loaded, options: ServeOptions): void {
-  const { name, contextTokens, path, description } = engine.model
-  print(`model    ${name} (${id}), ${path}`)
-  if (description !== "") print(`         ${description}`)
-  print(
-    `context  ${contextTokens} tokens, ${options.parallel} sessions at once, ` +
-      `${options["max-queue"]} may wait`,
-  )
-  print(
-    `memory   ${gib(process.memoryUsage.rss())} resident; on the CPU, ${options.numerics} numerics`,
-  )
-  print(`experts  ${experts}`)
-}
-
-/** Exit code of a failed load. */
-function loadExitCode(error: unknown): number {
-  if (error instanceof EngineError && error.code === "DEVICE_MEMORY") return EXIT.memory
-  return error instanceof ModelFileError || error instanceof EngineError ? EXIT.model : EXIT.failed
+/** The options of the command line, the environment and ds4.toml; undefined: help was asked for. */
+function readOptions(args: readonly string[]): ServeOptions | undefined {
+  const { values, positionals, notes } = parseArguments(args, "serve")
+  if (values.get("help") === true) return undefined
+  for (const note of notes) print(note)
+  const [extra] = positionals
+  if (extra !== undefined)
+    throw new OptionError(`unexpected argument "${extra}"; --help lists the flags`)
+  return effectiveOptions("serve", withConfigFile(values, process.env))
 }
 
 /**
  * Serves until a signal ends it; resolves to the exit code. SIGINT or SIGTERM drains, a second one
  * ends the process at once.
  */
-export async function main(argv: readonly string[]): Promise<number> {
-  let options: ServeOptions
+export async function main(args: readonly string[]): Promise<number> {
+  let options: ServeOptions | undefined
   let settings: ServerSettings
   try {
-    options = parseServeOptions(argv, process.env)
-    if (options.help) {
+    options = readOptions(args)
+    if (options === undefined) {
       process.stdout.write(serveHelp())
       return EXIT.done
     }
-    settings = await settingsOf(options)
+    settings = settingsOf(options, await readApiKey(options))
   } catch (error) {
-    print(error instanceof Error ? error.message : String(error))
-    return error instanceof UsageError ? EXIT.usage : EXIT.failed
+    print(messageOf(error))
+    return error instanceof OptionError ? EXIT.usage : EXIT.failed
   }
   return serve(options, settings)
 }
@@ -156,45 +62,21 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   const registry = new RequestRegistry(settings.admission)
   const log = options.quiet ? SILENT_LOG : stderrLog(options["log-format"])
   const app = createApp({ state, settings, registry, statistics: new Statistics(), log })
-  try {
-    app.listen(
-      options.unix === undefined
-        ? { hostname: options.host, port: options.port }
-        : { unix: options.unix },
-    )
-  } catch (error) {
-    print(
-      `cannot listen on ${options.unix ?? `${options.host}:${options.port}`}: ` +
-        `${error instanceof Error ? error.message : String(error)}`,
-    )
+  const fault = listen(app, options)
+  if (fault !== undefined) {
+    print(fault)
     return EXIT.failed
   }
-  const url = options.unix ?? app.server?.url.href.replace(/\/$/, "") ?? ""
-  print(`serving  ${url}  (API page ${url}/swagger)`)
-  if (!settings.access.isLoopback && settings.access.apiKey === undefined) {
-    print("warning  anyone who can reach this address can use the model; set --api-key")
-  }
-  const ended = waitForSignal()
+  printAddress(options.unix ?? app.server?.url.href.replace(/\/$/, "") ?? "", settings)
+  const ended = shutdownSignal(EXIT.interrupted)
   const loading = new AbortController()
-  const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
-    state.progress = doneBytes / totalBytes
-  }
-  const loaded = load(options, onLoad, loading.signal).then(
-    (result) => {
-      state.ready(result.model)
-      printModel(result, options)
-      print("ready")
-      return undefined
-    },
-    (error: unknown) => ({ error }),
-  )
+  const loaded = load(state, options, loading.signal)
   const failure = await Promise.race([ended, loaded.then((result) => result ?? ended)])
   if (failure !== undefined) {
-    const { error } = failure
-    state.fail(error instanceof Error ? error.message : String(error))
-    print(`cannot load the model: ${error instanceof Error ? error.message : String(error)}`)
+    state.fail(messageOf(failure.error))
+    print(`cannot load the model: ${messageOf(failure.error)}`)
     await app.stop(true)
-    return loadExitCode(error)
+    return loadExitCode(failure.error)
   }
   print("draining")
   loading.abort() // a load that is still running ends at its next layer
@@ -202,22 +84,44 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   return EXIT.done
 }
 
-/**
- * Resolves at the first SIGINT, SIGTERM or SIGHUP, or when the process that started this one is
- * gone; the second signal ends it.
- */
-function waitForSignal(): Promise<undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>()
-  let count = 0
-  const onSignal = () => {
-    if (++count > 1) process.exit(EXIT.interrupted)
-    resolve(undefined)
+/** Opens the port or the socket; returns why it cannot. */
+function listen(app: App, { unix, host, port }: ServeOptions): string | undefined {
+  try {
+    app.listen(unix === undefined ? { hostname: host, port } : { unix })
+    return undefined
+  } catch (error) {
+    return `cannot listen on ${unix ?? `${host}:${port}`}: ${messageOf(error)}`
   }
-  process.on("SIGINT", onSignal)
-  process.on("SIGTERM", onSignal)
-  process.on("SIGHUP", onSignal)
-  process.on("disconnect", () => resolve(undefined))
-  return promise
+}
+
+/** Loads the model and makes the state ready; resolves to what went wrong, if anything. */
+async function load(
+  state: ServingState,
+  options: ServeOptions,
+  signal: AbortSignal,
+): Promise<{ error: unknown } | undefined> {
+  const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
+    state.progress = doneBytes / totalBytes
+  }
+  try {
+    const loaded = await loadServedModel(options, onLoad, signal)
+    state.ready(loaded.model)
+    printModel(loaded, options)
+    print("ready")
+    return undefined
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** Exit code of a failed load. */
+function loadExitCode(error: unknown): number {
+  if (error instanceof EngineError && error.code === "DEVICE_MEMORY") return EXIT.memory
+  return error instanceof ModelFileError || error instanceof EngineError ? EXIT.model : EXIT.failed
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)))

@@ -1,7 +1,10 @@
-// The server's settings as the routes read them; main.ts makes them from flags.
-import type { AccessRules } from "./http/guards.ts"
+// The server's settings as the routes read them.
+import { type CommandOptions, defaultOptions } from "@ds4/options"
+import { type AccessRules, isLoopbackAddress } from "./http/guards.ts"
 import type { AdmissionLimits } from "./serving/request-registry.ts"
 import type { GenerationTiming } from "./serving/generation.ts"
+
+export type ServeOptions = CommandOptions<"serve">
 
 export interface AnswerDefaults {
   /** Output limit where a request names none. */
@@ -28,28 +31,40 @@ export interface ServerSettings {
   toolMemoryMaxIds: number
 }
 
-/** Settings as the flags' defaults make them. */
-export const DEFAULT_SETTINGS: ServerSettings = {
-  access: {
-    apiKey: undefined,
-    isLoopback: true,
-    allowedHosts: [],
-    corsAnyOrigin: false,
-    corsOrigins: [],
-  },
-  maxBodyBytes: 67_108_864,
-  admission: { parallel: 4, maxQueue: 64 },
-  timing: { keepAliveMs: 5000, frameIntervalMs: 8, stallMs: 30_000 },
-  answers: {
-    maxTokens: 393_216,
-    isThinking: true,
-    effort: undefined,
-    reasoningBudget: undefined,
-    keepsReasoning: true,
-    template: "reference",
-    strictTools: false,
-    toolZones: true,
-    strictModel: false,
-  },
-  toolMemoryMaxIds: 100_000,
+/** Output of this many milliseconds shares a frame; a fast model would else cost one per token. */
+const FRAME_INTERVAL_MS = 8
+
+/** The settings that options ask for. `apiKey` is the key that clients must send, if any. */
+export function settingsOf(options: ServeOptions, apiKey: string | undefined): ServerSettings {
+  return {
+    access: {
+      apiKey,
+      isLoopback: options.unix !== undefined || isLoopbackAddress(options.host),
+      allowedHosts: options["allow-host"],
+      corsAnyOrigin: options.cors,
+      corsOrigins: options["cors-origin"],
+    },
+    maxBodyBytes: options["max-body"],
+    admission: { parallel: options.parallel, maxQueue: options["max-queue"] },
+    timing: {
+      keepAliveMs: options["keepalive-seconds"] * 1000,
+      frameIntervalMs: FRAME_INTERVAL_MS,
+      stallMs: options["stall-seconds"] * 1000,
+    },
+    answers: {
+      maxTokens: options["max-tokens"],
+      isThinking: !options["no-think"],
+      effort: options.effort,
+      reasoningBudget: options["reasoning-budget"],
+      keepsReasoning: options["keep-reasoning"] === "cache",
+      template: options.template,
+      strictTools: options["strict-tools"],
+      toolZones: options["tool-sampling"] === "zones",
+      strictModel: options["strict-model"],
+    },
+    toolMemoryMaxIds: options["tool-memory-max-ids"],
+  }
 }
+
+/** Settings where no option is set anywhere. */
+export const DEFAULT_SETTINGS: ServerSettings = settingsOf(defaultOptions("serve"), undefined)

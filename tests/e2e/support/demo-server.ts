@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
+export const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
 
 /** A folder that is home and working folder of ds4 commands, without a model named anywhere. */
 export class DemoHome implements Disposable {
@@ -35,9 +35,11 @@ export class DemoHome implements Disposable {
     return { code, out, err }
   }
 
-  /** Starts a server on a free port; resolves when the model is ready. */
-  async serve(): Promise<DemoServer> {
-    const child = Bun.spawn([join(ROOT, "ds4"), "serve", "--port", "0", "--quiet"], {
+  /** Starts a server, on a free port unless told otherwise; resolves when the model is ready. */
+  async serve(
+    command = [join(ROOT, "ds4"), "serve", "--port", "0", "--quiet"],
+  ): Promise<DemoServer> {
+    const child = Bun.spawn(command, {
       cwd: this.folder,
       env: this.environment,
       stdin: "ignore",

@@ -1,10 +1,10 @@
-import type { FlagValues, MODEL_FLAGS } from "../flags/registry.ts"
+import type { ModelOptionName, OptionValues } from "@ds4/options"
 import type { Io } from "../io.ts"
 import { loadEngine } from "../load-engine.ts"
 import type { Backend } from "./backend.ts"
 import { RemoteBackend } from "./remote-backend.ts"
 
-type BackendFlags = FlagValues<(typeof MODEL_FLAGS)[number] | "url" | "api-key" | "quiet">
+type BackendFlags = OptionValues<ModelOptionName | "url" | "api-key" | "quiet">
 
 /** The server at --url, or a local engine over the model that the flags name. */
 export async function openBackend(

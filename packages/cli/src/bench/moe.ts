@@ -1,11 +1,11 @@
 // The expert library's own benchmark: routed experts of Flash shape against what this machine can
 // do.
-import type { FlagValues } from "../flags/registry.ts"
+import type { OptionValues } from "@ds4/options"
 import { EXIT, type ExitCode } from "../errors.ts"
 import type { Io } from "../io.ts"
 import { machineFacts } from "../machine-facts.ts"
 
-type MoeFlags = FlagValues<"threads" | "json" | "full" | "room" | "peer" | "ggml">
+type MoeFlags = OptionValues<"threads" | "json" | "full" | "bench-suite" | "peer" | "ggml">
 
 /**
  * Prints the tables as they are measured, or the report as JSON (schema ds4.bench-moe/2, see
@@ -13,10 +13,11 @@ type MoeFlags = FlagValues<"threads" | "json" | "full" | "room" | "peer" | "ggml
  */
 export async function benchMoe(flags: MoeFlags, io: Io): Promise<ExitCode> {
   const { BENCH_ROOMS, benchExperts, ggmlFolder } = await import("@ds4/kt-bridge")
-  const ggml = flags.ggml ?? (flags.peer || flags.room.includes("peer") ? ggmlFolder() : undefined)
+  const ggml =
+    flags.ggml ?? (flags.peer || flags["bench-suite"].includes("peer") ? ggmlFolder() : undefined)
   const { schema: _, ...report } = await benchExperts({
     full: flags.full,
-    rooms: BENCH_ROOMS.filter((room) => flags.room.includes(room)),
+    rooms: BENCH_ROOMS.filter((room) => flags["bench-suite"].includes(room)),
     ...(flags.threads === 0 ? {} : { threads: flags.threads }),
     ...(ggml === undefined ? {} : { ggml }),
     ...(flags.json ? {} : { onText: (text: string) => io.out(text) }),

@@ -4,7 +4,6 @@ import { measure, type BenchResult } from "../bench/measure.ts"
 import type { Spread } from "../bench/spread.ts"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
-import { MODEL_FLAGS } from "../flags/registry.ts"
 import { formatBytes } from "../format-size.ts"
 import { loadEngine } from "../load-engine.ts"
 import { machineFacts, type MachineFacts } from "../machine-facts.ts"
@@ -81,18 +80,6 @@ export const bench = defineCommand({
     "ds4 bench --json",
     "ds4 bench moe -t 8",
     "ds4 bench moe --full --peer",
-  ],
-  flags: [
-    ...MODEL_FLAGS,
-    "prompt-tokens",
-    "gen-tokens",
-    "repeats",
-    "csv",
-    "json",
-    "full",
-    "room",
-    "peer",
-    "ggml",
   ],
   maxPositionals: 1,
   run: async ({ flags, io, positionals, prepareNative }) => {

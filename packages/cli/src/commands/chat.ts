@@ -8,9 +8,8 @@ import { ConversationStore } from "../chat/conversation-store.ts"
 import { runLines } from "../chat/line-loop.ts"
 import { Repl, type ReplOptions } from "../chat/repl.ts"
 import { defineCommand } from "../command.ts"
-import { stateFolder } from "../config/folders.ts"
+import { stateFolder } from "../state-folder.ts"
 import { EXIT, type ExitCode } from "../errors.ts"
-import { MODEL_FLAGS, SAMPLING_FLAGS } from "../flags/registry.ts"
 import { allowsColour, dim, type Io } from "../io.ts"
 import { History } from "../terminal/history.ts"
 import { LineEditor } from "../terminal/line-editor.ts"
@@ -44,7 +43,6 @@ export const chat = defineCommand({
     "ds4 chat -m deepseek-v4-flash.gguf --think",
     "ds4 chat --url http://127.0.0.1:8000",
   ],
-  flags: [...MODEL_FLAGS, ...SAMPLING_FLAGS, "url", "api-key", "plain", "hide-reasoning", "quiet"],
   maxPositionals: 0,
   run: async ({ flags, io, prepareNative }) => {
     const terminal = io.isInputTerminal && io.isErrorTerminal ? openTerminal() : undefined

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { readFileSync, writeFileSync } from "node:fs"
+import { OPTION_NAMES } from "@ds4/options"
 import { ChatServer } from "../testing/chat-server.ts"
 import { TINY_MODEL, Workplace } from "../testing/run-program.ts"
 
@@ -366,6 +367,14 @@ describe("settings", () => {
       origin: "environment",
     })
     expect(result.out).not.toContain("secret")
+  })
+
+  test("config shows every option, with the default of a command that has its own", async () => {
+    const { out } = await work.run(["config"], { environment: { DS4_PORT: "9000" } })
+    const names = [...out.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name)
+    expect(new Set([...names, "help"])).toEqual(new Set(OPTION_NAMES))
+    expect(out).toMatch(/^ {2}port +9000 +DS4_PORT$/m)
+    expect(out).toMatch(/^ {2}max-tokens +\(unset\) \(serve: 393216\) +default$/m)
   })
 
   test("settings from a file reach a request", async () => {

@@ -1,11 +1,12 @@
-import { spelledFlags, type Command, defineCommand } from "../command.ts"
+import { spelledOptions } from "@ds4/options"
+import { type Command, defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
 
 /** Command name -> its flags, for the shells. */
 function words(commands: readonly Command[]): [string, string[]][] {
   return commands.map((command) => [
     command.name,
-    [...spelledFlags(command).keys()].map((flag) => `--${flag}`),
+    [...spelledOptions(command.name).keys()].map((flag) => `--${flag}`),
   ])
 }
 
@@ -62,7 +63,6 @@ export function completionCommand(commands: () => readonly Command[]): Command {
       "source <(ds4 completion bash)",
       "ds4 completion fish > ~/.config/fish/completions/ds4.fish",
     ],
-    flags: [],
     maxPositionals: 1,
     run: async ({ positionals, io }) => {
       io.out(completionScript(positionals[0], commands()))

@@ -1,34 +1,82 @@
+import {
+  COMMAND_NAMES,
+  defaultConfigPath,
+  type EffectiveOption,
+  effectiveOption,
+  OPTION_SUBJECTS,
+  type OptionName,
+  type OptionSources,
+  specOf,
+  variableOf,
+} from "@ds4/options"
 import { defineCommand } from "../command.ts"
-import { defaultConfigPath } from "../config/config-file.ts"
 import { EXIT } from "../errors.ts"
-import { effectiveValue, type Effective } from "../flags/effective-values.ts"
-import { FLAGS, isFlagName, type FlagName } from "../flags/registry.ts"
+import type { Io } from "../io.ts"
 
-/** Flags that say what one call does rather than how ds4 is set up. */
-const PER_CALL: ReadonlySet<FlagName> = new Set([
-  "help",
-  "config",
-  "prompt",
-  "file",
-  "out",
-  "batch",
-  "ids",
-  "dump",
-  "raw-logits",
-  "compare",
-  "csv",
-  "force",
-  "count",
-  "tensors",
-  "special",
-  "raw",
-  "json",
-  "stream-json",
-])
+interface Setting extends EffectiveOption {
+  readonly name: OptionName
+  /** The defaults of commands that state one of their own, while nothing else sets the option. */
+  readonly defaults: Readonly<Record<string, string | number>>
+}
 
-function text(value: Effective["value"]): string {
-  if (value === undefined) return "(unset)"
-  return Array.isArray(value) ? JSON.stringify(value) : String(value)
+function settingOf(name: OptionName, sources: OptionSources): Setting {
+  const effective = effectiveOption(name, sources)
+  const isHidden = specOf(name).isSecret === true && effective.value !== undefined
+  return {
+    name,
+    ...effective,
+    ...(isHidden ? { value: "(set)" } : {}),
+    defaults: effective.origin === "default" ? ownDefaults(name) : {},
+  }
+}
+
+function ownDefaults(name: OptionName): Record<string, string | number> {
+  const general = specOf(name).default
+  return Object.fromEntries(
+    COMMAND_NAMES.flatMap((command) => {
+      const own = specOf(name, command).default
+      return own === undefined || own === general ? [] : [[command, own] as const]
+    }),
+  )
+}
+
+function shown({ value, defaults }: Setting): string {
+  const general =
+    value === undefined ? "(unset)" : Array.isArray(value) ? JSON.stringify(value) : String(value)
+  const own = Object.entries(defaults).map(([command, each]) => ` (${command}: ${each})`)
+  return `${general}${own.join("")}`
+}
+
+/** All options but `help`, which no setting can be. */
+function subjects(): { title: string; names: readonly OptionName[] }[] {
+  return OPTION_SUBJECTS.map(({ title, names }) => ({
+    title,
+    names: names.filter((name) => name !== "help"),
+  }))
+}
+
+function printText(sources: OptionSources, path: string, io: Io): void {
+  io.out(`configuration file: ${path}${sources.file === undefined ? " (not there)" : ""}\n`)
+  for (const { title, names } of subjects()) {
+    io.out(`\n${title}\n`)
+    for (const name of names) {
+      const setting = settingOf(name, sources)
+      io.out(`  ${name.padEnd(20)} ${shown(setting).padEnd(24)} ${setting.source}\n`)
+    }
+  }
+}
+
+function printJson(sources: OptionSources, path: string, io: Io): void {
+  const settings = subjects().flatMap(({ names }) =>
+    names.map((name) => {
+      const { value, ...rest } = settingOf(name, sources)
+      const { commands } = specOf(name)
+      return { ...rest, value: value ?? null, variable: variableOf(name), commands }
+    }),
+  )
+  const fileExists = sources.file !== undefined
+  const report = { schema: "ds4.config/1", file: path, fileExists, settings }
+  io.out(`${JSON.stringify(report, undefined, 2)}\n`)
 }
 
 export const config = defineCommand({
@@ -38,37 +86,11 @@ export const config = defineCommand({
   details:
     "A flag wins over its DS4_ variable, which wins over ds4.toml, which wins over the default.",
   examples: ["ds4 config", "DS4_TEMP=0 ds4 config --json"],
-  flags: ["json"],
   maxPositionals: 0,
-  run: async ({ flags, given, configFile, io }) => {
-    const names = Object.keys(FLAGS)
-      .filter(isFlagName)
-      .filter((name) => !PER_CALL.has(name))
-    const secret = (name: FlagName, effective: Effective): Effective =>
-      name === "api-key" && effective.value !== undefined
-        ? { ...effective, value: "(set)" }
-        : effective
-    const settings = names.map((name) => ({
-      name,
-      ...secret(
-        name,
-        effectiveValue(name, { flags: given, environment: io.environment, file: configFile }),
-      ),
-    }))
-    const path = configFile?.path ?? defaultConfigPath(io.environment)
-    if (flags.json) {
-      const report = {
-        schema: "ds4.config/1",
-        file: path,
-        fileExists: configFile !== undefined,
-        settings: settings.map(({ value, ...rest }) => ({ ...rest, value: value ?? null })),
-      }
-      io.out(`${JSON.stringify(report, undefined, 2)}\n`)
-      return EXIT.done
-    }
-    io.out(`configuration file: ${path}${configFile === undefined ? " (not there)" : ""}\n`)
-    for (const { name, value, source } of settings)
-      io.out(`${name.padEnd(20)} ${text(value).padEnd(16)} ${source}\n`)
+  run: async ({ flags, sources, io }) => {
+    const path = sources.file?.path ?? defaultConfigPath(io.environment)
+    if (flags.json) printJson(sources, path, io)
+    else printText(sources, path, io)
     return EXIT.done
   },
 })

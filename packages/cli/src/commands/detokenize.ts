@@ -38,7 +38,6 @@ export const detokenize = defineCommand({
   usage: "[ID…] [FLAGS]",
   summary: "shows the text of token ids",
   examples: ["ds4 detokenize 104 101 108", "ds4 tokenize --json hello | ds4 detokenize"],
-  flags: ["model", "file", "json"],
   maxPositionals: 1_000_000,
   run: async ({ flags, io, positionals }) => {
     const text = await readPrompt({

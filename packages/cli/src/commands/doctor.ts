@@ -29,7 +29,6 @@ export const doctor = defineCommand({
   usage: "[FLAGS]",
   summary: "checks this machine and the installation, and says what to do",
   examples: ["ds4 doctor", "ds4 doctor --json"],
-  flags: ["json"],
   maxPositionals: 0,
   run: async ({ flags, io, prepareNative }) => {
     prepareNative()

@@ -8,7 +8,6 @@ import {
   type SuiteSummary,
 } from "../eval/run-suite.ts"
 import { SUITES, type Suite, type SuiteItem } from "../eval/suite.ts"
-import { MODEL_FLAGS } from "../flags/registry.ts"
 import { loadEngine } from "../load-engine.ts"
 
 function row(name: string, { right, total, percent, goalPercent }: Share): string {
@@ -75,7 +74,6 @@ export const evaluate = defineCommand({
     "ds4 eval --suite demo tool-call tool-none --json",
     "ds4 eval -m model.gguf --numerics trained",
   ],
-  flags: [...MODEL_FLAGS, "suite", "json", "quiet"],
   maxPositionals: 20,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const suite = SUITES[flags.suite]

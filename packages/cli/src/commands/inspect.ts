@@ -119,7 +119,6 @@ export const inspect = defineCommand({
     "ds4 inspect DeepSeek-V4-Flash/ --tensors",
     "ds4 inspect model.gguf --json",
   ],
-  flags: ["model", "tensors", "json"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
     const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))

@@ -1,7 +1,6 @@
 import type { NativeEngine } from "@ds4/engine"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
-import { MODEL_FLAGS } from "../flags/registry.ts"
 import type { Io } from "../io.ts"
 import { loadEngine, type ModelFlags } from "../load-engine.ts"
 import { allLogits, defaultIds } from "../logits/all-logits.ts"
@@ -142,10 +141,8 @@ export const logits = defineCommand({
     "ds4 logits --compare trained",
     "ds4 logits --compare experts --numerics trained",
   ],
-  flags: [...MODEL_FLAGS, "ids", "top-k", "json", "raw-logits", "dump", "compare", "leave-out"],
-  renamed: { raw: "raw-logits" },
   maxPositionals: 0,
-  run: async ({ flags, given, io, prepareNative }) => {
+  run: async ({ flags, sources, io, prepareNative }) => {
     const leaveOut: readonly string[] = flags["leave-out"]
     if (flags.compare !== undefined) {
       const ids =
@@ -183,7 +180,7 @@ export const logits = defineCommand({
         io.err(`${dumpTrace(flags.dump, engine, ids)} arrays in ${flags.dump}\n`)
       const isAsked =
         flags.json ||
-        given.has("top-k") ||
+        sources.flags.has("top-k") ||
         (flags["raw-logits"] === undefined && flags.dump === undefined)
       if (isAsked)
         printPositions(

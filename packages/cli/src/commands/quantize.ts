@@ -15,7 +15,6 @@ export const quantize = defineCommand({
     "ds4 quantize DeepSeek-V4-Flash/ flash-q8.gguf --recipe q8",
     "ds4 quantize demo demo.gguf --recipe lossless",
   ],
-  flags: ["recipe", "experts", "force", "quiet", "json"],
   maxPositionals: 2,
   run: async ({ flags, io, positionals, prepareNative }) => {
     const [input, output] = positionals

@@ -52,7 +52,6 @@ export const render = defineCommand({
     "ds4 render request.json --json",
     "ds4 render request.json --think=max --template compat",
   ],
-  flags: ["model", "file", "template", "think", "json", "count"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
     const path = positionals[0] ?? flags.file

@@ -5,7 +5,6 @@ import { AnswerView } from "../chat/answer-view.ts"
 import { runTurn } from "../chat/run-turn.ts"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
-import { MODEL_FLAGS, SAMPLING_FLAGS } from "../flags/registry.ts"
 import { allowsColour } from "../io.ts"
 import { readPrompt } from "../read-prompt.ts"
 import { collectAnswer, promptOf, resultJson, type RunRequest } from "../run/answer-json.ts"
@@ -40,22 +39,6 @@ export const run = defineCommand({
     'ds4 run "What is a monad?"',
     "git diff | ds4 run 'Review this change.' -n 400",
     "ds4 run --batch questions.jsonl -o answers.jsonl",
-  ],
-  flags: [
-    ...MODEL_FLAGS,
-    ...SAMPLING_FLAGS,
-    "prompt",
-    "file",
-    "url",
-    "api-key",
-    "raw",
-    "json",
-    "stream-json",
-    "batch",
-    "out",
-    "plain",
-    "hide-reasoning",
-    "quiet",
   ],
   maxPositionals: 1000,
   run: async ({ flags, io, positionals, prepareNative }) => {

@@ -23,7 +23,6 @@ export const tokenize = defineCommand({
     "ds4 tokenize -f README.md --count",
     "ds4 tokenize --json < text.txt",
   ],
-  flags: ["model", "prompt", "file", "special", "count", "json"],
   maxPositionals: 1000,
   run: async ({ flags, io, positionals }) => {
     const text = await readPrompt({ positionals, prompt: flags.prompt, file: flags.file, io })

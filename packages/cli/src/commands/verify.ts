@@ -39,7 +39,6 @@ export const verify = defineCommand({
   usage: "[FILE] [FLAGS]",
   summary: "reads every weight: hashes the files, refuses NaN scales and values",
   examples: ["ds4 verify model.gguf", "ds4 verify DeepSeek-V4-Flash/ --json"],
-  flags: ["model", "json"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
     const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))

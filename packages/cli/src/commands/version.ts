@@ -7,7 +7,6 @@ export const version = defineCommand({
   usage: "",
   summary: "shows versions",
   examples: ["ds4 version", "ds4 version --json"],
-  flags: ["json"],
   maxPositionals: 0,
   run: async ({ flags, io }) => {
     const facts = {

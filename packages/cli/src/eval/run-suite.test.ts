@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import { fakeEngine } from "@ds4/engine/testing"
+import { OPTIONS } from "@ds4/options"
 import { loadTokenizer } from "@ds4/tokenizer"
 import { resolve } from "node:path"
 import { isRight } from "./check-answer.ts"
 import { runItem, summarise } from "./run-suite.ts"
-import { FLAGS } from "../flags/registry.ts"
 import { SUITES, type SuiteItem } from "./suite.ts"
 
 const answer = (content: string, ...calls: { name: string; arguments: string }[]) => ({
@@ -64,7 +64,7 @@ test(
       for (const kind of Object.keys(goals))
         expect(items.some((item) => item.kind === kind)).toBe(true)
     }
-    expect<readonly string[]>(FLAGS.suite.choices).toEqual(Object.keys(SUITES))
+    expect<readonly string[]>(OPTIONS.suite.choices).toEqual(Object.keys(SUITES))
   },
 )
 

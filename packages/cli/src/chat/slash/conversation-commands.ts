@@ -1,6 +1,5 @@
+import { OPTIONS, readValue } from "@ds4/options"
 import { usageError } from "../../errors.ts"
-import { readValue } from "../../flags/read-value.ts"
-import { FLAGS } from "../../flags/registry.ts"
 import { STAY, type SlashCommand } from "./slash-command.ts"
 
 function turnCount(argument: string): number {
@@ -9,7 +8,7 @@ function turnCount(argument: string): number {
     : Number(
         readValue(
           "the number of turns",
-          { kind: "integer", help: "", min: 1, max: 10_000 },
+          { kind: "integer", help: "", commands: [], min: 1, max: 10_000 },
           argument,
         ),
       )
@@ -36,7 +35,7 @@ export const CONVERSATION_COMMANDS: readonly SlashCommand[] = [
     summary: "ask the last question again, at another temperature if given",
     run: (argument, { session }) => {
       const temperature =
-        argument === "" ? undefined : Number(readValue("the temperature", FLAGS.temp, argument))
+        argument === "" ? undefined : Number(readValue("the temperature", OPTIONS.temp, argument))
       const text = session.undo()
       if (text === undefined) throw usageError("there is no question to ask again")
       if (temperature !== undefined) session.settings = { ...session.settings, temperature }

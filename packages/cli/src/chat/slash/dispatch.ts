@@ -1,5 +1,5 @@
+import { nearestName } from "@ds4/options"
 import { usageError } from "../../errors.ts"
-import { nearestName } from "../../flags/nearest.ts"
 import { CONVERSATION_COMMANDS } from "./conversation-commands.ts"
 import { FILE_COMMANDS } from "./file-commands.ts"
 import { INSPECTION_COMMANDS } from "./inspection-commands.ts"

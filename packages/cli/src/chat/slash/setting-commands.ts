@@ -1,12 +1,10 @@
 import type { AnswerSettings, ThinkLevel } from "../../backend/backend.ts"
+import { nearestName, type OptionName, OPTIONS, readValue, specOf } from "@ds4/options"
 import { usageError } from "../../errors.ts"
-import { nearestName } from "../../flags/nearest.ts"
-import { readValue } from "../../flags/read-value.ts"
-import { FLAGS, type FlagName } from "../../flags/registry.ts"
 import { STAY, type SlashCommand } from "./slash-command.ts"
 
 interface Setting {
-  readonly flag: FlagName
+  readonly flag: OptionName
   readonly read: (settings: AnswerSettings) => number | undefined
   readonly write: (settings: AnswerSettings, value: number) => AnswerSettings
 }
@@ -33,7 +31,7 @@ function show(settings: AnswerSettings): string {
 }
 
 function isThinkLevel(text: string): text is ThinkLevel {
-  return FLAGS.think.choices.some((level) => level === text)
+  return OPTIONS.think.choices.some((level) => level === text)
 }
 
 /** Commands that show or change how the next answers are made. */
@@ -98,7 +96,7 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
       if (value !== undefined)
         session.settings = setting.write(
           session.settings,
-          Number(readValue(name, FLAGS[setting.flag], value)),
+          Number(readValue(name, specOf(setting.flag), value)),
         )
       say(`${name}: ${String(setting.read(session.settings) ?? "(default)")}`)
       return STAY

@@ -1,28 +1,29 @@
 // Spellings of earlier ds4 programs. They keep working and stay out of help.
-import type { FlagName } from "./registry.ts"
+import type { OptionName } from "./option-table.ts"
 
-/** An old spelling is a flag, or a flag with its value already chosen. */
+/** An old spelling is an option, or an option with its value already chosen. */
 export interface OldSpelling {
-  readonly flag: FlagName
+  readonly option: OptionName
   readonly value?: string
-  /** The value is the next word even though the flag itself can stand alone. */
+  /** The value is the next word even though the option itself can stand alone. */
   readonly takesNext?: boolean
 }
 
 export const OLD_SPELLINGS: ReadonlyMap<string, OldSpelling> = new Map<string, OldSpelling>([
-  ["-sys", { flag: "system" }],
-  ["--prompt-file", { flag: "file" }],
-  ["--tokens", { flag: "max-tokens" }],
-  ["--temperature", { flag: "temp" }],
-  ["--nothink", { flag: "think", value: "off" }],
-  ["--no-think", { flag: "think", value: "off" }],
-  ["--think-max", { flag: "think", value: "max" }],
-  ["--think-level", { flag: "think", takesNext: true }],
-  ["--cpu", { flag: "backend", value: "cpu" }],
-  ["--cuda", { flag: "backend", value: "cuda" }],
-  ["--quality", { flag: "numerics", value: "trained" }],
-  ["--raw-prompt", { flag: "raw", value: "true" }],
-  ["--logprobs-top-k", { flag: "top-k" }],
+  ["-sys", { option: "system" }],
+  ["--prompt-file", { option: "file" }],
+  ["--tokens", { option: "max-tokens" }],
+  ["--temperature", { option: "temp" }],
+  ["--nothink", { option: "think", value: "off" }],
+  ["--no-think", { option: "think", value: "off" }],
+  ["--think-max", { option: "think", value: "max" }],
+  ["--think-level", { option: "think", takesNext: true }],
+  ["--cpu", { option: "backend", value: "cpu" }],
+  ["--cuda", { option: "backend", value: "cuda" }],
+  ["--quality", { option: "numerics", value: "trained" }],
+  ["--raw-prompt", { option: "raw", value: "true" }],
+  ["--logprobs-top-k", { option: "top-k" }],
+  ["--room", { option: "bench-suite" }],
 ])
 
 /** Old flags whose feature this version does not have, with the number of values they take. */

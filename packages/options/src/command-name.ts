@@ -1,0 +1,30 @@
+/** The commands of `ds4`, in the order in which help lists them. */
+export const COMMAND_NAMES = [
+  "chat",
+  "run",
+  "serve",
+  "tokenize",
+  "detokenize",
+  "render",
+  "inspect",
+  "verify",
+  "logits",
+  "quantize",
+  "bench",
+  "eval",
+  "doctor",
+  "config",
+  "version",
+  "completion",
+] as const
+
+export type CommandName = (typeof COMMAND_NAMES)[number]
+
+/** Commands that load a model into the engine of their own process. */
+export const LOCAL_ENGINE_COMMANDS = ["chat", "run", "logits", "bench", "eval"] as const
+
+/** The same, and the server. */
+export const ENGINE_COMMANDS = [...LOCAL_ENGINE_COMMANDS, "serve"] as const
+
+/** Commands that answer a person. */
+export const ANSWER_COMMANDS = ["chat", "run"] as const

@@ -1,0 +1,19 @@
+import { homedir } from "node:os"
+import { join } from "node:path"
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * The folder `ds4` in a base folder of the XDG specification: where `variable` says if that is an
+ * absolute path, else `fallback` in the home folder.
+ */
+export function xdgFolder(environment: Environment, variable: string, fallback: string): string {
+  const value = environment[variable]
+  const isUsable = value !== undefined && value.startsWith("/")
+  return join(isUsable ? value : join(environment.HOME ?? homedir(), fallback), "ds4")
+}
+
+/** The folder of ds4.toml. */
+export function configFolder(environment: Environment): string {
+  return xdgFolder(environment, "XDG_CONFIG_HOME", ".config")
+}
