@@ -1,7 +1,7 @@
 #include <cstring>
 
 #include "api/handles.h"
-#include "kernels/scalar.h"
+#include "format/scalar.h"
 
 namespace ds4::ktb {
 namespace {
@@ -145,7 +145,7 @@ void ktb_convert_f32_to_bf16(const float *source, void *target, size_t count) {
     for (size_t i = 0; i < count; i++) {
         float value;
         std::memcpy(&value, reinterpret_cast<const uint8_t *>(source) + i * 4, 4);
-        const uint16_t word = bf16_from_f32(value);
+        const uint16_t word = ds4::f32_to_bf16(value);
         std::memcpy(static_cast<uint8_t *>(target) + i * 2, &word, 2);
     }
 }
@@ -154,7 +154,7 @@ void ktb_convert_bf16_to_f32(const void *source, float *target, size_t count) {
     for (size_t i = 0; i < count; i++) {
         uint16_t word;
         std::memcpy(&word, static_cast<const uint8_t *>(source) + i * 2, 2);
-        const float value = f32_from_bf16(
+        const float value = ds4::bf16_to_f32(
             uint16_t(word | ((word & 0x7f80u) == 0x7f80u && (word & 0x7fu) != 0 ? 0x40u : 0u)));
         std::memcpy(reinterpret_cast<uint8_t *>(target) + i * 4, &value, 4);
     }

@@ -7,7 +7,7 @@
 // FMAs on weights that are widened to f32 are slower for one token and no faster for four (Zen 4,
 // from L1).
 #include "kernels/digit_micro_kernels.h"
-#include "kernels/scalar.h"
+#include "format/scalar.h"
 #include "kernels/stages.h"
 
 namespace ds4::ktb {
@@ -38,7 +38,7 @@ void prepare(const float *x, int groups, uint8_t *out) {
                                 _mm256_loadu_ps(x + 24)};
         const uint32_t largest = largest_bits(part);
         const bool finite = largest < kRoundsToInfinity;
-        const int rounded = finite ? bf16_from_f32(__builtin_bit_cast(float, largest)) >> 7 : 0,
+        const int rounded = finite ? f32_to_bf16(__builtin_bit_cast(float, largest)) >> 7 : 0,
                   exponent = rounded < kLeastExponent ? kLeastExponent : rounded;
         const __m256 inverse = _mm256_set1_ps(power_of_two(127 + 127 + kTopBit - exponent));
         __m256i integers[4], digits[4];

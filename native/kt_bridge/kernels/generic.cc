@@ -3,7 +3,8 @@
 #include <cmath>
 
 #include "kernels/kernels.h"
-#include "kernels/scalar.h"
+#include "format/scalar.h"
+#include "kernels/activations.h"
 
 namespace ds4::ktb {
 namespace {
@@ -33,7 +34,7 @@ void prepare_int8(const float *x, int groups, uint8_t *out) {
 void prepare_bf16(const float *x, int groups, uint8_t *out) {
     for (int g = 0; g < groups; g++, x += kGroup) {
         Bf16Group &group = reinterpret_cast<Bf16Group *>(out)[g];
-        for (int p = 0; p < kGroup; p++) group.values[p] = bf16_from_f32(x[bf16_source(p)]);
+        for (int p = 0; p < kGroup; p++) group.values[p] = f32_to_bf16(x[bf16_source(p)]);
     }
 }
 
@@ -46,8 +47,8 @@ struct Int8Numerics {
         for (int v = 0; v < 4; v++)
             for (int b = 0; b < 4; b++) {
                 const uint8_t code = row[v * 64 + b];
-                sum += (doubled_e2m1(code) + 12) * group.values[v * 8 + b];
-                sum += (doubled_e2m1(uint32_t(code) >> 4) + 12) * group.values[v * 8 + 4 + b];
+                sum += (e2m1_doubled(code) + 12) * group.values[v * 8 + b];
+                sum += (e2m1_doubled(uint32_t(code) >> 4) + 12) * group.values[v * 8 + 4 + b];
             }
         return float(sum) * group.scale;
     }
@@ -60,7 +61,7 @@ struct Bf16Numerics {
         for (int p = 0; p < kGroup; p++) {
             const int k = bf16_source(p);
             const uint32_t code = uint32_t(row[(k / 8) * 64 + (k % 8) / 2]) >> (k % 2 * 4);
-            sum += 0.5f * float(doubled_e2m1(code)) * f32_from_bf16(group.values[p]);
+            sum += 0.5f * float(e2m1_doubled(code)) * bf16_to_f32(group.values[p]);
         }
         return sum;
     }
@@ -76,7 +77,7 @@ template <class N> void panel(const PanelArgs &args) {
             float sum = 0;
             for (int g = 0; g < args.groups; g++) {
                 const uint8_t *tile = args.tiles + size_t(g) * args.tile_stride;
-                const float scale = f32_from_e8m0(tile[kTileCodeBytes + size_t(row)]);
+                const float scale = e8m0_as_exponent(tile[kTileCodeBytes + size_t(row)]);
                 sum += scale * N::dot(row_codes(tile, row), args.rows[t] + size_t(g) * N::kBytes);
             }
             args.sums[t * kTileRows + row] = sum;
@@ -88,7 +89,7 @@ template <class N> void down(const DownArgs &args) {
         for (int i = 0; i < args.row_tiles; i++) {
             const uint8_t *tile = args.tiles + size_t(i) * kTileBytes;
             for (int row = 0; row < kTileRows; row++) {
-                const float scale = f32_from_e8m0(tile[kTileCodeBytes + size_t(row)]);
+                const float scale = e8m0_as_exponent(tile[kTileCodeBytes + size_t(row)]);
                 float &out = args.outputs[t][i * kTileRows + row];
                 out = (args.first ? 0.0f : out) +
                       scale * N::dot(row_codes(tile, row), args.groups[t]);

@@ -2,7 +2,7 @@
 #include "kernels/mxfp4_f32.h"
 
 #include "kernels/mxfp4_f32_tables.h"
-#include "kernels/scalar.h"
+#include "format/scalar.h"
 
 namespace ds4::ktb {
 namespace {
@@ -25,9 +25,9 @@ struct Plain {
         return codes;
     }
     static inline Lanes value(Codes codes, int nibble) {
-        return 0.5f * float(doubled_e2m1(codes >> (nibble * 4)));
+        return 0.5f * float(e2m1_doubled(codes >> (nibble * 4)));
     }
-    static inline Lanes scales(const uint8_t *from) { return f32_from_e8m0(*from); }
+    static inline Lanes scales(const uint8_t *from) { return e8m0_as_exponent(*from); }
 };
 
 } // namespace

@@ -9,11 +9,12 @@
 #include "experts/loading/packing.h"
 #include "experts/forward/reference.h"
 #include "kernels/mxfp4_tile_panel.h"
-#include "kernels/scalar.h"
+#include "format/scalar.h"
+#include "kernels/activations.h"
 #include "machine/instruction_sets.h"
 
 using namespace ds4::ktb;
-using ds4::Isa;
+using namespace ds4;
 
 namespace {
 
@@ -34,7 +35,7 @@ struct EmulatedUnit {
     static float word(const uint8_t *at) {
         uint16_t bits;
         std::memcpy(&bits, at, 2);
-        return flushed(f32_from_bf16(bits));
+        return flushed(bf16_to_f32(bits));
     }
     template <int t> static void zero() { std::memset(registers[t], 0, sizeof registers[t]); }
     template <int t> static void load(const void *address, size_t stride) {
@@ -70,9 +71,9 @@ struct EmulatedUnit {
             for (int p = 0; p < kGroup; p++) {
                 const int k = bf16_source(p);
                 const float value = 0.5f *
-                                    float(doubled_e2m1(uint32_t(codes[k / 2]) >> (k % 2 * 4))) *
-                                    f32_from_e8m0(scale);
-                const uint16_t bits = bf16_from_f32(value);
+                                    float(e2m1_doubled(uint32_t(codes[k / 2]) >> (k % 2 * 4))) *
+                                    e8m0_as_exponent(scale);
+                const uint16_t bits = f32_to_bf16(value);
                 std::memcpy(out + size_t(p / 2) * 64 + size_t(row % 16) * 4 + size_t(p % 2) * 2,
                             &bits, 2);
             }
@@ -117,8 +118,8 @@ struct Problem {
         for (int t = 0; t < tokens; t++)
             for (int p = 0; p < groups * kGroup; p++) {
                 const uint16_t bits =
-                    bf16_from_f32(x[size_t(t) * size_t(groups) * kGroup +
-                                    size_t(p / kGroup * kGroup + bf16_source(p % kGroup))]);
+                    f32_to_bf16(x[size_t(t) * size_t(groups) * kGroup +
+                                  size_t(p / kGroup * kGroup + bf16_source(p % kGroup))]);
                 std::memcpy(block_row(t) + size_t(p / kGroup) * kBlockGroupBytes +
                                 size_t(p % kGroup) * 2,
                             &bits, 2);

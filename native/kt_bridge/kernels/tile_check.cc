@@ -5,7 +5,8 @@
 #include <cstring>
 #include <memory>
 
-#include "kernels/scalar.h"
+#include "format/scalar.h"
+#include "kernels/activations.h"
 #include "kernels/table_check.h"
 
 namespace ds4::ktb {
@@ -21,14 +22,14 @@ float flushed(float value) {
 float weight_at(const uint8_t *tile, int row, int p) {
     const int input = bf16_source(p);
     const uint8_t code = tile[(row / 16) * 256 + input / 8 * 64 + (row % 16) * 4 + input % 8 / 2];
-    return 0.5f * float(doubled_e2m1(uint32_t(code) >> (input % 2 * 4))) *
-           f32_from_e8m0(tile[kTileCodeBytes + size_t(row)]);
+    return 0.5f * float(e2m1_doubled(uint32_t(code) >> (input % 2 * 4))) *
+           e8m0_as_exponent(tile[kTileCodeBytes + size_t(row)]);
 }
 
 float activation_at(const uint8_t *group, int p) {
     uint16_t word;
     std::memcpy(&word, group + p * 2, sizeof word);
-    return flushed(f32_from_bf16(word));
+    return flushed(bf16_to_f32(word));
 }
 
 // One group of one row and token: f32 sums of the even and of the odd places, every operation
@@ -45,7 +46,7 @@ float continued(float sum, const uint8_t *tile, int row, const uint8_t *group) {
 void prepare(const float *x, int groups, uint8_t *row) {
     for (int g = 0; g < groups; g++, x += kGroup, row += kBlockGroupBytes)
         for (int p = 0; p < kGroup; p++) {
-            const uint16_t word = bf16_from_f32(x[bf16_source(p)]);
+            const uint16_t word = f32_to_bf16(x[bf16_source(p)]);
             std::memcpy(row + p * 2, &word, sizeof word);
         }
 }

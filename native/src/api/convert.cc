@@ -5,6 +5,7 @@
 #include "api/boundary.h"
 #include "format/convert.h"
 #include "format/encode.h"
+#include "format/row_defect.h"
 
 namespace ds4::api {
 namespace {

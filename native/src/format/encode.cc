@@ -1,5 +1,8 @@
 #include "format/encode.h"
 
+#include <cmath>
+#include <cstring>
+
 #include "format/blocks.h"
 #include "format/scalar.h"
 
@@ -46,33 +49,6 @@ const char *encode_q8_0(const float *in, uint8_t *out, int64_t cols) {
     return nullptr;
 }
 
-bool has_nan_e8m0(const uint8_t *scales, int64_t count, int64_t stride) {
-    for (int64_t i = 0; i < count; i++)
-        if (scales[i * stride] == kE8m0Nan) return true;
-    return false;
-}
-
-// An f16 at the same place of every block.
-bool has_bad_f16(const uint8_t *first, int64_t blocks, int64_t stride) {
-    for (int64_t i = 0; i < blocks; i++)
-        if ((load_u16(first + i * stride) & 0x7c00u) == 0x7c00u) return true;
-    return false;
-}
-
-bool has_nan_e4m3(const uint8_t *codes, int64_t count) {
-    int64_t i = 0;
-    for (; i + 8 <= count;
-         i += 8) { // eight codes at a time: only 0x7f without its sign carries into bit 7
-        uint64_t word;
-        std::memcpy(&word, codes + i, sizeof word);
-        if ((((word & 0x7f7f7f7f7f7f7f7full) + 0x0101010101010101ull) & 0x8080808080808080ull) != 0)
-            return true;
-    }
-    for (; i < count; i++)
-        if (e4m3_is_nan(codes[i])) return true;
-    return false;
-}
-
 } // namespace
 
 bool can_encode(uint32_t type) {
@@ -113,33 +89,6 @@ void mxfp4_to_fp4_packed(const uint8_t *blocks, uint8_t *codes, uint8_t *scales,
             codes[j] = uint8_t((even & 15u) | ((odd & 15u) << 4));
             codes[j + 8] = uint8_t((even >> 4) | (odd & 0xf0u));
         }
-    }
-}
-
-const char *row_defect(uint32_t type, const uint8_t *row, const uint8_t *scales, int64_t cols) {
-    constexpr const char *kNanScale = "an E8M0 scale is NaN (255)",
-                         *kBadScale = "a block scale is not finite";
-    switch (type) {
-    case DS4_TYPE_MXFP4:
-        return has_nan_e8m0(row, cols / 32, sizeof(BlockMxfp4)) ? kNanScale : nullptr;
-    case DS4_TYPE_FP4_PACKED: return has_nan_e8m0(scales, cols / 32, 1) ? kNanScale : nullptr;
-    case DS4_TYPE_F8_E4M3:
-        if (has_nan_e8m0(scales, (cols + 127) / 128, 1)) return kNanScale;
-        return has_nan_e4m3(row, cols) ? "an E4M3 value is NaN (0x7f or 0xff)" : nullptr;
-    case DS4_TYPE_Q8_0: return has_bad_f16(row, cols / 32, sizeof(BlockQ8_0)) ? kBadScale : nullptr;
-    case DS4_TYPE_Q2_K:
-        return has_bad_f16(row + offsetof(BlockQ2K, d), cols / 256, sizeof(BlockQ2K)) ||
-                       has_bad_f16(row + offsetof(BlockQ2K, dmin), cols / 256, sizeof(BlockQ2K))
-                   ? kBadScale
-                   : nullptr;
-    case DS4_TYPE_Q4_K:
-        return has_bad_f16(row, cols / 256, sizeof(BlockQ4K)) ||
-                       has_bad_f16(row + offsetof(BlockQ4K, dmin), cols / 256, sizeof(BlockQ4K))
-                   ? kBadScale
-                   : nullptr;
-    case DS4_TYPE_IQ2_XXS:
-        return has_bad_f16(row, cols / 256, sizeof(BlockIq2Xxs)) ? kBadScale : nullptr;
-    default: return nullptr;
     }
 }
 

@@ -19,8 +19,4 @@ void fp4_packed_to_mxfp4(const uint8_t *codes, const uint8_t *scales, uint8_t *o
 // The same back: codes in the official order and, if `scales` is not null, the scales [cols / 32].
 void mxfp4_to_fp4_packed(const uint8_t *blocks, uint8_t *codes, uint8_t *scales, int64_t cols);
 
-// Why a stored row cannot be decoded to numbers ("an E8M0 scale is NaN"), or null. `scales` as for
-// decode_row.
-const char *row_defect(uint32_t type, const uint8_t *row, const uint8_t *scales, int64_t cols);
-
 } // namespace ds4

@@ -38,18 +38,4 @@ void round_index_row(float *x, int channels);
 // n-point Walsh-Hadamard transform in natural order, times n^(-1/2). n is a power of two.
 void hadamard(float *x, int n);
 
-// Exponent e of the smallest power of two with amax <= limit * 2^e, for limit 448 (E4M3) and 6
-// (E2M1). amax > 0.
-int e4m3_scale_exponent(float amax);
-int e2m1_scale_exponent(float amax);
-// Nearest code, ties to even, subnormals kept, the sign of zero kept. |x| <= 448, |x| <= 6.
-uint8_t encode_e4m3(float x);
-uint8_t encode_e2m1(float x);
-float decode_e4m3(uint8_t code);
-float decode_e2m1(uint8_t code);
-uint16_t encode_bf16(float x);
-float decode_bf16(uint16_t bits);
-// 2^e, subnormals included
-float power_of_two(int exponent);
-
 } // namespace ds4

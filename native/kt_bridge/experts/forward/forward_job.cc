@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "kernels/fp8_reference.h"
-#include "kernels/scalar.h"
+#include "format/scalar.h"
 #include "kt_bridge.h"
 #include "pool/error.h"
 
@@ -27,7 +27,7 @@ void load_values(const void *source, int io_type, size_t at, int count, float *o
     for (int i = 0; i < count; i++) {
         uint16_t word;
         std::memcpy(&word, words + i * 2, 2);
-        out[i] = f32_from_bf16(word);
+        out[i] = bf16_to_f32(word);
     }
 }
 
@@ -272,7 +272,7 @@ const float *ForwardJob::node_panel(const Worker &worker, const DownTiles &down,
 void ForwardJob::add_route(int route, const float *sum, float *token_sum, int count) const {
     const float weight = plan_.route_weights[size_t(route)];
     if (!plan_.fp8_reference) return plan_.kernels->add_scaled(sum, weight, token_sum, count);
-    for (int i = 0; i < count; i++) token_sum[i] += f32_from_bf16(bf16_from_f32(weight * sum[i]));
+    for (int i = 0; i < count; i++) token_sum[i] += bf16_to_f32(f32_to_bf16(weight * sum[i]));
 }
 
 void ForwardJob::store(int token, int begin, int end, const float *sums) const {
@@ -291,7 +291,7 @@ void ForwardJob::store(int token, int begin, int end, const float *sums) const {
         return;
     }
     uint16_t words[kSumColumns];
-    for (int i = 0; i < end - begin; i++) words[i] = bf16_from_f32(values[i]);
+    for (int i = 0; i < end - begin; i++) words[i] = f32_to_bf16(values[i]);
     std::memcpy(out, words, size_t(end - begin) * 2);
 }
 

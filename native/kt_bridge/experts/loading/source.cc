@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "format/blocks.h"
 #include "format/encode.h"
 #include "pool/error.h"
 
@@ -47,8 +48,6 @@ const Format *find_format(uint32_t number) {
         if (format.number == number) return &format;
     return nullptr;
 }
-
-constexpr size_t kBlockBytes = 17; // of MXFP4 in GGUF: a scale, 16 bytes of codes
 
 } // namespace
 
@@ -113,7 +112,8 @@ void MemorySource::add_matrix(int matrix, int expert, const ktb_matrix &from) {
              "%s: %s differs from the format of expert %d; the experts of a layer share one",
              label.c_str(), format->name, shape_.kept[0]);
     const uint64_t blocks = uint64_t(shape.rows) * uint64_t(shape.columns) / kGroup;
-    const uint64_t data_bytes = format->gguf_blocks ? blocks * kBlockBytes : shape.code_bytes();
+    const uint64_t data_bytes =
+        format->gguf_blocks ? blocks * sizeof(BlockMxfp4) : shape.code_bytes();
     const uint64_t scale_bytes = format->scales == ScaleFormat::none
                                      ? 0
                                      : shape.scale_count() * scale_format_bytes(format->scales);
@@ -134,7 +134,7 @@ const uint8_t *MemorySource::codes(int expert, int matrix, int begin, int rows,
     const MatrixShape shape = shape_.of(matrix);
     const uint8_t *data = codes_[matrix][size_t(expert)];
     if (!stored_[matrix].gguf_blocks) return data + size_t(begin) * shape.row_bytes();
-    const size_t row = size_t(shape.columns / kGroup) * kBlockBytes;
+    const size_t row = size_t(shape.columns / kGroup) * sizeof(BlockMxfp4);
     for (int i = 0; i < rows; i++)
         mxfp4_to_fp4_packed(data + (size_t(begin) + size_t(i)) * row,
                             staging + size_t(i) * shape.row_bytes(), nullptr, shape.columns);
@@ -151,8 +151,9 @@ const uint8_t *MemorySource::scales(int expert, int matrix, int begin, int rows,
     const std::string label = name(expert, matrix);
     if (stored_[matrix].gguf_blocks) {
         uint8_t *gathered = staging + count;
-        const uint8_t *block = codes_[matrix][size_t(expert)] + first * kBlockBytes;
-        for (size_t i = 0; i < count; i++, block += kBlockBytes) gathered[i] = *block;
+        const auto *blocks =
+            reinterpret_cast<const BlockMxfp4 *>(codes_[matrix][size_t(expert)]) + first;
+        for (size_t i = 0; i < count; i++) gathered[i] = blocks[i].e;
         canonical_scales(shape.method, ScaleFormat::e8m0, gathered, count, staging, label);
         return staging;
     }

@@ -16,7 +16,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "format/convert.h"
-#include "format/encode.h"
+#include "format/row_defect.h"
 #include "machine/instruction_sets.h"
 
 namespace ds4::cpu {

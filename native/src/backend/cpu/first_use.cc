@@ -6,7 +6,7 @@
 #include "backend/cpu/weights.h"
 #include "base/status.h"
 #include "format/convert.h"
-#include "format/encode.h"
+#include "format/row_defect.h"
 
 namespace ds4::cpu {
 

@@ -6,7 +6,7 @@
 #pragma once
 #include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/weight_rows.h"
-#include "format/e8m0.h"
+#include "format/byte_values.h"
 
 namespace ds4::cpu {
 namespace {
