@@ -111,7 +111,7 @@ void set_scales(uint32_t type, uint8_t *codes, uint64_t count, uint8_t *scales,
 
 struct Bench {
     Options options;
-    cpu::ThreadPool pool;
+    ThreadPool pool;
     uint8_t *memory = nullptr;
     uint64_t bytes = 0;
     std::vector<double> read_rates;
@@ -132,7 +132,7 @@ struct Bench {
     // The plain read loop, all threads over their share of the memory.
     Span read_once() {
         const auto read_share = [&](int worker, int workers) {
-            const cpu::Range part = cpu::share(int64_t(bytes), worker, workers, 4096);
+            const Range part = share(int64_t(bytes), worker, workers, 4096);
             const uint64_t word =
                 bench::stream_read(memory + part.begin, uint64_t(part.end - part.begin));
             if (worker == 0) sink = word;

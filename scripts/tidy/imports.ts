@@ -20,13 +20,13 @@ const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"
 /** Native layers from the bottom up; an include may go to the same layer or below. */
 const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
   { name: "base", prefix: "native/src/base/" },
+  { name: "machine", prefix: "native/src/machine/" },
   { name: "format", prefix: "native/src/format/" },
-  { name: "kernels", prefix: "native/src/backend/cpu/kernels/" },
-  { name: "kernels", prefix: "native/src/backend/cpu/thread_pool" },
   { name: "model", prefix: "native/src/model/" },
   { name: "kv", prefix: "native/src/kv/" },
+  { name: "experts", prefix: "native/src/experts/" },
+  { name: "kernels", prefix: "native/src/backend/cpu/kernels/" },
   { name: "backend", prefix: "native/src/backend/" },
-  { name: "backend", prefix: "native/src/experts/" },
   { name: "core", prefix: "native/src/core/" },
   { name: "api", prefix: "native/src/api/" },
 ]

@@ -4,11 +4,11 @@
 
 #include "base/status.h"
 
-namespace ds4::cpu {
+namespace ds4 {
 namespace {
 
-constexpr uint32_t kRevision =
-    0x00020004; // of the header, the first that has everything this engine calls or relies on
+// The first revision of kt_bridge.h that has all that this engine calls or relies on.
+constexpr uint32_t kRevision = 0x00020004;
 
 // libkt_bridge.so in the folder of the library or program that this code is in.
 std::string default_path() {
@@ -62,4 +62,4 @@ std::string ExpertLibrary::last_error(const char *otherwise) const {
     return text != nullptr && text[0] != '\0' ? text : otherwise;
 }
 
-} // namespace ds4::cpu
+} // namespace ds4

@@ -1,12 +1,11 @@
-// The CPU expert library behind kt_bridge.h, opened by path: one typed table of its functions. The
-// published library has part 1 of the header; the rest of the table is null then, and whoever needs
-// a function of it refuses by name.
+// The CPU expert library behind kt_bridge.h, opened by path: one typed table of its functions.
+// KTransformers' kt-kernel has part 1 of the header only; the rest of the table is null then.
 #pragma once
 #include <string>
 
 #include "kt_bridge.h"
 
-namespace ds4::cpu {
+namespace ds4 {
 
 #define DS4_PUBLISHED_EXPERT_FUNCTIONS(row)                                                        \
     row(engine_create) row(engine_destroy) row(safetensor_open) row(safetensor_close)              \
@@ -44,4 +43,4 @@ class ExpertLibrary {
     std::string path_;
 };
 
-} // namespace ds4::cpu
+} // namespace ds4

@@ -1,97 +1,92 @@
 #include "experts/expert_placement.h"
 
-#include <cstdio>
+#include <algorithm>
 
-#include "format/convert.h"
-#include "kt_bridge.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "experts/expert_library.h"
+#include "experts/expert_options.h"
+#include "experts/library_support.h"
+#include "experts/memory_budget.h"
+#include "kv/cache_layout.h"
+#include "machine/memory.h"
+#include "model/model.h"
 
-namespace ds4::cpu {
+namespace ds4 {
 namespace {
 
-constexpr int kWidthStep = 128, kMaximumUsed = 16, kMaximumExperts = 1024; // of kt_bridge.h
+constexpr uint32_t kSessionTokens = 32768; // the default length of a server's sessions
 
-uint64_t stored_bytes(const Matrix &matrix) {
-    return uint64_t(matrix.rows) * row_bytes(matrix.type, uint64_t(matrix.cols)) +
-           scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols));
+// A caller that sets any other field of the experts wants them packed.
+bool is_automatic(const ExpertOptions &options) {
+    return options.place == DS4_EXPERTS_AUTO && options.numerics == DS4_EXPERT_NUMERICS_AUTO &&
+           options.library.empty() && options.threads == 0 && options.parts == 0 &&
+           options.layers == 0;
 }
 
-std::string gibibytes(uint64_t bytes) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.2f GiB", double(bytes) / double(1u << 30));
-    return text;
+// Throws Error(DS4_ERR_DEVICE_MEMORY) if the packed layers do not fit.
+void check_memory(const PlacementInput &input, int layers, bool must_hold_rest) {
+    const Model &model = input.model;
+    const uint32_t wanted = input.options.session_tokens;
+    const uint32_t session_tokens =
+        std::min(wanted == 0 ? kSessionTokens : wanted, model.shape().context_tokens);
+    const MemoryNeeds needs = memory_needs(model.layers(), layers, model.used_bytes(),
+                                           input.cache.sequence_bytes(session_tokens));
+    const std::string obstacle =
+        memory_obstacle(needs, machine::available_memory(), must_hold_rest);
+    if (!obstacle.empty())
+        fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s", obstacle.c_str());
+}
+
+std::unique_ptr<PackedExperts> open_packed(const PlacementInput &input, bool must_hold_rest) {
+    const Shape &shape = input.model.shape();
+    const ExpertOptions &options = input.options;
+    const int layers = options.layers == 0 ? shape.layers : std::min(options.layers, shape.layers);
+    auto library = std::make_unique<ExpertLibrary>(options.library);
+    const std::string obstacle =
+        packing_obstacle(shape, input.model.layers(), layers, library->has_extension());
+    if (!obstacle.empty())
+        fail(DS4_ERR_ARGUMENT, "routed experts cannot be packed: %s", obstacle.c_str());
+    check_memory(input, layers, must_hold_rest);
+    return std::make_unique<PackedExperts>(
+        std::move(library),
+        PackedExperts::Setup{shape, input.model.layers(), &input.model.files(), options, input.isa,
+                             expert_numerics(options.numerics, input.automatic_numerics), layers},
+        input.pool);
 }
 
 } // namespace
 
-MemoryNeeds memory_needs(const Shape &shape, const std::vector<LayerWeights> &layers,
-                         int packed_layers, uint64_t used_bytes, uint64_t session_bytes) {
-    MemoryNeeds needs;
-    for (int l = 0; l < packed_layers; l++)
-        for (int e = 0; e < shape.experts; e++)
-            for (const auto *matrices :
-                 {&layers[size_t(l)].gate, &layers[size_t(l)].up, &layers[size_t(l)].down})
-                needs.packed += stored_bytes((*matrices)[size_t(e)]);
-    needs.rest = used_bytes - (needs.packed < used_bytes ? needs.packed : used_bytes);
-    needs.sessions =
-        session_bytes +
-        needs.packed / 32; // the workspace of a long prompt stays below 1/32 of Flash's experts
-    return needs;
-}
-
-const char *expert_numerics(uint32_t requested, Precision precision) {
+const char *expert_numerics(uint32_t requested, const char *automatic) {
     switch (requested) {
     case DS4_EXPERT_NUMERICS_INT8: return "int8";
     case DS4_EXPERT_NUMERICS_BF16: return "bf16";
     case DS4_EXPERT_NUMERICS_FP8REF: return "fp8ref";
     case DS4_EXPERT_NUMERICS_F32: return "f32";
-    default: return precision == Precision::int8 ? "int8" : "f32";
+    default: return automatic;
     }
 }
 
-int expert_method(uint32_t type) {
-    switch (type) {
-    case DS4_TYPE_FP4_PACKED:
-    case DS4_TYPE_MXFP4: return KTB_MXFP4;
-    case DS4_TYPE_BF16: return KTB_BF16;
-    case DS4_TYPE_Q8_0: return KTB_Q8_0;
-    case DS4_TYPE_Q2_K: return KTB_Q2_K;
-    case DS4_TYPE_Q4_K: return KTB_Q4_K;
-    case DS4_TYPE_IQ2_XXS: return KTB_IQ2_XXS;
-    default: return -1;
+ExpertPlacement place_experts(const PlacementInput &input) {
+    if (input.options.place == DS4_EXPERTS_MAPPED) return {nullptr, "asked for"};
+    const bool automatic = is_automatic(input.options);
+    ExpertPlacement placement;
+    try {
+        placement.packed = open_packed(input, automatic);
+    } catch (const Error &error) {
+        if (!automatic) throw;
+        return {nullptr, error.what()};
     }
+    // From here on an error comes from the file or the machine, so mapping would not help.
+    placement.packed->load();
+    return placement;
 }
 
-std::string packing_obstacle(const Shape &shape, const std::vector<LayerWeights> &layers,
-                             int packed_layers, bool has_extension) {
-    if (shape.hidden % kWidthStep != 0 || shape.expert_width % kWidthStep != 0)
-        return "widths " + std::to_string(shape.hidden) + " and " +
-               std::to_string(shape.expert_width) + " are not multiples of 128";
-    if (shape.experts_used > kMaximumUsed)
-        return std::to_string(shape.experts_used) +
-               " experts a token are more than the library's 16";
-    if (shape.experts > kMaximumExperts)
-        return std::to_string(shape.experts) + " experts are more than the library's 1024";
-    for (int l = 0; l < packed_layers; l++) {
-        const LayerWeights &w = layers[size_t(l)];
-        for (const auto *matrices : {&w.gate, &w.up, &w.down})
-            for (const Matrix &matrix : *matrices) {
-                const std::string where = std::string(type_traits(matrix.type)->name) +
-                                          " experts (layer " + std::to_string(l) + ")";
-                if (expert_method(matrix.type) < 0) return "the library does not hold " + where;
-                if (!has_extension && matrix.type != DS4_TYPE_FP4_PACKED)
-                    return "the library lacks ktb_moe_load_matrices, which " + where + " need";
-                if (matrix.type != (matrices == &w.down ? w.down[0] : w.gate[0]).type)
-                    return "the types of layer " + std::to_string(l) + "'s experts differ";
-            }
-    }
-    return "";
+std::string ExpertPlacement::describe() const {
+    return "{" +
+           (packed != nullptr ? packed->describe()
+                              : "\"place\":\"mapped\",\"reason\":" + json_quoted(mapped_reason)) +
+           "}";
 }
 
-std::string memory_obstacle(const MemoryNeeds &needs, uint64_t available, bool must_hold_rest) {
-    const uint64_t needed = needs.packed + needs.sessions + (must_hold_rest ? needs.rest : 0);
-    if (available == 0 || needed <= available) return "";
-    return "experts take " + gibibytes(needs.packed) + " and the rest " +
-           gibibytes(needed - needs.packed) + "; " + gibibytes(available) + " are available";
-}
-
-} // namespace ds4::cpu
+} // namespace ds4

@@ -1,44 +1,43 @@
-// Where the routed experts of an engine run: packed in the expert library's memory, or mapped, by
-// the row kernels from the file. Decided before anything is read.
+// Decides where an engine's routed experts run, before any weight is read. Packed: in the expert
+// library's memory. Mapped: on the backend's kernels, from the file.
 #pragma once
+#include <memory>
 #include <string>
-#include <vector>
 
-#include "backend/cpu/kernels/operands.h"
-#include "backend/cpu/weights.h"
+#include "experts/packed_experts.h"
 
-namespace ds4::cpu {
+namespace ds4 {
 
-struct ExpertChoice {
-    bool packed = false;
-    int layers = 0;       // the first ones, when packed
-    std::string numerics; // of the library
-    std::string reason;   // why not, when mapped
+class Model;
+class ThreadPool;
+struct CacheLayout;
+struct ExpertOptions;
+
+struct PlacementInput {
+    const Model &model; // outlives the packed experts
+    const ExpertOptions &options;
+    const CacheLayout &cache;
+    // The instruction set that the library must use, or "auto" where it may measure and choose.
+    const char *isa;
+    // The library's arithmetic for DS4_EXPERT_NUMERICS_AUTO: "int8" or "f32", as the engine's own.
+    const char *automatic_numerics;
+    ThreadPool &pool; // outlives the packed experts
 };
 
-// What the weights and an engine's sessions take, in bytes.
-struct MemoryNeeds {
-    uint64_t packed = 0;   // experts of the layers to be packed
-    uint64_t rest = 0;     // every other weight, mapped
-    uint64_t sessions = 0; // caches of one session, and the library's workspace
+struct ExpertPlacement {
+    std::unique_ptr<PackedExperts> packed; // null: all routed experts are mapped
+    std::string mapped_reason;             // if packed is null
+
+    std::string describe() const; // JSON object
 };
-MemoryNeeds memory_needs(const Shape &shape, const std::vector<LayerWeights> &layers,
-                         int packed_layers, uint64_t used_bytes, uint64_t session_bytes);
 
-// "int8", "bf16", "fp8ref" or "f32": what was asked for, else what fits the engine's own precision.
-const char *expert_numerics(uint32_t requested, Precision precision);
+// Packs the experts where the options ask for it. Where they leave the choice, packs if the library
+// is there, holds the model's types and everything fits in memory. Throws Error for a packing that
+// was asked for and is impossible, and for any failure once loading has begun.
+ExpertPlacement place_experts(const PlacementInput &input);
 
-// KTB_* of a storage type, -1 for one that the library does not hold.
-int expert_method(uint32_t type);
+// The library's name for DS4_EXPERT_NUMERICS_*: "int8", "bf16", "fp8ref" or "f32"; `automatic` for
+// AUTO.
+const char *expert_numerics(uint32_t requested, const char *automatic);
 
-// What speaks against packing these layers, whatever the memory: a shape or a storage type that the
-// library cannot hold. Empty if nothing does.
-std::string packing_obstacle(const Shape &shape, const std::vector<LayerWeights> &layers,
-                             int packed_layers, bool has_extension);
-
-// For `auto` everything must fit at once, so that nothing is read from disk while the engine
-// decodes; where packing was asked for, the rest may stay on disk. Empty if it fits; `available` 0
-// (unknown) fits.
-std::string memory_obstacle(const MemoryNeeds &needs, uint64_t available, bool must_hold_rest);
-
-} // namespace ds4::cpu
+} // namespace ds4

@@ -4,19 +4,21 @@
 #include <atomic>
 #include <cstring>
 
-#include "experts/expert_placement.h"
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "experts/expert_options.h"
+#include "experts/library_support.h"
 #include "machine/topology.h"
 #include "machine/usable_cores.h"
-#include "base/status.h"
-#include "format/convert.h"
+#include "model/model.h"
 
-namespace ds4::cpu {
+namespace ds4 {
 namespace {
 
 std::string options_text(const ExpertOptions &options, const char *isa, const char *numerics,
-                         int lent_threads) {
+                         int engine_threads) {
     std::string text = std::string("{\"isa\":\"") + isa + "\",\"numerics\":\"" + numerics + "\"";
-    if (lent_threads > 0) text += ",\"external\":" + std::to_string(lent_threads);
+    if (engine_threads > 0) text += ",\"external\":" + std::to_string(engine_threads);
     if (options.threads > 0) text += ",\"threads\":" + std::to_string(options.threads);
     if (options.parts > 0) text += ",\"parts\":" + std::to_string(options.parts);
     return text + "}";
@@ -30,22 +32,20 @@ ds4_status status_of(int code) {
                                       : DS4_ERR_INTERNAL;
 }
 
-// The mapped bytes of a layer's experts, neighbours joined: a few ranges where there are thousands
+using ByteRange = std::pair<const uint8_t *, const uint8_t *>;
+
+// The mapped bytes of a layer's experts with neighbours joined: a few ranges in place of thousands
 // of tensors.
-std::vector<std::pair<const uint8_t *, const uint8_t *>> ranges_of(const LayerWeights &weights) {
-    std::vector<std::pair<const uint8_t *, const uint8_t *>> all, joined;
-    for (const auto *matrices : {&weights.gate, &weights.up, &weights.down})
-        for (const Matrix &matrix : *matrices) {
-            all.emplace_back(matrix.data,
-                             matrix.data + uint64_t(matrix.rows) *
-                                               row_bytes(matrix.type, uint64_t(matrix.cols)));
+std::vector<ByteRange> ranges_of(const LayerTensors &layer) {
+    std::vector<ByteRange> all, joined;
+    for (const auto *matrices : {&layer.gate, &layer.up, &layer.down})
+        for (const TensorView &matrix : *matrices) {
+            all.emplace_back(matrix.data, matrix.data + matrix.data_bytes());
             if (matrix.scales != nullptr)
-                all.emplace_back(matrix.scales,
-                                 matrix.scales + scale_bytes(matrix.type, uint64_t(matrix.rows),
-                                                             uint64_t(matrix.cols)));
+                all.emplace_back(matrix.scales, matrix.scales + matrix.scale_bytes());
         }
     std::sort(all.begin(), all.end());
-    for (const auto &range : all)
+    for (const ByteRange &range : all)
         if (!joined.empty() && range.first <= joined.back().second)
             joined.back().second = std::max(joined.back().second, range.second);
         else
@@ -53,9 +53,9 @@ std::vector<std::pair<const uint8_t *, const uint8_t *>> ranges_of(const LayerWe
     return joined;
 }
 
-uint64_t bytes_of(const LayerWeights &weights) {
+uint64_t bytes_of(const LayerTensors &layer) {
     uint64_t bytes = 0;
-    for (const auto &[begin, end] : ranges_of(weights)) bytes += uint64_t(end - begin);
+    for (const auto &[begin, end] : ranges_of(layer)) bytes += uint64_t(end - begin);
     return bytes;
 }
 
@@ -64,7 +64,7 @@ uint64_t bytes_of(const LayerWeights &weights) {
 PackedExperts::PackedExperts(std::unique_ptr<ExpertLibrary> library, const Setup &setup,
                              ThreadPool &pool)
     : library_(std::move(library)), call_(library_->functions()), shape_(setup.shape),
-      weights_(setup.weights), files_(setup.files), pool_(pool), progress_(setup.options.progress),
+      tensors_(setup.tensors), files_(setup.files), pool_(pool), progress_(setup.options.progress),
       numerics_(setup.numerics), layers_(setup.layers), engine_(start(setup)) {
     for (int l = 0; l < layers_; l++) moes_.push_back(create(l));
 }
@@ -75,10 +75,11 @@ PackedExperts::EngineHandle PackedExperts::start(const Setup &setup) {
     const ExpertOptions &options = setup.options;
     ktb_engine_t engine = nullptr;
     if (library_->has_extension()) {
-        lends_threads_ = options.threads == 0 && options.parts == 0 && machine::memory_nodes() == 1;
-        engine = call_.engine_create_json(
-            options_text(options, setup.isa, setup.numerics, lends_threads_ ? pool_.threads() : 0)
-                .c_str());
+        uses_engine_threads_ =
+            options.threads == 0 && options.parts == 0 && machine::memory_nodes() == 1;
+        engine = call_.engine_create_json(options_text(options, setup.isa, setup.numerics,
+                                                       uses_engine_threads_ ? pool_.threads() : 0)
+                                              .c_str());
     } else {
         numerics_ = "as built";
         engine =
@@ -98,14 +99,14 @@ void PackedExperts::report(uint64_t done, uint64_t total) const {
 }
 
 PackedExperts::LayerHandle PackedExperts::create(int layer) {
-    const LayerWeights &w = weights_[size_t(layer)];
+    const LayerTensors &t = tensors_[size_t(layer)];
     const float limit = shape_.layer[size_t(layer)].swiglu_limit;
     const ktb_moe_t moe =
         library_->has_extension()
             ? call_.moe_create_mixed(engine_.get(), layer, shape_.experts, shape_.experts_used,
                                      shape_.hidden, shape_.expert_width, KTB_IO_F32,
-                                     ktb_method_t(expert_method(w.gate[0].type)),
-                                     ktb_method_t(expert_method(w.down[0].type)), limit)
+                                     ktb_method_t(expert_method(t.gate[0].type)),
+                                     ktb_method_t(expert_method(t.down[0].type)), limit)
             : call_.moe_create(engine_.get(), layer, shape_.experts, shape_.experts_used,
                                shape_.hidden, shape_.expert_width, KTB_IO_F32, KTB_MXFP4, 32,
                                limit);
@@ -115,13 +116,13 @@ PackedExperts::LayerHandle PackedExperts::create(int layer) {
 
 template <typename Advice> void PackedExperts::advise(int layer, const Advice &advice) const {
     if (files_ == nullptr) return;
-    for (const auto &[begin, end] : ranges_of(weights_[size_t(layer)]))
+    for (const auto &[begin, end] : ranges_of(tensors_[size_t(layer)]))
         for (const MappedFile &file : *files_) advice(file, begin, end);
 }
 
 void PackedExperts::load() {
     uint64_t total = 0, done = 0;
-    for (int l = 0; l < layers_; l++) total += bytes_of(weights_[size_t(l)]);
+    for (int l = 0; l < layers_; l++) total += bytes_of(tensors_[size_t(l)]);
     report(0, total);
     for (int l = 0; l < layers_; l++) {
         if (progress_ != nullptr &&
@@ -135,38 +136,34 @@ void PackedExperts::load() {
         advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
             file.drop(begin, end);
         });
-        done += bytes_of(weights_[size_t(l)]);
+        done += bytes_of(tensors_[size_t(l)]);
         report(done, total);
     }
     packed_bytes_ = total;
 }
 
 int PackedExperts::load_matrices(int layer) {
-    const LayerWeights &w = weights_[size_t(layer)];
+    const LayerTensors &t = tensors_[size_t(layer)];
     std::vector<ktb_matrix> matrices[3];
-    const std::vector<Matrix> *const sources[3] = {&w.gate, &w.up, &w.down};
+    const std::vector<TensorView> *const sources[3] = {&t.gate, &t.up, &t.down};
     for (int m = 0; m < 3; m++)
-        for (const Matrix &matrix :
-             *sources[m]) // the library numbers formats as ds4.h numbers types
-            matrices[m].push_back(
-                {matrix.data, matrix.scales,
-                 uint64_t(matrix.rows) * row_bytes(matrix.type, uint64_t(matrix.cols)),
-                 scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols)),
-                 matrix.type, 0});
+        for (const TensorView &matrix :
+             *sources[m]) // kt_bridge.h numbers formats as ds4.h numbers types
+            matrices[m].push_back({matrix.data, matrix.scales, matrix.data_bytes(),
+                                   matrix.scale_bytes(), matrix.type, 0});
     return call_.moe_load_matrices(moes_[size_t(layer)].get(), matrices[0].data(),
                                    matrices[1].data(), matrices[2].data());
 }
 
-// Part 1 of the header takes canonical codes and their E8M0 scales as bf16, and may read them
-// later.
+// Part 1 of kt_bridge.h takes FP4 codes in their official order with E8M0 scales widened to bf16.
+// The library may read the scales later.
 int PackedExperts::load_published(int layer) {
-    const LayerWeights &w = weights_[size_t(layer)];
+    const LayerTensors &t = tensors_[size_t(layer)];
     std::vector<const void *> codes[3], scales[3];
-    const std::vector<Matrix> *const sources[3] = {&w.gate, &w.up, &w.down};
+    const std::vector<TensorView> *const sources[3] = {&t.gate, &t.up, &t.down};
     for (int m = 0; m < 3; m++)
-        for (const Matrix &matrix : *sources[m]) {
-            const uint64_t count =
-                scale_bytes(matrix.type, uint64_t(matrix.rows), uint64_t(matrix.cols));
+        for (const TensorView &matrix : *sources[m]) {
+            const uint64_t count = matrix.scale_bytes();
             std::vector<uint16_t> &wide = kept_scales_.emplace_back(count);
             for (uint64_t i = 0; i < count; i++) wide[i] = uint16_t(matrix.scales[i] << 7);
             codes[m].push_back(matrix.data);
@@ -193,7 +190,7 @@ void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32
     uint64_t ticket = 0;
     int code = call_.moe_submit(moe, int(rows), x, KTB_IO_F32, out, KTB_IO_F32, ids, route_weights,
                                 0, limit, &ticket);
-    if (code == KTB_OK && lends_threads_) {
+    if (code == KTB_OK && uses_engine_threads_) {
         pool_.run([&](int worker, int) { call_.engine_work(engine_.get(), worker, ticket); });
         code = call_.engine_wait(engine_.get(), ticket, 0);
     } else if (code == KTB_OK) {
@@ -205,7 +202,8 @@ void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32
 std::string PackedExperts::describe() const {
     std::string out = "\"place\":\"packed\",\"layers\":" + std::to_string(layers_) +
                       ",\"bytes\":" + std::to_string(packed_bytes_) + ",\"numerics\":\"" +
-                      numerics_ + "\",\"threads\":\"" + (lends_threads_ ? "engine" : "own") + "\"";
+                      numerics_ + "\",\"threads\":\"" + (uses_engine_threads_ ? "engine" : "own") +
+                      "\"";
     if (!library_->has_extension()) return out + ",\"library\":\"published\"";
     std::vector<char> text(size_t(std::max(call_.engine_describe(engine_.get(), nullptr, 0), 0)) +
                            4096); // numbers may grow in between
@@ -213,4 +211,4 @@ std::string PackedExperts::describe() const {
     return length > 0 && size_t(length) < text.size() ? out + ",\"library\":" + text.data() : out;
 }
 
-} // namespace ds4::cpu
+} // namespace ds4

@@ -1,4 +1,4 @@
-// The routed experts of an engine's layers, packed and computed by the expert library
+// The routed experts of a model's first layers, packed and computed by the expert library
 // (kt_bridge.h).
 //
 // Threads: on one NUMA node the library runs on the engine's own pool, so that no two pools compete
@@ -9,48 +9,52 @@
 #include <string>
 #include <vector>
 
-#include "experts/expert_options.h"
 #include "experts/expert_library.h"
-#include "backend/cpu/thread_pool.h"
-#include "backend/cpu/weights.h"
-#include "model/mapped_file.h"
 
-namespace ds4::cpu {
+struct ds4_load_progress;
+
+namespace ds4 {
+
+class MappedFile;
+class ThreadPool;
+struct ExpertOptions;
+struct LayerTensors;
+struct Shape;
 
 class PackedExperts {
   public:
     struct Setup {
         const Shape &shape;
+        const std::vector<LayerTensors> &tensors; // by layer; these and shape outlive the object
+        const std::vector<MappedFile> *files; // that hold the tensors; null: no page is given up
         const ExpertOptions &options;
-        const char *isa; // of the library: the engine's own, whose results do not depend on the
-                         // other tokens of a step
-        const char *numerics;
-        int layers;                               // the first ones
-        const std::vector<LayerWeights> &weights; // outlive load()
-        const std::vector<MappedFile>
-            *files; // that the weights lie in, whose pages are given up; nullable
+        const char *isa;      // instruction set of the library, or "auto"
+        const char *numerics; // arithmetic of the library
+        int layers;           // number of first layers to pack
     };
-    // Starts the library's workers and makes its layers; no weights yet. Throws
-    // Error(DS4_ERR_ARGUMENT) for what the library cannot do.
+    // Starts the library's workers and makes its layers, without weights. Throws
+    // Error(DS4_ERR_ARGUMENT) for a layer that the library cannot hold. The pool outlives the
+    // object.
     PackedExperts(std::unique_ptr<ExpertLibrary> library, const Setup &setup, ThreadPool &pool);
     ~PackedExperts();
     PackedExperts(const PackedExperts &) = delete;
 
     // Packs the layers one after another and gives up the file's pages behind each. Throws
-    // DS4_ERR_FORMAT for a damaged scale, DS4_ERR_DEVICE_MEMORY, DS4_ERR_CANCELLED when
-    // options.progress says so.
+    // DS4_ERR_FORMAT for a damaged scale, DS4_ERR_DEVICE_MEMORY, and DS4_ERR_CANCELLED when the
+    // caller's progress asks for it.
     void load();
 
     bool has(int layer) const { return layer < layers_; }
     // out [rows, hidden] f32 = sum over the routes of each row. x [rows, hidden] f32; ids,
-    // route_weights [rows, used]. Throws Error(DS4_ERR_INTERNAL) with the library's text.
+    // route_weights [rows, experts per token]. Throws Error(DS4_ERR_INTERNAL) with the library's
+    // text.
     void forward(int layer, const float *x, int64_t rows, const int32_t *ids,
                  const float *route_weights, float *out);
 
     std::string describe() const; // JSON object members, without braces
 
   private:
-    struct Closer { // of handles of the library
+    struct Closer { // for handles of the library
         const ExpertFunctions *functions;
         void operator()(ktb_engine_t engine) const { functions->engine_destroy(engine); }
         void operator()(ktb_moe_t moe) const { functions->moe_destroy(moe); }
@@ -70,18 +74,18 @@ class PackedExperts {
     std::unique_ptr<ExpertLibrary> library_;
     const ExpertFunctions &call_;
     const Shape &shape_;
-    const std::vector<LayerWeights> &weights_;
+    const std::vector<LayerTensors> &tensors_;
     const std::vector<MappedFile> *files_;
     ThreadPool &pool_;
     ds4_load_progress *progress_;
     std::string numerics_;
     int layers_;
-    bool lends_threads_ = false; // the engine's own pool runs the library's work
+    bool uses_engine_threads_ = false;
     EngineHandle engine_;
     std::vector<LayerHandle> moes_; // after engine_: destroyed before it
-    std::vector<std::vector<uint16_t>>
-        kept_scales_; // the published library reads them for as long as it lives
+    // The published library reads these for as long as it lives.
+    std::vector<std::vector<uint16_t>> kept_scales_;
     uint64_t packed_bytes_ = 0;
 };
 
-} // namespace ds4::cpu
+} // namespace ds4

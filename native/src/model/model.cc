@@ -49,6 +49,12 @@ TensorView TensorView::slice_rows(int64_t begin, int64_t count) const {
     return out;
 }
 
+uint64_t TensorView::data_bytes() const { return uint64_t(rows) * row_bytes(type, uint64_t(cols)); }
+
+uint64_t TensorView::scale_bytes() const {
+    return ds4::scale_bytes(type, uint64_t(rows), uint64_t(cols));
+}
+
 Model::Model(Shape shape) : shape_(std::move(shape)) {
     layers_.resize(size_t(shape_.layers));
     for (LayerTensors &layer : layers_)

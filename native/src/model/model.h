@@ -21,6 +21,8 @@ struct TensorView {
     // Rows [begin, begin + count). For F8_E4M3 begin must be a multiple of 128 (the height of a
     // scale block).
     TensorView slice_rows(int64_t begin, int64_t count) const;
+    uint64_t data_bytes() const;
+    uint64_t scale_bytes() const; // 0 without scales
 };
 
 struct LayerTensors {
@@ -42,6 +44,7 @@ class Model {
 
     const TensorView &global(int kind) const { return global_[kind]; }
     const LayerTensors &layer(int index) const { return layers_[size_t(index)]; }
+    const std::vector<LayerTensors> &layers() const { return layers_; }
     const std::vector<MappedFile> &files() const { return files_; }
     uint64_t mapped_bytes() const;                      // of the files
     uint64_t used_bytes() const { return used_bytes_; } // of the tensors in them

@@ -1,14 +1,17 @@
-// What every block of a CPU step shares: shape, threads, kernels, precision.
+// The facts that all blocks of a CPU step share: shape, threads, kernels, precision.
 #pragma once
 #include <cstdint>
 
-#include "experts/packed_experts.h"
 #include "backend/cpu/first_use.h"
 #include "backend/cpu/kernels/matmul.h"
-#include "backend/cpu/thread_pool.h"
-#include "kv/row_formats.h"
+#include "base/thread_pool.h"
+#include "kv/cache_layout.h"
 #include "model/model.h"
 #include "model/rope.h"
+
+namespace ds4 {
+class PackedExperts;
+}
 
 namespace ds4::cpu {
 
@@ -19,8 +22,7 @@ struct Context {
     const VectorKernels &vectors;
     Precision precision; // of activations entering quantised matrices
     bool shared_clamp;
-    KvRowFormat kv_format;
-    IndexRowFormat index_format;
+    CacheLayout cache;
     Rope window_rope, compressed_rope;
     FirstUse *first_use = nullptr;   // null: weights are trusted, as in tests of single blocks
     PackedExperts *packed = nullptr; // null: every layer's routed experts are mapped
@@ -28,7 +30,7 @@ struct Context {
     const Rope &rope(const LayerShape &layer) const {
         return layer.compress_ratio == 0 ? window_rope : compressed_rope;
     }
-    // Calls body(i, worker) for i in 0..count-1, spread over the threads; results must not depend
+    // Calls body(i, worker) for i in 0..count-1, spread over the threads. Results must not depend
     // on the worker.
     template <typename Body> void each_with_worker(int64_t count, const Body &body) const {
         if (count <= 1) {
@@ -60,8 +62,8 @@ inline void rms_norm(const VectorKernels &vectors, const float *x, const float *
     }
 }
 
-// The same with its sum and products in f64, rounded once: for cache rows, whose coarse rounding
-// afterwards turns the last bit of an f32 value into a whole step now and then.
+// The same with its sum and products in f64, rounded once to f32. Cache rows need it: their coarse
+// rounding would now and then turn the last bit of an f32 value into a whole step.
 inline void rms_norm_precise(const float *x, const float *weight, float *y, int64_t n,
                              float epsilon) {
     double sum = 0.0;

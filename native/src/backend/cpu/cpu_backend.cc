@@ -6,14 +6,12 @@
 
 #include "backend/cpu/blocks/attention.h"
 #include "backend/cpu/blocks/hyper_connections.h"
-#include "machine/memory.h"
 #include "backend/cpu/blocks/moe.h"
 #include "backend/cpu/context.h"
 #include "experts/expert_placement.h"
 #include "backend/cpu/sequence.h"
 #include "machine/usable_cores.h"
 #include "backend/cpu/weights.h"
-#include "base/json.h"
 #include "base/status.h"
 #include "format/convert.h"
 #include "format/row_defect.h"
@@ -33,8 +31,6 @@ Isa chosen_isa(uint32_t requested) {
     return isa;
 }
 
-constexpr uint32_t kSessionTokens = 32768; // what a server gives a session unless told otherwise
-
 // A region costs some microseconds of hand-off, so small models run best on one thread.
 int chosen_threads(int requested, const Shape &shape) {
     if (requested > 0) return requested;
@@ -51,7 +47,6 @@ class CpuBackend : public Backend {
     std::string describe() const override;
 
   private:
-    void place_experts(const EngineOptions &options);
     struct StepRows {
         std::vector<SequenceRows> sequences;
         std::vector<int32_t> tokens, logits_rows;
@@ -68,8 +63,7 @@ class CpuBackend : public Backend {
     ThreadPool pool_;
     FirstUse first_use_;
     Context context_;
-    std::unique_ptr<PackedExperts> packed_;
-    std::string mapped_reason_; // why experts are not packed
+    ExpertPlacement experts_;
     HyperConnections mixing_;
     Attention attention_;
     Moe moe_;
@@ -92,8 +86,9 @@ Context make_context(const Model &model, const EngineOptions &options, ThreadPoo
                    vector_kernels(isa),
                    fast ? Precision::int8 : Precision::f32,
                    (options.switches & DS4_SWITCH_NO_SHARED_CLAMP) == 0,
-                   KvRowFormat{shape.head_dim, shape.rope_dim, storage(DS4_SWITCH_NO_KV_ROUNDING)},
-                   IndexRowFormat{shape.index_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)},
+                   CacheLayout{shape,
+                               {shape.head_dim, shape.rope_dim, storage(DS4_SWITCH_NO_KV_ROUNDING)},
+                               {shape.index_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)}},
                    Rope(shape, false),
                    Rope(shape, true)};
 }
@@ -104,65 +99,18 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
       context_(make_context(model, options, pool_)), mixing_(context_), attention_(context_),
       moe_(context_) {
     context_.first_use = &first_use_;
-    place_experts(options);
-    context_.packed = packed_.get();
-}
-
-void CpuBackend::place_experts(const EngineOptions &options) {
-    const ExpertOptions &asked = options.experts;
-    if (asked.place == DS4_EXPERTS_MAPPED) {
-        mapped_reason_ = "asked for";
-        return;
-    }
-    // whoever sets anything about the library means it
-    const bool is_auto = asked.place == DS4_EXPERTS_AUTO &&
-                         asked.numerics == DS4_EXPERT_NUMERICS_AUTO && asked.library.empty() &&
-                         asked.threads == 0 && asked.parts == 0 && asked.layers == 0;
-    const Shape &shape = context_.shape;
-    const int layers = asked.layers == 0 ? shape.layers : std::min(asked.layers, shape.layers);
-    try {
-        auto library = std::make_unique<ExpertLibrary>(asked.library);
-        if (const std::string obstacle =
-                packing_obstacle(shape, weights_.layers, layers, library->has_extension());
-            !obstacle.empty())
-            fail(DS4_ERR_ARGUMENT, "routed experts cannot be packed: %s", obstacle.c_str());
-        const uint32_t session_tokens =
-            std::min(asked.session_tokens == 0 ? kSessionTokens : asked.session_tokens,
-                     shape.context_tokens);
-        const MemoryNeeds needs = memory_needs(
-            shape, weights_.layers, layers, model_.used_bytes(),
-            Sequence::full_bytes(shape, context_.kv_format, context_.index_format, session_tokens));
-        if (const std::string obstacle =
-                memory_obstacle(needs, machine::available_memory(), is_auto);
-            !obstacle.empty())
-            fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s",
-                 obstacle.c_str());
-        const char *isa = options.isa == DS4_ISA_AUTO
-                              ? "auto"
-                              : isa_name(context_.isa); // the library measures when it may
-        const PackedExperts::Setup setup{shape,
-                                         asked,
-                                         isa,
-                                         expert_numerics(asked.numerics, context_.precision),
-                                         layers,
-                                         weights_.layers,
-                                         &model_.files()};
-        packed_ = std::make_unique<PackedExperts>(std::move(library), setup, pool_);
-    } catch (const Error &error) {
-        if (!is_auto) throw;
-        mapped_reason_ = error.what();
-        return;
-    }
-    packed_->load(); // from here on an error is the file's or the machine's, and no reason to go on
-                     // without
+    // Where the caller named no instruction set, the expert library measures and chooses its own.
+    const char *isa = options.isa == DS4_ISA_AUTO ? "auto" : isa_name(context_.isa);
+    const char *numerics = context_.precision == Precision::int8 ? "int8" : "f32";
+    experts_ = place_experts({model, options.experts, context_.cache, isa, numerics, pool_});
+    context_.packed = experts_.packed.get();
 }
 
 std::unique_ptr<SequenceState> CpuBackend::open_sequence(uint32_t context_tokens) {
     if (context_tokens < 1 || context_tokens > context_.shape.context_tokens)
         fail(DS4_ERR_ARGUMENT, "context_tokens is %u; this model allows 1..%u", context_tokens,
              context_.shape.context_tokens);
-    return std::make_unique<Sequence>(context_.shape, context_.kv_format, context_.index_format,
-                                      context_tokens);
+    return std::make_unique<Sequence>(context_.cache, context_tokens);
 }
 
 CpuBackend::StepRows CpuBackend::gather(std::span<const SequenceStep> sequences) const {
@@ -292,10 +240,8 @@ void CpuBackend::step(std::span<const SequenceStep> sequences, float *logits, Tr
 std::string CpuBackend::describe() const {
     return std::string("\"backend\":\"cpu\",\"isa\":\"") + isa_name(context_.isa) +
            "\",\"threads\":" + std::to_string(pool_.threads()) + ",\"activations\":\"" +
-           (context_.precision == Precision::int8 ? "int8" : "f32") + "\",\"experts\":{" +
-           (packed_ != nullptr ? packed_->describe()
-                               : "\"place\":\"mapped\",\"reason\":" + json_quoted(mapped_reason_)) +
-           "}";
+           (context_.precision == Precision::int8 ? "int8" : "f32") +
+           "\",\"experts\":" + experts_.describe();
 }
 
 } // namespace

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "backend/cpu/kernels/matmul.h"
-#include "backend/cpu/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace ds4::cpu {
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/status.h"
+#include "kv/snapshot.h"
 
 namespace ds4::cpu {
 
@@ -26,41 +27,41 @@ void RowRing::commit() {
         std::memcpy(row(staged_first_ + i), staged_.data() + i * row_bytes_, size_t(row_bytes_));
     staged_count_ = 0;
     if (staged_.capacity() > size_t(row_bytes_) * 8)
-        std::vector<uint8_t>().swap(staged_); // a prefill's; decode needs one row
+        std::vector<uint8_t>().swap(staged_); // a prefill needed it; decode stages one row
 }
 
-LayerCache::LayerCache(const Shape &shape, const LayerShape &layer, const KvRowFormat &kv,
-                       const IndexRowFormat &index_format)
-    : raw(shape.window, kv.bytes()), compressed(kv.bytes()), index(index_format.bytes()) {
+LayerCache::LayerCache(const CacheLayout &layout, const LayerShape &layer)
+    : window(layout.shape.window, layout.kv.bytes()), compressed(layout.kv.bytes()),
+      index(layout.index.bytes()) {
     if (layer.compress_ratio != 0)
-        compressor = std::make_unique<CompressorState>(layer, shape.head_dim);
+        compressor = std::make_unique<CompressorState>(layer, layout.shape.head_dim);
     if (layer.has_indexer())
-        index_compressor = std::make_unique<CompressorState>(layer, shape.index_dim);
+        index_compressor = std::make_unique<CompressorState>(layer, layout.shape.index_dim);
 }
 
-Sequence::Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index,
-                   uint32_t capacity)
-    : shape_(shape), kv_(kv), index_(index), capacity_(capacity) {
-    for (const LayerShape &layer : shape.layer) layers_.emplace_back(shape, layer, kv, index);
-    publish();
-}
-
-uint64_t Sequence::full_bytes(const Shape &shape, const KvRowFormat &kv,
-                              const IndexRowFormat &index, uint32_t tokens) {
-    uint64_t total = uint64_t(tokens) * sizeof(int32_t);
-    for (const LayerShape &layer : shape.layer) {
-        total += uint64_t(shape.window) * uint64_t(kv.bytes());
-        if (layer.compress_ratio != 0)
-            total += uint64_t(tokens) / uint64_t(layer.compress_ratio) *
-                     uint64_t(kv.bytes() + (layer.has_indexer() ? index.bytes() : 0));
+uint8_t *LayerCache::row(CacheRows rows, int64_t i) {
+    switch (rows) {
+    case CacheRows::window: return window.row(i);
+    case CacheRows::compressed: return compressed.row(i);
+    case CacheRows::compressor_values: return compressor->values.row(i);
+    case CacheRows::compressor_scores: return compressor->scores.row(i);
+    case CacheRows::index: return index.row(i);
+    case CacheRows::index_compressor_values: return index_compressor->values.row(i);
+    case CacheRows::index_compressor_scores: return index_compressor->scores.row(i);
     }
-    return total;
+    return nullptr;
+}
+
+Sequence::Sequence(const CacheLayout &layout, uint32_t capacity)
+    : layout_(layout), capacity_(capacity) {
+    for (const LayerShape &layer : layout_.shape.layer) layers_.emplace_back(layout_, layer);
+    publish();
 }
 
 void Sequence::publish() {
     uint64_t total = tokens_.capacity() * sizeof(int32_t);
     for (const LayerCache &layer : layers_) {
-        total += layer.raw.bytes() + layer.compressed.bytes() + layer.index.bytes();
+        total += layer.window.bytes() + layer.compressed.bytes() + layer.index.bytes();
         for (const auto *state : {layer.compressor.get(), layer.index_compressor.get()})
             if (state != nullptr) total += state->values.bytes() + state->scores.bytes();
     }
@@ -70,8 +71,8 @@ void Sequence::publish() {
 
 void Sequence::reset() {
     tokens_.clear();
-    // Rows of the rings are never read before they are written again: every reader starts from the
-    // position.
+    // Rows of the rings need no clearing: every reader starts from the position, so none is read
+    // before it is written again.
     for (LayerCache &layer : layers_) layer.compressed.clear(), layer.index.clear();
     publish();
 }
@@ -80,9 +81,9 @@ void Sequence::reserve(uint32_t count) {
     const int64_t end = int64_t(position()) + count;
     if (size_t(end) > tokens_.capacity())
         tokens_.reserve(
-            std::max(size_t(end), tokens_.capacity() * 2)); // in proportion, not once a token
-    for (int l = 0; l < shape_.layers; l++) {
-        const LayerShape &layer = shape_.layer[size_t(l)];
+            std::max(size_t(end), tokens_.capacity() * 2)); // doubles: no copy at every token
+    for (int l = 0; l < layout_.shape.layers; l++) {
+        const LayerShape &layer = layout_.shape.layer[size_t(l)];
         if (layer.compress_ratio == 0) continue;
         layers_[size_t(l)].compressed.reserve(end / layer.compress_ratio);
         if (layer.has_indexer()) layers_[size_t(l)].index.reserve(end / layer.compress_ratio);
@@ -91,11 +92,43 @@ void Sequence::reserve(uint32_t count) {
 
 void Sequence::commit(const int32_t *tokens, uint32_t count) {
     for (LayerCache &layer : layers_) {
-        layer.raw.commit();
+        layer.window.commit();
         for (auto *state : {layer.compressor.get(), layer.index_compressor.get()})
             if (state != nullptr) state->values.commit(), state->scores.commit();
     }
     tokens_.insert(tokens_.end(), tokens, tokens + count);
+    publish();
+}
+
+uint64_t Sequence::snapshot_bytes() const { return ds4::snapshot_bytes(layout_, position()); }
+
+void Sequence::snapshot(uint8_t *out) const {
+    const uint32_t n = position();
+    uint8_t *cursor = write_snapshot_tokens(tokens_, out);
+    for (size_t l = 0; l < layers_.size(); l++)
+        for (const SnapshotSection &section : snapshot_sections(layout_, layout_.shape.layer[l], n))
+            for (int64_t i = 0; i < section.count; i++, cursor += section.row_bytes)
+                std::memcpy(cursor, layers_[l].row(section.rows, section.first + i),
+                            size_t(section.row_bytes));
+    DS4_ASSERT(cursor == out + snapshot_bytes());
+    write_snapshot_header(layout_, n, out);
+}
+
+void Sequence::restore(std::span<const uint8_t> bytes) {
+    SnapshotContents contents = read_snapshot(layout_, capacity_, bytes);
+    const uint32_t n = uint32_t(contents.tokens.size());
+    const uint8_t *cursor = contents.rows;
+    // Fill fresh caches first: a failed allocation leaves the old state whole.
+    Sequence fresh(layout_, capacity_);
+    fresh.reserve(n);
+    for (size_t l = 0; l < layers_.size(); l++)
+        for (const SnapshotSection &section : snapshot_sections(layout_, layout_.shape.layer[l], n))
+            for (int64_t i = 0; i < section.count; i++, cursor += section.row_bytes)
+                std::memcpy(fresh.layers_[l].row(section.rows, section.first + i), cursor,
+                            size_t(section.row_bytes));
+    DS4_ASSERT(cursor == bytes.data() + bytes.size());
+    layers_.swap(fresh.layers_);
+    tokens_.swap(contents.tokens);
     publish();
 }
 

@@ -1,5 +1,5 @@
-// The cache of one sequence on the CPU. A step reads it and stages what the new tokens leave
-// behind; commit() makes the staged rows current. Until then nothing that the old position needs is
+// The cache of one sequence in host memory. A step reads it and stages the rows of the new tokens;
+// commit() makes the staged rows current. Until then nothing that the old position needs is
 // overwritten, so a step can be dropped at any layer boundary.
 #pragma once
 #include <atomic>
@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "kv/row_formats.h"
+#include "kv/cache_layout.h"
+#include "kv/snapshot.h"
 #include "model/shape.h"
 
 namespace ds4::cpu {
 
-// Append-only rows in pages, so that growing copies nothing and rows past the count are free to be
-// overwritten.
+// Append-only rows in pages: growing copies nothing. Rows past the count may be overwritten.
 class RowPages {
   public:
     static constexpr int64_t kPageRows = 256;
@@ -48,8 +48,8 @@ class RowRing {
         return rows_.data() + position % slots_ * row_bytes_;
     }
     uint8_t *row(int64_t position) { return rows_.data() + position % slots_ * row_bytes_; }
-    // rows: the `count` rows of positions first..first+count-1, `stride` bytes apart; keeps the
-    // last `slots` of them.
+    // rows: those of positions first..first+count-1, `stride` bytes apart. Keeps the last `slots`
+    // of them.
     void stage(int64_t first, int64_t count, const uint8_t *rows, int64_t stride);
     void commit();
     int64_t row_bytes() const { return row_bytes_; }
@@ -61,37 +61,31 @@ class RowRing {
     int64_t staged_first_ = 0, staged_count_ = 0;
 };
 
-// Products and gate scores of the tokens that a compressor still needs: the unfinished window and,
-// with overlap, the one before it. f32 rows of halves * dim channels; scores include the position
-// bias.
+// Values and gate scores of the tokens that a compressor still needs, f32 [halves * dim] a row. The
+// scores include the position bias.
 struct CompressorState {
     RowRing values, scores;
     CompressorState(const LayerShape &layer, int dim)
-        : values(slots(layer), row_bytes(layer, dim)), scores(slots(layer), row_bytes(layer, dim)) {
-    }
-    static int64_t slots(const LayerShape &layer) {
-        return layer.compressor_halves() * layer.compress_ratio;
-    }
-    static int64_t row_bytes(const LayerShape &layer, int dim) {
-        return int64_t(layer.compressor_halves()) * dim * 4;
-    }
+        : values(CacheLayout::compressor_slots(layer),
+                 CacheLayout::compressor_row_bytes(layer, dim)),
+          scores(values) {}
 };
 
 struct LayerCache {
-    RowRing raw;                // the sliding window
+    RowRing window;             // rows of the sliding window
     RowPages compressed, index; // empty where the layer has none
     std::unique_ptr<CompressorState> compressor, index_compressor;
-    LayerCache(const Shape &shape, const LayerShape &layer, const KvRowFormat &kv,
-               const IndexRowFormat &index_format);
+    LayerCache(const CacheLayout &layout, const LayerShape &layer);
+    // A row by its kind in the snapshot format.
+    uint8_t *row(CacheRows rows, int64_t index);
+    const uint8_t *row(CacheRows rows, int64_t index) const {
+        return const_cast<LayerCache *>(this)->row(rows, index);
+    }
 };
 
 class Sequence : public SequenceState {
   public:
-    Sequence(const Shape &shape, const KvRowFormat &kv, const IndexRowFormat &index,
-             uint32_t capacity);
-    // About what bytes() grows to with so many tokens.
-    static uint64_t full_bytes(const Shape &shape, const KvRowFormat &kv,
-                               const IndexRowFormat &index, uint32_t tokens);
+    Sequence(const CacheLayout &layout, uint32_t capacity);
 
     uint32_t position() const override { return position_.load(std::memory_order_acquire); }
     uint32_t capacity() const override { return capacity_; }
@@ -102,19 +96,15 @@ class Sequence : public SequenceState {
     void restore(std::span<const uint8_t> bytes) override;
 
     LayerCache &layer(int index) { return layers_[size_t(index)]; }
-    // Rows up to the position after `count` more tokens become writable; throws std::bad_alloc
-    // before anything changed.
+    // Makes rows writable up to the position after `count` more tokens. Throws std::bad_alloc
+    // before anything has changed.
     void reserve(uint32_t count);
     void commit(const int32_t *tokens, uint32_t count);
 
   private:
-    struct Header;
-    Header header_for(uint32_t position) const;
     void publish(); // position and bytes, after a change
 
-    const Shape &shape_;
-    KvRowFormat kv_;
-    IndexRowFormat index_;
+    const CacheLayout layout_;
     uint32_t capacity_;
     std::vector<LayerCache> layers_;
     std::vector<int32_t> tokens_;

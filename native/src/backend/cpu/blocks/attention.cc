@@ -100,7 +100,7 @@ void Attention::make_index_queries(const LayerWeights &w, const float *angles,
     context_.each(rows * shape.index_heads, [&](int64_t item) {
         float *q = p.index_q + item * dim;
         rotate(q + dim - rotary, angles + item / shape.index_heads * rotary, int(rotary), false);
-        if (context_.index_format.storage == RowStorage::packed) round_index_row(q, int(dim));
+        if (context_.cache.index.storage == RowStorage::packed) round_index_row(q, int(dim));
     });
 }
 
@@ -125,20 +125,20 @@ void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &r
     };
     compressor_.run(input(w.compressor, p.compressor_values, p.compressor_gate, shape.head_dim),
                     *cache.compressor, rope, [&](int64_t window, const float *entry) {
-                        context_.kv_format.encode(entry, cache.compressed.row(window));
+                        context_.cache.kv.encode(entry, cache.compressed.row(window));
                     });
     if (facts.has_indexer())
         compressor_.run(input(w.index_compressor, p.index_values, p.index_gate, shape.index_dim),
                         *cache.index_compressor, rope, [&](int64_t window, float *entry) {
-                            context_.index_format.encode(entry, cache.index.row(window));
+                            context_.cache.index.encode(entry, cache.index.row(window));
                         });
     if (trace != nullptr) {
         const int64_t begin = rows.position / facts.compress_ratio,
                       end = (rows.position + rows.count) / facts.compress_ratio;
         std::vector<float> entries(size_t((end - begin) * shape.head_dim));
         for (int64_t i = begin; i < end; i++)
-            context_.kv_format.decode(cache.compressed.row(i),
-                                      entries.data() + (i - begin) * shape.head_dim);
+            context_.cache.kv.decode(cache.compressed.row(i),
+                                     entries.data() + (i - begin) * shape.head_dim);
         trace->put("compressed", layer, entries.data(), int64_t(entries.size()));
     }
 }
@@ -149,7 +149,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     const Shape &shape = context_.shape;
     const LayerShape &facts = shape.layer[size_t(layer)];
     LayerCache &cache = rows.sequence->layer(layer);
-    const int64_t dim = shape.head_dim, row_bytes = context_.kv_format.bytes(),
+    const int64_t dim = shape.head_dim, row_bytes = context_.cache.kv.bytes(),
                   top_k = shape.index_top_k;
     const int64_t last = rows.position + rows.count - 1;
 
@@ -161,12 +161,12 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
     context_.each(kept + rows.count, [&](int64_t i) {
         if (i < kept)
-            return context_.kv_format.decode(cache.raw.row(window_first + i), window + i * dim);
+            return context_.cache.kv.decode(cache.window.row(window_first + i), window + i * dim);
         uint8_t *row = encoded + (i - kept) * row_bytes;
-        context_.kv_format.encode(p.kv + (rows.first_row + i - kept) * dim, row);
-        context_.kv_format.decode(row, window + i * dim);
+        context_.cache.kv.encode(p.kv + (rows.first_row + i - kept) * dim, row);
+        context_.cache.kv.decode(row, window + i * dim);
     });
-    cache.raw.stage(rows.position, rows.count, encoded, row_bytes);
+    cache.window.stage(rows.position, rows.count, encoded, row_bytes);
     if (trace != nullptr) trace->put("raw_rows", layer, window + kept * dim, rows.count * dim);
 
     // Compressed entries that queries share: all of them, or with an indexer those that queries
@@ -182,7 +182,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     float *dense = dense_.get<float>(any_shared ? shared * dim : 0);
     if (any_shared)
         context_.each(shared, [&](int64_t i) {
-            context_.kv_format.decode(cache.compressed.row(i), dense + i * dim);
+            context_.cache.kv.decode(cache.compressed.row(i), dense + i * dim);
         });
 
     HeadsInput in{shape, context_.vectors, w.sinks.data()};
@@ -229,7 +229,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
             const int64_t end = std::min(scored, t + kGatherBatch);
             float *gathered = gathered_.get<float>((end - t) * top_k * dim);
             context_.each((end - t) * top_k, [&](int64_t i) {
-                context_.kv_format.decode(cache.compressed.row(chosen[i]), gathered + i * dim);
+                context_.cache.kv.decode(cache.compressed.row(chosen[i]), gathered + i * dim);
             });
             run_tokens(t, end, gathered);
         }

@@ -24,7 +24,7 @@ struct Run {
 Run run_layer(unit::Bench &bench, int layer, const LayerWeights &weights, const float *x,
               int64_t count, std::vector<int64_t> chunks) {
     Attention attention(bench.context);
-    Sequence sequence(bench.dims, bench.context.kv_format, bench.context.index_format, 4096);
+    Sequence sequence(bench.context.cache, 4096);
     Run run;
     run.out.assign(size_t(count * 256), NAN);
     for (int64_t begin = 0, i = 0; begin < count; i++) {
@@ -197,7 +197,7 @@ TEST("the indexer scores and chooses as recorded") {
     for (const Isa isa : unit::every_isa()) {
         unit::Bench bench(isa, RowStorage::f32);
         const Context &context = bench.context;
-        RowPages keys(context.index_format.bytes());
+        RowPages keys(context.cache.index.bytes());
         keys.reserve(11);
         for (int64_t i = 0; i < 11; i++)
             std::memcpy(keys.row(i), file["index_keys"].floats() + i * 128, 512);

@@ -27,7 +27,7 @@ void Indexer::select(const IndexQueries &in, const RowPages &keys, int64_t begin
         const int64_t rows = std::min(kKeyBlock, stride_ - base);
         float *block = keys_.get<float>(rows * dim);
         context_.each(rows, [&](int64_t i) {
-            context_.index_format.decode(keys.row(base + i), block + i * dim);
+            context_.cache.index.decode(keys.row(base + i), block + i * dim);
         });
         const int64_t tiles = (rows + kTile - 1) / kTile;
         context_.each_with_worker(queries * tiles, [&](int64_t item, int worker) {

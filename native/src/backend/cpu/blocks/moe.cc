@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/cpu/blocks/router.h"
+#include "experts/packed_experts.h"
 
 namespace ds4::cpu {
 

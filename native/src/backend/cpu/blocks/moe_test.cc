@@ -9,6 +9,9 @@
 #include "backend/cpu/blocks/router.h"
 #include "backend/cpu/blocks/unit_model.h"
 #include "base/test.h"
+#include "experts/expert_library.h"
+#include "experts/expert_options.h"
+#include "experts/packed_experts.h"
 
 using namespace ds4;
 using namespace ds4::cpu;
@@ -38,6 +41,18 @@ LayerWeights recorded_layer(const VectorFile &file, bool hash) {
     return w;
 }
 
+// The routed experts of a layer as the expert library takes them.
+LayerTensors routed_tensors(const LayerWeights &w) {
+    LayerTensors out;
+    const auto views = [](const std::vector<Matrix> &matrices) {
+        std::vector<TensorView> all;
+        for (const Matrix &m : matrices) all.push_back({m.type, m.rows, m.cols, m.data, m.scales});
+        return all;
+    };
+    out.gate = views(w.gate), out.up = views(w.up), out.down = views(w.down);
+    return out;
+}
+
 } // namespace
 
 TEST(
@@ -48,13 +63,15 @@ TEST(
              {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
             unit::Bench bench(isa, RowStorage::f32);
             const std::string prefix = hash ? "hash." : "score.";
-            const std::vector<LayerWeights> layers{recorded_layer(file, hash)};
-            const LayerWeights &weights = layers[0];
+            const LayerWeights weights = recorded_layer(file, hash);
+            const std::vector<LayerTensors> tensors{routed_tensors(weights)};
+            const ExpertOptions options;
             std::unique_ptr<PackedExperts> library;
             if (packed) {
                 library = std::make_unique<PackedExperts>(
                     std::make_unique<ExpertLibrary>(""),
-                    PackedExperts::Setup{bench.dims, {}, isa_name(isa), "f32", 1, layers, nullptr},
+                    PackedExperts::Setup{bench.dims, tensors, nullptr, options, isa_name(isa),
+                                         "f32", 1},
                     bench.pool);
                 library->load();
                 bench.context.packed = library.get();

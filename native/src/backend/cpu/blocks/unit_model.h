@@ -39,8 +39,7 @@ struct Bench {
                                  vector_kernels(isa),
                                  Precision::f32,
                                  true,
-                                 KvRowFormat{512, 64, storage},
-                                 IndexRowFormat{128, storage},
+                                 CacheLayout{dims, {512, 64, storage}, {128, storage}},
                                  Rope(dims, false),
                                  Rope(dims, true)} {}
 };

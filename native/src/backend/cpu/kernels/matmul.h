@@ -9,7 +9,7 @@
 
 #include "backend/cpu/kernels/operands.h"
 #include "backend/cpu/kernels/vector_kernels.h"
-#include "backend/cpu/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace ds4::cpu {
 

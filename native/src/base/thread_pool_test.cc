@@ -1,4 +1,4 @@
-#include "backend/cpu/thread_pool.h"
+#include "base/thread_pool.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "base/test.h"
 
-namespace ds4::cpu {
+namespace ds4 {
 
 TEST("every worker runs once in each of 100000 tiny regions") {
     for (const int threads : {1, 2, 3}) {
@@ -108,4 +108,4 @@ TEST("shares cover everything once, begin at steps and differ by at most one ste
             }
 }
 
-} // namespace ds4::cpu
+} // namespace ds4

@@ -1,4 +1,4 @@
-#include "backend/cpu/thread_pool.h"
+#include "base/thread_pool.h"
 
 #include <sched.h>
 
@@ -12,7 +12,7 @@
 
 #include "base/status.h"
 
-namespace ds4::cpu {
+namespace ds4 {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -150,4 +150,4 @@ Range share(int64_t count, int worker, int workers, int64_t step) {
     return {begin * step < count ? begin * step : count, end * step < count ? end * step : count};
 }
 
-} // namespace ds4::cpu
+} // namespace ds4

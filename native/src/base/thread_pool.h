@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace ds4::cpu {
+namespace ds4 {
 
 // A non-owning reference to a callable; valid for the duration of the call that takes it.
 class RegionFunction {
@@ -44,4 +44,4 @@ struct Range {
 };
 Range share(int64_t count, int worker, int workers, int64_t step = 1);
 
-} // namespace ds4::cpu
+} // namespace ds4

@@ -1,0 +1,32 @@
+// The layout of one sequence's cache: which rows each layer keeps, how many and how large. Every
+// backend follows it, wherever its rows lie.
+#pragma once
+#include <cstdint>
+
+#include "kv/row_formats.h"
+#include "model/shape.h"
+
+namespace ds4 {
+
+struct CacheLayout {
+    const Shape &shape;
+    KvRowFormat kv;       // window rows and compressed entries
+    IndexRowFormat index; // index rows, in layers with an indexer
+
+    // Positions whose values and scores a compressor keeps: those of the unfinished window and,
+    // with overlap, those of the window before it.
+    static int64_t compressor_slots(const LayerShape &layer) {
+        return layer.compressor_halves() * layer.compress_ratio;
+    }
+    // One position of compressor values or scores: f32 [halves * dim].
+    static int64_t compressor_row_bytes(const LayerShape &layer, int dim) {
+        return int64_t(layer.compressor_halves()) * dim * 4;
+    }
+    // The first position whose compressor rows are still needed after n tokens.
+    static int64_t first_compressor_position(const LayerShape &layer, int64_t n);
+
+    // Bytes of the rows and ids of a sequence of `tokens` tokens; compressor rows are not counted.
+    uint64_t sequence_bytes(uint32_t tokens) const;
+};
+
+} // namespace ds4
