@@ -1,12 +1,13 @@
-// Writes a model with the shape of Flash, as large as the real one to every reader, that takes
-// almost no disk: what would be weights is holes, which read as zeros. Norms, scales, sinks, biases
-// and routing tables hold sane values, and so do the embedding of token 1, the head's first row and
-// the leading expert of each layer, so a forward pass runs and its logits are finite and not all
-// alike.
-//   bun scripts/make-sparse-flash.ts gguf TARGET.gguf       antirez dialect, IQ2_XXS and Q2_K
-// experts, 86.7 GB
-//   bun scripts/make-sparse-flash.ts safetensors FOLDER     official layout, 159.6 GB with the
-// prediction block A third argument is a number of layers, for files that fit into memory.
+// Writes a model with the shape of Flash that is as large as the real one to every reader and takes
+// almost no disk. Most of its weights are holes in the file, which read as zeros. Norms, scales,
+// sinks, biases and routing tables hold sane values. The embedding of token 1, the head's first row
+// and the leading expert of each layer hold weights. A forward pass therefore runs, and its logits
+// are finite and differ.
+// Usage, with a number of layers as a third argument for files that fit into memory:
+//   bun scripts/make-sparse-flash.ts gguf TARGET.gguf
+//     antirez dialect, IQ2_XXS and Q2_K experts, 86.7 GB
+//   bun scripts/make-sparse-flash.ts safetensors FOLDER
+//     official layout, 159.6 GB with the prediction block
 import { mkdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import {

@@ -6,13 +6,13 @@ import { fileURLToPath } from "node:url"
 import { describeModelFile, openModelFile } from "@ds4/model-file"
 import { makeSparseGguf, makeSparseSafetensors } from "./make-sparse-flash.ts"
 import { deriveGguf } from "./demo-gguf.ts"
-import { tinyTokenizerJson } from "./make-tiny-model.ts"
+import { tinyTokenizerJson } from "./tiny-models/tokenizer.ts"
 import { isDemoGgufCurrent } from "./prepare.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "ds4-sparse-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** What the files really occupy. */
+/** Disk space that the files really take, in bytes. */
 async function diskBytes(paths: readonly string[]): Promise<number> {
   let sum = 0
   for (const path of paths) sum += (await Bun.file(path).stat()).blocks * 512

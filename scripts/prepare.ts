@@ -81,9 +81,8 @@ function prepareDemoGguf(): void {
 }
 
 /**
- * Builds native/dist when it is missing or older than its sources, and then what the library
- * derives; a build that is in turbo's cache is restored. Nothing is built when DS4_LIBRARY names
- * another library.
+ * Builds native/dist when it is missing or older than its sources, or restores it from turbo's
+ * cache; then derives the demo model's GGUF. Does nothing when DS4_LIBRARY names another library.
  */
 export function prepareNative(): void {
   if ((process.env.DS4_LIBRARY ?? "") !== "") return

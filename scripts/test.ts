@@ -3,6 +3,7 @@
 // Usage: bun scripts/test.ts [turbo flags, e.g. --force or --filter=@ds4/cli]
 import { fileURLToPath } from "node:url"
 import { checkBunVersion, prepareModules } from "./prepare-modules.ts"
+import { prepareTinyModels } from "./prepare-tiny-models.ts"
 import { clearReports, isGreen, tallyLine, tallyReports } from "./tally.ts"
 import { turbo } from "./turbo.ts"
 
@@ -26,6 +27,7 @@ function script(...words: string[]): number {
 
 checkBunVersion()
 prepareModules()
+await prepareTinyModels()
 clearReports(ROOT)
 const flags = process.argv.slice(2)
 const quiet = "--output-logs=errors-only"

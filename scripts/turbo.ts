@@ -3,6 +3,7 @@
 // Usage: bun scripts/turbo.ts TASK... [turbo flags]
 import { fileURLToPath } from "node:url"
 import { checkBunVersion, prepareModules } from "./prepare-modules.ts"
+import { prepareTinyModels } from "./prepare-tiny-models.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 
@@ -46,5 +47,6 @@ export function turbo(args: readonly string[], options: { quiet?: boolean } = {}
 if (import.meta.main) {
   checkBunVersion()
   prepareModules()
+  await prepareTinyModels()
   process.exit(turbo(process.argv.slice(2)))
 }

@@ -2,7 +2,7 @@
 
 export type Language = "typescript" | "c++"
 
-/** What stands before a slash when it begins a regular expression and not a division. */
+/** Text before a slash that begins a regular expression and not a division. */
 const REGEX_BEFORE =
   /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|throw|await|yield))\s*$/
 

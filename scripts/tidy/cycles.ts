@@ -18,7 +18,7 @@ interface Manifest {
   readonly exports?: Readonly<Record<string, string>>
 }
 
-/** What the packages of the workspace export: "@ds4/engine/testing" -> path. */
+/** Every entry of the workspace's packages: "@ds4/engine/testing" -> path. */
 export function packageEntries(files: readonly SourceFile[]): ReadonlyMap<string, string> {
   const entries = new Map<string, string>()
   for (const { path, text } of files) {

@@ -1,15 +1,11 @@
-// Writes models/tiny/tokenizer.json: 15 control tokens, 256 bytes and the merges that the text of
-// tiny-model-text.ts gives, 512 entries in all. The weights beside it are recorded data and are not
-// made here.
-//   bun scripts/make-tiny-model.ts [--check]
-import { fileURLToPath } from "node:url"
+// The vocabulary of models/tiny has 512 entries: 15 control tokens, 256 bytes and the merges that
+// text.ts gives.
 import { CODE_POINT_OF_BYTE, SPLIT_PATTERNS } from "@ds4/tokenizer"
 import { LATEST_REMINDER, REQUIRED_SPECIALS, TASKS, taskToken } from "@ds4/tokenizer/special-tokens"
-import { TINY_MODEL_TEXT } from "./tiny-model-text.ts"
+import { TINY_MODEL_TEXT } from "./text.ts"
 
 /** vocab_size of models/tiny/config.json. */
 const VOCABULARY = 512
-const TARGET = fileURLToPath(new URL("../models/tiny/tokenizer.json", import.meta.url))
 
 /** Ids in order: BOS and EOS are 0 and 1, as in the published vocabulary. */
 const CONTROL_TOKENS = [...REQUIRED_SPECIALS, LATEST_REMINDER, ...TASKS.map(taskToken)]
@@ -92,7 +88,7 @@ function merged(symbols: readonly string[], [left, right]: readonly [string, str
   return result
 }
 
-/** The file's text, the same on every machine. */
+/** The text of tokenizer.json, the same on every machine. */
 export function tinyTokenizerJson(): string {
   const bytes = CODE_POINT_OF_BYTE.map((codePoint) => String.fromCodePoint(codePoint))
   const merges = learnMerges(TINY_MODEL_TEXT, VOCABULARY - CONTROL_TOKENS.length - bytes.length)
@@ -142,12 +138,4 @@ export function tinyTokenizerJson(): string {
     },
   }
   return `${JSON.stringify(document, null, 1)}\n`
-}
-
-if (import.meta.main) {
-  const text = tinyTokenizerJson()
-  if (process.argv.includes("--check")) {
-    if ((await Bun.file(TARGET).text()) !== text)
-      throw new Error(`${TARGET} is not what this script writes; run it without --check`)
-  } else await Bun.write(TARGET, text)
 }
