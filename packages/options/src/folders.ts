@@ -4,8 +4,8 @@ import { join } from "node:path"
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * The folder `ds4` in a base folder of the XDG specification: where `variable` says if that is an
- * absolute path, else `fallback` in the home folder.
+ * The folder `ds4` in a base folder of the XDG specification. The base is the absolute path in
+ * `variable`, else `fallback` in the home folder.
  */
 export function xdgFolder(environment: Environment, variable: string, fallback: string): string {
   const value = environment[variable]

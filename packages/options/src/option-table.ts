@@ -104,7 +104,7 @@ export function hasKey(name: OptionName): boolean {
   return name !== "help" && name !== "config"
 }
 
-/** What one command states differently about an option, if anything. */
+/** The facts of an option that one command states differently, if any. */
 export function differenceOf(
   name: OptionName,
   command: CommandName,

@@ -81,47 +81,51 @@ function median(numbers: readonly number[]): number {
 
 const rate = ({ tokens, wallMs }: Rate) => (tokens * 1000) / wallMs
 
+type EngineProcess = Bun.Subprocess<"pipe", "pipe", "inherit">
+type ServerProcess = Bun.Subprocess<"ignore", "ignore", "pipe">
+
+function startEngine(): EngineProcess {
+  const flags = ["--engine", "--tokens", String(maxTokens), "--threads", values.threads]
+  return Bun.spawn([process.execPath, import.meta.path, ...flags], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
+  })
+}
+
+function startServer(): ServerProcess {
+  const flags = ["-m", TINY, "--port", "0", "--quiet", "--threads", values.threads]
+  return Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), ...flags], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  })
+}
+
+/** The server's address, once its model is loaded. */
+async function readyUrl(server: ServerProcess): Promise<string> {
+  let url = ""
+  for await (const line of linesOf(server.stderr)) {
+    url = /serving +(http:\S+)/.exec(line)?.[1] ?? url
+    if (line === "ready") break
+  }
+  return url
+}
+
+async function promptTokens(url: string): Promise<number[]> {
+  const body = JSON.stringify({ messages: MESSAGES })
+  const template = await fetch(`${url}/apply-template`, { method: "POST", body })
+  return ((await template.json()) as { tokens: number[] }).tokens
+}
+
 async function compare(): Promise<void> {
-  const engine = Bun.spawn(
-    [
-      process.execPath,
-      import.meta.path,
-      "--engine",
-      "--tokens",
-      String(maxTokens),
-      "--threads",
-      values.threads,
-    ],
-    { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
-  )
-  const server = Bun.spawn(
-    [
-      process.execPath,
-      join(import.meta.dir, "../src/main.ts"),
-      "-m",
-      TINY,
-      "--port",
-      "0",
-      "--quiet",
-      "--threads",
-      values.threads,
-    ],
-    { stdin: "ignore", stdout: "ignore", stderr: "pipe" },
-  )
+  const engine = startEngine()
+  const server = startServer()
   try {
     const answers = linesOf(engine.stdout)
-    const printed = linesOf(server.stderr)
-    let url = ""
-    for await (const line of printed) {
-      url = /serving +(http:\S+)/.exec(line)?.[1] ?? url
-      if (line === "ready") break
-    }
+    const url = await readyUrl(server)
     const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none" })
-    const template = await fetch(`${url}/apply-template`, {
-      method: "POST",
-      body: JSON.stringify({ messages: MESSAGES }),
-    })
-    const { tokens: prompt } = (await template.json()) as { tokens: number[] }
+    const prompt = await promptTokens(url)
     const inside = async (): Promise<Rate> => {
       void engine.stdin.write(`${JSON.stringify(prompt)}\n`)
       await engine.stdin.flush()

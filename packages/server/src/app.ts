@@ -1,5 +1,14 @@
 // Composition only: guards, error map, routes, API page.
 import { Elysia } from "elysia"
+import { chatCompletions } from "./api/chat-completions/route.ts"
+import { completions } from "./api/completions/route.ts"
+import { health } from "./api/health/route.ts"
+import { messages } from "./api/messages/route.ts"
+import { models } from "./api/models/route.ts"
+import { requests } from "./api/requests/route.ts"
+import { responses } from "./api/responses/route.ts"
+import { statistics } from "./api/statistics/route.ts"
+import { tokens } from "./api/tokens/route.ts"
 import { errorResponse, errorShapeOf } from "./http/api-error.ts"
 import { apiPage } from "./http/api-page.ts"
 import { toApiError } from "./http/error-map.ts"
@@ -12,14 +21,6 @@ import { Answers } from "./serving/answers.ts"
 import type { RequestRegistry } from "./serving/request-registry.ts"
 import type { ServingState } from "./serving/serving-state.ts"
 import type { Statistics } from "./serving/statistics.ts"
-import { chatCompletions } from "./api/chat-completions/route.ts"
-import { completions } from "./api/completions/route.ts"
-import { health } from "./api/health/route.ts"
-import { messages } from "./api/messages/route.ts"
-import { models } from "./api/models/route.ts"
-import { requests } from "./api/requests/route.ts"
-import { responses } from "./api/responses/route.ts"
-import { tokens } from "./api/tokens/route.ts"
 import type { ServerSettings } from "./settings.ts"
 
 export interface AppDependencies {
@@ -35,7 +36,7 @@ const OPEN_PATHS = new Set(["/health", "/healthz"])
 /** Bun closes a silent connection after this many seconds; streams switch it off for themselves. */
 const IDLE_TIMEOUT_SECONDS = 255
 
-/** What others need of the application. */
+/** The application as its callers see it. */
 export interface App {
   handle(request: Request): Promise<Response>
   listen(options: { hostname: string; port: number } | { unix: string }): unknown
@@ -46,17 +47,15 @@ export interface App {
 
 /** The whole HTTP application. Nothing listens yet: call `.listen` or `.handle`. */
 export function createApp(dependencies: AppDependencies): App {
-  const { state, settings, registry, statistics } = dependencies
+  const { settings } = dependencies
   const contexts = new RequestContexts()
-  const answers = new Answers(dependencies, contexts)
   const registered: Registered = { routes: () => [] }
   let table: RouteTable | undefined
   const routes = () => (table ??= new RouteTable(registered.routes()))
   const app = new Elysia({
     normalize: false,
-    // Bun's own limit answers with an empty body; the limit that counts is checked below. Elysia
-    // would share the port with another server that listens there; requests would then go to
-    // either.
+    // Bun's own limit answers with an empty body; readJson applies the limit that counts. Elysia
+    // would share the port with another server that listens there, and requests would go to either.
     serve: {
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -68,13 +67,7 @@ export function createApp(dependencies: AppDependencies): App {
       Object.assign(set.headers, corsHeaders(request.headers, settings.access), {
         "x-request-id": context.id,
       })
-      checkHost(request.headers.get("host"), settings.access)
-      checkOrigin(request, settings.access)
-      if (request.method === "OPTIONS") return new Response(null, { status: 204 })
-      if (!OPEN_PATHS.has(context.path)) checkKey(request.headers, settings.access)
-      if (Number(request.headers.get("content-length") ?? 0) > settings.maxBodyBytes)
-        throw tooLarge(settings.maxBodyBytes)
-      return undefined
+      return admit(request, context, settings)
     })
     .onParse(async ({ request }) => readJson(request, settings.maxBodyBytes))
     .onError(({ error, code, request }) => {
@@ -88,14 +81,7 @@ export function createApp(dependencies: AppDependencies): App {
     .onAfterResponse(({ request, set, response }) =>
       record(dependencies, contexts.of(request), routes(), statusOf(set.status, response)),
     )
-    .use(health(state))
-    .use(models(state, settings))
-    .use(chatCompletions(answers))
-    .use(completions(answers))
-    .use(messages(answers))
-    .use(responses(answers))
-    .use(tokens(answers))
-    .use(requests(registry, statistics, state))
+    .use(endpoints(dependencies, contexts))
     .use(apiPage(() => registered.routes()))
   registered.routes = () => app.routes
   return app
@@ -106,6 +92,37 @@ interface Registered {
   routes(): Elysia["routes"]
 }
 
+/** Answers an OPTIONS request; throws for a request that may not be made. */
+function admit(
+  request: Request,
+  context: RequestContext,
+  { access, maxBodyBytes }: ServerSettings,
+): Response | undefined {
+  checkHost(request.headers.get("host"), access)
+  checkOrigin(request, access)
+  if (request.method === "OPTIONS") return new Response(null, { status: 204 })
+  if (!OPEN_PATHS.has(context.path)) checkKey(request.headers, access)
+  if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes)
+    throw tooLarge(maxBodyBytes)
+  return undefined
+}
+
+/** Every endpoint but the API page. */
+function endpoints(dependencies: AppDependencies, contexts: RequestContexts) {
+  const { state, settings, registry } = dependencies
+  const answers = new Answers(dependencies, contexts)
+  return new Elysia({ name: "api" })
+    .use(health(state))
+    .use(models(state, settings))
+    .use(chatCompletions(answers))
+    .use(completions(answers))
+    .use(messages(answers))
+    .use(responses(answers))
+    .use(tokens(answers))
+    .use(requests(registry))
+    .use(statistics(registry, dependencies.statistics, state))
+}
+
 function statusOf(status: unknown, response: unknown): number {
   if (response instanceof Response) return response.status
   return typeof status === "number" ? status : 200
@@ -113,7 +130,7 @@ function statusOf(status: unknown, response: unknown): number {
 
 /** Counts and logs a request that did not generate. */
 function record(
-  { statistics, log }: AppDependencies,
+  { statistics: counters, log }: AppDependencies,
   context: RequestContext,
   routes: RouteTable,
   responseStatus: number,
@@ -121,7 +138,7 @@ function record(
   const { id, method, path, startedAtMs, status, logsItself } = context
   if (logsItself) return
   const finalStatus = status ?? responseStatus
-  statistics.countRequest(routes.routeOf(path) ?? "unknown", finalStatus)
+  counters.countRequest(routes.routeOf(path) ?? "unknown", finalStatus)
   log.write({
     id,
     method,

@@ -63,7 +63,7 @@ export class DemoHome implements Disposable {
 export class DemoServer {
   constructor(
     readonly url: string,
-    /** What it printed until it was ready. */
+    /** The text that it printed until it was ready. */
     readonly said: string,
     private readonly child: Bun.Subprocess,
   ) {}

@@ -1,6 +1,5 @@
-// A stream and a whole answer made from the same tokens hold the same reasoning, content and calls:
-// over every recorded output, through the whole server, in each API, however the engine cuts its
-// batches.
+// A stream and a whole answer made from the same tokens hold the same reasoning, content and calls.
+// Every recorded output goes through the whole server, in each API and in batches of every size.
 import { expect, test } from "bun:test"
 import { join } from "node:path"
 import { harness } from "../testing/harness.ts"

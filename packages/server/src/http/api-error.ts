@@ -1,5 +1,5 @@
-// What a route throws, and how it looks in each API's error shape. The table below is the only
-// place that turns a code into an HTTP status.
+// The errors that routes throw, and their bodies in the shape of each API. The table below is the
+// only place that turns a code into an HTTP status.
 
 export type ApiErrorCode =
   | "INVALID_REQUEST"

@@ -1,4 +1,4 @@
-// What a JSON schema asks for, in words: "a number from 0 to 1", "true or false".
+// Says in words which values a JSON schema accepts: "a number from 0 to 1", "true or false".
 
 interface SchemaNode {
   type?: string

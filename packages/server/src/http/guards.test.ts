@@ -43,61 +43,43 @@ describe("access", () => {
     },
   )
 
-  test(
-    "a web page cannot make the server work: a POST of a foreign origin is refused before it " +
-      "begins",
-    async () => {
-      // what a form or a fetch without preflight sends: any origin, a body that says it is text
-      const status = async (
-        server: Harness,
-        headers: Record<string, string>,
-        path = "/v1/chat/completions",
-      ) =>
-        (
-          await server.post(path, CHAT, {
-            "content-type": "text/plain",
-            host: "127.0.0.1:8000",
-            ...headers,
-          })
-        ).status
-      const plain = harness()
-      for (const origin of [
-        "https://evil.example",
-        "http://localhost:3000",
-        "http://127.0.0.1:8001",
-        "null",
-      ])
-        expect({ origin, status: await status(plain, { origin }) }).toEqual({ origin, status: 403 })
-      expect(plain.engine.requests).toHaveLength(0)
-      expect(
-        await (
-          await plain.post("/v1/messages", CHAT, { origin: "null", host: "localhost" })
-        ).json(),
-      ).toMatchObject({ type: "error", error: { type: "permission_error" } })
-      expect(await status(plain, {})).toBe(200) // a program
-      expect(await status(plain, { origin: "http://127.0.0.1:8000" })).toBe(200) // the API page
-      // read, but not readable
-      expect((await plain.get("/v1/models", { origin: "https://evil.example" })).status).toBe(200)
-      const origin = "https://ui.example"
-      expect(
-        await status(
-          harness({ settings: (settings) => void (settings.access.corsOrigins = [origin]) }),
-          { origin },
-        ),
-      ).toBe(200)
-      expect(
-        await status(
-          harness({ settings: (settings) => void (settings.access.corsAnyOrigin = true) }),
-          { origin },
-        ),
-      ).toBe(200)
-      const locked = harness({ settings: (settings) => void (settings.access.apiKey = "secret") })
-      expect([
-        await status(locked, { origin }),
-        await status(locked, { origin, authorization: "Bearer secret" }),
-      ]).toEqual([401, 200])
-    },
-  )
+  describe("a web page", () => {
+    const origin = "https://ui.example"
+    /** The status of a POST that a form or a fetch without preflight can send. */
+    const status = async (server: Harness, headers: Record<string, string>) => {
+      const plain = { "content-type": "text/plain", host: "127.0.0.1:8000" }
+      return (await server.post("/v1/chat/completions", CHAT, { ...plain, ...headers })).status
+    }
+
+    test("of a foreign origin is refused before any work begins", async () => {
+      const server = harness()
+      const foreign = ["https://evil.example", "http://localhost:3000", "http://127.0.0.1:8001"]
+      for (const each of [...foreign, "null"])
+        expect([each, await status(server, { origin: each })]).toEqual([each, 403])
+      expect(server.engine.requests).toHaveLength(0)
+      const refused = await server.post("/v1/messages", CHAT, { origin: "null", host: "localhost" })
+      expect(await refused.json()).toMatchObject({
+        type: "error",
+        error: { type: "permission_error" },
+      })
+      // A page may send a GET; the browser does not let it read the answer.
+      expect((await server.get("/v1/models", { origin: foreign[0] ?? "" })).status).toBe(200)
+    })
+
+    test("of the server itself may post, and so may a program, which sends no origin", async () => {
+      expect(await status(harness(), {})).toBe(200)
+      expect(await status(harness(), { origin: "http://127.0.0.1:8000" })).toBe(200)
+    })
+
+    test("of an allowed origin may post; with a key only the key counts", async () => {
+      const some = harness({ settings: ({ access }) => void (access.corsOrigins = [origin]) })
+      const any = harness({ settings: ({ access }) => void (access.corsAnyOrigin = true) })
+      const locked = harness({ settings: ({ access }) => void (access.apiKey = "secret") })
+      expect([await status(some, { origin }), await status(any, { origin })]).toEqual([200, 200])
+      expect(await status(locked, { origin })).toBe(401)
+      expect(await status(locked, { origin, authorization: "Bearer secret" })).toBe(200)
+    })
+  })
 
   test("CORS headers only for allowed origins, on preflights and on errors too", async () => {
     const origin = "https://ui.example"

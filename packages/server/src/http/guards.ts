@@ -20,8 +20,8 @@ function hostName(header: string): string {
 }
 
 /**
- * On a loopback bind without a key a foreign Host name means that a web page reached us by DNS
- * rebinding: 403. Addresses, localhost and configured names pass.
+ * Refuses a foreign Host name with 403 where the server listens on loopback without a key: a web
+ * page reached it by DNS rebinding. Addresses, localhost and configured names pass.
  */
 export function checkHost(header: string | null, rules: AccessRules): void {
   if (!rules.isLoopback || rules.apiKey !== undefined || header === null) return
@@ -42,9 +42,9 @@ export function checkHost(header: string | null, rules: AccessRules): void {
 const READING_METHODS = new Set(["GET", "HEAD", "OPTIONS"])
 
 /**
- * A browser lets any web page send a plain POST here and only hides the answer from it; the work
- * would be done all the same. Without a key, which such a page cannot know, an Origin must be this
- * server's own or one that CORS allows: 403. Programs send no Origin.
+ * A browser lets any web page send a plain POST here and only hides the answer from it. The work
+ * would be done all the same. A page cannot know the key. Without one, an Origin must therefore be
+ * this server's own or one that CORS allows, else 403. Programs send no Origin.
  */
 export function checkOrigin(
   { method, headers }: Pick<Request, "method" | "headers">,

@@ -24,7 +24,7 @@ export interface GenerationLine {
   prefillMs: number
   decodeMs: number
   finish: string
-  /** What was left out of the request. */
+  /** Parts of the request that were left out. */
   warnings: readonly string[]
 }
 

@@ -27,8 +27,7 @@ test("health is answered while a prompt of 4 MB is read, cut into many messages 
   for (const messages of [one, many]) {
     const body = JSON.stringify({ messages, thinking: false, max_tokens: 1 })
     let best = { worstMs: Number.POSITIVE_INFINITY, share: 1 }
-    // The first run compiles the code; a shared machine may be busy with something else in any one
-    // run.
+    // The first run compiles the code, and a shared machine may be busy during any run.
     for (let attempt = 0; attempt < 4; attempt++) {
       const begin = performance.now()
       const work = fetch(`${server.url}/v1/chat/completions`, { method: "POST", body }).then(
@@ -40,8 +39,8 @@ test("health is answered while a prompt of 4 MB is read, cut into many messages 
       const worstMs = await worstHealth(server.url, work)
       if (worstMs < best.worstMs) best = { worstMs, share: worstMs / (performance.now() - begin) }
     }
-    // Whole, the encoding alone would be one pause of nearly all the time; on a slowed-down machine
-    // only the share counts, and another program on the core lengthens single pauses too.
+    // Encoded whole, the prompt would be one pause of nearly all the time. On a slow machine only
+    // the share counts, because other programs lengthen single pauses too.
     if (best.worstMs >= 50) expect(best.share).toBeLessThan(0.6)
   }
   expect(server.engine.requests[0]?.promptTokens.length).toBeGreaterThan(500_000)

@@ -6,11 +6,13 @@ import { join } from "node:path"
 const ROOT = join(import.meta.dir, "../../../..")
 const TINY = join(ROOT, "models/tiny")
 
+/** The built library. A program that is told its path builds nothing. */
+export const LIBRARY = join(ROOT, "native/dist/libds4.so")
+
 /** Files that these tests need and that are not there; they are skipped then. */
-export const LACKING: readonly string[] = [
-  join(ROOT, "native/dist/libds4.so"),
-  join(TINY, "config.json"),
-].filter((path) => !existsSync(path))
+export const LACKING: readonly string[] = [LIBRARY, join(TINY, "config.json")].filter(
+  (path) => !existsSync(path),
+)
 
 export const MAIN = join(import.meta.dir, "../main.ts")
 

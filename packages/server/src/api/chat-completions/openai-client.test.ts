@@ -24,6 +24,61 @@ interface WithReasoning {
   reasoning_content?: string
 }
 
+interface Turn {
+  content: string
+  reasoning: string
+  calls: { id: string; name: string; arguments: string }[]
+  finish: string | undefined
+}
+
+/** Asks for the weather, with tools, and gathers the stream. */
+async function streamTurn(): Promise<Turn> {
+  const stream = await client.chat.completions.create({
+    model,
+    messages: user("weather?"),
+    tools: TOOLS,
+    stream: true,
+  })
+  const turn: Turn = { content: "", reasoning: "", calls: [], finish: undefined }
+  for await (const chunk of stream) {
+    const choice = chunk.choices[0]
+    turn.content += choice?.delta.content ?? ""
+    turn.reasoning += (choice?.delta as WithReasoning | undefined)?.reasoning_content ?? ""
+    turn.finish = choice?.finish_reason ?? turn.finish
+    for (const delta of choice?.delta.tool_calls ?? []) {
+      const call = (turn.calls[delta.index] ??= { id: "", name: "", arguments: "" })
+      call.id += delta.id ?? ""
+      call.name += delta.function?.name ?? ""
+      call.arguments += delta.function?.arguments ?? ""
+    }
+  }
+  return turn
+}
+
+/** Sends the turn back with a result for each of its calls. */
+function sendResults({ content, reasoning, calls }: Turn) {
+  const assistant = {
+    role: "assistant" as const,
+    content,
+    reasoning_content: reasoning,
+    tool_calls: calls.map(({ id, ...call }) => ({
+      id,
+      type: "function" as const,
+      function: call,
+    })),
+  }
+  const results = calls.map(({ id }) => ({
+    role: "tool" as const,
+    tool_call_id: id,
+    content: "sunny",
+  }))
+  return client.chat.completions.create({
+    model,
+    tools: TOOLS,
+    messages: [...user("weather?"), assistant, ...results],
+  })
+}
+
 describe("chat completions with the openai client", () => {
   test("a whole answer has text, reasoning, usage and timings", async () => {
     const answer = await client.chat.completions.create({ model, messages: user("hi") })
@@ -113,70 +168,28 @@ describe("chat completions with the openai client", () => {
     },
   )
 
-  test(
-    "a tool loop of two turns: streamed calls arrive whole, results are read, the first " +
-      "prompt " +
-      "is reused",
-    async () => {
-      const stream = await client.chat.completions.create({
-        model,
-        messages: user("weather?"),
-        tools: TOOLS,
-        stream: true,
-      })
-      const calls: { id: string; name: string; arguments: string }[] = []
-      let content = ""
-      let reasoning = ""
-      let finish: string | null | undefined
-      for await (const chunk of stream) {
-        const choice = chunk.choices[0]
-        content += choice?.delta.content ?? ""
-        reasoning += (choice?.delta as WithReasoning | undefined)?.reasoning_content ?? ""
-        finish = choice?.finish_reason ?? finish
-        for (const delta of choice?.delta.tool_calls ?? []) {
-          const call = (calls[delta.index] ??= { id: "", name: "", arguments: "" })
-          call.id += delta.id ?? ""
-          call.name += delta.function?.name ?? ""
-          call.arguments += delta.function?.arguments ?? ""
-        }
-      }
-      expect([content, finish]).toEqual(["Let me see.", "tool_calls"])
-      expect(calls.map((call) => JSON.parse(call.arguments) as unknown)).toEqual([
-        { city: 'Zü"rich\n☀', days: 3 },
-        { city: "Bern" },
-      ])
-      for (const call of calls) expect(call.id).toMatch(/^call_[0-9a-f]{32}$/)
-      const assistant = {
-        role: "assistant" as const,
-        content,
-        reasoning_content: reasoning,
-        tool_calls: calls.map(({ id, ...rest }) => ({
-          id,
-          type: "function" as const,
-          function: rest,
-        })),
-      }
-      const results = calls.map((call) => ({
-        role: "tool" as const,
-        tool_call_id: call.id,
-        content: "sunny",
-      }))
-      const before = server.engine.requests.at(-1)?.promptTokens ?? []
-      const second = await client.chat.completions.create({
-        model,
-        tools: TOOLS,
-        messages: [...user("weather?"), assistant, ...results],
-      })
-      expect(second.choices[0]?.message.content).toBe("It is sunny in Zürich ☀.")
-      expect(second.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThanOrEqual(
-        before.length,
-      )
-      // The sampled call block stands in the second prompt token for token.
-      const prompt = server.engine.requests.at(-1)?.promptTokens ?? []
-      expect(prompt.slice(0, before.length)).toEqual([...before])
-      expect(second.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(before.length + 40)
-    },
-  )
+  test("a tool loop of two turns: streamed calls arrive whole, and results are read", async () => {
+    const turn = await streamTurn()
+    expect([turn.content, turn.finish]).toEqual(["Let me see.", "tool_calls"])
+    expect(turn.calls.map((call) => JSON.parse(call.arguments) as unknown)).toEqual([
+      { city: 'Zü"rich\n☀', days: 3 },
+      { city: "Bern" },
+    ])
+    for (const call of turn.calls) expect(call.id).toMatch(/^call_[0-9a-f]{32}$/)
+    const second = await sendResults(turn)
+    expect(second.choices[0]?.message.content).toBe("It is sunny in Zürich ☀.")
+  })
+
+  test("the second prompt begins with the first, sampled calls included", async () => {
+    const turn = await streamTurn()
+    const before = server.engine.requests.at(-1)?.promptTokens ?? []
+    const second = await sendResults(turn)
+    const prompt = server.engine.requests.at(-1)?.promptTokens ?? []
+    expect(prompt.slice(0, before.length)).toEqual([...before])
+    // The sampled call block stands in the second prompt token for token.
+    const cachedTokens = second.usage?.prompt_tokens_details?.cached_tokens ?? 0
+    expect(cachedTokens).toBeGreaterThan(before.length + 40)
+  })
 
   test(
     "parallel_tool_calls: false ends after the first call; tool_choice none offers no " + "tools",

@@ -21,6 +21,8 @@ import {
 } from "./items.ts"
 import { randomId } from "../../answer/random-id.ts"
 import { eventFrame } from "../../answer/sse.ts"
+import { eventsOf } from "./transcript-events.ts"
+import { responsesUsage } from "./usage.ts"
 
 export interface ResponseIdentity {
   /** "resp_…" */
@@ -45,19 +47,6 @@ interface OpenCall {
   call: CallItem
   index: number
   reader: CustomInputReader | undefined
-}
-
-export function responsesUsage({ usage }: Outcome): Record<string, unknown> {
-  return {
-    input_tokens: usage.promptTokens,
-    input_tokens_details: {
-      cached_tokens: usage.cachedTokens,
-      cache_write_tokens: usage.promptTokens - usage.cachedTokens,
-    },
-    output_tokens: usage.completionTokens,
-    output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
-    total_tokens: usage.promptTokens + usage.completionTokens,
-  }
 }
 
 export class ResponseStreamWriter implements StreamWriter {
@@ -288,19 +277,4 @@ function callEvent(open: OpenCall): string {
   return open.call.tool.kind === "custom"
     ? "response.custom_tool_call_input"
     : "response.function_call_arguments"
-}
-
-/** The events of a gathered answer, in the order in which they came. */
-function eventsOf(answer: Transcript): OutputEvent[] {
-  const events: OutputEvent[] = []
-  if (answer.reasoning !== "") events.push({ type: "reasoning", text: answer.reasoning })
-  if (answer.content !== "") events.push({ type: "text", text: answer.content })
-  answer.calls.forEach((call, index) => {
-    events.push(
-      { type: "tool-call-start", index, id: call.id, name: call.name },
-      { type: "tool-call-arguments", index, text: call.arguments },
-      { type: "tool-call-end", index, call },
-    )
-  })
-  return events
 }
