@@ -84,7 +84,7 @@ engineTest("a seed repeats a sampled answer; logprobs are those of the chosen to
 })
 
 engineTest(
-  "max_tokens 0 only reads the prompt, and a longer prompt then goes on from " + "there",
+  "max_tokens 0 only reads the prompt, and a longer prompt then goes on from there",
   async () => {
     const warmed = await client.completions.create({
       model: "tiny",

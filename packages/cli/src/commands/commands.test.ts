@@ -279,11 +279,11 @@ describe("engine commands on the tiny model", () => {
   )
 
   test("bench moe measures the expert library, as a table and as JSON", async () => {
-    const table = await work.run(["bench", "moe", "-t", "1", "--room", "rates"])
+    const table = await work.run(["bench", "moe", "-t", "1", "--suite", "rates"])
     expect([table.code, table.err]).toEqual([0, ""])
     expect(table.out).toContain("\nrates\n")
     const report = json(
-      (await work.run(["bench", "moe", "-t", "1", "--room", "rates", "--json"])).out,
+      (await work.run(["bench", "moe", "-t", "1", "--suite", "rates", "--json"])).out,
     ) as {
       schema: string
       threads: number

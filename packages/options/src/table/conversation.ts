@@ -35,7 +35,7 @@ export const CONVERSATION_OPTIONS = {
     kind: "size",
     value: "N",
     min: 1,
-    help: "close the reasoning after this many tokens",
+    help: "most tokens of the reasoning; the answer begins after them",
     commands: [...ANSWER_COMMANDS, "serve"],
   },
   "keep-reasoning": {
@@ -44,8 +44,8 @@ export const CONVERSATION_OPTIONS = {
     choices: ["cache", "never"],
     default: "cache",
     help:
-      "thinking of earlier turns without tools: cache goes on with the session that holds it, " +
-      "never reads the conversation again without it",
+      "thinking of earlier turns that prompts leave out: cache continues the session that holds " +
+      "it, never reads the conversation again without it",
     commands: [...ANSWER_COMMANDS, "serve"],
   },
   "strict-tools": {

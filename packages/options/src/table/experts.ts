@@ -30,9 +30,7 @@ export const EXPERT_OPTIONS = {
   "kt-weight-path": {
     kind: "path",
     value: "DIR",
-    help:
-      "take the routed experts from the official safetensors in DIR, everything else from " +
-      "--model",
+    help: "take routed experts from the official safetensors in DIR, all else from --model",
     commands: ENGINE_COMMANDS,
   },
   "kt-cpuinfer": {
@@ -52,7 +50,7 @@ export const EXPERT_OPTIONS = {
     min: 0,
     max: 64,
     default: 0,
-    help: "thread pools of the expert library, one per NUMA node; 0: as many as there are nodes",
+    help: "thread pools of the expert library, each on a NUMA node; 0: one for every node",
     commands: ENGINE_COMMANDS,
   },
   "kt-method": {
@@ -60,7 +58,7 @@ export const EXPERT_OPTIONS = {
     value: "NAME",
     choices: ["auto", "MXFP4", "FP8", "BF16", "Q8_0", "Q2_K", "Q4_K", "IQ2_XXS"],
     default: "auto",
-    help: "refuse a model whose routed experts are stored otherwise",
+    help: "storage type of the routed experts; a model with another one is refused",
     commands: ENGINE_COMMANDS,
   },
   "kt-numerics": {

@@ -29,7 +29,7 @@ export const MEASUREMENT_OPTIONS = {
     kind: "list",
     value: "NAME",
     choices: ["kv-rounding", "index-rounding", "shared-clamp", "fast-activations"],
-    help: "leave out one trained-in rounding, to compare with engines that do; repeatable",
+    help: "leave out one rounding of training, to compare with engines that do; repeatable",
     commands: ["logits"],
   },
   "prompt-tokens": {

@@ -42,8 +42,8 @@ export const MODEL_OPTIONS = {
     choices: ["fast", "trained", "plain"],
     default: "fast",
     help:
-      "arithmetic: trained-in roundings with fast activations, exact ones, or none " +
-      "(docs/numerics.md)",
+      "arithmetic: trained: the roundings of training; fast: these and int8 activations; " +
+      "plain: none (docs/numerics.md)",
     commands: ENGINE_COMMANDS,
   },
   threads: {

@@ -17,8 +17,8 @@ export const QUANTIZE_OPTIONS = {
     value: "TYPE",
     choices: ["F32", "F16", "BF16", "Q8_0", "MXFP4"],
     help:
-      "type of the routed experts instead of the recipe's; MXFP4 only from FP4 or MXFP4, " +
-      "without loss",
+      "type of the routed experts instead of the recipe's; MXFP4 only from FP4 or MXFP4, without " +
+      "loss",
     commands: ["quantize"],
   },
   force: { kind: "switch", help: "overwrite an existing output", commands: ["quantize"] },

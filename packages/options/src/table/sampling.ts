@@ -8,12 +8,12 @@ export const SAMPLING_OPTIONS = {
     short: "n",
     value: "N",
     min: 1,
-    help: "most tokens of an answer; default: the room left in the context",
+    help: "most tokens of an answer; default: what the context has left",
     commands: [...ANSWER_COMMANDS, "serve"],
     perCommand: {
       serve: {
         default: 393_216,
-        help: "output limit where a request names none; always clamped to the room left",
+        help: "output limit where a request names none; never more than the context has left",
       },
     },
   },

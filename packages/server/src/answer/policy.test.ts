@@ -15,8 +15,8 @@ describe("settings", () => {
   })
 
   test(
-    "what decides about thinking: an explicit off, the effort, an explicit on, the model's " +
-      "name, the default",
+    "what decides about thinking: an explicit off, the effort, an explicit on, the model's name, " +
+      "the default",
     async () => {
       const server = harness({ settings: (settings) => void (settings.answers.isThinking = false) })
       const thinks = async (fields: object) => {

@@ -132,33 +132,30 @@ describe("on purpose different: a malformed block", () => {
   })
 })
 
-test(
-  "a stream and a whole answer from the same text hold the same reasoning, content and " + "calls",
-  () => {
-    for (const recorded of cases) {
-      for (const feed of [1, 2, 3, 5, 17, 1000]) {
-        const { answer, outcome } = play({ ...recorded, feed_bytes: feed }, writerOf(recorded))
-        const { answer: other } = play({ ...recorded, feed_bytes: 1000 }, writerOf(recorded))
-        const plain = (each: Transcript) => ({
-          reasoning: each.reasoning,
-          content: each.content,
-          calls: each.calls.map(({ name, arguments: text }) => ({
-            name,
-            value: JSON.parse(text) as unknown,
-          })),
-        })
-        expect(plain(answer)).toEqual(plain(other))
-        const chat = chatCompletion(
-          { id: "c", created: 0, model: "m", fingerprint: "f" },
-          answer,
-          outcome,
-          false,
-        ) as { choices: [{ message: { content: string | null } }] }
-        expect(chat.choices[0].message.content ?? "").toBe(answer.content)
-        expect(
-          JSON.stringify(anthropicMessage({ id: "m", model: "m" }, answer, outcome)),
-        ).toContain('"content":[')
-      }
+test("a stream and a whole answer hold the same reasoning, content and calls", () => {
+  for (const recorded of cases) {
+    for (const feed of [1, 2, 3, 5, 17, 1000]) {
+      const { answer, outcome } = play({ ...recorded, feed_bytes: feed }, writerOf(recorded))
+      const { answer: other } = play({ ...recorded, feed_bytes: 1000 }, writerOf(recorded))
+      const plain = (each: Transcript) => ({
+        reasoning: each.reasoning,
+        content: each.content,
+        calls: each.calls.map(({ name, arguments: text }) => ({
+          name,
+          value: JSON.parse(text) as unknown,
+        })),
+      })
+      expect(plain(answer)).toEqual(plain(other))
+      const chat = chatCompletion(
+        { id: "c", created: 0, model: "m", fingerprint: "f" },
+        answer,
+        outcome,
+        false,
+      ) as { choices: [{ message: { content: string | null } }] }
+      expect(chat.choices[0].message.content ?? "").toBe(answer.content)
+      expect(JSON.stringify(anthropicMessage({ id: "m", model: "m" }, answer, outcome))).toContain(
+        '"content":[',
+      )
     }
-  },
-)
+  }
+})

@@ -22,26 +22,17 @@ describe("access", () => {
     )
   })
 
-  test(
-    "a foreign Host is refused on a loopback bind, an address or allowed name " + "is not",
-    async () => {
-      const server = harness({
-        settings: (settings) => void (settings.access.allowedHosts = ["Box.local"]),
-      })
-      const status = async (host: string) => (await server.get("/v1/models", { host })).status
-      expect(await status("evil.example:8000")).toBe(403)
-      for (const host of [
-        "127.0.0.1:8000",
-        "localhost",
-        "[::1]:8000",
-        "192.168.1.5",
-        "box.local:1",
-      ])
-        expect({ host, status: await status(host) }).toEqual({ host, status: 200 })
-      const open = harness({ settings: (settings) => void (settings.access.isLoopback = false) })
-      expect((await open.get("/v1/models", { host: "my.server" })).status).toBe(200)
-    },
-  )
+  test("on loopback a foreign Host is refused, an address or allowed name is not", async () => {
+    const server = harness({
+      settings: (settings) => void (settings.access.allowedHosts = ["Box.local"]),
+    })
+    const status = async (host: string) => (await server.get("/v1/models", { host })).status
+    expect(await status("evil.example:8000")).toBe(403)
+    for (const host of ["127.0.0.1:8000", "localhost", "[::1]:8000", "192.168.1.5", "box.local:1"])
+      expect({ host, status: await status(host) }).toEqual({ host, status: 200 })
+    const open = harness({ settings: (settings) => void (settings.access.isLoopback = false) })
+    expect((await open.get("/v1/models", { host: "my.server" })).status).toBe(200)
+  })
 
   describe("a web page", () => {
     const origin = "https://ui.example"

@@ -112,36 +112,32 @@ describe("bodies", () => {
     await listening.stop()
   })
 
-  test(
-    "a prompt that does not fit is 400 with both counts and the words that agents " + "look for",
-    async () => {
-      const small = harness({ contextTokens: 20 })
-      const body = { messages: [{ role: "user", content: "the world ".repeat(50) }] }
-      const chat = await small.post("/v1/chat/completions", body)
-      expect(chat.status).toBe(400)
-      const error = await errorOf(chat)
-      expect(error).toMatchObject({
-        code: "context_length_exceeded",
-        param: "messages",
-        n_ctx: 20,
-        type: "invalid_request_error",
-      })
-      expect(error.n_prompt_tokens).toBeGreaterThan(20)
-      expect(error.message).toContain("maximum context length is 20 tokens")
-      expect(error.message).toContain("a larger --ctx")
-      const anthropic = (await (
-        await small.post("/v1/messages", { ...body, max_tokens: 5 })
-      ).json()) as AnthropicError
-      expect(anthropic.error.message).toMatch(/prompt is too long: \d+ tokens > 20 maximum/)
-      expect(anthropic.error.n_ctx).toBe(20)
-      expect(
-        (await errorOf(await small.post("/v1/completions", { prompt: "the world ".repeat(50) })))
-          .param,
-      ).toBe("prompt")
-      expect(
-        (await errorOf(await small.post("/v1/responses", { input: "the world ".repeat(50) })))
-          .param,
-      ).toBe("input")
-    },
-  )
+  test("a prompt that does not fit is 400 with both counts and the agents' words", async () => {
+    const small = harness({ contextTokens: 20 })
+    const body = { messages: [{ role: "user", content: "the world ".repeat(50) }] }
+    const chat = await small.post("/v1/chat/completions", body)
+    expect(chat.status).toBe(400)
+    const error = await errorOf(chat)
+    expect(error).toMatchObject({
+      code: "context_length_exceeded",
+      param: "messages",
+      n_ctx: 20,
+      type: "invalid_request_error",
+    })
+    expect(error.n_prompt_tokens).toBeGreaterThan(20)
+    expect(error.message).toContain("maximum context length is 20 tokens")
+    expect(error.message).toContain("a larger --ctx")
+    const anthropic = (await (
+      await small.post("/v1/messages", { ...body, max_tokens: 5 })
+    ).json()) as AnthropicError
+    expect(anthropic.error.message).toMatch(/prompt is too long: \d+ tokens > 20 maximum/)
+    expect(anthropic.error.n_ctx).toBe(20)
+    expect(
+      (await errorOf(await small.post("/v1/completions", { prompt: "the world ".repeat(50) })))
+        .param,
+    ).toBe("prompt")
+    expect(
+      (await errorOf(await small.post("/v1/responses", { input: "the world ".repeat(50) }))).param,
+    ).toBe("input")
+  })
 })

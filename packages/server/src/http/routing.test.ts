@@ -40,25 +40,22 @@ describe("paths and methods", () => {
     expect((await server.post("/v1/models/a/b", {})).status).toBe(405)
   })
 
-  test(
-    "OPTIONS is 204 everywhere; the query string does not matter; paths work " + "without /v1",
-    async () => {
-      expect(
-        (await server.app.handle(new Request("http://localhost/v1/models", { method: "OPTIONS" })))
-          .status,
-      ).toBe(204)
-      expect((await server.post("/v1/messages?beta=true", { ...CHAT, max_tokens: 9 })).status).toBe(
-        200,
-      )
-      for (const path of ["/chat/completions", "/messages", "/completions", "/responses"]) {
-        expect({
-          path,
-          status: (await server.post(path, { ...CHAT, prompt: "a", input: "a" })).status,
-        }).toEqual({ path, status: 200 })
-      }
-      expect((await server.get("/models")).status).toBe(200)
-    },
-  )
+  test("OPTIONS is 204; the query string does not matter; paths work without /v1", async () => {
+    expect(
+      (await server.app.handle(new Request("http://localhost/v1/models", { method: "OPTIONS" })))
+        .status,
+    ).toBe(204)
+    expect((await server.post("/v1/messages?beta=true", { ...CHAT, max_tokens: 9 })).status).toBe(
+      200,
+    )
+    for (const path of ["/chat/completions", "/messages", "/completions", "/responses"]) {
+      expect({
+        path,
+        status: (await server.post(path, { ...CHAT, prompt: "a", input: "a" })).status,
+      }).toEqual({ path, status: 200 })
+    }
+    expect((await server.get("/models")).status).toBe(200)
+  })
 
   test("every answer carries a request id", async () => {
     for (const response of [

@@ -151,8 +151,7 @@ describe("a client that leaves", () => {
 
 describe("a request", () => {
   test(
-    "is refused with 429 and retry-after when the queue is full, and served when there is " +
-      "room " +
+    "is refused with 429 and retry-after when the queue is full, and served when there is room " +
       "again",
     async () => {
       const server = listen({
@@ -230,8 +229,7 @@ describe("a request", () => {
     expect(progress).toContain('"progress":"')
   })
 
-  test("whose client does not read is cancelled after the stall limit, with bounded " +
-    "buffering", async () => {
+  test("whose client does not read is cancelled after the stall limit", async () => {
     const server = listen({
       script: () => "the world and ".repeat(400_000),
       settings: (settings) => void (settings.timing.stallMs = 300),

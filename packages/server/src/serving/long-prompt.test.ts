@@ -19,8 +19,7 @@ async function worstHealth(url: string, work: Promise<unknown>): Promise<number>
   return worstMs
 }
 
-test("health is answered while a prompt of 4 MB is read, cut into many messages " +
-  "or one", async () => {
+test("health is answered while a prompt of 4 MB is read, in one message or many", async () => {
   const server = listen({ contextTokens: 10_000_000 })
   const one = [{ role: "user", content: textOf(4_000_000) }]
   const many = Array.from({ length: 1000 }, () => ({ role: "user", content: textOf(4000) }))

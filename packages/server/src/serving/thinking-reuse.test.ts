@@ -61,16 +61,13 @@ test("with --keep-reasoning never the prompt is read again as it is written", as
   expect(server.engine.requests.every(({ shownAs }) => shownAs === undefined)).toBe(true)
 })
 
-test(
-  "an answer that was cut while it was thinking is not taken for one that had " + "ended",
-  async () => {
-    const server = harness({ script })
-    const first = await ask(server, [{ role: "user", content: "hi" }], { max_tokens: 2 })
-    const next = await ask(server, [
-      { role: "user", content: "hi" },
-      { role: "assistant", ...first.choices[0]?.message },
-      { role: "user", content: "again" },
-    ])
-    expect(next.usage.prompt_tokens_details.cached_tokens).toBe(0)
-  },
-)
+test("an answer that was cut while thinking is not taken for one that ended", async () => {
+  const server = harness({ script })
+  const first = await ask(server, [{ role: "user", content: "hi" }], { max_tokens: 2 })
+  const next = await ask(server, [
+    { role: "user", content: "hi" },
+    { role: "assistant", ...first.choices[0]?.message },
+    { role: "user", content: "again" },
+  ])
+  expect(next.usage.prompt_tokens_details.cached_tokens).toBe(0)
+})

@@ -93,80 +93,71 @@ describe("chat completions with the openai client", () => {
     expect(answer).toHaveProperty("timings.predicted_n", usage?.completion_tokens)
   })
 
-  test(
-    "a stream holds the same as the whole answer, and its usage comes when " + "asked for",
-    async () => {
-      const stream = await client.chat.completions.create({
-        model,
-        messages: user("hi"),
-        stream: true,
-        stream_options: { include_usage: true },
-      })
-      let content = ""
-      let reasoning = ""
-      let totalTokens = 0
-      for await (const chunk of stream) {
-        content += chunk.choices[0]?.delta.content ?? ""
-        reasoning += (chunk.choices[0]?.delta as WithReasoning | undefined)?.reasoning_content ?? ""
-        totalTokens = chunk.usage?.total_tokens ?? totalTokens
-      }
-      expect({ content, reasoning }).toEqual({
-        content: "The answer is 7.",
-        reasoning: "Consider it.",
-      })
-      expect(totalTokens).toBeGreaterThan(10)
-    },
-  )
+  test("a stream holds the whole answer; its usage comes when asked for", async () => {
+    const stream = await client.chat.completions.create({
+      model,
+      messages: user("hi"),
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    let content = ""
+    let reasoning = ""
+    let totalTokens = 0
+    for await (const chunk of stream) {
+      content += chunk.choices[0]?.delta.content ?? ""
+      reasoning += (chunk.choices[0]?.delta as WithReasoning | undefined)?.reasoning_content ?? ""
+      totalTokens = chunk.usage?.total_tokens ?? totalTokens
+    }
+    expect({ content, reasoning }).toEqual({
+      content: "The answer is 7.",
+      reasoning: "Consider it.",
+    })
+    expect(totalTokens).toBeGreaterThan(10)
+  })
 
-  test(
-    "max_tokens ends with length, a stop string is cut, a model name can switch " + "thinking off",
-    async () => {
-      const cut = await client.chat.completions.create({
-        model: "deepseek-chat",
-        messages: user("hi"),
-        max_completion_tokens: 3,
-      })
-      expect([cut.choices[0]?.finish_reason, cut.usage?.completion_tokens, cut.model]).toEqual([
-        "length",
-        3,
-        "deepseek-chat",
-      ])
-      const stopped = await client.chat.completions.create({
-        model,
-        messages: user("hi"),
-        stop: ["answer is", "zzz"],
-      })
-      expect([stopped.choices[0]?.message.content, stopped.choices[0]?.finish_reason]).toEqual([
-        "The ",
-        "stop",
-      ])
-    },
-  )
+  test("max_tokens ends with length, a stop string is cut, a name ends thinking", async () => {
+    const cut = await client.chat.completions.create({
+      model: "deepseek-chat",
+      messages: user("hi"),
+      max_completion_tokens: 3,
+    })
+    expect([cut.choices[0]?.finish_reason, cut.usage?.completion_tokens, cut.model]).toEqual([
+      "length",
+      3,
+      "deepseek-chat",
+    ])
+    const stopped = await client.chat.completions.create({
+      model,
+      messages: user("hi"),
+      stop: ["answer is", "zzz"],
+    })
+    expect([stopped.choices[0]?.message.content, stopped.choices[0]?.finish_reason]).toEqual([
+      "The ",
+      "stop",
+    ])
+  })
 
-  test(
-    "logprobs come with alternatives, for content and reasoning apart, streamed " + "or not",
-    async () => {
-      const whole = await client.chat.completions.create({
-        model,
-        messages: user("hi"),
-        logprobs: true,
-        top_logprobs: 2,
-      })
-      const entries = whole.choices[0]?.logprobs?.content ?? []
-      expect(entries.map((entry) => entry.token).join("")).toBe("The answer is 7.")
-      expect(entries[0]?.top_logprobs).toHaveLength(2)
-      const stream = await client.chat.completions.create({
-        model,
-        messages: user("hi"),
-        logprobs: true,
-        stream: true,
-      })
-      let streamed = ""
-      for await (const chunk of stream)
-        streamed += chunk.choices[0]?.logprobs?.content?.map((entry) => entry.token).join("") ?? ""
-      expect(streamed).toBe("The answer is 7.")
-    },
-  )
+  test("logprobs have alternatives, for content and reasoning apart, streamed or not", async () => {
+    const whole = await client.chat.completions.create({
+      model,
+      messages: user("hi"),
+      logprobs: true,
+      top_logprobs: 2,
+    })
+    const entries = whole.choices[0]?.logprobs?.content ?? []
+    expect(entries.map((entry) => entry.token).join("")).toBe("The answer is 7.")
+    expect(entries[0]?.top_logprobs).toHaveLength(2)
+    const stream = await client.chat.completions.create({
+      model,
+      messages: user("hi"),
+      logprobs: true,
+      stream: true,
+    })
+    let streamed = ""
+    for await (const chunk of stream)
+      streamed += chunk.choices[0]?.logprobs?.content?.map((entry) => entry.token).join("") ?? ""
+    expect(streamed).toBe("The answer is 7.")
+  })
 
   test("a tool loop of two turns: streamed calls arrive whole, and results are read", async () => {
     const turn = await streamTurn()
@@ -191,31 +182,28 @@ describe("chat completions with the openai client", () => {
     expect(cachedTokens).toBeGreaterThan(before.length + 40)
   })
 
-  test(
-    "parallel_tool_calls: false ends after the first call; tool_choice none offers no " + "tools",
-    async () => {
-      const one = await client.chat.completions.create({
-        model,
-        messages: user("weather?"),
-        tools: TOOLS,
-        parallel_tool_calls: false,
-      })
-      expect([one.choices[0]?.message.tool_calls?.length, one.choices[0]?.finish_reason]).toEqual([
-        1,
-        "tool_calls",
-      ])
-      const none = await client.chat.completions.create({
-        model,
-        messages: user("hi"),
-        tools: TOOLS,
-        tool_choice: "none",
-      })
-      expect(none.choices[0]?.finish_reason).toBe("stop")
-      expect(
-        server.state.require().tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
-      ).not.toContain("weather")
-    },
-  )
+  test("parallel_tool_calls: false allows one call; tool_choice none offers none", async () => {
+    const one = await client.chat.completions.create({
+      model,
+      messages: user("weather?"),
+      tools: TOOLS,
+      parallel_tool_calls: false,
+    })
+    expect([one.choices[0]?.message.tool_calls?.length, one.choices[0]?.finish_reason]).toEqual([
+      1,
+      "tool_calls",
+    ])
+    const none = await client.chat.completions.create({
+      model,
+      messages: user("hi"),
+      tools: TOOLS,
+      tool_choice: "none",
+    })
+    expect(none.choices[0]?.finish_reason).toBe("stop")
+    expect(
+      server.state.require().tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
+    ).not.toContain("weather")
+  })
 
   test(
     "errors are typed: 400 with the field, 404, and an engine failure before and after the " +

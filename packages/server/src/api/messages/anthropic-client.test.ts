@@ -66,37 +66,31 @@ describe("messages with the Anthropic client", () => {
     expect(server.engine.requests.at(-2)?.reasoningBudget).toBe(1024)
   })
 
-  test(
-    "an answer that the client has begun is gone on from as text: its thinking " + "is over",
-    async () => {
-      const begun = [...user("hi"), { role: "assistant" as const, content: "Well:" }]
-      const message = await client.messages.create({
-        ...base,
-        messages: begun,
-        thinking: { type: "enabled", budget_tokens: 1024 },
-      })
-      const request = server.engine.requests.at(-1)
-      expect(server.state.require().tokenizer.decode(request?.promptTokens ?? [])).toEndWith(
-        "</think>Well:",
-      )
-      expect(message.content).toMatchObject([{ type: "text", text: "The answer is 7. END of it" }])
-      expect([request?.reasoningBudget, request?.thinkCloseToken]).toEqual([undefined, undefined])
-    },
-  )
+  test("an answer that the client has begun continues as text, without thinking", async () => {
+    const begun = [...user("hi"), { role: "assistant" as const, content: "Well:" }]
+    const message = await client.messages.create({
+      ...base,
+      messages: begun,
+      thinking: { type: "enabled", budget_tokens: 1024 },
+    })
+    const request = server.engine.requests.at(-1)
+    expect(server.state.require().tokenizer.decode(request?.promptTokens ?? [])).toEndWith(
+      "</think>Well:",
+    )
+    expect(message.content).toMatchObject([{ type: "text", text: "The answer is 7. END of it" }])
+    expect([request?.reasoningBudget, request?.thinkCloseToken]).toEqual([undefined, undefined])
+  })
 
-  test(
-    "a tool that only the vendor's servers can run is left out, and the log " + "says so",
-    async () => {
-      await client.messages.create({
-        ...base,
-        messages: user("hi"),
-        tools: [{ type: "web_search_20250305", name: "web_search" }],
-      })
-      expect(server.lines.at(-1)?.generation?.warnings).toEqual([
-        'tool of type "web_search_20250305" left out: only its vendor\'s servers can run it',
-      ])
-    },
-  )
+  test("a tool that only the vendor can run is left out, and the log says so", async () => {
+    await client.messages.create({
+      ...base,
+      messages: user("hi"),
+      tools: [{ type: "web_search_20250305", name: "web_search" }],
+    })
+    expect(server.lines.at(-1)?.generation?.warnings).toEqual([
+      'tool of type "web_search_20250305" left out: only its vendor\'s servers can run it',
+    ])
+  })
 
   test("thinking can be disabled, a stop sequence is named", async () => {
     const message = await client.messages.create({
@@ -115,34 +109,30 @@ describe("messages with the Anthropic client", () => {
     ])
   })
 
-  test(
-    "a tool loop: streamed use, result, answer; the second turn reuses the first turn's " +
-      "tokens",
-    async () => {
-      const stream = client.messages.stream({ ...base, tools: TOOLS, messages: user("weather?") })
-      const first = await stream.finalMessage()
-      expect(first.content.map((block) => block.type)).toEqual(["thinking", "text", "tool_use"])
-      expect(first.stop_reason).toBe("tool_use")
-      const use = first.content.find((block) => block.type === "tool_use")
-      expect(use?.input).toEqual({ city: 'Zü"rich' })
-      expect(use?.id).toMatch(/^toolu_[0-9a-f]{32}$/)
-      const before = server.engine.requests.at(-1)?.promptTokens.length ?? 0
-      const second = await client.messages.create({
-        ...base,
-        tools: TOOLS,
-        messages: [
-          ...user("weather?"),
-          { role: "assistant", content: first.content },
-          {
-            role: "user",
-            content: [{ type: "tool_result", tool_use_id: use?.id ?? "", content: "sunny" }],
-          },
-        ],
-      })
-      expect(second.content.at(-1)).toMatchObject({ type: "text", text: "It is sunny." })
-      expect(second.usage.cache_read_input_tokens).toBeGreaterThan(before)
-    },
-  )
+  test("a tool loop: streamed use, result, answer; the second turn reuses tokens", async () => {
+    const stream = client.messages.stream({ ...base, tools: TOOLS, messages: user("weather?") })
+    const first = await stream.finalMessage()
+    expect(first.content.map((block) => block.type)).toEqual(["thinking", "text", "tool_use"])
+    expect(first.stop_reason).toBe("tool_use")
+    const use = first.content.find((block) => block.type === "tool_use")
+    expect(use?.input).toEqual({ city: 'Zü"rich' })
+    expect(use?.id).toMatch(/^toolu_[0-9a-f]{32}$/)
+    const before = server.engine.requests.at(-1)?.promptTokens.length ?? 0
+    const second = await client.messages.create({
+      ...base,
+      tools: TOOLS,
+      messages: [
+        ...user("weather?"),
+        { role: "assistant", content: first.content },
+        {
+          role: "user",
+          content: [{ type: "tool_result", tool_use_id: use?.id ?? "", content: "sunny" }],
+        },
+      ],
+    })
+    expect(second.content.at(-1)).toMatchObject({ type: "text", text: "It is sunny." })
+    expect(second.usage.cache_read_input_tokens).toBeGreaterThan(before)
+  })
 
   test("tokens are counted as they will be used", async () => {
     const count = await client.messages.countTokens({

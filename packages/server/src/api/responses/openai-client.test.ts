@@ -6,8 +6,8 @@ const { server, client } = listenWithClient()
 afterAll(() => server.stop())
 
 test(
-  "responses: a stream of typed events, reasoning as summary, and the whole object with the " +
-    "same output",
+  "responses: a stream of typed events, reasoning as summary, and the whole object with the same " +
+    "output",
   async () => {
     const stream = client.responses.stream({ model, input: "hi", reasoning: { summary: "auto" } })
     const types: string[] = []
@@ -41,8 +41,7 @@ test(
 )
 
 test(
-  "responses: function calls go round; a namespace is shown again split; sealed " +
-    "reasoning is " +
+  "responses: function calls go round; a namespace is shown again split; sealed reasoning is " +
     "accepted back",
   async () => {
     const tools = [{ type: "function" as const, name: "weather", parameters: {}, strict: false }]
