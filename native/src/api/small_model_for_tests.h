@@ -43,10 +43,10 @@ class SmallModel {
         shape.struct_bytes = sizeof shape;
         shape.layers = 3, shape.hidden = 64, shape.vocab = 48, shape.heads = 4,
         shape.head_dim = 128, shape.rope_dim = 64;
-        shape.q_rank = 32, shape.out_groups = 2, shape.out_rank = 32, shape.experts = 4,
-        shape.experts_used = 2;
-        shape.expert_width = 32, shape.hash_layers = 1, shape.window = 8, shape.index_heads = 2,
-        shape.index_dim = 64;
+        shape.q_lora_rank = 32, shape.o_groups = 2, shape.o_lora_rank = 32, shape.experts = 4,
+        shape.experts_per_token = 2;
+        shape.moe_intermediate_size = 32, shape.hash_layers = 1, shape.sliding_window = 8,
+        shape.index_heads = 2, shape.index_head_dim = 64;
         shape.index_top_k = 3, shape.streams = 4, shape.sinkhorn_iterations = 5,
         shape.context_tokens = 4096;
         shape.normalise_weights = 1, shape.norm_epsilon = 1e-6f, shape.hc_epsilon = 1e-6f,

@@ -50,11 +50,11 @@ int expert_method(uint32_t type) {
 
 std::string packing_obstacle(const Shape &shape, const std::vector<LayerTensors> &layers,
                              int packed_layers, bool has_extension) {
-    if (shape.hidden % kWidthStep != 0 || shape.expert_width % kWidthStep != 0)
+    if (shape.hidden % kWidthStep != 0 || shape.moe_intermediate_size % kWidthStep != 0)
         return "widths " + std::to_string(shape.hidden) + " and " +
-               std::to_string(shape.expert_width) + " are not multiples of 128";
-    if (shape.experts_used > kMaxExpertsPerToken)
-        return std::to_string(shape.experts_used) +
+               std::to_string(shape.moe_intermediate_size) + " are not multiples of 128";
+    if (shape.experts_per_token > kMaxExpertsPerToken)
+        return std::to_string(shape.experts_per_token) +
                " experts a token are more than the library's 16";
     if (shape.experts > kMaxExperts)
         return std::to_string(shape.experts) + " experts are more than the library's 1024";

@@ -24,7 +24,7 @@ TEST("experts are packed only where the library holds their shape and their type
 
     shape.hidden = 192;
     CHECK(contains(packing_obstacle(shape, {}, 0, true), "not multiples of 128"));
-    shape = expert_shape(), shape.experts_used = 17;
+    shape = expert_shape(), shape.experts_per_token = 17;
     CHECK(contains(packing_obstacle(shape, {}, 0, true), "library's 16"));
     shape = expert_shape(), shape.experts = 1025;
     CHECK(contains(packing_obstacle(shape, {}, 0, true), "library's 1024"));

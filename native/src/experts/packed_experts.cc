@@ -103,13 +103,13 @@ PackedExperts::LayerHandle PackedExperts::create(int layer) {
     const float limit = shape_.layer[size_t(layer)].swiglu_limit;
     const ktb_moe_t moe =
         library_->has_extension()
-            ? call_.moe_create_mixed(engine_.get(), layer, shape_.experts, shape_.experts_used,
-                                     shape_.hidden, shape_.expert_width, KTB_IO_F32,
+            ? call_.moe_create_mixed(engine_.get(), layer, shape_.experts, shape_.experts_per_token,
+                                     shape_.hidden, shape_.moe_intermediate_size, KTB_IO_F32,
                                      ktb_method_t(expert_method(t.gate[0].type)),
                                      ktb_method_t(expert_method(t.down[0].type)), limit)
-            : call_.moe_create(engine_.get(), layer, shape_.experts, shape_.experts_used,
-                               shape_.hidden, shape_.expert_width, KTB_IO_F32, KTB_MXFP4, 32,
-                               limit);
+            : call_.moe_create(engine_.get(), layer, shape_.experts, shape_.experts_per_token,
+                               shape_.hidden, shape_.moe_intermediate_size, KTB_IO_F32, KTB_MXFP4,
+                               32, limit);
     if (moe == nullptr) fail_at(layer, KTB_ERR_ARGUMENT, "are not for this library");
     return LayerHandle(moe, Closer{&call_});
 }

@@ -12,7 +12,7 @@ int64_t CacheLayout::first_compressor_position(const LayerShape &layer, int64_t 
 uint64_t CacheLayout::sequence_bytes(uint32_t tokens) const {
     uint64_t total = uint64_t(tokens) * sizeof(int32_t);
     for (const LayerShape &layer : shape.layer) {
-        total += uint64_t(shape.window) * uint64_t(kv.bytes());
+        total += uint64_t(shape.sliding_window) * uint64_t(kv.bytes());
         if (layer.compress_ratio != 0)
             total += uint64_t(tokens) / uint64_t(layer.compress_ratio) *
                      uint64_t(kv.bytes() + (layer.has_indexer() ? index.bytes() : 0));

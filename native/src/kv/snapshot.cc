@@ -37,7 +37,7 @@ uint64_t checksum(const uint8_t *bytes, uint64_t count) {
 uint64_t fingerprint(const CacheLayout &layout) {
     const Shape &shape = layout.shape;
     const int32_t facts[] = {shape.layers,          shape.vocab,
-                             shape.window,          layout.kv.channels,
+                             shape.sliding_window,  layout.kv.channels,
                              layout.kv.rotary,      int32_t(layout.kv.storage),
                              layout.index.channels, int32_t(layout.index.storage)};
     uint64_t hash = checksum(reinterpret_cast<const uint8_t *>(facts), sizeof facts);
@@ -85,7 +85,7 @@ SnapshotSections snapshot_sections(const CacheLayout &layout, const LayerShape &
     const auto add = [&](CacheRows rows, int64_t first, int64_t end, int64_t row_bytes) {
         sections.section[sections.count++] = {rows, first, end - first, row_bytes};
     };
-    add(CacheRows::window, std::max<int64_t>(0, n - shape.window), n, layout.kv.bytes());
+    add(CacheRows::window, std::max<int64_t>(0, n - shape.sliding_window), n, layout.kv.bytes());
     if (layer.compress_ratio == 0) return sections;
     const int64_t closed = n / layer.compress_ratio,
                   live = CacheLayout::first_compressor_position(layer, n),
@@ -94,7 +94,7 @@ SnapshotSections snapshot_sections(const CacheLayout &layout, const LayerShape &
     add(CacheRows::compressor_values, live, n, row);
     add(CacheRows::compressor_scores, live, n, row);
     if (!layer.has_indexer()) return sections;
-    const int64_t index_row = CacheLayout::compressor_row_bytes(layer, shape.index_dim);
+    const int64_t index_row = CacheLayout::compressor_row_bytes(layer, shape.index_head_dim);
     add(CacheRows::index, 0, closed, layout.index.bytes());
     add(CacheRows::index_compressor_values, live, n, index_row);
     add(CacheRows::index_compressor_scores, live, n, index_row);

@@ -13,8 +13,8 @@ namespace {
 // A layer of each kind; rows of the sizes that DeepSeek V4 has.
 Shape small_shape() {
     Shape shape{};
-    shape.layers = 3, shape.vocab = 100, shape.window = 8, shape.head_dim = 512;
-    shape.rope_dim = 64, shape.index_dim = 128;
+    shape.layers = 3, shape.vocab = 100, shape.sliding_window = 8, shape.head_dim = 512;
+    shape.rope_dim = 64, shape.index_head_dim = 128;
     shape.layer = {{0, 0, 0, false}, {4, 0, 0, false}, {128, 0, 0, false}};
     return shape;
 }

@@ -12,7 +12,7 @@ ExpectedTensor expected_tensor(const Shape &s, int kind, int layer) {
     const LayerShape &l = layer >= 0 ? s.layer[size_t(layer)] : none;
     const int ratio = l.compress_ratio;
     const int64_t compressor = int64_t(l.compressor_halves()) * s.head_dim;
-    const int64_t index_compressor = 2 * int64_t(s.index_dim);
+    const int64_t index_compressor = 2 * int64_t(s.index_head_dim);
     const int64_t mix = s.hc_mix(), wide = s.hc_width();
     const bool compressed = ratio != 0, indexed = l.has_indexer();
     switch (kind) {
@@ -35,25 +35,25 @@ ExpectedTensor expected_tensor(const Shape &s, int kind, int layer) {
     case DS4_TENSOR_ATTN_NORM: return {"attn_norm.weight", of_layer, vector, 1, s.hidden, true};
     case DS4_TENSOR_FFN_NORM: return {"ffn_norm.weight", of_layer, vector, 1, s.hidden, true};
     case DS4_TENSOR_ATTN_Q_A:
-        return {"attn_q_a.weight", of_layer, matrix, s.q_rank, s.hidden, true};
+        return {"attn_q_a.weight", of_layer, matrix, s.q_lora_rank, s.hidden, true};
     case DS4_TENSOR_ATTN_Q_A_NORM:
-        return {"attn_q_a_norm.weight", of_layer, vector, 1, s.q_rank, true};
+        return {"attn_q_a_norm.weight", of_layer, vector, 1, s.q_lora_rank, true};
     case DS4_TENSOR_ATTN_Q_B:
-        return {"attn_q_b.weight", of_layer, matrix, s.attention_width(), s.q_rank, true};
+        return {"attn_q_b.weight", of_layer, matrix, s.attention_width(), s.q_lora_rank, true};
     case DS4_TENSOR_ATTN_KV:
         return {"attn_kv.weight", of_layer, matrix, s.head_dim, s.hidden, true};
     case DS4_TENSOR_ATTN_KV_A_NORM:
         return {"attn_kv_a_norm.weight", of_layer, vector, 1, s.head_dim, true};
     case DS4_TENSOR_ATTN_SINKS: return {"attn_sinks.weight", of_layer, vector, 1, s.heads, true};
     case DS4_TENSOR_ATTN_OUTPUT_A:
-        return {"attn_output_a.weight", of_layer, matrix, int64_t(s.out_groups) * s.out_rank,
+        return {"attn_output_a.weight", of_layer, matrix, int64_t(s.o_groups) * s.o_lora_rank,
                 s.group_width(),        true};
     case DS4_TENSOR_ATTN_OUTPUT_B:
         return {"attn_output_b.weight",
                 of_layer,
                 matrix,
                 s.hidden,
-                int64_t(s.out_groups) * s.out_rank,
+                int64_t(s.o_groups) * s.o_lora_rank,
                 true};
     case DS4_TENSOR_COMPRESSOR_KV:
         return {"attn_compressor_kv.weight", of_layer, matrix, compressor, s.hidden, compressed};
@@ -67,8 +67,8 @@ ExpectedTensor expected_tensor(const Shape &s, int kind, int layer) {
         return {"indexer.attn_q_b.weight",
                 of_layer,
                 matrix,
-                int64_t(s.index_heads) * s.index_dim,
-                s.q_rank,
+                int64_t(s.index_heads) * s.index_head_dim,
+                s.q_lora_rank,
                 indexed};
     case DS4_TENSOR_INDEXER_PROJ:
         return {"indexer.proj.weight", of_layer, matrix, s.index_heads, s.hidden, indexed};
@@ -86,25 +86,26 @@ ExpectedTensor expected_tensor(const Shape &s, int kind, int layer) {
         return {
             "indexer_compressor_ape.weight", of_layer, matrix, ratio, index_compressor, indexed};
     case DS4_TENSOR_INDEXER_COMPRESSOR_NORM:
-        return {"indexer_compressor_norm.weight", of_layer, vector, 1, s.index_dim, indexed};
+        return {"indexer_compressor_norm.weight", of_layer, vector, 1, s.index_head_dim, indexed};
     case DS4_TENSOR_ROUTER:
         return {"ffn_gate_inp.weight", of_layer, matrix, s.experts, s.hidden, true};
     case DS4_TENSOR_ROUTER_BIAS:
         return {"exp_probs_b.bias", of_layer, vector, 1, s.experts, !l.hash_routed};
     case DS4_TENSOR_ROUTER_TABLE:
-        return {"ffn_gate_tid2eid.weight", of_layer, table, s.vocab, s.experts_used, l.hash_routed};
+        return {"ffn_gate_tid2eid.weight", of_layer,     table, s.vocab,
+                s.experts_per_token,       l.hash_routed};
     case DS4_TENSOR_EXPERT_GATE:
-        return {"ffn_gate_exps.weight", of_expert, matrix, s.expert_width, s.hidden, true};
+        return {"ffn_gate_exps.weight", of_expert, matrix, s.moe_intermediate_size, s.hidden, true};
     case DS4_TENSOR_EXPERT_UP:
-        return {"ffn_up_exps.weight", of_expert, matrix, s.expert_width, s.hidden, true};
+        return {"ffn_up_exps.weight", of_expert, matrix, s.moe_intermediate_size, s.hidden, true};
     case DS4_TENSOR_EXPERT_DOWN:
-        return {"ffn_down_exps.weight", of_expert, matrix, s.hidden, s.expert_width, true};
+        return {"ffn_down_exps.weight", of_expert, matrix, s.hidden, s.moe_intermediate_size, true};
     case DS4_TENSOR_SHARED_GATE:
-        return {"ffn_gate_shexp.weight", of_layer, matrix, s.expert_width, s.hidden, true};
+        return {"ffn_gate_shexp.weight", of_layer, matrix, s.moe_intermediate_size, s.hidden, true};
     case DS4_TENSOR_SHARED_UP:
-        return {"ffn_up_shexp.weight", of_layer, matrix, s.expert_width, s.hidden, true};
+        return {"ffn_up_shexp.weight", of_layer, matrix, s.moe_intermediate_size, s.hidden, true};
     case DS4_TENSOR_SHARED_DOWN:
-        return {"ffn_down_shexp.weight", of_layer, matrix, s.hidden, s.expert_width, true};
+        return {"ffn_down_shexp.weight", of_layer, matrix, s.hidden, s.moe_intermediate_size, true};
     default:
         fail(DS4_ERR_ARGUMENT, "tensor kind %d is not below %d", kind, int(DS4_TENSOR_KIND_COUNT));
     }

@@ -152,10 +152,10 @@ void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
     if (expected.scope == TensorScope::layer) {
         if (expected.use == TensorUse::table) check_table(view, shape_, name);
         if (tensor.kind == DS4_TENSOR_ATTN_OUTPUT_A && view.type == DS4_TYPE_F8_E4M3 &&
-            shape_.out_rank % 128 != 0)
+            shape_.o_lora_rank % 128 != 0)
             fail(DS4_ERR_FORMAT,
-                 "%s: out_rank %d is not a multiple of 128, the height of its FP8 scale blocks",
-                 name, shape_.out_rank);
+                 "%s: o_lora_rank %d is not a multiple of 128, the height of its FP8 scale blocks",
+                 name, shape_.o_lora_rank);
         return place(layer.single[tensor.kind], view);
     }
     std::vector<TensorView> &experts = tensor.kind == DS4_TENSOR_EXPERT_GATE ? layer.gate

@@ -39,16 +39,16 @@ void check_ranges(const ds4_shape &raw) {
         {"heads", raw.heads, 1, 4096},
         {"head_dim", raw.head_dim, 64, 8192},
         {"rope_dim", raw.rope_dim, 2, 8192},
-        {"q_rank", raw.q_rank, 32, 1u << 16},
-        {"out_groups", raw.out_groups, 1, 4096},
-        {"out_rank", raw.out_rank, 1, 1u << 16},
+        {"q_lora_rank", raw.q_lora_rank, 32, 1u << 16},
+        {"o_groups", raw.o_groups, 1, 4096},
+        {"o_lora_rank", raw.o_lora_rank, 1, 1u << 16},
         {"experts", raw.experts, 1, 65536},
-        {"experts_used", raw.experts_used, 1, 64},
-        {"expert_width", raw.expert_width, 32, 1u << 17},
+        {"experts_per_token", raw.experts_per_token, 1, 64},
+        {"moe_intermediate_size", raw.moe_intermediate_size, 32, 1u << 17},
         {"hash_layers", raw.hash_layers, 0, 1024},
-        {"window", raw.window, 1, 1u << 16},
+        {"sliding_window", raw.sliding_window, 1, 1u << 16},
         {"index_heads", raw.index_heads, 1, 4096},
-        {"index_dim", raw.index_dim, 32, 4096},
+        {"index_head_dim", raw.index_head_dim, 32, 4096},
         {"index_top_k", raw.index_top_k, 1, 1u << 20},
         {"streams", raw.streams, 1, 16},
         {"sinkhorn_iterations", raw.sinkhorn_iterations, 1, 1000},
@@ -68,21 +68,21 @@ void check_ranges(const ds4_shape &raw) {
 
 void check_relations(const ds4_shape &raw) {
     check_multiple("hidden", raw.hidden, 32);
-    check_multiple("q_rank", raw.q_rank, 32);
-    check_multiple("expert_width", raw.expert_width, 32);
-    check_multiple("heads", raw.heads, raw.out_groups);
+    check_multiple("q_lora_rank", raw.q_lora_rank, 32);
+    check_multiple("moe_intermediate_size", raw.moe_intermediate_size, 32);
+    check_multiple("heads", raw.heads, raw.o_groups);
     check_multiple("rope_dim", raw.rope_dim, 2);
-    if (raw.rope_dim > raw.head_dim || raw.rope_dim > raw.index_dim)
-        fail(DS4_ERR_FORMAT, "rope_dim is %u; expected at most head_dim %u and index_dim %u",
-             raw.rope_dim, raw.head_dim, raw.index_dim);
+    if (raw.rope_dim > raw.head_dim || raw.rope_dim > raw.index_head_dim)
+        fail(DS4_ERR_FORMAT, "rope_dim is %u; expected at most head_dim %u and index_head_dim %u",
+             raw.rope_dim, raw.head_dim, raw.index_head_dim);
     // KV rows are rounded in groups of 64 ahead of the rotary channels, index rows in groups of 32
     // after a Walsh-Hadamard transform.
     check_multiple("head_dim - rope_dim", raw.head_dim - raw.rope_dim, 64);
-    if ((raw.index_dim & (raw.index_dim - 1)) != 0)
-        fail(DS4_ERR_FORMAT, "index_dim is %u; expected a power of two", raw.index_dim);
-    if (raw.experts_used > raw.experts)
-        fail(DS4_ERR_FORMAT, "experts_used is %u; expected at most experts %u", raw.experts_used,
-             raw.experts);
+    if ((raw.index_head_dim & (raw.index_head_dim - 1)) != 0)
+        fail(DS4_ERR_FORMAT, "index_head_dim is %u; expected a power of two", raw.index_head_dim);
+    if (raw.experts_per_token > raw.experts)
+        fail(DS4_ERR_FORMAT, "experts_per_token is %u; expected at most experts %u",
+             raw.experts_per_token, raw.experts);
     constexpr uint64_t kMaxExperts =
         1u << 20; // of all layers: 45 times Pro's; the tables of a model stay below 200 MB
     if (uint64_t(raw.layers) * raw.experts > kMaxExperts)
@@ -105,12 +105,12 @@ Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
     shape.layers = int(raw.layers), shape.hidden = int(raw.hidden), shape.vocab = int(raw.vocab);
     shape.heads = int(raw.heads), shape.head_dim = int(raw.head_dim),
     shape.rope_dim = int(raw.rope_dim);
-    shape.q_rank = int(raw.q_rank), shape.out_groups = int(raw.out_groups),
-    shape.out_rank = int(raw.out_rank);
-    shape.experts = int(raw.experts), shape.experts_used = int(raw.experts_used);
-    shape.expert_width = int(raw.expert_width), shape.hash_layers = int(raw.hash_layers),
-    shape.window = int(raw.window);
-    shape.index_heads = int(raw.index_heads), shape.index_dim = int(raw.index_dim),
+    shape.q_lora_rank = int(raw.q_lora_rank), shape.o_groups = int(raw.o_groups),
+    shape.o_lora_rank = int(raw.o_lora_rank);
+    shape.experts = int(raw.experts), shape.experts_per_token = int(raw.experts_per_token);
+    shape.moe_intermediate_size = int(raw.moe_intermediate_size),
+    shape.hash_layers = int(raw.hash_layers), shape.sliding_window = int(raw.sliding_window);
+    shape.index_heads = int(raw.index_heads), shape.index_head_dim = int(raw.index_head_dim),
     shape.index_top_k = int(raw.index_top_k);
     shape.streams = int(raw.streams), shape.sinkhorn_iterations = int(raw.sinkhorn_iterations);
     shape.context_tokens = raw.context_tokens, shape.normalise_weights = raw.normalise_weights != 0;

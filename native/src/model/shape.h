@@ -19,10 +19,10 @@ struct LayerShape {
 
 struct Shape {
     int layers, hidden, vocab;
-    int heads, head_dim, rope_dim, q_rank, out_groups, out_rank;
-    int experts, experts_used, expert_width, hash_layers;
-    int window;
-    int index_heads, index_dim, index_top_k;
+    int heads, head_dim, rope_dim, q_lora_rank, o_groups, o_lora_rank;
+    int experts, experts_per_token, moe_intermediate_size, hash_layers;
+    int sliding_window; // tokens that a query sees, its own included
+    int index_heads, index_head_dim, index_top_k;
     int streams, sinkhorn_iterations;
     uint32_t context_tokens;
     bool normalise_weights;
@@ -36,7 +36,7 @@ struct Shape {
     int hc_mix() const { return (2 + streams) * streams; } // pre, post and comb logits of one token
     int hc_width() const { return streams * hidden; }
     int attention_width() const { return heads * head_dim; }
-    int group_width() const { return heads / out_groups * head_dim; }
+    int group_width() const { return heads / o_groups * head_dim; }
 };
 
 // Throws Error(DS4_ERR_FORMAT) naming the field, what it may be and what came.

@@ -88,7 +88,7 @@ Context make_context(const Model &model, const EngineOptions &options, ThreadPoo
                    (options.switches & DS4_SWITCH_NO_SHARED_CLAMP) == 0,
                    CacheLayout{shape,
                                {shape.head_dim, shape.rope_dim, storage(DS4_SWITCH_NO_KV_ROUNDING)},
-                               {shape.index_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)}},
+                               {shape.index_head_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)}},
                    Rope(shape, false),
                    Rope(shape, true)};
 }

@@ -31,12 +31,12 @@ void RowRing::commit() {
 }
 
 LayerCache::LayerCache(const CacheLayout &layout, const LayerShape &layer)
-    : window(layout.shape.window, layout.kv.bytes()), compressed(layout.kv.bytes()),
+    : window(layout.shape.sliding_window, layout.kv.bytes()), compressed(layout.kv.bytes()),
       index(layout.index.bytes()) {
     if (layer.compress_ratio != 0)
         compressor = std::make_unique<CompressorState>(layer, layout.shape.head_dim);
     if (layer.has_indexer())
-        index_compressor = std::make_unique<CompressorState>(layer, layout.shape.index_dim);
+        index_compressor = std::make_unique<CompressorState>(layer, layout.shape.index_head_dim);
 }
 
 uint8_t *LayerCache::row(CacheRows rows, int64_t i) {

@@ -60,9 +60,9 @@ LayerWeights layer_of(const Shape &shape, const LayerShape &layer, const LayerTe
     w.sinks = floats_of(t[DS4_TENSOR_ATTN_SINKS]);
     w.q_a = matrix_of(t[DS4_TENSOR_ATTN_Q_A]), w.q_b = matrix_of(t[DS4_TENSOR_ATTN_Q_B]);
     w.kv = matrix_of(t[DS4_TENSOR_ATTN_KV]), w.output_b = matrix_of(t[DS4_TENSOR_ATTN_OUTPUT_B]);
-    for (int g = 0; g < shape.out_groups; g++)
-        w.output_a.push_back(matrix_of(
-            t[DS4_TENSOR_ATTN_OUTPUT_A].slice_rows(int64_t(g) * shape.out_rank, shape.out_rank)));
+    for (int g = 0; g < shape.o_groups; g++)
+        w.output_a.push_back(matrix_of(t[DS4_TENSOR_ATTN_OUTPUT_A].slice_rows(
+            int64_t(g) * shape.o_lora_rank, shape.o_lora_rank)));
     if (layer.compress_ratio != 0)
         w.compressor = {
             matrix_of(t[DS4_TENSOR_COMPRESSOR_KV]), matrix_of(t[DS4_TENSOR_COMPRESSOR_GATE]),

@@ -25,12 +25,12 @@ struct LayerWeights {
     MixWeights attention_mix, ffn_mix;
     Floats attention_norm, ffn_norm, q_norm, kv_norm, sinks;
     Matrix q_a, q_b, kv, output_b;
-    std::vector<Matrix> output_a; // [out_groups], each [out_rank, group_width]
+    std::vector<Matrix> output_a; // [o_groups], each [o_lora_rank, group_width]
     CompressorWeights compressor, index_compressor;
     Matrix index_q, index_weights;
     Matrix router;
     Floats router_bias;                 // empty in hash-routed layers
-    std::vector<int32_t> router_table;  // [vocab, experts_used], hash-routed layers only
+    std::vector<int32_t> router_table;  // [vocab, experts_per_token], hash-routed layers only
     std::vector<Matrix> gate, up, down; // [experts]
     Matrix shared_gate, shared_up, shared_down;
 };

@@ -9,7 +9,7 @@ void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, c
                   int64_t begin, int64_t end, Buffer &scratch, const HeadsOutput &out) {
     const int64_t dim = in.shape.head_dim, heads = end - begin,
                   count = keys.window_count + keys.compressed_count;
-    const int64_t per_group = in.shape.heads / in.shape.out_groups,
+    const int64_t per_group = in.shape.heads / in.shape.o_groups,
                   group_width = in.shape.group_width();
     const int rotary = in.shape.rope_dim;
     float *scores = scratch.get<float>(heads * count + heads * dim), *sums = scores + heads * count;

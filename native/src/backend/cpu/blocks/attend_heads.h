@@ -20,7 +20,7 @@ struct HeadsRows {
     const float *compressed;
     int64_t compressed_count;
 };
-// Output is grouped as the output projection reads it: [out_groups, rows, group_width].
+// Output is grouped as the output projection reads it: [o_groups, rows, group_width].
 struct HeadsOutput {
     float *values;
     int64_t row, rows;

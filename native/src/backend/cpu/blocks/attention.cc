@@ -66,14 +66,15 @@ void Attention::finish_queries(const LayerWeights &w, const float *angles, Proje
     const int64_t dim = shape.head_dim, rotary = shape.rope_dim, width = shape.attention_width();
     const float epsilon = shape.norm_epsilon;
     context_.each(rows, [&](int64_t t) {
-        rms_norm(context_.vectors, p.q_low + t * shape.q_rank, w.q_norm.data(),
-                 p.q_low + t * shape.q_rank, shape.q_rank, epsilon);
+        rms_norm(context_.vectors, p.q_low + t * shape.q_lora_rank, w.q_norm.data(),
+                 p.q_low + t * shape.q_lora_rank, shape.q_lora_rank, epsilon);
         rms_norm_precise(p.kv + t * dim, w.kv_norm.data(), p.kv + t * dim, dim, epsilon);
         rotate(p.kv + (t + 1) * dim - rotary, angles + t * rotary, int(rotary), false);
     });
     p.low = prepare_activations(
-        context_.pool, context_.isa, p.q_low, rows, shape.q_rank, context_.precision,
-        low_forms_.get<uint8_t>(int64_t(activation_bytes(rows, shape.q_rank, context_.precision))));
+        context_.pool, context_.isa, p.q_low, rows, shape.q_lora_rank, context_.precision,
+        low_forms_.get<uint8_t>(
+            int64_t(activation_bytes(rows, shape.q_lora_rank, context_.precision))));
     p.q = q_.get<float>(rows * width);
     const Product product{w.q_b, &p.low, nullptr, rows, p.q, width};
     multiply(context_.pool, context_.isa, {&product, 1});
@@ -92,7 +93,7 @@ void Attention::make_index_queries(const LayerWeights &w, const float *angles,
         return Indexer::visible(s.position + s.count - 1) > shape.index_top_k;
     });
     if (!needed) return;
-    const int64_t dim = shape.index_dim, rotary = shape.rope_dim,
+    const int64_t dim = shape.index_head_dim, rotary = shape.rope_dim,
                   width = int64_t(shape.index_heads) * dim;
     p.index_q = index_q_.get<float>(rows * width);
     const Product product{w.index_q, &p.low, nullptr, rows, p.index_q, width};
@@ -128,10 +129,11 @@ void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &r
                         context_.cache.kv.encode(entry, cache.compressed.row(window));
                     });
     if (facts.has_indexer())
-        compressor_.run(input(w.index_compressor, p.index_values, p.index_gate, shape.index_dim),
-                        *cache.index_compressor, rope, [&](int64_t window, float *entry) {
-                            context_.cache.index.encode(entry, cache.index.row(window));
-                        });
+        compressor_.run(
+            input(w.index_compressor, p.index_values, p.index_gate, shape.index_head_dim),
+            *cache.index_compressor, rope, [&](int64_t window, float *entry) {
+                context_.cache.index.encode(entry, cache.index.row(window));
+            });
     if (trace != nullptr) {
         const int64_t begin = rows.position / facts.compress_ratio,
                       end = (rows.position + rows.count) / facts.compress_ratio;
@@ -155,7 +157,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
 
     // The window's rows as attention sees them: kept rows of older positions, then the new ones
     // after their rounding.
-    const int64_t window_first = std::max<int64_t>(0, rows.position - (shape.window - 1));
+    const int64_t window_first = std::max<int64_t>(0, rows.position - (shape.sliding_window - 1));
     const int64_t kept = rows.position - window_first;
     float *window = window_.get<float>((kept + rows.count) * dim);
     uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
@@ -191,7 +193,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
         context_.each_with_worker((end - begin) * blocks, [&](int64_t item, int worker) {
             const int64_t t = begin + item / blocks, position = rows.position + t,
                           head = item % blocks * kHeadBlock;
-            const int64_t low = std::max<int64_t>(0, position - (shape.window - 1));
+            const int64_t low = std::max<int64_t>(0, position - (shape.sliding_window - 1));
             const bool gathered = chosen_rows != nullptr;
             HeadsRows keys{window + (low - window_first) * dim, position - low + 1,
                            gathered ? chosen_rows + (t - begin) * top_k * dim : dense,
@@ -206,7 +208,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
     while (t < rows.count && !selects(rows.position + t)) t++;
     if (t > 0) run_tokens(0, t, nullptr);
     std::vector<float> trace_chosen, trace_scores;
-    const int64_t index_width = int64_t(shape.index_heads) * shape.index_dim;
+    const int64_t index_width = int64_t(shape.index_heads) * shape.index_head_dim;
     const float *index_q = p.index_q == nullptr
                                ? nullptr
                                : p.index_q + rows.first_row * index_width; // null: nobody chooses
@@ -242,7 +244,7 @@ void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &row
 void Attention::project_out(const LayerWeights &w, const float *heads_out, int64_t rows,
                             float *out) {
     const Shape &shape = context_.shape;
-    const int64_t groups = shape.out_groups, width = shape.group_width(), rank = shape.out_rank,
+    const int64_t groups = shape.o_groups, width = shape.group_width(), rank = shape.o_lora_rank,
                   low_width = groups * rank;
     const Activations heads = prepare_activations(
         context_.pool, context_.isa, heads_out, groups * rows, width, context_.precision,

@@ -18,7 +18,7 @@ int64_t Indexer::queries_per_call(int64_t last_position) const {
 void Indexer::select(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end,
                      int32_t *chosen) {
     const Shape &shape = context_.shape;
-    const int64_t heads = shape.index_heads, dim = shape.index_dim, queries = end - begin;
+    const int64_t heads = shape.index_heads, dim = shape.index_head_dim, queries = end - begin;
     stride_ = visible(in.first + end - 1);
     float *scores = scores_.get<float>(queries * stride_);
     scores_pointer_ = scores;

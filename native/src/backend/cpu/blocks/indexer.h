@@ -12,7 +12,7 @@ namespace ds4::cpu {
 struct IndexQueries {
     int64_t first; // position of the first token
     int64_t count;
-    const float *queries; // [count, index_heads, index_dim] after rope (and rounding)
+    const float *queries; // [count, index_heads, index_head_dim] after rope (and rounding)
     const float *weights; // [count, index_heads], unscaled
 };
 

@@ -22,7 +22,7 @@ void activate(float *gate, const float *up, int64_t n, float limit, float weight
 Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens, const float *x,
                         int64_t rows, Trace *trace) {
     const Shape &shape = context_.shape;
-    const int64_t used = shape.experts_used, lines = rows * used;
+    const int64_t per_token = shape.experts_per_token, lines = rows * per_token;
     float *logits = logits_.get<float>(rows * shape.experts);
     Activations exact;
     exact.count = rows, exact.cols = shape.hidden, exact.values = x;
@@ -30,8 +30,8 @@ Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens,
     multiply(context_.pool, context_.isa, {&product, 1});
     const Chosen chosen{ids_.get<int32_t>(lines), weights_.get<float>(lines)};
     context_.each(rows, [&](int64_t t) {
-        route_token(shape, w, logits + t * shape.experts, tokens[t], chosen.ids + t * used,
-                    chosen.weights + t * used);
+        route_token(shape, w, logits + t * shape.experts, tokens[t], chosen.ids + t * per_token,
+                    chosen.weights + t * per_token);
     });
     if (trace != nullptr) {
         trace->put("layer" + std::to_string(layer) + ".route_ids",
@@ -44,7 +44,7 @@ Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens,
 
 Moe::Routes Moe::group(const Chosen &chosen, int64_t rows) {
     const Shape &shape = context_.shape;
-    const int64_t used = shape.experts_used, lines = rows * used;
+    const int64_t per_token = shape.experts_per_token, lines = rows * per_token;
     const Routes routes{lines, token_of_.get<int32_t>(lines), line_of_.get<int32_t>(lines),
                         weight_of_.get<float>(lines), begin_.get<int32_t>(shape.experts + 1)};
     std::fill_n(routes.begin, shape.experts + 1, 0);
@@ -53,7 +53,7 @@ Moe::Routes Moe::group(const Chosen &chosen, int64_t rows) {
     std::vector<int32_t> next(routes.begin, routes.begin + shape.experts);
     for (int64_t i = 0; i < lines; i++) {
         const int32_t line = next[size_t(chosen.ids[i])]++;
-        routes.token_of[line] = int32_t(i / used), routes.line_of[i] = line,
+        routes.token_of[line] = int32_t(i / per_token), routes.line_of[i] = line,
         routes.weight_of[line] = chosen.weights[i];
     }
     return routes;
@@ -62,8 +62,8 @@ Moe::Routes Moe::group(const Chosen &chosen, int64_t rows) {
 void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Routes &routes,
                       const float *x, int64_t rows, float *out) {
     const Shape &shape = context_.shape;
-    const int64_t width = shape.expert_width, hidden = shape.hidden, used = shape.experts_used,
-                  lines = routes.lines;
+    const int64_t width = shape.moe_intermediate_size, hidden = shape.hidden,
+                  per_token = shape.experts_per_token, lines = routes.lines;
     const auto prepare = [&](const float *values, int64_t count, int64_t cols, Buffer &memory) {
         return prepare_activations(
             context_.pool, context_.isa, values, count, cols, context_.precision,
@@ -112,9 +112,10 @@ void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Rout
     // One order of summation whatever else is in the step: the shared expert, then the token's own
     // slots.
     context_.each(rows, [&](int64_t t) {
-        for (int64_t slot = 0; slot < used; slot++)
+        for (int64_t slot = 0; slot < per_token; slot++)
             context_.vectors.add_scaled(out + t * hidden, 1.0f,
-                                        down + routes.line_of[t * used + slot] * hidden, hidden);
+                                        down + routes.line_of[t * per_token + slot] * hidden,
+                                        hidden);
     });
 }
 

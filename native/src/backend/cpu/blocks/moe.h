@@ -20,14 +20,14 @@ class Moe {
 
   private:
     struct Chosen {
-        int32_t *ids;   // [rows, used]
-        float *weights; // [rows, used]
+        int32_t *ids;   // [rows, experts per token]
+        float *weights; // [rows, experts per token]
     };
     // Routes grouped by expert: one line per (token, slot), lines of an expert next to each other.
     struct Routes {
         int64_t lines;     // 0: routed experts run elsewhere, and the arrays are not there
         int32_t *token_of; // [lines] row of x
-        int32_t *line_of;  // [rows, used]
+        int32_t *line_of;  // [rows, experts per token]
         float *weight_of;  // [lines]
         int32_t *begin;    // [experts + 1] first line of an expert
         int64_t count_of(int expert) const {

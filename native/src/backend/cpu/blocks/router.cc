@@ -27,20 +27,20 @@ int best_free(const std::vector<float> &values, const int32_t *taken, int taken_
 
 void route_token(const Shape &shape, const LayerWeights &weights, const float *logits,
                  int32_t token, int32_t *ids, float *chosen_weights) {
-    const int used = shape.experts_used;
+    const int per_token = shape.experts_per_token;
     if (!weights.router_table.empty()) {
-        std::copy_n(weights.router_table.begin() + int64_t(token) * used, used, ids);
+        std::copy_n(weights.router_table.begin() + int64_t(token) * per_token, per_token, ids);
     } else {
         std::vector<float> values(size_t(shape.experts)); // score + bias
         for (int e = 0; e < shape.experts; e++)
             values[size_t(e)] = score_of(logits[e]) + weights.router_bias[size_t(e)];
-        for (int i = 0; i < used; i++) ids[i] = best_free(values, ids, i);
+        for (int i = 0; i < per_token; i++) ids[i] = best_free(values, ids, i);
     }
     float sum = 0.0f;
-    for (int i = 0; i < used; i++) sum += chosen_weights[i] = score_of(logits[ids[i]]);
+    for (int i = 0; i < per_token; i++) sum += chosen_weights[i] = score_of(logits[ids[i]]);
     const float scale =
         shape.normalise_weights ? shape.routed_scale / (sum + 1e-20f) : shape.routed_scale;
-    for (int i = 0; i < used; i++) chosen_weights[i] *= scale;
+    for (int i = 0; i < per_token; i++) chosen_weights[i] *= scale;
 }
 
 } // namespace ds4::cpu

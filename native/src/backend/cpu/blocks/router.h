@@ -1,4 +1,4 @@
-// The choice of experts for each token and their weights (docs/numerics.md#router).
+// Chooses experts and their weights for each token (docs/numerics.md#router).
 #pragma once
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/context.h"
@@ -6,8 +6,8 @@
 
 namespace ds4::cpu {
 
-// logits [experts] of one token -> ids, weights [experts_used]. token is used by hash-routed layers
-// only.
+// logits [experts] of one token -> ids, weights [experts_per_token]. Only hash-routed layers read
+// token.
 void route_token(const Shape &shape, const LayerWeights &weights, const float *logits,
                  int32_t token, int32_t *ids, float *chosen_weights);
 

@@ -15,9 +15,9 @@ namespace ds4::cpu::unit {
 inline Shape shape() {
     Shape s{};
     s.layers = 3, s.hidden = 256, s.vocab = 64, s.heads = 4, s.head_dim = 512, s.rope_dim = 64,
-    s.q_rank = 128, s.out_groups = 2, s.out_rank = 128;
-    s.experts = 5, s.experts_used = 3, s.expert_width = 512, s.hash_layers = 1, s.window = 16,
-    s.index_heads = 16, s.index_dim = 128, s.index_top_k = 6;
+    s.q_lora_rank = 128, s.o_groups = 2, s.o_lora_rank = 128;
+    s.experts = 5, s.experts_per_token = 3, s.moe_intermediate_size = 512, s.hash_layers = 1,
+    s.sliding_window = 16, s.index_heads = 16, s.index_head_dim = 128, s.index_top_k = 6;
     s.streams = 4, s.sinkhorn_iterations = 20, s.context_tokens = 4096, s.normalise_weights = true,
     s.norm_epsilon = 1e-6f, s.hc_epsilon = 1e-6f;
     s.rope_theta = 10000.0f, s.compress_rope_theta = 160000.0f, s.yarn_factor = 16.0f,
