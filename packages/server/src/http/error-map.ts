@@ -1,4 +1,4 @@
-// From anything thrown to the error that is answered.
+// Turns anything that was thrown into the error that the client reads.
 import { RequestError } from "@ds4/chat"
 import { ValidationError } from "elysia"
 import { ApiError, invalid } from "./api-error.ts"
@@ -18,7 +18,7 @@ interface SchemaFault {
   value?: unknown
 }
 
-/** A schema violation as 400, naming the field: "messages[0].role". */
+/** Makes a schema violation a 400 that names the field: "messages[0].role". */
 function fromValidation(error: ValidationError): ApiError {
   const fault = error.all[0] as SchemaFault | undefined
   const param = fieldName(fault?.path ?? "")

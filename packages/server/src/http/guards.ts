@@ -1,4 +1,4 @@
-// Who may call: Host header, API key, origin. Pure functions over a request.
+// Decides who may call, by Host header, API key and origin. Pure functions over a request.
 import { timingSafeEqual } from "node:crypto"
 import { ApiError } from "./api-error.ts"
 

@@ -1,5 +1,4 @@
-// Facts about one HTTP request that outlive its handler: id, start, status, and whether it logs
-// itself.
+// Keeps the facts about an HTTP request that outlive its handler: id, start, status, who logs it.
 
 export interface RequestContext {
   readonly id: string

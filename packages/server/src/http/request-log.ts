@@ -1,4 +1,4 @@
-// One line per request on stderr.
+// Writes one line per request to stderr.
 
 export interface RequestLine {
   id: string
@@ -13,10 +13,7 @@ export interface RequestLine {
 export interface GenerationLine {
   promptTokens: number
   cachedTokens: number
-  /**
-   * Tokens of the prompt that were computed: all but the cached ones, fewer when it was cancelled
-   * meanwhile.
-   */
+  /** Prompt tokens that were computed: all but the cached ones, fewer after a cancellation. */
   prefilledTokens: number
   completionTokens: number
   reasoningTokens: number

@@ -1,5 +1,5 @@
-// Known paths and their methods: tells 404 from 405, and names a path without what the client put
-// into it.
+// Knows all paths and their methods. It tells 404 from 405, and names a path's route without the
+// client's own words in it.
 
 export interface KnownRoute {
   method: string

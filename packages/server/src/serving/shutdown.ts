@@ -1,4 +1,4 @@
-// Ending the process well: refuse new requests, let running ones finish, then cancel, then close.
+// Ends the process: it refuses new requests, lets running ones finish, cancels the rest, closes.
 import { CancelReason, type RequestRegistry } from "./request-registry.ts"
 import type { ServingState } from "./serving-state.ts"
 
