@@ -19,7 +19,8 @@ from model import Model, read_config
 from storage import load_checkpoint
 
 HERE = pathlib.Path(__file__).resolve().parent
-MODEL, SUITE = HERE.parents[1] / "models" / "demo", HERE.parents[1] / "packages" / "cli" / "src" / "eval" / "demo-suite.json"
+MODEL = HERE.parents[1] / "models" / "demo"
+SUITE = MODEL / "eval-suite.json"
 LONGEST, PER_KIND = 640, 8  # a sample is enough, and the training code is slow on a CPU
 
 

@@ -1,4 +1,4 @@
-"""Writes the held-out questions of `ds4 eval --suite demo`: packages/cli/src/eval/demo-suite.json.
+"""Writes the held-out questions of `ds4 eval --suite demo`: models/demo/eval-suite.json.
 
 Every item comes from the generators' held-out side (dialogues/words.py): words, names, number pairs and wordings that
 training never produced. Filler of the long texts is from held-out documents.
@@ -18,8 +18,8 @@ from dialogues.words import Source
 from mixture import Texts
 
 HERE = pathlib.Path(__file__).resolve().parent
-OUT = HERE.parents[1] / "packages" / "cli" / "src" / "eval" / "demo-suite.json"
-TOKENIZER = HERE.parents[1] / "models" / "demo" / "tokenizer.json"
+MODEL = HERE.parents[1] / "models" / "demo"
+OUT, TOKENIZER = MODEL / "eval-suite.json", MODEL / "tokenizer.json"
 DISTANCE, SEED = 4000, 2026
 
 

@@ -40,6 +40,7 @@ test(
       "config.json",
       "tokenizer.json",
       "model.safetensors.index.json",
+      "eval-suite.json",
       ...files.map(({ path }) => path.slice(path.lastIndexOf("/") + 1)),
     ])
       expect(listed).toContain(`  ${name}\n`)

@@ -7,7 +7,7 @@ import {
   type Share,
   type SuiteSummary,
 } from "../eval/run-suite.ts"
-import { SUITES, type Suite, type SuiteItem } from "../eval/suite.ts"
+import { readSuite, SUITES, type Suite, type SuiteItem } from "../eval/suite.ts"
 import { loadEngine } from "../load-engine.ts"
 
 function row(name: string, { right, total, percent, goalPercent }: Share): string {
@@ -76,11 +76,12 @@ export const evaluate = defineCommand({
   ],
   maxPositionals: 20,
   run: async ({ flags, io, positionals, prepareNative }) => {
-    const suite = SUITES[flags.suite]
-    if (suite === undefined)
+    const source = SUITES[flags.suite]
+    if (source === undefined)
       throw usageError(
         `there is no suite "${flags.suite}"; there is ${Object.keys(SUITES).join(", ")}`,
       )
+    const suite = await readSuite(source)
     const items = itemsOf(suite, positionals)
     const { engine, tokenizer } = await loadEngine(flags, io, prepareNative, { maxSessions: 1 })
     const results: ItemResult[] = []

@@ -3,9 +3,16 @@ import { fakeEngine } from "@ds4/engine/testing"
 import { OPTIONS } from "@ds4/options"
 import { loadTokenizer } from "@ds4/tokenizer"
 import { resolve } from "node:path"
+import { messageOf } from "../errors.ts"
 import { isRight } from "./check-answer.ts"
 import { runItem, summarise } from "./run-suite.ts"
-import { SUITES, type SuiteItem } from "./suite.ts"
+import { readSuite, SUITES, type SuiteItem } from "./suite.ts"
+
+function sourceOf(name: string) {
+  const source = SUITES[name]
+  if (source === undefined) throw new Error(`no suite ${name}`)
+  return source
+}
 
 const answer = (content: string, ...calls: { name: string; arguments: string }[]) => ({
   content,
@@ -47,8 +54,8 @@ describe("what counts as right", () => {
   })
 })
 
-test("every item of the demo suite asks something and expects exactly one thing", () => {
-  const items = SUITES.demo?.items ?? []
+test("every item of the demo suite asks something and expects exactly one thing", async () => {
+  const items = (await readSuite(sourceOf("demo"))).items
   expect(new Set(items.map(({ id }) => id)).size).toBe(items.length)
   expect(items.length).toBeGreaterThan(200)
   for (const { messages, expect: wanted } of items) {
@@ -59,14 +66,22 @@ test("every item of the demo suite asks something and expects exactly one thing"
 
 test(
   "a goal belongs to a kind that the suite has, and --suite takes the suites that " + "there are",
-  () => {
-    for (const { items, goals } of Object.values(SUITES)) {
+  async () => {
+    for (const name of Object.keys(SUITES)) {
+      const { items, goals } = await readSuite(sourceOf(name))
       for (const kind of Object.keys(goals))
         expect(items.some((item) => item.kind === kind)).toBe(true)
     }
     expect<readonly string[]>(OPTIONS.suite.choices).toEqual(Object.keys(SUITES))
   },
 )
+
+test("a suite whose file is missing says which and how to restore it", async () => {
+  const reading = readSuite({ ...sourceOf("demo"), file: "gone.json" })
+  expect(await reading.catch(messageOf)).toMatch(
+    /expected .*models\/demo\/gone\.json; restore it: git/,
+  )
+})
 
 test("an item goes through the chat template, and its answer is read back as calls", async () => {
   const tokenizer = await loadTokenizer({

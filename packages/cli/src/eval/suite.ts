@@ -1,5 +1,6 @@
-import demoSuite from "./demo-suite.json"
 import type { Message, ToolDeclaration } from "@ds4/chat"
+import { join } from "node:path"
+import { CliError, EXIT } from "../errors.ts"
 
 /** What an answer must be. Exactly one of the fields is set. */
 export interface Expectation {
@@ -46,14 +47,26 @@ const DEMO_GOALS = {
   "recall-4000": 90,
 }
 
-/**
- * Suites by the name that --suite takes. tools/demo-model/suite.py writes the file, which is ours
- * and typed by its writer.
- */
-export const SUITES: Readonly<Record<string, Suite>> = {
-  demo: {
-    ...(demoSuite as unknown as Pick<Suite, "name" | "items">),
-    goals: DEMO_GOALS,
-    endedGoal: 99,
-  },
+interface SuiteSource extends Pick<Suite, "goals" | "endedGoal"> {
+  /** Its questions, in the folder of the embedded model; tools/demo-model/suite.py writes them. */
+  readonly file: string
+}
+
+/** Suites by the name that --suite takes. */
+export const SUITES: Readonly<Record<string, SuiteSource>> = {
+  demo: { file: "eval-suite.json", goals: DEMO_GOALS, endedGoal: 99 },
+}
+
+/** Reads a suite's questions from the model that it measures. */
+export async function readSuite({ file, goals, endedGoal }: SuiteSource): Promise<Suite> {
+  const { EMBEDDED_MODEL_PATH } = await import("@ds4/engine")
+  const path = join(EMBEDDED_MODEL_PATH, file)
+  if (!(await Bun.file(path).exists()))
+    throw new CliError(
+      EXIT.failed,
+      `the questions are missing: expected ${path}; restore it: git checkout models/demo`,
+    )
+  // the file is ours and typed by its writer
+  const questions = (await Bun.file(path).json()) as Pick<Suite, "name" | "items">
+  return { ...questions, goals, endedGoal }
 }
