@@ -1,6 +1,6 @@
 // Every option of every command. Parsers, help, the DS4_ variables, ds4.toml and
 // docs/environment.md come from this table.
-import { COMMAND_NAMES, type CommandName } from "./command-name.ts"
+import type { CommandName } from "./command-name.ts"
 import type { CommandDifference, OptionSpec, OptionValue } from "./option-spec.ts"
 import { CONVERSATION_OPTIONS } from "./table/conversation.ts"
 import { EXPERT_OPTIONS } from "./table/experts.ts"
@@ -83,10 +83,6 @@ export const OPTION_NAMES: readonly OptionName[] = namesOf(OPTIONS)
 
 export function isOptionName(name: string): name is OptionName {
   return Object.hasOwn(OPTIONS, name)
-}
-
-export function isCommandName(name: string): name is CommandName {
-  return COMMAND_NAMES.some((each) => each === name)
 }
 
 /** The variable of an option: DS4_MAX_TOKENS for max-tokens. */

@@ -35,7 +35,7 @@ export const streamOptions = optional(
   ),
 )
 
-export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
+const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
 export const effortField = Type.Union(EFFORTS.map((word) => Type.Literal(word)))
 
 export const thinkingField = Type.Union([

@@ -88,11 +88,7 @@ export function errorShapeOf(path: string): ErrorShape {
 }
 
 /** The JSON body of an error response in the given shape. */
-export function errorBody(
-  error: ApiError,
-  shape: ErrorShape,
-  requestId: string,
-): Record<string, unknown> {
+function errorBody(error: ApiError, shape: ErrorShape, requestId: string): Record<string, unknown> {
   const row = ERROR_TABLE[error.code]
   const { promptTokens, contextTokens, param, reason } = error.details
   const overflow =

@@ -40,7 +40,7 @@ const INFO = {
 }
 
 /** OpenAPI 3.0.3 of the given routes, from the schemas that validate them. */
-export function describeRoutes(routes: RouteList): Record<string, unknown> {
+function describeRoutes(routes: RouteList): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {}
   for (const route of routes) {
     const hooks = route.hooks as { detail?: { hide?: boolean } } | undefined

@@ -31,7 +31,7 @@ export class RequestContexts {
 }
 
 /** The path of an absolute URL without its query. */
-export function pathOf(url: string): string {
+function pathOf(url: string): string {
   const begin = url.indexOf("/", url.indexOf("://") + 3)
   if (begin < 0) return "/"
   const query = url.indexOf("?", begin)

@@ -35,14 +35,7 @@ function rate(tokens: number, milliseconds: number): string {
   return milliseconds > 0 ? ((tokens * 1000) / milliseconds).toFixed(1) : "-"
 }
 
-export function textLine({
-  id,
-  method,
-  path,
-  status,
-  durationMs,
-  generation,
-}: RequestLine): string {
+function textLine({ id, method, path, status, durationMs, generation }: RequestLine): string {
   const head =
     `${new Date().toISOString()} ${id} ${method} ${path} ${status} ` + `${Math.round(durationMs)}ms`
   if (generation === undefined) return head
