@@ -12,10 +12,10 @@ namespace {
 
 using namespace ds4::bench;
 
-// A room that cannot be measured here says so and leaves the others alone.
-template <typename Room> void enter(Report &report, const char *name, const Room &room) {
+// A suite that cannot be measured here says so and leaves the others alone.
+template <typename Suite> void run_suite(Report &report, const char *name, const Suite &suite) {
     try {
-        room();
+        suite();
     } catch (const std::exception &error) {
         report.skip(name, error.what());
     }
@@ -25,7 +25,7 @@ void measure_kinds(Bench &bench) {
     const Settings &settings = bench.settings;
     if (!settings.wants("decode") && !settings.wants("prefill")) return;
     for (const Kind &kind : offered_kinds(settings, settings.full)) {
-        enter(bench.report, "decode", [&] {
+        run_suite(bench.report, "decode", [&] {
             ExpertLayers layers(kind, settings.shape, settings.layers, settings.threads,
                                 settings.parts);
             layers.load(bench.source);
@@ -41,14 +41,15 @@ void measure(Bench &bench) {
     measure_kinds(bench);
     for (const Kind &kind : offered_kinds(settings, false)) {
         if (settings.wants("scaling") && (settings.full || kind.numerics == "int8"))
-            enter(bench.report, "scaling", [&] { measure_scaling(bench, kind); });
+            run_suite(bench.report, "scaling", [&] { measure_scaling(bench, kind); });
         if (settings.wants("methods") && (settings.full || kind.numerics == "int8"))
-            enter(bench.report, "methods", [&] { measure_methods(bench, kind); });
+            run_suite(bench.report, "methods", [&] { measure_methods(bench, kind); });
     }
     if (settings.wants("calibration"))
-        enter(bench.report, "calibration", [&] { measure_calibration(bench); });
-    if (settings.wants("loading")) enter(bench.report, "loading", [&] { measure_loading(bench); });
-    if (settings.wants("peer")) enter(bench.report, "peer", [&] { measure_peer(bench); });
+        run_suite(bench.report, "calibration", [&] { measure_calibration(bench); });
+    if (settings.wants("loading"))
+        run_suite(bench.report, "loading", [&] { measure_loading(bench); });
+    if (settings.wants("peer")) run_suite(bench.report, "peer", [&] { measure_peer(bench); });
 }
 
 int run(const Settings &settings) {
@@ -58,8 +59,8 @@ int run(const Settings &settings) {
         std::printf(
             "%s, %d threads, %d parts; %d layers of %d experts, %d a token, hidden %d, width %d\n",
             cpu_model().c_str(), settings.threads, settings.parts, settings.layers,
-            settings.shape.experts, settings.shape.used, settings.shape.hidden,
-            settings.shape.inner);
+            settings.shape.experts, settings.shape.experts_per_token, settings.shape.hidden,
+            settings.shape.intermediate);
     ReadMemory memory(settings.read_mib << 20);
     const SourceExperts source(settings.shape);
     Bench bench{settings, report, memory, source, 0, {}};

@@ -83,8 +83,8 @@ void Checkpoint::write_shard(const std::string &path, const Shape &shape, int la
         for (int matrix = 0; matrix < 3; matrix++) {
             const std::string name = "layers." + std::to_string(layer) + ".ffn.experts." +
                                      std::to_string(expert) + "." + kMatrixNames[matrix];
-            const int rows = matrix == 2 ? shape.hidden : shape.inner,
-                      cols = matrix == 2 ? shape.inner : shape.hidden;
+            const int rows = matrix == 2 ? shape.hidden : shape.intermediate,
+                      cols = matrix == 2 ? shape.intermediate : shape.hidden;
             if (at > 0) header += ",";
             header += tensor_entry(name + ".weight", "I8", rows, cols / 2, at) + ",";
             header += tensor_entry(name + ".scale", "F8_E8M0", rows, cols / 32, at);

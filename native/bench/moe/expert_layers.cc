@@ -45,7 +45,7 @@ float Random::normal() { // four 16-bit uniforms have variance 1/3
 
 SourceExperts::SourceExperts(const Shape &shape) {
     Random random;
-    const size_t values = size_t(shape.hidden) * size_t(shape.inner);
+    const size_t values = size_t(shape.hidden) * size_t(shape.intermediate);
     for (int expert = 0; expert < kCount; expert++)
         for (int matrix = 0; matrix < 3; matrix++) {
             std::vector<uint8_t> &codes = codes_[expert][matrix];
@@ -64,11 +64,12 @@ SourceExperts::SourceExperts(const Shape &shape) {
 }
 
 Routes random_routes(const Shape &shape, int tokens, Random &random) {
-    Routes routes{tokens, 0, {}, std::vector<float>(size_t(tokens) * size_t(shape.used), 0.5f)};
+    Routes routes{
+        tokens, 0, {}, std::vector<float>(size_t(tokens) * size_t(shape.experts_per_token), 0.5f)};
     std::vector<bool> seen(size_t(shape.experts), false);
     for (int token = 0; token < tokens; token++) {
         const size_t first = routes.ids.size();
-        while (routes.ids.size() < first + size_t(shape.used)) {
+        while (routes.ids.size() < first + size_t(shape.experts_per_token)) {
             const int id = random.below(shape.experts);
             if (std::find(routes.ids.begin() + long(first), routes.ids.end(), id) !=
                 routes.ids.end())
@@ -82,11 +83,15 @@ Routes random_routes(const Shape &shape, int tokens, Random &random) {
 }
 
 Routes even_routes(const Shape &shape, int per_expert, Random &random) {
-    const int tokens = 2 * per_expert, active = 2 * shape.used, first = random.below(shape.experts);
-    Routes routes{
-        tokens, active, {}, std::vector<float>(size_t(tokens) * size_t(shape.used), 0.5f)};
-    for (int slot = 0; slot < tokens * shape.used; slot++)
-        routes.ids.push_back((first + slot / shape.used % 2 * shape.used + slot % shape.used) %
+    const int tokens = 2 * per_expert, active = 2 * shape.experts_per_token,
+              first = random.below(shape.experts);
+    Routes routes{tokens,
+                  active,
+                  {},
+                  std::vector<float>(size_t(tokens) * size_t(shape.experts_per_token), 0.5f)};
+    for (int slot = 0; slot < tokens * shape.experts_per_token; slot++)
+        routes.ids.push_back((first + slot / shape.experts_per_token % 2 * shape.experts_per_token +
+                              slot % shape.experts_per_token) %
                              shape.experts);
     return routes;
 }
@@ -97,8 +102,9 @@ ExpertLayers::ExpertLayers(const Kind &kind, const Shape &shape, int layers, int
     engine_ = ktb_engine_create_json(engine_options(kind, threads, parts).c_str());
     if (engine_ == nullptr) refused(kind.name());
     for (int layer = 0; layer < layers; layer++) {
-        layers_.push_back(ktb_moe_create(engine_, layer, shape.experts, shape.used, shape.hidden,
-                                         shape.inner, KTB_IO_F32, method, 0, 10));
+        layers_.push_back(ktb_moe_create(engine_, layer, shape.experts, shape.experts_per_token,
+                                         shape.hidden, shape.intermediate, KTB_IO_F32, method, 0,
+                                         10));
         if (layers_.back() != nullptr) continue;
         const std::string reason = ktb_last_error(); // closing clears it
         close();

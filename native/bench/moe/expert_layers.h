@@ -51,8 +51,8 @@ class Random {
 // The routes of one call.
 struct Routes {
     int tokens = 0, distinct = 0;
-    std::vector<int32_t> ids;   // [tokens, used]
-    std::vector<float> weights; // [tokens, used]
+    std::vector<int32_t> ids;   // [tokens, experts per token]
+    std::vector<float> weights; // [tokens, experts per token]
 };
 // Every token takes `used` different experts, drawn evenly from the layer.
 Routes random_routes(const Shape &shape, int tokens, Random &random);

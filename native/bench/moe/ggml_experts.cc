@@ -39,8 +39,8 @@ GgmlExperts::GgmlExperts(const GgmlLibrary &library, void *buffers, const Shape 
       context_(checked(f_.init({f_.tensor_overhead() * size_t(layers * 3 + 1), nullptr, true}),
                        "a context")) {
     for (int i = 0; i < layers * 3; i++) {
-        const int64_t inputs = i % 3 == 2 ? shape.inner : shape.hidden,
-                      rows = i % 3 == 2 ? shape.hidden : shape.inner;
+        const int64_t inputs = i % 3 == 2 ? shape.intermediate : shape.hidden,
+                      rows = i % 3 == 2 ? shape.hidden : shape.intermediate;
         tensors_.push_back(f_.new_tensor_3d(context_, kGgmlMxfp4, inputs, rows, shape.experts));
     }
     buffer_ = f_.backend_alloc_ctx_tensors_from_buft(context_, buffers);
@@ -77,19 +77,22 @@ GgmlGraph::GgmlGraph(const GgmlLibrary &library, const GgmlExperts &experts, con
     for (int i = 0; i < calls; i++) {
         const auto matrix = [&](int which) { return experts.matrix(i % experts.layers(), which); };
         Call call{f_.new_tensor_3d(context_, kGgmlF32, shape.hidden, 1, tokens),
-                  f_.new_tensor_2d(context_, kGgmlI32, shape.used, tokens),
-                  f_.new_tensor_3d(context_, kGgmlF32, 1, shape.used, tokens), nullptr};
+                  f_.new_tensor_2d(context_, kGgmlI32, shape.experts_per_token, tokens),
+                  f_.new_tensor_3d(context_, kGgmlF32, 1, shape.experts_per_token, tokens),
+                  nullptr};
         for (void *tensor : {call.input, call.ids, call.weights})
             f_.set_input(tensor),
                 f_.set_output(tensor); // an input alone is overwritten after its last use
         void *const gate = f_.mul_mat_id(context_, matrix(0), call.input, call.ids),
                     *const up = f_.mul_mat_id(context_, matrix(1), call.input, call.ids);
-        void *const inner = f_.swiglu_split(context_, gate, up);
-        void *const routes = f_.mul(context_, f_.mul_mat_id(context_, matrix(2), inner, call.ids),
-                                    call.weights); // [hidden, used, tokens]
-        for (int slot = 0; slot < shape.used; slot++) {
-            void *const part = f_.view_2d(context_, routes, shape.hidden, tokens,
-                                          row * size_t(shape.used), row * size_t(slot));
+        void *const intermediate = f_.swiglu_split(context_, gate, up);
+        void *const routes =
+            f_.mul(context_, f_.mul_mat_id(context_, matrix(2), intermediate, call.ids),
+                   call.weights); // [hidden, experts per token, tokens]
+        for (int slot = 0; slot < shape.experts_per_token; slot++) {
+            void *const part =
+                f_.view_2d(context_, routes, shape.hidden, tokens,
+                           row * size_t(shape.experts_per_token), row * size_t(slot));
             call.output = slot == 0 ? part : f_.add(context_, call.output, part);
         }
         f_.set_output(call.output);

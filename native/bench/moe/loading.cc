@@ -108,8 +108,8 @@ double peak_bytes(const Checkpoint &checkpoint, const Settings &settings, int la
                                             std::to_string(settings.shape.experts),
                                             "--hidden",
                                             std::to_string(settings.shape.hidden),
-                                            "--inner",
-                                            std::to_string(settings.shape.inner),
+                                            "--intermediate",
+                                            std::to_string(settings.shape.intermediate),
                                             "--threads",
                                             std::to_string(settings.threads)};
     std::vector<char *> arguments;

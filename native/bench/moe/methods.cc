@@ -71,7 +71,7 @@ StoredMatrix random_matrix(const Method &method, int rows, int columns, Random &
 // Decode turn by turn with a read of as many bytes.
 void report_row(Bench &bench, const Kind &kind, const char *name, ExpertLayers &layers,
                 const Shape &shape, double expert_bytes) {
-    const double bytes = expert_bytes * shape.used;
+    const double bytes = expert_bytes * shape.experts_per_token;
     Reader reader(bench.memory, bench.settings.threads, bench.settings.parts);
     Random random;
     std::vector<Routes> calls;
@@ -101,15 +101,15 @@ void measure(Bench &bench, const Kind &kind, const Method &method) {
     StoredMatrix matrices[3];
     double expert_bytes = 0;
     for (int matrix = 0; matrix < 3; matrix++) {
-        matrices[matrix] = random_matrix(method, matrix == 2 ? shape.hidden : shape.inner,
-                                         matrix == 2 ? shape.inner : shape.hidden, random);
+        matrices[matrix] = random_matrix(method, matrix == 2 ? shape.hidden : shape.intermediate,
+                                         matrix == 2 ? shape.intermediate : shape.hidden, random);
         expert_bytes +=
             double(matrices[matrix].codes.size()) + 4.0 * double(matrices[matrix].scales.size());
     }
     shape.experts =
-        std::max(2 * shape.used,
+        std::max(2 * shape.experts_per_token,
                  std::min(shape.experts, int(double(bench.settings.layer_bytes()) /
-                                             expert_bytes))); // as much memory as the other rooms
+                                             expert_bytes))); // as much memory as the other suites
     ExpertLayers layers(kind, shape, 1, bench.settings.threads, bench.settings.parts,
                         method.number);
     const void *const codes[3] = {matrices[0].codes.data(), matrices[1].codes.data(),

@@ -106,7 +106,7 @@ void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind) {
     }
     if (settings.per_expert < kLargestPerExpert) return;
     const Routes routes = random_routes(settings.shape, kLongCall, random);
-    if (a_token * double(routes.ids.size()) / (2 * settings.shape.used) >
+    if (a_token * double(routes.ids.size()) / (2 * settings.shape.experts_per_token) >
         kPatience * settings.seconds) {
         bench.report.skip("prefill", kind.name() + ": a random call of " +
                                          std::to_string(kLongCall) +

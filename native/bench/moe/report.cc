@@ -34,13 +34,13 @@ std::string number(double value) {
 
 } // namespace
 
-void Report::row(const std::string &room, const Row &row) {
-    rows_.emplace_back(room, row);
+void Report::row(const std::string &suite, const Row &row) {
+    rows_.emplace_back(suite, row);
     if (!prints_) return;
-    std::string heading = room;
+    std::string heading = suite;
     for (const auto &[key, value] : row) heading += " " + key;
     if (heading != heading_) {
-        std::printf("\n%s\n ", room.c_str());
+        std::printf("\n%s\n ", suite.c_str());
         for (const auto &[key, value] : row)
             std::printf(value.is_text ? " %-*s" : " %*s", width_of(key, value), key.c_str());
         std::printf("\n");
@@ -57,13 +57,13 @@ void Report::row(const std::string &room, const Row &row) {
     std::fflush(stdout);
 }
 
-void Report::skip(const std::string &room, const std::string &reason) {
-    const std::pair<std::string, std::string> entry(room, reason);
+void Report::skip(const std::string &suite, const std::string &reason) {
+    const std::pair<std::string, std::string> entry(suite, reason);
     if (std::find(skipped_.begin(), skipped_.end(), entry) != skipped_.end()) return;
     skipped_.push_back(entry);
     heading_.clear();
     if (!prints_) return;
-    std::printf("\n%s: not measured: %s\n", room.c_str(), reason.c_str());
+    std::printf("\n%s: not measured: %s\n", suite.c_str(), reason.c_str());
     std::fflush(stdout);
 }
 
@@ -79,16 +79,18 @@ void Report::write_json(std::FILE *file, const Settings &settings) const {
     const Shape &shape = settings.shape;
     std::fprintf(file,
                  "{\"schema\":\"kt_moe_bench/"
-                 "2\",\"abi_version\":%u,\"cpu\":%s,\"threads\":%d,\"parts\":%d,\"full\":%s,",
+                 "3\",\"abi_version\":%u,\"cpu\":%s,\"threads\":%d,\"parts\":%d,\"full\":%s,",
                  ktb_abi_version(), quoted(cpu_model()).c_str(), settings.threads, settings.parts,
                  settings.full ? "true" : "false");
     std::fprintf(file,
-                 "\"layers\":%d,\"experts\":%d,\"used\":%d,\"hidden\":%d,\"inner\":%d,\"seconds\":%"
+                 "\"layers\":%d,\"experts\":%d,\"experts_per_token\":%d,\"hidden\":%d,"
+                 "\"intermediate\":%d,\"seconds\":%"
                  "s,\n\"rows\":[",
-                 settings.layers, shape.experts, shape.used, shape.hidden, shape.inner,
-                 number(settings.seconds).c_str());
+                 settings.layers, shape.experts, shape.experts_per_token, shape.hidden,
+                 shape.intermediate, number(settings.seconds).c_str());
     for (size_t i = 0; i < rows_.size(); i++) {
-        std::fprintf(file, "%s{\"room\":%s", i == 0 ? "\n" : ",\n", quoted(rows_[i].first).c_str());
+        std::fprintf(file, "%s{\"suite\":%s", i == 0 ? "\n" : ",\n",
+                     quoted(rows_[i].first).c_str());
         for (const auto &[key, value] : rows_[i].second)
             std::fprintf(file, ",%s:%s", quoted(key).c_str(),
                          value.is_text ? quoted(value.text).c_str() : number(value.number).c_str());
@@ -96,7 +98,7 @@ void Report::write_json(std::FILE *file, const Settings &settings) const {
     }
     std::fprintf(file, "],\n\"skipped\":[");
     for (size_t i = 0; i < skipped_.size(); i++)
-        std::fprintf(file, "%s{\"room\":%s,\"reason\":%s}", i == 0 ? "\n" : ",\n",
+        std::fprintf(file, "%s{\"suite\":%s,\"reason\":%s}", i == 0 ? "\n" : ",\n",
                      quoted(skipped_[i].first).c_str(), quoted(skipped_[i].second).c_str());
     std::fprintf(file, "],\n\"targets\":[");
     for (size_t i = 0; i < targets_.size(); i++) {

@@ -1,4 +1,4 @@
-// Rows of figures by room, printed as tables and as one JSON object.
+// Rows of figures by suite, printed as tables and as one JSON object.
 #pragma once
 #include <cstdio>
 #include <string>
@@ -32,8 +32,8 @@ struct Target {
 class Report {
   public:
     explicit Report(bool prints) : prints_(prints) {}
-    // Prints the row at once, below a heading when the room or its columns change.
-    void row(const std::string &room, const Row &row);
+    // Prints the row at once, below a heading when the suite or its columns change.
+    void row(const std::string &suite, const Row &row);
     void at_least(const std::string &name, double value, double bound) {
         targets_.push_back({name, value, bound, true});
     }
@@ -41,7 +41,7 @@ class Report {
         targets_.push_back({name, value, bound, false});
     }
     // Something that was not measured, and why.
-    void skip(const std::string &room, const std::string &reason);
+    void skip(const std::string &suite, const std::string &reason);
     void print_targets() const;
     void write_json(std::FILE *file, const Settings &settings) const;
 

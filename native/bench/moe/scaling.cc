@@ -52,7 +52,7 @@ void measure(Bench &bench, const Kind &kind, int threads, double one_core) {
     for (int32_t &id : none.ids) id = -1;
     const std::vector<float> input = random_input(shape, 1);
     std::vector<float> output(input.size());
-    const double bytes = shape.used * shape.expert_bytes();
+    const double bytes = shape.experts_per_token * shape.expert_bytes();
     size_t at = 0;
     std::vector<double> inside[3]; // microseconds that the library's own clock gives to its phases
     const std::vector<Samples> samples = take_turns(

@@ -13,19 +13,19 @@ namespace ds4::bench {
 
 const char kUsage[] =
     "usage: kt_moe_bench [FLAGS]\n"
-    "  --full            every room at full size; else a subset in about a minute\n"
-    "  --rooms A,B       only these: rates, decode, prefill, scaling, methods, calibration,\n"
+    "  --full            every suite at full size; else a subset in about a minute\n"
+    "  --suites A,B       only these: rates, decode, prefill, scaling, methods, calibration,\n"
     "                    loading, peer\n"
-    "  --ggml DIR        folder of libggml-base.so and libggml-cpu-*.so, for the peer room\n"
+    "  --ggml DIR        folder of libggml-base.so and libggml-cpu-*.so, for the peer suite\n"
     "  --json FILE       the report as JSON; - for the standard output, without the table\n"
     "  --isa NAME, --numerics NAME   only kernels of this instruction set, of these activations\n"
     "  --threads N       workers; default: all usable cores\n"
     "  --parts N         parts that the experts are split over; default 1\n"
     "  --layers N, --experts N   of the measured layers; default: by free memory\n"
-    "  --hidden N, --inner N     widths; default: 4096 and 2048, those of Flash\n"
-    "  --per-expert N    most tokens an expert in the prefill room, default 512\n"
+    "  --hidden N, --intermediate N   sizes; default: 4096 and 2048, those of Flash\n"
+    "  --per-expert N    most tokens an expert in the prefill suite, default 512\n"
     "  --seconds S       of each measurement\n"
-    "  --load-mib N      size of the generated checkpoint of the loading room\n"
+    "  --load-mib N      size of the generated checkpoint of the loading suite\n"
     "  --read-mib N      memory that the reads pass over, far above every cache; default: 512, "
     "1024 with --full\n"
     "  --folder DIR      where it is generated; default: the system's temporary folder\n";
@@ -33,7 +33,7 @@ const char kUsage[] =
 namespace {
 
 constexpr double kMemoryShare =
-    0.3; // of what is free, for the layers of one kind: the peer room holds three copies
+    0.3; // of what is free, for the layers of one kind: the peer suite holds three copies
 
 int integer(const std::string &flag, const std::string &text, int low, int high) {
     char *end = nullptr;
@@ -44,22 +44,22 @@ int integer(const std::string &flag, const std::string &text, int low, int high)
     return int(value);
 }
 
-std::vector<std::string> rooms_of(const std::string &text) {
-    std::vector<std::string> rooms;
+std::vector<std::string> suites_of(const std::string &text) {
+    std::vector<std::string> suites;
     for (size_t begin = 0; begin <= text.size();) {
         const size_t end = std::min(text.find(',', begin), text.size());
-        const std::string room = text.substr(begin, end - begin);
-        if (std::find(std::begin(kRooms), std::end(kRooms), room) == std::end(kRooms))
-            throw std::invalid_argument("there is no room \"" + room + "\"");
-        rooms.push_back(room);
+        const std::string suite = text.substr(begin, end - begin);
+        if (std::find(std::begin(kSuites), std::end(kSuites), suite) == std::end(kSuites))
+            throw std::invalid_argument("there is no suite \"" + suite + "\"");
+        suites.push_back(suite);
         begin = end + 1;
     }
-    return rooms;
+    return suites;
 }
 
 void set(Settings &settings, const std::string &flag, const std::string &value) {
-    if (flag == "--rooms")
-        settings.rooms = rooms_of(value);
+    if (flag == "--suites")
+        settings.suites = suites_of(value);
     else if (flag == "--ggml")
         settings.ggml = value;
     else if (flag == "--json")
@@ -82,8 +82,8 @@ void set(Settings &settings, const std::string &flag, const std::string &value) 
         settings.shape.experts = integer(flag, value, 12, 1024);
     else if (flag == "--hidden")
         settings.shape.hidden = integer(flag, value, 128, 1 << 16);
-    else if (flag == "--inner")
-        settings.shape.inner = integer(flag, value, 128, 1 << 16);
+    else if (flag == "--intermediate")
+        settings.shape.intermediate = integer(flag, value, 128, 1 << 16);
     else if (flag == "--load-mib")
         settings.load_mib = size_t(integer(flag, value, 1, 1 << 20));
     else if (flag == "--read-mib")
@@ -105,10 +105,10 @@ void choose(Settings &settings) {
     if (settings.load_mib == 0) settings.load_mib = settings.full ? 3 << 10 : 512;
     if (settings.read_mib == 0) settings.read_mib = settings.full ? 1 << 10 : 512;
     if (settings.folder.empty()) settings.folder = std::filesystem::temp_directory_path().string();
-    const double room = double(machine::available_memory()) * kMemoryShare;
-    while (settings.shape.experts > 12 && double(settings.layer_bytes()) > room)
+    const double limit = double(machine::available_memory()) * kMemoryShare;
+    while (settings.shape.experts > 12 && double(settings.layer_bytes()) > limit)
         settings.shape.experts /= 2;
-    const int fitting = std::max(1, int(room / double(settings.layer_bytes())));
+    const int fitting = std::max(1, int(limit / double(settings.layer_bytes())));
     if (settings.layers == 0)
         settings.layers = std::min(fitting, settings.full ? 4 : 2);
     else if (settings.layers > fitting)
@@ -120,9 +120,9 @@ void choose(Settings &settings) {
 
 } // namespace
 
-bool Settings::wants(const std::string &room) const {
-    if (!rooms.empty()) return std::find(rooms.begin(), rooms.end(), room) != rooms.end();
-    return room != "peer" || !ggml.empty();
+bool Settings::wants(const std::string &suite) const {
+    if (!suites.empty()) return std::find(suites.begin(), suites.end(), suite) != suites.end();
+    return suite != "peer" || !ggml.empty();
 }
 
 Settings parse_settings(int argc, char **argv) {

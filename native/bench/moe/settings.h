@@ -8,12 +8,14 @@ namespace ds4::bench {
 
 // Of one layer of routed experts in packed FP4.
 struct Shape {
-    int experts, used, hidden, inner;
+    int experts, experts_per_token, hidden, intermediate;
 
     double expert_bytes() const {
-        return 3.0 * hidden * inner / 32 * 17;
+        return 3.0 * hidden * intermediate / 32 * 17;
     } // codes and one-byte scales
-    double route_flop() const { return 6.0 * hidden * inner; } // one token through one expert
+    double route_flop() const {
+        return 6.0 * hidden * intermediate;
+    } // one token through one expert
 };
 
 struct Settings {
@@ -23,21 +25,21 @@ struct Settings {
     int parts = 1;
     double seconds = 0; // of each measurement; 0: chosen
     bool full = false;
-    std::vector<std::string> rooms; // empty: chosen
-    std::string isa, numerics;      // the only ones measured; empty: all
-    int per_expert = 512;           // most tokens an expert in the prefill room
-    std::string ggml;               // folder of the ggml libraries; empty: no peer
-    std::string json;               // file, "-" for the standard output; empty: none
-    std::string folder;             // for generated checkpoints; empty: the system's
-    size_t load_mib = 0;            // size of a generated checkpoint; 0: chosen
-    size_t read_mib = 0;            // memory that the reads pass over; 0: chosen
+    std::vector<std::string> suites; // empty: chosen
+    std::string isa, numerics;       // the only ones measured; empty: all
+    int per_expert = 512;            // most tokens an expert in the prefill suite
+    std::string ggml;                // folder of the ggml libraries; empty: no peer
+    std::string json;                // file, "-" for the standard output; empty: none
+    std::string folder;              // for generated checkpoints; empty: the system's
+    size_t load_mib = 0;             // size of a generated checkpoint; 0: chosen
+    size_t read_mib = 0;             // memory that the reads pass over; 0: chosen
 
-    bool wants(const std::string &room) const;
+    bool wants(const std::string &suite) const;
     size_t layer_bytes() const { return size_t(shape.experts * shape.expert_bytes()); }
 };
 
-constexpr const char *kRooms[] = {"rates",   "decode",      "prefill", "scaling",
-                                  "methods", "calibration", "loading", "peer"};
+constexpr const char *kSuites[] = {"rates",   "decode",      "prefill", "scaling",
+                                   "methods", "calibration", "loading", "peer"};
 
 // Settings of a command line, with everything that was left open chosen for this machine. Throws
 // std::invalid_argument with what is wrong.

@@ -1,4 +1,4 @@
-// The measurements, one room each: they share the machine's rates and the report.
+// The measurements, one suite each: they share the machine's rates and the report.
 #pragma once
 #include <vector>
 
@@ -10,7 +10,7 @@
 
 namespace ds4::bench {
 
-// What every room needs.
+// What every suite needs.
 struct Bench {
     const Settings &settings;
     Report &report;
@@ -31,7 +31,7 @@ void measure_calibration(Bench &bench); // what the library itself measures when
 void measure_loading(Bench &bench);
 void measure_peer(Bench &bench);
 
-// What the loading room's own process does: loads the checkpoint in `folder` and prints its peak
+// What the loading suite's own process does: loads the checkpoint in `folder` and prints its peak
 // memory.
 int load_and_report_memory(const char *folder, const Settings &settings);
 

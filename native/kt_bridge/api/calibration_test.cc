@@ -35,9 +35,9 @@ std::vector<float> outputs_of(const std::string &options,
     for (const int tokens : {1, 3, 9, 40, 130}) {
         const std::vector<float> input =
                                      random_values(size_t(tokens) * size_t(kShape.hidden), 1.0f, 5),
-                                 weights(size_t(tokens) * size_t(kShape.used), 0.5f);
+                                 weights(size_t(tokens) * size_t(kShape.experts_per_token), 0.5f);
         std::vector<int32_t> ids;
-        for (int slot = 0; slot < tokens * kShape.used; slot++)
+        for (int slot = 0; slot < tokens * kShape.experts_per_token; slot++)
             ids.push_back((slot * 5 + slot / 7) % kShape.experts);
         const std::vector<float> output =
             layer.forward(tokens, input.data(), ids.data(), weights.data());
@@ -75,7 +75,7 @@ void wrong_prepare(const float *x, int groups, uint8_t *out) {
 
 // Runs the job's steps on a worker of its own.
 Tuning tuned_by(ktb_moe_t moe, const CalibrationJob::Settings &settings) {
-    Layer &layer = *moe->layer;
+    ExpertLayer &layer = *moe->layer;
     PoolOptions options;
     options.threads = options.parts = 1;
     options.spin_us = 0;
@@ -112,7 +112,7 @@ CalibrationJob::Settings settings_of(const std::vector<const Kernels *> &tables)
 
 TEST("results have the same bits with the calibration and without, and with any fixed form") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 71);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 71);
     for (const char *numerics : {"int8", "bf16", "fp8ref", "f32"}) {
         const std::string base =
             std::string("{\"threads\":2,\"nodes\":[0],\"spin_us\":0,\"numerics\":\"") + numerics +
@@ -129,12 +129,12 @@ TEST("results have the same bits with the calibration and without, and with any 
 TEST("the description tells what was measured and chosen, and nothing without a calibration") {
     if (ds4::machine::best_isa() == Isa::generic) return;
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 72);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 72);
     TestLayer measured("{\"threads\":1,\"spin_us\":0}", kShape, experts),
         plain("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
     const std::string text = description(measured.engine);
     for (const char *part : {"\"calibration\":[{\"gate_up\":\"MXFP4\",\"down\":\"MXFP4\","
-                             "\"hidden\":256,\"inner\":512,\"fused_tokens\":",
+                             "\"hidden\":256,\"intermediate\":512,\"fused_tokens\":",
                              "\"kernels\":[{\"from_tokens\":1,\"isa\":\"avx",
                              "\"trials\":[{\"tokens\":1,\"isa\":\"avx", "\"form\":\"fused\"",
                              "\"form\":\"grouped\"", "\"excluded\":[]"})
@@ -148,7 +148,7 @@ TEST("a table that fails its check is excluded and named, and the next one takes
     const Kernels &usual =
         *kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8);
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 73);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 73);
     TestLayer layer("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
     Kernels wrong = usual;
     wrong.isa = "wrong";
@@ -172,7 +172,7 @@ TEST("a tile unit that gives its bits is taken when it is fast; one that does no
     const Kernels &usual =
         *kernels_for(Method::mxfp4, Method::mxfp4, ds4::machine::best_isa(), Numerics::int8);
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 74);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 74);
     TestLayer layer("{\"threads\":1,\"spin_us\":0,\"calibrate\":false}", kShape, experts);
     CalibrationJob::Settings settings = settings_of({&usual});
     settings.candidates.tiles = true;
@@ -190,7 +190,7 @@ TEST("a tile unit that gives its bits is taken when it is fast; one that does no
 TEST("the fastest instruction set agrees with the best one to rounding, and bad options are "
      "refused with the reason") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 75);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 75);
     const std::vector<float> best = outputs_of("{\"threads\":1,\"spin_us\":0}", experts),
                              fastest = outputs_of(
                                  "{\"threads\":1,\"spin_us\":0,\"isa\":\"fastest\"}", experts);

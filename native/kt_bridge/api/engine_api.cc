@@ -33,10 +33,10 @@ ktb_engine_t ktb_engine_create(int n_threads, int n_numa_nodes) {
         if (n_threads <= 0 || n_numa_nodes <= 0)
             fail(KTB_ERR_ARGUMENT, "ktb_engine_create(%d threads, %d nodes): both must be positive",
                  n_threads, n_numa_nodes);
-        EngineOptions options;
+        ExpertEngineOptions options;
         options.pool.threads = n_threads;
         options.pool.parts = n_numa_nodes;
-        made = new ktb_engine{Engine(options)};
+        made = new ktb_engine{ExpertEngine(options)};
         return KTB_OK;
     });
     return made;
@@ -47,7 +47,7 @@ ktb_engine_t ktb_engine_create_json(const char *text) {
     guarded([&] {
         if (text == nullptr)
             fail(KTB_ERR_ARGUMENT, "options are NULL; expected a JSON object, {} for the defaults");
-        made = new ktb_engine{Engine(EngineOptions::from_json(text))};
+        made = new ktb_engine{ExpertEngine(ExpertEngineOptions::from_json(text))};
         return KTB_OK;
     });
     return made;

@@ -75,8 +75,8 @@ std::vector<Entry> layer_entries(const std::string &base,
                                      std::string(matrix == 0   ? "w1"
                                                  : matrix == 1 ? "w3"
                                                                : "w2");
-            const int rows = matrix == 2 ? kShape.hidden : kShape.inner,
-                      cols = matrix == 2 ? kShape.inner : kShape.hidden;
+            const int rows = matrix == 2 ? kShape.hidden : kShape.intermediate,
+                      cols = matrix == 2 ? kShape.intermediate : kShape.hidden;
             out.push_back({name + ".weight", "I8", list(rows, cols / 2),
                            bytes_of(experts[id].codes[matrix])});
             out.push_back({name + ".scale", "F8_E8M0", list(rows, cols / 32),
@@ -90,8 +90,9 @@ int load_code(const std::string &folder, std::string &message, int parts = 2) {
     ktb_safetensor_t tensors = ktb_safetensor_open(folder.c_str());
     if (tensors == nullptr) return message = ktb_last_error(), KTB_ERR_FORMAT;
     ktb_engine_t engine = ktb_engine_create(2, parts);
-    ktb_moe_t moe = ktb_moe_create(engine, 7, kShape.experts, kShape.used, kShape.hidden,
-                                   kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+    ktb_moe_t moe =
+        ktb_moe_create(engine, 7, kShape.experts, kShape.experts_per_token, kShape.hidden,
+                       kShape.intermediate, KTB_IO_F32, KTB_MXFP4, 32, 10);
     const int code = ktb_moe_load_weights_safetensors(moe, tensors, 7, nullptr);
     message = ktb_last_error();
     if (code != 0) { // the handle stays usable and says that it has no weights
@@ -125,7 +126,7 @@ void check_refused(const std::string &bytes, const std::string &expected_in_mess
 TEST("a layer from two shards computes what the pointers compute, under both name bases, and "
      "exports its bytes") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 21);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 21);
     const std::vector<float> input = random_values(10u * 256, 1.0f, 22);
     std::vector<int32_t> ids;
     for (int slot = 0; slot < 20; slot++) ids.push_back(slot % 3);
@@ -137,8 +138,9 @@ TEST("a layer from two shards computes what the pointers compute, under both nam
             folder.write("b.safetensors", shard({entries.begin(), entries.begin() + 5}));
             folder.write("a.safetensors", shard({entries.begin() + 5, entries.end()}));
             TestLayer direct(options_for("auto", "int8", parts, 3), kShape, experts);
-            TestLayer loaded(options_for("auto", "int8", parts, 3), kShape,
-                             random_experts(kShape.experts, kShape.hidden, kShape.inner, 99));
+            TestLayer loaded(
+                options_for("auto", "int8", parts, 3), kShape,
+                random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 99));
             ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
             CHECK(tensors != nullptr);
             const int layer = 7;
@@ -174,7 +176,7 @@ TEST("a layer from two shards computes what the pointers compute, under both nam
 
 TEST("the map permutes the sources, and a bf16 scale tensor equals the E8M0 one") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 23);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 23);
     const TemporaryFolder folder;
     std::vector<Entry> entries = layer_entries("layers.7", experts);
     for (Entry &entry : entries)
@@ -205,7 +207,7 @@ TEST("the map permutes the sources, and a bf16 scale tensor equals the E8M0 one"
 
 TEST("wrong shards are refused with the tensor, what was expected and what came") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 24);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 24);
     const std::vector<Entry> good = layer_entries("layers.7", experts);
     const std::string whole = shard(good);
     check_refused(whole.substr(0, whole.size() - 1), "truncated");
@@ -216,7 +218,7 @@ TEST("wrong shards are refused with the tensor, what was expected and what came"
     std::vector<Entry> entries(good.begin(), good.end() - 1);
     check_refused(shard(entries), "layers.7.ffn.experts.2.w2.scale is missing");
     entries = good;
-    entries[2].shape = list(kShape.hidden, kShape.inner / 2);
+    entries[2].shape = list(kShape.hidden, kShape.intermediate / 2);
     check_refused(shard(entries),
                   "experts.0.w3.weight is I8 [256, 192]; expected I8 or U8 [384, 128]");
     entries = good;
@@ -285,7 +287,7 @@ TEST("a header cut or damaged at any byte never crashes") {
 
 TEST("a shard that becomes shorter after it was opened is an error, not a crash") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 25);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 25);
     const TemporaryFolder folder;
     const std::string whole = shard(layer_entries("layers.7", experts));
     folder.write("a.safetensors", whole);
@@ -302,7 +304,7 @@ TEST("a shard that becomes shorter after it was opened is an error, not a crash"
 
 TEST("scales beyond the folded range and of 0 compute right") {
     std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 26);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 26);
     for (CanonicalExpert &expert : experts)
         for (int matrix = 0; matrix < 2; matrix++)
             for (size_t i = 0; i < expert.scales[matrix].size(); i += 5)
@@ -312,8 +314,8 @@ TEST("scales beyond the folded range and of 0 compute right") {
     for (int slot = 0; slot < 60; slot++) ids.push_back(slot % 2);
     const std::vector<float> weights(60, 0.5f);
     const std::vector<double> expected =
-        reference_forward(experts, {kShape.hidden, kShape.inner, 30, 2, input.data(), ids.data(),
-                                    weights.data(), 10});
+        reference_forward(experts, {kShape.hidden, kShape.intermediate, 30, 2, input.data(),
+                                    ids.data(), weights.data(), 10});
     for (const char *isa : usable_isas())
         for (const char *numerics : {"int8", "bf16"}) {
             TestLayer layer(options_for(isa, numerics, 1, 2), kShape, experts);
@@ -385,14 +387,15 @@ TEST("FP8 and BF16 folders give the layer that the same matrices in memory give;
 
 TEST("a folder that is closed while layers are loading from it stays readable to them") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 27);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 27);
     const TemporaryFolder folder;
     folder.write("a.safetensors", shard(layer_entries("layers.7", experts)));
     ktb_engine_t engine = ktb_engine_create(1, 1);
     std::vector<ktb_moe_t> layers;
     while (layers.size() < 100)
-        layers.push_back(ktb_moe_create(engine, 7, kShape.experts, kShape.used, kShape.hidden,
-                                        kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10));
+        layers.push_back(ktb_moe_create(engine, 7, kShape.experts, kShape.experts_per_token,
+                                        kShape.hidden, kShape.intermediate, KTB_IO_F32, KTB_MXFP4,
+                                        32, 10));
     const std::vector<int> indices(layers.size(), 7);
     ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
     std::atomic<int> code{1};
@@ -415,7 +418,7 @@ TEST("a folder that is closed while layers are loading from it stays readable to
 TEST("a layer that keeps some experts loads from a folder without the others, alone and among "
      "several layers") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 28);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 28);
     std::vector<Entry> entries = layer_entries("layers.7", experts);
     const size_t all = entries.size();
     std::erase_if(entries, [](const Entry &entry) {
@@ -431,8 +434,8 @@ TEST("a layer that keeps some experts loads from a folder without the others, al
     ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
     ktb_moe_t some[2];
     for (ktb_moe_t &moe : some)
-        moe = ktb_moe_create(whole.engine, 7, kShape.experts, kShape.used, kShape.hidden,
-                             kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+        moe = ktb_moe_create(whole.engine, 7, kShape.experts, kShape.experts_per_token,
+                             kShape.hidden, kShape.intermediate, KTB_IO_F32, KTB_MXFP4, 32, 10);
     CHECK(ktb_moe_load_weights_safetensors(some[0], tensors, 7, nullptr) == KTB_ERR_FORMAT);
     CHECK(std::strstr(ktb_last_error(), "layers.7.ffn.experts.0.w1.weight is missing") != nullptr);
     for (ktb_moe_t moe : some) CHECK(ktb_moe_keep_experts(moe, 2, kept) == 0);

@@ -18,14 +18,15 @@ constexpr Shape kShape{6, 3, 256, 1024}; // eight split units: each of eight par
 // token.
 struct Problem {
     std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 11);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 11);
     std::vector<float> input = random_values(size_t(kTokens) * size_t(kShape.hidden), 2.0f, 12);
-    std::vector<float> weights = random_values(size_t(kTokens) * size_t(kShape.used), 0.5f, 13);
+    std::vector<float> weights =
+        random_values(size_t(kTokens) * size_t(kShape.experts_per_token), 0.5f, 13);
     std::vector<int32_t> ids;
     std::vector<double> expected;
     Problem() {
-        for (int slot = 0; slot < kTokens * kShape.used; slot++) {
-            const int token = slot / kShape.used;
+        for (int slot = 0; slot < kTokens * kShape.experts_per_token; slot++) {
+            const int token = slot / kShape.experts_per_token;
             int id = (slot * 7 + token / 3) % 5;
             if (slot % 11 == 3) id = -1;
             if (slot % 17 == 5) id = kShape.experts;
@@ -33,8 +34,9 @@ struct Problem {
             if (token % 5 == 2) id = 1; // one expert three times
             ids.push_back(id);
         }
-        expected = reference_forward(experts, {kShape.hidden, kShape.inner, kTokens, kShape.used,
-                                               input.data(), ids.data(), weights.data(), 10});
+        expected = reference_forward(experts, {kShape.hidden, kShape.intermediate, kTokens,
+                                               kShape.experts_per_token, input.data(), ids.data(),
+                                               weights.data(), 10});
     }
 };
 const Problem &problem() {
@@ -77,7 +79,7 @@ TEST("the real dimensions of Flash and Pro agree with float64, decoding and grou
     if (ds4::test::kThreadSanitizer) return; // the small shapes take the same code
     for (const Shape &shape : {Shape{2, 2, 4096, 2048}, Shape{2, 2, 7168, 3072}}) {
         const std::vector<CanonicalExpert> experts =
-            random_experts(shape.experts, shape.hidden, shape.inner, 51);
+            random_experts(shape.experts, shape.hidden, shape.intermediate, 51);
         const int tokens = 12;
         const std::vector<float> input =
                                      random_values(size_t(tokens) * size_t(shape.hidden), 1.0f, 52),
@@ -85,7 +87,7 @@ TEST("the real dimensions of Flash and Pro agree with float64, decoding and grou
         std::vector<int32_t> ids;
         for (int slot = 0; slot < 2 * tokens; slot++) ids.push_back(slot % 3 == 2 ? -1 : slot % 2);
         const std::vector<double> expected =
-            reference_forward(experts, {shape.hidden, shape.inner, tokens, 2, input.data(),
+            reference_forward(experts, {shape.hidden, shape.intermediate, tokens, 2, input.data(),
                                         ids.data(), weights.data(), 10});
         for (const char *numerics : {"int8", "bf16"})
             for (int parts : {1, 3}) {
@@ -123,16 +125,16 @@ TEST("fp8ref follows the roundings of the official recipe") {
     const Problem &given = problem();
     constexpr int kCount = 5;
     std::vector<double> expected(size_t(kCount) * size_t(kShape.hidden), 0.0);
-    for (int slot = 0; slot < kCount * kShape.used; slot++) {
+    for (int slot = 0; slot < kCount * kShape.experts_per_token; slot++) {
         const int id = given.ids[size_t(slot)];
         if (id < 0 || id >= kShape.experts || given.weights[size_t(slot)] == 0) continue;
         const CanonicalExpert &expert = given.experts[size_t(id)];
-        const size_t token = size_t(slot / kShape.used) * size_t(kShape.hidden);
+        const size_t token = size_t(slot / kShape.experts_per_token) * size_t(kShape.hidden);
         std::vector<float> x(given.input.begin() + long(token),
                              given.input.begin() + long(token) + kShape.hidden),
-            inner(size_t(kShape.inner));
+            intermediate(size_t(kShape.intermediate));
         round_through_fp8(x.data(), kShape.hidden);
-        for (int row = 0; row < kShape.inner; row++) {
+        for (int row = 0; row < kShape.intermediate; row++) {
             double g = 0, u = 0;
             for (int k = 0; k < kShape.hidden; k++) {
                 g += canonical_weight(expert, 0, row, k, kShape.hidden) * double(x[size_t(k)]);
@@ -142,13 +144,14 @@ TEST("fp8ref follows the roundings of the official recipe") {
             round_to_bf16(rounded, 2);
             const double gate = std::fmin(double(rounded[0]), 10.0),
                          up = std::fmax(-10.0, std::fmin(10.0, double(rounded[1])));
-            inner[size_t(row)] = float(gate / (1 + std::exp(-gate)) * up);
+            intermediate[size_t(row)] = float(gate / (1 + std::exp(-gate)) * up);
         }
-        round_through_fp8(inner.data(), kShape.inner);
+        round_through_fp8(intermediate.data(), kShape.intermediate);
         for (int row = 0; row < kShape.hidden; row++) {
             double y = 0;
-            for (int k = 0; k < kShape.inner; k++)
-                y += canonical_weight(expert, 2, row, k, kShape.inner) * double(inner[size_t(k)]);
+            for (int k = 0; k < kShape.intermediate; k++)
+                y += canonical_weight(expert, 2, row, k, kShape.intermediate) *
+                     double(intermediate[size_t(k)]);
             float product = given.weights[size_t(slot)] * float(y);
             round_to_bf16(&product, 1);
             expected[token + size_t(row)] += double(product);
@@ -194,7 +197,7 @@ TEST("the limit of the call clamps gate and up on both sides, and 0 disables it"
     std::vector<float> large(given.input.begin(), given.input.begin() + 9 * kShape.hidden);
     for (float &value : large) value *= 12;
     const ReferenceRequest request{
-        kShape.hidden,    kShape.inner,         9, kShape.used, large.data(),
+        kShape.hidden,    kShape.intermediate,  9, kShape.experts_per_token, large.data(),
         given.ids.data(), given.weights.data(), 0};
     const std::vector<double> free = reference_forward(given.experts, request);
     for (double limit : {0.0, 0.5, 10.0}) {
@@ -227,11 +230,11 @@ TEST("the limit of the call clamps gate and up on both sides, and 0 disables it"
 TEST("all tokens on one expert, and experts without tokens") {
     const Problem &given = problem();
     const int tokens = ds4::test::kThreadSanitizer ? 20 : 300; // more than one panel of 256
-    std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.used), -1);
-    for (int token = 0; token < tokens; token++) ids[size_t(token * kShape.used)] = 4;
+    std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.experts_per_token), -1);
+    for (int token = 0; token < tokens; token++) ids[size_t(token * kShape.experts_per_token)] = 4;
     const std::vector<double> expected = reference_forward(
-        given.experts, {kShape.hidden, kShape.inner, tokens, kShape.used, given.input.data(),
-                        ids.data(), given.weights.data(), 10});
+        given.experts, {kShape.hidden, kShape.intermediate, tokens, kShape.experts_per_token,
+                        given.input.data(), ids.data(), given.weights.data(), 10});
     for (const char *numerics : {"int8", "bf16"}) {
         TestLayer layer(options_for("auto", numerics, 2, 2), kShape, given.experts);
         const std::vector<float> output =
@@ -245,7 +248,7 @@ TEST("with every route skipped the output is zero, or unchanged when incremental
     for (int parts : {1, 3})
         for (int tokens : {1, 10}) {
             TestLayer layer(options_for("auto", "int8", parts, 3), kShape, given.experts);
-            const std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.used), -1);
+            const std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.experts_per_token), -1);
             const std::vector<float> output =
                 layer.forward(tokens, given.input.data(), ids.data(), given.weights.data());
             for (float value : output) CHECK(value == 0);
@@ -298,7 +301,8 @@ TEST("the published forwards equal the status-returning one, with 64-bit ids and
     ktb_convert_bf16_to_f32(narrow.data(), rounded.data(), values);
     from_rounded = layer.forward(tokens, rounded.data(), given.ids.data(), given.weights.data());
     ktb_convert_f32_to_bf16(from_rounded.data(), wanted.data(), values);
-    const std::vector<int64_t> wide(given.ids.begin(), given.ids.begin() + tokens * kShape.used);
+    const std::vector<int64_t> wide(given.ids.begin(),
+                                    given.ids.begin() + tokens * kShape.experts_per_token);
     ktb_moe_forward(layer.moe, tokens, narrow.data(), narrow_output.data(), wide.data(),
                     given.weights.data(), false, 10);
     CHECK(narrow_output == wanted);
@@ -310,7 +314,7 @@ TEST("NaN and infinite inputs spoil their own token and no other") {
         for (const char *numerics : {"int8", "bf16", "fp8ref"})
             for (int tokens : {2, 9}) {
                 TestLayer layer(options_for(isa, numerics, 1, 2), kShape, given.experts);
-                std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.used), 0);
+                std::vector<int32_t> ids(size_t(tokens) * size_t(kShape.experts_per_token), 0);
                 std::vector<float> input(given.input.begin(),
                                          given.input.begin() + tokens * kShape.hidden);
                 const std::vector<float> clean =

@@ -2,19 +2,19 @@
 #pragma once
 #include <memory>
 
-#include "experts/engine/engine.h"
+#include "experts/engine/expert_engine.h"
 #include "experts/loading/safetensors.h"
 #include "kt_bridge.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 struct ktb_engine {
-    ds4::ktb::Engine engine;
+    ds4::ktb::ExpertEngine engine;
 };
 struct ktb_safetensor {
     std::shared_ptr<const ds4::ktb::Safetensors> tensors; // also of loads that are still reading
 };
 struct ktb_moe {
-    std::unique_ptr<ds4::ktb::Layer> layer;
+    std::unique_ptr<ds4::ktb::ExpertLayer> layer;
 };
 
 namespace ds4::ktb {
@@ -30,7 +30,7 @@ template <class Body> int guarded(Body body) noexcept {
     clear_error();
     try {
         return body();
-    } catch (const Error &error) {
+    } catch (const ExpertError &error) {
         return record_error(error.code(), error.what());
     } catch (const std::bad_alloc &) {
         return record_error(KTB_ERR_MEMORY, "out of memory");
@@ -41,7 +41,7 @@ template <class Body> int guarded(Body body) noexcept {
     }
 }
 
-inline Layer &layer_of(ktb_moe_t moe, const char *function) {
+inline ExpertLayer &layer_of(ktb_moe_t moe, const char *function) {
     if (moe == nullptr) fail(KTB_ERR_ARGUMENT, "%s: the layer is NULL", function);
     return *moe->layer;
 }

@@ -22,11 +22,11 @@ struct Problem {
 Problem make_problem(const Shape &shape, int tokens) {
     Problem made{shape,
                  tokens,
-                 random_experts(shape.experts, shape.hidden, shape.inner, 31),
+                 random_experts(shape.experts, shape.hidden, shape.intermediate, 31),
                  random_values(size_t(tokens) * size_t(shape.hidden), 1.0f, 32),
-                 random_values(size_t(tokens) * size_t(shape.used), 0.5f, 33),
+                 random_values(size_t(tokens) * size_t(shape.experts_per_token), 0.5f, 33),
                  {}};
-    for (int slot = 0; slot < tokens * shape.used; slot++) {
+    for (int slot = 0; slot < tokens * shape.experts_per_token; slot++) {
         int id = (slot * 5 + slot / 7) % shape.experts;
         if (slot % 4 == 1) id = 2;
         if (slot % 13 == 6) id = -1;
@@ -41,9 +41,10 @@ std::vector<float> in_pieces(TestLayer &layer, const Problem &given,
     std::vector<float> out;
     for (int at = 0, piece = 0; at < given.tokens; piece++) {
         const int count = std::min(sizes[size_t(piece) % sizes.size()], given.tokens - at);
-        const std::vector<float> part = layer.forward(
-            count, given.input.data() + size_t(at) * size_t(given.shape.hidden),
-            given.ids.data() + at * given.shape.used, given.weights.data() + at * given.shape.used);
+        const std::vector<float> part =
+            layer.forward(count, given.input.data() + size_t(at) * size_t(given.shape.hidden),
+                          given.ids.data() + at * given.shape.experts_per_token,
+                          given.weights.data() + at * given.shape.experts_per_token);
         out.insert(out.end(), part.begin(), part.end());
         at += count;
     }

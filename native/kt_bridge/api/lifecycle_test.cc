@@ -72,7 +72,7 @@ struct Call {
 
 TEST("engines come and go without leaving threads or mappings, asleep or spinning") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 41);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 41);
     const CanonicalPointers pointers(experts);
     const Call call;
     int threads = 0, mappings = 0;
@@ -99,15 +99,16 @@ TEST("engines come and go without leaving threads or mappings, asleep or spinnin
 TEST("ten thousand engines, each with a layer, leave no thread, mapping or memory") {
     constexpr Shape kSmall{2, 1, 128, 128};
     const std::vector<CanonicalExpert> experts =
-        random_experts(kSmall.experts, kSmall.hidden, kSmall.inner, 40);
+        random_experts(kSmall.experts, kSmall.hidden, kSmall.intermediate, 40);
     const CanonicalPointers pointers(experts);
     int threads = 0, mappings = 0;
     const auto cycle = [&](int index) {
         ktb_engine_t engine = ktb_engine_create_json(
             index % 2 == 0 ? "{\"threads\":1,\"spin_us\":0}"
                            : "{\"threads\":2,\"nodes\":[0,0],\"spin_us\":0}");
-        ktb_moe_t moe = ktb_moe_create(engine, index % 7, kSmall.experts, kSmall.used,
-                                       kSmall.hidden, kSmall.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+        ktb_moe_t moe =
+            ktb_moe_create(engine, index % 7, kSmall.experts, kSmall.experts_per_token,
+                           kSmall.hidden, kSmall.intermediate, KTB_IO_F32, KTB_MXFP4, 32, 10);
         if (moe == nullptr || (index % 10 < 2 && pointers.load(moe) != 0))
             ds4::test::record(__FILE__, __LINE__, ktb_last_error());
         ktb_moe_destroy(moe);
@@ -127,7 +128,7 @@ TEST("ten thousand engines, each with a layer, leave no thread, mapping or memor
 
 TEST("destroying an engine with live layers is refused and the engine goes on working") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 42);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 42);
     TestLayer layer(options_for("auto", "int8", 1, 2), kShape, experts);
     ktb_engine_destroy(layer.engine);
     CHECK(contains(ktb_last_error(), "1 live layers"));
@@ -179,10 +180,10 @@ TEST("impossible engines and layers are refused with the reason") {
     CHECK(ktb_engine_create_json(nullptr) == nullptr);
 
     ktb_engine_t engine = ktb_engine_create(1, 1);
-    const auto refused = [&](int experts, int used, int hidden, int inner, ktb_method_t method,
-                             int group, const char *part) {
-        CHECK(ktb_moe_create(engine, 0, experts, used, hidden, inner, KTB_IO_F32, method, group,
-                             10) == nullptr);
+    const auto refused = [&](int experts, int used, int hidden, int intermediate,
+                             ktb_method_t method, int group, const char *part) {
+        CHECK(ktb_moe_create(engine, 0, experts, used, hidden, intermediate, KTB_IO_F32, method,
+                             group, 10) == nullptr);
         CHECK(contains(ktb_last_error(), part));
     };
     refused(0, 1, 256, 256, KTB_MXFP4, 32, "num_experts");
@@ -199,7 +200,7 @@ TEST("impossible engines and layers are refused with the reason") {
 
 TEST("strict ids refuse the call and write nothing; -1 still skips") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 43);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 43);
     TestLayer layer(options_for("auto", "int8", 1, 2), kShape, experts);
     Call call;
     std::vector<float> output(20u * 256, 7.0f);
@@ -225,7 +226,7 @@ TEST("strict ids refuse the call and write nothing; -1 still skips") {
 
 TEST("queued work runs in order, and its layer cannot be destroyed before") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 44);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 44);
     TestLayer layer(options_for("auto", "int8", 2, 3), kShape, experts);
     const Call call;
     const std::vector<float> once =
@@ -259,7 +260,7 @@ TEST("queued work runs in order, and its layer cannot be destroyed before") {
 
 TEST("work queued behind a load that fails gets an error, not a crash") {
     std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 48);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 48);
     TestLayer layer(options_for("auto", "int8", 1, 2), kShape, experts);
     const Call call;
     experts[3].scales[2].back() = 255; // a NaN that is found while packing
@@ -288,9 +289,9 @@ TEST("work queued behind a load that fails gets an error, not a crash") {
 
 TEST("threads may call different layers of one engine at once") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 45);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 45);
     const std::vector<CanonicalExpert> others =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 46);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 46);
     TestLayer first(options_for("auto", "int8", 2, 2), kShape, experts);
     ktb_moe_t second =
         ktb_moe_create(first.engine, 1, 4, 2, 256, 256, KTB_IO_F32, KTB_MXFP4, 32, 10);
@@ -325,7 +326,7 @@ TEST("a layer larger than memory is refused before anything is read, and huge pa
     ktb_moe_destroy(moe);
     ktb_engine_destroy(engine);
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 49);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 49);
     const Call call;
     TestLayer off("{\"threads\":1,\"huge\":\"off\",\"spin_us\":0}", kShape, experts),
         normal("{\"threads\":1,\"spin_us\":0}", kShape, experts);
@@ -343,7 +344,7 @@ TEST("a restricted cpu set limits the workers and where they run") {
     CPU_SET(core.cpu, &one);
     CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 50);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 50);
     const Call call;
     char text[4096];
     {
@@ -370,7 +371,7 @@ TEST("a restricted cpu set limits the workers and where they run") {
 
 TEST("the description names what was chosen and obtained") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 47);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 47);
     TestLayer layer(
         "{\"threads\":2,\"nodes\":[0,0],\"numerics\":\"bf16\",\"isa\":\"generic\",\"spin_us\":0}",
         kShape, experts);
@@ -410,7 +411,7 @@ TEST("conversions round to nearest even and keep NaN") {
 
 TEST("threads of the caller do the work of an engine without threads, with the same bits") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 47);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 47);
     const Call call;
     for (const int workers : {1, 2}) {
         TestLayer own("{\"threads\":" + std::to_string(workers) +
@@ -448,7 +449,7 @@ TEST("threads of the caller do the work of an engine without threads, with the s
 TEST("two threads that call themselves the same worker do not both work, and a blocking call does "
      "not come between") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 48);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 48);
     const Call call;
     TestLayer lent("{\"external\":2}", kShape, experts);
     const std::vector<float> expected =
@@ -478,7 +479,7 @@ TEST("two threads that call themselves the same worker do not both work, and a b
 
 TEST("an engine without threads goes only when the threads of its last work have left it") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 49);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 49);
     const Call call;
     std::vector<float> output(size_t(kShape.hidden));
     for (int round = 0; round < 50; round++) {

@@ -46,7 +46,7 @@ bool names(const char *text) { return std::strstr(ktb_last_error(), text) != nul
 TEST("MXFP4 matrices in the official order and in GGUF blocks give the layer that pointers give, "
      "byte for byte") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 3);
     TestLayer layer(options_for("generic", "int8", 2, 2), kShape, experts);
     const std::vector<float> input = random_values(4 * 256, 1.0f, 5), weights(8, 0.5f);
     const std::vector<int32_t> ids = {0, 1, 2, 0, 1, 2, 2, 2};
@@ -68,7 +68,7 @@ TEST("MXFP4 matrices in the official order and in GGUF blocks give the layer tha
 TEST("a matrix of another size, format, pointer or scale is refused and named, and the layer keeps "
      "its weights") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 3);
     TestLayer layer(options_for("generic", "int8", 1, 1), kShape, experts);
     const auto refused = [&](int matrix, int expert, const char *text, auto change) {
         Matrices matrices(experts, false);
@@ -95,7 +95,7 @@ TEST("a matrix of another size, format, pointer or scale is refused and named, a
 
 TEST("a NaN scale in GGUF blocks fails the load and names the expert") {
     std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 3);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 3);
     TestLayer layer(options_for("generic", "int8", 1, 1), kShape, experts);
     experts[2].scales[1][17] = 255;
     for (bool gguf_blocks : {false, true}) {

@@ -132,8 +132,8 @@ struct StoredExperts {
             for (int matrix = 0; matrix < 3; matrix++) {
                 const bool is_down = matrix == 2;
                 values[matrix].emplace_back(is_down ? down.format : storage.format,
-                                            is_down ? shape.hidden : shape.inner,
-                                            is_down ? shape.inner : shape.hidden,
+                                            is_down ? shape.hidden : shape.intermediate,
+                                            is_down ? shape.intermediate : shape.hidden,
                                             seed * 1000 + uint64_t(expert * 3 + matrix));
             }
     }
@@ -147,8 +147,9 @@ struct StoredExperts {
                                      matrices(2).data());
     }
     ktb_moe_t create(ktb_engine_t engine) const {
-        return ktb_moe_create_mixed(engine, 0, shape.experts, shape.used, shape.hidden, shape.inner,
-                                    KTB_IO_F32, storage.method, down.method, 10);
+        return ktb_moe_create_mixed(engine, 0, shape.experts, shape.experts_per_token, shape.hidden,
+                                    shape.intermediate, KTB_IO_F32, storage.method, down.method,
+                                    10);
     }
     std::vector<double> reference(const ReferenceRequest &request) const {
         return reference_forward(

@@ -62,8 +62,8 @@ void check_storage(const StorageCase &storage, const StorageCase &down) {
     const Routes routes(kMost);
     for (float limit : {0.0f, 0.75f}) { // 0.75: both clamps are active
         const std::vector<double> expected = experts.reference(
-            {kShape.hidden, kShape.inner, limit > 0 ? 31 : kMost, kShape.used, routes.input.data(),
-             routes.ids.data(), routes.weights.data(), limit});
+            {kShape.hidden, kShape.intermediate, limit > 0 ? 31 : kMost, kShape.experts_per_token,
+             routes.input.data(), routes.ids.data(), routes.weights.data(), limit});
         for (const char *isa : usable_isas())
             for (const char *numerics : {"int8", "bf16", "fp8ref", "f32"}) {
                 if (limit > 0 && std::string(numerics) != "f32")
@@ -185,10 +185,10 @@ TEST("a value or scale that is no number fails the load of every format and name
 TEST("widths that a method's blocks do not divide and methods whose activations differ are refused "
      "at creation") {
     ktb_engine_t engine = ktb_engine_create_json("{\"threads\":1}");
-    const auto refused = [&](int hidden, int inner, ktb_method_t method, ktb_method_t down,
+    const auto refused = [&](int hidden, int intermediate, ktb_method_t method, ktb_method_t down,
                              const char *text) {
-        CHECK(ktb_moe_create_mixed(engine, 0, 4, 2, hidden, inner, KTB_IO_F32, method, down, 10) ==
-              nullptr);
+        CHECK(ktb_moe_create_mixed(engine, 0, 4, 2, hidden, intermediate, KTB_IO_F32, method, down,
+                                   10) == nullptr);
         CHECK(std::strstr(ktb_last_error(), text) != nullptr);
     };
     refused(384, 256, KTB_Q4_K, KTB_Q4_K, "hidden_size is 384; Q4_K needs a multiple of 256");

@@ -7,7 +7,7 @@ using namespace ds4::ktb;
 
 namespace {
 
-constexpr int kMaximumExperts = 1024, kMaximumUsed = 16, kMaximumWidth = 1 << 16;
+constexpr int kMaximumExperts = 1024, kMaximumExpertsPerToken = 16, kMaximumWidth = 1 << 16;
 
 void check_dimension(const char *name, int value, Method method) {
     const int step = method_traits(method).column_step;
@@ -35,24 +35,24 @@ void check_group(int group_size, Method method) {
 struct NewLayer {
     int index;
     LayerMethods methods;
-    LayerShape shape;
+    ExpertLayerShape shape;
     int io_type;
     float limit;
 };
 
 ktb_moe_t create(ktb_engine_t engine, const NewLayer &wanted) {
-    const LayerShape &shape = wanted.shape;
+    const ExpertLayerShape &shape = wanted.shape;
     if (engine == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_create: the engine is NULL");
     if (wanted.io_type != KTB_IO_BF16 && wanted.io_type != KTB_IO_F32)
         fail(KTB_ERR_ARGUMENT, "io_type is %d; expected KTB_IO_BF16 (0) or KTB_IO_F32 (1)",
              wanted.io_type);
     if (shape.experts < 1 || shape.experts > kMaximumExperts)
         fail(KTB_ERR_ARGUMENT, "num_experts is %d; expected 1..%d", shape.experts, kMaximumExperts);
-    if (shape.used < 1 || shape.used > kMaximumUsed)
-        fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", shape.used,
-             kMaximumUsed);
+    if (shape.experts_per_token < 1 || shape.experts_per_token > kMaximumExpertsPerToken)
+        fail(KTB_ERR_ARGUMENT, "num_experts_per_tok is %d; expected 1..%d", shape.experts_per_token,
+             kMaximumExpertsPerToken);
     check_dimension("hidden_size", shape.hidden, wanted.methods.gate_up);
-    check_dimension("intermediate_size", shape.inner, wanted.methods.down);
+    check_dimension("intermediate_size", shape.intermediate, wanted.methods.down);
     auto moe = std::make_unique<ktb_moe>();
     moe->layer = engine->engine.create_layer(wanted.index, wanted.methods, shape, wanted.io_type,
                                              wanted.limit);
@@ -61,7 +61,7 @@ ktb_moe_t create(ktb_engine_t engine, const NewLayer &wanted) {
 
 // Everything that can be wrong with a forward; nothing has been written yet.
 void check_request(const ForwardRequest &request, bool strict_ids) {
-    const Layer &layer = *request.layer;
+    const ExpertLayer &layer = *request.layer;
     if (request.input == nullptr || request.output == nullptr || request.ids == nullptr ||
         request.weights == nullptr)
         fail(KTB_ERR_ARGUMENT, "layer %d: input, output, ids or weights are NULL", layer.index);
@@ -70,7 +70,7 @@ void check_request(const ForwardRequest &request, bool strict_ids) {
             fail(KTB_ERR_ARGUMENT, "layer %d: type %d is neither KTB_IO_BF16 nor KTB_IO_F32",
                  layer.index, type);
     if (const int state = layer.state.load(std::memory_order_acquire);
-        state != int(LayerState::ready))
+        state != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has no weights (status %d): load it first", layer.index,
              state);
     const size_t row = size_t(layer.shape.hidden) * size_t(request.tokens);
@@ -81,11 +81,12 @@ void check_request(const ForwardRequest &request, bool strict_ids) {
         fail(KTB_ERR_ARGUMENT, "layer %d: input and output overlap", layer.index);
     if (!strict_ids) return;
     const int32_t *ids = static_cast<const int32_t *>(request.ids);
-    for (size_t slot = 0; slot < size_t(request.tokens) * size_t(layer.shape.used); slot++)
+    for (size_t slot = 0; slot < size_t(request.tokens) * size_t(layer.shape.experts_per_token);
+         slot++)
         if (ids[slot] < -1 || ids[slot] >= layer.shape.experts)
             fail(KTB_ERR_ARGUMENT,
                  "layer %d: expert id %d of token %zu is outside 0..%d (-1 skips)", layer.index,
-                 ids[slot], slot / size_t(layer.shape.used), layer.shape.experts - 1);
+                 ids[slot], slot / size_t(layer.shape.experts_per_token), layer.shape.experts - 1);
 }
 
 void check_call(const ForwardRequest &request, uint32_t flags) {
@@ -100,7 +101,7 @@ void check_call(const ForwardRequest &request, uint32_t flags) {
 
 // The forms without a status show a failure in the output.
 void run_visible(const ForwardRequest &request) {
-    Layer &layer = *request.layer;
+    ExpertLayer &layer = *request.layer;
     try {
         check_request(request, false);
         layer.engine->forward(request);
@@ -113,17 +114,17 @@ void run_visible(const ForwardRequest &request) {
     }
 }
 
-int load(Layer &layer, std::shared_ptr<const ExpertSource> source) {
+int load(ExpertLayer &layer, std::shared_ptr<const ExpertSource> source) {
     layer.engine->load({{&layer, std::move(source)}}, true);
     return KTB_OK;
 }
 
-SourceShape source_shape(Layer &layer) {
+SourceShape source_shape(ExpertLayer &layer) {
     const std::lock_guard<std::mutex> lock(layer.weights_lock);
     return {layer.shape, layer.methods, layer.index, layer.kept};
 }
 
-uint64_t packed_bytes(const Layer &layer, const SourceShape &source) {
+uint64_t packed_bytes(const ExpertLayer &layer, const SourceShape &source) {
     return source.kept.size() * layer.layout.expert_bytes();
 }
 
@@ -189,7 +190,7 @@ int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *
                               const void *const *down_scale,
                               const int64_t *physical_to_logical_map) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_load_weights_ptrs");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_load_weights_ptrs");
         check_group(group_size, layer.methods.gate_up);
         const void *const *const codes[3] = {gate_weight, up_weight, down_weight};
         const void *const *const scales[3] = {gate_scale, up_scale, down_scale};
@@ -201,7 +202,7 @@ int ktb_moe_load_weights_ptrs(ktb_moe_t moe, int group_size, const void *const *
 int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, int layer_idx,
                                      const int64_t *physical_to_logical_map) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_load_weights_safetensors");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_load_weights_safetensors");
         if (tensors == nullptr)
             fail(KTB_ERR_ARGUMENT, "ktb_moe_load_weights_safetensors: the folder is NULL");
         const std::shared_ptr<const Safetensors> kept =
@@ -216,7 +217,7 @@ int ktb_moe_load_weights_safetensors(ktb_moe_t moe, ktb_safetensor_t tensors, in
 int ktb_moe_load_matrices(ktb_moe_t moe, const ktb_matrix *gate, const ktb_matrix *up,
                           const ktb_matrix *down) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_load_matrices");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_load_matrices");
         const ktb_matrix *const matrices[3] = {gate, up, down};
         return load(layer, std::make_shared<MemorySource>(source_shape(layer), matrices));
     });
@@ -239,7 +240,7 @@ int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const 
         std::vector<SourceShape> shapes;
         uint64_t bytes = 0;
         for (int i = 0; i < n; i++) {
-            Layer &layer = layer_of(ms[i], "ktb_load_layers");
+            ExpertLayer &layer = layer_of(ms[i], "ktb_load_layers");
             if (layer.engine != &engine->engine)
                 fail(KTB_ERR_ARGUMENT, "ktb_load_layers: layer %d belongs to another engine",
                      layer.index);
@@ -252,7 +253,7 @@ int ktb_load_layers(ktb_engine_t engine, ktb_safetensor_t tensors, int n, const 
         }
         const bool drop = drops_pages(bytes);
         for (int i = 0; i < n; i++) {
-            Layer &layer = *ms[i]->layer;
+            ExpertLayer &layer = *ms[i]->layer;
             items.push_back({&layer, std::make_shared<FolderSource>(shapes[size_t(i)], *kept,
                                                                     layer_idx[i], nullptr, drop)});
         }
@@ -265,7 +266,7 @@ void ktb_moe_forward(ktb_moe_t moe, int n_tokens, const void *input, void *outpu
                      const int64_t *expert_ids, const float *weights, bool incremental,
                      float swiglu_limit) {
     guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_forward");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_forward");
         if (n_tokens > 0)
             run_visible({&layer, n_tokens, input, KTB_IO_BF16, output, KTB_IO_BF16, expert_ids,
                          true, weights, incremental, swiglu_limit});
@@ -277,7 +278,7 @@ void ktb_moe_forward_f32(ktb_moe_t moe, int n_tokens, const void *input_f32, voi
                          const int32_t *expert_ids_i32, const float *weights, bool incremental,
                          float swiglu_limit) {
     guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_forward_f32");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_forward_f32");
         if (n_tokens > 0)
             run_visible({&layer, n_tokens, input_f32, KTB_IO_F32, output_f32, KTB_IO_F32,
                          expert_ids_i32, false, weights, incremental, swiglu_limit});
@@ -289,7 +290,7 @@ int ktb_moe_submit(ktb_moe_t moe, int n_tokens, const void *in, int in_type, voi
                    int out_type, const int32_t *ids, const float *weights, uint32_t flags,
                    float limit, uint64_t *ticket) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_submit");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_submit");
         if (ticket == nullptr) fail(KTB_ERR_ARGUMENT, "ktb_moe_submit: ticket is NULL");
         const ForwardRequest request{
             &layer,   n_tokens, in,    in_type, out,
@@ -305,7 +306,7 @@ int ktb_moe_forward2(ktb_moe_t moe, int n_tokens, const void *in, int in_type, v
                      int out_type, const int32_t *ids, const float *weights, uint32_t flags,
                      float limit) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_forward2");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_forward2");
         const ForwardRequest request{
             &layer,   n_tokens, in,    in_type, out,
             out_type, ids,      false, weights, (flags & KTB_FORWARD_INCREMENTAL) != 0,

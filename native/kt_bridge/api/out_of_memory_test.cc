@@ -34,7 +34,7 @@ __attribute__((noinline)) void operator delete(void *memory, size_t) noexcept { 
 TEST("a call that finds no memory for its place in the queue is refused, and its layer can go "
      "afterwards") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 91);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 91);
     TestLayer layer("{\"external\":1}", kShape, experts);
     const std::vector<float> input = random_values(size_t(kShape.hidden), 1.0f, 3),
                              weights(1, 1.0f);
@@ -69,7 +69,8 @@ TEST("a call that finds no memory for its place in the queue is refused, and its
 }
 
 TEST("a worker's failure is kept even when there is no memory for its text") {
-    const Error error(KTB_ERR_FORMAT, std::string(2000, 'x')); // longer than any text that is made
+    const ExpertError error(KTB_ERR_FORMAT,
+                            std::string(2000, 'x')); // longer than any text that is made
     FirstFailure failure;
     failure.collect("", [&] {
         allocations_left = 0;
@@ -80,7 +81,7 @@ TEST("a worker's failure is kept even when there is no memory for its text") {
     std::string text;
     try {
         failure.rethrow();
-    } catch (const Error &kept) {
+    } catch (const ExpertError &kept) {
         code = kept.code(), text = kept.what();
     }
     CHECK(failure.any() && code == KTB_ERR_FORMAT && text.size() > 1000 &&

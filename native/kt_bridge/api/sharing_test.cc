@@ -88,8 +88,8 @@ struct HeaderLayout {
                                const std::vector<int> &part_slices) const {
         const bool is_down = matrix == 2;
         const StorageCase &storage = is_down ? down : gate_up;
-        const int rows = is_down ? kShape.hidden : kShape.inner,
-                  columns = is_down ? kShape.inner : kShape.hidden;
+        const int rows = is_down ? kShape.hidden : kShape.intermediate,
+                  columns = is_down ? kShape.intermediate : kShape.hidden;
         std::vector<uint8_t> out(size_t(rows) * row(storage, columns));
         int first = 0; // channel of the slice
         for (int part = 0; part < int(part_slices.size()); part++)

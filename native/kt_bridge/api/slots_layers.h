@@ -51,7 +51,7 @@ struct Call {
          uint64_t seed = 7)
         : tokens(token_count), hidden(shape.hidden),
           input(random_values(size_t(token_count) * size_t(shape.hidden), 1.0f, seed)) {
-        for (int route = 0; route < tokens * shape.used; route++) {
+        for (int route = 0; route < tokens * shape.experts_per_token; route++) {
             ids.push_back(experts[size_t(route * 5 + route / 3) % experts.size()]);
             weights.push_back(0.25f + 0.125f * float(route % 5));
         }

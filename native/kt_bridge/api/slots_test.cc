@@ -10,7 +10,7 @@ using namespace ds4::ktb::test;
 namespace {
 
 constexpr Shape kShape{6, 2, 256, 512};
-const std::vector<int32_t> kKept = {4, 0, 3};
+const std::vector<int32_t> kDecoded = {4, 0, 3};
 
 struct Mix {
     const char *gate_up, *down;
@@ -36,7 +36,7 @@ TEST("a layer with some of its experts gives their routes the bits of the whole 
             for (const char *numerics : {"int8", "f32"}) {
                 const StoredExperts experts = experts_of(mix, 61);
                 TestEngine host(options_for("auto", numerics, parts, parts));
-                ktb_moe_t whole = host.load(experts), some = host.load(experts, kKept);
+                ktb_moe_t whole = host.load(experts), some = host.load(experts, kDecoded);
                 if (host.status != 0)
                     return ds4::test::record(__FILE__, __LINE__,
                                              std::string(mix.gate_up) + ": " + ktb_last_error());
@@ -50,7 +50,7 @@ TEST("a layer with some of its experts gives their routes the bits of the whole 
                     const std::vector<float> expected = call.run(whole);
                     CHECK(same_bits(call.run(some), expected) && call.status == 0);
                 }
-                for (const int32_t expert : kKept)
+                for (const int32_t expert : kDecoded)
                     CHECK(packed_bytes(some, parts, expert) == packed_bytes(whole, parts, expert) &&
                           !packed_bytes(some, parts, expert).empty());
             }
@@ -59,7 +59,7 @@ TEST("a layer with some of its experts gives their routes the bits of the whole 
 TEST("a route to an expert that has no slot is refused by name, and nothing is written") {
     const StoredExperts experts = experts_of(kMixes[0], 62);
     TestEngine host("{\"threads\":1,\"spin_us\":0,\"max_tokens\":16}");
-    ktb_moe_t moe = host.load(experts, kKept);
+    ktb_moe_t moe = host.load(experts, kDecoded);
     CHECK(host.status == 0);
     Call call(kShape, 40, {0, 3, 4}); // three passes
     call.ids[77] = 5;
@@ -100,7 +100,7 @@ TEST("an expert that has no slot is neither exported nor given, and one that has
     for (const Mix &mix : kMixes) {
         const StoredExperts experts = experts_of(mix, 63);
         TestEngine host(options_for("generic", "int8", 2, 2));
-        ktb_moe_t moe = host.load(experts, kKept);
+        ktb_moe_t moe = host.load(experts, kDecoded);
         const StoredValues &up = experts.values[1][3];
         std::vector<uint8_t> codes(up.data.size()), scales(up.data.size());
         CHECK(ktb_moe_export_expert(moe, 2, 3, codes.data(), codes.size(), scales.data(),
@@ -160,7 +160,7 @@ TEST("the experts to keep are chosen before a load, each once, and all of them a
     StoredExperts broken = experts_of(kMixes[0], 64);
     broken.values[1][3].scales[5] = 255;
     CHECK(load_kept(failed, broken) == KTB_ERR_FORMAT &&
-          ktb_moe_keep_experts(failed, 3, kKept.data()) == 0 &&
+          ktb_moe_keep_experts(failed, 3, kDecoded.data()) == 0 &&
           load_kept(failed, broken) == KTB_ERR_FORMAT); // expert 3 is among them
     const int32_t sound[] = {0, 5};
     CHECK(ktb_moe_keep_experts(failed, 2, sound) == 0 &&
@@ -169,7 +169,7 @@ TEST("the experts to keep are chosen before a load, each once, and all of them a
 
 TEST("pointer arrays need nothing of the experts that are not kept") {
     const std::vector<CanonicalExpert> experts =
-        random_experts(kShape.experts, kShape.hidden, kShape.inner, 65);
+        random_experts(kShape.experts, kShape.hidden, kShape.intermediate, 65);
     TestLayer whole(options_for("auto", "int8", 2, 2), kShape, experts);
     Call call(kShape, 9, {0, 3, 4});
     const std::vector<float> expected = call.run(whole.moe);
@@ -179,9 +179,10 @@ TEST("pointer arrays need nothing of the experts that are not kept") {
         for (const size_t absent : {1, 2, 5})
             pointers.codes[matrix][absent] = pointers.scales[matrix][absent] = nullptr;
     const auto kept_layer = [&] {
-        ktb_moe_t moe = ktb_moe_create(whole.engine, 0, kShape.experts, kShape.used, kShape.hidden,
-                                       kShape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
-        CHECK(ktb_moe_keep_experts(moe, 3, kKept.data()) == 0);
+        ktb_moe_t moe =
+            ktb_moe_create(whole.engine, 0, kShape.experts, kShape.experts_per_token, kShape.hidden,
+                           kShape.intermediate, KTB_IO_F32, KTB_MXFP4, 32, 10);
+        CHECK(ktb_moe_keep_experts(moe, 3, kDecoded.data()) == 0);
         return moe;
     };
     ktb_moe_t moe = kept_layer();
@@ -196,7 +197,7 @@ TEST("pointer arrays need nothing of the experts that are not kept") {
 TEST("the calibration of a layer with one slot uses that expert alone and leaves its bits") {
     const Shape shape{5, 3, 384, 256}; // a kind of layer that no other test measures
     const std::vector<CanonicalExpert> experts =
-        random_experts(shape.experts, shape.hidden, shape.inner, 66);
+        random_experts(shape.experts, shape.hidden, shape.intermediate, 66);
     for (const char *options :
          {"{\"threads\":2,\"spin_us\":0}",
           "{\"threads\":1,\"spin_us\":0,\"numerics\":\"bf16\",\"isa\":\"fastest\"}"}) {
@@ -204,8 +205,9 @@ TEST("the calibration of a layer with one slot uses that expert alone and leaves
             options_for("auto", std::strstr(options, "bf16") == nullptr ? "int8" : "bf16", 1, 1),
             shape, experts);
         TestEngine host(options);
-        ktb_moe_t moe = ktb_moe_create(host.engine, 0, shape.experts, shape.used, shape.hidden,
-                                       shape.inner, KTB_IO_F32, KTB_MXFP4, 32, 10);
+        ktb_moe_t moe =
+            ktb_moe_create(host.engine, 0, shape.experts, shape.experts_per_token, shape.hidden,
+                           shape.intermediate, KTB_IO_F32, KTB_MXFP4, 32, 10);
         host.layers.push_back(moe);
         const int32_t kept = 3;
         CHECK(ktb_moe_keep_experts(moe, 1, &kept) == 0 &&

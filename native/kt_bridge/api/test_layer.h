@@ -41,7 +41,7 @@ struct CanonicalPointers {
 };
 
 struct Shape {
-    int experts, used, hidden, inner;
+    int experts, experts_per_token, hidden, intermediate;
 };
 
 // An engine with one loaded layer.
@@ -52,8 +52,8 @@ class TestLayer {
         : shape_(shape) {
         engine = ktb_engine_create_json(options.c_str());
         if (engine != nullptr)
-            moe = ktb_moe_create(engine, 0, shape.experts, shape.used, shape.hidden, shape.inner,
-                                 KTB_IO_F32, KTB_MXFP4, 32, limit);
+            moe = ktb_moe_create(engine, 0, shape.experts, shape.experts_per_token, shape.hidden,
+                                 shape.intermediate, KTB_IO_F32, KTB_MXFP4, 32, limit);
         ready = moe != nullptr && CanonicalPointers(experts).load(moe) == 0;
     }
     ~TestLayer() {

@@ -8,15 +8,15 @@ using namespace ds4::ktb;
 
 namespace {
 
-void check_expert(const Layer &layer, const char *name, int64_t expert) {
+void check_expert(const ExpertLayer &layer, const char *name, int64_t expert) {
     if (expert < 0 || expert >= layer.shape.experts)
         fail(KTB_ERR_ARGUMENT, "layer %d: %s %lld is outside 0..%d", layer.index, name,
              (long long)expert, layer.shape.experts - 1);
 }
 
 // Of an expert that is to be read; the caller holds weights_lock.
-int slot_of(const Layer &layer, int expert, const char *purpose) {
-    if (layer.state.load(std::memory_order_acquire) != int(LayerState::ready))
+int slot_of(const ExpertLayer &layer, int expert, const char *purpose) {
+    if (layer.state.load(std::memory_order_acquire) != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has no weights to %s", layer.index, purpose);
     check_expert(layer, "expert", expert);
     const int slot = layer.weights->slot_of(expert);
@@ -27,7 +27,7 @@ int slot_of(const Layer &layer, int expert, const char *purpose) {
 }
 
 // experts: n different ones, or NULL for all.
-std::vector<int32_t> kept_experts(const Layer &layer, int n, const int32_t *experts) {
+std::vector<int32_t> kept_experts(const ExpertLayer &layer, int n, const int32_t *experts) {
     if (n < 1 || n > layer.shape.experts)
         fail(KTB_ERR_ARGUMENT, "layer %d: n is %d; expected 1..%d", layer.index, n,
              layer.shape.experts);
@@ -52,7 +52,7 @@ extern "C" {
 int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t wcap, void *s,
                           size_t scap) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_export_expert");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_export_expert");
         const std::lock_guard<std::mutex> lock(layer.weights_lock);
         slot_of(layer, expert, "export");
         if (which < 1 || which > 3)
@@ -71,11 +71,11 @@ int ktb_moe_export_expert(ktb_moe_t moe, int expert, int which, void *w, size_t 
 
 int ktb_moe_keep_experts(ktb_moe_t moe, int n, const int32_t *experts) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_keep_experts");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_keep_experts");
         std::vector<int32_t> kept = kept_experts(layer, n, experts);
         const std::lock_guard<std::mutex> lock(layer.weights_lock);
         const int state = layer.state.load(std::memory_order_acquire);
-        if (state == int(LayerState::ready) || state == int(LayerState::loading) ||
+        if (state == int(ExpertLayerState::ready) || state == int(ExpertLayerState::loading) ||
             layer.pending.load() != 0)
             fail(KTB_ERR_STATE,
                  "layer %d has weights or work: choose its experts before loading it", layer.index);
@@ -86,9 +86,10 @@ int ktb_moe_keep_experts(ktb_moe_t moe, int n, const int32_t *experts) {
 
 int ktb_moe_slots(ktb_moe_t moe, int32_t *slot_of_expert) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_slots");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_slots");
         const std::lock_guard<std::mutex> lock(layer.weights_lock);
-        const bool is_ready = layer.state.load(std::memory_order_acquire) == int(LayerState::ready);
+        const bool is_ready =
+            layer.state.load(std::memory_order_acquire) == int(ExpertLayerState::ready);
         if (slot_of_expert != nullptr) {
             std::fill_n(slot_of_expert, layer.shape.experts, -1);
             for (size_t i = 0; i < layer.kept.size() && !is_ready; i++)
@@ -104,7 +105,7 @@ int ktb_moe_slots(ktb_moe_t moe, int32_t *slot_of_expert) {
 int ktb_moe_move_expert(ktb_moe_t moe, int leaving, int entering, const ktb_matrix *gate,
                         const ktb_matrix *up, const ktb_matrix *down, uint64_t *ticket) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_move_expert");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_move_expert");
         check_expert(layer, "leaving expert", leaving);
         check_expert(layer, "entering expert", entering);
         const ktb_matrix *const matrices[3] = {gate, up, down};
@@ -123,7 +124,7 @@ int ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source, ktb_moe_t *made
         if (made != nullptr) *made = nullptr;
         if (engine == nullptr || made == nullptr)
             fail(KTB_ERR_ARGUMENT, "ktb_moe_create_shared: the engine or the output is NULL");
-        Layer &from = layer_of(source, "ktb_moe_create_shared");
+        ExpertLayer &from = layer_of(source, "ktb_moe_create_shared");
         auto moe = std::make_unique<ktb_moe>();
         moe->layer = engine->engine.share_layer(from);
         *made = moe.release();
@@ -133,7 +134,7 @@ int ktb_moe_create_shared(ktb_engine_t engine, ktb_moe_t source, ktb_moe_t *made
 
 int ktb_moe_packed(ktb_moe_t moe, int part, int expert, const void **address, size_t *bytes) {
     return guarded([&] {
-        Layer &layer = layer_of(moe, "ktb_moe_packed");
+        ExpertLayer &layer = layer_of(moe, "ktb_moe_packed");
         if (address == nullptr || bytes == nullptr)
             fail(KTB_ERR_ARGUMENT, "ktb_moe_packed: an output is NULL");
         if (part < 0 || part >= layer.layout.parts())

@@ -13,8 +13,8 @@
 namespace ds4::ktb {
 namespace {
 
-using Sweeps = DigitSweeps<3>;
-using Group = Sweeps::Group;
+using MicroKernels = DigitMicroKernels<3>;
+using Group = MicroKernels::Group;
 
 constexpr int kTopBit = 19; // of the largest integer: the top digit is 64 at most
 constexpr int kLeastExponent =
@@ -62,8 +62,15 @@ void prepare(const float *x, int groups, uint8_t *out) {
 
 } // namespace
 
-const Kernels kAvx2Bf16 = {"avx2",          "bf16",        sizeof(Group), prepare,
-                           Sweeps::panel,   Sweeps::panel, Sweeps::down,  swiglu_avx2,
-                           add_scaled_avx2, add_avx2};
+const Kernels kAvx2Bf16 = {"avx2",
+                           "bf16",
+                           sizeof(Group),
+                           prepare,
+                           MicroKernels::panel,
+                           MicroKernels::panel,
+                           MicroKernels::down,
+                           swiglu_avx2,
+                           add_scaled_avx2,
+                           add_avx2};
 
 } // namespace ds4::ktb

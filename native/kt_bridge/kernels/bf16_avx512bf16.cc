@@ -83,12 +83,19 @@ void prepare(const float *x, int groups, uint8_t *out) {
     }
 }
 
-using Sweeps = PanelSweeps<Bf16Arithmetic>;
+using MicroKernels = PanelMicroKernels<Bf16Arithmetic>;
 
 } // namespace
 
-const Kernels kAvx512Bf16 = {"avx512",          "bf16",        sizeof(Bf16Group), prepare,
-                             Sweeps::panel,     Sweeps::panel, Sweeps::down,      swiglu_avx512,
-                             add_scaled_avx512, add_avx512};
+const Kernels kAvx512Bf16 = {"avx512",
+                             "bf16",
+                             sizeof(Bf16Group),
+                             prepare,
+                             MicroKernels::panel,
+                             MicroKernels::panel,
+                             MicroKernels::down,
+                             swiglu_avx512,
+                             add_scaled_avx512,
+                             add_avx512};
 
 } // namespace ds4::ktb

@@ -6,9 +6,9 @@
 // Sums of products stay in 16 bits while they fit: |24 * 127 * 2| * 4 with one digit of 8 bits, |24
 // * 64 * 2| * 8 with digits of 7 bits, which is a whole group.
 //
-// A sweep is T tokens x N half row blocks, 8 rows each, whose sums stay in registers over a block
-// of groups. Two halves share the broadcasts of activations, of which a core loads as few a cycle
-// as it multiplies.
+// A micro-kernel is T tokens x N half row blocks, 8 rows each, whose sums stay in registers over a
+// block of groups. Two halves share the broadcasts of activations, of which a core loads as few a
+// cycle as it multiplies.
 #pragma once
 #include <immintrin.h>
 
@@ -18,10 +18,10 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kHalves = 8; // half row blocks of a tile
-// Weights that are decoded once for all sweeps over a block: [half][part 0..7] 8 rows x 4 inputs, a
-// tile after the other.
-constexpr size_t kKeptBytes = 2 * kTileCodeBytes;
-static_assert(kBlockGroups * kKeptBytes <= kPanelScratchBytes);
+// Weights that are decoded once for all micro-kernels over a block: [half][part 0..7] 8 rows x 4
+// inputs, a tile after the other.
+constexpr size_t kDecodedBytes = 2 * kTileCodeBytes;
+static_assert(kBlockGroups * kDecodedBytes <= kPanelScratchBytes);
 
 template <int kDigits> struct DigitGroup {
     int8_t values[kDigits][kGroup]; // in the order of an Int8Group, lowest digit first
@@ -29,16 +29,17 @@ template <int kDigits> struct DigitGroup {
     int32_t correction; // -12 * sum of the integers
 };
 
-// Tokens of a sweep, and its half row blocks: what 16 registers hold. With three digits a token is
-// worth few products of a decoded weight: more than one sweep read weights that are decoded once.
-template <int kDigits> struct SweepShape;
-template <> struct SweepShape<1> {
+// Tokens of a micro-kernel, and its half row blocks: what 16 registers hold. With three digits a
+// token is worth few products of a decoded weight: more than one micro-kernel read weights that are
+// decoded once.
+template <int kDigits> struct MicroKernelShape;
+template <> struct MicroKernelShape<1> {
     static constexpr int kTokens = 4, kHalvesAtOnce = 2;
-    static constexpr bool kKeeps = false;
+    static constexpr bool kDecodesOnce = false;
 };
-template <> struct SweepShape<3> {
+template <> struct MicroKernelShape<3> {
     static constexpr int kTokens = 2, kHalvesAtOnce = 2;
-    static constexpr bool kKeeps = true;
+    static constexpr bool kDecodesOnce = true;
 };
 
 template <int T, int N> using HalfSums = __m256[T][N];
@@ -100,19 +101,19 @@ inline void store_digits(const __m256i (&integers)[4], int8_t *out) {
         _mm256_and_si256(i % 2 == 0 ? packed : _mm256_srli_epi16(packed, 4), _mm256_set1_epi8(15)));
 }
 
-template <int kDigits> struct DigitSweeps {
+template <int kDigits> struct DigitMicroKernels {
     using Group = DigitGroup<kDigits>;
-    static constexpr int kSweepTokens = SweepShape<kDigits>::kTokens,
-                         kStep = SweepShape<kDigits>::kHalvesAtOnce;
+    static constexpr int kMicroKernelTokens = MicroKernelShape<kDigits>::kTokens,
+                         kStep = MicroKernelShape<kDigits>::kHalvesAtOnce;
     static constexpr int kWordParts = kDigits == 1 ? 4 : 8; // whose products are added in 16 bits
 
     static const Group &group_at(const uint8_t *row) {
         return *reinterpret_cast<const Group *>(row);
     }
 
-    // kept: null, or the decoded weights of the tile.
-    template <int T, int N, bool kKept>
-    [[gnu::always_inline]] static inline void add(const uint8_t *tile, const uint8_t *kept,
+    // decoded: null, or the decoded weights of the tile.
+    template <int T, int N, bool kDecoded>
+    [[gnu::always_inline]] static inline void add(const uint8_t *tile, const uint8_t *decoded,
                                                   int half, const uint8_t *const (&groups)[T],
                                                   HalfSums<T, N> &sums) {
         __m256i dots[T][N];
@@ -124,12 +125,12 @@ template <int kDigits> struct DigitSweeps {
                 __m256i weights[N];
 #pragma GCC unroll 2
                 for (int n = 0; n < N; n++) {
-                    if (kKept)
-                        weights[n] = _mm256_load_si256(reinterpret_cast<const __m256i *>(kept) +
+                    if (kDecoded)
+                        weights[n] = _mm256_load_si256(reinterpret_cast<const __m256i *>(decoded) +
                                                        (half + n) * 8 + first + i);
                     else
                         weights[n] = decoded_part(half_codes(tile, half + n), first + i);
-                    if (kKept) keep_in_order(weights[n]);
+                    if (kDecoded) keep_in_order(weights[n]);
                 }
 #pragma GCC unroll 8
                 for (int t = 0; t < T; t++)
@@ -172,9 +173,9 @@ template <int kDigits> struct DigitSweeps {
 
     // Groups [begin, end) of tokens first .. first + T. Not inlined: into its caller's loops it
     // loses its registers.
-    template <int T, bool kKept>
-    [[gnu::noinline]] static void sweep(const PanelArgs &args, int first, int half, int begin,
-                                        int end, const Lines &ahead) {
+    template <int T, bool kDecoded>
+    [[gnu::noinline]] static void micro_kernel(const PanelArgs &args, int first, int half,
+                                               int begin, int end, const Lines &prefetch) {
         float *const out = args.sums + size_t(first) * kTileRows + size_t(half) * 8;
         HalfSums<T, kStep> sums;
 #pragma GCC unroll 8
@@ -187,11 +188,12 @@ template <int kDigits> struct DigitSweeps {
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++)
             groups[t] = args.rows[first + t] + size_t(begin) * sizeof(Group);
-        const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride, *kept = args.scratch;
-        for (int g = begin; g < end; g++, tile += args.tile_stride, kept += kKeptBytes) {
-            for (int line = ahead.begin; line < ahead.end; line++)
-                prefetch_weights(args.later(tile, g) + line * 64);
-            add<T, kStep, kKept>(tile, kept, half, groups, sums);
+        const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride,
+                      *decoded = args.scratch;
+        for (int g = begin; g < end; g++, tile += args.tile_stride, decoded += kDecodedBytes) {
+            for (int line = prefetch.begin; line < prefetch.end; line++)
+                prefetch_weights(args.prefetch_tile(tile, g) + line * 64);
+            add<T, kStep, kDecoded>(tile, decoded, half, groups, sums);
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++) groups[t] += sizeof(Group);
         }
@@ -202,38 +204,39 @@ template <int kDigits> struct DigitSweeps {
                 _mm256_storeu_ps(out + t * kTileRows + n * 8, sums[t][n]);
     }
 
-    template <bool kKept>
-    static void sweep_tokens(const PanelArgs &args, int first, int tokens, int half, int begin,
-                             int end, const Lines &ahead) {
-        if (tokens == 1) return sweep<1, kKept>(args, first, half, begin, end, ahead);
-        if (tokens == 2) return sweep<2, kKept>(args, first, half, begin, end, ahead);
-        if constexpr (kSweepTokens > 2) {
-            if (tokens == 3) return sweep<3, kKept>(args, first, half, begin, end, ahead);
-            return sweep<4, kKept>(args, first, half, begin, end, ahead);
+    template <bool kDecoded>
+    static void run_tokens(const PanelArgs &args, int first, int tokens, int half, int begin,
+                           int end, const Lines &prefetch) {
+        if (tokens == 1) return micro_kernel<1, kDecoded>(args, first, half, begin, end, prefetch);
+        if (tokens == 2) return micro_kernel<2, kDecoded>(args, first, half, begin, end, prefetch);
+        if constexpr (kMicroKernelTokens > 2) {
+            if (tokens == 3)
+                return micro_kernel<3, kDecoded>(args, first, half, begin, end, prefetch);
+            return micro_kernel<4, kDecoded>(args, first, half, begin, end, prefetch);
         }
     }
 
-    static void keep(const PanelArgs &args, int begin, int end) {
-        __m256i *kept = reinterpret_cast<__m256i *>(args.scratch);
+    static void decode_block(const PanelArgs &args, int begin, int end) {
+        __m256i *decoded = reinterpret_cast<__m256i *>(args.scratch);
         for (int g = begin; g < end; g++)
-            for (int half = 0; half < kHalves; half++, kept += 8)
+            for (int half = 0; half < kHalves; half++, decoded += 8)
 #pragma GCC unroll 8
                 for (int i = 0; i < 8; i++)
                     _mm256_store_si256(
-                        kept + i,
+                        decoded + i,
                         decoded_part(half_codes(args.tiles + size_t(g) * args.tile_stride, half),
                                      i));
     }
 
-    template <bool kKept>
-    static void sweep_block(const PanelArgs &args, int sweeps, int begin, int end) {
-        if (kKept) keep(args, begin, end);
-        for (int i = 0, first = 0; i < sweeps; i++) {
-            const int tokens = (args.tokens - first + sweeps - i - 1) / (sweeps - i);
+    template <bool kDecoded>
+    static void run_block(const PanelArgs &args, int calls, int begin, int end) {
+        if (kDecoded) decode_block(args, begin, end);
+        for (int i = 0, first = 0; i < calls; i++) {
+            const int tokens = (args.tokens - first + calls - i - 1) / (calls - i);
             for (int half = 0; half < kHalves;
                  half += kStep) { // of the weights every pass asks for its share
-                const int pass = i * kHalves + half, passes = sweeps * kHalves;
-                sweep_tokens<kKept>(
+                const int pass = i * kHalves + half, passes = calls * kHalves;
+                run_tokens<kDecoded>(
                     args, first, tokens, half, begin, end,
                     {kTileLines * pass / passes, kTileLines * (pass + kStep) / passes});
             }
@@ -242,13 +245,13 @@ template <int kDigits> struct DigitSweeps {
     }
 
     static void panel(const PanelArgs &args) {
-        const int sweeps = (args.tokens + kSweepTokens - 1) / kSweepTokens;
+        const int calls = (args.tokens + kMicroKernelTokens - 1) / kMicroKernelTokens;
         for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
             const int end = block_end(args, begin);
-            if (SweepShape<kDigits>::kKeeps && sweeps > 1)
-                sweep_block<SweepShape<kDigits>::kKeeps>(args, sweeps, begin, end);
+            if (MicroKernelShape<kDigits>::kDecodesOnce && calls > 1)
+                run_block<MicroKernelShape<kDigits>::kDecodesOnce>(args, calls, begin, end);
             else
-                sweep_block<false>(args, sweeps, begin, end);
+                run_block<false>(args, calls, begin, end);
         }
     }
 
@@ -284,11 +287,11 @@ template <int kDigits> struct DigitSweeps {
     }
 
     template <bool kStarts> static void down_from(const DownArgs &args) {
-        for (int t = 0; t < args.tokens; t += kSweepTokens) {
+        for (int t = 0; t < args.tokens; t += kMicroKernelTokens) {
             const int tokens = args.tokens - t;
             if (tokens == 1)
                 down_tokens<1, kStarts>(args, t);
-            else if (tokens == 2 || kSweepTokens == 2)
+            else if (tokens == 2 || kMicroKernelTokens == 2)
                 down_tokens<2, kStarts>(args, t);
             else if (tokens == 3)
                 down_tokens<3, kStarts>(args, t);

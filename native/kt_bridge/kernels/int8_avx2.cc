@@ -1,5 +1,5 @@
-// int8 activations with AVX2: one digit. From kKeepingTokens on, weights are decoded once for all
-// tokens: signed, so that they are the operand that may lie in memory, and activations have the
+// int8 activations with AVX2: one digit. From kDecodeOnceTokens on, weights are decoded once for
+// all tokens: signed, so that they are the operand that may lie in memory, and activations have the
 // offset, q + 128. Sums of products then start at -128 times the weights', and a whole group's end
 // within 16 bits, whatever wraps on the way: |127 * 12| * 16 = 24384. The integers are the same,
 // and so are all bits.
@@ -11,10 +11,10 @@
 namespace ds4::ktb {
 namespace {
 
-using Sweeps = DigitSweeps<1>;
-static_assert(sizeof(Sweeps::Group) == sizeof(Int8Group) &&
-              offsetof(Int8Group, scale) == offsetof(Sweeps::Group, scale) &&
-              offsetof(Int8Group, correction) == offsetof(Sweeps::Group, correction));
+using MicroKernels = DigitMicroKernels<1>;
+static_assert(sizeof(MicroKernels::Group) == sizeof(Int8Group) &&
+              offsetof(Int8Group, scale) == offsetof(MicroKernels::Group, scale) &&
+              offsetof(Int8Group, correction) == offsetof(MicroKernels::Group, correction));
 
 void prepare(const float *x, int groups, uint8_t *out) {
     for (int g = 0; g < groups; g++, x += kGroup) {
@@ -38,24 +38,24 @@ void prepare(const float *x, int groups, uint8_t *out) {
 
 // ---- weights that are decoded once ----
 
-constexpr int kKeepingTokens = 12; // equal at 8, faster at 16 (Zen 4)
+constexpr int kDecodeOnceTokens = 12; // equal at 8, faster at 16 (Zen 4)
 // Of 8 rows and a group.
-struct KeptHalf {
+struct DecodedHalf {
     __m256i parts[8]; // 2 * E2M1 of inputs 4i..4i+3 of the group's order
     __m256i starts;   // 16-bit words, two a row
     __m256 scales;
 };
-struct KeptTile {
-    KeptHalf halves[kHalves];
+struct DecodedTile {
+    DecodedHalf halves[kHalves];
 };
-static_assert(kBlockGroups * sizeof(KeptTile) <= kPanelScratchBytes);
+static_assert(kBlockGroups * sizeof(DecodedTile) <= kPanelScratchBytes);
 
-void keep(const uint8_t *tile, KeptTile &kept) {
+void decode_tile(const uint8_t *tile, DecodedTile &decoded) {
     const __m256i table = _mm256_broadcastsi128_si256(
                       _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)),
                   mask = _mm256_set1_epi8(15);
     for (int half = 0; half < kHalves; half++) {
-        KeptHalf &out = kept.halves[half];
+        DecodedHalf &out = decoded.halves[half];
         __m256i sum = _mm256_setzero_si256(); // of eight weights: -96..96
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
@@ -75,14 +75,15 @@ void keep(const uint8_t *tile, KeptTile &kept) {
 // Groups [begin, end) of one token: its values stay in registers for all halves of a tile, two of
 // which advance together.
 template <bool kStarts>
-[[gnu::noinline]] void sweep_kept(const PanelArgs &args, int token, int begin, int end,
-                                  const Lines &ahead) {
+[[gnu::noinline]] void decoded_micro_kernel(const PanelArgs &args, int token, int begin, int end,
+                                            const Lines &prefetch) {
     float *const sums = args.sums + size_t(token) * kTileRows;
-    const KeptTile *kept = reinterpret_cast<const KeptTile *>(args.scratch);
-    for (int g = begin; g < end; g++, kept++) {
+    const DecodedTile *decoded = reinterpret_cast<const DecodedTile *>(args.scratch);
+    for (int g = begin; g < end; g++, decoded++) {
         const Int8Group &group = reinterpret_cast<const Int8Group *>(args.rows[token])[g];
-        for (int line = ahead.begin; line < ahead.end; line++)
-            prefetch_weights(args.later(args.tiles + size_t(g) * args.tile_stride, g) + line * 64);
+        for (int line = prefetch.begin; line < prefetch.end; line++)
+            prefetch_weights(args.prefetch_tile(args.tiles + size_t(g) * args.tile_stride, g) +
+                             line * 64);
         __m256i values[8];
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
@@ -90,7 +91,7 @@ template <bool kStarts>
                                          _mm256_set1_epi8(char(0x80)));
         const __m256 scale = _mm256_broadcast_ss(&group.scale);
         for (int half = 0; half < kHalves; half += 2) {
-            const KeptHalf *const halves = kept->halves + half;
+            const DecodedHalf *const halves = decoded->halves + half;
             __m256i words[2] = {halves[0].starts, halves[1].starts};
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++)
@@ -116,25 +117,26 @@ template <bool kStarts>
 }
 
 void panel(const PanelArgs &args) {
-    if (args.tokens < kKeepingTokens) return Sweeps::panel(args);
+    if (args.tokens < kDecodeOnceTokens) return MicroKernels::panel(args);
     for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
         const int end = block_end(args, begin);
         for (int g = begin; g < end; g++)
-            keep(args.tiles + size_t(g) * args.tile_stride,
-                 reinterpret_cast<KeptTile *>(args.scratch)[g - begin]);
+            decode_tile(args.tiles + size_t(g) * args.tile_stride,
+                        reinterpret_cast<DecodedTile *>(args.scratch)[g - begin]);
         for (int t = 0; t < args.tokens; t++) {
-            const Lines ahead{kTileLines * t / args.tokens, kTileLines * (t + 1) / args.tokens};
+            const Lines prefetch{kTileLines * t / args.tokens, kTileLines * (t + 1) / args.tokens};
             if (begin == 0)
-                sweep_kept<true>(args, t, begin, end, ahead);
+                decoded_micro_kernel<true>(args, t, begin, end, prefetch);
             else
-                sweep_kept<false>(args, t, begin, end, ahead);
+                decoded_micro_kernel<false>(args, t, begin, end, prefetch);
         }
     }
 }
 
 } // namespace
 
-const Kernels kAvx2Int8 = {"avx2", "int8",       sizeof(Int8Group), prepare,         panel,
-                           panel,  Sweeps::down, swiglu_avx2,       add_scaled_avx2, add_avx2};
+const Kernels kAvx2Int8 = {"avx2",          "int8",  sizeof(Int8Group),  prepare,
+                           panel,           panel,   MicroKernels::down, swiglu_avx2,
+                           add_scaled_avx2, add_avx2};
 
 } // namespace ds4::ktb

@@ -20,8 +20,8 @@ namespace ds4::ktb {
 
 constexpr size_t kTileCodeBytes = 1024; // of MXFP4
 constexpr size_t kTileBytes = 1088;
-// How far ahead of the arithmetic weights are asked for, into L2: 17 KB. 12 to 32 tiles made no
-// difference, asking L1 made decoding slower (Zen 4, two cores).
+// Prefetch distance of weights, into L2: 17 KB. 12 to 32 tiles made no difference, and prefetching
+// into L1 made decoding slower (Zen 4, two cores).
 constexpr size_t kPrefetchTiles = 16;
 constexpr size_t kPanelScratchBytes = 64 << 10;
 constexpr int kPanelTokens = 256; // callers split larger token counts, so that sums stay in L2
@@ -48,16 +48,16 @@ struct PanelArgs {
     float *sums;                // [tokens, 64] f32, overwritten
     uint8_t *scratch;           // kPanelScratchBytes, 64-byte aligned
     int tile_groups = 1;        // inputs of one tile / 32; divides `groups`
-    size_t ahead = kPrefetchTiles *
-                   kTileBytes; // bytes from a tile to the one that memory is asked for meanwhile
-    // From group `turn` on it is asked for these tiles instead, one for every group: reading goes
-    // on elsewhere.
-    int turn = INT32_MAX;
-    const uint8_t *turned = nullptr;
-    size_t turned_stride = 0;
+    // Bytes from a tile to the one that is prefetched while it is multiplied.
+    size_t prefetch_bytes = kPrefetchTiles * kTileBytes;
+    // From group next_begin on, the tiles of the next call are prefetched instead, one a group.
+    int next_begin = INT32_MAX;
+    const uint8_t *next_tiles = nullptr;
+    size_t next_stride = 0; // bytes
 
-    const uint8_t *later(const uint8_t *tile, int group) const {
-        return group < turn ? tile + ahead : turned + size_t(group - turn) * turned_stride;
+    const uint8_t *prefetch_tile(const uint8_t *tile, int group) const {
+        return group < next_begin ? tile + prefetch_bytes
+                                  : next_tiles + size_t(group - next_begin) * next_stride;
     }
 };
 

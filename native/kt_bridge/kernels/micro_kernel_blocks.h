@@ -1,5 +1,6 @@
-// What the sweeps of AVX2 (digit_micro_kernels.h) and AVX-512 (panel_micro_kernels.h) over tiles of
-// MXFP4 have in common: blocks of groups, and how they ask for the weights that are read later.
+// What the micro-kernels of AVX2 (digit_micro_kernels.h) and AVX-512 (panel_micro_kernels.h) over
+// tiles of MXFP4 have in common: blocks of groups, and how they ask for the weights that are read
+// later.
 #pragma once
 #include <xmmintrin.h>
 
@@ -9,13 +10,13 @@ namespace ds4::ktb {
 namespace { // files with other instruction sets have the same names
 
 constexpr int kTileLines = int(kTileBytes / 64);
-constexpr int kBlockGroups = 8; // of a sweep: their tiles stay in L1 for the next one
+constexpr int kBlockGroups = 8; // of a micro-kernel: their tiles stay in L1 for the next one
 
 inline int block_end(const PanelArgs &args, int begin) {
     return begin + kBlockGroups < args.groups ? begin + kBlockGroups : args.groups;
 }
 
-// Lines [begin, end) of every tile of a block, which a sweep asks for ahead of their use.
+// Lines [begin, end) of every tile of a block, which a micro-kernel asks for ahead of their use.
 struct Lines {
     int begin, end;
 };

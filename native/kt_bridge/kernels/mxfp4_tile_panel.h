@@ -63,7 +63,7 @@ template <class Unit, int t> inline void load_sums(const float *sums, bool start
 // Two blocks of tokens x two row blocks: registers 0..3 hold sums, 4 and 5 activations, 6 and 7
 // weights. All loads before the products: mixed with them they cost the unit more. Four loads for
 // four products are what eight registers allow; what they leave of the unit's peak, even from L1,
-// is "its loads too" of kt_moe_bench --rooms rates.
+// is "its loads too" of kt_moe_bench --suites rates.
 template <class Unit>
 inline void two_by_two(const uint8_t *activations, size_t block_stride, const uint8_t *weights,
                        int groups, float *sums, bool starts, SpreadDecoder<Unit> &next_weights) {

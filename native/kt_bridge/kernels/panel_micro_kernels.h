@@ -6,10 +6,10 @@
 //     T tokens, to sums, in the short form where `exact`. The forms may differ in bits: that a tile
 //     takes one of them must depend on the tile alone.
 //
-// A sweep is T tokens x B row blocks whose sums stay in registers: stores of 64 bytes slow dot
-// instructions down (Zen 4). Up to three tokens take the four row blocks of a tile at once; more
-// take two, so that up to six tokens share what was decoded: decoding it again costs less than to
-// keep it in memory.
+// A micro-kernel is T tokens x B row blocks whose sums stay in registers: stores of 64 bytes slow
+// dot instructions down (Zen 4). Up to three tokens take the four row blocks of a tile at once;
+// more take two, so that up to six tokens share what was decoded: decoding it again costs less than
+// to keep it in memory.
 #pragma once
 #include <immintrin.h>
 
@@ -19,7 +19,7 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kRowBlocks = 4; // of 16 rows, of a tile
-constexpr int kWideTokens = 3, kSweepTokens = 6;
+constexpr int kWideTokens = 3, kMicroKernelTokens = 6;
 
 template <int T, int B> using Sums = __m512[T][B];
 
@@ -29,12 +29,12 @@ inline void prefetch_activations(const uint8_t *line) {
     _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T0);
 }
 
-template <class Arithmetic> struct PanelSweeps {
+template <class Arithmetic> struct PanelMicroKernels {
     // Groups [begin, end) of tokens first .. first + T. kChecks: every tile is looked at, else all
     // are exact.
     template <int T, int B, bool kChecks>
-    static void sweep(const PanelArgs &args, int first, int block, int begin, int end,
-                      const Lines &ahead) {
+    static void micro_kernel(const PanelArgs &args, int first, int block, int begin, int end,
+                             const Lines &prefetch) {
         float *const out = args.sums + size_t(first) * kTileRows + size_t(block) * 16;
         Sums<T, B> sums;
 #pragma GCC unroll 8
@@ -49,9 +49,9 @@ template <class Arithmetic> struct PanelSweeps {
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++)
                 groups[t] = args.rows[first + t] + size_t(g) * Arithmetic::kGroupBytes;
-            const uint8_t *const later = args.later(tile, g);
-            for (int line = ahead.begin; line < ahead.end; line++)
-                prefetch_weights(later + line * 64);
+            const uint8_t *const prefetched = args.prefetch_tile(tile, g);
+            for (int line = prefetch.begin; line < prefetch.end; line++)
+                prefetch_weights(prefetched + line * 64);
             Arithmetic::template add<T, B>(tile, block, groups,
                                            !kChecks || Arithmetic::is_exact(tile), sums);
         }
@@ -62,65 +62,66 @@ template <class Arithmetic> struct PanelSweeps {
     }
 
     template <bool kChecks>
-    static void sweep_tokens(const PanelArgs &args, int first, int tokens, int block, int begin,
-                             int end, const Lines &ahead) {
+    static void run_tokens(const PanelArgs &args, int first, int tokens, int block, int begin,
+                           int end, const Lines &prefetch) {
         switch (tokens) {
-        case 1: return sweep<1, 4, kChecks>(args, first, block, begin, end, ahead);
-        case 2: return sweep<2, 4, kChecks>(args, first, block, begin, end, ahead);
-        case 3: return sweep<3, 4, kChecks>(args, first, block, begin, end, ahead);
-        case 4: return sweep<4, 2, kChecks>(args, first, block, begin, end, ahead);
-        case 5: return sweep<5, 2, kChecks>(args, first, block, begin, end, ahead);
-        default: return sweep<6, 2, kChecks>(args, first, block, begin, end, ahead);
+        case 1: return micro_kernel<1, 4, kChecks>(args, first, block, begin, end, prefetch);
+        case 2: return micro_kernel<2, 4, kChecks>(args, first, block, begin, end, prefetch);
+        case 3: return micro_kernel<3, 4, kChecks>(args, first, block, begin, end, prefetch);
+        case 4: return micro_kernel<4, 2, kChecks>(args, first, block, begin, end, prefetch);
+        case 5: return micro_kernel<5, 2, kChecks>(args, first, block, begin, end, prefetch);
+        default: return micro_kernel<6, 2, kChecks>(args, first, block, begin, end, prefetch);
         }
     }
 
     static void panel(const PanelArgs &args) {
-        switch (args.tokens) { // written out: by way of sweep_tokens the compiler makes the sweeps
-                               // of four tokens slower
-        case 1: return sweep<1, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
-        case 2: return sweep<2, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
-        case 3: return sweep<3, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        switch (args.tokens) { // written out: by way of run_tokens the compiler makes the
+                               // micro-kernels of four tokens slower
+        case 1: return micro_kernel<1, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        case 2: return micro_kernel<2, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
+        case 3: return micro_kernel<3, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
         default: return panel_in_blocks(args);
         }
     }
 
-    struct Turn {         // of some tokens with a block of tiles
-        int tokens, step; // row blocks of a sweep
-        Lines ahead[2];   // of every sweep its share
+    struct TokenBlock {    // tokens of one micro-kernel
+        int tokens, step;  // row blocks of a micro-kernel
+        Lines prefetch[2]; // of every micro-kernel its share
     };
-    struct Turns { // of all tokens; divisions take long: once for all blocks
-        explicit Turns(int tokens) : count((tokens + kSweepTokens - 1) / kSweepTokens) {
-            for (int i = 0, first = 0; i < count; first += turns[i++].tokens) {
+    struct TokenBlocks { // all tokens of a call; divisions are slow, so that they are made once
+        explicit TokenBlocks(int tokens)
+            : count((tokens + kMicroKernelTokens - 1) / kMicroKernelTokens) {
+            for (int i = 0, first = 0; i < count; first += list[i++].tokens) {
                 const int from = kTileLines * i / count, to = kTileLines * (i + 1) / count,
                           taken = (tokens - first + count - i - 1) / (count - i),
                           step = row_blocks_of(taken);
                 const int half = step == kRowBlocks ? to : (from + to) / 2;
-                turns[i] = {taken, step, {{from, half}, {half, to}}};
+                list[i] = {taken, step, {{from, half}, {half, to}}};
             }
         }
         int count;
-        Turn turns[(kPanelTokens + kSweepTokens - 1) / kSweepTokens];
+        TokenBlock list[(kPanelTokens + kMicroKernelTokens - 1) / kMicroKernelTokens];
     };
 
     static void panel_in_blocks(const PanelArgs &args) {
-        const Turns turns(args.tokens);
+        const TokenBlocks blocks(args.tokens);
         for (int begin = 0; begin < args.groups; begin += kBlockGroups)
-            sweep_block(args, turns, begin, block_end(args, begin));
+            run_block(args, blocks, begin, block_end(args, begin));
     }
 
     // Groups [begin, end) of all tokens.
-    static void sweep_block(const PanelArgs &args, const Turns &turns, int begin, int end) {
+    static void run_block(const PanelArgs &args, const TokenBlocks &blocks, int begin, int end) {
         const bool exact = are_exact(args, begin, end);
-        for (int i = 0, first = 0; i < turns.count; first += turns.turns[i++].tokens) {
-            const Turn &turn = turns.turns[i];
-            prefetch_next(args, first + turn.tokens, begin, end);
-            for (int block = 0; block < kRowBlocks; block += turn.step) {
+        for (int i = 0, first = 0; i < blocks.count; first += blocks.list[i++].tokens) {
+            const TokenBlock &tokens = blocks.list[i];
+            prefetch_next(args, first + tokens.tokens, begin, end);
+            for (int block = 0; block < kRowBlocks; block += tokens.step) {
                 if (exact)
-                    sweep_tokens<false>(args, first, turn.tokens, block, begin, end,
-                                        turn.ahead[block / 2]);
+                    run_tokens<false>(args, first, tokens.tokens, block, begin, end,
+                                      tokens.prefetch[block / 2]);
                 else
-                    sweep_tokens<true>(args, first, turn.tokens, block, begin, end,
-                                       turn.ahead[block / 2]);
+                    run_tokens<true>(args, first, tokens.tokens, block, begin, end,
+                                     tokens.prefetch[block / 2]);
             }
         }
     }
@@ -131,10 +132,10 @@ template <class Arithmetic> struct PanelSweeps {
         return true;
     }
 
-    // Asks for groups [begin, end) of the tokens of the next sweep, which the shared cache takes
-    // long to give.
+    // Asks for groups [begin, end) of the tokens of the next micro-kernel, which the shared cache
+    // takes long to give.
     static void prefetch_next(const PanelArgs &args, int first, int begin, int end) {
-        for (int t = first; t < first + kSweepTokens && t < args.tokens; t++)
+        for (int t = first; t < first + kMicroKernelTokens && t < args.tokens; t++)
             for (size_t at = size_t(begin) * Arithmetic::kGroupBytes;
                  at < size_t(end) * Arithmetic::kGroupBytes; at += 64)
                 prefetch_activations(args.rows[t] + at);

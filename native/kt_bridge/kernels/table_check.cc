@@ -63,7 +63,7 @@ struct Prepared {
 
 // What the stages make of the first `tokens` of the same numbers, in calls of `piece` tokens.
 struct Stages {
-    std::vector<float> panel, inner, down, down_panel, sums;
+    std::vector<float> panel, intermediate, down, down_panel, sums;
 
     Stages(const Kernels &table, const CheckWeights &weights, int tokens, int piece) {
         Numbers numbers;
@@ -74,7 +74,7 @@ struct Stages {
             table, numbers.take(size_t(kPieces[0]) * size_t(weights.down_tile_groups) * kGroup),
             weights.down_tile_groups, tokens);
         Aligned<uint8_t> scratch(kPanelScratchBytes);
-        panel.resize(size_t(tokens) * kTileRows), inner.resize(size_t(tokens) * kGroup),
+        panel.resize(size_t(tokens) * kTileRows), intermediate.resize(size_t(tokens) * kGroup),
             down_panel.resize(size_t(tokens) * kTileRows);
         const int width = weights.row_tiles * kTileRows;
         down.resize(size_t(tokens) * size_t(width));
@@ -96,7 +96,7 @@ struct Stages {
         }
         for (int t = 0; t < tokens; t++)
             table.swiglu(panel.data() + size_t(t) * kTileRows, 1.5f,
-                         inner.data() + size_t(t) * kGroup);
+                         intermediate.data() + size_t(t) * kGroup);
         sums = numbers.take(size_t(width));
         table.add_scaled(down.data(), 0.7f, sums.data(), width);
         table.add(down.data(), sums.data(), width);
@@ -108,7 +108,7 @@ struct Stage {
     std::vector<float> Stages::*values;
 };
 constexpr Stage kStages[] = {{"gate and up", &Stages::panel},
-                             {"activation", &Stages::inner},
+                             {"activation", &Stages::intermediate},
                              {"down", &Stages::down},
                              {"down panel", &Stages::down_panel},
                              {"sum", &Stages::sums}};

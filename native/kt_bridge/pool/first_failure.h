@@ -5,7 +5,7 @@
 #include <mutex>
 #include <new>
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 
@@ -16,7 +16,7 @@ class FirstFailure {
     template <class Body> void collect(const char *memory_text, Body body) noexcept {
         try {
             body();
-        } catch (const Error &error) {
+        } catch (const ExpertError &error) {
             keep(error.code(), error.what());
         } catch (const std::bad_alloc &) {
             keep(KTB_ERR_MEMORY, memory_text);

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 #include "pool/red_zone.h"
 
 namespace ds4::ktb {

@@ -10,7 +10,7 @@
 #include <set>
 #include <system_error>
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 #include "machine/topology.h"
 
 namespace ds4::ktb {

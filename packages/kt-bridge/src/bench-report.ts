@@ -1,7 +1,7 @@
 // What the native benchmark writes with --json: the same rows as its tables.
 import { ExpertPoolError } from "./errors.ts"
 
-export const BENCH_ROOMS = [
+export const BENCH_SUITES = [
   "rates",
   "decode",
   "prefill",
@@ -11,12 +11,10 @@ export const BENCH_ROOMS = [
   "loading",
   "peer",
 ] as const
-export type BenchRoom = (typeof BENCH_ROOMS)[number]
+export type BenchSuite = (typeof BENCH_SUITES)[number]
 
-/**
- * A line of a room's table: names of columns to figures, null where a figure could not be measured.
- */
-export type BenchRow = Readonly<Record<string, string | number | null>> & { readonly room: string }
+/** A line of a suite's table: columns to figures, null where a figure could not be measured. */
+export type BenchRow = Readonly<Record<string, string | number | null>> & { readonly suite: string }
 
 export interface BenchTarget {
   readonly name: string
@@ -30,12 +28,12 @@ export interface BenchReport {
   readonly cpu: string
   readonly threads: number
   readonly rows: readonly BenchRow[]
-  /** Rooms, or sizes of a room, that were not measured. */
-  readonly skipped: readonly { readonly room: string; readonly reason: string }[]
+  /** Suites, or sizes of a suite, that were not measured. */
+  readonly skipped: readonly { readonly suite: string; readonly reason: string }[]
   readonly targets: readonly BenchTarget[]
 }
 
-const SCHEMA = "kt_moe_bench/2"
+const SCHEMA = "kt_moe_bench/3"
 
 /** @throws ExpertPoolError INTERNAL when the text is not a report of this schema */
 export function parseBenchReport(text: string): BenchReport {

@@ -4,14 +4,14 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { BUILD_COMMAND, DIST } from "@ds4/native"
-import { parseBenchReport, type BenchReport, type BenchRoom } from "./bench-report.ts"
+import { parseBenchReport, type BenchReport, type BenchSuite } from "./bench-report.ts"
 import { ExpertPoolError, invalid } from "./errors.ts"
 
 export interface BenchOptions {
-  /** Every room at full size, some minutes; else a subset in about a minute. */
+  /** Every suite at full size, some minutes; else a subset in about a minute. */
   full?: boolean
   /** Default: all; "peer" only with `ggml`. */
-  rooms?: readonly BenchRoom[]
+  suites?: readonly BenchSuite[]
   /** Folder of llama.cpp's CPU libraries, see ggmlFolder. */
   ggml?: string
   /** Default: all usable cores. */
@@ -23,13 +23,13 @@ export interface BenchOptions {
    */
   layers?: number
   experts?: number
-  /** Widths of an expert, multiples of 128; default 4096 and 2048. */
+  /** Sizes of an expert, multiples of 128; default 4096 and 2048. */
   hidden?: number
-  inner?: number
+  moeIntermediateSize?: number
   /** Of each measurement. */
   seconds?: number
   /**
-   * MiB of the checkpoint that the loading room generates and of the memory that the reads pass
+   * MiB of the checkpoint that the loading suite generates and of the memory that the reads pass
    * over.
    */
   loadMib?: number
@@ -46,7 +46,7 @@ const FLAGS = {
   layers: "--layers",
   experts: "--experts",
   hidden: "--hidden",
-  inner: "--inner",
+  moeIntermediateSize: "--intermediate",
   seconds: "--seconds",
   loadMib: "--load-mib",
   readMib: "--read-mib",
@@ -81,12 +81,12 @@ function flagsOf(options: BenchOptions): string[] {
     if (!(value > 0)) invalid(`${name} is ${value}; expected more than 0`)
     return [flag, String(value)]
   })
-  const rooms =
-    options.rooms === undefined || options.rooms.length === 0
+  const suites =
+    options.suites === undefined || options.suites.length === 0
       ? []
-      : ["--rooms", options.rooms.join(",")]
+      : ["--suites", options.suites.join(",")]
   const ggml = options.ggml === undefined ? [] : ["--ggml", options.ggml]
-  return [...(options.full === true ? ["--full"] : []), ...rooms, ...ggml, ...numbers]
+  return [...(options.full === true ? ["--full"] : []), ...suites, ...ggml, ...numbers]
 }
 
 /**

@@ -17,10 +17,10 @@ export {
 } from "./stats.ts"
 export { benchExperts, ggmlFolder, type BenchOptions } from "./bench.ts"
 export {
-  BENCH_ROOMS,
+  BENCH_SUITES,
   parseBenchReport,
   type BenchReport,
-  type BenchRoom,
+  type BenchSuite,
   type BenchRow,
   type BenchTarget,
 } from "./bench-report.ts"

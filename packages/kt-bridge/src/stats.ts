@@ -83,7 +83,7 @@ function parseCalibration(entry: Json): CalibrationStats {
     gateUp: field(entry, "gate_up", isText),
     down: field(entry, "down", isText),
     hidden: field(entry, "hidden", isNumber),
-    moeIntermediateSize: field(entry, "inner", isNumber),
+    moeIntermediateSize: field(entry, "intermediate", isNumber),
     fusedTokens: field(entry, "fused_tokens", isNumber),
     tileTokens: field(entry, "tile_tokens", isNumber),
     kernels: field(entry, "kernels", isObjects).map((from) => ({

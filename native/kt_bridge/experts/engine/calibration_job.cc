@@ -4,7 +4,7 @@
 #include <new>
 
 #include "kt_bridge.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 namespace {
@@ -16,7 +16,7 @@ constexpr int kMostTokens = kTrialTokens[kTrialCounts - 1];
 
 } // namespace
 
-CalibrationJob::CalibrationJob(const ForwardJob::Resources &resources, Layer &layer,
+CalibrationJob::CalibrationJob(const ForwardJob::Resources &resources, ExpertLayer &layer,
                                Settings settings, Tuning &out)
     : resources_{resources.pool, resources.workspace, times_,
                  resources.huge, resources.kernels,   resources.max_tokens},
@@ -25,7 +25,7 @@ CalibrationJob::CalibrationJob(const ForwardJob::Resources &resources, Layer &la
 bool CalibrationJob::next(WorkerPool::Step &step) {
     // a load that was queued in between may have taken the weights away
     if (const int state = layer_.state.load(std::memory_order_acquire);
-        state != int(LayerState::ready))
+        state != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d)", layer_.index, state);
     if (begun_ == 0) {
         begun_ = settings_.clock();
@@ -40,12 +40,12 @@ bool CalibrationJob::next(WorkerPool::Step &step) {
         calibration_ = std::make_unique<Calibration>(settings_.candidates);
         experts_ =
             std::clamp((resources_.pool.workers() + kWorkersPerExpert - 1) / kWorkersPerExpert, 1,
-                       std::min(layer_.shape.used, layer_.weights->slots()));
+                       std::min(layer_.shape.experts_per_token, layer_.weights->slots()));
         const size_t values = size_t(kMostTokens) * size_t(layer_.shape.hidden);
         input_.resize(values), output_.resize(values);
         for (size_t i = 0; i < values; i++)
             input_[i] = float(int(i * 2654435761u >> 8 & 0xffff) - 0x8000) / 0x4000;
-        route_weights_.assign(size_t(kMostTokens) * size_t(layer_.shape.used), 0.5f);
+        route_weights_.assign(size_t(kMostTokens) * size_t(layer_.shape.experts_per_token), 0.5f);
     }
     if (forward_ != nullptr) {
         if (forward_->next(step)) return true; // a pass shorter than the trial
@@ -112,11 +112,11 @@ void CalibrationJob::check() {
 bool CalibrationJob::start_trial(WorkerPool::Step &step) {
     Trial trial;
     if (!calibration_->next(trial)) return false;
-    const int used = layer_.shape.used, slots = layer_.weights->slots();
-    ids_.assign(size_t(trial.tokens) * size_t(used), -1);
+    const int per_token = layer_.shape.experts_per_token, slots = layer_.weights->slots();
+    ids_.assign(size_t(trial.tokens) * size_t(per_token), -1);
     for (int t = 0; t < trial.tokens; t++)
         for (int i = 0; i < experts_; i++)
-            ids_[size_t(t * used + i)] = layer_.weights->slot((next_slot_ + i) % slots).expert;
+            ids_[size_t(t * per_token + i)] = layer_.weights->slot((next_slot_ + i) % slots).expert;
     next_slot_ = (next_slot_ + experts_) % slots;
     KernelChoice &choice = resources_.kernels;
     for (const Kernels *&kernels : choice.kernels) kernels = trial.kernels;

@@ -13,7 +13,7 @@
 
 namespace ds4::ktb {
 
-class CalibrationJob : public Job {
+class CalibrationJob : public PoolJob {
   public:
     struct Settings {
         Candidates candidates;
@@ -26,7 +26,7 @@ class CalibrationJob : public Job {
     };
     // resources: of the forwards; their kernels are those of the trials. Writes `out` before its
     // ticket is done. The layer must have its weights.
-    CalibrationJob(const ForwardJob::Resources &resources, Layer &layer, Settings settings,
+    CalibrationJob(const ForwardJob::Resources &resources, ExpertLayer &layer, Settings settings,
                    Tuning &out);
     bool next(WorkerPool::Step &step) override;
     void queued() noexcept override {} // whoever calibrates keeps the layer
@@ -41,7 +41,7 @@ class CalibrationJob : public Job {
 
     ForwardJob::Resources resources_;
     ForwardTimes times_; // of the trials, which are no calls of a user
-    Layer &layer_;
+    ExpertLayer &layer_;
     Settings settings_;
     Tuning &out_;
     std::vector<Excluded> excluded_;

@@ -3,9 +3,9 @@
 #include <chrono>
 
 #include "experts/engine/calibration_job.h"
-#include "experts/engine/engine.h"
-#include "experts/engine/tunings.h"
-#include "pool/error.h"
+#include "experts/engine/expert_engine.h"
+#include "experts/engine/tuning_cache.h"
+#include "pool/expert_error.h"
 #include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
@@ -19,16 +19,16 @@ int64_t now() {
 
 // Everything that a measurement depends on; "" for a layer that another load has taken the weights
 // from.
-std::string key_of(Layer &layer, const EngineOptions &options, const WorkerPool &pool) {
+std::string key_of(ExpertLayer &layer, const ExpertEngineOptions &options, const WorkerPool &pool) {
     const std::lock_guard<std::mutex> lock(layer.weights_lock);
     std::string key;
     if (!layer.weights) return key;
     for (int number :
          {int(layer.methods.gate_up), int(layer.methods.down), int(options.numerics),
-          layer.shape.hidden, layer.shape.inner, std::min(layer.shape.used, layer.weights->slots()),
-          int(options.isa), int(options.wish), options.fused_tokens,
-          layer.weights->scales_fold() ? 1 : 0, pool.workers(), pool.parts(),
-          pool.external() ? 1 : 0})
+          layer.shape.hidden, layer.shape.intermediate,
+          std::min(layer.shape.experts_per_token, layer.weights->slots()), int(options.isa),
+          int(options.isa_selection), options.fused_tokens, layer.weights->scales_fold() ? 1 : 0,
+          pool.workers(), pool.parts(), pool.external() ? 1 : 0})
         key += std::to_string(number) + " ";
     return key;
 }
@@ -36,9 +36,9 @@ std::string key_of(Layer &layer, const EngineOptions &options, const WorkerPool 
 } // namespace
 
 // Of the other instruction sets, those with a table of their own.
-std::vector<const Kernels *> Engine::other_tables(const LayerMethods &methods) const {
+std::vector<const Kernels *> ExpertEngine::other_tables(const LayerMethods &methods) const {
     std::vector<const Kernels *> out;
-    if (options_.wish == IsaWish::named) return out;
+    if (options_.isa_selection == IsaSelection::named) return out;
     const Kernels *usual =
         kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics);
     for (Isa isa : {Isa::avx512, Isa::avx2})
@@ -49,7 +49,7 @@ std::vector<const Kernels *> Engine::other_tables(const LayerMethods &methods) c
     return out;
 }
 
-Candidates Engine::candidates_for(const LayerMethods &methods) const {
+Candidates ExpertEngine::candidates_for(const LayerMethods &methods) const {
     Candidates candidates;
     candidates.tables.push_back(
         kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics));
@@ -57,15 +57,16 @@ Candidates Engine::candidates_for(const LayerMethods &methods) const {
     candidates.same_groups =
         candidates.same_bits &&
         options_.numerics == Numerics::f32; // AVX-512 keeps int8 activations with an offset
-    if (candidates.same_bits || options_.wish == IsaWish::fastest)
+    if (candidates.same_bits || options_.isa_selection == IsaSelection::fastest)
         for (const Kernels *table : other_tables(methods)) candidates.tables.push_back(table);
-    candidates.tiles = options_.wish == IsaWish::fastest && tiles_of(methods) != nullptr;
+    candidates.tiles =
+        options_.isa_selection == IsaSelection::fastest && tiles_of(methods) != nullptr;
     candidates.fixed_form = options_.fused_tokens >= 0;
     candidates.fused_tokens = candidates.fixed_form ? options_.fused_tokens : kFusedTokens;
     return candidates;
 }
 
-Tuning Engine::measure(Layer &layer, const Candidates &candidates) {
+Tuning ExpertEngine::measure(ExpertLayer &layer, const Candidates &candidates) {
     Tuning tuning;
     CalibrationJob::Settings settings;
     settings.candidates = candidates;
@@ -79,22 +80,22 @@ Tuning Engine::measure(Layer &layer, const Candidates &candidates) {
     trial.is_trial = true;
     const ForwardJob::Resources resources{*pool_,        workspace_, times_,
                                           options_.huge, trial,      options_.max_tokens};
-    run_alone([&] {
+    run_blocking([&] {
         return std::make_unique<CalibrationJob>(resources, layer, std::move(settings), tuning);
     });
     return tuning;
 }
 
-void Engine::tune(const std::vector<Layer *> &layers) {
-    for (Layer *layer : layers) {
+void ExpertEngine::tune(const std::vector<ExpertLayer *> &layers) {
+    for (ExpertLayer *layer : layers) {
         const std::string key = key_of(*layer, options_, *pool_);
         if (key.empty()) continue;
         const Tuning *tuning = find_tuning(key);
         try {
             if (tuning == nullptr)
                 tuning = keep_tuning(key, measure(*layer, candidates_for(layer->methods)));
-        } catch (const Error &) { // the layer works without: memory for the trials is short, or
-                                  // another load took its weights away
+        } catch (const ExpertError &) { // the layer works without: memory for the trials is short,
+                                        // or another load took its weights away
             return;
         }
         layer->tuning.store(tuning, std::memory_order_release);

@@ -9,7 +9,7 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kExperts = 4, kUsed = 2, kHidden = 256, kInner = 256, kTokens = 40;
+constexpr int kExperts = 4, kExpertsPerToken = 2, kHidden = 256, kIntermediate = 256, kTokens = 40;
 constexpr float kLimit = 10.0f;
 
 double relative_error(const std::vector<float> &got, const std::vector<double> &expected) {
@@ -24,16 +24,16 @@ double relative_error(const std::vector<float> &got, const std::vector<double> &
 
 void check_kernels(Isa isa, Numerics numerics, int tokens,
                    const std::vector<CanonicalExpert> &experts) {
-    EngineOptions options;
+    ExpertEngineOptions options;
     options.isa = isa;
-    options.wish = IsaWish::named;
+    options.isa_selection = IsaSelection::named;
     options.calibrate = false;
     options.numerics = numerics;
     options.pool.threads = options.pool.parts = 1;
     options.pool.spin_us = 0;
-    Engine engine(options);
-    const LayerShape shape{kExperts, kUsed, kHidden, kInner};
-    const std::unique_ptr<Layer> layer =
+    ExpertEngine engine(options);
+    const ExpertLayerShape shape{kExperts, kExpertsPerToken, kHidden, kIntermediate};
+    const std::unique_ptr<ExpertLayer> layer =
         engine.create_layer(0, LayerMethods{}, shape, KTB_IO_F32, kLimit);
 
     std::vector<std::vector<uint16_t>> widened; // scales as the pointer form takes them
@@ -54,9 +54,9 @@ void check_kernels(Isa isa, Numerics numerics, int tokens,
                 true);
 
     const std::vector<float> input = random_values(size_t(tokens) * kHidden, 1.0f, 2);
-    const std::vector<float> weights(size_t(tokens) * kUsed, 0.75f);
+    const std::vector<float> weights(size_t(tokens) * kExpertsPerToken, 0.75f);
     std::vector<int32_t> ids;
-    for (int slot = 0; slot < tokens * kUsed; slot++)
+    for (int slot = 0; slot < tokens * kExpertsPerToken; slot++)
         ids.push_back((slot * 5 + slot / 3) % kExperts);
     std::vector<float> output(input.size(), NAN);
     engine.wait(
@@ -66,8 +66,8 @@ void check_kernels(Isa isa, Numerics numerics, int tokens,
     engine.remove_layer(layer.get());
 
     const std::vector<double> expected =
-        reference_forward(experts, {kHidden, kInner, tokens, kUsed, input.data(), ids.data(),
-                                    weights.data(), kLimit});
+        reference_forward(experts, {kHidden, kIntermediate, tokens, kExpertsPerToken, input.data(),
+                                    ids.data(), weights.data(), kLimit});
     const double error = relative_error(output, expected);
     const double allowed = numerics == Numerics::int8   ? 2e-2
                            : numerics == Numerics::bf16 ? 5e-3
@@ -82,7 +82,8 @@ void check_kernels(Isa isa, Numerics numerics, int tokens,
 } // namespace
 
 int self_check() {
-    const std::vector<CanonicalExpert> experts = random_experts(kExperts, kHidden, kInner, 1);
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kExperts, kHidden, kIntermediate, 1);
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::amx})
         for (Numerics numerics : {Numerics::int8, Numerics::bf16, Numerics::fp8ref, Numerics::f32})
             for (int tokens : {1, kTokens})

@@ -73,11 +73,11 @@ void ForwardJob::in_order_chunk(const Worker &worker, const ActiveExpert &active
     for (int slice = 0; slice < slices; slice++) {
         const uint8_t *record =
             plan_.layer->record(worker.part, active.expert, first_slice + slice);
-        panel_inner(worker, record, {record + layout.down_offset, layout.down_tile_bytes}, rows,
-                    active.count, own.inner, size_t(stride));
+        panel_intermediate(worker, record, {record + layout.down_offset, layout.down_tile_bytes},
+                           rows, active.count, own.intermediate, size_t(stride));
         for (int i = 0; i < active.count; i++)
-            plan_.kernels->prepare(own.inner + size_t(i) * size_t(stride), layout.slice_groups(),
-                                   own.group + size_t(i) * slice_bytes);
+            plan_.kernels->prepare(own.intermediate + size_t(i) * size_t(stride),
+                                   layout.slice_groups(), own.group + size_t(i) * slice_bytes);
         plan_.table(active.count)
             .down({record + layout.down_offset, layout.row_tiles, groups, outputs, active.count,
                    slice == 0, layout.slice_groups()});
@@ -91,11 +91,11 @@ void ForwardJob::run_of_chunks(const Worker &worker, const ActiveExpert &active,
     const LayerLayout &layout = plan_.layer->layout;
     const int first = plan_.first_chunk(worker.part), slices = plan_.chunk_slices();
     const Range read{(chunks.begin - first) * slices, (chunks.end - first) * slices};
-    run_to_inner(worker, active, read);
+    run_to_intermediate(worker, active, read);
     const uint8_t *rows[kFusedTokens];
     for (int i = 0; i < active.count; i++)
         rows[i] = resources_.workspace.worker(worker.global_index).group +
-                  size_t(i) * inner_row_bytes(worker.part);
+                  size_t(i) * intermediate_row_bytes(worker.part);
     for (int tile = 0; tile < layout.row_tiles; tile++) {
         const DownTiles down{
             down_tile(worker.part, active, tile),
@@ -115,8 +115,8 @@ void ForwardJob::run_of_chunks(const Worker &worker, const ActiveExpert &active,
     }
 }
 
-void ForwardJob::run_to_inner(const Worker &worker, const ActiveExpert &active,
-                              const Range &slices) const {
+void ForwardJob::run_to_intermediate(const Worker &worker, const ActiveExpert &active,
+                                     const Range &slices) const {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
@@ -136,14 +136,14 @@ void ForwardJob::run_to_inner(const Worker &worker, const ActiveExpert &active,
                 : NextTiles{plan_.layer->record(worker.part, active.expert, slices.begin) +
                                 layout.down_offset,
                             layout.record_bytes};
-        panel_inner(worker, record, next, rows, active.count,
-                    own.inner + size_t(at) * size_t(layout.slice_channels), stride);
+        panel_intermediate(worker, record, next, rows, active.count,
+                           own.intermediate + size_t(at) * size_t(layout.slice_channels), stride);
         if (at + 1 < rounded) continue;
         for (int i = 0; i < active.count; i++) {
-            float *const inner = own.inner + size_t(i) * stride;
-            if (plan_.fp8_reference) round_through_fp8(inner, int(stride));
-            plan_.kernels->prepare(inner, rounded * layout.slice_groups(),
-                                   own.group + size_t(i) * inner_row_bytes(worker.part) +
+            float *const intermediate = own.intermediate + size_t(i) * stride;
+            if (plan_.fp8_reference) round_through_fp8(intermediate, int(stride));
+            plan_.kernels->prepare(intermediate, rounded * layout.slice_groups(),
+                                   own.group + size_t(i) * intermediate_row_bytes(worker.part) +
                                        size_t(slice + 1 - rounded) * size_t(layout.slice_groups()) *
                                            plan_.kernels->group_bytes);
         }
@@ -152,7 +152,7 @@ void ForwardJob::run_to_inner(const Worker &worker, const ActiveExpert &active,
 
 // The rest of every route's tree, the routes of every token, and the output.
 void ForwardJob::fused_sums(const Worker &worker) const {
-    const int hidden = plan_.layer->shape.hidden, used = plan_.used();
+    const int hidden = plan_.layer->shape.hidden, per_token = plan_.experts_per_token();
     const Range strips = share(int64_t(plan_.request.tokens) * (hidden / kSumColumns),
                                worker.global_index, worker.workers);
     alignas(64) float buffers[(kMaximumSumLevels + 1) * kSumColumns];
@@ -161,8 +161,8 @@ void ForwardJob::fused_sums(const Worker &worker) const {
         const int token = strip / (hidden / kSumColumns),
                   column = strip % (hidden / kSumColumns) * kSumColumns;
         alignas(64) float sums[kSumColumns] = {};
-        for (int i = 0; i < used; i++) {
-            const int route = plan_.token_routes[size_t(token) * size_t(used) + size_t(i)];
+        for (int i = 0; i < per_token; i++) {
+            const int route = plan_.token_routes[size_t(token) * size_t(per_token) + size_t(i)];
             if (route < 0) break;
             add_route(route, fused_route(route, column, stack), sums, kSumColumns);
         }

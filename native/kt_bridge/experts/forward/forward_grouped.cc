@@ -32,7 +32,7 @@ Range ForwardJob::claim(std::atomic<int> &next, int expert_units, int workers) c
 }
 
 // Units are (expert, slice); nothing is summed across them.
-void ForwardJob::inputs_to_inner(const Worker &worker) {
+void ForwardJob::inputs_to_intermediate(const Worker &worker) {
     const int slices = plan_.layer->layout.slices(worker.part);
     if (slices == 0) return;
     const auto expert = [&](int unit) -> const ActiveExpert & {
@@ -69,15 +69,17 @@ void ForwardJob::slice_unit(const Worker &worker, const ActiveExpert &active, in
         for (int i = 0; i < count; i++)
             rows[i] = part.inputs + size_t(plan_.route_tokens[size_t(first + i)]) * row_bytes;
         const bool kept = plan_.fp8_reference; // rounded together with the other slices later
-        float *const inner =
-            kept ? part.inner_f32 + (size_t(first) * size_t(slices) + size_t(slice)) * channels
-                 : own.inner;
+        float *const intermediate =
+            kept ? part.intermediate_f32 +
+                       (size_t(first) * size_t(slices) + size_t(slice)) * channels
+                 : own.intermediate;
         const size_t stride = kept ? size_t(slices) * channels : channels;
-        panel_inner(worker, record, {first + count < end ? record : next, layout.input_tile_bytes},
-                    rows, count, inner, stride);
+        panel_intermediate(worker, record,
+                           {first + count < end ? record : next, layout.input_tile_bytes}, rows,
+                           count, intermediate, stride);
         for (int i = 0; i < count && !kept; i++)
-            prepare_inner(worker.part, active, first + i, inner + size_t(i) * stride,
-                          slice * layout.slice_groups(), layout.slice_groups());
+            prepare_intermediate(worker.part, active, first + i, intermediate + size_t(i) * stride,
+                                 slice * layout.slice_groups(), layout.slice_groups());
     }
 }
 
@@ -104,53 +106,56 @@ void ForwardJob::block_panels(const Worker &worker, const ActiveExpert &active, 
             own.scratch};
         plan_.tiles->panels(args);
         const bool kept = plan_.fp8_reference; // rounded together with the other slices later
-        float *inner =
-            kept ? part.inner_f32 + (size_t(active.begin + first) * slices + size_t(slice)) * kGroup
-                 : own.inner;
+        float *intermediate =
+            kept ? part.intermediate_f32 +
+                       (size_t(active.begin + first) * slices + size_t(slice)) * kGroup
+                 : own.intermediate;
         const size_t stride = (kept ? slices : size_t(kTilePanels)) * kGroup;
         for (int p = 0; p < slice_count; p++)
-            activate(own.panel + size_t(p) * args.panel_sums(), p, count, inner, stride);
+            activate(own.panel + size_t(p) * args.panel_sums(), p, count, intermediate, stride);
         for (int i = 0; i < count && !kept; i++)
-            prepare_inner(worker.part, active, active.begin + first + i, inner + size_t(i) * stride,
-                          slice, slice_count);
+            prepare_intermediate(worker.part, active, active.begin + first + i,
+                                 intermediate + size_t(i) * stride, slice, slice_count);
     }
 }
 
 // Activations of `groups` groups of a route, in the form that its expert's kernels take.
-void ForwardJob::prepare_inner(int part, const ActiveExpert &active, int route, const float *inner,
-                               int first_group, int groups) const {
+void ForwardJob::prepare_intermediate(int part, const ActiveExpert &active, int route,
+                                      const float *intermediate, int first_group,
+                                      int groups) const {
     const PartBuffers &own = resources_.workspace.part(part);
     const size_t row_groups =
         size_t(plan_.layer->layout.slices(part)) * size_t(plan_.layer->layout.slice_groups());
     if (active.first_block < 0) {
-        plan_.kernels->prepare(inner, groups,
-                               own.inner + (size_t(route) * row_groups + size_t(first_group)) *
-                                               plan_.kernels->group_bytes);
+        plan_.kernels->prepare(intermediate, groups,
+                               own.intermediate +
+                                   (size_t(route) * row_groups + size_t(first_group)) *
+                                       plan_.kernels->group_bytes);
         return;
     }
     const size_t index = size_t(route - active.begin),
                  block = size_t(active.first_block) + index / kBlockTokens;
-    plan_.tiles->prepare(inner, groups,
-                         own.block_inner +
+    plan_.tiles->prepare(intermediate, groups,
+                         own.block_intermediate +
                              (block * row_groups + size_t(first_group)) * kBlockGroupBytes +
                              index % kBlockTokens * 64);
 }
 
-void ForwardJob::round_inner(const Worker &worker) {
+void ForwardJob::round_intermediate(const Worker &worker) {
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const int groups =
         plan_.layer->layout.slices(worker.part) * plan_.layer->layout.slice_groups(); // of a route
     const Range routes = share(plan_.routes(), worker.index, worker.part_workers);
     for (int route = routes.begin; route < routes.end && groups > 0; route++) {
-        float *inner = part.inner_f32 + size_t(route) * size_t(groups) * kGroup;
-        round_through_fp8(inner, groups * kGroup);
-        prepare_inner(worker.part, plan_.experts[size_t(plan_.route_experts[size_t(route)])], route,
-                      inner, 0, groups);
+        float *intermediate = part.intermediate_f32 + size_t(route) * size_t(groups) * kGroup;
+        round_through_fp8(intermediate, groups * kGroup);
+        prepare_intermediate(worker.part, plan_.experts[size_t(plan_.route_experts[size_t(route)])],
+                             route, intermediate, 0, groups);
     }
 }
 
 // Units are (expert, row tile of the strip); each has places of its own.
-void ForwardJob::inner_to_strip(const Worker &worker, int strip) {
+void ForwardJob::intermediate_to_strip(const Worker &worker, int strip) {
     const LayerLayout &layout = plan_.layer->layout;
     if (layout.slices(worker.part) == 0) return;
     const int first_tile = strip * plan_.strip_tiles,
@@ -181,13 +186,14 @@ void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, in
     }
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
-    const size_t inner_bytes = inner_row_bytes(worker.part);
+    const size_t inner_bytes = intermediate_row_bytes(worker.part);
     const uint8_t *const first_tile = down_tile(worker.part, active, tile), *rows[kDownTokens];
     const std::vector<SumNode> &nodes = plan_.part_nodes[size_t(worker.part)];
     for (int first = active.begin, end = active.begin + active.count; first < end;
          first += kDownTokens) {
         const int count = std::min(kDownTokens, end - first);
-        for (int i = 0; i < count; i++) rows[i] = part.inner + size_t(first + i) * inner_bytes;
+        for (int i = 0; i < count; i++)
+            rows[i] = part.intermediate + size_t(first + i) * inner_bytes;
         const DownTiles tiles{first_tile, first + count < end ? first_tile : next,
                               0,          layout.slices(worker.part),
                               rows,       count};
@@ -211,8 +217,8 @@ void ForwardJob::block_strip_units(const Worker &worker, const ActiveExpert &act
     const std::vector<SumNode> &nodes = plan_.part_nodes[size_t(worker.part)];
     for (int first = 0; first < active.count; first += kPanelTokens) {
         const int count = std::min(kPanelTokens, active.count - first);
-        const uint8_t *blocks =
-            part.block_inner + size_t(active.first_block + first / kBlockTokens) * block_bytes;
+        const uint8_t *blocks = part.block_intermediate +
+                                size_t(active.first_block + first / kBlockTokens) * block_bytes;
         for (size_t node = 0; node < nodes.size(); node++) {
             const size_t slice = size_t(nodes[node].first - plan_.first_chunk(worker.part)) *
                                  size_t(plan_.chunk_slices());
@@ -253,15 +259,15 @@ float *ForwardJob::strip_row(int part, int strip, int node, int route) const {
 void ForwardJob::strip_sums(const Worker &worker, int strip) const {
     const int first_tile = strip * plan_.strip_tiles,
               tiles = std::min(plan_.strip_tiles, plan_.layer->layout.row_tiles - first_tile),
-              used = plan_.used();
+              per_token = plan_.experts_per_token();
     const Range tokens = share(plan_.request.tokens, worker.global_index, worker.workers);
     alignas(64) float buffers[(kMaximumSumLevels + 1) * kSumColumns];
     SumStack stack(*plan_.kernels, buffers, kSumColumns);
     for (int token = tokens.begin; token < tokens.end; token++)
         for (int tile = 0; tile < tiles; tile++) {
             alignas(64) float sums[kSumColumns] = {};
-            for (int i = 0; i < used; i++) {
-                const int route = plan_.token_routes[size_t(token) * size_t(used) + size_t(i)];
+            for (int i = 0; i < per_token; i++) {
+                const int route = plan_.token_routes[size_t(token) * size_t(per_token) + size_t(i)];
                 if (route < 0) break;
                 for (int part = 0; part < plan_.layer->layout.parts(); part++)
                     for (size_t node = 0; node < plan_.part_nodes[size_t(part)].size(); node++)

@@ -7,7 +7,7 @@
 #include "kernels/fp8_reference.h"
 #include "format/scalar.h"
 #include "kt_bridge.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 namespace {
@@ -51,7 +51,7 @@ bool ForwardJob::next(WorkerPool::Step &step) {
     if (left <= 0) return false;
     // a load that was queued in between may have failed
     if (const int state = request_.layer->state.load(std::memory_order_acquire);
-        state != int(LayerState::ready))
+        state != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d): load it again",
              request_.layer->index, state);
     if (position_ == 0)
@@ -62,7 +62,7 @@ bool ForwardJob::next(WorkerPool::Step &step) {
     ForwardRequest pass = request_;
     pass.tokens = std::min(left, limit);
     const size_t row = size_t(position_) * size_t(request_.layer->shape.hidden);
-    const size_t slot = size_t(position_) * size_t(request_.layer->shape.used);
+    const size_t slot = size_t(position_) * size_t(request_.layer->shape.experts_per_token);
     pass.input =
         static_cast<const uint8_t *>(request_.input) + row * element_bytes(request_.input_type);
     pass.output =
@@ -98,15 +98,15 @@ void ForwardJob::work(const Worker &worker) {
         if (times) resources_.times.experts.store(micros_since(clock), std::memory_order_relaxed);
         fused_sums(worker);
     } else {
-        inputs_to_inner(worker);
+        inputs_to_intermediate(worker);
         pool.part_barrier(worker);
         if (plan_.fp8_reference) {
-            round_inner(worker);
+            round_intermediate(worker);
             pool.part_barrier(worker);
         }
         // a strip is summed while slower workers still read the one before: two buffers take turns
         for (int strip = 0; strip < plan_.strips(); strip++) {
-            inner_to_strip(worker, strip);
+            intermediate_to_strip(worker, strip);
             pool.barrier();
             if (times && strip + 1 == plan_.strips())
                 resources_.times.experts.store(micros_since(clock), std::memory_order_relaxed);
@@ -169,11 +169,11 @@ void ForwardJob::prepare_blocks(const Worker &worker) {
     }
 }
 
-// Activations of one slice for `count` tokens: inner[i * stride ...], slice_channels each. next:
-// tiles that are read after those of the slice's panels.
-void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const NextTiles &next,
-                             const uint8_t *const *rows, int count, float *inner,
-                             size_t stride) const {
+// Activations of one slice for `count` tokens: intermediate[i * stride ...], slice_channels each.
+// next: tiles that are read after those of the slice's panels.
+void ForwardJob::panel_intermediate(const Worker &worker, const uint8_t *record,
+                                    const NextTiles &next, const uint8_t *const *rows, int count,
+                                    float *intermediate, size_t stride) const {
     const LayerLayout &layout = plan_.layer->layout;
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     for (int panel = 0; panel < layout.panels; panel++) {
@@ -186,19 +186,20 @@ void ForwardJob::panel_inner(const Worker &worker, const uint8_t *record, const 
                        own.scratch,
                        layout.input_tile_groups};
         if (panel + 1 == layout.panels)
-            args.turn = layout.input_groups - int(kPrefetchTiles) * layout.input_tile_groups,
-            args.turned = next.tiles, args.turned_stride = next.stride;
+            args.next_begin = layout.input_groups - int(kPrefetchTiles) * layout.input_tile_groups,
+            args.next_tiles = next.tiles, args.next_stride = next.stride;
         plan_.table(count).panel(args);
-        activate(own.panel, panel, count, inner, stride);
+        activate(own.panel, panel, count, intermediate, stride);
     }
 }
 
 // The 32 activations of a panel from the sums of its gate and up rows, [count, 64].
-void ForwardJob::activate(float *sums, int panel, int count, float *inner, size_t stride) const {
+void ForwardJob::activate(float *sums, int panel, int count, float *intermediate,
+                          size_t stride) const {
     for (int i = 0; i < count; i++, sums += kTileRows) {
         if (plan_.fp8_reference) round_to_bf16(sums, kTileRows);
         plan_.kernels->swiglu(sums, plan_.request.limit,
-                              inner + size_t(i) * stride + panel * kGroup);
+                              intermediate + size_t(i) * stride + panel * kGroup);
     }
 }
 
@@ -210,7 +211,7 @@ const uint8_t *ForwardJob::down_tile(int part, const ActiveExpert &active, int t
 }
 
 // Of the prepared activations of a route in a part.
-size_t ForwardJob::inner_row_bytes(int part) const {
+size_t ForwardJob::intermediate_row_bytes(int part) const {
     return size_t(plan_.layer->layout.slices(part)) * size_t(plan_.layer->layout.slice_groups()) *
            plan_.kernels->group_bytes;
 }
@@ -254,9 +255,9 @@ const float *ForwardJob::node_panel(const Worker &worker, const DownTiles &down,
                        layout.slice_groups(),
                        kPrefetchTiles * layout.record_bytes};
         if (later >= read) {
-            args.turn = 0, args.turned_stride = layout.record_bytes;
-            args.turned = down.next + size_t(later / read - 1) * layout.down_tile_bytes +
-                          size_t(down.slice_begin + later % read) * layout.record_bytes;
+            args.next_begin = 0, args.next_stride = layout.record_bytes;
+            args.next_tiles = down.next + size_t(later / read - 1) * layout.down_tile_bytes +
+                              size_t(down.slice_begin + later % read) * layout.record_bytes;
         }
         plan_.table(down.count).down_panel(args);
         for (int t = 0; t < down.count; t++) rows[t] += chunk_bytes;

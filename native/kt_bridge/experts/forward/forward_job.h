@@ -16,8 +16,8 @@
 #pragma once
 #include <atomic>
 
-#include "pool/job.h"
-#include "experts/forward/plan.h"
+#include "pool/pool_job.h"
+#include "experts/forward/forward_plan.h"
 #include "experts/forward/workspace.h"
 
 namespace ds4::ktb {
@@ -28,7 +28,7 @@ struct ForwardTimes { // microseconds of the last pass, on the first worker
     std::atomic<uint32_t> prepare{0}, experts{0}, reduce{0};
 };
 
-class ForwardJob : public Job {
+class ForwardJob : public PoolJob {
   public:
     struct Resources {
         WorkerPool &pool;
@@ -58,11 +58,12 @@ class ForwardJob : public Job {
     void work(const Worker &worker);
     void prepare_inputs(const Worker &worker);
     void prepare_blocks(const Worker &worker);
-    void activate(float *sums, int panel, int count, float *inner, size_t stride) const;
-    void panel_inner(const Worker &worker, const uint8_t *record, const NextTiles &next,
-                     const uint8_t *const *rows, int count, float *inner, size_t stride) const;
+    void activate(float *sums, int panel, int count, float *intermediate, size_t stride) const;
+    void panel_intermediate(const Worker &worker, const uint8_t *record, const NextTiles &next,
+                            const uint8_t *const *rows, int count, float *intermediate,
+                            size_t stride) const;
     const uint8_t *down_tile(int part, const ActiveExpert &active, int tile) const;
-    size_t inner_row_bytes(int part) const;
+    size_t intermediate_row_bytes(int part) const;
     void store_node(const Worker &worker, const DownTiles &down, const SumNode &node, float *out,
                     size_t stride) const;
     const float *node_panel(const Worker &worker, const DownTiles &down, const SumNode &node) const;
@@ -76,20 +77,21 @@ class ForwardJob : public Job {
     void in_order_chunk(const Worker &worker, const ActiveExpert &active, int chunk,
                         float *target) const;
     void run_of_chunks(const Worker &worker, const ActiveExpert &active, const Range &chunks) const;
-    void run_to_inner(const Worker &worker, const ActiveExpert &active, const Range &slices) const;
+    void run_to_intermediate(const Worker &worker, const ActiveExpert &active,
+                             const Range &slices) const;
     void fused_sums(const Worker &worker) const;
     const float *fused_route(int route, int column, SumStack &stack) const;
 
     Range claim(std::atomic<int> &next, int expert_units, int workers) const;
-    void inputs_to_inner(const Worker &worker);
+    void inputs_to_intermediate(const Worker &worker);
     void slice_unit(const Worker &worker, const ActiveExpert &active, int slice,
                     const uint8_t *next) const;
     void block_panels(const Worker &worker, const ActiveExpert &active, int slice,
                       int slice_count) const;
-    void round_inner(const Worker &worker);
-    void prepare_inner(int part, const ActiveExpert &active, int route, const float *inner,
-                       int first_group, int groups) const;
-    void inner_to_strip(const Worker &worker, int strip);
+    void round_intermediate(const Worker &worker);
+    void prepare_intermediate(int part, const ActiveExpert &active, int route,
+                              const float *intermediate, int first_group, int groups) const;
+    void intermediate_to_strip(const Worker &worker, int strip);
     void block_strip_units(const Worker &worker, const ActiveExpert &active, int strip, int tile,
                            int tiles) const;
     void strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile,
@@ -101,7 +103,7 @@ class ForwardJob : public Job {
     ForwardRequest request_;
     std::vector<int> part_workers_;
     int position_ = 0;
-    Plan plan_;
+    ForwardPlan plan_;
 };
 
 } // namespace ds4::ktb

@@ -52,45 +52,46 @@ std::vector<double> reference_forward(const std::vector<CanonicalExpert> &expert
 
 std::vector<double> reference_forward(size_t experts, const RowDecoder &decode,
                                       const ReferenceRequest &request) {
-    const size_t hidden = size_t(request.hidden), inner = size_t(request.inner);
+    const size_t hidden = size_t(request.hidden), intermediate = size_t(request.intermediate);
     std::vector<double> out(size_t(request.tokens) * hidden, 0.0),
         input(request.input, request.input + out.size());
     for (size_t id = 0; id < experts; id++) {
         std::vector<int> slots;
-        for (int slot = 0; slot < request.tokens * request.used; slot++)
+        for (int slot = 0; slot < request.tokens * request.experts_per_token; slot++)
             if (request.ids[slot] == int32_t(id) && request.weights[slot] != 0.0f)
                 slots.push_back(slot);
         if (slots.empty()) continue;
-        std::vector<double> gate(hidden), up(hidden), down(inner),
-            activations(slots.size() * inner);
-        for (int row = 0; row < request.inner; row++) {
+        std::vector<double> gate(hidden), up(hidden), down(intermediate),
+            activations(slots.size() * intermediate);
+        for (int row = 0; row < request.intermediate; row++) {
             decode(id, 0, row, gate);
             decode(id, 1, row, up);
             for (size_t i = 0; i < slots.size(); i++) {
-                const double *x = &input[size_t(slots[i] / request.used) * hidden];
+                const double *x = &input[size_t(slots[i] / request.experts_per_token) * hidden];
                 double g = dot(gate.data(), x, request.hidden),
                        u = dot(up.data(), x, request.hidden);
                 if (request.limit > 0)
                     g = std::fmin(g, request.limit),
                     u = std::fmax(-request.limit, std::fmin(u, request.limit));
-                activations[i * inner + size_t(row)] = g / (1 + std::exp(-g)) * u;
+                activations[i * intermediate + size_t(row)] = g / (1 + std::exp(-g)) * u;
             }
         }
         for (int row = 0; row < request.hidden; row++) {
             decode(id, 2, row, down);
             for (size_t i = 0; i < slots.size(); i++)
-                out[size_t(slots[i] / request.used) * hidden + size_t(row)] +=
+                out[size_t(slots[i] / request.experts_per_token) * hidden + size_t(row)] +=
                     double(request.weights[slots[i]]) *
-                    dot(down.data(), &activations[i * inner], request.inner);
+                    dot(down.data(), &activations[i * intermediate], request.intermediate);
         }
     }
     return out;
 }
 
-std::vector<CanonicalExpert> random_experts(int count, int hidden, int inner, uint64_t seed) {
+std::vector<CanonicalExpert> random_experts(int count, int hidden, int intermediate,
+                                            uint64_t seed) {
     Generator generator{seed};
     std::vector<CanonicalExpert> experts(size_t(count), CanonicalExpert{});
-    const size_t values = size_t(hidden) * size_t(inner);
+    const size_t values = size_t(hidden) * size_t(intermediate);
     for (CanonicalExpert &expert : experts)
         for (int matrix = 0; matrix < 3; matrix++) {
             for (size_t i = 0; i < values / 2; i++)

@@ -17,10 +17,10 @@ double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int 
                         int columns);
 
 struct ReferenceRequest {
-    int hidden, inner, tokens, used;
+    int hidden, intermediate, tokens, experts_per_token;
     const float *input;   // [tokens, hidden]
-    const int32_t *ids;   // [tokens, used]; outside the experts: skipped
-    const float *weights; // [tokens, used]
+    const int32_t *ids;   // [tokens, experts per token]; outside the experts: skipped
+    const float *weights; // [tokens, experts per token]
     double limit;
 };
 // Weights of a row of one matrix, all columns; matrix 0 gate, 1 up, 2 down.
@@ -33,7 +33,7 @@ std::vector<double> reference_forward(const std::vector<CanonicalExpert> &expert
                                       const ReferenceRequest &request);
 
 // Codes and scales drawn from `seed`; scales near 2^-6 so that outputs are of order 1.
-std::vector<CanonicalExpert> random_experts(int count, int hidden, int inner, uint64_t seed);
+std::vector<CanonicalExpert> random_experts(int count, int hidden, int intermediate, uint64_t seed);
 std::vector<float> random_values(size_t count, float deviation, uint64_t seed); // roughly Gaussian
 
 } // namespace ds4::ktb

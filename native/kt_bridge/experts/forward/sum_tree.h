@@ -1,4 +1,4 @@
-// In which order the products of an expert's inner channels are added.
+// In which order the products of an expert's intermediate channels are added.
 //
 // A chunk of 128 channels is one chain of products from zero. Chunks are the leaves of a binary
 // tree: node (first, level) covers chunks first .. first + 2^level - 1 and is the node of its left

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 #include "pool/red_zone.h"
 #include "machine/memory.h"
 
@@ -25,7 +25,7 @@ struct Carver {
 } // namespace
 
 // Places the buffers of a part from `base` on; with a null base it only counts. Returns the bytes.
-size_t Workspace::carve(const WorkerPool &pool, const Plan &plan, int part, int first_worker,
+size_t Workspace::carve(const WorkerPool &pool, const ForwardPlan &plan, int part, int first_worker,
                         uint8_t *base) {
     const LayerLayout &layout = plan.layer->layout;
     const size_t hidden = size_t(plan.layer->shape.hidden), tokens = size_t(plan.request.tokens),
@@ -42,17 +42,19 @@ size_t Workspace::carve(const WorkerPool &pool, const Plan &plan, int part, int 
     else
         own.sums = carver.take<float>(2 * plan.part_nodes[size_t(part)].size() * routes *
                                       size_t(plan.strip_tiles) * kTileRows);
-    own.inner = carver.take<uint8_t>(plan.fused ? 0 : routes * slices * slice_groups * group);
-    own.inner_f32 = carver.take<float>(
+    own.intermediate =
+        carver.take<uint8_t>(plan.fused ? 0 : routes * slices * slice_groups * group);
+    own.intermediate_f32 = carver.take<float>(
         !plan.fused && plan.fp8_reference ? routes * slices * slice_groups * kGroup : 0);
     own.block_inputs =
         carver.take<uint8_t>(blocks * size_t(layout.input_groups) * kBlockGroupBytes);
-    own.block_inner = carver.take<uint8_t>(blocks * slices * slice_groups * kBlockGroupBytes);
+    own.block_intermediate =
+        carver.take<uint8_t>(blocks * slices * slice_groups * kBlockGroupBytes);
     for (int index = 0; index < pool.part_workers(part); index++) {
         WorkerBuffers &worker = workers_[size_t(first_worker + index)];
         worker.panel =
             carver.take<float>(blocks > 0 ? kTileSumFloats : size_t(kPanelTokens) * kTileRows);
-        worker.inner = carver.take<float>(
+        worker.intermediate = carver.take<float>(
             size_t(kPanelTokens) *
             std::max({slice_groups, chunk_groups, size_t(blocks > 0 ? kTilePanels : 0)}) * kGroup);
         worker.scratch = carver.take<uint8_t>(
@@ -66,7 +68,7 @@ size_t Workspace::carve(const WorkerPool &pool, const Plan &plan, int part, int 
     return carver.at;
 }
 
-void Workspace::prepare(const WorkerPool &pool, const Plan &plan, HugePages huge) {
+void Workspace::prepare(const WorkerPool &pool, const ForwardPlan &plan, HugePages huge) {
     const int parts = pool.parts();
     memory_.resize(size_t(parts));
     parts_.resize(size_t(parts));

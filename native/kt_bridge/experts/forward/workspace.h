@@ -4,7 +4,7 @@
 #include <deque>
 #include <vector>
 
-#include "experts/forward/plan.h"
+#include "experts/forward/forward_plan.h"
 #include "pool/memory.h"
 #include "pool/worker_pool.h"
 
@@ -17,16 +17,16 @@ struct PartBuffers {
     float *sums =
         nullptr; // fused: [part rows, H]; grouped: [2][nodes, routes, strip columns], used in turn
     // grouped
-    uint8_t *inner = nullptr;        // [routes, slices, slice groups] prepared groups of h
-    float *inner_f32 = nullptr;      // [routes, slices, slice channels] f32, fp8ref only
-    uint8_t *block_inputs = nullptr; // [blocks, H/32] groups of 16 tokens (tile_kernels.h)
-    uint8_t *block_inner = nullptr;  // [blocks, slices * slice groups], likewise
+    uint8_t *intermediate = nullptr;       // [routes, slices, slice groups] prepared groups of h
+    float *intermediate_f32 = nullptr;     // [routes, slices, slice channels] f32, fp8ref only
+    uint8_t *block_inputs = nullptr;       // [blocks, H/32] groups of 16 tokens (tile_kernels.h)
+    uint8_t *block_intermediate = nullptr; // [blocks, slices * slice groups], likewise
 };
 
 struct WorkerBuffers {
-    float *panel = nullptr; // [kPanelTokens, 64] f32; with tile kernels kTileSumFloats
-    float *inner = nullptr; // [kPanelTokens, slice channels] f32; fused, fp8ref: [kFusedTokens,
-                            // chunk channels]
+    float *panel = nullptr;        // [kPanelTokens, 64] f32; with tile kernels kTileSumFloats
+    float *intermediate = nullptr; // [kPanelTokens, slice channels] f32; fused, fp8ref:
+                                   // [kFusedTokens, chunk channels]
     uint8_t *scratch = nullptr;
     uint8_t *group = nullptr; // fused: [kFusedTokens, slices, slice groups] prepared groups
     float *nodes = nullptr;   // sums not yet added up: [levels, kInOrderTokens, H], of row tiles
@@ -36,7 +36,7 @@ struct WorkerBuffers {
 class Workspace {
   public:
     // Throws KTB_ERR_MEMORY. Buffers of a pass are valid until the next call.
-    void prepare(const WorkerPool &pool, const Plan &plan, HugePages huge);
+    void prepare(const WorkerPool &pool, const ForwardPlan &plan, HugePages huge);
     const PartBuffers &part(int index) const { return parts_[size_t(index)]; }
     const WorkerBuffers &worker(int global_index) const { return workers_[size_t(global_index)]; }
     uint64_t bytes() const;
@@ -49,7 +49,7 @@ class Workspace {
     }
 
   private:
-    size_t carve(const WorkerPool &pool, const Plan &plan, int part, int first_worker,
+    size_t carve(const WorkerPool &pool, const ForwardPlan &plan, int part, int first_worker,
                  uint8_t *base);
     std::vector<Mapping> memory_; // per part
     std::vector<PartBuffers> parts_;

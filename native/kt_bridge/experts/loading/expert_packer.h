@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "experts/weights/packed_weights.h"
-#include "experts/loading/source.h"
+#include "experts/loading/expert_source.h"
 
 namespace ds4::ktb {
 

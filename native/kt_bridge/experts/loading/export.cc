@@ -9,11 +9,11 @@ namespace {
 
 constexpr size_t kMaximumScales = (1 << 16) / kGroup; // of a row
 
-MatrixShape matrix_shape(const Layer &layer, int matrix) {
+MatrixShape matrix_shape(const ExpertLayer &layer, int matrix) {
     return SourceShape{layer.shape, layer.methods, layer.index}.of(matrix);
 }
 
-ScaleFormat scale_format(const Layer &layer, int expert, int matrix) {
+ScaleFormat scale_format(const ExpertLayer &layer, int expert, int matrix) {
     return layer.methods.of(matrix) == Method::mxfp4
                ? ScaleFormat::e8m0
                : layer.weights->slot(layer.weights->slot_of(expert)).scale_formats[matrix];
@@ -28,7 +28,7 @@ struct Place {
 
 class Exporter {
   public:
-    Exporter(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales)
+    Exporter(const ExpertLayer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales)
         : shape_(matrix_shape(layer, matrix)), format_(scale_format(layer, expert, matrix)),
           codes_(codes), scales_(scales) {}
     // `rows` rows of a tile from place.tile_row on, which follow each other in the matrix.
@@ -74,8 +74,8 @@ class Exporter {
     uint8_t *codes_, *scales_;
 };
 
-void export_slice(const Exporter &exporter, const Layer &layer, const uint8_t *record, int matrix,
-                  int first_channel) {
+void export_slice(const Exporter &exporter, const ExpertLayer &layer, const uint8_t *record,
+                  int matrix, int first_channel) {
     const LayerLayout &layout = layer.layout;
     if (matrix == kDown) {
         for (int row = 0; row < layer.shape.hidden; row += kTileRows)
@@ -97,14 +97,15 @@ void export_slice(const Exporter &exporter, const Layer &layer, const uint8_t *r
 
 } // namespace
 
-ExportSizes export_sizes(const Layer &layer, int expert, int matrix) {
+ExportSizes export_sizes(const ExpertLayer &layer, int expert, int matrix) {
     const MatrixShape shape = matrix_shape(layer, matrix);
     if (method_traits(shape.method).scale_bytes == 0) return {size_t(shape.code_bytes()), 0};
     return {size_t(shape.code_bytes()),
             size_t(shape.scale_count()) * scale_format_bytes(scale_format(layer, expert, matrix))};
 }
 
-void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales) {
+void export_matrix(const ExpertLayer &layer, int expert, int matrix, uint8_t *codes,
+                   uint8_t *scales) {
     const Exporter exporter(layer, expert, matrix, codes, scales);
     const LayerLayout &layout = layer.layout;
     for (int part = 0; part < layout.parts(); part++)

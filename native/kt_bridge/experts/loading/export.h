@@ -1,7 +1,7 @@
 // Canonical bytes of a loaded matrix.
 #pragma once
-#include "experts/weights/layer.h"
-#include "experts/loading/source.h"
+#include "experts/weights/expert_layer.h"
+#include "experts/loading/expert_source.h"
 
 namespace ds4::ktb {
 
@@ -10,7 +10,8 @@ struct ExportSizes {
 };
 // Of both: the layer has the expert, and the caller holds its weights_lock. The buffers hold
 // export_sizes.
-ExportSizes export_sizes(const Layer &layer, int expert, int matrix);
-void export_matrix(const Layer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales);
+ExportSizes export_sizes(const ExpertLayer &layer, int expert, int matrix);
+void export_matrix(const ExpertLayer &layer, int expert, int matrix, uint8_t *codes,
+                   uint8_t *scales);
 
 } // namespace ds4::ktb

@@ -1,6 +1,6 @@
 // The source that reads safetensors.
-#include "experts/loading/source.h"
-#include "pool/error.h"
+#include "experts/loading/expert_source.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 namespace {

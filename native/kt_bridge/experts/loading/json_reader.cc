@@ -1,6 +1,6 @@
 #include "experts/loading/json_reader.h"
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 namespace {

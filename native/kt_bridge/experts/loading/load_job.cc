@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "experts/loading/expert_packer.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 #include "machine/memory.h"
 
 namespace ds4::ktb {
@@ -31,7 +31,7 @@ void LoadJob::allocate() {
     uint64_t total = 0;
     for (const Item &item : items_) {
         const std::lock_guard<std::mutex> lock(item.layer->weights_lock);
-        item.layer->state.store(int(LayerState::loading));
+        item.layer->state.store(int(ExpertLayerState::loading));
         item.layer->weights.hold(nullptr);
         item.layer->kept =
             item.source->shape()
@@ -67,7 +67,7 @@ void LoadJob::finish(int code) {
             item.layer->weights.hold(nullptr);
         else
             item.layer->weights->settle();
-        item.layer->state.store(code != 0 ? code : int(LayerState::ready),
+        item.layer->state.store(code != 0 ? code : int(ExpertLayerState::ready),
                                 std::memory_order_release);
     }
     for (const Item &item : items_)

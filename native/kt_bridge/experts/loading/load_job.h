@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "pool/first_failure.h"
-#include "pool/job.h"
-#include "experts/weights/layer.h"
-#include "experts/loading/source.h"
+#include "pool/pool_job.h"
+#include "experts/weights/expert_layer.h"
+#include "experts/loading/expert_source.h"
 
 namespace ds4::ktb {
 
@@ -18,10 +18,10 @@ struct LoadProgress {
     std::atomic<uint64_t> total_bytes{0};
 };
 
-class LoadJob : public Job {
+class LoadJob : public PoolJob {
   public:
     struct Item {
-        Layer *layer;
+        ExpertLayer *layer;
         std::shared_ptr<const ExpertSource> source;
     };
     // One step per layer when `serial`, else one for all.

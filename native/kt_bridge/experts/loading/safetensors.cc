@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "experts/loading/json_reader.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 namespace {

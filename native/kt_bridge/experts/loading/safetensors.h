@@ -18,8 +18,8 @@ struct Tensor {
 
 class Safetensors {
   public:
-    // Throws Error naming the file (and tensor) for anything unreadable, malformed, overlapping or
-    // duplicated.
+    // Throws ExpertError naming the file (and tensor) for anything unreadable, malformed,
+    // overlapping or duplicated.
     explicit Safetensors(const std::string &folder);
     ~Safetensors();
     Safetensors(const Safetensors &) = delete;

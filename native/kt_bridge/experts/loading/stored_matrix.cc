@@ -10,7 +10,7 @@
 #include "format/scalar.h"
 #include "format/scales.h"
 #include "kt_bridge.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 namespace {

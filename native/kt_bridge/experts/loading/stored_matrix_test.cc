@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/test.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 using namespace ds4::ktb;
 
@@ -19,7 +19,7 @@ std::string refusal(const std::vector<uint16_t> &words, std::vector<uint8_t> &ou
         canonical_scales(Method::mxfp4, ScaleFormat::bf16,
                          reinterpret_cast<const uint8_t *>(words.data()), words.size(), out.data(),
                          "x");
-    } catch (const Error &error) {
+    } catch (const ExpertError &error) {
         return error.what();
     }
     return "";

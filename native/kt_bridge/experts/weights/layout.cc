@@ -4,7 +4,7 @@
 
 namespace ds4::ktb {
 
-LayerLayout::LayerLayout(const LayerMethods &methods, const LayerShape &shape,
+LayerLayout::LayerLayout(const LayerMethods &methods, const ExpertLayerShape &shape,
                          const std::vector<int> &part_workers) {
     input_unit = method_traits(methods.gate_up).input_unit;
     if (input_unit == 0) input_unit = shape.hidden;
@@ -21,12 +21,12 @@ LayerLayout::LayerLayout(const LayerMethods &methods, const LayerShape &shape,
     int64_t workers = 0, before = 0;
     for (int count : part_workers) workers += count;
     const int split = std::max(kSplitChannels, slice_channels);
-    const int64_t units = shape.inner / split;
+    const int64_t units = shape.intermediate / split;
     for (int count : part_workers) {
         slice_begin.push_back(int(units * before / workers) * (split / slice_channels));
         before += count;
     }
-    slice_begin.push_back(shape.inner / slice_channels);
+    slice_begin.push_back(shape.intermediate / slice_channels);
 }
 
 } // namespace ds4::ktb

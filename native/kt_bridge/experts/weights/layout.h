@@ -1,7 +1,7 @@
 // Where the weights of one layer lie in memory.
 //
-// The inner width I is split over parts in chunks of 128 channels, or of a slice where that is
-// more. Within a part, slices follow each other (of 32 channels for MXFP4), and a slice of one
+// The intermediate size I is split over parts in chunks of 128 channels, or of a slice where that
+// is more. Within a part, slices follow each other (of 32 channels for MXFP4), and a slice of one
 // expert is one contiguous record that a worker reads front to back:
 //   for every 32 of its channels a panel: tiles of [32 gate rows, 32 up rows] x the method's input
 //   unit, in input order; then H/64 tiles of [64 down rows] x the channels of the slice.
@@ -24,17 +24,17 @@ struct LayerMethods {
     Method of(int matrix) const { return matrix == 2 ? down : gate_up; } // kGate, kUp, kDown
 };
 
-struct LayerShape {
+struct ExpertLayerShape {
     int experts;
-    int used; // experts per token
+    int experts_per_token;
     int hidden;
-    int inner; // expert width I
+    int intermediate; // I, the width of an expert
 };
 
 struct LayerLayout {
     LayerLayout() = default;
     // part_workers: threads of each part; channels are dealt in proportion.
-    LayerLayout(const LayerMethods &methods, const LayerShape &shape,
+    LayerLayout(const LayerMethods &methods, const ExpertLayerShape &shape,
                 const std::vector<int> &part_workers);
 
     int input_groups = 0;      // H / 32

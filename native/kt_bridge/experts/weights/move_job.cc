@@ -1,10 +1,10 @@
 #include "experts/weights/move_job.h"
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 
-MoveJob::MoveJob(const WorkerPool &pool, Layer &layer, int leaving,
+MoveJob::MoveJob(const WorkerPool &pool, ExpertLayer &layer, int leaving,
                  std::shared_ptr<const ExpertSource> source)
     : layer_(layer), leaving_(leaving), entering_(source->shape().kept[0]),
       source_(std::move(source)), staging_(size_t(pool.workers())) {}
@@ -30,7 +30,7 @@ bool MoveJob::next(WorkerPool::Step &step) {
 void MoveJob::begin() {
     const std::lock_guard<std::mutex> lock(layer_.weights_lock);
     if (const int state = layer_.state.load(std::memory_order_acquire);
-        state != int(LayerState::ready))
+        state != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has no weights (status %d): load it first", layer_.index,
              state);
     if (!layer_.weights.alone())

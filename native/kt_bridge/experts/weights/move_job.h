@@ -9,16 +9,16 @@
 
 #include "experts/loading/expert_packer.h"
 #include "pool/first_failure.h"
-#include "pool/job.h"
-#include "experts/weights/layer.h"
+#include "pool/pool_job.h"
+#include "experts/weights/expert_layer.h"
 
 namespace ds4::ktb {
 
-class MoveJob : public Job {
+class MoveJob : public PoolJob {
   public:
     // source: reads one expert, which enters the slot of `leaving`; they may be the same. Of a
-    // layer that alone holds its weights (see Layer), checked when the job's turn comes.
-    MoveJob(const WorkerPool &pool, Layer &layer, int leaving,
+    // layer that alone holds its weights (see ExpertLayer), checked when the job's turn comes.
+    MoveJob(const WorkerPool &pool, ExpertLayer &layer, int leaving,
             std::shared_ptr<const ExpertSource> source);
     bool next(WorkerPool::Step &step) override;
     void queued() noexcept override { layer_.pending.fetch_add(1); }
@@ -31,7 +31,7 @@ class MoveJob : public Job {
     void close_slot();
     void work(const Worker &worker);
 
-    Layer &layer_;
+    ExpertLayer &layer_;
     int leaving_, entering_;
     std::shared_ptr<const ExpertSource> source_;
     std::vector<std::unique_ptr<uint8_t[]>>

@@ -8,23 +8,23 @@ import { machineFacts } from "../machine-facts.ts"
 type MoeFlags = OptionValues<"threads" | "json" | "full" | "bench-suite" | "peer" | "ggml">
 
 /**
- * Prints the tables as they are measured, or the report as JSON (schema ds4.bench-moe/2, see
+ * Prints the tables as they are measured, or the report as JSON (schema ds4.bench-moe/3, see
  * native/README.md).
  */
 export async function benchMoe(flags: MoeFlags, io: Io): Promise<ExitCode> {
-  const { BENCH_ROOMS, benchExperts, ggmlFolder } = await import("@ds4/kt-bridge")
+  const { BENCH_SUITES, benchExperts, ggmlFolder } = await import("@ds4/kt-bridge")
   const ggml =
     flags.ggml ?? (flags.peer || flags["bench-suite"].includes("peer") ? ggmlFolder() : undefined)
   const { schema: _, ...report } = await benchExperts({
     full: flags.full,
-    rooms: BENCH_ROOMS.filter((room) => flags["bench-suite"].includes(room)),
+    suites: BENCH_SUITES.filter((suite) => flags["bench-suite"].includes(suite)),
     ...(flags.threads === 0 ? {} : { threads: flags.threads }),
     ...(ggml === undefined ? {} : { ggml }),
     ...(flags.json ? {} : { onText: (text: string) => io.out(text) }),
   })
   if (flags.json) {
     const machine = await machineFacts()
-    io.out(`${JSON.stringify({ schema: "ds4.bench-moe/2", machine, ...report })}\n`)
+    io.out(`${JSON.stringify({ schema: "ds4.bench-moe/3", machine, ...report })}\n`)
   }
   return EXIT.done
 }

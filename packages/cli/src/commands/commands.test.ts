@@ -287,10 +287,10 @@ describe("engine commands on the tiny model", () => {
     ) as {
       schema: string
       threads: number
-      rows: { room: string; rate: string; all_threads: number }[]
+      rows: { suite: string; rate: string; all_threads: number }[]
     }
-    expect([report.schema, report.threads]).toEqual(["ds4.bench-moe/2", 1])
-    const stream = report.rows.find(({ room, rate }) => room === "rates" && rate === "stream")
+    expect([report.schema, report.threads]).toEqual(["ds4.bench-moe/3", 1])
+    const stream = report.rows.find(({ suite, rate }) => suite === "rates" && rate === "stream")
     expect(stream?.all_threads).toBeGreaterThan(0)
   }, 60_000)
 

@@ -1,4 +1,4 @@
-#include "experts/engine/engine.h"
+#include "experts/engine/expert_engine.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,8 +6,8 @@
 
 #include "experts/weights/move_job.h"
 #include "kernels/table_check.h"
-#include "pool/error.h"
-#include "pool/stand_ins.h"
+#include "pool/expert_error.h"
+#include "pool/substitute_threads.h"
 #include "machine/topology.h"
 #include "machine/instruction_sets.h"
 
@@ -27,9 +27,9 @@ constexpr uint64_t kBlockingCall = UINT64_MAX; // holder of the places that no t
 // Holds external workers' places [begin, end). A thread whose ticket is done is about to leave its
 // place and is waited for; any other means two threads for one worker, which would leave another
 // worker's share undone.
-class Engine::Places {
+class ExpertEngine::HeldPlaces {
   public:
-    Places(Engine &engine, int begin, int end, uint64_t ticket)
+    HeldPlaces(ExpertEngine &engine, int begin, int end, uint64_t ticket)
         : engine_(engine), begin_(begin), end_(begin) {
         for (; end_ < end; end_++)
             while (!engine.pool_->take(end_, ticket)) {
@@ -45,56 +45,56 @@ class Engine::Places {
                          : "another thread is in ktb_engine_work with its number");
             }
     }
-    ~Places() { release(); }
-    Places(const Places &) = delete;
+    ~HeldPlaces() { release(); }
+    HeldPlaces(const HeldPlaces &) = delete;
 
   private:
     void release() {
         for (int index = begin_; index < end_; index++) engine_.pool_->give_back(index);
     }
-    Engine &engine_;
+    ExpertEngine &engine_;
     int begin_, end_;
 };
 
 // Layers that must outlive a call although none of its jobs may be queued.
-class Kept {
+class LayerGuard {
   public:
-    explicit Kept(const std::vector<Layer *> &layers) : layers_(layers) {
-        for (Layer *layer : layers_) layer->pending.fetch_add(1);
+    explicit LayerGuard(const std::vector<ExpertLayer *> &layers) : layers_(layers) {
+        for (ExpertLayer *layer : layers_) layer->pending.fetch_add(1);
     }
-    ~Kept() {
-        for (Layer *layer : layers_) layer->pending.fetch_sub(1);
+    ~LayerGuard() {
+        for (ExpertLayer *layer : layers_) layer->pending.fetch_sub(1);
     }
-    Kept(const Kept &) = delete;
+    LayerGuard(const LayerGuard &) = delete;
 
   private:
-    const std::vector<Layer *> &layers_;
+    const std::vector<ExpertLayer *> &layers_;
 };
 
 // A call that blocks until its job is done. On an engine with external workers it brings threads of
 // its own for that.
-class Engine::Alone {
+class ExpertEngine::BlockingCall {
   public:
-    explicit Alone(Engine &engine) : engine_(engine) {
+    explicit BlockingCall(ExpertEngine &engine) : engine_(engine) {
         if (!engine.pool_->external()) return;
         turn_ = std::unique_lock<std::mutex>(engine.blocking_);
-        places_ = std::make_unique<Places>(engine, 0, engine.pool_->workers(), kBlockingCall);
-        stand_ins_ = std::make_unique<StandIns>(engine.pool_->workers());
+        places_ = std::make_unique<HeldPlaces>(engine, 0, engine.pool_->workers(), kBlockingCall);
+        substitutes_ = std::make_unique<SubstituteThreads>(engine.pool_->workers());
     }
     void finish(uint64_t ticket) const {
-        if (stand_ins_ != nullptr)
-            stand_ins_->run([&](int index) { engine_.run_steps(index, ticket); });
+        if (substitutes_ != nullptr)
+            substitutes_->run([&](int index) { engine_.run_steps(index, ticket); });
         engine_.wait(ticket, -1);
     }
 
   private:
-    Engine &engine_;
+    ExpertEngine &engine_;
     std::unique_lock<std::mutex> turn_;
-    std::unique_ptr<Places> places_;
-    std::unique_ptr<StandIns> stand_ins_;
+    std::unique_ptr<HeldPlaces> places_;
+    std::unique_ptr<SubstituteThreads> substitutes_;
 };
 
-Engine::Engine(const EngineOptions &options) : options_(options) {
+ExpertEngine::ExpertEngine(const ExpertEngineOptions &options) : options_(options) {
     if (!machine::has(options.isa))
         fail(KTB_ERR_ARGUMENT, "this CPU lacks %s: the best it has is %s", isa_name(options.isa),
              isa_name(machine::best_isa()));
@@ -106,19 +106,20 @@ Engine::Engine(const EngineOptions &options) : options_(options) {
     pool_ = std::make_unique<WorkerPool>(options.pool, machine::read_topology());
 }
 
-Engine::~Engine() {
+ExpertEngine::~ExpertEngine() {
     for (int index = 0; pool_->external() && index < pool_->workers(); index++)
         while (!pool_->take(index, kBlockingCall)) std::this_thread::yield();
 }
 
-std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &methods,
-                                            const LayerShape &shape, int io_type, float limit) {
+std::unique_ptr<ExpertLayer> ExpertEngine::create_layer(int index, const LayerMethods &methods,
+                                                        const ExpertLayerShape &shape, int io_type,
+                                                        float limit) {
     if (kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics) == nullptr)
         fail(KTB_ERR_ARGUMENT,
              "%s cannot be mixed with %s for down: with numerics %s their activations differ",
              method_traits(methods.gate_up).name, method_traits(methods.down).name,
              numerics_name(options_.numerics));
-    auto layer = std::make_unique<Layer>();
+    auto layer = std::make_unique<ExpertLayer>();
     layer->engine = this;
     layer->index = index;
     layer->methods = methods;
@@ -135,8 +136,8 @@ std::unique_ptr<Layer> Engine::create_layer(int index, const LayerMethods &metho
     return layer;
 }
 
-std::unique_ptr<Layer> Engine::share_layer(Layer &source) {
-    std::unique_ptr<Layer> layer =
+std::unique_ptr<ExpertLayer> ExpertEngine::share_layer(ExpertLayer &source) {
+    std::unique_ptr<ExpertLayer> layer =
         create_layer(source.index, source.methods, source.shape, source.io_type, source.limit);
     try {
         if (layer->layout.slice_begin != source.layout.slice_begin)
@@ -147,7 +148,7 @@ std::unique_ptr<Layer> Engine::share_layer(Layer &source) {
         {
             const std::scoped_lock lock(source.weights_lock, layer->weights_lock);
             if (const int state = source.state.load(std::memory_order_acquire);
-                state != int(LayerState::ready))
+                state != int(ExpertLayerState::ready))
                 fail(KTB_ERR_STATE, "layer %d has no weights to share (status %d): load it first",
                      source.index, state);
             if (source.weights->changing)
@@ -157,7 +158,7 @@ std::unique_ptr<Layer> Engine::share_layer(Layer &source) {
             layer->kept = source.kept;
             layer->weights.hold(source.weights.shared());
         }
-        layer->state.store(int(LayerState::ready), std::memory_order_release);
+        layer->state.store(int(ExpertLayerState::ready), std::memory_order_release);
         if (measures()) tune({layer.get()});
     } catch (...) {
         remove_layer(layer.get());
@@ -166,7 +167,7 @@ std::unique_ptr<Layer> Engine::share_layer(Layer &source) {
     return layer;
 }
 
-void Engine::remove_layer(Layer *layer) {
+void ExpertEngine::remove_layer(ExpertLayer *layer) {
     if (const int pending = layer->pending.load(); pending != 0)
         fail(KTB_ERR_STATE,
              "layer %d has %d jobs queued or running: wait for them before destroying it",
@@ -175,12 +176,12 @@ void Engine::remove_layer(Layer *layer) {
     layers_.erase(std::find(layers_.begin(), layers_.end(), layer));
 }
 
-int Engine::live_layers() const {
+int ExpertEngine::live_layers() const {
     const std::lock_guard<std::mutex> lock(lock_);
     return int(layers_.size());
 }
 
-uint64_t Engine::submit(std::unique_ptr<Job> job) {
+uint64_t ExpertEngine::submit(std::unique_ptr<PoolJob> job) {
     uint64_t ticket = 0;
     {
         const std::lock_guard<std::mutex> lock(lock_);
@@ -194,10 +195,10 @@ uint64_t Engine::submit(std::unique_ptr<Job> job) {
     return ticket;
 }
 
-KernelChoice Engine::choose_kernels(const LayerMethods &methods) const {
+KernelChoice ExpertEngine::choose_kernels(const LayerMethods &methods) const {
     const Kernels *kernels =
         kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics);
-    const bool waits = options_.wish == IsaWish::fastest &&
+    const bool waits = options_.isa_selection == IsaSelection::fastest &&
                        measures(); // the measurement says from how many tokens on
     return {{kernels, kernels, kernels, kernels},
             tiles_of(methods),
@@ -206,14 +207,14 @@ KernelChoice Engine::choose_kernels(const LayerMethods &methods) const {
             options_.numerics == Numerics::fp8ref};
 }
 
-const TileKernels *Engine::tiles_of(const LayerMethods &methods) const {
+const TileKernels *ExpertEngine::tiles_of(const LayerMethods &methods) const {
     if (methods.gate_up != methods.down || options_.numerics == Numerics::f32) return nullptr;
-    const bool may =
-        options_.isa == Isa::amx || (options_.wish == IsaWish::fastest && machine::has(Isa::amx));
+    const bool may = options_.isa == Isa::amx ||
+                     (options_.isa_selection == IsaSelection::fastest && machine::has(Isa::amx));
     return may ? tile_kernels_for(methods.down, Isa::amx) : nullptr;
 }
 
-uint64_t Engine::submit_forward(const ForwardRequest &request) {
+uint64_t ExpertEngine::submit_forward(const ForwardRequest &request) {
     const ForwardJob::Resources resources{*pool_,
                                           workspace_,
                                           times_,
@@ -223,21 +224,22 @@ uint64_t Engine::submit_forward(const ForwardRequest &request) {
     return submit(std::make_unique<ForwardJob>(resources, request));
 }
 
-uint64_t Engine::submit_move(Layer &layer, int leaving,
-                             std::shared_ptr<const ExpertSource> source) {
+uint64_t ExpertEngine::submit_move(ExpertLayer &layer, int leaving,
+                                   std::shared_ptr<const ExpertSource> source) {
     return submit(std::make_unique<MoveJob>(*pool_, layer, leaving, std::move(source)));
 }
 
-void Engine::move(Layer &layer, int leaving, std::shared_ptr<const ExpertSource> source) {
-    const Alone alone(*this);
+void ExpertEngine::move(ExpertLayer &layer, int leaving,
+                        std::shared_ptr<const ExpertSource> source) {
+    const BlockingCall alone(*this);
     alone.finish(submit_move(layer, leaving, std::move(source)));
 }
 
-void Engine::load(std::vector<LoadJob::Item> items, bool serial) {
-    std::vector<Layer *> layers;
+void ExpertEngine::load(std::vector<LoadJob::Item> items, bool serial) {
+    std::vector<ExpertLayer *> layers;
     for (const LoadJob::Item &item : items) layers.push_back(item.layer);
-    const Kept kept(layers);
-    run_alone([&] {
+    const LayerGuard kept(layers);
+    run_blocking([&] {
         return std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial,
                                          progress_);
     });
@@ -246,28 +248,28 @@ void Engine::load(std::vector<LoadJob::Item> items, bool serial) {
 
 // Submits what `make` gives and waits for it. Threads for the call are there before anything is
 // queued.
-void Engine::run_alone(const std::function<std::unique_ptr<Job>()> &make) {
-    const Alone alone(*this);
+void ExpertEngine::run_blocking(const std::function<std::unique_ptr<PoolJob>()> &make) {
+    const BlockingCall alone(*this);
     alone.finish(submit(make()));
 }
 
-void Engine::forward(const ForwardRequest &request) {
-    const Alone alone(*this);
+void ExpertEngine::forward(const ForwardRequest &request) {
+    const BlockingCall alone(*this);
     alone.finish(submit_forward(request));
 }
 
-void Engine::work(int index, uint64_t ticket) {
+void ExpertEngine::work(int index, uint64_t ticket) {
     if (!pool_->external())
         fail(KTB_ERR_STATE, "this engine has workers of its own: wait for the ticket");
     if (index < 0 || index >= pool_->workers())
         fail(KTB_ERR_ARGUMENT, "worker %d is outside 0..%d", index, pool_->workers() - 1);
     check_given(ticket);
-    const Places place(*this, index, index + 1, ticket);
+    const HeldPlaces place(*this, index, index + 1, ticket);
     run_steps(index, ticket);
     check_failed(ticket);
 }
 
-void Engine::run_steps(int index, uint64_t ticket) {
+void ExpertEngine::run_steps(int index, uint64_t ticket) {
     while (true) {
         const uint32_t seen = pool_->turn();
         if (completed_.load(std::memory_order_acquire) >= ticket) return;
@@ -278,10 +280,10 @@ void Engine::run_steps(int index, uint64_t ticket) {
 // Starts the next step of the first job, completing jobs that have none left. Runs on the
 // submitting thread when the engine was idle, else on the worker that finished the previous step;
 // never on two threads at once.
-void Engine::advance() {
+void ExpertEngine::advance() {
     bool more = true;
     while (more) {
-        Job *job = nullptr;
+        PoolJob *job = nullptr;
         {
             const std::lock_guard<std::mutex> lock(lock_);
             job = queue_.front().get();
@@ -290,7 +292,7 @@ void Engine::advance() {
         std::string text;
         try {
             if (start_next(*job)) return;
-        } catch (const Error &error) {
+        } catch (const ExpertError &error) {
             code = error.code(), text = error.what();
         } catch (const std::exception &error) {
             code = KTB_ERR_MEMORY,
@@ -300,17 +302,17 @@ void Engine::advance() {
     }
 }
 
-bool Engine::start_next(Job &job) {
+bool ExpertEngine::start_next(PoolJob &job) {
     WorkerPool::Step step;
     if (!job.next(step)) return false;
-    step.finished = [](void *context) { static_cast<Engine *>(context)->advance(); };
+    step.finished = [](void *context) { static_cast<ExpertEngine *>(context)->advance(); };
     step.finished_context = this;
     pool_->start(step);
     return true;
 }
 
 // Publishes the end of the first job; false when the queue is empty and the engine idle.
-bool Engine::complete(int code, const std::string &text) {
+bool ExpertEngine::complete(int code, const std::string &text) {
     bool more = false;
     {
         const std::lock_guard<std::mutex> lock(lock_);
@@ -328,20 +330,20 @@ bool Engine::complete(int code, const std::string &text) {
     return more;
 }
 
-void Engine::check_given(uint64_t ticket) const {
+void ExpertEngine::check_given(uint64_t ticket) const {
     const std::lock_guard<std::mutex> lock(lock_);
     if (ticket == 0 || ticket > last_ticket_)
         fail(KTB_ERR_ARGUMENT, "ticket %llu was never given; the last one is %llu",
              (unsigned long long)ticket, (unsigned long long)last_ticket_);
 }
 
-void Engine::check_failed(uint64_t ticket) const {
+void ExpertEngine::check_failed(uint64_t ticket) const {
     const std::lock_guard<std::mutex> lock(lock_);
     for (const Failure &failure : failures_)
-        if (failure.ticket == ticket) throw Error(failure.code, failure.text);
+        if (failure.ticket == ticket) throw ExpertError(failure.code, failure.text);
 }
 
-int Engine::wait(uint64_t ticket, int timeout_ms) {
+int ExpertEngine::wait(uint64_t ticket, int timeout_ms) {
     using Clock = std::chrono::steady_clock;
     check_given(ticket);
     const auto begin = Clock::now();

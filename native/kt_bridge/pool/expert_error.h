@@ -1,4 +1,4 @@
-// Failures inside the library: throw Error, and the API shims turn it into a code and a text.
+// Failures inside the library: throw ExpertError, and the API shims turn it into a code and a text.
 #pragma once
 #include <cstdarg>
 #include <cstdio>
@@ -9,9 +9,9 @@
 
 namespace ds4::ktb {
 
-class Error : public std::runtime_error {
+class ExpertError : public std::runtime_error {
   public:
-    Error(int code, const std::string &message) : std::runtime_error(message), code_(code) {}
+    ExpertError(int code, const std::string &message) : std::runtime_error(message), code_(code) {}
     int code() const { return code_; } // KTB_ERR_*
 
   private:
@@ -25,7 +25,7 @@ class Error : public std::runtime_error {
     va_start(arguments, format);
     std::vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    throw Error(code, text);
+    throw ExpertError(code, text);
 }
 
 } // namespace ds4::ktb

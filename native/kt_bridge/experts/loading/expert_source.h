@@ -11,18 +11,18 @@
 
 namespace ds4::ktb {
 
-enum Matrix { kGate = 0, kUp = 1, kDown = 2 };
+enum ExpertMatrix { kGate = 0, kUp = 1, kDown = 2 };
 constexpr const char *kMatrixNames[3] = {"w1", "w3", "w2"}; // in the checkpoint
 
 struct SourceShape {
-    LayerShape layer;
+    ExpertLayerShape layer;
     LayerMethods methods;
     int index;                      // of the layer, for messages
     std::vector<int32_t> kept = {}; // experts to read; a source without any given reads all
 
     MatrixShape of(int matrix) const {
-        return matrix == kDown ? MatrixShape{methods.down, layer.hidden, layer.inner}
-                               : MatrixShape{methods.gate_up, layer.inner, layer.hidden};
+        return matrix == kDown ? MatrixShape{methods.down, layer.hidden, layer.intermediate}
+                               : MatrixShape{methods.gate_up, layer.intermediate, layer.hidden};
     }
 };
 

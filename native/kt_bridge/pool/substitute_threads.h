@@ -8,12 +8,12 @@
 
 namespace ds4::ktb {
 
-class StandIns {
+class SubstituteThreads {
   public:
-    explicit StandIns(int workers); // the caller is one of them; throws KTB_ERR_MEMORY when threads
-                                    // cannot be started
-    ~StandIns() { release(nullptr); }
-    StandIns(const StandIns &) = delete;
+    explicit SubstituteThreads(int workers); // the caller is one of them; throws KTB_ERR_MEMORY
+                                             // when threads cannot be started
+    ~SubstituteThreads() { release(nullptr); }
+    SubstituteThreads(const SubstituteThreads &) = delete;
     // body(index) for every index in 0..workers-1, 0 on this thread; returns when all have
     // returned. Once.
     void run(const std::function<void(int)> &body);

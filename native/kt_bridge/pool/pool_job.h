@@ -4,9 +4,9 @@
 
 namespace ds4::ktb {
 
-class Job {
+class PoolJob {
   public:
-    virtual ~Job() = default;
+    virtual ~PoolJob() = default;
     // Called while no worker runs: sets run and context of the next step; false when the job is
     // complete. May throw.
     virtual bool next(WorkerPool::Step &step) = 0;

@@ -1,10 +1,10 @@
-#include "experts/loading/source.h"
+#include "experts/loading/expert_source.h"
 
 #include <cstring>
 
 #include "format/blocks.h"
 #include "format/encode.h"
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 namespace {

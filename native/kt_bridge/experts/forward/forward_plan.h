@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "experts/weights/layer.h"
+#include "experts/weights/expert_layer.h"
 #include "experts/forward/sum_tree.h"
 #include "kernels/calibration.h"
 #include "kernels/tile_kernels.h"
@@ -29,7 +29,7 @@ inline Range share(int64_t total, int index, int workers) {
 }
 
 struct ForwardRequest {
-    Layer *layer;
+    ExpertLayer *layer;
     int tokens;
     const void *input; // [tokens, H]
     int input_type;    // KTB_IO_*
@@ -81,8 +81,8 @@ struct ActiveExpert {
     int first_block; // grouped form: of its blocks of 16 routes on tile kernels, -1: on the others
 };
 
-struct Plan {
-    const Layer *layer = nullptr;
+struct ForwardPlan {
+    const ExpertLayer *layer = nullptr;
     const Kernels *kernels = nullptr; // for everything but products
     const Kernels *tables[kTrialCounts] = {};
     const TileKernels *tiles = nullptr; // for experts with many tokens, nullptr: none
@@ -110,7 +110,7 @@ struct Plan {
     // For products of an expert with so many tokens.
     const Kernels &table(int tokens) const { return *tables[trial_index(tokens)]; }
     int routes() const { return int(route_tokens.size()); }
-    int used() const { return layer->shape.used; }
+    int experts_per_token() const { return layer->shape.experts_per_token; }
     int chunk_slices() const { return std::max(1, kSplitChannels / layer->layout.slice_channels); }
     int chunks(int part) const { return layer->layout.slices(part) / chunk_slices(); }
     int first_chunk(int part) const {

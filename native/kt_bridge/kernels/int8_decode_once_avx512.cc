@@ -1,8 +1,8 @@
 // int8 activations with AVX-512 VNNI for processors whose byte permutes take a port of the dot
-// instructions. Few tokens: every sweep decodes weights. Many tokens: weights are decoded once for
-// all of them; the offset is the activations' then, q + 128, so that the starts of the sums depend
-// on the weights alone and are kept with them, C already added. Both forms give the same bits for
-// tiles that are exact; a block with one that is not takes the first.
+// instructions. Few tokens: every micro-kernel decodes weights. Many tokens: weights are decoded
+// once for all of them; the offset is the activations' then, q + 128, so that the starts of the
+// sums depend on the weights alone and are decoded with them, C already added. Both forms give the
+// same bits for tiles that are exact; a block with one that is not takes the first.
 //
 // What the two ports of 512-bit arithmetic do for a group: 128 dots of four tokens and 32
 // operations to scale them; the first four take 16 more for the starts, and decoding 100 (32
@@ -15,13 +15,13 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kMostDecodingTokens =
-    4; // one sweep; 16 threads on a Xeon are faster with kept weights at 8 tokens already
-constexpr int kKeptTokens =
+    4; // one micro-kernel; 16 threads on a Xeon are faster with decoded weights at 8 tokens already
+constexpr int kDecodedTokens =
     4; // x 4 row blocks: as many chains as hide the latency of a dot instruction
-// A kept group: [low, high of vector v][block] signed weights, then [block] starts of the sums,
+// A decoded group: [low, high of vector v][block] signed weights, then [block] starts of the sums,
 // then [block] C. A block of them is 20 KB, which stay in L1.
-constexpr size_t kKeptBytes = 2 * kTileCodeBytes + 2 * kTileRows * 4;
-static_assert(kBlockGroups * kKeptBytes <= kPanelScratchBytes);
+constexpr size_t kDecodedBytes = 2 * kTileCodeBytes + 2 * kTileRows * 4;
+static_assert(kBlockGroups * kDecodedBytes <= kPanelScratchBytes);
 
 inline __m512i signed_table() {
     return _mm512_broadcast_i32x4(
@@ -31,14 +31,14 @@ inline __m512i signed_table() {
 [[gnu::always_inline]] inline void keep_in_register(__m512i &value) { __asm__("" : "+v"(value)); }
 
 // sums[t] += a tile's products, which must be exact, with one group of T tokens. kDecodes: from the
-// tile, which is kept for the tokens that follow; else from what was kept. The T x 4 chains advance
-// together.
+// tile, which is decoded for the tokens that follow; else from what was decoded. The T x 4 chains
+// advance together.
 template <int T, bool kDecodes>
-[[gnu::always_inline]] inline void add_with_offset_values(const uint8_t *tile, uint8_t *kept,
+[[gnu::always_inline]] inline void add_with_offset_values(const uint8_t *tile, uint8_t *decoded,
                                                           const uint8_t *const (&groups)[T],
                                                           float *const (&sums)[T]) {
     const __m512i table = signed_table(), offset = _mm512_set1_epi8(char(0x80)); // 128
-    uint8_t *const starts = kept + 2 * kTileCodeBytes, *const minuends = starts + kTileRows * 4;
+    uint8_t *const starts = decoded + 2 * kTileCodeBytes, *const minuends = starts + kTileRows * 4;
     __m512i dots[T][kRowBlocks];
     __m512i offsets[kRowBlocks];
 #pragma GCC unroll 4
@@ -49,7 +49,7 @@ template <int T, bool kDecodes>
             dots[t][b] = kDecodes ? _mm512_setzero_si512() : _mm512_load_si512(starts + b * 64);
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; i++, kept += kRowBlocks * 64) {
+    for (int i = 0; i < 8; i++, decoded += kRowBlocks * 64) {
         __m512i weights[kRowBlocks];
 #pragma GCC unroll 4
         for (int b = 0; b < kRowBlocks; b++) {
@@ -58,9 +58,9 @@ template <int T, bool kDecodes>
                 weights[b] = _mm512_permutexvar_epi8(
                     i % 2 == 0 ? codes : _mm512_srli_epi16(codes, 4), table);
                 offsets[b] = _mm512_dpbusd_epi32(offsets[b], offset, weights[b]);
-                _mm512_store_si512(kept + b * 64, weights[b]);
+                _mm512_store_si512(decoded + b * 64, weights[b]);
             } else {
-                weights[b] = _mm512_load_si512(kept + b * 64);
+                weights[b] = _mm512_load_si512(decoded + b * 64);
                 keep_in_register(weights[b]);
             }
         }
@@ -94,62 +94,63 @@ template <int T, bool kDecodes>
 
 // Adds groups [begin, end) of T tokens to their sums.
 template <int T, bool kDecodes>
-void sweep_kept(const PanelArgs &args, int first, int begin, int end, const Lines &ahead) {
+void decoded_micro_kernel(const PanelArgs &args, int first, int begin, int end,
+                          const Lines &prefetch) {
     float *sums[T];
 #pragma GCC unroll 4
     for (int t = 0; t < T; t++) sums[t] = args.sums + size_t(first + t) * kTileRows;
     const uint8_t *tile = args.tiles + size_t(begin) * args.tile_stride;
-    uint8_t *kept = args.scratch;
-    for (int g = begin; g < end; g++, tile += args.tile_stride, kept += kKeptBytes) {
+    uint8_t *decoded = args.scratch;
+    for (int g = begin; g < end; g++, tile += args.tile_stride, decoded += kDecodedBytes) {
         const uint8_t *groups[T];
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++)
             groups[t] = args.rows[first + t] + size_t(g) * sizeof(Int8Group);
-        for (int line = ahead.begin; line < ahead.end; line++)
-            prefetch_weights(args.later(tile, g) + line * 64);
-        add_with_offset_values<T, kDecodes>(tile, kept, groups, sums);
+        for (int line = prefetch.begin; line < prefetch.end; line++)
+            prefetch_weights(args.prefetch_tile(tile, g) + line * 64);
+        add_with_offset_values<T, kDecodes>(tile, decoded, groups, sums);
     }
 }
 
-using Sweeps = PanelSweeps<Int8Arithmetic<true>>;
+using MicroKernels = PanelMicroKernels<Int8Arithmetic<true>>;
 
 // Groups [begin, end) of all tokens.
-void sweep_block_kept(const PanelArgs &args, int begin, int end) {
-    const int sweeps = (args.tokens + kKeptTokens - 1) / kKeptTokens;
-    for (int i = 0; i < sweeps;
-         i++) { // weights of the blocks ahead are asked for evenly in all sweeps
-        const Lines ahead{kTileLines * i / sweeps, kTileLines * (i + 1) / sweeps};
-        const int first = i * kKeptTokens;
-        Sweeps::prefetch_next(args, first + kKeptTokens, begin, end);
+void run_decoded_block(const PanelArgs &args, int begin, int end) {
+    const int calls = (args.tokens + kDecodedTokens - 1) / kDecodedTokens;
+    for (int i = 0; i < calls;
+         i++) { // weights of the blocks ahead are asked for evenly in all micro-kernels
+        const Lines prefetch{kTileLines * i / calls, kTileLines * (i + 1) / calls};
+        const int first = i * kDecodedTokens;
+        MicroKernels::prefetch_next(args, first + kDecodedTokens, begin, end);
         if (i == 0)
-            sweep_kept<kKeptTokens, true>(args, first, begin, end, ahead);
+            decoded_micro_kernel<kDecodedTokens, true>(args, first, begin, end, prefetch);
         else
             switch (args.tokens - first) {
-            case 1: sweep_kept<1, false>(args, first, begin, end, ahead); break;
-            case 2: sweep_kept<2, false>(args, first, begin, end, ahead); break;
-            case 3: sweep_kept<3, false>(args, first, begin, end, ahead); break;
-            default: sweep_kept<kKeptTokens, false>(args, first, begin, end, ahead);
+            case 1: decoded_micro_kernel<1, false>(args, first, begin, end, prefetch); break;
+            case 2: decoded_micro_kernel<2, false>(args, first, begin, end, prefetch); break;
+            case 3: decoded_micro_kernel<3, false>(args, first, begin, end, prefetch); break;
+            default: decoded_micro_kernel<kDecodedTokens, false>(args, first, begin, end, prefetch);
             }
     }
 }
 
 void panel(const PanelArgs &args) {
-    if (args.tokens <= kMostDecodingTokens) return Sweeps::panel(args);
+    if (args.tokens <= kMostDecodingTokens) return MicroKernels::panel(args);
     for (int i = 0; i < args.tokens * kTileRows; i += 16)
         _mm512_storeu_ps(args.sums + i, _mm512_setzero_ps());
     for (int begin = 0; begin < args.groups; begin += kBlockGroups) {
         const int end = block_end(args, begin);
-        if (Sweeps::are_exact(args, begin, end))
-            sweep_block_kept(args, begin, end);
+        if (MicroKernels::are_exact(args, begin, end))
+            run_decoded_block(args, begin, end);
         else
-            Sweeps::sweep_block(args, Sweeps::Turns(args.tokens), begin, end);
+            MicroKernels::run_block(args, MicroKernels::TokenBlocks(args.tokens), begin, end);
     }
 }
 
 } // namespace
 
 const Kernels kAvx512Int8 = {
-    "avx512", "int8",       sizeof(Int8Group), prepare<true>,     panel,
-    panel,    Sweeps::down, swiglu_avx512,     add_scaled_avx512, add_avx512};
+    "avx512",           "int8",        sizeof(Int8Group), prepare<true>, panel, panel,
+    MicroKernels::down, swiglu_avx512, add_scaled_avx512, add_avx512};
 
 } // namespace ds4::ktb

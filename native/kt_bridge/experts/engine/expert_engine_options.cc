@@ -3,10 +3,10 @@
 #include <map>
 #include <set>
 
-#include "experts/engine/engine.h"
+#include "experts/engine/expert_engine.h"
 #include "experts/loading/json_reader.h"
-#include "experts/engine/tunings.h"
-#include "pool/error.h"
+#include "experts/engine/tuning_cache.h"
+#include "pool/expert_error.h"
 #include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
@@ -32,11 +32,11 @@ std::vector<int> integers(JsonReader &json, const char *key) {
          expected);
 }
 
-void set_isa(EngineOptions &options, const std::string &name) {
+void set_isa(ExpertEngineOptions &options, const std::string &name) {
     options.isa = machine::best_isa();
-    options.wish = name == "fastest" ? IsaWish::fastest : IsaWish::automatic;
+    options.isa_selection = name == "fastest" ? IsaSelection::fastest : IsaSelection::automatic;
     if (name == "auto" || name == "fastest") return;
-    options.wish = IsaWish::named;
+    options.isa_selection = IsaSelection::named;
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::amx})
         if (name == isa_name(isa)) return void(options.isa = isa);
     unknown("isa", name, "auto, fastest, generic, avx2, avx512 or amx");
@@ -59,7 +59,7 @@ HugePages huge_named(const std::string &name) {
 std::string quoted(const std::string &text) { return "\"" + text + "\""; }
 
 std::string described(const std::map<std::pair<Method, Method>, int> &methods,
-                      const EngineOptions &options) {
+                      const ExpertEngineOptions &options) {
     std::string out;
     for (const auto &[pair, layers] : methods) {
         const Kernels *kernels =
@@ -76,22 +76,23 @@ std::string described(const std::map<std::pair<Method, Method>, int> &methods,
     return out;
 }
 
-std::string described(const std::vector<std::pair<const Tuning *, const Layer *>> &tunings) {
+std::string described(const std::vector<std::pair<const Tuning *, const ExpertLayer *>> &tunings) {
     std::string out;
     for (const auto &[tuning, layer] : tunings) {
         out += (out.empty() ? "{\"gate_up\":" : ",{\"gate_up\":") +
                quoted(method_traits(layer->methods.gate_up).name) +
                ",\"down\":" + quoted(method_traits(layer->methods.down).name);
         out += ",\"hidden\":" + std::to_string(layer->shape.hidden) +
-               ",\"inner\":" + std::to_string(layer->shape.inner) + "," + described(*tuning) + "}";
+               ",\"intermediate\":" + std::to_string(layer->shape.intermediate) + "," +
+               described(*tuning) + "}";
     }
     return out;
 }
 
 } // namespace
 
-EngineOptions EngineOptions::from_json(const char *text) {
-    EngineOptions options;
+ExpertEngineOptions ExpertEngineOptions::from_json(const char *text) {
+    ExpertEngineOptions options;
     JsonReader json(text, "options");
     json.enter_object();
     std::string key;
@@ -133,19 +134,19 @@ EngineOptions EngineOptions::from_json(const char *text) {
     return options;
 }
 
-std::string Engine::describe() const {
+std::string ExpertEngine::describe() const {
     std::vector<std::pair<const uint8_t *, size_t>> ranges;
     std::vector<uint64_t> part_bytes(size_t(pool_->parts()), 0);
     size_t layers = 0;
     std::map<std::pair<Method, Method>, int> methods; // layers by what gate and up, and down, are
-    std::vector<std::pair<const Tuning *, const Layer *>> tunings; // with one layer of each
+    std::vector<std::pair<const Tuning *, const ExpertLayer *>> tunings; // with one layer of each
     std::set<const PackedWeights *> seen;
     std::string slots; // of layers that have fewer than experts
     std::string calibration;
     {
         const std::lock_guard<std::mutex> lock(lock_);
         layers = layers_.size();
-        for (Layer *layer : layers_) {
+        for (ExpertLayer *layer : layers_) {
             methods[{layer->methods.gate_up, layer->methods.down}]++;
             if (const Tuning *tuning = layer->tuning.load(std::memory_order_acquire);
                 tuning != nullptr)
@@ -158,7 +159,8 @@ std::string Engine::describe() const {
                          std::to_string(layer->index) +
                          ",\"slots\":" + std::to_string(layer->kept.size()) +
                          ",\"experts\":" + std::to_string(experts) + "}";
-            if (layer->state.load(std::memory_order_acquire) != int(LayerState::ready)) continue;
+            if (layer->state.load(std::memory_order_acquire) != int(ExpertLayerState::ready))
+                continue;
             if (!seen.insert(layer->weights.shared().get()).second)
                 continue; // shared with a layer before it
             for (size_t part = 0; part < part_bytes.size(); part++) {

@@ -10,22 +10,22 @@
 
 namespace ds4::ktb {
 
-class Engine;
+class ExpertEngine;
 struct Tuning;
 
-enum class LayerState {
+enum class ExpertLayerState {
     ready = 0,
     empty = 1,
     loading = 2
 }; // or a negative KTB_ERR_* of the load that failed
 
-struct Layer {
-    Engine *engine = nullptr;
+struct ExpertLayer {
+    ExpertEngine *engine = nullptr;
     int index = 0; // in tensor names and messages
     int io_type = 0;
     float limit = 0;
     LayerMethods methods;
-    LayerShape shape{};
+    ExpertLayerShape shape{};
     LayerLayout layout;
     std::vector<int32_t> kept; // experts that loads read, by slot; all of them at first
     HeldWeights weights;       // none without weights
@@ -33,7 +33,7 @@ struct Layer {
                                // export, sharing
     std::atomic<const Tuning *> tuning{
         nullptr}; // what was measured for such layers; lives as long as the process
-    std::atomic<int> state{int(LayerState::empty)};
+    std::atomic<int> state{int(ExpertLayerState::empty)};
     std::atomic<int> pending{0}; // jobs queued or running
 
     const uint8_t *record(int part, int expert,

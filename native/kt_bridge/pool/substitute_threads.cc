@@ -1,12 +1,12 @@
-#include "pool/stand_ins.h"
+#include "pool/substitute_threads.h"
 
 #include <system_error>
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 
-StandIns::StandIns(int workers) {
+SubstituteThreads::SubstituteThreads(int workers) {
     try {
         for (int index = 1; index < workers; index++)
             threads_.emplace_back([this, index] {
@@ -19,7 +19,7 @@ StandIns::StandIns(int workers) {
     }
 }
 
-void StandIns::release(const std::function<void(int)> *body) {
+void SubstituteThreads::release(const std::function<void(int)> *body) {
     if (released_.load(std::memory_order_relaxed)) return;
     body_ = body;
     released_.store(true, std::memory_order_release);
@@ -28,6 +28,6 @@ void StandIns::release(const std::function<void(int)> *body) {
     for (std::thread &thread : threads_) thread.join();
 }
 
-void StandIns::run(const std::function<void(int)> &body) { release(&body); }
+void SubstituteThreads::run(const std::function<void(int)> &body) { release(&body); }
 
 } // namespace ds4::ktb

@@ -1,8 +1,8 @@
-#include "experts/forward/plan.h"
+#include "experts/forward/forward_plan.h"
 
 #include <algorithm>
 
-#include "pool/error.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 
@@ -16,18 +16,19 @@ KernelChoice tuned(const KernelChoice &choice, const Tuning *tuning) {
 }
 
 void check_present(const ForwardRequest &request) {
-    const Layer &layer = *request.layer;
+    const ExpertLayer &layer = *request.layer;
     if (layer.weights->slots() == layer.shape.experts) return;
-    for (size_t route = 0; route < size_t(request.tokens) * size_t(layer.shape.used); route++)
+    for (size_t route = 0; route < size_t(request.tokens) * size_t(layer.shape.experts_per_token);
+         route++)
         if (const int expert = request.expert_of(route); expert >= 0 && !layer.weights->has(expert))
             fail(KTB_ERR_ARGUMENT,
                  "layer %d: expert %d of token %zu has no slot: %d of %d experts are here",
-                 layer.index, expert, route / size_t(layer.shape.used), layer.weights->slots(),
-                 layer.shape.experts);
+                 layer.index, expert, route / size_t(layer.shape.experts_per_token),
+                 layer.weights->slots(), layer.shape.experts);
 }
 
-void Plan::build(const ForwardRequest &pass, const KernelChoice &choice,
-                 const std::vector<int> &part_workers) {
+void ForwardPlan::build(const ForwardRequest &pass, const KernelChoice &choice,
+                        const std::vector<int> &part_workers) {
     request = pass;
     layer = pass.layer;
     kernels = choice.kernels[0];
@@ -53,31 +54,31 @@ void Plan::build(const ForwardRequest &pass, const KernelChoice &choice,
     if (tiles != nullptr) place_blocks(choice.tile_tokens);
 }
 
-void Plan::group_routes() {
-    const int count = layer->shape.experts;
-    const size_t slots = size_t(request.tokens) * size_t(used());
-    counts_.assign(size_t(count), 0);
+void ForwardPlan::group_routes() {
+    const int all = layer->shape.experts;
+    const size_t slots = size_t(request.tokens) * size_t(experts_per_token());
+    counts_.assign(size_t(all), 0);
     for (size_t slot = 0; slot < slots; slot++)
         if (const int expert = request.expert_of(slot); expert >= 0) counts_[size_t(expert)]++;
     experts.clear();
     route_experts.clear();
     int routes = 0;
-    for (int expert = 0; expert < count; expert++) {
-        const int used = counts_[size_t(expert)];
-        if (used > 0) {
-            route_experts.insert(route_experts.end(), size_t(used), int32_t(experts.size()));
-            experts.push_back({expert, routes, used, 0, 0, -1});
+    for (int expert = 0; expert < all; expert++) {
+        const int count = counts_[size_t(expert)];
+        if (count > 0) {
+            route_experts.insert(route_experts.end(), size_t(count), int32_t(experts.size()));
+            experts.push_back({expert, routes, count, 0, 0, -1});
         }
         counts_[size_t(expert)] = routes;
-        routes += used;
+        routes += count;
     }
     route_tokens.resize(size_t(routes));
     route_weights.resize(size_t(routes));
     token_routes.assign(slots, -1);
     for (int token = 0; token < request.tokens; token++) {
-        const size_t first = size_t(token) * size_t(used());
+        const size_t first = size_t(token) * size_t(experts_per_token());
         int kept = 0;
-        for (size_t slot = first; slot < first + size_t(used()); slot++) {
+        for (size_t slot = first; slot < first + size_t(experts_per_token()); slot++) {
             const int expert = request.expert_of(slot);
             if (expert < 0) continue;
             const int route = counts_[size_t(expert)]++;
@@ -91,7 +92,7 @@ void Plan::group_routes() {
 
 // Contiguous ranges of equal work: few tokens of an expert take as long as its weights take to
 // read.
-void Plan::deal_units(const std::vector<int> &part_workers) {
+void ForwardPlan::deal_units(const std::vector<int> &part_workers) {
     const auto work_of_chunk = [this](size_t index) {
         return int64_t(std::max(experts[index].count, kInOrderTokens));
     };
@@ -114,7 +115,7 @@ void Plan::deal_units(const std::vector<int> &part_workers) {
 }
 
 // A worker sums the largest nodes inside its chunks of an expert.
-void Plan::place_partials() {
+void ForwardPlan::place_partials() {
     const size_t parts = unit_begin.size();
     partials.clear();
     part_rows.assign(parts, 0);
@@ -139,7 +140,7 @@ void Plan::place_partials() {
     }
 }
 
-void Plan::place_strips() {
+void ForwardPlan::place_strips() {
     part_nodes.clear();
     size_t most = 1;
     for (int part = 0; part < layer->layout.parts(); part++) {
@@ -153,7 +154,7 @@ void Plan::place_strips() {
         strip_tiles -= strip_tiles % kTilePanels; // a unit of tile kernels
 }
 
-void Plan::place_blocks(int tile_tokens) {
+void ForwardPlan::place_blocks(int tile_tokens) {
     block_routes.clear();
     all_in_blocks = true;
     for (ActiveExpert &active : experts) {

@@ -1,4 +1,4 @@
-#include "experts/engine/tunings.h"
+#include "experts/engine/tuning_cache.h"
 
 #include <map>
 #include <mutex>
