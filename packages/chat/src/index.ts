@@ -1,19 +1,34 @@
-export { renderChat, startsInThinking } from "./template/chat-template.ts"
-export { thinkingLeftOut } from "./template/past-thinking.ts"
+export { open, chatWith, effortTableOf, type OpenOptions } from "./open.ts"
+export { Chat, type ChatParts } from "./chat.ts"
+export type {
+  AnswerEvent,
+  AnswerUsage,
+  FinishEvent,
+  FinishReason,
+  SampledLogprob,
+} from "./answer/answer-event.ts"
+export type { AnswerMemoryLimits } from "./answer/answer-memory.ts"
+export type {
+  AnswerOptions,
+  AnswerRequest,
+  Prompt,
+  PromptRequest,
+} from "./answer/answer-request.ts"
+export type { AnswerStream } from "./answer/answer-stream.ts"
+export { ContextOverflowError, outputLimit } from "./answer/context-overflow.ts"
+export { renderChat } from "./template/chat-template.ts"
 export { segmentsText } from "./template/segment-writer.ts"
 export type { Conversation, Message, ToolCall, ToolDeclaration } from "./template/conversation.ts"
 export {
-  EFFORT_TABLES,
   detectEffortTable,
   parseEffort,
   type Effort,
-  type EffortTable,
+  type ThinkingLevel,
 } from "./template/effort.ts"
-export { ToolReplay, alignBlock, type ReplayBlock } from "./template/replay.ts"
 export { JsonError } from "./json/json-node.ts"
 export { parseJson } from "./json/json-value.ts"
 export { OutputParser } from "./parser/output-parser.ts"
-export type { OutputEvent, ParsedCall } from "./parser/events.ts"
+export type { OutputEvent } from "./parser/events.ts"
 export { chatRequest } from "./readers/openai-chat.ts"
 export { anthropicRequest } from "./readers/anthropic-messages.ts"
 export { responsesRequest } from "./readers/openai-responses.ts"

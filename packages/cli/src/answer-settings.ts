@@ -21,16 +21,18 @@ type SamplingFlags = OptionValues<
 /** The generation flags as the backends take them. */
 export function answerSettings(flags: SamplingFlags): AnswerSettings {
   return {
-    temperature: flags.temp,
-    topP: flags["top-p"],
-    topK: flags["top-k"],
-    minP: flags["min-p"],
-    seed: flags.seed,
+    sampling: {
+      temperature: flags.temp,
+      topP: flags["top-p"],
+      topK: flags["top-k"],
+      minP: flags["min-p"],
+      seed: flags.seed,
+    },
     maxTokens: flags["max-tokens"],
-    stop: flags.stop,
-    think: flags.think ?? "default",
+    stopStrings: flags.stop,
+    thinking: flags.think ?? "default",
     reasoningBudget: flags["reasoning-budget"],
-    keepsReasoning: flags["keep-reasoning"] === "cache",
+    keepReasoning: flags["keep-reasoning"] === "cache",
   }
 }
 

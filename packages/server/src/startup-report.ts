@@ -17,10 +17,10 @@ export function printAddress(url: string, { access }: ServerSettings): void {
 }
 
 export function printModel(
-  { model: { id, engine }, experts }: LoadedModel,
+  { model: { id, chat }, experts }: LoadedModel,
   options: ServeOptions,
 ): void {
-  const { name, contextTokens, path, description } = engine.model
+  const { name, contextTokens, path, description } = chat.engine.model
   print(`model    ${name} (${id}), ${path}`)
   if (description !== "") print(`         ${description}`)
   print(

@@ -11,6 +11,9 @@ import { SegmentWriter } from "./segment-writer.ts"
 import type { Profile } from "./tools-block.ts"
 import { TurnWriter } from "./turn-writer.ts"
 
+/** Part of a partial answer that generation goes on in: its reasoning is still open, or over. */
+export type ContinuedPart = "reasoning" | "content"
+
 export interface RenderOptions {
   /** The generation prompt ends with `<think>`; otherwise with `</think>`. */
   readonly thinking: boolean
@@ -24,10 +27,10 @@ export interface RenderOptions {
    */
   readonly profile?: Profile
   /**
-   * The last message is an assistant's and the answer goes on from its text: its end marker is left
-   * out.
+   * The last message is an assistant's and the answer goes on inside this part of it: the end of
+   * the part is left out.
    */
-  readonly continueFinal?: boolean
+  readonly continueFinal?: ContinuedPart
   /** Sampled blocks to emit in place of rendered calls. */
   readonly replay?: ToolReplay
   /** Told, for every assistant turn with calls, where its block came from. */
@@ -47,8 +50,15 @@ export const renderChat = (conversation: Conversation, options: RenderOptions): 
   return writer.finish()
 }
 
-/** Whether the answer to a rendered prompt begins inside thinking. */
-export const startsInThinking = (segments: readonly Segment[]): boolean => {
+/**
+ * Whether the answer to a rendered prompt begins inside reasoning.
+ * @param continued the part that the prompt ends in, where it ends in a partial answer
+ */
+export const startsInThinking = (
+  segments: readonly Segment[],
+  continued?: ContinuedPart,
+): boolean => {
   const last = segments.at(-1)
-  return last !== undefined && last.control && last.text.endsWith(ASSISTANT + THINK_OPEN)
+  const opening = continued === "reasoning" && last?.control === false ? segments.at(-2) : last
+  return opening?.control === true && opening.text.endsWith(ASSISTANT + THINK_OPEN)
 }

@@ -2,6 +2,9 @@
 // meaning of these words, so the table is a property of the loaded model.
 export type Effort = "low" | "high" | "max"
 
+/** Reasoning before an answer; "default" is the effort that the checkpoint was made for. */
+export type ThinkingLevel = "default" | "off" | Effort
+
 export interface EffortTable {
   readonly name: string
   /** Text between BOS and the system text, by effort. */
@@ -55,7 +58,7 @@ const LEVEL_OF_WORD: ReadonlyMap<string, Effort | "none"> = new Map([
 /** The words clients may use, for messages. */
 export const EFFORT_WORDS: readonly string[] = [...LEVEL_OF_WORD.keys()]
 
-/** What a client's effort word means, "none" being no thinking; undefined for any other word. */
+/** Reads a client's effort word; "none" is no reasoning, an unknown word undefined. */
 export const parseEffort = (word: string): Effort | "none" | undefined => LEVEL_OF_WORD.get(word)
 
 /**

@@ -33,12 +33,13 @@ export const renderCompat = (conversation: Conversation, turns: TurnWriter): voi
   const keepsAllReasoning = (conversation.tools?.length ?? 0) > 0 || hasToolHistory(messages)
   const lastUserIndex = messages.findLastIndex(({ role }) => role !== "assistant")
   const assistant = (message: AssistantMessage, index: number): void => {
+    const isFinal = index === messages.length - 1
     if (index > 0) {
       turns.assistantMarker()
       const isKept = thinking && (keepsAllReasoning || index > lastUserIndex)
-      turns.thinkingPart(isKept ? (message.reasoning ?? "") : undefined)
+      turns.thinkingPart(isKept ? (message.reasoning ?? "") : undefined, isFinal)
     }
-    turns.assistantBody(message, continueFinal === true && index === messages.length - 1)
+    turns.assistantBody(message, continueFinal !== undefined && isFinal)
   }
   messages.forEach((message, index) => {
     if (message.role === "assistant") return assistant(message, index)

@@ -89,14 +89,12 @@ class ReferenceRenderer {
   private assistant(message: AssistantMessage, index: number): void {
     const { options } = this.turns
     const isKept = options.thinking && (this.keepsAllReasoning || index > this.lastUserIndex)
+    const isFinal = index === this.messages.length - 1
     if (this.state !== "task") {
       this.turns.assistantMarker()
-      this.turns.thinkingPart(isKept ? message.reasoning : undefined)
+      this.turns.thinkingPart(isKept ? message.reasoning : undefined, isFinal)
     }
-    this.turns.assistantBody(
-      message,
-      options.continueFinal === true && index === this.messages.length - 1,
-    )
+    this.turns.assistantBody(message, options.continueFinal !== undefined && isFinal)
     this.state = "assistant"
   }
 }

@@ -41,9 +41,13 @@ export class TurnWriter {
     this.out.control(ASSISTANT)
   }
 
-  /** @param reasoning undefined: nothing is shown, the part is closed at once */
-  thinkingPart(reasoning: string | undefined): void {
+  /**
+   * @param reasoning undefined: nothing is shown, the part is closed at once
+   * @param isFinal the message is the last one, in which the answer may go on
+   */
+  thinkingPart(reasoning: string | undefined, isFinal: boolean): void {
     if (reasoning !== undefined) this.out.control(THINK_OPEN).plain(reasoning)
+    if (reasoning !== undefined && isFinal && this.options.continueFinal === "reasoning") return
     this.out.control(THINK_CLOSE)
   }
 

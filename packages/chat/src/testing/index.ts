@@ -1,1 +1,2 @@
+export { toolBlock } from "./answers.ts"
 export { fixture } from "./fixtures.ts"

@@ -1,67 +1,22 @@
-// One interface over a local engine and a remote server: chat and run know nothing else.
-import type { Conversation } from "@ds4/chat"
+// One interface over a local chat and a remote server: chat and run know nothing else.
+import type {
+  AnswerEvent,
+  AnswerOptions,
+  AnswerRequest,
+  Conversation,
+  ThinkingLevel,
+} from "@ds4/chat"
 
-/** "default": thinking with the effort that the checkpoint was made for. */
-export type ThinkLevel = "default" | "off" | "low" | "high" | "max"
+/** Settings of the answers of a session: all of a request but what is asked. */
+export type AnswerSettings = Pick<
+  AnswerOptions,
+  "sampling" | "maxTokens" | "stopStrings" | "reasoningBudget" | "keepReasoning"
+> & { readonly thinking: ThinkingLevel }
 
-export interface AnswerSettings {
-  readonly temperature: number
-  readonly topP: number
-  readonly topK: number
-  readonly minP: number
-  readonly seed: number | undefined
-  readonly maxTokens: number | undefined
-  readonly stop: readonly string[]
-  readonly think: ThinkLevel
-  readonly reasoningBudget: number | undefined
-  /** Go on with the session that holds earlier thinking, which prompts leave out. */
-  readonly keepsReasoning: boolean
-}
-
-/** What an interrupted or length-limited answer had produced, for going on. */
-export interface PartialAnswer {
-  readonly reasoning: string
-  readonly content: string
-}
-
-export interface AnswerRequest {
-  /** A conversation, or a prompt that is already rendered. */
-  readonly prompt:
-    | { readonly type: "conversation"; readonly conversation: Conversation }
-    | { readonly type: "rendered"; readonly text: string }
-  readonly settings: AnswerSettings
-  /** Go on from here instead of starting a new answer. */
-  readonly from?: PartialAnswer
-  readonly signal?: AbortSignal
-}
-
-export interface AnswerUsage {
-  readonly promptTokens: number
-  readonly cachedTokens: number
-  readonly generatedTokens: number
-  readonly prefillMs: number
-  readonly decodeMs: number
-}
-
-export interface ToolCall {
-  readonly id: string
-  readonly name: string
-  readonly arguments: string
-}
-
-export type FinishReason = "stop" | "length" | "context" | "tool_calls" | "cancelled"
-
-export type AnswerEvent =
-  | {
-      readonly type: "prefill"
-      readonly processed: number
-      readonly total: number
-      readonly cached: number
-    }
-  | { readonly type: "reasoning"; readonly text: string }
-  | { readonly type: "content"; readonly text: string }
-  | { readonly type: "tool-call"; readonly call: ToolCall }
-  | { readonly type: "end"; readonly finish: FinishReason; readonly usage: AnswerUsage }
+/** A conversation to answer, or a prompt that is already rendered. */
+export type Question =
+  | { readonly type: "conversation"; readonly conversation: Conversation }
+  | { readonly type: "rendered"; readonly text: string }
 
 export interface BackendDescription {
   readonly model: string
@@ -80,7 +35,20 @@ export interface Backend {
   readonly description: BackendDescription
   /** Streams one answer; throws before the first event when the request is refused. */
   answer(request: AnswerRequest): AsyncIterable<AnswerEvent>
+  /** Answers a prompt that is already rendered; control strings in it count. */
+  complete(text: string, options: AnswerOptions): AsyncIterable<AnswerEvent>
   /** The prompt a conversation becomes; undefined when only the server knows. */
-  prompt(conversation: Conversation, think: ThinkLevel): PromptView | undefined
+  prompt(conversation: Conversation, thinking: ThinkingLevel): Promise<PromptView | undefined>
   close(): Promise<void>
+}
+
+/** Asks a backend, whichever kind of question it is. */
+export function ask(
+  backend: Backend,
+  question: Question,
+  { thinking, ...options }: AnswerSettings & Pick<AnswerOptions, "signal">,
+): AsyncIterable<AnswerEvent> {
+  return question.type === "rendered"
+    ? backend.complete(question.text, options)
+    : backend.answer({ ...question.conversation, ...options, thinking })
 }

@@ -1,7 +1,9 @@
+import { chatWith } from "@ds4/chat"
 import type { ModelOptionName, OptionValues } from "@ds4/options"
 import type { Io } from "../io.ts"
 import { loadEngine } from "../load-engine.ts"
 import type { Backend } from "./backend.ts"
+import { LocalBackend } from "./local-backend.ts"
 import { RemoteBackend } from "./remote-backend.ts"
 
 type BackendFlags = OptionValues<ModelOptionName | "url" | "api-key" | "quiet">
@@ -19,13 +21,10 @@ export async function openBackend(
       ...(flags.model === undefined ? {} : { model: flags.model }),
     })
   }
-  const { file, tokenizer, engine } = await loadEngine(flags, io, prepareNative)
-  const { LocalBackend } = await import("./local-backend.ts")
+  const loaded = await loadEngine(flags, io, prepareNative)
   const { expertsText } = await import("@ds4/engine")
-  return new LocalBackend({
-    file,
-    tokenizer,
-    engine,
-    where: `on the CPU, ${flags.numerics} numerics, experts ${expertsText(engine.describe())}`,
-  })
+  return new LocalBackend(
+    chatWith(loaded),
+    `on the CPU, ${flags.numerics} numerics, experts ${expertsText(loaded.engine.describe())}`,
+  )
 }

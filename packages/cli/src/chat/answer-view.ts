@@ -1,4 +1,4 @@
-import type { AnswerUsage } from "../backend/backend.ts"
+import type { AnswerUsage } from "@ds4/chat"
 import { dim, type Io } from "../io.ts"
 import { MarkdownStream } from "../terminal/markdown-stream.ts"
 import { printable } from "../terminal/printable.ts"

@@ -1,59 +1,54 @@
 // Conversations with the demo model through the local backend: real answers, so that turns depend
 // on each other.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
-import { loadModel, type LoadedModel } from "@ds4/engine"
-import { OutputParser, renderChat, type Conversation, type Message } from "@ds4/chat"
-import type { AnswerSettings, AnswerUsage, FinishReason, ThinkLevel } from "../backend/backend.ts"
+import { loadModel } from "@ds4/engine"
+import {
+  open,
+  renderChat,
+  type AnswerUsage,
+  type FinishReason,
+  type Message,
+  type ThinkingLevel,
+  type ToolCall,
+  type ToolDeclaration,
+} from "@ds4/chat"
+import type { AnswerSettings } from "../backend/backend.ts"
 import { LocalBackend } from "../backend/local-backend.ts"
 
 setDefaultTimeout(60_000) // the machine may be busy
 
-let loaded: LoadedModel
 let backend: LocalBackend
 beforeAll(async () => {
-  loaded = await loadModel(undefined, { maxSessions: 2 })
-  backend = new LocalBackend({ ...loaded, where: "here" })
+  backend = new LocalBackend(await open(undefined, { maxSessions: 2 }), "here")
 })
 afterAll(async () => await backend.close())
 
 interface Answer {
-  readonly reasoning: string
-  readonly content: string
-  readonly finish: FinishReason | undefined
-  readonly usage: AnswerUsage | undefined
+  reasoning: string
+  content: string
+  calls: ToolCall[]
+  finish: FinishReason | undefined
+  usage: AnswerUsage | undefined
 }
 
 async function ask(
   messages: readonly Message[],
-  think: ThinkLevel,
-  changed: Partial<AnswerSettings> = {},
+  thinking: ThinkingLevel,
+  more: Partial<AnswerSettings> & { tools?: readonly ToolDeclaration[] } = {},
 ): Promise<Answer> {
-  const settings: AnswerSettings = {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    seed: undefined,
-    maxTokens: undefined,
-    stop: [],
-    think,
-    reasoningBudget: undefined,
-    keepsReasoning: true,
-    ...changed,
-  }
-  const answer = {
+  const answer: Answer = {
     reasoning: "",
     content: "",
-    finish: undefined as FinishReason | undefined,
-    usage: undefined as AnswerUsage | undefined,
+    calls: [],
+    finish: undefined,
+    usage: undefined,
   }
-  for await (const event of backend.answer({
-    prompt: { type: "conversation", conversation: { messages } },
-    settings,
-  })) {
+  const sampling = { temperature: 0 }
+  for await (const event of backend.answer({ messages, thinking, sampling, ...more })) {
     if (event.type === "reasoning") answer.reasoning += event.text
-    else if (event.type === "content") answer.content += event.text
-    else if (event.type === "end") ({ finish: answer.finish, usage: answer.usage } = event)
+    else if (event.type === "text") answer.content += event.text
+    else if (event.type === "tool-call-end") answer.calls.push(event.call)
+    else if (event.type === "finish") ({ reason: answer.finish, usage: answer.usage } = event)
   }
   return answer
 }
@@ -111,9 +106,9 @@ test(
 )
 
 test("where reasoning is never kept, a turn is what it would be without the session", async () => {
-  const first = await ask([user("What is 44 + 31?")], "high", { keepsReasoning: false })
+  const first = await ask([user("What is 44 + 31?")], "high", { keepReasoning: false })
   const messages = [user("What is 44 + 31?"), assistant(first), user("What is 95 - 32?")]
-  const second = await ask(messages, "high", { keepsReasoning: false })
+  const second = await ask(messages, "high", { keepReasoning: false })
   expect(second.usage?.cachedTokens).toBe(0)
   const { engine, tokenizer } = await loadModel(undefined, { maxSessions: 1 })
   const fresh: number[] = []
@@ -129,40 +124,39 @@ test("where reasoning is never kept, a turn is what it would be without the sess
   expect(`${second.reasoning}</think>${second.content}`).toBe(tokenizer.decode(fresh))
 })
 
-test("a declared tool is called in the family's own syntax", async () => {
-  const { engine, tokenizer } = loaded
-  const tools = [
-    {
-      name: "get_weather",
-      description: "Get the current weather for a city.",
-      parameters: {
-        type: "object",
-        properties: { city: { type: "string", description: "City name." } },
-        required: ["city"],
-      },
-    },
-  ]
-  const conversation: Conversation = { messages: [user("What is the weather in Rome?")], tools }
-  const promptTokens = tokenizer.encodeSegments(renderChat(conversation, { thinking: false }))
-  const ids: number[] = []
-  for await (const event of engine.generate({
-    promptTokens,
-    sampling: { temperature: 0 },
-    stopTokens: [tokenizer.eos],
-    toolZones: true,
-  })) {
-    if (event.type === "tokens") ids.push(...event.tokens.map(({ id }) => id))
-  }
-  const raw = tokenizer.decode(ids)
-  expect(raw).toContain('<\uff5cDSML\uff5cinvoke name="get_weather">')
-  expect(raw).toEndWith("</\uff5cDSML\uff5ctool_calls>")
-  const parser = new OutputParser({ thinking: false, tools })
-  parser.push(raw)
-  parser.end("stop")
+const WEATHER: ToolDeclaration = {
+  name: "get_weather",
+  description: "Get the current weather for a city.",
+  parameters: {
+    type: "object",
+    properties: { city: { type: "string", description: "City name." } },
+    required: ["city"],
+  },
+}
+
+test("a declared tool is called, and its result is answered on the same session", async () => {
+  const question = user("What is the weather in Rome?")
+  const first = await ask([question], "off", { tools: [WEATHER] })
+  expect(first.finish).toBe("tool-calls")
   expect(
-    parser.result.calls.map(({ name, arguments: text }) => ({
-      name,
-      arguments: JSON.parse(text) as unknown,
+    first.calls.map((call) => ({
+      ...call,
+      id: "",
+      arguments: JSON.parse(call.arguments) as unknown,
     })),
-  ).toEqual([{ name: "get_weather", arguments: { city: "Rome" } }])
+  ).toEqual([{ id: "", name: "get_weather", arguments: { city: "Rome" } }])
+  const [call] = first.calls
+  const second = await ask(
+    [
+      question,
+      { role: "assistant", content: first.content, toolCalls: first.calls },
+      { role: "tool", toolCallId: call?.id ?? "", content: '{"condition":"sunny"}' },
+    ],
+    "off",
+    { tools: [WEATHER] },
+  )
+  expect(second.content).toContain("sunny")
+  // The prompt repeats the sampled call, so that nothing of the first turn is processed again.
+  const { promptTokens = 0, completionTokens = 0 } = first.usage ?? {}
+  expect(second.usage?.cachedTokens).toBeGreaterThanOrEqual(promptTokens + completionTokens - 1)
 })

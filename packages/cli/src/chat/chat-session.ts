@@ -1,11 +1,12 @@
-import type { Conversation, Message } from "@ds4/chat"
-import type { AnswerSettings, AnswerUsage, PartialAnswer } from "../backend/backend.ts"
+import type { AnswerUsage, Conversation, Message } from "@ds4/chat"
+import type { AnswerSettings } from "../backend/backend.ts"
+import { answerMessage, type PartialAnswer } from "./run-turn.ts"
 
 export interface Totals {
   turns: number
   promptTokens: number
   cachedTokens: number
-  generatedTokens: number
+  completionTokens: number
   prefillMs: number
   decodeMs: number
 }
@@ -19,7 +20,7 @@ export class ChatSession {
     turns: 0,
     promptTokens: 0,
     cachedTokens: 0,
-    generatedTokens: 0,
+    completionTokens: 0,
     prefillMs: 0,
     decodeMs: 0,
   }
@@ -43,11 +44,10 @@ export class ChatSession {
     this.isUnfinished = false
   }
 
-  /** Appends the answer, or completes the unfinished one. */
+  /** Appends an answer. One that stopped early can be continued, unless it called tools. */
   keepAnswer(answer: PartialAnswer, isUnfinished: boolean): void {
-    const reasoning = answer.reasoning === "" ? {} : { reasoning: answer.reasoning }
-    this.messages.push({ role: "assistant", content: answer.content, ...reasoning })
-    this.isUnfinished = isUnfinished
+    this.messages.push(answerMessage(answer))
+    this.isUnfinished = isUnfinished && answer.toolCalls.length === 0
   }
 
   /** Takes the unfinished answer out of the conversation, to be continued. */
@@ -56,7 +56,7 @@ export class ChatSession {
     if (!this.isUnfinished || last?.role !== "assistant") return undefined
     this.messages.pop()
     this.isUnfinished = false
-    return { reasoning: last.reasoning ?? "", content: last.content }
+    return { reasoning: last.reasoning ?? "", content: last.content, toolCalls: [] }
   }
 
   /**
@@ -84,7 +84,7 @@ export class ChatSession {
     this.totals.turns += 1
     this.totals.promptTokens += usage.promptTokens
     this.totals.cachedTokens += usage.cachedTokens
-    this.totals.generatedTokens += usage.generatedTokens
+    this.totals.completionTokens += usage.completionTokens
     this.totals.prefillMs += usage.prefillMs
     this.totals.decodeMs += usage.decodeMs
   }

@@ -29,7 +29,15 @@ export async function runLines(options: LineLoopOptions): Promise<ExitCode> {
     let text = line.startsWith("//") ? line.slice(1) : line
     if (line.startsWith("/") && !line.startsWith("//")) {
       const say = (said: string) => io.err(`${said}\n`)
-      const result = runSlash(line, { session, backend, store, io, attachments, display, say })
+      const result = await runSlash(line, {
+        session,
+        backend,
+        store,
+        io,
+        attachments,
+        display,
+        say,
+      })
       if (result.next === "quit") return EXIT.done
       if (result.next !== "ask") continue
       text = result.text
@@ -37,8 +45,8 @@ export async function runLines(options: LineLoopOptions): Promise<ExitCode> {
     session.ask([...attachments.splice(0), text].join("\n"))
     const view = new AnswerView({ ...options, ...display, isRendered: false, rows: () => 24 })
     try {
-      const prompt = { type: "conversation", conversation: session.conversation() } as const
-      const turn = await runTurn(backend, { prompt, settings: session.settings }, view)
+      const question = { type: "conversation", conversation: session.conversation() } as const
+      const turn = await runTurn(backend, { question, settings: session.settings }, view)
       session.keepAnswer(turn.answer, turn.finish === "length")
       if (turn.usage !== undefined) session.count(turn.usage)
       view.end(turn.usage)

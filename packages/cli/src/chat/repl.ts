@@ -1,6 +1,6 @@
 // The interactive loop: prompt, slash commands, turns. Knows a terminal, a session and a backend,
 // nothing below.
-import type { Backend, PartialAnswer } from "../backend/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import { messageOf, exitCodeOf, EXIT, type ExitCode } from "../errors.ts"
 import { dim, type Io } from "../io.ts"
 import type { LineEditor } from "../terminal/line-editor.ts"
@@ -10,7 +10,7 @@ import { AnswerView } from "./answer-view.ts"
 import { attachMentions } from "./attach-file.ts"
 import type { ChatSession } from "./chat-session.ts"
 import type { ConversationStore } from "./conversation-store.ts"
-import { runTurn } from "./run-turn.ts"
+import { runTurn, type PartialAnswer } from "./run-turn.ts"
 import { runSlash } from "./slash/dispatch.ts"
 import type { SlashContext, SlashResult } from "./slash/slash-command.ts"
 
@@ -68,7 +68,7 @@ export class Repl {
     try {
       const isCommand = line.startsWith("/") && !line.startsWith("//")
       let result: SlashResult = isCommand
-        ? runSlash(line, this.context())
+        ? await runSlash(line, this.context())
         : {
             next: "ask",
             text: this.withAttachments(
@@ -112,11 +112,11 @@ export class Repl {
     const abort = new AbortController()
     const stopListening = this.listenWhileAnswering(abort, view)
     try {
-      const prompt = { type: "conversation", conversation: session.conversation() } as const
+      const question = { type: "conversation", conversation: session.conversation() } as const
       const result = await runTurn(
         backend,
         {
-          prompt,
+          question,
           settings: session.settings,
           signal: abort.signal,
           ...(from === undefined ? {} : { from }),

@@ -1,4 +1,4 @@
-import type { AnswerUsage } from "../backend/backend.ts"
+import type { AnswerUsage } from "@ds4/chat"
 
 const whole = new Intl.NumberFormat("en-US")
 
@@ -10,10 +10,10 @@ export function rate(tokens: number, milliseconds: number): number | undefined {
 /** The line under an answer: `1,204 in (1,150 cached) · 312 out · first token 0.4 s · 31.2 t/s`. */
 export function statsLine(usage: AnswerUsage, firstTokenMs: number | undefined): string {
   const cached = usage.cachedTokens > 0 ? ` (${whole.format(usage.cachedTokens)} cached)` : ""
-  const decode = rate(usage.generatedTokens, usage.decodeMs)
+  const decode = rate(usage.completionTokens, usage.decodeMs)
   return [
     `${whole.format(usage.promptTokens)} in${cached}`,
-    `${whole.format(usage.generatedTokens)} out`,
+    `${whole.format(usage.completionTokens)} out`,
     ...(firstTokenMs === undefined ? [] : [`first token ${(firstTokenMs / 1000).toFixed(1)} s`]),
     ...(decode === undefined ? [] : [`${decode.toFixed(1)} t/s`]),
   ].join(" · ")

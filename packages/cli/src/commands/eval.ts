@@ -1,3 +1,4 @@
+import { chatWith } from "@ds4/chat"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
 import {
@@ -83,16 +84,18 @@ export const evaluate = defineCommand({
       )
     const suite = await readSuite(source)
     const items = itemsOf(suite, positionals)
-    const { engine, tokenizer } = await loadEngine(flags, io, prepareNative, { maxSessions: 1 })
+    const loaded = await loadEngine(flags, io, prepareNative, { maxSessions: 1 })
+    // Items are independent: none repeats the sampled ids of another one's answer.
+    const chat = chatWith(loaded, { answers: 0, toolCalls: { maxIds: 0 } })
     const results: ItemResult[] = []
     const showsProgress = !flags.quiet && io.isErrorTerminal
     try {
       for (const item of items) {
-        results.push(await runItem(item, engine, tokenizer))
+        results.push(await runItem(item, chat))
         if (showsProgress) io.err(`\r${results.length}/${items.length} ${item.kind}\x1b[K`)
       }
     } finally {
-      await engine.close()
+      await chat.close()
     }
     if (showsProgress) io.err("\r\x1b[K")
     const summary = summarise(results, suite)
@@ -100,7 +103,7 @@ export const evaluate = defineCommand({
       const report = {
         schema: "ds4.eval/1",
         suite: suite.name,
-        model: engine.model.name,
+        model: chat.engine.model.name,
         numerics: flags.numerics,
         ...json(summary),
         results,

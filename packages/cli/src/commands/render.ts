@@ -69,7 +69,7 @@ export const render = defineCommand({
       ...effortOf(flags.think, body),
       profile: flags.template,
       effortTable: table,
-      continueFinal: request.continueFinal,
+      ...(request.continueFinal ? { continueFinal: "content" } : {}),
     })
     const text = segmentsText(segments)
     if (!flags.json && !flags.count) {

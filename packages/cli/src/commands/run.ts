@@ -7,7 +7,7 @@ import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
 import { allowsColour } from "../io.ts"
 import { readPrompt } from "../read-prompt.ts"
-import { collectAnswer, promptOf, resultJson, type RunRequest } from "../run/answer-json.ts"
+import { collectAnswer, questionOf, resultJson, type RunRequest } from "../run/answer-json.ts"
 import { runBatch } from "../run/batch.ts"
 
 /** BOS: a prompt that begins with it has been rendered already. */
@@ -67,7 +67,7 @@ export const run = defineCommand({
         })
       const isRendered = flags.raw || text.startsWith(RENDERED)
       const request: RunRequest = {
-        prompt: promptOf(text, systemText(flags), isRendered),
+        question: questionOf(text, systemText(flags), isRendered),
         settings,
         signal: abort.signal,
       }

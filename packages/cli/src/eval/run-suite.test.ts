@@ -1,3 +1,4 @@
+import { Chat } from "@ds4/chat"
 import { describe, expect, test } from "bun:test"
 import { fakeEngine } from "@ds4/engine/testing"
 import { OPTIONS } from "@ds4/options"
@@ -102,6 +103,7 @@ test("an item goes through the chat template, and its answer is read back as cal
       return `I call it.</think>${block}`
     },
   })
+  const chat = new Chat({ engine, tokenizer })
   const item: SuiteItem = {
     id: "x-1",
     kind: "x",
@@ -110,7 +112,7 @@ test("an item goes through the chat template, and its answer is read back as cal
     tools: [{ name: "get_time", parameters: {} }],
     expect: { calls: [{ name: "get_time", arguments: { city: "Rome" } }] },
   }
-  const result = await runItem(item, engine, tokenizer)
+  const result = await runItem(item, chat)
   expect(prompts[0]).toEndWith(
     `<${bar}User${bar}>What time is it in Rome?<${bar}Assistant${bar}><think>`,
   )
@@ -121,5 +123,5 @@ test("an item goes through the chat template, and its answer is read back as cal
   })
   expect(summary.kinds).toEqual([{ kind: "x", right: 1, total: 2, percent: 50, goalPercent: 60 }])
   expect(summary.ended).toEqual({ right: 1, total: 2, percent: 50, goalPercent: 99 })
-  await engine.close()
+  await chat.close()
 })

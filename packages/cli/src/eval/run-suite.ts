@@ -1,6 +1,4 @@
-import { OutputParser, renderChat, type Conversation } from "@ds4/chat"
-import { type Tokenizer } from "@ds4/tokenizer"
-import type { InferenceEngine, Usage } from "@ds4/engine"
+import type { AnswerUsage, Chat, FinishEvent } from "@ds4/chat"
 import { isRight } from "./check-answer.ts"
 import type { Suite, SuiteItem } from "./suite.ts"
 
@@ -15,46 +13,32 @@ export interface ItemResult {
   readonly content: string
   readonly reasoning: string
   readonly calls: readonly { readonly name: string; readonly arguments: string }[]
-  readonly usage: Usage | undefined
+  readonly usage: AnswerUsage | undefined
 }
 
 /** Answers one item with greedy decoding through the chat template. */
-export async function runItem(
-  item: SuiteItem,
-  engine: InferenceEngine,
-  tokenizer: Tokenizer,
-): Promise<ItemResult> {
+export async function runItem(item: SuiteItem, chat: Chat): Promise<ItemResult> {
   const { thinking, tools, messages } = item
-  const conversation: Conversation = { messages, ...(tools === undefined ? {} : { tools }) }
-  const promptTokens = tokenizer.encodeSegments(renderChat(conversation, { thinking }))
-  const parser = new OutputParser({ thinking, tools: tools ?? [] })
-  const decoder = tokenizer.streamDecoder()
-  let usage: Usage | undefined
-  let isEnded = false
-  for await (const event of engine.generate({
-    promptTokens,
+  let finish: FinishEvent | undefined
+  for await (const event of chat.answer({
+    messages,
+    ...(tools === undefined ? {} : { tools }),
+    thinking: thinking ? "default" : "off",
     maxTokens: MAX_ANSWER_TOKENS,
     sampling: { temperature: 0 },
-    stopTokens: [tokenizer.eos],
-  })) {
-    if (event.type === "tokens") for (const { id } of event.tokens) parser.push(decoder.push(id))
-    else if (event.type === "end") {
-      usage = event.usage
-      isEnded = event.reason === "stop"
-    }
-  }
-  parser.push(decoder.flush())
-  parser.end(isEnded ? "stop" : "cut")
-  const { content, reasoning, calls } = parser.result
+    keepReasoning: false,
+  }))
+    if (event.type === "finish") finish = event
+  const { content = "", reasoning = "", toolCalls: calls = [] } = finish?.message ?? {}
   return {
     id: item.id,
     kind: item.kind,
     isRight: isRight({ content, calls }, item.expect),
-    isEnded,
+    isEnded: finish?.reason === "stop" || finish?.reason === "tool-calls",
     content,
     reasoning,
     calls,
-    usage,
+    usage: finish?.usage,
   }
 }
 
@@ -95,7 +79,7 @@ export function summarise(
       ...shareOf(own.filter((result) => result.isRight).length, own.length, goals[kind]),
     }
   })
-  const sum = (of: (usage: Usage) => number): number =>
+  const sum = (of: (usage: AnswerUsage) => number): number =>
     results.reduce((total, { usage }) => total + (usage === undefined ? 0 : of(usage)), 0)
   return {
     kinds,
@@ -105,7 +89,7 @@ export function summarise(
       sum(({ prefillMs }) => prefillMs),
     ),
     decodeTokensPerSecond: perSecond(
-      sum(({ generatedTokens }) => generatedTokens),
+      sum(({ completionTokens }) => completionTokens),
       sum(({ decodeMs }) => decodeMs),
     ),
   }

@@ -1,14 +1,22 @@
-import type {
-  AnswerEvent,
-  AnswerRequest,
-  AnswerUsage,
-  Backend,
-  FinishReason,
-  ToolCall,
-} from "../backend/backend.ts"
+import type { AnswerEvent, AnswerUsage, FinishReason, ToolCall } from "@ds4/chat"
+import { ask, type AnswerSettings, type Backend, type Question } from "../backend/backend.ts"
 import { rate } from "../chat/stats-line.ts"
 
-export type RunRequest = Pick<AnswerRequest, "prompt" | "settings" | "signal">
+export interface RunRequest {
+  readonly question: Question
+  readonly settings: AnswerSettings
+  readonly signal: AbortSignal
+}
+
+/** The word for a finish in JSON output. */
+const FINISH_WORDS: Readonly<Record<FinishReason, string>> = {
+  stop: "stop",
+  "stop-string": "stop",
+  length: "length",
+  context: "context",
+  "tool-calls": "tool_calls",
+  cancelled: "cancelled",
+}
 
 export interface CollectedAnswer {
   readonly content: string
@@ -20,11 +28,11 @@ export interface CollectedAnswer {
 }
 
 /** A one-turn prompt; a rendered one goes to the model as it is. */
-export function promptOf(
+export function questionOf(
   text: string,
   system: string | undefined,
   isRendered: boolean,
-): AnswerRequest["prompt"] {
+): Question {
   if (isRendered) return { type: "rendered", text }
   const first =
     system === undefined || system === "" ? [] : [{ role: "system", content: system } as const]
@@ -38,7 +46,7 @@ function usageJson(usage: AnswerUsage | undefined): Record<string, number> {
   return {
     prompt_tokens: usage?.promptTokens ?? 0,
     cached_tokens: usage?.cachedTokens ?? 0,
-    completion_tokens: usage?.generatedTokens ?? 0,
+    completion_tokens: usage?.completionTokens ?? 0,
   }
 }
 
@@ -49,7 +57,7 @@ function timingsJson({ usage, firstTokenMs }: CollectedAnswer): Record<string, n
     prefill_ms: usage?.prefillMs ?? null,
     decode_ms: usage?.decodeMs ?? null,
     prefill_tokens_per_second: rate(prefilled, usage?.prefillMs ?? 0) ?? null,
-    decode_tokens_per_second: rate(usage?.generatedTokens ?? 0, usage?.decodeMs ?? 0) ?? null,
+    decode_tokens_per_second: rate(usage?.completionTokens ?? 0, usage?.decodeMs ?? 0) ?? null,
   }
 }
 
@@ -60,25 +68,35 @@ export function resultJson(backend: Backend, answer: CollectedAnswer): Record<st
     content: answer.content,
     reasoning: answer.reasoning,
     tool_calls: answer.toolCalls,
-    finish_reason: answer.finish,
+    finish_reason: FINISH_WORDS[answer.finish],
     usage: usageJson(answer.usage),
     timings: timingsJson(answer),
   }
 }
 
 function streamEvent(event: AnswerEvent): Record<string, unknown> | undefined {
-  if (event.type === "reasoning" || event.type === "content")
-    return { type: event.type, text: event.text }
-  if (event.type === "tool-call") return { type: "tool_call", ...event.call }
-  if (event.type === "end")
-    return { type: "done", finish_reason: event.finish, usage: usageJson(event.usage) }
-  return undefined
+  switch (event.type) {
+    case "reasoning":
+      return { type: "reasoning", text: event.text }
+    case "text":
+      return { type: "content", text: event.text }
+    case "tool-call-end":
+      return { type: "tool_call", ...event.call }
+    case "finish":
+      return {
+        type: "done",
+        finish_reason: FINISH_WORDS[event.reason],
+        usage: usageJson(event.usage),
+      }
+    default:
+      return undefined
+  }
 }
 
 /** Runs one answer to its end; `emit` gets the events of --stream-json as they come. */
 export async function collectAnswer(
   backend: Backend,
-  request: RunRequest,
+  { question, settings, signal }: RunRequest,
   emit?: (event: Record<string, unknown>) => void,
 ): Promise<CollectedAnswer> {
   const startMs = performance.now()
@@ -86,12 +104,12 @@ export async function collectAnswer(
   let finish: FinishReason = "cancelled"
   let usage: AnswerUsage | undefined
   let firstTokenMs: number | undefined
-  for await (const event of backend.answer(request)) {
-    if (event.type === "content" || event.type === "reasoning") {
+  for await (const event of ask(backend, question, { ...settings, signal })) {
+    if (event.type === "text" || event.type === "reasoning") {
       firstTokenMs ??= performance.now() - startMs
-      answer[event.type] += event.text
-    } else if (event.type === "tool-call") answer.toolCalls.push(event.call)
-    else if (event.type === "end") ({ finish, usage } = event)
+      answer[event.type === "text" ? "content" : "reasoning"] += event.text
+    } else if (event.type === "tool-call-end") answer.toolCalls.push(event.call)
+    else if (event.type === "finish") ({ reason: finish, usage } = event)
     const streamed = streamEvent(event)
     if (streamed !== undefined) emit?.(streamed)
   }

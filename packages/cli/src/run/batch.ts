@@ -1,10 +1,10 @@
 import { appendFileSync, writeFileSync } from "node:fs"
-import type { Message } from "@ds4/chat"
+import { chatRequest, RequestError } from "@ds4/chat"
 import { readTextFlag } from "../answer-settings.ts"
-import type { AnswerRequest, AnswerSettings, Backend } from "../backend/backend.ts"
+import type { AnswerSettings, Backend, Question } from "../backend/backend.ts"
 import { EXIT, messageOf, usageError, type ExitCode } from "../errors.ts"
 import type { Io } from "../io.ts"
-import { collectAnswer, promptOf, resultJson } from "./answer-json.ts"
+import { collectAnswer, questionOf, resultJson } from "./answer-json.ts"
 
 export interface BatchOptions {
   readonly backend: Backend
@@ -17,16 +17,7 @@ export interface BatchOptions {
 
 interface BatchLine {
   readonly id: unknown
-  readonly prompt: AnswerRequest["prompt"]
-}
-
-function isPlainMessage(value: unknown): value is Message {
-  if (typeof value !== "object" || value === null || !("role" in value) || !("content" in value))
-    return false
-  return (
-    ["system", "user", "assistant"].includes(String(value.role)) &&
-    typeof value.content === "string"
-  )
+  readonly question: Question
 }
 
 /** Checks one line before anything runs: a mistake in line 900 must not cost 899 answers. */
@@ -42,11 +33,14 @@ function parseLine(path: string, text: string, index: number): BatchLine {
     throw bad('expected {"prompt": "…"} or {"messages": […]}')
   const id = "id" in value ? value.id : index
   if ("prompt" in value && typeof value.prompt === "string")
-    return { id, prompt: promptOf(value.prompt, undefined, false) }
-  const messages: unknown = "messages" in value ? value.messages : undefined
-  if (!Array.isArray(messages) || !messages.every(isPlainMessage))
-    throw bad('expected a "prompt" text or "messages" with role and text content')
-  return { id, prompt: { type: "conversation", conversation: { messages } } }
+    return { id, question: questionOf(value.prompt, undefined, false) }
+  if (!("messages" in value)) throw bad('expected a "prompt" text or "messages"')
+  try {
+    const { conversation } = chatRequest(value)
+    return { id, question: { type: "conversation", conversation } }
+  } catch (error) {
+    throw error instanceof RequestError ? bad(error.message) : error
+  }
 }
 
 /**
@@ -68,11 +62,11 @@ export async function runBatch({
   const requests = lines.map(({ text, index }) => parseLine(input, text, index))
   writeFileSync(output, "")
   let failed = 0
-  for (const [index, { id, prompt }] of requests.entries()) {
+  for (const [index, { id, question }] of requests.entries()) {
     if (signal.aborted) return EXIT.interrupted
     let result: Record<string, unknown>
     try {
-      result = resultJson(backend, await collectAnswer(backend, { prompt, settings, signal }))
+      result = resultJson(backend, await collectAnswer(backend, { question, settings, signal }))
     } catch (error) {
       failed += 1
       result = { error: messageOf(error) }

@@ -1,15 +1,16 @@
 // What every API's writer is given: events while the model writes, and one outcome at the end.
-import type { OutputEvent } from "@ds4/chat"
+import type { AnswerEvent, AnswerUsage, FinishReason, OutputEvent, SampledLogprob } from "@ds4/chat"
 
 export type Finish = "stop" | "stop-string" | "length" | "tool-calls"
 
-/** Token counts of one request. Prompt = cached + computed now; completion includes reasoning. */
-export interface TokenUsage {
-  promptTokens: number
-  cachedTokens: number
-  completionTokens: number
-  reasoningTokens: number
+/** The finish that clients are told: a full context is a length limit to them. */
+export function finishOf(reason: FinishReason): Finish {
+  if (reason === "context") return "length"
+  return reason === "cancelled" ? "stop" : reason
 }
+
+/** Token counts of one request. Prompt = cached + computed now; completion includes reasoning. */
+export type TokenUsage = Omit<AnswerUsage, "prefillMs" | "decodeMs">
 
 export interface Outcome {
   finish: Finish
@@ -20,22 +21,27 @@ export interface Outcome {
   decodeMs: number
 }
 
-/** One entry of OpenAI's logprobs lists. */
-export interface TokenLogprob {
-  token: string
-  logprob: number
-  bytes: number[]
-  top_logprobs: { token: string; logprob: number; bytes: number[] }[]
-}
-
 export interface LogprobLists {
-  content: TokenLogprob[]
-  reasoning: TokenLogprob[]
+  content: SampledLogprob[]
+  reasoning: SampledLogprob[]
 }
 
 export interface OutputBatch {
   events: readonly OutputEvent[]
   logprobs: LogprobLists | undefined
+}
+
+/** The output among the events of one poll; undefined where there is none. */
+export function batchOf(all: readonly AnswerEvent[]): OutputBatch | undefined {
+  const events: OutputEvent[] = []
+  let logprobs: LogprobLists | undefined
+  for (const event of all) {
+    if (event.type === "logprobs") {
+      logprobs ??= { content: [], reasoning: [] }
+      logprobs[event.part === "text" ? "content" : "reasoning"].push(...event.tokens)
+    } else if (event.type !== "progress" && event.type !== "finish") events.push(event)
+  }
+  return events.length === 0 && logprobs === undefined ? undefined : { events, logprobs }
 }
 
 /** What is known when the stream opens: before prefill, after planning. */
@@ -109,20 +115,4 @@ export class Transcript {
         break
     }
   }
-}
-
-/** Joins neighbouring text events, so that a batch of many tokens becomes one frame. */
-export function coalesce(events: readonly OutputEvent[]): OutputEvent[] {
-  const joined: OutputEvent[] = []
-  for (const event of events) {
-    const last = joined.at(-1)
-    if (last !== undefined && "text" in last && last.type === event.type && sameCall(last, event)) {
-      joined[joined.length - 1] = { ...last, text: last.text + event.text }
-    } else joined.push(event)
-  }
-  return joined
-}
-
-function sameCall(left: OutputEvent, right: OutputEvent): boolean {
-  return ("index" in left ? left.index : -1) === ("index" in right ? right.index : -1)
 }

@@ -1,16 +1,20 @@
 // What request fields mean, shared by the endpoints: thinking, limits, sampling, refusals. Pure
 // functions.
-import type { GenerateRequest } from "@ds4/engine"
+import {
+  ContextOverflowError,
+  outputLimit as limitOf,
+  parseEffort,
+  type ThinkingLevel,
+} from "@ds4/chat"
+import type { SamplingOptions } from "@ds4/engine"
 import { ApiError, contextOverflow, type ErrorShape, invalid } from "../http/api-error.ts"
 import type { ServedModel } from "../serving/serving-state.ts"
 import type { SamplingFields, UnsupportedFields } from "./request-fields.ts"
 import type { AnswerDefaults } from "../settings.ts"
 
-export type Effort = "low" | "high" | "max"
-
 export interface Thinking {
-  isThinking: boolean
-  effort: Effort | undefined
+  level: ThinkingLevel
+  /** Reasoning is closed after this many tokens. */
   budget: number | undefined
 }
 
@@ -26,15 +30,6 @@ export interface ThinkingFields {
   /** The first one given counts. */
   efforts: readonly (string | null | undefined)[]
   model: string | null | undefined
-}
-
-const EFFORT_OF: Record<string, Effort> = {
-  minimal: "low",
-  low: "low",
-  medium: "high",
-  high: "high",
-  xhigh: "high",
-  max: "max",
 }
 
 /**
@@ -57,16 +52,13 @@ export function resolveThinking(fields: ThinkingFields, defaults: AnswerDefaults
   )
   const budget = budgets.find((value) => value !== undefined) ?? defaults.reasoningBudget
   const word = fields.efforts.find((value) => value !== null && value !== undefined)
-  if (states.includes(false) || word === "none")
-    return { isThinking: false, effort: undefined, budget: undefined }
-  const effort = typeof word === "string" ? EFFORT_OF[word] : defaults.effort
-  if (effort !== undefined && typeof word === "string") return { isThinking: true, effort, budget }
+  const effort = typeof word === "string" ? parseEffort(word) : undefined
+  if (states.includes(false) || effort === "none") return { level: "off", budget: undefined }
+  if (effort !== undefined) return { level: effort, budget }
   const isThinking = states.includes(true) || (aliasThinking(fields.model) ?? defaults.isThinking)
-  return {
-    isThinking,
-    effort: isThinking ? effort : undefined,
-    budget: isThinking ? budget : undefined,
-  }
+  if (!isThinking) return { level: "off", budget: undefined }
+  // A word that no table knows asks for reasoning in the checkpoint's own way.
+  return { level: typeof word === "string" ? "default" : (defaults.effort ?? "default"), budget }
 }
 
 /** Two well-known names ask for a mode. */
@@ -147,7 +139,7 @@ export function toolsAllowed(choice: unknown): boolean {
 }
 
 /** Sampling settings for the engine; absent and null fields keep the engine's defaults. */
-export function samplingOf(fields: SamplingFields): NonNullable<GenerateRequest["sampling"]> {
+export function samplingOf(fields: SamplingFields): SamplingOptions {
   const { temperature, top_p: topP, top_k: topK, min_p: minP, seed } = fields
   return {
     ...(isGiven(temperature) ? { temperature } : {}),
@@ -177,8 +169,10 @@ export function outputLimit(
   defaults: AnswerDefaults,
   at: { param: string; shape: ErrorShape },
 ): number {
-  const { contextTokens } = model.engine.model
-  if (promptTokens >= contextTokens)
-    throw contextOverflow(promptTokens, model.engine.model, at.param, at.shape)
-  return Math.min(requested ?? defaults.maxTokens, contextTokens - promptTokens)
+  try {
+    return limitOf(promptTokens, requested ?? defaults.maxTokens, model.chat.engine.model)
+  } catch (error) {
+    if (!(error instanceof ContextOverflowError)) throw error
+    throw contextOverflow(error.promptTokens, error.room, at.param, at.shape)
+  }
 }

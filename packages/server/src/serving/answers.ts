@@ -1,6 +1,5 @@
 // Runs one generation request from admission to its end and answers it as a stream or as one
 // object.
-import { ToolReplay } from "@ds4/chat"
 import { ApiError } from "../http/api-error.ts"
 import type { RequestContext, RequestContexts } from "../http/request-context.ts"
 import type { RequestLog } from "../http/request-log.ts"
@@ -66,10 +65,8 @@ export class Answers {
     private readonly dependencies: AnswerDependencies,
     private readonly contexts: RequestContexts,
   ) {
-    const { answers, toolMemoryMaxIds } = dependencies.settings
     this.context = {
-      defaults: answers,
-      replay: new ToolReplay({ maxIds: toolMemoryMaxIds }),
+      defaults: dependencies.settings.answers,
       now: () => Math.floor(Date.now() / 1000),
     }
   }
@@ -255,20 +252,6 @@ export class Answers {
         warnings: run.prepared.warnings ?? [],
       },
     })
-    if (failure === undefined) this.rememberCalls(generation)
-  }
-
-  /**
-   * Keeps the sampled block of this turn: when the client sends the calls back, it replaces their
-   * rendering.
-   */
-  private rememberCalls(generation: Generation): void {
-    const sampled = generation.sampledBlock
-    if (sampled !== undefined)
-      this.context.replay.remember(
-        sampled.calls.map((call) => call.id),
-        sampled.block,
-      )
   }
 }
 

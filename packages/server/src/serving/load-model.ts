@@ -1,7 +1,6 @@
+import { type AnswerMemoryLimits, chatWith } from "@ds4/chat"
 import { expertOptions, expertsText, loadModel, type LoadProgress } from "@ds4/engine"
-import { detectEffortTable } from "@ds4/chat"
 import type { ServeOptions } from "../settings.ts"
-import { BackgroundEncoder } from "./background-encoder.ts"
 import type { ServedModel } from "./serving-state.ts"
 
 /** Context of a session where no --ctx is given and the model allows more. */
@@ -21,7 +20,7 @@ export async function loadServedModel(
 ): Promise<LoadedModel> {
   const path = options.model === undefined || options.model === "demo" ? undefined : options.model
   const chunk = options["prefill-chunk"]
-  const { file, tokenizer, engine } = await loadModel(path, {
+  const loaded = await loadModel(path, {
     numerics: options.numerics,
     threads: options.threads,
     isa: options.isa,
@@ -33,19 +32,22 @@ export async function loadServedModel(
     signal,
     ...(chunk === undefined ? {} : { maxStepTokens: chunk }),
   })
-  const { name, path: modelPath } = engine.model
-  const metadata = ["general.name", "general.version"].map((key) => file.metadata.get(key))
-  const hints = [name, modelPath, ...metadata.filter((value) => typeof value === "string")]
+  const { engine } = loaded
   const model: ServedModel = {
-    id: options["model-id"] ?? listedName(name),
-    engine,
-    tokenizer,
-    background: new BackgroundEncoder(modelPath),
-    effortTable: detectEffortTable(hints).table,
+    id: options["model-id"] ?? listedName(engine.model.name),
+    chat: chatWith(loaded, servedMemory(options["tool-memory-max-ids"])),
     created: Math.floor(Date.now() / 1000),
     fingerprint: `ds4-${options.numerics}`,
   }
   return { model, experts: expertsText(engine.describe()) }
+}
+
+/**
+ * Limits of what a served chat remembers. Answers are not: their ids would make the prompt of one
+ * client depend on the answers to another.
+ */
+export function servedMemory(toolMemoryMaxIds: number): AnswerMemoryLimits {
+  return { toolCalls: { maxIds: toolMemoryMaxIds }, answers: 0 }
 }
 
 /** A model's own name as clients write names: lower case, without spaces. */

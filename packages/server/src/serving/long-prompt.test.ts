@@ -52,7 +52,7 @@ test("a long prompt gets the tokens of one call to the tokenizer", async () => {
   const { tokens } = (await (await server.post("/tokenize", { content })).json()) as {
     tokens: number[]
   }
-  expect(tokens).toEqual(server.state.require().tokenizer.encode(content))
+  expect(tokens).toEqual(server.state.require().chat.tokenizer.encode(content))
   const { content: back } = (await (await server.post("/detokenize", { tokens })).json()) as {
     content: string
   }

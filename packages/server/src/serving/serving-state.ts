@@ -1,17 +1,10 @@
 // What the process can do right now: load, serve, drain. Routes ask; main.ts drives it.
-import type { InferenceEngine } from "@ds4/engine"
-import type { EffortTable } from "@ds4/chat"
-import type { Segment, Tokenizer } from "@ds4/tokenizer"
+import type { Chat } from "@ds4/chat"
 import { ApiError } from "../http/api-error.ts"
 
 export interface ServedModel {
   id: string
-  engine: InferenceEngine
-  tokenizer: Tokenizer
-  /** Encodes long unbroken text on another thread. Absent: on this one. */
-  background?: { encode(segments: readonly Segment[]): Promise<Iterable<number>>; close(): void }
-  /** What effort words mean to this checkpoint. */
-  effortTable: EffortTable
+  chat: Chat
   /** Unix seconds shown by /v1/models. */
   created: number
   /** Names model, build and numeric mode. */

@@ -22,6 +22,5 @@ export async function shutDown(
     await registry.idle(CANCEL_GRACE_MS)
   }
   await app.stop(true)
-  state.model?.background?.close()
-  await state.model?.engine.close()
+  await state.model?.chat.close()
 }

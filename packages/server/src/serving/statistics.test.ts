@@ -35,7 +35,7 @@ test(
     expect(stats).toMatchObject({
       active: 0,
       last_minute: { requests: 2 },
-      tokens: { output: 2 * server.state.require().tokenizer.encode("Hello world").length },
+      tokens: { output: 2 * server.state.require().chat.tokenizer.encode("Hello world").length },
     })
     expect(
       server.lines.map((line) => `${line.method} ${line.path} ${line.status}`).slice(0, 4),

@@ -1,16 +1,17 @@
 // A whole server over the scripted engine, with or without a port.
 import type { GenerateRequest } from "@ds4/engine"
 import { type FakeEngine, fakeEngine, type FakeScript } from "@ds4/engine/testing"
-import { EFFORT_TABLES } from "@ds4/chat"
+import { Chat } from "@ds4/chat"
 import { type App, createApp } from "../app.ts"
 import type { RequestLine } from "../http/request-log.ts"
+import { servedMemory } from "../serving/load-model.ts"
 import { RequestRegistry } from "../serving/request-registry.ts"
 import { ServingState } from "../serving/serving-state.ts"
 import { Statistics } from "../serving/statistics.ts"
 import { DEFAULT_SETTINGS, type ServerSettings } from "../settings.ts"
-import { testTokenizer } from "./tokenizer.ts"
+import { byteTokenizer } from "@ds4/tokenizer/testing"
 
-export const tokenizer = testTokenizer()
+export const tokenizer = byteTokenizer()
 
 export interface HarnessOptions {
   /** What the model says; text may hold control strings. */
@@ -53,9 +54,7 @@ export function harness(options: HarnessOptions = {}): Harness {
   const state = new ServingState()
   const model = {
     id: "test-model",
-    engine,
-    tokenizer,
-    effortTable: EFFORT_TABLES.original,
+    chat: new Chat({ engine, tokenizer, memory: servedMemory(settings.toolMemoryMaxIds) }),
     created: 1_767_225_600,
     fingerprint: "fp",
   }
@@ -115,24 +114,4 @@ export async function until(condition: () => boolean, limitMs = 2000): Promise<v
       throw new Error(`the condition did not hold within ${limitMs} ms`)
     await Bun.sleep(2)
   }
-}
-
-const BAR = "\uff5c"
-
-/** A tool block as the model writes it. */
-export function toolBlock(
-  ...calls: { name: string; arguments: Record<string, string | number> }[]
-): string {
-  const invokes = calls.map(({ name, arguments: values }) => {
-    const parameters = Object.entries(values).map(
-      ([key, value]) =>
-        `<${BAR}DSML${BAR}parameter name="${key}" string="${typeof value === "string"}">` +
-        `${value}</${BAR}DSML${BAR}parameter>\n`,
-    )
-    return (
-      `<${BAR}DSML${BAR}invoke name="${name}">\n${parameters.join("")}</${BAR}DSML` +
-      `${BAR}invoke>\n`
-    )
-  })
-  return `\n\n<${BAR}DSML${BAR}tool_calls>\n${invokes.join("")}</${BAR}DSML${BAR}tool_calls>`
 }

@@ -1,6 +1,7 @@
 // The openai client on a server whose model thinks, and then answers by what was asked.
 import OpenAI from "openai"
-import { type Listening, listen, toolBlock } from "./harness.ts"
+import { toolBlock } from "@ds4/chat/testing"
+import { type Listening, listen } from "./harness.ts"
 
 export interface ClientAndServer {
   server: Listening
@@ -11,7 +12,7 @@ export interface ClientAndServer {
 export function listenWithClient(): ClientAndServer {
   const server = listen({
     script: (request) => {
-      const prompt = server.state.require().tokenizer.decode(request.promptTokens)
+      const prompt = server.state.require().chat.tokenizer.decode(request.promptTokens)
       if (prompt.includes("<tool_result>")) return "It says sunny.</think>It is sunny in Zürich ☀."
       if (prompt.includes("weather?"))
         return (

@@ -1,6 +1,6 @@
 // Plays events through a writer, and reads back the frames that it wrote.
 import { parseFrames } from "./frames.ts"
-import type { coalesce, Outcome, StreamWriter } from "../answer/answer.ts"
+import type { Outcome, OutputBatch, StreamWriter } from "../answer/answer.ts"
 
 export const IDENTITY = { id: "chatcmpl-1", created: 7, model: "m", fingerprint: "f" }
 export const OUTCOME: Outcome = {
@@ -24,7 +24,7 @@ export function lastData<T>(all: { data: unknown }[]): T {
 
 export function run(
   writer: StreamWriter,
-  events: Parameters<typeof coalesce>[0],
+  events: OutputBatch["events"],
   outcome = OUTCOME,
 ): string {
   const open = writer.open({ promptTokens: 10, cachedTokens: 4 })

@@ -38,7 +38,9 @@ export const CONVERSATION_COMMANDS: readonly SlashCommand[] = [
         argument === "" ? undefined : Number(readValue("the temperature", OPTIONS.temp, argument))
       const text = session.undo()
       if (text === undefined) throw usageError("there is no question to ask again")
-      if (temperature !== undefined) session.settings = { ...session.settings, temperature }
+      const { settings } = session
+      if (temperature !== undefined)
+        session.settings = { ...settings, sampling: { ...settings.sampling, temperature } }
       return { next: "ask", text }
     },
   },

@@ -58,7 +58,7 @@ function find(name: string): SlashCommand {
 }
 
 /** Runs one slash line. A mistake in it throws a usage error; nothing is sent to the model. */
-export function runSlash(line: string, context: SlashContext): SlashResult {
+export async function runSlash(line: string, context: SlashContext): Promise<SlashResult> {
   const [, name = "", argument = ""] = /^\/(\S*)\s*([\s\S]*)$/.exec(line) ?? []
-  return find(name).run(argument.trim(), context)
+  return await find(name).run(argument.trim(), context)
 }

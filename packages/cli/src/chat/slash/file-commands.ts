@@ -32,17 +32,17 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
     name: "read",
     usage: "FILE…",
     summary: "attach files to the next question (@path in a line does the same)",
-    run: (argument, context) => {
+    run: async (argument, context) => {
       const paths = argument.split(/\s+/).filter(Boolean)
       if (paths.length === 0) throw usageError("say /read FILE")
       for (const path of paths) {
         const attached = attachFile(path)
         context.attachments.push(attached)
-        const tokens = context.backend.prompt(
-          { messages: [{ role: "user", content: attached }] },
-          "off",
-        )?.ids.length
-        context.say(`attached ${path}${tokens === undefined ? "" : `, ${tokens} tokens`}`)
+        const messages = [{ role: "user", content: attached } as const]
+        const prompt = await context.backend.prompt({ messages }, "off")
+        context.say(
+          `attached ${path}${prompt === undefined ? "" : `, ${prompt.ids.length} tokens`}`,
+        )
       }
       return STAY
     },

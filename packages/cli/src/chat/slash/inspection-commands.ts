@@ -1,9 +1,10 @@
+import type { PromptView } from "../../backend/backend.ts"
 import { usageError } from "../../errors.ts"
 import { rate } from "../stats-line.ts"
 import { STAY, type SlashCommand, type SlashContext } from "./slash-command.ts"
 
-function promptOf({ backend, session }: SlashContext) {
-  const prompt = backend.prompt(session.conversation(), session.settings.think)
+async function promptOf({ backend, session }: SlashContext): Promise<PromptView> {
+  const prompt = await backend.prompt(session.conversation(), session.settings.thinking)
   if (prompt === undefined)
     throw usageError("only a local engine knows the prompt; this chat talks to a server")
   return prompt
@@ -32,8 +33,8 @@ export const INSPECTION_COMMANDS: readonly SlashCommand[] = [
             `  turns    ${totals.turns}, ${session.messages.length} messages`,
             `  read     ${totals.promptTokens} tokens, ${totals.cachedTokens} of them cached, ` +
               `${perSecond(totals.promptTokens - totals.cachedTokens, totals.prefillMs)}`,
-            `  written  ${totals.generatedTokens} tokens, ` +
-              `${perSecond(totals.generatedTokens, totals.decodeMs)}`,
+            `  written  ${totals.completionTokens} tokens, ` +
+              `${perSecond(totals.completionTokens, totals.decodeMs)}`,
           ].join("\n"),
         )
         return STAY
@@ -44,8 +45,8 @@ export const INSPECTION_COMMANDS: readonly SlashCommand[] = [
     name: "tokens",
     usage: "",
     summary: "tokens of the conversation as the model reads it",
-    run: (_, context) => {
-      context.say(`${promptOf(context).ids.length} tokens`)
+    run: async (_, context) => {
+      context.say(`${(await promptOf(context)).ids.length} tokens`)
       return STAY
     },
   },
@@ -53,8 +54,8 @@ export const INSPECTION_COMMANDS: readonly SlashCommand[] = [
     name: "prompt",
     usage: "",
     summary: "the text the model would read next",
-    run: (_, context) => {
-      context.say(promptOf(context).text)
+    run: async (_, context) => {
+      context.say((await promptOf(context)).text)
       return STAY
     },
   },

@@ -1,4 +1,6 @@
-import type { AnswerSettings, ThinkLevel } from "../../backend/backend.ts"
+import type { ThinkingLevel } from "@ds4/chat"
+import type { SamplingOptions } from "@ds4/engine"
+import type { AnswerSettings } from "../../backend/backend.ts"
 import { nearestName, type OptionName, OPTIONS, readValue, specOf } from "@ds4/options"
 import { usageError } from "../../errors.ts"
 import { STAY, type SlashCommand } from "./slash-command.ts"
@@ -9,12 +11,27 @@ interface Setting {
   readonly write: (settings: AnswerSettings, value: number) => AnswerSettings
 }
 
+/** A setting that is a field of the sampling options. */
+function sampled(flag: Setting["flag"], field: keyof SamplingOptions): Setting {
+  return {
+    flag,
+    read: ({ sampling }) => {
+      const value = sampling?.[field]
+      return value === undefined ? undefined : Number(value)
+    },
+    write: (settings, value) => ({
+      ...settings,
+      sampling: { ...settings.sampling, [field]: value },
+    }),
+  }
+}
+
 const SETTINGS: readonly Setting[] = [
-  { flag: "temp", read: (s) => s.temperature, write: (s, temperature) => ({ ...s, temperature }) },
-  { flag: "top-p", read: (s) => s.topP, write: (s, topP) => ({ ...s, topP }) },
-  { flag: "top-k", read: (s) => s.topK, write: (s, topK) => ({ ...s, topK }) },
-  { flag: "min-p", read: (s) => s.minP, write: (s, minP) => ({ ...s, minP }) },
-  { flag: "seed", read: (s) => s.seed, write: (s, seed) => ({ ...s, seed }) },
+  sampled("temp", "temperature"),
+  sampled("top-p", "topP"),
+  sampled("top-k", "topK"),
+  sampled("min-p", "minP"),
+  sampled("seed", "seed"),
   { flag: "max-tokens", read: (s) => s.maxTokens, write: (s, maxTokens) => ({ ...s, maxTokens }) },
   {
     flag: "reasoning-budget",
@@ -27,10 +44,10 @@ function show(settings: AnswerSettings): string {
   const lines = SETTINGS.map(
     ({ flag, read }) => `  ${flag.padEnd(18)}${String(read(settings) ?? "(default)")}`,
   )
-  return [...lines, `  ${"think".padEnd(18)}${settings.think}`].join("\n")
+  return [...lines, `  ${"think".padEnd(18)}${settings.thinking}`].join("\n")
 }
 
-function isThinkLevel(text: string): text is ThinkLevel {
+function isThinkingLevel(text: string): text is ThinkingLevel {
   return OPTIONS.think.choices.some((level) => level === text)
 }
 
@@ -41,11 +58,11 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
     usage: "low|high|max|off",
     summary: "reasoning before the answer, from the next question on",
     run: (argument, { session, say }) => {
-      if (argument !== "" && !isThinkLevel(argument))
+      if (argument !== "" && !isThinkingLevel(argument))
         throw usageError(`"${argument}" is not low, high, max or off`)
-      const think = isThinkLevel(argument) ? argument : session.settings.think
-      session.settings = { ...session.settings, think }
-      say(`think: ${think}`)
+      const thinking = isThinkingLevel(argument) ? argument : session.settings.thinking
+      session.settings = { ...session.settings, thinking }
+      say(`think: ${thinking}`)
       return STAY
     },
   },

@@ -26,7 +26,7 @@ export interface SlashCommand {
   readonly name: string
   readonly usage: string
   readonly summary: string
-  run(argument: string, context: SlashContext): SlashResult
+  run(argument: string, context: SlashContext): SlashResult | Promise<SlashResult>
 }
 
 export const STAY: SlashResult = { next: "prompt" }

@@ -201,7 +201,9 @@ describe("chat completions with the openai client", () => {
     })
     expect(none.choices[0]?.finish_reason).toBe("stop")
     expect(
-      server.state.require().tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
+      server.state
+        .require()
+        .chat.tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
     ).not.toContain("weather")
   })
 

@@ -1,5 +1,5 @@
 // POST /v1/chat/completions: body to prompt, plan and writers.
-import { chatRequest, type ReadRequest } from "@ds4/chat"
+import { chatRequest, type Prompt, type ReadRequest } from "@ds4/chat"
 import type { PreparedAnswer } from "../../serving/answers.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { ChatRequest } from "./schema.ts"
@@ -16,13 +16,7 @@ import {
   type Thinking,
   toolsAllowed,
 } from "../../answer/policy.ts"
-import {
-  chatPlan,
-  type PrepareContext,
-  type RenderedPrompt,
-  renderPrompt,
-  sessionHintOf,
-} from "../../answer/prompt.ts"
+import { chatPlan, type PrepareContext, renderPrompt, sessionHintOf } from "../../answer/prompt.ts"
 
 interface ReadChat {
   read: ReadRequest
@@ -51,7 +45,7 @@ export async function renderChatBody(
   body: ChatRequest,
   model: ServedModel,
   context: PrepareContext,
-): Promise<RenderedPrompt> {
+): Promise<Prompt> {
   const { read, thinking } = readChat(body, context.defaults)
   return renderPrompt(read, thinking, model, context)
 }
@@ -71,7 +65,6 @@ export async function prepareChat(
     prompt,
     {
       thinking,
-      toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
       allowParallelCalls: body.parallel_tool_calls !== false,
       stopStrings: stopStringsOf(body.stop),
       callIdPrefix: "call_",

@@ -56,7 +56,7 @@ describe("ChatStreamWriter", () => {
       includeProgress: false,
       logprobs: true,
     })
-    const entry = { token: "a", logprob: -1, bytes: [97], top_logprobs: [] }
+    const entry = { token: "a", logprob: -1, bytes: [97], top: [] }
     expect(writer.write({ events: [], logprobs: { content: [entry], reasoning: [] } })).toBe("")
     const [chunk] = frames(
       writer.write({
@@ -64,7 +64,8 @@ describe("ChatStreamWriter", () => {
         logprobs: { content: [entry], reasoning: [] },
       }),
     )
-    expect(chunk?.data).toMatchObject({ choices: [{ logprobs: { content: [entry, entry] } }] })
+    const wire = { token: "a", logprob: -1, bytes: [97], top_logprobs: [] }
+    expect(chunk?.data).toMatchObject({ choices: [{ logprobs: { content: [wire, wire] } }] })
   })
 })
 

@@ -1,5 +1,5 @@
 // OpenAI chat completions: frames of a stream and the whole object. No I/O.
-import type { OutputEvent } from "@ds4/chat"
+import type { OutputEvent, SampledLogprob } from "@ds4/chat"
 import type {
   LogprobLists,
   OpeningUsage,
@@ -24,9 +24,15 @@ export function chatFinishReason(finish: Outcome["finish"]): "stop" | "length" |
 
 function logprobsField(lists: LogprobLists | undefined): Record<string, unknown> | null {
   if (lists === undefined) return null
+  const content = lists.content.map(wireLogprob)
   return lists.reasoning.length > 0
-    ? { content: lists.content, reasoning_content: lists.reasoning }
-    : { content: lists.content }
+    ? { content, reasoning_content: lists.reasoning.map(wireLogprob) }
+    : { content }
+}
+
+/** One entry of OpenAI's logprobs lists. */
+function wireLogprob({ top, ...token }: SampledLogprob): Record<string, unknown> {
+  return { ...token, top_logprobs: top }
 }
 
 /** The whole `chat.completion` object. */

@@ -12,7 +12,7 @@ test("completions are raw text: BOS, the text, no template", async () => {
     logprobs: 2,
   })
   expect(answer.choices[0]?.text).toBe("raw the textThe answer is 7.")
-  const { tokenizer } = server.state.require()
+  const { tokenizer } = server.state.require().chat
   expect(server.engine.requests.at(-1)?.promptTokens).toEqual([
     tokenizer.bos,
     ...tokenizer.encode("raw the text"),

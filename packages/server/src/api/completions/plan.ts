@@ -2,7 +2,6 @@
 import type { Segment } from "@ds4/tokenizer"
 import { invalid } from "../../http/api-error.ts"
 import type { PreparedAnswer } from "../../serving/answers.ts"
-import { encodeInSlices } from "../../serving/prompt-encoder.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { CompletionRequest } from "./schema.ts"
 import { textCompletion, type TextStreamOptions, TextStreamWriter } from "./writer.ts"
@@ -46,25 +45,19 @@ export async function prepareCompletion(
     model: name,
     fingerprint: model.fingerprint,
   }
-  const hint = sessionHintOf(body, headers)
   return {
     id: identity.id,
     plan: {
-      promptTokens: prompt.tokens,
-      isThinking: false,
-      toolNames: [],
-      allowParallelCalls: true,
-      strictTools: true,
-      stopStrings: stopStringsOf(body.stop),
-      callIdPrefix: "call_",
-      maxTokens: outputLimit(prompt.tokens.length, body.max_tokens, model, context.defaults, {
-        param: "prompt",
-        shape: "openai",
-      }),
-      engine: {
+      prompt: { segments: [], tokens: prompt.tokens, isThinking: false, toolNames: [] },
+      options: {
+        stopStrings: stopStringsOf(body.stop),
+        maxTokens: outputLimit(prompt.tokens.length, body.max_tokens, model, context.defaults, {
+          param: "prompt",
+          shape: "openai",
+        }),
         sampling: samplingOf(body),
-        ...(withLogprobs ? { logprobs: true, topLogprobs: body.logprobs ?? 0 } : {}),
-        ...(hint === undefined ? {} : { sessionHint: hint }),
+        topLogprobs: withLogprobs ? (body.logprobs ?? 0) : undefined,
+        sessionHint: sessionHintOf(body, headers),
       },
     },
     stream: body.stream === true ? new TextStreamWriter(identity, options) : undefined,
@@ -77,7 +70,7 @@ async function readPrompt(
   prompt: CompletionRequest["prompt"],
   model: ServedModel,
 ): Promise<RawPrompt> {
-  const { tokenizer } = model
+  const { tokenizer } = model.chat
   if (typeof prompt === "string") return encodeRaw(prompt, model)
   const [first, ...others] = prompt
   if (first === undefined)
@@ -95,15 +88,15 @@ async function readPrompt(
   }
 }
 
-async function encodeRaw(text: string, model: ServedModel): Promise<RawPrompt> {
-  const { tokenizer } = model
+async function encodeRaw(text: string, { chat }: ServedModel): Promise<RawPrompt> {
+  const { tokenizer } = chat
   const bosText = tokenizer.decode([tokenizer.bos])
   const plain = text.startsWith(bosText) ? text.slice(bosText.length) : text
   const segments: Segment[] = [
     { text: bosText, control: true },
     { text: plain, control: false },
   ]
-  return { text, tokens: await encodeInSlices(model, segments) }
+  return { text, tokens: await chat.encode(segments) }
 }
 
 /** Refuses ids outside the vocabulary, naming the first. */

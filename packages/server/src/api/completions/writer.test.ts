@@ -19,8 +19,8 @@ describe("TextStreamWriter", () => {
     expect(
       legacyLogprobs(
         [
-          { token: "ab", logprob: -1, bytes: [], top_logprobs: top },
-          { token: "c", logprob: -3, bytes: [], top_logprobs: [] },
+          { token: "ab", logprob: -1, bytes: [], top },
+          { token: "c", logprob: -3, bytes: [], top: [] },
         ],
         3,
       ),

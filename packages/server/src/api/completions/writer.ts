@@ -1,11 +1,11 @@
 // OpenAI text completions: frames of a stream and the whole object. No I/O.
+import type { SampledLogprob } from "@ds4/chat"
 import type {
   LogprobLists,
   OpeningUsage,
   Outcome,
   OutputBatch,
   StreamWriter,
-  TokenLogprob,
   Transcript,
 } from "../../answer/answer.ts"
 import { type CompletionIdentity, openaiUsage, timings } from "../../answer/openai-fields.ts"
@@ -24,7 +24,7 @@ function finishReason(finish: Outcome["finish"]): "stop" | "length" {
 
 /** The older logprobs form: parallel arrays; offsets are in characters of the answer. */
 export function legacyLogprobs(
-  entries: readonly TokenLogprob[],
+  entries: readonly SampledLogprob[],
   firstOffset: number,
 ): Record<string, unknown> {
   let offset = firstOffset
@@ -37,7 +37,7 @@ export function legacyLogprobs(
     tokens: entries.map((entry) => entry.token),
     token_logprobs: entries.map((entry) => entry.logprob),
     top_logprobs: entries.map((entry) =>
-      Object.fromEntries(entry.top_logprobs.map((top) => [top.token, top.logprob])),
+      Object.fromEntries(entry.top.map((top) => [top.token, top.logprob])),
     ),
     text_offset: offsets,
   }

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import Anthropic from "@anthropic-ai/sdk"
-import { listen, toolBlock } from "../../testing/harness.ts"
+import { toolBlock } from "@ds4/chat/testing"
+import { listen } from "../../testing/harness.ts"
 
 const TOOLS = [
   {
@@ -12,7 +13,7 @@ const TOOLS = [
 
 const server = listen({
   script: (request) => {
-    const prompt = server.state.require().tokenizer.decode(request.promptTokens)
+    const prompt = server.state.require().chat.tokenizer.decode(request.promptTokens)
     if (prompt.includes("<tool_result>")) return "Good.</think>It is sunny."
     if (prompt.includes("weather?"))
       return (
@@ -74,7 +75,7 @@ describe("messages with the Anthropic client", () => {
       thinking: { type: "enabled", budget_tokens: 1024 },
     })
     const request = server.engine.requests.at(-1)
-    expect(server.state.require().tokenizer.decode(request?.promptTokens ?? [])).toEndWith(
+    expect(server.state.require().chat.tokenizer.decode(request?.promptTokens ?? [])).toEndWith(
       "</think>Well:",
     )
     expect(message.content).toMatchObject([{ type: "text", text: "The answer is 7. END of it" }])

@@ -67,7 +67,6 @@ export async function prepareMessages(
     prompt,
     {
       thinking,
-      toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
       allowParallelCalls: body.tool_choice?.disable_parallel_tool_use !== true,
       stopStrings: stopStringsOf(body.stop_sequences),
       callIdPrefix: "toolu_",

@@ -23,13 +23,13 @@ const SUPPORTED_PARAMETERS = [
 ] as const
 
 function openaiModel(model: ServedModel, settings: ServerSettings): Record<string, unknown> {
-  const context = model.engine.model.contextTokens
+  const context = model.chat.engine.model.contextTokens
   return {
     id: model.id,
     object: "model",
     created: model.created,
     owned_by: "local",
-    name: model.engine.model.name,
+    name: model.chat.engine.model.name,
     context_length: context,
     max_model_len: context,
     top_provider: {
@@ -38,7 +38,7 @@ function openaiModel(model: ServedModel, settings: ServerSettings): Record<strin
       is_moderated: false,
     },
     supported_parameters: SUPPORTED_PARAMETERS,
-    ...(model.engine.model.isDemo ? { description: model.engine.model.description } : {}),
+    ...(model.chat.engine.model.isDemo ? { description: model.chat.engine.model.description } : {}),
   }
 }
 
@@ -46,7 +46,7 @@ function anthropicModel(model: ServedModel): Record<string, unknown> {
   return {
     type: "model",
     id: model.id,
-    display_name: model.engine.model.name,
+    display_name: model.chat.engine.model.name,
     created_at: new Date(model.created * 1000).toISOString(),
   }
 }

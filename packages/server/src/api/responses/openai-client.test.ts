@@ -69,7 +69,9 @@ test(
     })
     expect(second.output_text).toBe("It is sunny in Zürich ☀.")
     expect(
-      server.state.require().tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
+      server.state
+        .require()
+        .chat.tokenizer.decode(server.engine.requests.at(-1)?.promptTokens ?? []),
     ).toContain("I should look.</think>")
     const orphan = client.responses.create({
       model,

@@ -59,7 +59,6 @@ export async function prepareResponse(
     prompt,
     {
       thinking,
-      toolNames: (read.conversation.tools ?? []).map((tool) => tool.name),
       allowParallelCalls: body.parallel_tool_calls !== false,
       stopStrings: stopStringsOf(body.stop),
       callIdPrefix: "call_",

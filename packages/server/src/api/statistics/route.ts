@@ -11,7 +11,7 @@ export const statistics = (
 ) => {
   const gauges = (): Gauges => ({
     active: registry.size,
-    ...(state.model?.engine.stats() ?? { running: 0, queued: 0, sessions: 0 }),
+    ...(state.model?.chat.engine.stats() ?? { running: 0, queued: 0, sessions: 0 }),
     residentBytes: process.memoryUsage.rss(),
   })
   const prometheus = () =>

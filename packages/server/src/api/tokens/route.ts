@@ -1,7 +1,6 @@
 import { Type } from "@sinclair/typebox"
 import { Elysia } from "elysia"
 import type { Answers } from "../../serving/answers.ts"
-import { encodeInSlices } from "../../serving/prompt-encoder.ts"
 import { renderChatBody } from "../chat-completions/plan.ts"
 import { checkTokenIds } from "../completions/plan.ts"
 import { ChatRequest } from "../chat-completions/schema.ts"
@@ -28,7 +27,7 @@ export const tokens = (answers: Answers) => {
     .post(
       "/tokenize",
       async ({ body }) => ({
-        tokens: await encodeInSlices(answers.model, [
+        tokens: await answers.model.chat.encode([
           { text: body.content, control: body.special === true },
         ]),
       }),
@@ -37,7 +36,7 @@ export const tokens = (answers: Answers) => {
     .post(
       "/detokenize",
       ({ body }) => {
-        const { tokenizer } = answers.model
+        const { tokenizer } = answers.model.chat
         checkTokenIds(body.tokens, tokenizer.vocab, "tokens")
         return { content: tokenizer.decode(body.tokens) }
       },

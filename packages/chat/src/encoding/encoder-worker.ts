@@ -1,4 +1,4 @@
-// A second tokenizer on a thread of its own, for text that cannot be cut into slices.
+// Runs a second tokenizer on its own thread, for text that cannot be cut into slices.
 import { openModelFile } from "@ds4/model-file"
 import { loadTokenizer, type Tokenizer } from "@ds4/tokenizer"
 import type { EncodeAnswer, EncodeCall } from "./background-encoder.ts"

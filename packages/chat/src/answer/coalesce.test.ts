@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { coalesce } from "./answer.ts"
+import { coalesce } from "./coalesce.ts"
 
 test("coalescing joins neighbours of one kind and call, and loses nothing", () => {
   const joined = coalesce([

@@ -1,6 +1,7 @@
-// A small byte-level vocabulary: all bytes, the control tokens of chat, and merges that reach over
-// spaces, line feeds, digits and punctuation.
-import { buildVocabulary, createTokenizer, type Tokenizer } from "@ds4/tokenizer"
+// A small byte-level vocabulary: all bytes, the control tokens of chat, and merges that reach
+// across spaces, line feeds, digits and punctuation.
+import { buildVocabulary } from "../bpe/vocabulary.ts"
+import { createTokenizer, type Tokenizer } from "../tokenizer.ts"
 
 const BAR = "\uff5c"
 const SPECIALS = [
@@ -52,7 +53,7 @@ function mappedBytes(): string[] {
   })
 }
 
-export function testTokenizer(): Tokenizer {
+export function byteTokenizer(): Tokenizer {
   const tokens = [...SPECIALS, ...mappedBytes(), ...MERGES.map(([left, right]) => left + right)]
   const special = new Map(SPECIALS.map((text, id) => [text, id]))
   return createTokenizer(

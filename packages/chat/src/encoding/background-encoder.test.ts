@@ -3,8 +3,7 @@ import { EMBEDDED_MODEL_PATH } from "@ds4/engine"
 import { openModelFile } from "@ds4/model-file"
 import { loadTokenizer, type Segment } from "@ds4/tokenizer"
 import { BackgroundEncoder } from "./background-encoder.ts"
-import { encodeInSlices } from "./prompt-encoder.ts"
-import { until } from "../testing/harness.ts"
+import { encodeInSlices } from "./encode-in-slices.ts"
 
 const source = (await openModelFile(EMBEDDED_MODEL_PATH)).tokenizer
 if (source === undefined) throw new Error("the embedded model has no vocabulary")
@@ -63,7 +62,8 @@ test("the thread ends when nobody needs it and comes back", async () => {
   const brief = new BackgroundEncoder(EMBEDDED_MODEL_PATH, 10)
   expect(brief.isRunning).toBe(false)
   await brief.encode([plain("a")])
-  await until(() => !brief.isRunning)
+  for (let waits = 0; brief.isRunning && waits < 1000; waits++) await Bun.sleep(2)
+  expect(brief.isRunning).toBe(false)
   expect([...(await brief.encode([plain("a")]))]).toEqual(tokenizer.encode("a"))
   brief.close()
 })

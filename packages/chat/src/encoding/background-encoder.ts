@@ -1,5 +1,4 @@
-// Encodes on another thread. The thread and its vocabulary exist only while somebody sends such
-// text.
+// Encodes on another thread. The thread and its vocabulary exist only while somebody needs them.
 import type { Segment } from "@ds4/tokenizer"
 
 export interface EncodeCall {
@@ -9,10 +8,7 @@ export interface EncodeCall {
 }
 export type EncodeAnswer = { id: number; ids: Int32Array } | { id: number; fault: string }
 
-/**
- * The vocabulary of a large model takes some 100 MB: it is given back when it was not needed for so
- * long.
- */
+/** Milliseconds without work after which the thread ends: a large vocabulary takes some 100 MB. */
 const IDLE_MS = 60_000
 
 export class BackgroundEncoder {
@@ -21,7 +17,7 @@ export class BackgroundEncoder {
   private nextId = 1
   private idleTimer: ReturnType<typeof setTimeout> | undefined
 
-  /** @param modelPath where the thread finds the vocabulary: a model file or folder */
+  /** @param modelPath the model file or folder from which the thread loads its vocabulary */
   constructor(
     private readonly modelPath: string,
     private readonly idleMs = IDLE_MS,
@@ -33,8 +29,8 @@ export class BackgroundEncoder {
   }
 
   /**
-   * Ids of the segments, as `tokenizer.encodeSegments` gives them. Rejects when the thread fails or
-   * is closed.
+   * Returns the ids that `tokenizer.encodeSegments` gives for the segments. Rejects when the thread
+   * fails or is closed.
    */
   async encode(segments: readonly Segment[]): Promise<Int32Array> {
     clearTimeout(this.idleTimer)
@@ -54,12 +50,12 @@ export class BackgroundEncoder {
     }
   }
 
-  /** Ends the thread; who still waits is told. A later `encode` starts another one. */
+  /** Ends the thread and rejects waiting calls. A later `encode` starts another thread. */
   close(): void {
     clearTimeout(this.idleTimer)
     this.worker?.terminate()
     this.worker = undefined
-    this.failAll("the tokenizer's thread was closed")
+    this.rejectAll("the tokenizer's thread was closed")
   }
 
   private start(): Worker {
@@ -73,12 +69,12 @@ export class BackgroundEncoder {
     worker.onerror = ({ message }) => {
       worker.terminate()
       if (this.worker === worker) this.worker = undefined
-      this.failAll(`the tokenizer's thread failed: ${message}`)
+      this.rejectAll(`the tokenizer's thread failed: ${message}`)
     }
     return worker
   }
 
-  private failAll(message: string): void {
+  private rejectAll(message: string): void {
     for (const { reject } of this.waiting.values()) reject(new Error(message))
     this.waiting.clear()
   }

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test"
 import type { Segment } from "@ds4/tokenizer"
-import { encodeInSlices, safeCut, sliceSegments } from "./prompt-encoder.ts"
-import { testTokenizer } from "../testing/tokenizer.ts"
+import { encodeInSlices, safeCut, sliceSegments } from "./encode-in-slices.ts"
+import { byteTokenizer } from "@ds4/tokenizer/testing"
 
-const tokenizer = testTokenizer()
+const tokenizer = byteTokenizer()
 
 const PIECES = [
   "the",

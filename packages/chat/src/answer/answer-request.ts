@@ -1,0 +1,61 @@
+import type { SamplingOptions } from "@ds4/engine"
+import type { Segment } from "@ds4/tokenizer"
+import type { ContinuedPart } from "../template/chat-template.ts"
+import type { Conversation } from "../template/conversation.ts"
+import type { ThinkingLevel } from "../template/effort.ts"
+import type { Profile } from "../template/tools-block.ts"
+
+/** A conversation and the way in which its prompt is written. */
+export interface PromptRequest extends Conversation {
+  /** Reasoning before the answer; "default" is the effort that the checkpoint was made for. */
+  readonly thinking?: ThinkingLevel
+  /** The last message is a partial answer: go on inside this part of it. */
+  readonly continueFinal?: ContinuedPart
+  /** Chat template; default "reference". */
+  readonly profile?: Profile
+}
+
+/** The way in which an answer is sampled, read and ended. */
+export interface AnswerOptions {
+  readonly sampling?: SamplingOptions
+  /** Output limit in tokens; always capped at the room that the context leaves. */
+  readonly maxTokens?: number
+  /** Texts that end the answer and are no part of it; looked for after reasoning only. */
+  readonly stopStrings?: readonly string[]
+  /** Reasoning is closed after this many tokens. */
+  readonly reasoningBudget?: number
+  /** Asks for the logprob of every token and of so many alternatives, 0..20. */
+  readonly topLogprobs?: number
+  /** false: the answer ends after its first tool call. Default true. */
+  readonly allowParallelCalls?: boolean
+  /** Decode the syntax of tool calls greedily. Default true. */
+  readonly greedyToolSyntax?: boolean
+  /** A tool call inside unclosed reasoning stays reasoning. Default false. */
+  readonly strictTools?: boolean
+  /**
+   * Continue a session that holds earlier reasoning, although prompts without tools leave it out.
+   * Default true.
+   */
+  readonly keepReasoning?: boolean
+  /** Id of the next tool call; default "call_" and 32 random hex digits. */
+  readonly newCallId?: () => string
+  /** Requests of one conversation give the same hint: it decides between equal sessions. */
+  readonly sessionHint?: string
+  /** Aborting ends the answer with reason "cancelled". */
+  readonly signal?: AbortSignal
+}
+
+export interface AnswerRequest extends PromptRequest, AnswerOptions {}
+
+/** Text and ids that the engine is given, and the facts that reading the answer needs. */
+export interface Prompt {
+  /** Rendered text; empty for a prompt of bare ids. */
+  readonly segments: readonly Segment[]
+  readonly tokens: readonly number[]
+  /** The answer begins inside reasoning. */
+  readonly isThinking: boolean
+  /** Names of declared tools; without any, nothing is read as a call. */
+  readonly toolNames: readonly string[]
+  /** The partial answer that is continued. */
+  readonly continued?: { readonly reasoning: string; readonly content: string }
+}
