@@ -3,14 +3,13 @@
 import { openApp } from "@ds4/server"
 import { Elysia } from "elysia"
 
-const { app: ds4, close } = await openApp() // options are those of `ds4 serve`, such as { ctx: 65_536 }
+const { app: model, close } = await openApp() // options of `ds4 serve`, such as { ctx: 65_536 }
 const app = new Elysia()
   .get("/", () => "An application with a model inside.")
-  .mount("/model", ds4.handle)
+  .mount("/model", (request) => model.handle(request))
   .listen({ hostname: "127.0.0.1", port: Number(process.argv[2] ?? 3000) })
 console.log(`listening on ${app.server?.url.href}, the model's interfaces on /model/v1`)
 
-process.once("SIGTERM", async () => {
-  await app.stop()
-  await close() // lets running requests finish, then frees the engine
+process.once("SIGTERM", () => {
+  void app.stop().then(close) // lets running requests finish, then frees the engine
 })

@@ -31,8 +31,8 @@ test("chat: two turns, the second one on the first one's session", async () => {
 
 test("tools: the model calls, and answers with the result", async () => {
   const out = await run("examples/tools.ts")
-  expect(out).toContain('get_weather({"city": "Oslo"})'.replace(": ", out.includes('": "') ? ": " : ":"))
-  expect(out.split("\n").slice(1).join("\n")).toContain("21")
+  expect(out).toMatch(/get_weather\(\{"city": ?"Oslo"\}\)/)
+  expect(out.split("\n").slice(1).join("\n")).toContain("sunny")
 })
 
 test("tokenize: text comes back, and control strings in it are plain text", async () => {

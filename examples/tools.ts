@@ -5,10 +5,10 @@ import { type Message, open, type ToolCall, type ToolDeclaration } from "@ds4/ch
 const tools: ToolDeclaration[] = [
   {
     name: "get_weather",
-    description: "Current weather of a city.",
+    description: "Get the current weather for a city.",
     parameters: {
       type: "object",
-      properties: { city: { type: "string", description: "Name of the city." } },
+      properties: { city: { type: "string", description: "City name." } },
       required: ["city"],
     },
   },
@@ -17,7 +17,7 @@ const tools: ToolDeclaration[] = [
 /** Runs one call; its result goes back to the model as text. */
 function run(call: ToolCall): string {
   const { city } = JSON.parse(call.arguments) as { city: string }
-  return JSON.stringify({ city, temperature: 21, sky: "clear" })
+  return JSON.stringify({ weather: city === "Oslo" ? "sunny" : "unknown" })
 }
 
 await using chat = await open(process.argv[2])
