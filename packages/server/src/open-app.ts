@@ -11,7 +11,7 @@ import { type ServeOptions, settingsOf } from "./settings.ts"
 export interface OpenedApp {
   readonly app: App
   /** Lets running requests finish for `drain-seconds`, then closes port and engine. */
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /**
