@@ -21,6 +21,7 @@ export { segmentsText } from "./template/segment-writer.ts"
 export type { Conversation, Message, ToolCall, ToolDeclaration } from "./template/conversation.ts"
 export {
   detectEffortTable,
+  EFFORT_WORDS,
   parseEffort,
   type Effort,
   type ThinkingLevel,

@@ -31,7 +31,7 @@ test("an answer and its next turn come from one session", async () => {
   expect(second.finish?.usage.cachedTokens).toBeGreaterThanOrEqual(held)
 })
 
-test("cancelled at any token, by signal or by leaving, the session answers the next one", async () => {
+test("cancelled at any token, by signal or by leaving, the session answers again", async () => {
   const { reasoning, text } = await tell(ask([QUESTION]))
   for (let limit = 0; limit < 12; limit++) {
     const abort = new AbortController()

@@ -39,5 +39,5 @@ export function effortTableOf({ config, path, metadata }: ModelFile): EffortTabl
   const texts = ["general.name", "general.version"]
     .map((key) => metadata.get(key))
     .filter((value) => typeof value === "string")
-  return detectEffortTable([config.name, path, ...texts]).table
+  return detectEffortTable([config.name, path, ...texts])
 }

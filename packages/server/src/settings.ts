@@ -1,4 +1,5 @@
 // The server's settings as the routes read them.
+import type { Effort } from "@ds4/chat"
 import { type CommandOptions, defaultOptions } from "@ds4/options"
 import { type AccessRules, isLoopbackAddress } from "./http/guards.ts"
 import type { AdmissionLimits } from "./serving/request-registry.ts"
@@ -10,7 +11,7 @@ export interface AnswerDefaults {
   /** Output limit where a request names none. */
   maxTokens: number
   isThinking: boolean
-  effort: "low" | "high" | "max" | undefined
+  effort: Effort | undefined
   reasoningBudget: number | undefined
   /** Go on with a session that holds earlier thinking which the prompt leaves out. */
   keepsReasoning: boolean

@@ -1,5 +1,5 @@
-// How hard the model is told to think. Two generations of checkpoints share everything but the
-// meaning of these words, so the table is a property of the loaded model.
+// The effort levels of reasoning. Two generations of checkpoints differ only in the meaning of
+// these words, so the table is a property of the loaded model.
 export type Effort = "low" | "high" | "max"
 
 /** Reasoning before an answer; "default" is the effort that the checkpoint was made for. */
@@ -45,68 +45,31 @@ export const EFFORT_TABLES: Readonly<Record<"original" | "0731", EffortTable>> =
   },
 }
 
-const LEVEL_OF_WORD: ReadonlyMap<string, Effort | "none"> = new Map([
-  ["none", "none"],
-  ["minimal", "low"],
-  ["low", "low"],
-  ["medium", "high"],
-  ["high", "high"],
-  ["xhigh", "high"],
-  ["max", "max"],
-])
+/** Words by which clients ask for an effort, and the level that each of them means. */
+const LEVELS = {
+  none: "none",
+  minimal: "low",
+  low: "low",
+  medium: "high",
+  high: "high",
+  xhigh: "high",
+  max: "max",
+} as const satisfies Record<string, Effort | "none">
 
-/** The words clients may use, for messages. */
-export const EFFORT_WORDS: readonly string[] = [...LEVEL_OF_WORD.keys()]
+export type EffortWord = keyof typeof LEVELS
+
+export const EFFORT_WORDS = Object.keys(LEVELS) as readonly EffortWord[] // keys of a literal
 
 /** Reads a client's effort word; "none" is no reasoning, an unknown word undefined. */
-export const parseEffort = (word: string): Effort | "none" | undefined => LEVEL_OF_WORD.get(word)
+export const parseEffort = (word: string): Effort | "none" | undefined =>
+  Object.hasOwn(LEVELS, word) ? LEVELS[word as EffortWord] : undefined // checked on this line
 
 /**
- * The table of a checkpoint by what its file says about itself.
- * @param hints general.name, general.version, the file name: any that exist
- * @returns the table, and whether a hint decided it; undecided means `original`, which deserves a
- * warning
+ * Finds the table of a checkpoint by the texts with which its file describes it.
+ * @param hints general.name, general.version, the path: any that exist
+ * @returns the original table where no hint decides
  */
-export const detectEffortTable = (
-  hints: readonly string[],
-): { table: EffortTable; isKnown: boolean } => {
-  if (hints.some((hint) => hint.includes("0731") || /vision/i.test(hint)))
-    return { table: EFFORT_TABLES["0731"], isKnown: true }
-  return {
-    table: EFFORT_TABLES.original,
-    isKnown: hints.some((hint) => /original|2026-?04/i.test(hint)),
-  }
-}
-
-const isEffort = (value: unknown): value is Effort =>
-  value === "low" || value === "high" || value === "max"
-
-/**
- * A table from a JSON document `{"low": "…", "high": "…", "max": "…", "default": "high"}`.
- * @throws Error naming the field that is missing or mistyped
- */
-export const effortTableFromJson = (name: string, document: unknown): EffortTable => {
-  const fields = (typeof document === "object" && document !== null ? document : {}) as Readonly<
-    Record<string, unknown>
-  >
-  const prefix = (effort: Effort): string => {
-    const value = fields[effort]
-    if (typeof value === "string") return value
-    throw new Error(
-      `effort table ${name}: "${effort}" is ${JSON.stringify(value) ?? "missing"}; expected the ` +
-        `prefix text, possibly empty`,
-    )
-  }
-  const defaultEffort = fields.default
-  if (!isEffort(defaultEffort)) {
-    throw new Error(
-      `effort table ${name}: "default" is ${JSON.stringify(defaultEffort) ?? "missing"}; ` +
-        `expected "low", "high" or "max"`,
-    )
-  }
-  return {
-    name,
-    prefixes: { low: prefix("low"), high: prefix("high"), max: prefix("max") },
-    defaultEffort,
-  }
-}
+export const detectEffortTable = (hints: readonly string[]): EffortTable =>
+  hints.some((hint) => hint.includes("0731") || /vision/i.test(hint))
+    ? EFFORT_TABLES["0731"]
+    : EFFORT_TABLES.original

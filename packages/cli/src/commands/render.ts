@@ -64,11 +64,11 @@ export const render = defineCommand({
     )
     const request = chatRequest(body, { profile: flags.template })
     for (const warning of request.warnings) io.err(`ds4: ${warning}\n`)
-    const { table } = detectEffortTable(flags.model === undefined ? [] : [flags.model])
+    const effortTable = detectEffortTable(flags.model === undefined ? [] : [flags.model])
     const segments = renderChat(request.conversation, {
       ...effortOf(flags.think, body),
       profile: flags.template,
-      effortTable: table,
+      effortTable,
       ...(request.continueFinal ? { continueFinal: "content" } : {}),
     })
     const text = segmentsText(segments)

@@ -1,4 +1,5 @@
 // Request fields that several endpoints share. TypeBox: the same schema validates and describes.
+import { EFFORT_WORDS } from "@ds4/chat"
 import { type Static, type TSchema, Type } from "@sinclair/typebox"
 
 /** The field may be absent or null; null means absent. */
@@ -35,8 +36,7 @@ export const streamOptions = optional(
   ),
 )
 
-const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
-export const effortField = Type.Union(EFFORTS.map((word) => Type.Literal(word)))
+export const effortField = Type.Union(EFFORT_WORDS.map((word) => Type.Literal(word)))
 
 export const thinkingField = Type.Union([
   Type.Boolean(),
