@@ -1,5 +1,5 @@
 // Fields that OpenAI's two completion objects share.
-import type { Outcome } from "./answer.ts"
+import type { Outcome } from "./outcome.ts"
 
 export interface CompletionIdentity {
   /** "chatcmpl-…" or "cmpl-…". */

@@ -1,4 +1,4 @@
-// What request fields mean, shared by the endpoints: thinking, limits, sampling, refusals. Pure
+// Reads the request fields that endpoints share: thinking, limits, sampling, refusals. Pure
 // functions.
 import {
   ContextOverflowError,
@@ -159,9 +159,7 @@ export function stopStringsOf(stop: string | readonly string[] | null | undefine
   return (typeof stop === "string" ? [stop] : [...stop]).filter((text) => text !== "")
 }
 
-/**
- * Checks that the prompt fits and returns the output limit: what was asked, within the room left.
- */
+/** The output limit: the one asked for, at most what the context has left. Throws if it is full. */
 export function outputLimit(
   promptTokens: number,
   requested: number | null | undefined,

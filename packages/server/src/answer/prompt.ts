@@ -1,4 +1,4 @@
-// From a conversation to a prompt and an answer plan; shared by the chat-like endpoints.
+// Makes a prompt and an answer plan of a conversation, for the chat-like endpoints.
 import type { Prompt, ReadRequest } from "@ds4/chat"
 import type { SamplingOptions } from "@ds4/engine"
 import type { ErrorShape } from "../http/api-error.ts"
@@ -8,7 +8,7 @@ import type { AnswerDefaults } from "../settings.ts"
 import { outputLimit, type Thinking } from "./policy.ts"
 import { randomId } from "./random-id.ts"
 
-/** What every endpoint needs besides its body and the model. */
+/** The things that every endpoint needs besides its body and the model. */
 export interface PrepareContext {
   defaults: AnswerDefaults
   /** Unix seconds, for `created` fields. */
@@ -65,10 +65,7 @@ export function chatPlan(
   }
 }
 
-/**
- * What ties requests of one conversation together: prompt_cache_key, then a session header, then
- * the user.
- */
+/** The name of a request's conversation: prompt_cache_key, else a session header, else the user. */
 export function sessionHintOf(
   fields: {
     prompt_cache_key?: string | null

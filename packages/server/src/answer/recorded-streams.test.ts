@@ -17,7 +17,7 @@ import {
   summary,
   writerOf,
 } from "../testing/recorded-streams.ts"
-import type { Transcript } from "./answer.ts"
+import type { Transcript } from "./transcript.ts"
 
 const ON_PURPOSE = new Set(["openai-bad-call", "anthropic-bad-call"])
 const CHAT_EXTRAS = ["/system_fingerprint", "/delta/content=", "/logprobs", "/usage", "/timings"]

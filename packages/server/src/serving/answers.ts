@@ -1,27 +1,21 @@
 // Runs one generation request from admission to its end and answers it as a stream or as one
 // object.
 import { ApiError } from "../http/api-error.ts"
-import type { RequestContext, RequestContexts } from "../http/request-context.ts"
+import type { RequestContexts } from "../http/request-context.ts"
 import type { RequestLog } from "../http/request-log.ts"
 import type { PrepareContext } from "../answer/prompt.ts"
 import type { ServerSettings } from "../settings.ts"
-import { type Outcome, type StreamWriter, Transcript } from "../answer/answer.ts"
+import type { StreamWriter } from "../answer/stream-writer.ts"
+import { Transcript } from "../answer/transcript.ts"
 import { commentFrame, SSE_HEADERS } from "../answer/sse.ts"
-import { cancelError, Generation, type GenerationPlan, type GenerationStep } from "./generation.ts"
+import { recordAnswer } from "./answer-record.ts"
+import type { AnswerRun, PreparedAnswer } from "./answer-run.ts"
+import { cancelError } from "./generation-error.ts"
+import { Generation, type GenerationStep } from "./generation.ts"
 import { type ActiveRequest, CancelReason, type RequestRegistry } from "./request-registry.ts"
 import type { ServedModel, ServingState } from "./serving-state.ts"
+import { StallWatch } from "./stall-watch.ts"
 import type { Statistics } from "./statistics.ts"
-
-/** What a route makes of its body: the engine's plan and the two ways to answer. */
-export interface PreparedAnswer {
-  /** The answer's own id, such as "chatcmpl-…". */
-  id: string
-  plan: GenerationPlan
-  stream: StreamWriter | undefined
-  whole(answer: Transcript, outcome: Outcome): Record<string, unknown>
-  /** What was left out of the request, for the log. */
-  warnings?: readonly string[]
-}
 
 export interface AnswerDependencies {
   state: ServingState
@@ -42,21 +36,6 @@ export interface Incoming {
   endpoint: string
 }
 
-interface Run {
-  /** The frame generator waits for its reader. */
-  isParked: boolean
-  /** Lets the transport close a connection whose client has stopped reading. */
-  closeWhenIdle: () => void
-  context: RequestContext
-  active: ActiveRequest
-  generation: Generation
-  prepared: PreparedAnswer
-  transcript: Transcript
-  isSettled: boolean
-}
-
-const encoder = new TextEncoder()
-
 /** A connection whose client stopped reading is closed after this long without traffic. */
 const STALLED_IDLE_SECONDS = 1
 
@@ -71,7 +50,7 @@ export class Answers {
     }
   }
 
-  /** What endpoints need to turn a body into a prompt. */
+  /** The settings and the clock that endpoints read. */
   readonly context: PrepareContext
 
   /** The model, or 503. */
@@ -83,7 +62,27 @@ export class Answers {
    * Admits the request, prepares it, starts the engine and answers. Errors before the first byte
    * are thrown; later ones become the API's error frame.
    */
-  async run({ request, server, endpoint }: Incoming, prepare: Prepare): Promise<Response> {
+  async run(incoming: Incoming, prepare: Prepare): Promise<Response> {
+    const run = await this.begin(incoming, prepare)
+    run.context.logsItself = true
+    try {
+      await run.generation.admit()
+      // Whoever answers notices an abort from now on. The transport would not report an earlier
+      // one: it does not read a stream whose client is gone.
+      throwIfGone(run.active)
+    } catch (error) {
+      this.settle(run, error)
+      throw error
+    }
+    const { stream } = run.prepared
+    return stream === undefined ? this.whole(run) : this.stream(run, stream)
+  }
+
+  /** Admits the request, prepares it and starts the engine. */
+  private async begin(
+    { request, server, endpoint }: Incoming,
+    prepare: Prepare,
+  ): Promise<AnswerRun> {
     const context = this.contexts.of(request)
     // A generation may be silent for long; its own keep-alive and stall limits apply instead.
     server?.timeout(request, 0)
@@ -92,17 +91,15 @@ export class Answers {
     const active = registry.admit(context.id, endpoint, model.id)
     const onGone = () => active.controller.abort(new CancelReason("client", "the client went away"))
     request.signal.addEventListener("abort", onGone, { once: true })
-    let run: Run
     try {
       if (request.signal.aborted) onGone()
       const prepared = await prepare(model, this.context)
       active.answerId = prepared.id
       throwIfGone(active)
-      const generation = new Generation(model, prepared.plan, active, settings.timing)
-      run = {
+      return {
         context,
         active,
-        generation,
+        generation: new Generation(model, prepared.plan, active, settings.timing),
         prepared,
         transcript: new Transcript(),
         isSettled: false,
@@ -113,19 +110,6 @@ export class Answers {
       registry.finish(active)
       throw error
     }
-    context.logsItself = true
-    try {
-      await run.generation.admit()
-      // An abort from now on is noticed by whoever answers; one that came meanwhile would be by
-      // nobody: the transport does not read a stream whose client is gone.
-      throwIfGone(active)
-    } catch (error) {
-      this.settle(run, error)
-      throw error
-    }
-    return run.prepared.stream === undefined
-      ? this.whole(run)
-      : this.stream(run, run.prepared.stream)
   }
 
   /** Cancels the running response with this id; false if there is none. */
@@ -136,7 +120,7 @@ export class Answers {
     )
   }
 
-  private async whole(run: Run): Promise<Response> {
+  private async whole(run: AnswerRun): Promise<Response> {
     try {
       for await (const step of run.generation.steps())
         if (step.type === "output") run.transcript.add(step.batch)
@@ -149,7 +133,7 @@ export class Answers {
     return Response.json(body)
   }
 
-  private stream(run: Run, writer: StreamWriter): Response {
+  private stream(run: AnswerRun, writer: StreamWriter): Response {
     const { signal } = run.active.controller
     // Before the first read and while a frame waits to be taken nobody would notice the abort.
     signal.addEventListener(
@@ -164,7 +148,7 @@ export class Answers {
 
   /** The frames of a stream; failures become the API's error frame. */
   private async *frames(
-    run: Run,
+    run: AnswerRun,
     writer: StreamWriter,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     run.isParked = false
@@ -181,7 +165,7 @@ export class Answers {
       failure = undefined
     } catch (error) {
       failure = error
-      // nobody would take the frame
+      // Nobody would take the frame of a client that is gone.
       const isGone = error instanceof ApiError && error.code === "CLIENT_GONE"
       if (!isGone) yield* stall.guard(writer.fail(messageOf(error)))
     } finally {
@@ -190,7 +174,7 @@ export class Answers {
     }
   }
 
-  private frameOf(step: GenerationStep, run: Run, writer: StreamWriter): string {
+  private frameOf(step: GenerationStep, run: AnswerRun, writer: StreamWriter): string {
     switch (step.type) {
       case "opening":
         return writer.opensWithUsage ? writer.open(step.usage) : ""
@@ -202,8 +186,8 @@ export class Answers {
     }
   }
 
-  /** What the request is waiting for, in words. */
-  private note({ active }: Run): string {
+  /** Says in words how far the request is. */
+  private note({ active }: AnswerRun): string {
     if (active.phase === "waiting")
       return `queued ${this.dependencies.registry.queuePosition(active)}`
     return active.phase === "prefill"
@@ -212,74 +196,12 @@ export class Answers {
   }
 
   /** Ends a run once: frees its place, counts it and writes its log line. */
-  private settle(run: Run, failure: unknown): void {
+  private settle(run: AnswerRun, failure: unknown): void {
     if (run.isSettled) return
     run.isSettled = true
-    const { registry, statistics, log } = this.dependencies
-    const { context, active, generation, transcript } = run
-    generation.dispose()
-    registry.finish(active)
-    const outcome = generation.outcome
-    const status = failure === undefined ? 200 : failure instanceof ApiError ? failure.status : 500
-    const isCancelled = active.controller.signal.aborted
-    const prefilledTokens = Math.max(0, active.processedTokens - outcome.usage.cachedTokens)
-    statistics.countRequest(active.endpoint, status)
-    statistics.addGeneration({
-      ...outcome.usage,
-      prefilledTokens,
-      endpoint: active.endpoint,
-      status,
-      toolCalls: transcript.calls.length,
-      isCancelled,
-      queueMs: generation.queueMs,
-      ttftMs: generation.ttftMs,
-      decodeMs: outcome.decodeMs,
-      prefillMs: outcome.prefillMs,
-    })
-    log.write({
-      id: context.id,
-      method: context.method,
-      path: context.path,
-      status,
-      durationMs: performance.now() - context.startedAtMs,
-      generation: {
-        ...outcome.usage,
-        prefilledTokens,
-        ttftMs: generation.ttftMs,
-        prefillMs: outcome.prefillMs,
-        decodeMs: outcome.decodeMs,
-        finish: failure === undefined ? outcome.finish : isCancelled ? "cancelled" : "error",
-        warnings: run.prepared.warnings ?? [],
-      },
-    })
-  }
-}
-
-/** Cancels a stream whose client does not read: a frame was offered and nobody took it. */
-class StallWatch {
-  private timer: ReturnType<typeof setTimeout> | undefined
-
-  constructor(
-    private readonly run: Run,
-    private readonly stallMs: number,
-  ) {}
-
-  *guard(frame: string): Generator<Uint8Array> {
-    if (frame === "") return
-    this.timer = setTimeout(() => {
-      this.run.active.controller.abort(
-        new CancelReason("stalled", `the client has not read for ${this.stallMs / 1000} s`),
-      )
-      this.run.closeWhenIdle()
-    }, this.stallMs)
-    this.run.isParked = true
-    yield encoder.encode(frame)
-    this.run.isParked = false
-    clearTimeout(this.timer)
-  }
-
-  stop(): void {
-    clearTimeout(this.timer)
+    run.generation.dispose()
+    this.dependencies.registry.finish(run.active)
+    recordAnswer(run, failure, this.dependencies)
   }
 }
 

@@ -1,15 +1,9 @@
 // Reads one answer at the pace of HTTP: frames are joined and silences noticed, and a failure
 // becomes an API error. It knows no interface.
 import type { AnswerEvent, AnswerOptions, AnswerStream, FinishEvent, Prompt } from "@ds4/chat"
-import { EngineError } from "@ds4/engine"
-import {
-  batchOf,
-  finishOf,
-  type OpeningUsage,
-  type Outcome,
-  type OutputBatch,
-} from "../answer/answer.ts"
-import { ApiError } from "../http/api-error.ts"
+import { finishOf, type OpeningUsage, type Outcome } from "../answer/outcome.ts"
+import { batchOf, type OutputBatch } from "../answer/output-batch.ts"
+import { cancelError, engineFailure } from "./generation-error.ts"
 import { type ActiveRequest, CancelReason } from "./request-registry.ts"
 import type { ServedModel } from "./serving-state.ts"
 
@@ -192,44 +186,5 @@ export class Generation {
     if (isEnded) return
     if (signal.aborted) throw cancelError(signal.reason)
     if (this.finish !== undefined) throw cancelError(new Error("the engine has been closed"))
-  }
-}
-
-/** The error of a cancelled request. */
-export function cancelError(reason: unknown): ApiError {
-  if (reason instanceof CancelReason && reason.by === "client")
-    return new ApiError("CLIENT_GONE", reason.message)
-  return new ApiError(
-    "CANCELLED",
-    reason instanceof Error ? reason.message : "the request was cancelled",
-    { reason: "cancelled" },
-  )
-}
-
-function engineFailure(error: unknown): ApiError {
-  if (error instanceof ApiError) return error
-  if (!(error instanceof EngineError)) {
-    return new ApiError("INTERNAL", error instanceof Error ? error.message : String(error), {
-      cause: error,
-    })
-  }
-  switch (error.code) {
-    case "BUSY":
-      return new ApiError("RATE_LIMITED", error.message, {
-        reason: "queue_full",
-        headers: { "retry-after": "5" },
-        cause: error,
-      })
-    case "ARGUMENT":
-      return new ApiError("INVALID_REQUEST", error.message, { cause: error })
-    case "CONTEXT_FULL":
-      return new ApiError("CONTEXT_LENGTH", error.message, {
-        reason: "context_length_exceeded",
-        cause: error,
-      })
-    case "CANCELLED":
-      return new ApiError("CANCELLED", error.message, { reason: "cancelled", cause: error })
-    default:
-      return new ApiError("INTERNAL", error.message, { cause: error })
   }
 }

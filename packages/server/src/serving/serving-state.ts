@@ -1,4 +1,4 @@
-// What the process can do right now: load, serve, drain. Routes ask; main.ts drives it.
+// Knows whether the process loads, serves or drains. Routes ask; main.ts drives it.
 import type { Chat } from "@ds4/chat"
 import { ApiError } from "../http/api-error.ts"
 

@@ -14,7 +14,7 @@ import { byteTokenizer } from "@ds4/tokenizer/testing"
 export const tokenizer = byteTokenizer()
 
 export interface HarnessOptions {
-  /** What the model says; text may hold control strings. */
+  /** The model's answer; its text may hold control strings. */
   script?: (request: GenerateRequest) => FakeScript
   /** Milliseconds per token. */
   tokenMs?: number
@@ -42,51 +42,43 @@ export function harness(options: HarnessOptions = {}): Harness {
   const settings = structuredClone(DEFAULT_SETTINGS)
   settings.timing.frameIntervalMs = 0
   options.settings?.(settings)
-  const engine = fakeEngine({
+  const engine = scriptedEngine(options, settings)
+  const state = new ServingState()
+  const memory = servedMemory(settings.toolMemoryMaxIds)
+  const chat = new Chat({ engine, tokenizer, memory })
+  if (options.isLoading !== true)
+    state.ready({ id: "test-model", chat, created: 1_767_225_600, fingerprint: "fp" })
+  const registry = new RequestRegistry(settings.admission)
+  const statistics = new Statistics()
+  const lines: RequestLine[] = []
+  const log = { write: (line: RequestLine) => void lines.push(line) }
+  const app = createApp({ state, settings, registry, statistics, log })
+  return { app, state, registry, statistics, lines, engine, ...callers(app) }
+}
+
+function scriptedEngine(options: HarnessOptions, { admission }: ServerSettings): FakeEngine {
+  return fakeEngine({
     tokenizer,
     script: (request) => options.script?.(request) ?? "Hello world",
-    maxSessions: settings.admission.parallel,
+    maxSessions: admission.parallel,
     batchMs: options.tokenMs ?? 0,
     batchTokens: options.batchTokens ?? 1,
     prefillMs: options.prefillMs ?? 0,
     model: { contextTokens: options.contextTokens ?? 100_000 },
   })
-  const state = new ServingState()
-  const model = {
-    id: "test-model",
-    chat: new Chat({ engine, tokenizer, memory: servedMemory(settings.toolMemoryMaxIds) }),
-    created: 1_767_225_600,
-    fingerprint: "fp",
-  }
-  if (options.isLoading !== true) state.ready(model)
-  const registry = new RequestRegistry(settings.admission)
-  const statistics = new Statistics()
-  const lines: RequestLine[] = []
-  const app = createApp({
-    state,
-    settings,
-    registry,
-    statistics,
-    log: { write: (line) => void lines.push(line) },
-  })
-  const headers = { "content-type": "application/json" }
+}
+
+function callers(app: App): Pick<Harness, "post" | "get"> {
+  const call = (path: string, init: RequestInit) =>
+    app.handle(new Request(`http://localhost${path}`, init))
   return {
-    app,
-    state,
-    registry,
-    statistics,
-    lines,
-    engine,
-    post: (path, body, extra) =>
-      app.handle(
-        new Request(`http://localhost${path}`, {
-          method: "POST",
-          headers: { ...headers, ...extra },
-          body: typeof body === "string" ? body : JSON.stringify(body),
-        }),
-      ),
-    get: (path, extra) =>
-      app.handle(new Request(`http://localhost${path}`, { headers: { ...extra } })),
+    post: (path, body, headers) =>
+      call(path, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      }),
+    get: (path, headers) => call(path, { headers: { ...headers } }),
   }
 }
 

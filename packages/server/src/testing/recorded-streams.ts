@@ -1,7 +1,9 @@
 // The recorded event streams of the three APIs, played through our writers.
 import { join } from "node:path"
 import { OutputParser } from "@ds4/chat"
-import { type Outcome, type StreamWriter, Transcript } from "../answer/answer.ts"
+import type { Outcome } from "../answer/outcome.ts"
+import type { StreamWriter } from "../answer/stream-writer.ts"
+import { Transcript } from "../answer/transcript.ts"
 import { ChatStreamWriter } from "../api/chat-completions/writer.ts"
 import { MessageStreamWriter } from "../api/messages/writer.ts"
 import { ResponseStreamWriter } from "../api/responses/writer.ts"

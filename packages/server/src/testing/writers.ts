@@ -1,6 +1,8 @@
 // Plays events through a writer, and reads back the frames that it wrote.
 import { parseFrames } from "./frames.ts"
-import type { Outcome, OutputBatch, StreamWriter } from "../answer/answer.ts"
+import type { Outcome } from "../answer/outcome.ts"
+import type { OutputBatch } from "../answer/output-batch.ts"
+import type { StreamWriter } from "../answer/stream-writer.ts"
 
 export const IDENTITY = { id: "chatcmpl-1", created: 7, model: "m", fingerprint: "f" }
 export const OUTCOME: Outcome = {

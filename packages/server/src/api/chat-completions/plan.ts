@@ -1,10 +1,11 @@
 // POST /v1/chat/completions: body to prompt, plan and writers.
 import { chatRequest, type Prompt, type ReadRequest } from "@ds4/chat"
-import type { PreparedAnswer } from "../../serving/answers.ts"
+import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { ChatRequest } from "./schema.ts"
 import type { AnswerDefaults } from "../../settings.ts"
 import { chatCompletion, ChatStreamWriter } from "./writer.ts"
+import type { CompletionIdentity } from "../../answer/openai-fields.ts"
 import { randomId } from "../../answer/random-id.ts"
 import { invalid } from "../../http/api-error.ts"
 import {
@@ -88,16 +89,21 @@ export async function prepareChat(
     id: identity.id,
     plan,
     warnings: read.warnings,
-    stream:
-      body.stream === true
-        ? new ChatStreamWriter(identity, {
-            includeUsage: body.stream_options?.include_usage === true,
-            includeProgress: body.stream_options?.include_progress === true,
-            logprobs,
-          })
-        : undefined,
+    stream: body.stream === true ? streamWriter(identity, body, logprobs) : undefined,
     whole: (answer, outcome) => chatCompletion(identity, answer, outcome, logprobs),
   }
+}
+
+function streamWriter(
+  identity: CompletionIdentity,
+  { stream_options: options }: ChatRequest,
+  logprobs: boolean,
+): ChatStreamWriter {
+  return new ChatStreamWriter(identity, {
+    includeUsage: options?.include_usage === true,
+    includeProgress: options?.include_progress === true,
+    logprobs,
+  })
 }
 
 /** How many alternatives to report, or undefined for no logprobs at all. */

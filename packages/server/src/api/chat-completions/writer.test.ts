@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { Transcript } from "../../answer/answer.ts"
+import { Transcript } from "../../answer/transcript.ts"
 import { frames, IDENTITY, OUTCOME, run } from "../../testing/writers.ts"
 import { chatCompletion, ChatStreamWriter } from "./writer.ts"
 

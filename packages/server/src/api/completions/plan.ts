@@ -1,7 +1,7 @@
 // POST /v1/completions: raw text after BOS, no template.
 import type { Segment } from "@ds4/tokenizer"
 import { invalid } from "../../http/api-error.ts"
-import type { PreparedAnswer } from "../../serving/answers.ts"
+import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { CompletionRequest } from "./schema.ts"
 import { textCompletion, type TextStreamOptions, TextStreamWriter } from "./writer.ts"

@@ -1,13 +1,9 @@
 // OpenAI text completions: frames of a stream and the whole object. No I/O.
 import type { SampledLogprob } from "@ds4/chat"
-import type {
-  LogprobLists,
-  OpeningUsage,
-  Outcome,
-  OutputBatch,
-  StreamWriter,
-  Transcript,
-} from "../../answer/answer.ts"
+import type { OpeningUsage, Outcome } from "../../answer/outcome.ts"
+import type { LogprobLists, OutputBatch } from "../../answer/output-batch.ts"
+import type { StreamWriter } from "../../answer/stream-writer.ts"
+import type { Transcript } from "../../answer/transcript.ts"
 import { type CompletionIdentity, openaiUsage, timings } from "../../answer/openai-fields.ts"
 import { commentFrame, dataFrame, DONE_FRAME } from "../../answer/sse.ts"
 

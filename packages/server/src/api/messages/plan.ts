@@ -1,7 +1,7 @@
 // POST /v1/messages: body to prompt, plan and writers.
 import { anthropicRequest, type ReadRequest } from "@ds4/chat"
 import { invalid } from "../../http/api-error.ts"
-import type { PreparedAnswer } from "../../serving/answers.ts"
+import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { MessagesRequest } from "./schema.ts"
 import type { AnswerDefaults } from "../../settings.ts"

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { Transcript } from "../../answer/answer.ts"
+import { Transcript } from "../../answer/transcript.ts"
 import { frames, OUTCOME, run } from "../../testing/writers.ts"
 import { anthropicMessage, MessageStreamWriter } from "./writer.ts"
 

@@ -1,12 +1,9 @@
 // Anthropic messages: frames of a stream and the whole object. No I/O.
 import type { OutputEvent } from "@ds4/chat"
-import type {
-  OpeningUsage,
-  Outcome,
-  OutputBatch,
-  StreamWriter,
-  Transcript,
-} from "../../answer/answer.ts"
+import type { OpeningUsage, Outcome } from "../../answer/outcome.ts"
+import type { OutputBatch } from "../../answer/output-batch.ts"
+import type { StreamWriter } from "../../answer/stream-writer.ts"
+import type { Transcript } from "../../answer/transcript.ts"
 import { eventFrame } from "../../answer/sse.ts"
 
 export interface MessageIdentity {

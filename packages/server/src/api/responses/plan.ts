@@ -1,7 +1,7 @@
 // POST /v1/responses: body to prompt, plan and writers.
 import { responsesRequest } from "@ds4/chat"
 import { invalid } from "../../http/api-error.ts"
-import type { PreparedAnswer } from "../../serving/answers.ts"
+import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import type { ResponsesRequest } from "./schema.ts"
 import { type ResponseIdentity, ResponseStreamWriter } from "./writer.ts"

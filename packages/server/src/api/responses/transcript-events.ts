@@ -1,5 +1,5 @@
 import type { OutputEvent } from "@ds4/chat"
-import type { Transcript } from "../../answer/answer.ts"
+import type { Transcript } from "../../answer/transcript.ts"
 
 /** The events of a gathered answer, in the order in which they came. */
 export function eventsOf(answer: Transcript): OutputEvent[] {

@@ -1,4 +1,4 @@
-import type { Outcome } from "../../answer/answer.ts"
+import type { Outcome } from "../../answer/outcome.ts"
 
 /** The usage object of the Responses API. */
 export function responsesUsage({ usage }: Outcome): Record<string, unknown> {

@@ -1,13 +1,10 @@
 // OpenAI Responses: frames of a stream and the whole object. No I/O.
 // One builder serves both: the whole answer is the `response` of the stream's last frame.
 import type { OutputEvent } from "@ds4/chat"
-import type {
-  OpeningUsage,
-  Outcome,
-  OutputBatch,
-  StreamWriter,
-  Transcript,
-} from "../../answer/answer.ts"
+import type { OpeningUsage, Outcome } from "../../answer/outcome.ts"
+import type { OutputBatch } from "../../answer/output-batch.ts"
+import type { StreamWriter } from "../../answer/stream-writer.ts"
+import type { Transcript } from "../../answer/transcript.ts"
 import {
   callItem,
   CustomInputReader,

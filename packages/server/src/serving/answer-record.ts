@@ -1,0 +1,35 @@
+import { ApiError } from "../http/api-error.ts"
+import type { RequestLog } from "../http/request-log.ts"
+import type { AnswerRun } from "./answer-run.ts"
+import type { Statistics } from "./statistics.ts"
+
+/** Counts a generation request that ended, and writes its log line. No failure: status 200. */
+export function recordAnswer(
+  { context, active, generation, transcript, prepared }: AnswerRun,
+  failure: unknown,
+  { statistics, log }: { statistics: Statistics; log: RequestLog },
+): void {
+  const { usage, finish, prefillMs, decodeMs } = generation.outcome
+  const { ttftMs, queueMs } = generation
+  const status = failure === undefined ? 200 : failure instanceof ApiError ? failure.status : 500
+  const isCancelled = active.controller.signal.aborted
+  const prefilledTokens = Math.max(0, active.processedTokens - usage.cachedTokens)
+  const figures = { ...usage, prefilledTokens, ttftMs, prefillMs, decodeMs }
+  const { endpoint } = active
+  const toolCalls = transcript.calls.length
+  statistics.countRequest(endpoint, status)
+  statistics.addGeneration({ ...figures, endpoint, status, toolCalls, isCancelled, queueMs })
+  const { id, method, path, startedAtMs } = context
+  log.write({
+    id,
+    method,
+    path,
+    status,
+    durationMs: performance.now() - startedAtMs,
+    generation: {
+      ...figures,
+      finish: failure === undefined ? finish : isCancelled ? "cancelled" : "error",
+      warnings: prepared.warnings ?? [],
+    },
+  })
+}

@@ -1,0 +1,31 @@
+import type { Outcome } from "../answer/outcome.ts"
+import type { StreamWriter } from "../answer/stream-writer.ts"
+import type { Transcript } from "../answer/transcript.ts"
+import type { RequestContext } from "../http/request-context.ts"
+import type { Generation, GenerationPlan } from "./generation.ts"
+import type { ActiveRequest } from "./request-registry.ts"
+
+/** A body that an endpoint has read: the engine's plan and the two ways to answer. */
+export interface PreparedAnswer {
+  /** The answer's own id, such as "chatcmpl-…". */
+  id: string
+  plan: GenerationPlan
+  stream: StreamWriter | undefined
+  whole(answer: Transcript, outcome: Outcome): Record<string, unknown>
+  /** Parts of the request that were left out, for the log. */
+  warnings?: readonly string[]
+}
+
+/** One generation request from its start in the engine to its end. */
+export interface AnswerRun {
+  /** The frame generator waits for its reader. */
+  isParked: boolean
+  /** Lets the transport close a connection whose client has stopped reading. */
+  closeWhenIdle: () => void
+  context: RequestContext
+  active: ActiveRequest
+  generation: Generation
+  prepared: PreparedAnswer
+  transcript: Transcript
+  isSettled: boolean
+}
