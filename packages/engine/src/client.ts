@@ -7,6 +7,7 @@ import { checkRequest } from "./check-request.ts"
 import { EMBEDDED_MODEL_NOTE } from "./embedded-model.ts"
 import { invariant } from "./errors.ts"
 import { logitsOf, type LogitsOptions, type LogitsRow } from "./logits.ts"
+import { Generation } from "./generation.ts"
 import { EngineHandle, type EngineDescription, type StepItem } from "./native/engine-handle.ts"
 import { Job, type JobRequest } from "./native/job.ts"
 import { NativeModel } from "./native/native-model.ts"
@@ -21,7 +22,6 @@ import type {
   GenerateEvent,
   GenerateRequest,
   InferenceEngine,
-  Usage,
 } from "./types.ts"
 
 const DEFAULT_MAX_SESSIONS = 4
@@ -140,113 +140,39 @@ export class NativeEngine implements InferenceEngine {
     using _ = this.keepAlive.hold()
     const lease = await this.pool.acquire(job.prompt, request.sessionHint, signal)
     if (lease === undefined) {
-      yield {
-        type: "end",
-        reason: "cancelled",
-        usage: {
-          promptTokens: job.prompt.length,
-          cachedTokens: 0,
-          generatedTokens: 0,
-          prefillMs: 0,
-          decodeMs: 0,
-        },
-      }
+      yield cancelledWhileWaiting(job.prompt.length)
       return
     }
-    yield* this.run(job, lease, new Transcript(lease, job.prompt, request.shownAs), signal)
+    const transcript = new Transcript(lease, job.prompt, request.shownAs)
+    yield* this.start(job, lease, transcript).events(signal, this.closing.signal)
   }
 
-  private async *run(
+  private start(
     request: JobRequest,
     lease: Lease<SessionHandle>,
-    live: Transcript,
-    signal: AbortSignal,
-  ): AsyncGenerator<GenerateEvent, void, undefined> {
-    const cached = lease.cachedTokens
-    const total = request.prompt.length
-    let job: Job
+    transcript: Transcript,
+  ): Generation {
+    const promptTokens = request.prompt.length
+    const rest = { ...request, prompt: request.prompt.slice(lease.cachedTokens) }
     try {
-      job = new Job(this.engine, lease.session, {
-        ...request,
-        prompt: request.prompt.slice(cached),
-      })
+      const job = new Job(this.engine, lease.session, rest)
+      const onRetired = (settled: Promise<void>) => void this.track(settled)
+      return new Generation({ job, lease, transcript, promptTokens, onRetired })
     } catch (error) {
       lease.releaseUnused()
       throw error
     }
-    const abort = (): void => {
-      if (job.endReason === undefined && !this.retired.has(job)) job.cancel()
-      job.wakeUp.notify()
-    }
-    // a consumer may never come back for the end: closing does not wait for it
-    const leave = (): void => {
-      this.retire(job, lease, live)
-      job.wakeUp.notify()
-    }
-    signal.addEventListener("abort", abort)
-    this.closing.signal.addEventListener("abort", leave)
-    const usage = (): Usage => ({
-      promptTokens: total,
-      cachedTokens: cached,
-      generatedTokens: job.state.generated,
-      prefillMs: job.state.prefill_us / 1000,
-      decodeMs: job.state.decode_us / 1000,
-    })
-    try {
-      if (this.closing.signal.aborted) leave()
-      else if (signal.aborted) abort()
-      let processed = 0
-      yield { type: "prefill", processed: cached, total, cached }
-      for (;;) {
-        if (!this.retired.has(job)) await job.wakeUp.wait()
-        if (this.retired.has(job)) return yield { type: "end", reason: "cancelled", usage: usage() }
-        const tokens = job.poll()
-        for (const { id } of tokens) live.push(id)
-        if (job.state.prompt_processed > processed) {
-          processed = job.state.prompt_processed
-          yield { type: "prefill", processed: cached + processed, total, cached }
-        }
-        if (tokens.length > 0) yield { type: "tokens", tokens }
-        const failure = job.failure()
-        if (failure !== undefined) throw failure
-        const reason = signal.aborted ? (job.endReason ?? "cancelled") : job.endReason
-        if (reason === undefined) continue
-        const { stopString } = job
-        const stopToken = job.state.stop_token
-        // before the consumer sees the end it may send the next turn: that should find this session
-        this.retire(job, lease, live)
-        yield {
-          type: "end",
-          reason,
-          usage: usage(),
-          ...(stopToken < 0 ? {} : { stopToken }),
-          ...(stopString === undefined ? {} : { stopString }),
-        }
-        return
-      }
-    } finally {
-      signal.removeEventListener("abort", abort)
-      this.closing.signal.removeEventListener("abort", leave)
-      this.retire(job, lease, live)
-    }
   }
 
-  /** Ends a job in the background and gives its session back with what it holds. Idempotent. */
-  private retire(job: Job, lease: Lease<SessionHandle>, live: Transcript): void {
-    if (this.retired.has(job)) return
-    this.retired.add(job)
-    if (job.endReason === undefined && !job.isTerminal) job.cancel()
-    else lease.settling(live.heldUpTo(live.length), live.shownUpTo(live.length))
-    const settle = async (): Promise<void> => {
-      for (const { id } of await job.finish()) live.push(id)
-      // a cancelled or failed job's session holds fewer tokens than it produced
-      const { position } = lease.session
-      lease.release(live.heldUpTo(position), live.shownUpTo(position))
-    }
-    const settled = settle().finally(() => this.active.delete(settled))
+  /** Closing waits for this work. */
+  private async track(settled: Promise<void>): Promise<void> {
     this.active.add(settled)
+    try {
+      await settled
+    } finally {
+      this.active.delete(settled)
+    }
   }
-  private readonly retired = new WeakSet<Job>()
 
   /** Logits of every position, or of the last one. Blocks: for command lines only. */
   logits(tokens: readonly number[], options: LogitsOptions): Generator<LogitsRow, void, undefined> {
@@ -298,6 +224,11 @@ export class NativeEngine implements InferenceEngine {
     this.engine.close()
     this.nativeModel.close()
   }
+}
+
+function cancelledWhileWaiting(promptTokens: number): GenerateEvent {
+  const usage = { promptTokens, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
+  return { type: "end", reason: "cancelled", usage }
 }
 
 function describeModel({ config, format, files }: ModelFile): string {

@@ -1,16 +1,16 @@
-// The one fake engine, for tests of what stands above an engine: it answers with scripted text and
-// keeps every rule of the real one for requests, queueing, session reuse, stop conditions, logprobs
-// and cancellation.
+// The one fake engine, for tests of the layers above an engine. It answers with scripted text and
+// keeps the real one's rules for requests, queueing, session reuse, stopping and cancellation.
 import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "../check-request.ts"
 import { SessionPool } from "../session-pool.ts"
 import { Transcript } from "../transcript.ts"
+import type { JobRequest } from "../native/job.ts"
 import type { EngineModel, GenerateEvent, GenerateRequest, InferenceEngine } from "../types.ts"
 import { Answer } from "./scripted-answer.ts"
 
 /**
- * What the model would write. Control strings in `text` are their tokens; after it comes the end
- * token.
+ * The text that the model would write, followed by the end token. Control strings in it are their
+ * tokens.
  */
 export type FakeScript =
   | string
@@ -18,17 +18,14 @@ export type FakeScript =
 
 export interface FakeEngineOptions {
   readonly tokenizer: Tokenizer
-  /**
-   * An error that it throws, or that its result carries after text, is the engine's failure at that
-   * point.
-   */
+  /** An error that it throws, or that follows its text, is the engine's failure at that point. */
   readonly script: (request: GenerateRequest) => FakeScript | Promise<FakeScript>
   readonly model?: Partial<EngineModel>
   readonly maxSessions?: number
   readonly maxQueue?: number
-  /** Time of the prompt, default 0. */
+  /** Duration of the prompt's processing, default 0. */
   readonly prefillMs?: number
-  /** Time before each batch, default 0: the event loop still gets its turn. */
+  /** Pause before each batch, default 0: the event loop still gets its turn. */
   readonly batchMs?: number
   /** Tokens of one event, default 1. */
   readonly batchTokens?: number
@@ -54,6 +51,44 @@ async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await promise
   clearTimeout(timer)
   signal.removeEventListener("abort", wake)
+}
+
+/** Counts and times of one generation. */
+class Run {
+  hasEnded = false
+  generatedTokens = 0
+  private readonly beginMs = performance.now()
+  private decodeBeginMs = this.beginMs
+
+  constructor(
+    private readonly promptTokens: number,
+    readonly cachedTokens: number,
+  ) {}
+
+  beginDecode(): void {
+    this.decodeBeginMs = performance.now()
+  }
+
+  progress(processed: number): GenerateEvent {
+    return { type: "prefill", processed, total: this.promptTokens, cached: this.cachedTokens }
+  }
+
+  end(fields: Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">): GenerateEvent {
+    const { promptTokens, cachedTokens, generatedTokens, beginMs, decodeBeginMs } = this
+    const prefillMs = decodeBeginMs - beginMs
+    const decodeMs = performance.now() - decodeBeginMs
+    const usage = { promptTokens, cachedTokens, generatedTokens, prefillMs, decodeMs }
+    return { type: "end", ...fields, usage }
+  }
+}
+
+interface Turn {
+  readonly request: GenerateRequest
+  readonly job: JobRequest
+  readonly signal: AbortSignal
+  readonly run: Run
+  readonly transcript: Transcript
+  readonly release: () => void
 }
 
 class ScriptedEngine implements FakeEngine {
@@ -100,69 +135,47 @@ class ScriptedEngine implements FakeEngine {
     const acquired = this.pool.acquire(job.prompt, request.sessionHint, signal)
     this.requests.push(request)
     const lease = await acquired
-    const total = job.prompt.length
-    const live = new Transcript(
-      lease ?? { heldTokens: [], cachedTokens: 0 },
-      job.prompt,
-      request.shownAs,
-    )
-    const giveBack = (): void =>
-      lease?.release(live.heldUpTo(live.length), live.shownUpTo(live.length))
-    let generated = 0
-    let hasEnded = false
-    const begin = performance.now()
-    let decodeBegin = begin
-    const end = (
-      fields: Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">,
-    ): GenerateEvent => {
-      hasEnded = fields.reason !== "cancelled"
-      const usage = {
-        promptTokens: total,
-        cachedTokens: lease?.cachedTokens ?? 0,
-        generatedTokens: generated,
-        prefillMs: decodeBegin - begin,
-        decodeMs: performance.now() - decodeBegin,
-      }
-      return { type: "end", ...fields, usage }
-    }
-    try {
-      if (lease === undefined) {
-        yield end({ reason: "cancelled" })
-        return
-      }
-      const cached = lease.cachedTokens
-      yield { type: "prefill", processed: cached, total, cached }
-      const script = await this.options.script(request)
-      await pause(this.options.prefillMs ?? 0, signal)
-      if (!signal.aborted) yield { type: "prefill", processed: total, total, cached }
-      decodeBegin = performance.now()
-      const answer = new Answer(
-        this.options.tokenizer,
-        job,
-        this.tokensOf(script),
-        this.model.contextTokens,
+    const beginning = lease ?? { heldTokens: [], cachedTokens: 0 }
+    const transcript = new Transcript(beginning, job.prompt, request.shownAs)
+    const run = new Run(job.prompt.length, beginning.cachedTokens)
+    const release = (): void =>
+      lease?.release(
+        transcript.heldUpTo(transcript.length),
+        transcript.shownUpTo(transcript.length),
       )
-      while (!signal.aborted) {
-        await pause(this.options.batchMs ?? 0, signal)
-        if (signal.aborted) break
-        const tokens = answer.take(this.options.batchTokens ?? 1)
-        for (const { id } of tokens) live.push(id)
-        generated += tokens.length
-        if (tokens.length > 0) yield { type: "tokens", tokens }
-        if (answer.isExhausted && typeof script !== "string" && script.error !== undefined)
-          throw script.error
-        if (answer.end !== undefined) {
-          const fields = answer.end
-          hasEnded = true
-          giveBack()
-          yield end(fields)
-          return
-        }
-      }
-      yield end({ reason: "cancelled" })
+    try {
+      if (lease !== undefined)
+        yield* this.answer({ request, job, signal, run, transcript, release })
+      if (!run.hasEnded) yield run.end({ reason: "cancelled" })
     } finally {
-      if (!hasEnded) this.cancelled.push(request)
-      giveBack()
+      if (!run.hasEnded) this.cancelled.push(request)
+      release()
+    }
+  }
+
+  /** Yields the scripted answer, until its end or until the signal aborts. */
+  private async *answer(turn: Turn): AsyncGenerator<GenerateEvent, void, undefined> {
+    const { request, job, signal, run, transcript, release } = turn
+    yield run.progress(run.cachedTokens)
+    const script = await this.options.script(request)
+    await pause(this.options.prefillMs ?? 0, signal)
+    if (!signal.aborted) yield run.progress(job.prompt.length)
+    run.beginDecode()
+    const tokens = this.tokensOf(script)
+    const answer = new Answer(this.options.tokenizer, job, tokens, this.model.contextTokens)
+    while (!signal.aborted) {
+      await pause(this.options.batchMs ?? 0, signal)
+      if (signal.aborted) return
+      const batch = answer.take(this.options.batchTokens ?? 1)
+      for (const { id } of batch) transcript.push(id)
+      run.generatedTokens += batch.length
+      if (batch.length > 0) yield { type: "tokens", tokens: batch }
+      if (answer.isExhausted && typeof script !== "string" && script.error !== undefined)
+        throw script.error
+      if (answer.end === undefined) continue
+      run.hasEnded = true
+      release()
+      return yield run.end(answer.end)
     }
   }
 
