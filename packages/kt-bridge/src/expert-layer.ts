@@ -1,50 +1,11 @@
 // The routed experts of one layer.
 import type { Pointer } from "bun:ffi"
 import { ExpertPoolError, invalid } from "./errors.ts"
+import type { ExpertMatrix, ExpertMethod, ExpertShape } from "./expert-shape.ts"
+import { queuedBuffers, tokensOf, type ForwardInput, type QueuedBuffers } from "./forward-call.ts"
 import { slotsOf, type ExtensionFunctions, type KtBridge } from "./library.ts"
 import { nativeMatrices, type ExpertWeights, type NativeMatrices } from "./matrices.ts"
 import { KTB } from "./symbols.ts"
-
-export interface ExpertShape {
-  experts: number
-  /** Routes of a token. */
-  expertsPerToken: number
-  /** Multiples of 128. */
-  hidden: number
-  moeIntermediateSize: number
-  /** Clamp of gate and up; 0 for none. */
-  swigluLimit: number
-}
-
-/**
- * How experts are stored. Folders hold the first four; the library takes the GGUF types from memory
- * only.
- */
-export type ExpertMethod =
-  | "MXFP4"
-  | "FP8"
-  | "FP8_PERCHANNEL"
-  | "BF16"
-  | "Q8_0"
-  | "Q2_K"
-  | "Q4_K"
-  | "IQ2_XXS"
-
-export interface ForwardInput {
-  /** [tokens, hidden] f32 */
-  input: Float32Array
-  /** [tokens, expertsPerToken]; -1 skips a route */
-  ids: Int32Array
-  /** [tokens, expertsPerToken] router weights */
-  weights: Float32Array
-}
-
-export interface ExpertMatrix {
-  /** E2M1 pairs, canonical order [rows, cols / 2] */
-  codes: Uint8Array
-  /** E8M0 [rows, cols / 32] */
-  scales: Uint8Array
-}
 
 /**
  * Packed bytes of an expert in one part, in native memory. Layout: ktb_moe_packed in kt_bridge.h.
@@ -64,30 +25,6 @@ export interface LayerHost {
 }
 
 const POLL_MS = 1
-
-/**
- * Native code keeps the addresses of queued work: these buffers do not move, whatever their size.
- */
-interface QueuedBuffers {
-  input: Float32Array
-  ids: Int32Array
-  weights: Float32Array
-  output: Float32Array
-}
-const fixedFloats = (values: number) => new Float32Array(new ArrayBuffer(values * 4))
-
-function queuedBuffers({ input, ids, weights }: ForwardInput): QueuedBuffers {
-  const buffers = {
-    input: fixedFloats(input.length),
-    weights: fixedFloats(weights.length),
-    output: fixedFloats(input.length),
-    ids: new Int32Array(new ArrayBuffer(ids.byteLength)),
-  }
-  buffers.input.set(input)
-  buffers.weights.set(weights)
-  buffers.ids.set(ids)
-  return buffers
-}
 
 /** Made by ExpertPool.load or ExpertPool.share; valid until its pool closes. */
 export class ExpertLayer {
@@ -117,7 +54,7 @@ export class ExpertLayer {
    * without a slot, STATE when closed
    */
   forward(call: ForwardInput): Float32Array {
-    const tokens = this.#tokens(call)
+    const tokens = tokensOf(call, this.shape)
     const output = new Float32Array(tokens * this.shape.hidden)
     if (tokens === 0) return output
     const { published, extension, check } = this.library
@@ -158,7 +95,7 @@ export class ExpertLayer {
    * @throws ExpertPoolError as forward; LIBRARY on the published library
    */
   async submit(call: ForwardInput): Promise<Float32Array> {
-    const tokens = this.#tokens(call)
+    const tokens = tokensOf(call, this.shape)
     if (tokens === 0) return new Float32Array(0)
     const { extension, check } = this.library
     if (extension === undefined)
@@ -316,26 +253,5 @@ export class ExpertLayer {
     const { experts } = this.shape
     if (!Number.isInteger(expert) || expert < 0 || expert >= experts)
       invalid(`layer ${this.layer}: expert ${expert} is outside 0..${experts - 1}`)
-  }
-
-  /** Number of tokens of a call whose lengths and ids are right. */
-  #tokens({ input, ids, weights }: ForwardInput): number {
-    const { hidden, expertsPerToken, experts } = this.shape
-    const tokens = input.length / hidden
-    if (!Number.isInteger(tokens))
-      invalid(`input has ${input.length} values; expected a multiple of hidden ${hidden}`)
-    if (ids.length !== tokens * expertsPerToken || weights.length !== ids.length) {
-      invalid(
-        `${tokens} tokens need ${tokens * expertsPerToken} ids and weights; got ` +
-          `${ids.length} and ${weights.length}`,
-      )
-    }
-    const wrong = ids.findIndex((id) => id < -1 || id >= experts)
-    if (wrong >= 0)
-      invalid(
-        `expert id ${ids[wrong]} of token ${Math.floor(wrong / expertsPerToken)} is outside 0..` +
-          `${experts - 1} (-1 skips)`,
-      )
-    return tokens
   }
 }

@@ -1,12 +1,8 @@
-export { ExpertPool, type ExpertPoolOptions, type LoadOptions } from "./expert-pool.ts"
-export {
-  type ExpertLayer,
-  type ExpertMatrix,
-  type ExpertMethod,
-  type ExpertShape,
-  type ForwardInput,
-  type PackedBytes,
-} from "./expert-layer.ts"
+export { ExpertPool, type LoadOptions } from "./expert-pool.ts"
+export { type ExpertPoolOptions } from "./engine-options.ts"
+export { type ExpertLayer, type PackedBytes } from "./expert-layer.ts"
+export { type ExpertMatrix, type ExpertMethod, type ExpertShape } from "./expert-shape.ts"
+export { type ForwardInput } from "./forward-call.ts"
 export { type ExpertWeights, type StoredMatrix } from "./matrices.ts"
 export { ExpertPoolError, type ExpertPoolErrorCode } from "./errors.ts"
 export {

@@ -1,7 +1,7 @@
 // Stored matrices of one expert, as native code takes them.
 import { ptr } from "bun:ffi"
 import { invalid } from "./errors.ts"
-import type { ExpertMethod } from "./expert-layer.ts"
+import type { ExpertMethod } from "./expert-shape.ts"
 import { KTB, KTB_MATRIX } from "./symbols.ts"
 
 export interface StoredMatrix {

@@ -1,7 +1,7 @@
 // Checks that need data: what is looked at when a model opens, and what only verifyModelFile sees.
 import { expect, test } from "bun:test"
 import { verifyModelFile } from "./check-values.ts"
-import { openModelFile } from "./model-file.ts"
+import { openModelFile } from "./open-model-file.ts"
 import { FLASH_CONFIG } from "./published-configs.ts"
 import type { TensorTypeName } from "./tensor-types.ts"
 import { memoryFiles, type MemoryFile } from "./testing/memory-files.ts"

@@ -2,7 +2,7 @@
 // ModelFileError or a model whose every tensor lies inside its file; never another error, an
 // endless read or a large allocation.
 import { expect, test } from "bun:test"
-import { openModelFile } from "./model-file.ts"
+import { openModelFile } from "./open-model-file.ts"
 import { ModelFileError } from "./model-file-error.ts"
 import type { GgufValue } from "./gguf/metadata.ts"
 import { memoryFiles, type MemoryFile } from "./testing/memory-files.ts"

@@ -1,6 +1,7 @@
 // A model whose routed experts come from another file than everything else: a GGUF for the trunk,
 // the official safetensors for the experts.
-import { openModelFile, type ModelFile } from "./model-file.ts"
+import { openModelFile } from "./open-model-file.ts"
+import { type ModelFile } from "./model-file.ts"
 import { ModelFileError } from "./model-file-error.ts"
 import { TENSOR_KINDS } from "./tensor-kinds.ts"
 

@@ -1,5 +1,6 @@
 export { withExpertWeights } from "./expert-weights.ts"
-export { openModelFile, type ModelFile, type TokenizerSource } from "./model-file.ts"
+export { openModelFile } from "./open-model-file.ts"
+export { type ModelFile, type TokenizerSource } from "./model-file.ts"
 export { type ModelConfig } from "./model-config.ts"
 export { type TensorEntry } from "./tensor-table.ts"
 export { ModelFileError, type ModelFileErrorCode } from "./model-file-error.ts"

@@ -11,7 +11,7 @@ import {
   type StoredSafetensor,
 } from "./inventory.ts"
 import type { ModelConfig } from "./model-config.ts"
-import { openModelFile } from "./model-file.ts"
+import { openModelFile } from "./open-model-file.ts"
 import { FLASH_CONFIG, PRO_CONFIG, publishedName } from "./published-configs.ts"
 import type { TensorTypeName } from "./tensor-types.ts"
 import { memoryFiles } from "./testing/memory-files.ts"

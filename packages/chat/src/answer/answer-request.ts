@@ -1,6 +1,6 @@
 import type { SamplingOptions } from "@ds4/engine"
 import type { Segment } from "@ds4/tokenizer"
-import type { ContinuedPart } from "../template/chat-template.ts"
+import type { ContinuedPart } from "../template/render-options.ts"
 import type { Conversation } from "../template/conversation.ts"
 import type { ThinkingLevel } from "../template/effort.ts"
 import type { Profile } from "../template/tools-block.ts"

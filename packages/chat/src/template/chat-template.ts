@@ -5,37 +5,10 @@ import { ASSISTANT, BOS, THINK_OPEN } from "@ds4/tokenizer/special-tokens"
 import { renderCompat } from "./profile-compat.ts"
 import { renderReference } from "./profile-reference.ts"
 import type { Conversation } from "./conversation.ts"
-import { EFFORT_TABLES, type Effort, type EffortTable } from "./effort.ts"
-import type { ReplayOrigin, ToolReplay } from "./replay.ts"
+import { EFFORT_TABLES } from "./effort.ts"
+import type { ContinuedPart, RenderOptions } from "./render-options.ts"
 import { SegmentWriter } from "./segment-writer.ts"
-import type { Profile } from "./tools-block.ts"
 import { TurnWriter } from "./turn-writer.ts"
-
-/** Part of a partial answer that generation goes on in: its reasoning is still open, or over. */
-export type ContinuedPart = "reasoning" | "content"
-
-export interface RenderOptions {
-  /** The generation prompt ends with `<think>`; otherwise with `</think>`. */
-  readonly thinking: boolean
-  /** Counts only when thinking; default: the table's own. */
-  readonly effort?: Effort
-  /** A property of the checkpoint; default `original`. */
-  readonly effortTable?: EffortTable
-  /**
-   * `reference` (default) is what the vendor's encoder produces, `compat` what the May 2026 ds4
-   * server does.
-   */
-  readonly profile?: Profile
-  /**
-   * The last message is an assistant's and the answer goes on inside this part of it: the end of
-   * the part is left out.
-   */
-  readonly continueFinal?: ContinuedPart
-  /** Sampled blocks to emit in place of rendered calls. */
-  readonly replay?: ToolReplay
-  /** Told, for every assistant turn with calls, where its block came from. */
-  readonly onToolTurn?: (origin: ReplayOrigin | "canonical") => void
-}
 
 /** The prompt of a conversation. Concatenated, the segments are the rendered text. */
 export const renderChat = (conversation: Conversation, options: RenderOptions): Segment[] => {

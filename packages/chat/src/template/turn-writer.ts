@@ -7,9 +7,9 @@ import {
   USER,
   taskToken,
 } from "@ds4/tokenizer/special-tokens"
-import type { RenderOptions } from "./chat-template.ts"
 import type { AssistantMessage, ToolDeclaration } from "./conversation.ts"
 import { toolResultText, writeCalls } from "./dsml-render.ts"
+import type { RenderOptions } from "./render-options.ts"
 import type { SegmentWriter } from "./segment-writer.ts"
 import { type Profile, TOOLS_BLOCK, toolSchemaLine } from "./tools-block.ts"
 

@@ -9,6 +9,12 @@ export class OutHandle {
   }
 }
 
+/** An object of the library that has been opened. */
+export interface OpenObject {
+  /** @throws EngineError ARGUMENT if it has been closed */
+  readonly pointer: Pointer
+}
+
 /** The pointer of an open handle. @throws EngineError ARGUMENT if it has been closed */
 export function openPointer(pointer: Pointer | undefined, what: string): Pointer {
   if (pointer === undefined) throw new EngineError("ARGUMENT", `this ${what} has been closed`)

@@ -2,8 +2,7 @@ import type { Pointer } from "bun:ffi"
 import { EngineError } from "../errors.ts"
 import { engineLibrary } from "../library.ts"
 import { SESSION_OPTIONS } from "../symbols.ts"
-import type { EngineHandle } from "./engine-handle.ts"
-import { openPointer, OutHandle } from "./handle.ts"
+import { openPointer, OutHandle, type OpenObject } from "./handle.ts"
 
 /** One sequence of an engine: its KV rows and its position. */
 export class SessionHandle implements Disposable {
@@ -13,7 +12,7 @@ export class SessionHandle implements Disposable {
   ) {}
 
   /** @throws EngineError ARGUMENT or DEVICE_MEMORY */
-  static open(engine: EngineHandle, contextTokens: number): SessionHandle {
+  static open(engine: OpenObject, contextTokens: number): SessionHandle {
     const { symbols, check } = engineLibrary()
     const out = new OutHandle()
     check(

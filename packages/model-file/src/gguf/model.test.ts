@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import type { GgufValue } from "./metadata.ts"
-import { openModelFile } from "../model-file.ts"
+import { openModelFile } from "../open-model-file.ts"
 import { TENSOR_TYPES } from "../tensor-types.ts"
 import { memoryFiles } from "../testing/memory-files.ts"
 import { expectRefusal } from "../testing/refusal.ts"

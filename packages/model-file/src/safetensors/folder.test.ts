@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { openModelFile } from "../model-file.ts"
+import { openModelFile } from "../open-model-file.ts"
 import { readSafetensorsHeader } from "./header.ts"
 import { duplicateKey } from "./json.ts"
 import { memoryFiles, utf8 } from "../testing/memory-files.ts"
