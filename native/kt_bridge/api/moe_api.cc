@@ -1,6 +1,8 @@
 #include <cstring>
 
 #include "api/handles.h"
+#include "experts/loading/memory_source.h"
+#include "experts/loading/folder_source.h"
 #include "machine/memory.h"
 
 using namespace ds4::ktb;

@@ -2,6 +2,7 @@
 #include <atomic>
 
 #include "api/handles.h"
+#include "experts/loading/memory_source.h"
 #include "api/slots_layers.h"
 #include "base/test.h"
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "api/handles.h"
+#include "experts/loading/memory_source.h"
 #include "experts/loading/export.h"
 
 using namespace ds4::ktb;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "api/handles.h"
+#include "experts/loading/memory_source.h"
 #include "experts/forward/reference.h"
 #include "machine/instruction_sets.h"
 

@@ -1,5 +1,5 @@
 // The source that reads safetensors.
-#include "experts/loading/expert_source.h"
+#include "experts/loading/folder_source.h"
 #include "pool/expert_error.h"
 
 namespace ds4::ktb {
@@ -39,49 +39,44 @@ FolderSource::FolderSource(const SourceShape &shape, const Safetensors &folder, 
                  "layer %d holds %s, which safetensors files do not store: load it with "
                  "ktb_moe_load_matrices",
                  shape.index, method_traits(method).name);
+    ids_ = mapped_experts(shape, map);
     const std::string tail = "layers." + std::to_string(layer);
-    for (int expert = 0; expert < shape.layer.experts; expert++) {
-        const int64_t id = map == nullptr ? expert : map[expert];
-        if (id < 0 || id >= shape.layer.experts)
-            fail(KTB_ERR_ARGUMENT,
-                 "layer %d: the map gives source %lld for expert %d; expected 0..%d", shape.index,
-                 (long long)id, expert, shape.layer.experts - 1);
-        ids_.push_back(id);
-    }
-    const int first_read = shape_.kept[0];
     const std::string first =
-        ".ffn.experts." + std::to_string(ids_[size_t(first_read)]) + ".w1.weight";
+        ".ffn.experts." + std::to_string(ids_[size_t(shape_.kept[0])]) + ".w1.weight";
     base_ = folder.find("model." + tail + first) != nullptr ? "model." + tail : tail;
-    for (int matrix = 0; matrix < 3; matrix++)
-        codes_[matrix].resize(ids_.size()), scales_[matrix].resize(ids_.size());
-    for (const int32_t expert : shape_.kept)
-        for (int matrix = 0; matrix < 3; matrix++) {
-            ScaleFormat format = ScaleFormat::none;
-            codes_[matrix][size_t(expert)] =
-                &find_codes(name(expert, matrix) + ".weight", shape.of(matrix));
-            const Tensor *scales =
-                find_scales(name(expert, matrix) + ".scale", shape.of(matrix), format);
-            scales_[matrix][size_t(expert)] = scales;
-            if (expert == first_read) formats_[matrix] = format;
-            if (formats_[matrix] != format)
-                fail(KTB_ERR_FORMAT, "tensor %s.scale is %s, unlike that of expert %d",
-                     name(expert, matrix).c_str(), scales->dtype.c_str(), first_read);
-        }
+    for (int matrix = 0; matrix < 3; matrix++) find_matrices(matrix);
+}
+
+// The codes and scales of one matrix of every expert to read.
+void FolderSource::find_matrices(int matrix) {
+    const MatrixShape shape = shape_.of(matrix);
+    const int first = shape_.kept[0];
+    codes_[matrix].resize(ids_.size()), scales_[matrix].resize(ids_.size());
+    for (const int32_t expert : shape_.kept) {
+        ScaleFormat format = ScaleFormat::none;
+        codes_[matrix][size_t(expert)] = &find_codes(name(expert, matrix) + ".weight", shape);
+        const Tensor *scales = find_scales(name(expert, matrix) + ".scale", shape, format);
+        scales_[matrix][size_t(expert)] = scales;
+        if (expert == first) formats_[matrix] = format;
+        if (formats_[matrix] != format)
+            fail(KTB_ERR_FORMAT, "tensor %s.scale is %s, unlike that of expert %d",
+                 name(expert, matrix).c_str(), scales->dtype.c_str(), first);
+    }
 }
 
 const Tensor &FolderSource::find_codes(const std::string &name, const MatrixShape &shape) const {
     const Tensor *tensor = folder_.find(name);
     if (tensor == nullptr)
         fail(KTB_ERR_FORMAT, "tensor %s is missing in %s", name.c_str(), folder_.folder().c_str());
-    const int64_t columns = shape.method == Method::mxfp4 ? shape.columns / 2 : shape.columns;
-    if (!stores(*tensor, shape.method) ||
-        tensor->shape != std::vector<int64_t>{shape.rows, columns})
-        fail(KTB_ERR_FORMAT, "tensor %s is %s; expected %s [%d, %lld]", name.c_str(),
+    const uint64_t rows = uint64_t(shape.rows),
+                   columns = uint64_t(shape.columns) / (shape.method == Method::mxfp4 ? 2 : 1);
+    if (!stores(*tensor, shape.method) || tensor->shape != std::vector<uint64_t>{rows, columns})
+        fail(KTB_ERR_FORMAT, "tensor %s is %s; expected %s [%llu, %llu]", name.c_str(),
              described(*tensor).c_str(),
              shape.method == Method::mxfp4  ? "I8 or U8"
              : shape.method == Method::bf16 ? "BF16"
                                             : "F8_E4M3",
-             shape.rows, (long long)columns);
+             (unsigned long long)rows, (unsigned long long)columns);
     return *tensor;
 }
 
@@ -92,16 +87,16 @@ const Tensor *FolderSource::find_scales(const std::string &name, const MatrixSha
     if (tensor == nullptr)
         fail(KTB_ERR_FORMAT, "tensor %s is missing in %s", name.c_str(), folder_.folder().c_str());
     format = scale_format_of(tensor->dtype);
-    const int64_t rows = shape.scale_row(shape.rows - 1) + 1,
-                  columns = int64_t(shape.scales_in_row());
+    const uint64_t rows = uint64_t(shape.scale_row(shape.rows - 1)) + 1,
+                   columns = shape.scales_in_row();
     const bool flat =
-        shape.method == Method::fp8_perchannel && tensor->shape == std::vector<int64_t>{rows};
+        shape.method == Method::fp8_perchannel && tensor->shape == std::vector<uint64_t>{rows};
     if (!takes_scales(shape.method, format) ||
-        (!flat && tensor->shape != std::vector<int64_t>{rows, columns}))
-        fail(KTB_ERR_FORMAT, "tensor %s is %s; expected %s [%lld, %lld]", name.c_str(),
+        (!flat && tensor->shape != std::vector<uint64_t>{rows, columns}))
+        fail(KTB_ERR_FORMAT, "tensor %s is %s; expected %s [%llu, %llu]", name.c_str(),
              described(*tensor).c_str(),
              shape.method == Method::mxfp4 ? "F8_E8M0, U8 or BF16" : "F8_E8M0, U8, BF16 or F32",
-             (long long)rows, (long long)columns);
+             (unsigned long long)rows, (unsigned long long)columns);
     return tensor;
 }
 

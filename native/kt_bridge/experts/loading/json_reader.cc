@@ -5,27 +5,47 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kMaximumDepth = 32;
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 void append_utf8(std::string &out, uint32_t point) {
     if (point < 0x80) {
         out += char(point);
-    } else if (point < 0x800) {
-        out += char(0xc0 | point >> 6);
-        out += char(0x80 | (point & 63));
-    } else if (point < 0x10000) {
-        out += char(0xe0 | point >> 12);
-        out += char(0x80 | (point >> 6 & 63));
-        out += char(0x80 | (point & 63));
-    } else {
-        out += char(0xf0 | point >> 18);
-        out += char(0x80 | (point >> 12 & 63));
-        out += char(0x80 | (point >> 6 & 63));
-        out += char(0x80 | (point & 63));
+        return;
     }
+    const int continuations = point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+    constexpr uint32_t kLead[4] = {0, 0xc0, 0xe0, 0xf0};
+    out += char(kLead[continuations] | point >> 6 * continuations);
+    for (int i = continuations - 1; i >= 0; i--) out += char(0x80 | (point >> 6 * i & 63));
+}
+
+// Bytes of the character that begins at `at`, 0 when it is no UTF-8 (RFC 3629, section 4).
+size_t utf8_bytes(std::string_view text, size_t at) {
+    const auto byte = [&](size_t i) {
+        return at + i < text.size() ? uint32_t(uint8_t(text[at + i])) : 0;
+    };
+    const auto continues = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
+    const uint32_t lead = byte(0), second = byte(1);
+    if (lead < 0x80) return 1;
+    if (lead >= 0xc2 && lead < 0xe0) return continues(1) ? 2 : 0;
+    if (lead >= 0xe0 && lead < 0xf0) {
+        const bool is_overlong = lead == 0xe0 && second < 0xa0;
+        const bool is_surrogate = lead == 0xed && second >= 0xa0;
+        return continues(1) && continues(2) && !is_overlong && !is_surrogate ? 3 : 0;
+    }
+    if (lead < 0xf0 || lead > 0xf4) return 0;
+    const bool is_overlong = lead == 0xf0 && second < 0x90;
+    const bool is_beyond = lead == 0xf4 && second >= 0x90;
+    return continues(1) && continues(2) && continues(3) && !is_overlong && !is_beyond ? 4 : 0;
 }
 
 } // namespace
+
+JsonReader::JsonReader(std::string_view text, std::string what)
+    : text_(text), what_(std::move(what)) {
+    for (size_t bytes = 1; at_ < text_.size(); at_ += bytes)
+        if (bytes = utf8_bytes(text_, at_); bytes == 0) error("UTF-8");
+    at_ = 0;
+}
 
 void JsonReader::error(const std::string &expected) const {
     fail(KTB_ERR_FORMAT, "%s: expected %s at byte %zu", what_.c_str(), expected.c_str(), at_);
@@ -39,7 +59,13 @@ void JsonReader::space() {
 
 char JsonReader::peek() {
     space();
-    return at_ < text_.size() ? text_[at_] : '\0';
+    return here();
+}
+
+bool JsonReader::take(std::string_view word) {
+    if (text_.substr(at_, word.size()) != word) return false;
+    at_ += word.size();
+    return true;
 }
 
 void JsonReader::expect(char c) {
@@ -47,20 +73,33 @@ void JsonReader::expect(char c) {
     at_++;
 }
 
-void JsonReader::enter_object() { expect('{'), first_ = true; }
-void JsonReader::enter_array() { expect('['), first_ = true; }
+void JsonReader::enter(char c) {
+    expect(c);
+    if (open_.size() == kMaximumJsonDepth)
+        error("at most " + std::to_string(kMaximumJsonDepth) + " nested values");
+    open_.emplace_back();
+}
+void JsonReader::enter_object() { enter('{'); }
+void JsonReader::enter_array() { enter('['); }
 
 bool JsonReader::next(char close) {
-    const bool first = first_;
-    first_ = false;
-    if (peek() == close) return at_++, false;
-    if (!first) expect(',');
+    const bool is_first = open_.back().is_first;
+    open_.back().is_first = false;
+    if (peek() == close) {
+        at_++;
+        open_.pop_back();
+        return false;
+    }
+    if (!is_first) expect(',');
     return true;
 }
 
 bool JsonReader::next_key(std::string &key) {
     if (!next('}')) return false;
     key = string();
+    if (!open_.back().keys.insert(key).second)
+        fail(KTB_ERR_FORMAT, "%s: key \"%s\" appears twice, at byte %zu", what_.c_str(),
+             key.c_str(), at_);
     expect(':');
     return true;
 }
@@ -70,8 +109,8 @@ bool JsonReader::next_item() { return next(']'); }
 uint32_t JsonReader::hex4() {
     uint32_t value = 0;
     for (int i = 0; i < 4; i++, at_++) {
-        const char c = at_ < text_.size() ? text_[at_] : '\0';
-        if (c >= '0' && c <= '9')
+        const char c = here();
+        if (is_digit(c))
             value = value * 16 + uint32_t(c - '0');
         else if (c >= 'a' && c <= 'f')
             value = value * 16 + uint32_t(c - 'a' + 10);
@@ -83,6 +122,23 @@ uint32_t JsonReader::hex4() {
     return value;
 }
 
+// The code point of an escape sequence, past its backslash.
+uint32_t JsonReader::escaped_character() {
+    constexpr std::string_view kFrom = "\"\\/bfnrt", kTo = "\"\\/\b\f\n\r\t";
+    const char escape = here();
+    if (escape != '\0' && kFrom.find(escape) != std::string_view::npos) {
+        at_++;
+        return uint32_t(kTo[kFrom.find(escape)]);
+    }
+    if (!take("u")) error("an escape sequence");
+    const uint32_t point = hex4();
+    if (point < 0xd800 || point > 0xdfff) return point;
+    if (point > 0xdbff || !take("\\u")) error("a pair of surrogates");
+    const uint32_t low = hex4();
+    if (low < 0xdc00 || low > 0xdfff) error("a low surrogate");
+    return 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
+}
+
 std::string JsonReader::string() {
     expect('"');
     std::string out;
@@ -91,76 +147,70 @@ std::string JsonReader::string() {
         const char c = text_[at_++];
         if (c == '"') return out;
         if (static_cast<unsigned char>(c) < 0x20) error("no control character in a string");
-        if (c != '\\') {
+        if (c == '\\')
+            append_utf8(out, escaped_character());
+        else
             out += c;
-            continue;
-        }
-        const char escape = at_ < text_.size() ? text_[at_++] : '\0';
-        constexpr std::string_view kFrom = "\"\\/bfnrt", kTo = "\"\\/\b\f\n\r\t";
-        if (escape == 'u') {
-            uint32_t point = hex4();
-            if (point >= 0xd800 && point < 0xdc00 && text_.substr(at_, 2) == "\\u") {
-                at_ += 2;
-                const uint32_t low = hex4();
-                if (low < 0xdc00 || low > 0xdfff) error("a low surrogate");
-                point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
-            }
-            append_utf8(out, point);
-        } else if (escape != '\0' && kFrom.find(escape) != std::string_view::npos) {
-            out += kTo[kFrom.find(escape)];
-        } else {
-            error("an escape sequence");
-        }
     }
+}
+
+// The digits of a whole number: no zero before others, nothing of a fraction behind them.
+std::string_view JsonReader::digits() {
+    const size_t begin = at_;
+    while (is_digit(here())) at_++;
+    const std::string_view found = text_.substr(begin, at_ - begin);
+    const char behind = here();
+    if (found.empty() || (found.size() > 1 && found[0] == '0') || behind == '.' || behind == 'e' ||
+        behind == 'E')
+        error("an integer");
+    return found;
 }
 
 int64_t JsonReader::integer() {
     const bool negative = peek() == '-';
     if (negative) at_++;
-    const size_t begin = at_;
     int64_t value = 0;
-    while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') {
-        const int digit = text_[at_] - '0';
+    for (const char c : digits()) {
+        const int digit = c - '0';
         if (value > (INT64_MAX - digit) / 10) error("an integer below 2^63");
         value = value * 10 + digit;
-        at_++;
     }
-    if (at_ == begin ||
-        (at_ < text_.size() && (text_[at_] == '.' || text_[at_] == 'e' || text_[at_] == 'E')))
-        error("an integer");
     return negative ? -value : value;
 }
 
+uint64_t JsonReader::count() {
+    space();
+    uint64_t value = 0;
+    for (const char c : digits()) {
+        value = value * 10 + uint64_t(c - '0');
+        if (value > kMaximumCount) error("an integer below 2^53");
+    }
+    return value;
+}
+
 bool JsonReader::boolean() {
-    peek(); // past the space
-    for (const std::string_view word : {std::string_view("true"), std::string_view("false")})
-        if (text_.substr(at_, word.size()) == word) {
-            at_ += word.size();
-            return word == "true";
-        }
+    space();
+    if (take("true")) return true;
+    if (take("false")) return false;
     error("true or false");
 }
 
-void JsonReader::skip() { skip_at(0); }
-
-void JsonReader::skip_at(int depth) {
-    if (depth > kMaximumDepth) error("at most 32 nested values");
+void JsonReader::skip() {
     const char c = peek();
     std::string key;
     if (c == '{') {
         enter_object();
-        while (next_key(key)) skip_at(depth + 1);
+        while (next_key(key)) skip();
     } else if (c == '[') {
         enter_array();
-        while (next_item()) skip_at(depth + 1);
+        while (next_item()) skip();
     } else if (c == '"') {
         string();
-    } else {
-        const size_t begin = at_;
-        while (at_ < text_.size() &&
-               std::string_view(",]} \n\t\r").find(text_[at_]) == std::string_view::npos)
-            at_++;
-        if (at_ == begin) error("a value");
+    } else if (c == '-' || is_digit(c)) {
+        at_ += c == '-' ? 1 : 0;
+        digits();
+    } else if (!take("true") && !take("false") && !take("null")) {
+        error("a value");
     }
 }
 

@@ -1,4 +1,4 @@
-#include "experts/loading/expert_source.h"
+#include "experts/loading/memory_source.h"
 
 #include <cstring>
 
@@ -8,14 +8,6 @@
 
 namespace ds4::ktb {
 namespace {
-
-int64_t mapped_id(const SourceShape &shape, const int64_t *map, int expert) {
-    const int64_t id = map == nullptr ? expert : map[expert];
-    if (id < 0 || id >= shape.layer.experts)
-        fail(KTB_ERR_ARGUMENT, "layer %d: the map gives source %lld for expert %d; expected 0..%d",
-             shape.index, (long long)id, expert, shape.layer.experts - 1);
-    return id;
-}
 
 // Of the pointer form, which has no format codes.
 ScaleFormat published_scales(Method method) {
@@ -51,15 +43,10 @@ const Format *find_format(uint32_t number) {
 
 } // namespace
 
-ExpertSource::ExpertSource(const SourceShape &shape) : shape_(shape) {
-    if (shape.kept.empty())
-        for (int expert = 0; expert < shape.layer.experts; expert++) shape_.kept.push_back(expert);
-}
-
 MemorySource::MemorySource(const SourceShape &shape, const void *const *const codes[3],
                            const void *const *const scales[3], const int64_t *map)
     : ExpertSource(shape) {
-    for (int expert = 0; expert < shape.layer.experts; expert++) mapped_id(shape, map, expert);
+    const std::vector<int64_t> ids = mapped_experts(shape, map);
     for (int matrix = 0; matrix < 3; matrix++) {
         codes_[matrix].resize(size_t(shape.layer.experts)),
             scales_[matrix].resize(size_t(shape.layer.experts));
@@ -69,7 +56,7 @@ MemorySource::MemorySource(const SourceShape &shape, const void *const *const co
             fail(KTB_ERR_ARGUMENT, "layer %d: the pointer array of %s is NULL", shape.index,
                  kMatrixNames[matrix]);
         for (const int32_t expert : shape_.kept) {
-            const int64_t id = mapped_id(shape, map, expert);
+            const int64_t id = ids[size_t(expert)];
             const uint8_t *&own_codes = codes_[matrix][size_t(expert)],
                           *&own_scales = scales_[matrix][size_t(expert)];
             own_codes = static_cast<const uint8_t *>(codes[matrix][id]);

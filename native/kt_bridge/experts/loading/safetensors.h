@@ -10,7 +10,7 @@ namespace ds4::ktb {
 
 struct Tensor {
     std::string dtype; // as in the header: "I8", "F8_E8M0", ...
-    std::vector<int64_t> shape;
+    std::vector<uint64_t> shape;
     int shard;
     uint64_t offset; // from the start of the file
     uint64_t bytes;
@@ -25,6 +25,7 @@ class Safetensors {
     Safetensors(const Safetensors &) = delete;
 
     const Tensor *find(const std::string &name) const; // nullptr when absent
+    size_t size() const { return tensors_.size(); }    // tensors
     const std::string &path(int shard) const { return shards_[size_t(shard)].path; }
     const std::string &folder() const { return folder_; }
     // Whole range into `out`; throws naming the file when it has become shorter. Thread-safe.
@@ -46,7 +47,7 @@ class Safetensors {
         uint8_t *map = nullptr;
     };
     void open_shard(const std::string &path);
-    void read_header(const std::string &text, int shard, uint64_t data_begin);
+    std::string header_text(int shard) const;
     void close();
 
     std::string folder_;

@@ -23,7 +23,7 @@ const SINGLE = "model.safetensors"
 const SHARD_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$/
 
 /** Bytes that hold two FP4 values; whether a tensor is one is decided by its role. */
-const TYPES: Readonly<Record<SafetensorsDtype, TensorType>> = {
+const TYPES: Readonly<Partial<Record<SafetensorsDtype, TensorType>>> = {
   BF16: TENSOR_TYPES.BF16,
   F16: TENSOR_TYPES.F16,
   F32: TENSOR_TYPES.F32,
@@ -66,7 +66,7 @@ export async function readSafetensorsFolder(
     const source = await access.open(path)
     const header = await readSafetensorsHeader(source)
     if (index !== undefined) checkAgainstIndex(header.entries, index.shardOf, shard, path)
-    tensors.push(...header.entries.map((entry) => storedTensor(entry, files.length)))
+    tensors.push(...header.entries.map((entry) => storedTensor(entry, files.length, path)))
     files.push({ path, bytes: source.bytes })
   }
   checkComplete(tensors, index?.shardOf, folder)
@@ -147,8 +147,15 @@ function checkComplete(
   }
 }
 
-function storedTensor(entry: SafetensorsEntry, file: number): StoredTensor {
+function storedTensor(entry: SafetensorsEntry, file: number, path: string): StoredTensor {
   const type = TYPES[entry.dtype]
+  if (type === undefined)
+    throw new ModelFileError(
+      "UNSUPPORTED",
+      `tensor ${entry.name} has dtype "${entry.dtype}"; expected one of ` +
+        Object.keys(TYPES).join(", "),
+      { path, tensor: entry.name },
+    )
   const last = entry.shape.length - 1
   const shape =
     type === TENSOR_TYPES.FP4_PACKED

@@ -5,19 +5,24 @@ import { MAX_SAFETENSORS_HEADER_BYTES, MAX_TENSORS, MAX_TENSOR_NAME_BYTES } from
 import { ModelFileError } from "../model-file-error.ts"
 import { isObject, parseJsonObject } from "./json.ts"
 
-/**
- * Bytes of one element by dtype; the two packed ones hold FP4 pairs when they are expert weights.
- */
+/** Bytes of one element by dtype; I8 and U8 hold FP4 pairs when they are expert weights. */
 export const DTYPE_BYTES = {
   BF16: 2,
+  BOOL: 1,
   F16: 2,
   F32: 4,
+  F64: 8,
   F8_E4M3: 1,
+  F8_E5M2: 1,
   F8_E8M0: 1,
-  I8: 1,
-  U8: 1,
+  I16: 2,
   I32: 4,
   I64: 8,
+  I8: 1,
+  U16: 2,
+  U32: 4,
+  U64: 8,
+  U8: 1,
 } as const
 export type SafetensorsDtype = keyof typeof DTYPE_BYTES
 
@@ -38,6 +43,8 @@ export interface SafetensorsHeader {
 }
 
 const LENGTH_BYTES = 8
+/** Objects and lists inside each other, as in `native/kt_bridge/experts/loading/json_reader.h`. */
+const MAX_DEPTH = 32
 const MAX_RANK = 8
 const METADATA_KEY = "__metadata__"
 
@@ -65,7 +72,8 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
     )
   }
   const dataBegin = LENGTH_BYTES + Number(length)
-  const json = parseJsonObject(await source.read(LENGTH_BYTES, Number(length)), "the header", path)
+  const text = await source.read(LENGTH_BYTES, Number(length))
+  const { members: json, depth, oddity } = parseJsonObject(text, "the header", path)
   const metadata = textMap(json.get(METADATA_KEY), path)
   json.delete(METADATA_KEY)
   if (json.size > MAX_TENSORS)
@@ -73,6 +81,13 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
       path,
     })
   const entries = [...json].map(([name, value]) => readEntry(name, value, dataBegin, path))
+  if (depth > MAX_DEPTH)
+    throw new ModelFileError(
+      "RANGE",
+      `the header has ${depth} objects and lists inside each other; the limit is ${MAX_DEPTH}`,
+      { path },
+    )
+  if (oddity !== undefined) throw new ModelFileError("FORMAT", `the header has ${oddity}`, { path })
   checkCoverage(entries, dataBegin, source)
   return { entries, metadata, dataBegin }
 }
@@ -91,7 +106,7 @@ function textMap(value: unknown, path: string): Map<string, string> {
 }
 
 const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)
 
 function readEntry(
   name: string,
@@ -105,11 +120,9 @@ function readEntry(
       tensor: name,
     })
   }
-  if (name.length > MAX_TENSOR_NAME_BYTES)
-    return fail(
-      "RANGE",
-      `has a name of ${name.length} characters; the limit is ${MAX_TENSOR_NAME_BYTES}`,
-    )
+  const nameBytes = Buffer.byteLength(name)
+  if (nameBytes > MAX_TENSOR_NAME_BYTES)
+    return fail("RANGE", `has a name of ${nameBytes} bytes; the limit is ${MAX_TENSOR_NAME_BYTES}`)
   if (!isObject(value)) return fail("FORMAT", "is not described by an object")
   const { dtype, shape, data_offsets: offsets } = value
   if (typeof dtype !== "string" || !isDtype(dtype))
@@ -125,7 +138,16 @@ function readEntry(
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
     return fail("FORMAT", `has data_offsets ${JSON.stringify(offsets)}; expected two whole numbers`)
   const [begin = 0, end = 0] = offsets
-  const bytes = shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype])
+  let bytes: number = DTYPE_BYTES[dtype]
+  for (const size of shape) {
+    bytes *= size
+    if (!Number.isSafeInteger(bytes))
+      return fail(
+        "SHAPE",
+        `has ${end - begin} bytes of data; ${dtype} [${shape.join(", ")}] needs more than any ` +
+          `file has`,
+      )
+  }
   if (end - begin !== bytes)
     return fail(
       "SHAPE",

@@ -5,12 +5,17 @@ import { ModelFileError } from "../model-file-error.ts"
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
+/** A JSON object, and what JSON.parse does not tell of its text. */
+export interface ParsedObject {
+  readonly members: Map<string, unknown>
+  /** Most objects and lists inside each other. */
+  readonly depth: number
+  /** A number that is not whole, or half of a surrogate pair in a string. */
+  readonly oddity: string | undefined
+}
+
 /** Parses `bytes` as a JSON object. `what` names them in errors. */
-export function parseJsonObject(
-  bytes: Uint8Array,
-  what: string,
-  path: string,
-): Map<string, unknown> {
+export function parseJsonObject(bytes: Uint8Array, what: string, path: string): ParsedObject {
   let text: string
   let value: unknown
   try {
@@ -29,13 +34,13 @@ export function parseJsonObject(
       `${what} is ${Array.isArray(value) ? "a list" : typeof value}; expected an object`,
       { path },
     )
-  const twice = duplicateKey(text)
-  if (twice !== undefined)
-    throw new ModelFileError("UNEXPECTED", `${what} has the key "${twice}" twice`, {
+  const { duplicateKey, depth, oddity } = scanJson(text)
+  if (duplicateKey !== undefined)
+    throw new ModelFileError("UNEXPECTED", `${what} has the key "${duplicateKey}" twice`, {
       path,
-      tensor: twice,
+      tensor: duplicateKey,
     })
-  return new Map(Object.entries(value))
+  return { members: new Map(Object.entries(value)), depth, oddity }
 }
 
 /** Reads and parses a whole JSON file of at most `limit` bytes. */
@@ -47,7 +52,7 @@ export async function readJsonObject(
     throw new ModelFileError("RANGE", `has ${source.bytes} bytes; the limit is ${limit}`, {
       path: source.path,
     })
-  return parseJsonObject(await source.read(0, source.bytes), "the file", source.path)
+  return parseJsonObject(await source.read(0, source.bytes), "the file", source.path).members
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
@@ -61,28 +66,47 @@ const CLOSE_BRACE = 0x7d
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const COLON = 0x3a
+const POINT = 0x2e
 
-/** The first key that one object of the (valid) JSON text has twice. */
-export function duplicateKey(text: string): string | undefined {
+interface JsonScan extends Pick<ParsedObject, "depth" | "oddity"> {
+  /** The first key that one object has twice; the scan ends there. */
+  readonly duplicateKey: string | undefined
+}
+
+/** Looks at (valid) JSON text for what JSON.parse passes over. */
+export function scanJson(text: string): JsonScan {
   const open: (Set<string> | undefined)[] = [] // a set for each object, undefined for each list
+  let depth = 0
+  let oddity: string | undefined
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code === OPEN_BRACE) open.push(new Set())
-    else if (code === OPEN_BRACKET) open.push(undefined)
+    if (code === OPEN_BRACE) depth = Math.max(depth, open.push(new Set()))
+    else if (code === OPEN_BRACKET) depth = Math.max(depth, open.push(undefined))
     else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) open.pop()
     else if (code === QUOTE) {
       const end = stringEnd(text, i)
+      const quoted = text.slice(i, end)
+      if (hasLoneSurrogate(quoted)) oddity ??= "half of a surrogate pair in a string"
       const keys = open.at(-1)
       if (keys !== undefined && followedByColon(text, end)) {
-        const key = unescaped(text.slice(i, end))
-        if (keys.has(key)) return key
+        const key = unescaped(quoted)
+        if (keys.has(key)) return { duplicateKey: key, depth, oddity }
         keys.add(key)
       }
       i = end - 1
-    }
+    } else if (code === POINT || isExponent(text, i)) oddity ??= "a number that is not whole"
   }
-  return undefined
+  return { duplicateKey: undefined, depth, oddity }
 }
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
+
+/** Whether an `e` outside of strings belongs to a number; those of true and false do not. */
+const isExponent = (text: string, at: number): boolean =>
+  (text.charCodeAt(at) | 0x20) === 0x65 && isDigit(text.charCodeAt(at - 1))
+
+const hasLoneSurrogate = (quoted: string): boolean =>
+  quoted.includes("\\u") && !unescaped(quoted).isWellFormed()
 
 /** The position after the closing quote of the string that starts at `begin`. */
 function stringEnd(text: string, begin: number): number {

@@ -1,0 +1,116 @@
+// Loading from damaged safetensors folders: a named refusal of everything that is wrong.
+#include "api/checkpoint_folder.h"
+
+using namespace ds4::ktb;
+using namespace ds4::ktb::test;
+
+namespace {
+
+void check_refused(const std::string &bytes, const std::string &expected_in_message) {
+    const TemporaryFolder folder;
+    folder.write("a.safetensors", bytes);
+    std::string message;
+    CHECK(load_code(folder.path, message) != 0);
+    if (message.find(expected_in_message) == std::string::npos)
+        ds4::test::record(__FILE__, __LINE__,
+                          "\"" + message + "\" lacks \"" + expected_in_message + "\"");
+}
+
+} // namespace
+
+TEST("wrong shards are refused with the tensor, what was expected and what came") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kFolderShape.experts, kFolderShape.hidden, kFolderShape.intermediate, 24);
+    const std::vector<ShardTensor> good = layer_entries("layers.7", experts);
+    const std::string whole = shard(good);
+    check_refused(whole.substr(0, whole.size() - 1), "truncated");
+    check_refused(whole.substr(0, 6), "8-byte header length");
+    check_refused(whole.substr(0, 100), "does not fit");
+    check_refused(std::string(8, '\xff') + whole.substr(8), "does not fit");
+
+    std::vector<ShardTensor> entries(good.begin(), good.end() - 1);
+    check_refused(shard(entries), "layers.7.ffn.experts.2.w2.scale is missing");
+    entries = good;
+    entries[2].shape = list(kFolderShape.hidden, kFolderShape.intermediate / 2);
+    check_refused(shard(entries),
+                  "experts.0.w3.weight is I8 [256, 192]; expected I8 or U8 [384, 128]");
+    entries = good;
+    entries[4].dtype = "F8_E4M3";
+    check_refused(shard(entries), "experts.0.w2.weight is F8_E4M3");
+    entries = good;
+    entries[9].bytes[5] = char(255);
+    check_refused(shard(entries), "layers.7.ffn.experts.1.w3.scale: scale 255");
+    entries = good;
+    entries.push_back(good[0]);
+    check_refused(shard(entries), "appears twice");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[0,8]},\"b\":{"
+                            "\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[4,12]}}",
+                            std::string(16, 'x')),
+                  "overlap");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[8,0]}}",
+                            std::string(16, 'x')),
+                  "data_offsets");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[9],\"data_offsets\":[0,8]}}",
+                            std::string(16, 'x')),
+                  "its shape and dtype need 9");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I9\",\"shape\":[8],\"data_offsets\":[0,8]}}",
+                            std::string(16, 'x')),
+                  "unknown dtype");
+    check_refused(
+        raw_shard(
+            "{\"a\":{\"dtype\":\"I64\",\"shape\":[4503599627370496,4],\"data_offsets\":[0,8]}}",
+            std::string(16, 'x')),
+        "impossible shape");
+    check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8.5],\"data_offsets\":[0,8]}}",
+                            std::string(16, 'x')),
+                  "an integer");
+    check_refused(raw_shard("{\"a\":" + std::string(64, '[') + "}", ""), "expected");
+    check_refused(
+        raw_shard("{\"a\":{\"x\":" + std::string(64, '[') + std::string(64, ']') + "}}", ""),
+        "nested");
+    check_refused(raw_shard("{} x", ""), "the end of the text");
+    const TemporaryFolder empty;
+    std::string message;
+    CHECK(load_code(empty.path, message) != 0 &&
+          message.find("no *.safetensors") != std::string::npos);
+    CHECK(load_code(empty.path + "/missing", message) != 0 &&
+          message.find("cannot open folder") != std::string::npos);
+}
+
+TEST("a header cut or damaged at any byte never crashes") {
+    const std::string whole =
+        raw_shard("{\"__metadata__\":{\"k\":\"\\ud83d\\ude00\"},\"a\":{\"dtype\":\"BF16\","
+                  "\"shape\":[2,2],\"data_offsets\":[0,8]}}",
+                  "12345678");
+    const TemporaryFolder folder;
+    int opened = 0;
+    for (size_t at = 0; at <= whole.size(); at++)
+        for (int kind = 0; kind < 3; kind++) {
+            std::string bytes = kind == 0 ? whole.substr(0, at) : whole;
+            if (kind > 0 && at < whole.size())
+                bytes[at] = kind == 1 ? '"' : char(uint8_t(bytes[at]) ^ 0x80);
+            folder.write("a.safetensors", bytes);
+            ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
+            opened += tensors != nullptr ? 1 : 0;
+            CHECK(tensors != nullptr || std::strlen(ktb_last_error()) > 0);
+            ktb_safetensor_close(tensors);
+        }
+    CHECK(opened >= 2); // the whole file, and damage inside the data
+}
+
+TEST("a shard that becomes shorter after it was opened is an error, not a crash") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kFolderShape.experts, kFolderShape.hidden, kFolderShape.intermediate, 25);
+    const TemporaryFolder folder;
+    const std::string whole = shard(layer_entries("layers.7", experts));
+    folder.write("a.safetensors", whole);
+    ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
+    std::filesystem::resize_file(folder.path + "/a.safetensors", whole.size() / 2);
+    TestLayer layer(options_for("auto", "int8", 2, 2), kFolderShape, experts);
+    CHECK(ktb_moe_load_weights_safetensors(layer.moe, tensors, 7, nullptr) == KTB_ERR_IO);
+    CHECK(std::string(ktb_last_error()).find("shorter") != std::string::npos);
+    CHECK(ktb_status(layer.moe) == KTB_ERR_IO);
+    ktb_safetensor_close(tensors);
+    CHECK(CanonicalPointers(experts).load(layer.moe) == 0 &&
+          ktb_status(layer.moe) == 0); // recovers
+}
