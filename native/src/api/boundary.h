@@ -1,5 +1,5 @@
-// What every extern "C" function of the library does around its body: clear the thread's error
-// text, turn exceptions into a status, keep their text for ds4_last_error.
+// The frame of every extern "C" function. It clears the thread's error text, turns an exception
+// into a status and keeps its text for ds4_last_error.
 #pragma once
 #include <cstdio>
 #include <exception>
@@ -22,8 +22,8 @@ inline void set_error(const char *text) noexcept {
     std::snprintf(error_text().text, sizeof error_text().text, "%s", text);
 }
 
-// Runs a body that may throw. Nothing leaves it: an exception across the boundary would end the
-// process.
+// Runs a body that may throw. No exception leaves this function: across the C boundary it would end
+// the process.
 template <typename Body> ds4_status guarded(Body &&body) noexcept {
     clear_error();
     try {
@@ -44,14 +44,14 @@ template <typename Body> ds4_status guarded(Body &&body) noexcept {
     }
 }
 
-// The same for functions that return a value rather than a status; `fallback` stands for failure.
+// The same for functions that return a value rather than a status; a failure returns `fallback`.
 template <typename Value, typename Body> Value guarded_value(Value fallback, Body &&body) noexcept {
     Value value = fallback;
     const ds4_status status = guarded([&] { value = body(); });
     return status == DS4_OK ? value : fallback;
 }
 
-// Argument checks: "name" is the parameter as ds4.h spells it.
+// name: the parameter as ds4.h spells it. Throws Error(DS4_ERR_ARGUMENT).
 inline void require_pointer(const void *pointer, const char *name) {
     if (pointer == nullptr) fail(DS4_ERR_ARGUMENT, "%s is null", name);
 }

@@ -1,86 +1,21 @@
-// ds4_model_*, ds4_engine_*, ds4_session_*: check arguments, call core, translate exceptions.
+// ds4_engine_*: check arguments, call core, translate exceptions.
 #include <algorithm>
-#include <cstring>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "api/boundary.h"
+#include "api/copy_text.h"
+#include "api/model_handle.h"
+#include "backend/engine_options.h"
 #include "core/engine.h"
 #include "ds4.h"
-#include "model/model.h"
-
-struct ds4_model {
-    ds4::Model model;
-};
 
 using ds4::fail;
+using ds4::api::copy_text;
 using ds4::api::guarded;
 using ds4::api::guarded_value;
 using ds4::api::require_pointer;
-
-namespace {
-
-// Copies text with a NUL into a caller's buffer; returns the bytes needed, the NUL included.
-uint64_t copy_text(const std::string &text, char *out, uint64_t capacity) {
-    if (out != nullptr && capacity > 0) {
-        const uint64_t count = std::min<uint64_t>(text.size(), capacity - 1);
-        std::memcpy(out, text.data(), count);
-        out[count] = '\0';
-    }
-    return text.size() + 1;
-}
-
-ds4::Engine &engine_of(const ds4_session *session) {
-    require_pointer(session, "session");
-    if (session->engine == nullptr) fail(DS4_ERR_ARGUMENT, "the session's engine has been closed");
-    return *session->engine->engine;
-}
-
-} // namespace
-
-ds4_status ds4_model_create(const ds4_shape *shape, const ds4_layer_options *layer_options,
-                            uint32_t layer_count, ds4_model **out_model) {
-    return guarded([&] {
-        require_pointer(shape, "shape");
-        require_pointer(layer_options, "layer_options");
-        require_pointer(out_model, "out_model");
-        if (shape->struct_bytes != sizeof(ds4_shape))
-            fail(DS4_ERR_ARGUMENT, "ds4_shape: struct_bytes is %u; expected %zu",
-                 shape->struct_bytes, sizeof(ds4_shape));
-        *out_model = new ds4_model{ds4::Model(ds4::make_shape(*shape, layer_options, layer_count))};
-    });
-}
-
-ds4_status ds4_model_add_file(ds4_model *model, const char *path, uint32_t *out_file) {
-    return guarded([&] {
-        require_pointer(model, "model");
-        require_pointer(path, "path");
-        require_pointer(out_file, "out_file");
-        *out_file = model->model.add_file(path);
-    });
-}
-
-ds4_status ds4_model_add_tensors(ds4_model *model, const ds4_tensor *tensors, uint64_t tensor_count,
-                                 const char *names, uint64_t names_bytes) {
-    return guarded([&] {
-        require_pointer(model, "model");
-        if (tensor_count == 0) return;
-        require_pointer(tensors, "tensors");
-        require_pointer(names, "names");
-        model->model.add_tensors(tensors, tensor_count, names, names_bytes);
-    });
-}
-
-ds4_status ds4_model_seal(ds4_model *model) {
-    return guarded([&] {
-        require_pointer(model, "model");
-        model->model.seal();
-    });
-}
-
-void ds4_model_close(ds4_model *model) { delete model; }
 
 ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,
                            ds4_engine **out_engine) {
@@ -101,76 +36,6 @@ uint64_t ds4_engine_describe(ds4_engine *engine, char *text, uint64_t capacity) 
         require_pointer(engine, "engine");
         return copy_text(engine->engine->describe(), text, capacity);
     });
-}
-
-ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *options,
-                            ds4_session **out_session) {
-    return guarded([&] {
-        require_pointer(engine, "engine");
-        require_pointer(options, "options");
-        require_pointer(out_session, "out_session");
-        if (options->struct_bytes != sizeof(ds4_session_options))
-            fail(DS4_ERR_ARGUMENT, "ds4_session_options: struct_bytes is %u; expected %zu",
-                 options->struct_bytes, sizeof(ds4_session_options));
-        *out_session = engine->engine->open_session(options->context_tokens);
-    });
-}
-
-void ds4_session_close(ds4_session *session) {
-    if (session == nullptr) return;
-    guarded([&] {
-        if (session->engine == nullptr)
-            delete session; // its engine is gone
-        else
-            session->engine->engine->close_session(session);
-    });
-}
-
-uint32_t ds4_session_position(const ds4_session *session) {
-    return session == nullptr ? 0 : session->state->position();
-}
-
-uint64_t ds4_session_bytes(const ds4_session *session) {
-    return session == nullptr ? 0 : session->state->bytes();
-}
-
-ds4_status ds4_session_reset(ds4_session *session) {
-    return guarded([&] {
-        engine_of(session).with_session(session, [](ds4::SequenceState &state) { state.reset(); });
-    });
-}
-
-uint64_t ds4_session_snapshot_bytes(const ds4_session *session) {
-    return session == nullptr ? 0 : session->state->snapshot_bytes();
-}
-
-ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity,
-                                uint64_t *out_bytes) {
-    return guarded([&] {
-        require_pointer(out, "out");
-        require_pointer(out_bytes, "out_bytes");
-        engine_of(session).with_session(session, [&](ds4::SequenceState &state) {
-            const uint64_t needed = state.snapshot_bytes();
-            if (capacity < needed)
-                fail(DS4_ERR_ARGUMENT, "the snapshot takes %llu bytes; the buffer has %llu",
-                     (unsigned long long)needed, (unsigned long long)capacity);
-            state.snapshot(static_cast<uint8_t *>(out));
-            *out_bytes = needed;
-        });
-    });
-}
-
-ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count) {
-    return guarded([&] {
-        require_pointer(bytes, "bytes");
-        engine_of(session).with_session(session, [&](ds4::SequenceState &state) {
-            state.restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)});
-        });
-    });
-}
-
-ds4_status ds4_session_cancel(ds4_session *session) {
-    return guarded([&] { engine_of(session).cancel(session); });
 }
 
 ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *items, uint32_t item_count,

@@ -1,4 +1,4 @@
-// What the boundary makes of tables, snapshots and handles that lie.
+// The C interface against tables, snapshots and handles with false contents.
 #include <cstddef>
 #include <limits>
 

@@ -1,15 +1,15 @@
-// ds4_job_* and what the scheduler needs to know first: the vocabulary's bytes and whom to wake.
-#include <algorithm>
-#include <cstring>
+// ds4_job_*, and the calls that prepare for jobs: the vocabulary's bytes and the waker.
 #include <span>
 #include <string>
 #include <vector>
 
 #include "api/boundary.h"
+#include "api/copy_text.h"
 #include "core/engine.h"
 #include "core/scheduler/scheduler.h"
 #include "ds4.h"
 
+using ds4::api::copy_text;
 using ds4::api::guarded;
 using ds4::api::require_pointer;
 
@@ -91,13 +91,8 @@ uint64_t ds4_job_error(ds4_engine *engine, uint64_t job, char *text, uint64_t ca
     return ds4::api::guarded_value<uint64_t>(0, [&] {
         require_pointer(engine, "engine");
         const std::string error = engine->scheduler().error(job);
-        if (capacity > 0) {
-            require_pointer(text, "text");
-            const size_t count = std::min<size_t>(error.size(), size_t(capacity) - 1);
-            std::memcpy(text, error.data(), count);
-            text[count] = '\0';
-        }
-        return uint64_t(error.size()) + 1;
+        if (capacity > 0) require_pointer(text, "text");
+        return copy_text(error, text, capacity);
     });
 }
 

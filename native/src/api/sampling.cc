@@ -1,5 +1,5 @@
-// ds4_sampler_* and ds4_zones_*: generators and trackers outside the scheduler, for tests and
-// single steps.
+// ds4_sampler_* and ds4_zones_*: samplers and trackers outside the scheduler, for tests and single
+// steps.
 #include <limits>
 #include <memory>
 

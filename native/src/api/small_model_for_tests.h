@@ -1,5 +1,5 @@
-// A model of a few thousand random weights in a temporary file, opened through the C ABI. Test
-// code.
+// A model of a few thousand random weights in a temporary file, opened through the C interface.
+// Test code.
 #pragma once
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// A real engine under everything that several threads may do to it at once. Run under
-// ThreadSanitizer and AddressSanitizer with -DDS4_SANITIZE.
+// A real engine under concurrent calls of every kind. Run it under ThreadSanitizer and
+// AddressSanitizer with -DDS4_SANITIZE.
 #include <atomic>
 #include <chrono>
 #include <random>

@@ -1,10 +1,10 @@
-// The little that descriptions in JSON need.
+// JSON text for descriptions.
 #pragma once
 #include <string>
 
 namespace ds4 {
 
-// text as a JSON string; control characters are left out.
+// Quotes text as a JSON string; control characters are left out.
 inline std::string json_quoted(const std::string &text) {
     std::string out = "\"";
     for (const char c : text) {

@@ -1,4 +1,5 @@
-// Errors inside the library: throw Error, and the API shims turn it into a status and a text.
+// Errors inside the library: throw Error, and the functions of api turn it into a status and a
+// text.
 #pragma once
 #include <cstdarg>
 #include <cstdio>
@@ -30,7 +31,8 @@ class Error : public std::runtime_error {
     throw Error(status, text);
 }
 
-// A broken invariant of ours, never the caller's or a file's fault.
+// Ends the process on a broken invariant. It is a bug of ours, never the fault of a caller or a
+// file.
 #define DS4_ASSERT(condition)                                                                      \
     do {                                                                                           \
         if (!(condition)) {                                                                        \

@@ -1,7 +1,8 @@
-// A minimal test registry: TEST("what holds") { CHECK(...); }. The runner takes [REPORT.xml]
-// [--only TEXT] [--times]: it writes a JUnit report, runs the tests whose sentence contains the
-// text, and says what each took. It prints one line per failure and exits 1 if a check failed or if
-// there was no test, 3 if none contains the text.
+// A minimal test registry: TEST("sentence") { CHECK(...); }. The runner takes [REPORT.xml] [--only
+// TEXT] [--times]. It writes a JUnit report, runs the tests whose sentence contains the text, and
+// prints each one's time.
+// It prints one line per failure. Exit status: 0 all passed, 1 a check failed or there was no test,
+// 3 no sentence contains the text.
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -10,8 +11,8 @@
 
 namespace ds4::test {
 
-// Sanitizers slow tests down tenfold and more. What needs repetition only for its numbers may do
-// less of it there; what involves threads stays whole.
+// Sanitizers slow tests down tenfold and more. Tests that repeat work only for its numbers may do
+// less of it there. Tests of threads stay whole.
 #if defined(__SANITIZE_THREAD__)
 constexpr bool kThreadSanitizer = true, kSanitizer = true;
 #elif defined(__SANITIZE_ADDRESS__)

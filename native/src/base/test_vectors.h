@@ -1,5 +1,5 @@
-// Reads the recorded vectors (safetensors files of our own making) in native tests. Any surprise is
-// an exception: this reader is for trusted fixtures and is no part of the library.
+// Reads the recorded vectors (safetensors files of our own making) in native tests. It throws on
+// anything unexpected: it reads trusted fixtures only and is no part of the library.
 #pragma once
 #include <cstdint>
 #include <cstdlib>

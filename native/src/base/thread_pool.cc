@@ -32,16 +32,16 @@ int schedulable_cpus() {
     return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }
 
-// How long to poll before sleeping. The gap between two regions of one step is some microseconds
-// and between two steps tens of them, so that decoding rarely sleeps; a machine whose every core
-// has a worker must not burn them for longer.
+// Time to poll before sleeping. Regions of one step are some microseconds apart, and steps tens of
+// them, so decoding rarely sleeps. Where every core has a worker, polling for longer would take
+// time from them.
 std::chrono::microseconds spin_time(int threads) {
     const int cpus = schedulable_cpus();
     if (threads > cpus) return std::chrono::microseconds(0);
     return std::chrono::microseconds(threads == cpus || cpus <= 4 ? 60 : 1000);
 }
 
-// Polls, then sleeps, until `word` differs from `old`; returns its value.
+// Polls, then sleeps, until `word` differs from `old`. Returns its new value.
 uint32_t await_change(const std::atomic<uint32_t> &word, uint32_t old,
                       std::chrono::microseconds spin) {
     if (spin.count() > 0) {
@@ -68,8 +68,8 @@ struct ThreadPool::State {
     std::chrono::microseconds spin{0};
     const RegionFunction *function = nullptr; // of the region that `generation` started
     alignas(64) std::atomic<uint32_t> generation{0};
-    alignas(64) std::atomic<uint32_t> remaining{
-        0}; // workers still in the region, the caller not counted
+    // Workers still in the region, the caller not counted.
+    alignas(64) std::atomic<uint32_t> remaining{0};
     alignas(64) std::atomic<bool> stopping{false};
     std::atomic<bool> running{false};
     std::mutex error_mutex;

@@ -37,8 +37,8 @@ class ThreadPool {
     std::unique_ptr<State> state_;
 };
 
-// [begin, end) of `count` items for one worker; begins are multiples of `step`, workers get ranges
-// that differ by at most one step.
+// The items [begin, end) of `count` for one worker. Begins are multiples of `step`; the ranges of
+// workers differ by at most one step.
 struct Range {
     int64_t begin, end;
 };

@@ -1,5 +1,4 @@
-// Named intermediates of the last step, for tests and dumps. Off (a null pointer) in normal
-// operation.
+// Named intermediates of the last step, for tests and dumps. A null pointer turns it off.
 #pragma once
 #include <cstdint>
 #include <map>

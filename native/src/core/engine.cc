@@ -11,7 +11,7 @@ Engine::Engine(const Model &model, const EngineOptions &options, ds4_engine *han
     : model_(model), options_(options), handle_(handle), backend_(open_backend(model, options)),
       scheduler_(*this) {}
 
-// Sessions should be gone by now; one that is not can still be closed.
+// A session that is still open can be closed afterwards.
 Engine::~Engine() {
     std::lock_guard lock(sessions_mutex_);
     for (ds4_session *session : sessions_) session->engine = nullptr;
@@ -80,8 +80,7 @@ Engine::Hold::~Hold() {
     engine_.idle_.notify_all();
 }
 
-// The sessions are held; everything that a caller could get wrong is refused before any of them
-// moves.
+// Refuses all faults of the caller before any session moves. The caller owns the sessions.
 void Engine::check(std::span<const StepItem> items) const {
     uint64_t total = 0;
     for (size_t i = 0; i < items.size(); i++) {
@@ -120,8 +119,7 @@ void Engine::step(std::span<const StepItem> items, float *logits) {
     std::vector<SequenceStep> sequences;
     sequences.reserve(items.size());
     for (const StepItem &item : items) {
-        // A cancel is meant for a step that runs; one that came between two steps is the caller's
-        // own to keep.
+        // A cancel is meant for a running step, so one that came before this step is dropped.
         item.session->cancelled.store(false, std::memory_order_relaxed);
         sequences.push_back({item.session->state.get(), item.tokens, item.count, item.logits,
                              &item.session->cancelled});

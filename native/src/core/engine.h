@@ -1,6 +1,5 @@
 // A model on a backend, its sessions and its scheduler. Steps of one engine are serialised.
 #pragma once
-#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -9,21 +8,13 @@
 #include <unordered_set>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/engine_options.h"
-#include "core/scheduler/scheduler.h"
 #include "core/scheduler/executor.h"
+#include "core/scheduler/scheduler.h"
+#include "core/session.h"
 #include "base/trace.h"
 #include "ds4.h"
 #include "model/model.h"
-
-struct ds4_session {
-    std::unique_ptr<ds4::SequenceState> state;
-    std::atomic<bool> cancelled{false};
-    bool busy = false; // in a step, a snapshot or another call that owns its state; guarded by the
-                       // engine's mutex
-    ds4_engine *engine = nullptr; // null once it has been closed
-};
 
 namespace ds4 {
 
@@ -45,7 +36,7 @@ class Engine : public Executor {
     void cancel(ds4_session *session) override; // does nothing for such a pointer
 
     void enable_trace(bool enabled);
-    // Gives body the trace, null if it is off, while no step writes to it.
+    // Calls body with the trace, or null if it is off, while no step writes to it.
     template <typename Body> void with_trace(const Body &body) {
         const std::lock_guard lock(step_mutex_);
         body(static_cast<const Trace *>(trace_.get()));
@@ -59,8 +50,8 @@ class Engine : public Executor {
     std::string describe() const; // JSON
 
   private:
-    // Owns sessions for the length of a call: waits until nobody else does. Throws for a pointer
-    // that is no open session of this engine.
+    // Owns sessions for the length of a call; waits until no other call owns them. Throws for a
+    // pointer that is no open session of this engine.
     class Hold {
       public:
         Hold(Engine &engine, std::span<ds4_session *const> sessions);
@@ -71,17 +62,16 @@ class Engine : public Executor {
         std::vector<ds4_session *> sessions_;
     };
     void check(std::span<const StepItem> items) const;
-    void check_open(const ds4_session *session) const; // with sessions_mutex_
+    void check_open(const ds4_session *session) const; // the caller holds sessions_mutex_
 
     const Model &model_;
     EngineOptions options_;
     ds4_engine *handle_;
     std::unique_ptr<Backend> backend_;
-    std::mutex step_mutex_; // one step at a time; also guards the trace
+    std::mutex step_mutex_; // held by the running step; guards the trace too
     mutable std::mutex sessions_mutex_;
-    std::condition_variable idle_; // a session is no longer busy
-    std::unordered_set<ds4_session *>
-        sessions_; // a pointer that is not here was never ours or is closed
+    std::condition_variable idle_;               // notified when a session is no longer busy
+    std::unordered_set<ds4_session *> sessions_; // all open ones
     std::unique_ptr<Trace> trace_;
     Scheduler scheduler_; // last: its thread uses everything above
 };

@@ -1,4 +1,4 @@
-// What a model of a given shape must hold: one row per role.
+// The tensors that a model of a given shape must hold: one row per role.
 #pragma once
 #include <cstdint>
 
@@ -16,10 +16,11 @@ struct ExpectedTensor {
     int64_t rows, cols;
     bool present; // in this layer
 };
-// layer is -1 for TensorScope::model. kind must be below DS4_TENSOR_KIND_COUNT.
+// layer is -1 for TensorScope::model. Throws Error(DS4_ERR_ARGUMENT) for a kind that is not
+// DS4_TENSOR_*.
 ExpectedTensor expected_tensor(const Shape &shape, int kind, int layer);
 
-// May a tensor of this use have this storage type?
+// Whether a tensor of this use may have this storage type.
 bool type_allowed(TensorUse use, TensorScope scope, uint32_t type);
 
 } // namespace ds4

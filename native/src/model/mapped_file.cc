@@ -41,7 +41,7 @@ void advise(const uint8_t *begin, const uint8_t *end, int advice) {
     const uintptr_t from = reinterpret_cast<uintptr_t>(begin) / page * page,
                     to = (reinterpret_cast<uintptr_t>(end) + page - 1) / page * page;
     ::madvise(reinterpret_cast<void *>(from), to - from,
-              advice); // an advice that is not taken changes nothing
+              advice); // a refused advice changes nothing
 }
 
 } // namespace
@@ -50,7 +50,7 @@ void MappedFile::expect(const uint8_t *begin, const uint8_t *end) const {
     if (holds(begin, end)) advise(begin, end, MADV_WILLNEED);
 }
 
-// Of private memory MADV_DONTNEED would destroy what it holds: only ever of a mapping of ours.
+// MADV_DONTNEED destroys the contents of private memory, so it is used for mapped bytes only.
 void MappedFile::drop(const uint8_t *begin, const uint8_t *end) const {
     if (holds(begin, end)) advise(begin, end, MADV_DONTNEED);
 }

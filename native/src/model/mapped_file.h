@@ -20,8 +20,8 @@ class MappedFile {
     bool holds(const uint8_t *begin, const uint8_t *end) const {
         return data_ != nullptr && begin >= data_ && end <= data_ + bytes_ && begin < end;
     }
-    // Advice about mapped bytes that it holds: they are about to be read, or not needed for long.
-    // They stay valid: what is read of dropped pages comes from the file again.
+    // Advises the system that mapped bytes of this file are about to be read, or not needed for
+    // long. Dropped bytes stay valid: a read takes them from the file again.
     void expect(const uint8_t *begin, const uint8_t *end) const;
     void drop(const uint8_t *begin, const uint8_t *end) const;
 

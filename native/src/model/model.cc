@@ -9,8 +9,8 @@
 namespace ds4 {
 namespace {
 
-// Table entries are read where they are used, so they are checked here: every id below the number
-// of experts.
+// Checks that every id of a router table is below the number of experts. The router reads them
+// without a check.
 void check_table(const TensorView &table, const Shape &shape, const char *name) {
     const int64_t count = table.rows * table.cols;
     for (int64_t i = 0; i < count; i++) {
@@ -35,6 +35,11 @@ void check_range(uint64_t offset, uint64_t bytes, const MappedFile &file, const 
              "%s: bytes %llu..%llu lie outside %s of %llu bytes: the file is truncated or damaged",
              name, (unsigned long long)offset, (unsigned long long)(offset + bytes),
              file.path().c_str(), (unsigned long long)file.bytes());
+}
+
+void place(TensorView &slot, const TensorView &view, const char *name) {
+    if (slot) fail(DS4_ERR_FORMAT, "%s came twice", name);
+    slot = view;
 }
 
 } // namespace
@@ -91,7 +96,7 @@ TensorView Model::view_of(const ds4_tensor &tensor, const char *name) const {
     if (row == 0)
         fail(DS4_ERR_FORMAT, "%s: %llu columns are not a multiple of the %u of %s", name,
              (unsigned long long)tensor.cols, traits->block_elements, traits->name);
-    // shape limits keep rows, cols and depth small enough that these products cannot overflow
+    // The limits of a shape keep rows, cols and depth so small that these products cannot overflow.
     const uint64_t expected = row * tensor.rows * tensor.depth;
     if (tensor.bytes != expected)
         fail(DS4_ERR_FORMAT, "%s: %llu bytes; [%llu, %llu, %llu] of %s takes %llu", name,
@@ -115,12 +120,9 @@ TensorView Model::view_of(const ds4_tensor &tensor, const char *name) const {
     return view;
 }
 
-void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
-    if (tensor.layer < -1 || tensor.layer >= shape_.layers)
-        fail(DS4_ERR_ARGUMENT, "%s: layer %d of %d", name, tensor.layer, shape_.layers);
-    if (tensor.reserved != 0)
-        fail(DS4_ERR_ARGUMENT, "%s: the reserved field is %u; expected 0", name, tensor.reserved);
-    const ExpectedTensor expected = expected_tensor(shape_, int(tensor.kind), tensor.layer);
+// Throws Error for a tensor that does not fit its role in a model of this shape.
+void Model::check_role(const ds4_tensor &tensor, const ExpectedTensor &expected,
+                       const char *name) const {
     if ((expected.scope == TensorScope::model) != (tensor.layer == -1))
         fail(DS4_ERR_ARGUMENT, "%s: layer %d does not fit its role", name, tensor.layer);
     if (expected.scope != TensorScope::expert && tensor.expert != -1)
@@ -141,33 +143,38 @@ void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
              (unsigned long long)tensor.depth, (unsigned long long)tensor.rows,
              (unsigned long long)tensor.cols, (unsigned long long)depth, (long long)expected.rows,
              (long long)expected.cols);
+}
+
+void Model::place_expert(const ds4_tensor &tensor, const TensorView &view, const char *name) {
+    std::vector<TensorView> &experts = layers_[size_t(tensor.layer)].experts_of(int(tensor.kind));
+    if (tensor.expert == -1) {
+        for (int e = 0; e < shape_.experts; e++)
+            place(experts[size_t(e)], view.slice_rows(int64_t(e) * view.rows, view.rows), name);
+        return;
+    }
+    if (tensor.expert < 0 || tensor.expert >= shape_.experts)
+        fail(DS4_ERR_ARGUMENT, "%s: expert %d of %d", name, tensor.expert, shape_.experts);
+    place(experts[size_t(tensor.expert)], view, name);
+}
+
+void Model::add_tensor(const ds4_tensor &tensor, const char *name) {
+    if (tensor.layer < -1 || tensor.layer >= shape_.layers)
+        fail(DS4_ERR_ARGUMENT, "%s: layer %d of %d", name, tensor.layer, shape_.layers);
+    if (tensor.reserved != 0)
+        fail(DS4_ERR_ARGUMENT, "%s: the reserved field is %u; expected 0", name, tensor.reserved);
+    const ExpectedTensor expected = expected_tensor(shape_, int(tensor.kind), tensor.layer);
+    check_role(tensor, expected, name);
     const TensorView view = view_of(tensor, name);
-    const auto place = [&](TensorView &slot, const TensorView &value) {
-        if (slot) fail(DS4_ERR_FORMAT, "%s came twice", name);
-        slot = value;
-    };
     used_bytes_ += tensor.bytes + tensor.scale_bytes;
-    if (expected.scope == TensorScope::model) return place(global_[tensor.kind], view);
-    LayerTensors &layer = layers_[size_t(tensor.layer)];
-    if (expected.scope == TensorScope::layer) {
-        if (expected.use == TensorUse::table) check_table(view, shape_, name);
-        if (tensor.kind == DS4_TENSOR_ATTN_OUTPUT_A && view.type == DS4_TYPE_F8_E4M3 &&
-            shape_.o_lora_rank % 128 != 0)
-            fail(DS4_ERR_FORMAT,
-                 "%s: o_lora_rank %d is not a multiple of 128, the height of its FP8 scale blocks",
-                 name, shape_.o_lora_rank);
-        return place(layer.single[tensor.kind], view);
-    }
-    std::vector<TensorView> &experts = tensor.kind == DS4_TENSOR_EXPERT_GATE ? layer.gate
-                                       : tensor.kind == DS4_TENSOR_EXPERT_UP ? layer.up
-                                                                             : layer.down;
-    if (!stacked) {
-        if (tensor.expert < 0 || tensor.expert >= shape_.experts)
-            fail(DS4_ERR_ARGUMENT, "%s: expert %d of %d", name, tensor.expert, shape_.experts);
-        return place(experts[size_t(tensor.expert)], view);
-    }
-    for (int e = 0; e < shape_.experts; e++)
-        place(experts[size_t(e)], view.slice_rows(int64_t(e) * view.rows, view.rows));
+    if (expected.scope == TensorScope::model) return place(global_[tensor.kind], view, name);
+    if (expected.scope == TensorScope::expert) return place_expert(tensor, view, name);
+    if (expected.use == TensorUse::table) check_table(view, shape_, name);
+    if (tensor.kind == DS4_TENSOR_ATTN_OUTPUT_A && view.type == DS4_TYPE_F8_E4M3 &&
+        shape_.o_lora_rank % 128 != 0)
+        fail(DS4_ERR_FORMAT,
+             "%s: o_lora_rank %d is not a multiple of 128, the height of its FP8 scale blocks",
+             name, shape_.o_lora_rank);
+    place(layers_[size_t(tensor.layer)].single[tensor.kind], view, name);
 }
 
 void Model::seal() {
@@ -186,9 +193,7 @@ void Model::seal() {
                 if (!layer[kind]) fail(DS4_ERR_FORMAT, "blk.%d.%s is missing", l, expected.name);
                 continue;
             }
-            const std::vector<TensorView> &experts = kind == DS4_TENSOR_EXPERT_GATE ? layer.gate
-                                                     : kind == DS4_TENSOR_EXPERT_UP ? layer.up
-                                                                                    : layer.down;
+            const std::vector<TensorView> &experts = layer.experts_of(kind);
             for (int e = 0; e < shape_.experts; e++)
                 if (!experts[size_t(e)])
                     fail(DS4_ERR_FORMAT, "expert %d of blk.%d.%s is missing", e, l, expected.name);

@@ -1,5 +1,5 @@
-// Mapped weights of one model: where each tensor lies, checked against the shape. Read-only once
-// sealed.
+// The mapped weights of one model: the place of each tensor, checked against the shape. Read-only
+// once sealed.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -10,6 +10,8 @@
 #include "model/shape.h"
 
 namespace ds4 {
+
+struct ExpectedTensor;
 
 // A matrix [rows, cols] in a mapped file; data is null where the model has no such tensor.
 struct TensorView {
@@ -29,6 +31,13 @@ struct LayerTensors {
     TensorView single[DS4_TENSOR_KIND_COUNT]; // by kind; experts excepted
     std::vector<TensorView> gate, up, down;   // [experts]
     const TensorView &operator[](int kind) const { return single[kind]; }
+    // kind: DS4_TENSOR_EXPERT_GATE, _UP or _DOWN.
+    std::vector<TensorView> &experts_of(int kind) {
+        return kind == DS4_TENSOR_EXPERT_GATE ? gate : kind == DS4_TENSOR_EXPERT_UP ? up : down;
+    }
+    const std::vector<TensorView> &experts_of(int kind) const {
+        return const_cast<LayerTensors *>(this)->experts_of(kind);
+    }
 };
 
 class Model {
@@ -46,11 +55,14 @@ class Model {
     const LayerTensors &layer(int index) const { return layers_[size_t(index)]; }
     const std::vector<LayerTensors> &layers() const { return layers_; }
     const std::vector<MappedFile> &files() const { return files_; }
-    uint64_t mapped_bytes() const;                      // of the files
-    uint64_t used_bytes() const { return used_bytes_; } // of the tensors in them
+    uint64_t mapped_bytes() const;                      // sizes of the files
+    uint64_t used_bytes() const { return used_bytes_; } // sizes of the tensors
 
   private:
     void add_tensor(const ds4_tensor &tensor, const char *name);
+    void check_role(const ds4_tensor &tensor, const ExpectedTensor &expected,
+                    const char *name) const;
+    void place_expert(const ds4_tensor &tensor, const TensorView &view, const char *name);
     TensorView view_of(const ds4_tensor &tensor, const char *name) const;
 
     Shape shape_;

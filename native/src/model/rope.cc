@@ -10,8 +10,8 @@ Rope::Rope(const Shape &shape, bool compressed) {
     const double theta = compressed ? shape.compress_rope_theta : shape.rope_theta;
     double low = 0.0, high = 0.0;
     if (compressed) {
-        // The channel pairs whose wavelength fits beta times into the original context bound the
-        // ramp between kept and interpolated frequencies.
+        // The ramp between kept and interpolated frequencies runs between the channel pairs that
+        // turn beta_fast and beta_slow times in the original context.
         const auto pair_of = [&](double beta) {
             return dim * std::log(shape.yarn_original_tokens / (beta * 2.0 * M_PI)) /
                    (2.0 * std::log(theta));

@@ -11,24 +11,24 @@ namespace ds4 {
 
 class Rope {
   public:
-    // compressed: the frequencies of layers that compress (YaRN over compress_rope_theta); else the
-    // window layers'.
+    // compressed: true for layers with a compressor (YaRN over compress_rope_theta), false for the
+    // others.
     Rope(const Shape &shape, bool compressed);
-    // Given frequencies, [rope_dim / 2]: a reference's own table, which may differ in the last
-    // place.
+    // Takes given frequencies, [rope_dim / 2]. Tests use the recorded table of a reference, which
+    // may differ in the last place.
     explicit Rope(std::vector<float> frequencies) : frequencies_(std::move(frequencies)) {}
 
     int dim() const { return int(frequencies_.size()) * 2; }
     const std::vector<float> &frequencies() const { return frequencies_; }
-    // cosines then sines of position * frequency, [rope_dim] in all. The angle is one f32 product,
-    // as trained.
+    // Writes cosines, then sines, of position * frequency, [rope_dim] in all. The angle is one f32
+    // product, as in training.
     void angles(uint32_t position, float *out) const;
 
   private:
     std::vector<float> frequencies_; // [rope_dim / 2]
 };
 
-// x: the last rope_dim channels of a vector; angles from Rope::angles; inverse rotates back.
+// Rotates x, the last rope_dim channels of a vector, by Rope::angles; inverse rotates back.
 void rotate(float *x, const float *angles, int rope_dim, bool inverse);
 
 } // namespace ds4

@@ -8,8 +8,8 @@
 namespace ds4 {
 namespace {
 
-// Limits are generous multiples of the largest published model (Pro), small enough that every
-// product of two of them fits in 63 bits.
+// Limits are multiples of the largest published model (Pro). They are so small that every product
+// of two of them fits in 63 bits.
 struct Limit {
     const char *name;
     uint32_t value, low, high;
@@ -75,16 +75,16 @@ void check_relations(const ds4_shape &raw) {
     if (raw.rope_dim > raw.head_dim || raw.rope_dim > raw.index_head_dim)
         fail(DS4_ERR_FORMAT, "rope_dim is %u; expected at most head_dim %u and index_head_dim %u",
              raw.rope_dim, raw.head_dim, raw.index_head_dim);
-    // KV rows are rounded in groups of 64 ahead of the rotary channels, index rows in groups of 32
-    // after a Walsh-Hadamard transform.
+    // KV rows are rounded in groups of 64 ahead of the rotary channels. Index rows are rounded in
+    // groups of 32 after a Walsh-Hadamard transform.
     check_multiple("head_dim - rope_dim", raw.head_dim - raw.rope_dim, 64);
     if ((raw.index_head_dim & (raw.index_head_dim - 1)) != 0)
         fail(DS4_ERR_FORMAT, "index_head_dim is %u; expected a power of two", raw.index_head_dim);
     if (raw.experts_per_token > raw.experts)
         fail(DS4_ERR_FORMAT, "experts_per_token is %u; expected at most experts %u",
              raw.experts_per_token, raw.experts);
-    constexpr uint64_t kMaxExperts =
-        1u << 20; // of all layers: 45 times Pro's; the tables of a model stay below 200 MB
+    // Experts of all layers, 45 times those of Pro: the tables of a model stay below 200 MB.
+    constexpr uint64_t kMaxExperts = 1u << 20;
     if (uint64_t(raw.layers) * raw.experts > kMaxExperts)
         fail(DS4_ERR_FORMAT, "%u layers of %u experts; this engine takes %llu experts in all",
              raw.layers, raw.experts, (unsigned long long)kMaxExperts);

@@ -1,4 +1,4 @@
-// Dimensions of one model of the family, read from its file and checked once.
+// The dimensions of one model, read from its file and checked once.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -15,6 +15,10 @@ struct LayerShape {
     // Halves of a compressor row: overlapping windows (ratio 4) keep two.
     int compressor_halves() const { return compress_ratio == 4 ? 2 : 1; }
     bool has_indexer() const { return compress_ratio == 4; }
+    // Compressed entries that a query at this position may see: those of closed windows.
+    int64_t visible_entries(int64_t position) const {
+        return compress_ratio == 0 ? 0 : (position + 1) / compress_ratio;
+    }
 };
 
 struct Shape {
@@ -39,7 +43,7 @@ struct Shape {
     int group_width() const { return heads / o_groups * head_dim; }
 };
 
-// Throws Error(DS4_ERR_FORMAT) naming the field, what it may be and what came.
+// Throws Error(DS4_ERR_FORMAT) with the field, its range and the value that came.
 Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
                  uint32_t layer_count);
 

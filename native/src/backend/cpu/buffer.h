@@ -1,4 +1,4 @@
-// Growable scratch memory: contents are lost when it grows, 64-byte aligned, never shrinks.
+// Scratch memory, 64-byte aligned. It grows and never shrinks; growing loses the contents.
 #pragma once
 #include <cstdint>
 #include <cstdlib>

@@ -31,7 +31,7 @@ Isa chosen_isa(uint32_t requested) {
     return isa;
 }
 
-// A region costs some microseconds of hand-off, so small models run best on one thread.
+// Starting a parallel region costs some microseconds, so small models run best on one thread.
 int chosen_threads(int requested, const Shape &shape) {
     if (requested > 0) return requested;
     const int cores = machine::usable_cores();

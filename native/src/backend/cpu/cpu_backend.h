@@ -1,5 +1,4 @@
-// The CPU backend: every block of the model over kernels of the best instruction set that the
-// machine has.
+// The CPU backend: the model's blocks over kernels of the best instruction set of the machine.
 #pragma once
 #include <memory>
 
@@ -9,8 +8,8 @@
 
 namespace ds4::cpu {
 
-// model must be sealed and outlive the backend. Throws Error(DS4_ERR_ARGUMENT) for an instruction
-// set that the CPU lacks.
+// The model must be sealed and outlive the backend. Throws Error(DS4_ERR_ARGUMENT) for an
+// instruction set that the CPU lacks.
 std::unique_ptr<Backend> open_cpu_backend(const Model &model, const EngineOptions &options);
 
 } // namespace ds4::cpu

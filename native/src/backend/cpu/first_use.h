@@ -1,6 +1,6 @@
-// Reads the block scales of a matrix before its first product. A model larger than memory is not
-// read when it is opened, so a damaged scale shows here: as an error that names the tensor, not as
-// NaN in the logits.
+// Checks the block scales of a matrix before its first product. A model larger than memory is not
+// read when it is opened, so a damaged scale is found here. It becomes an error that names the
+// tensor, instead of NaN in the logits.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -18,7 +18,8 @@ class FirstUse {
         : pool_(pool), experts_(experts), layer_done_(size_t(layers)),
           expert_done_(size_t(layers) * size_t(experts)) {}
 
-    // All throw Error(DS4_ERR_FORMAT) naming tensor and row, every time until the file is mended.
+    // All of these throw Error(DS4_ERR_FORMAT) with tensor and row, at every call until the file is
+    // repaired.
     void layer(int layer, const LayerWeights &weights); // everything but routed experts
     void expert(int layer, int expert, const LayerWeights &weights);
     void output(const Matrix &matrix);

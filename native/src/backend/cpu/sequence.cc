@@ -118,16 +118,16 @@ void Sequence::restore(std::span<const uint8_t> bytes) {
     SnapshotContents contents = read_snapshot(layout_, capacity_, bytes);
     const uint32_t n = uint32_t(contents.tokens.size());
     const uint8_t *cursor = contents.rows;
-    // Fill fresh caches first: a failed allocation leaves the old state whole.
-    Sequence fresh(layout_, capacity_);
-    fresh.reserve(n);
+    // Fills new caches first: a failed allocation leaves the old state whole.
+    Sequence restored(layout_, capacity_);
+    restored.reserve(n);
     for (size_t l = 0; l < layers_.size(); l++)
         for (const SnapshotSection &section : snapshot_sections(layout_, layout_.shape.layer[l], n))
             for (int64_t i = 0; i < section.count; i++, cursor += section.row_bytes)
-                std::memcpy(fresh.layers_[l].row(section.rows, section.first + i), cursor,
+                std::memcpy(restored.layers_[l].row(section.rows, section.first + i), cursor,
                             size_t(section.row_bytes));
     DS4_ASSERT(cursor == bytes.data() + bytes.size());
-    layers_.swap(fresh.layers_);
+    layers_.swap(restored.layers_);
     tokens_.swap(contents.tokens);
     publish();
 }

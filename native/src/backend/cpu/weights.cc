@@ -8,7 +8,7 @@
 namespace ds4::cpu {
 namespace {
 
-// [rows * cols] f32 of a small tensor of a plain type
+// Decodes a small tensor to f32, [rows * cols].
 Floats floats_of(const TensorView &view) {
     Floats out(size_t(view.rows * view.cols));
     const uint64_t bytes = row_bytes(view.type, uint64_t(view.cols));

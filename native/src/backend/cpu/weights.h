@@ -1,5 +1,5 @@
-// The model's tensors in the form that the CPU blocks use: matrices where they lie in the file,
-// small vectors as f32.
+// The model's tensors as the CPU blocks use them: matrices where they lie in the file, small
+// vectors as f32.
 #pragma once
 #include <vector>
 

@@ -8,7 +8,7 @@
 
 namespace ds4 {
 
-// Below this many keys comparing is faster than counting.
+// Below this number of keys a comparison sort is faster than a counting sort.
 static constexpr size_t kRadixFrom = 2048;
 
 static uint64_t key_of(float logit, size_t id) {
@@ -51,8 +51,8 @@ std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, ui
     return keys_;
 }
 
-// By the logit half of the keys, least significant digit first. Stable, and ids come in ascending:
-// so do equals.
+// Sorts by the logit half of the keys, least significant digit first. The sort is stable and the
+// ids come in ascending order, so equal logits keep that order.
 void LogitOrder::radix_sort() {
     constexpr int kDigits = 3, kBits = 11;
     constexpr uint32_t kMask = (1u << kBits) - 1;

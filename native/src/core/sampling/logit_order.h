@@ -1,5 +1,6 @@
-// Orders logits from the largest to the smallest, the lower id first of equals, without comparing
-// everything with everything: a key is the logit's bits in descending order above the id.
+// Orders logits from the largest to the smallest; equal logits by ascending id. A key is the
+// logit's bits in descending order above the id, so that sorting keys needs no comparison of
+// floats.
 #pragma once
 #include <cstdint>
 #include <span>

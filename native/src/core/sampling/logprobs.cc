@@ -18,7 +18,7 @@ void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_
     const double log_sum = largest + std::log(sum);
     out.logprob = float(double(logits[size_t(chosen)]) - log_sum);
 
-    // Insertion into a short sorted list: almost every logit fails the first comparison.
+    // Inserts into a short sorted list: almost every logit fails the first comparison.
     std::array<int32_t, kMaxTopLogprobs> best;
     const uint32_t wanted = std::min(top_count, kMaxTopLogprobs);
     uint32_t count = 0;

@@ -40,7 +40,7 @@ int32_t Sampler::draw(std::span<const float> logits, bool greedy) {
     return drawn < 0 ? best : drawn;
 }
 
-// Logits below this distance from the largest have a weight surely under `weight`; they need no
+// Logits further than this below the largest have a weight surely under `weight`, so they need no
 // exponential. The margin covers the rounding of expf and of the division.
 static float logit_floor(float largest, float temperature, float weight) {
     if (!(weight > 0.0f)) return -std::numeric_limits<float>::infinity();
@@ -49,7 +49,7 @@ static float logit_floor(float largest, float temperature, float weight) {
                           -std::numeric_limits<float>::infinity());
 }
 
-// Neither top-k nor top-p: one pass in the order of ids, no sort. -1: nothing is left.
+// Without top-k and top-p: one pass in the order of ids, no sort. Returns -1 if nothing is left.
 int32_t Sampler::draw_in_id_order(std::span<const float> logits, float largest) {
     const float floor = logit_floor(largest, temperature_, std::min(min_p_, 1.0f));
     weights_.assign(logits.size(), -1.0f);
@@ -74,10 +74,10 @@ int32_t Sampler::draw_in_id_order(std::span<const float> logits, float largest) 
     return last;
 }
 
-// With top-k or top-p: candidates in the order of their logits. The sum of all weights is taken in
-// that order too; it is at least 1 from its first term on, so weights under 2^-25 cannot change it
-// and their logits are left out of the sort. They are only brought back when the nucleus or the
-// draw reaches past the others. -1: nothing is left.
+// With top-k or top-p: candidates and the sum of all weights are taken in the order of their
+// logits. The sum is at least 1 from its first term on, so weights under 2^-25 cannot change it.
+// Their logits are left out of the sort, and brought back only when the nucleus or the draw reaches
+// past the others. Returns -1 if nothing is left.
 int32_t Sampler::draw_in_logit_order(std::span<const float> logits, float largest) {
     const float uniform = rng_.next().uniform;
     bool complete = top_k_ != 0;

@@ -1,5 +1,5 @@
-// One token from one row of logits. Everything is float32 and in a fixed order, so that a seed
-// gives the same tokens on every machine with the same expf.
+// Samples one token from one row of logits. All arithmetic is float32 in a fixed order, so that a
+// seed gives the same tokens on every machine with the same expf.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -11,14 +11,15 @@
 
 namespace ds4 {
 
-// The largest finite logit, the lowest id on a tie. Throws DS4_ERR_INTERNAL if no logit is finite.
+// Id of the largest finite logit, the lowest on a tie. Throws DS4_ERR_INTERNAL if no logit is
+// finite.
 int32_t largest_logit(std::span<const float> logits);
 
 class Sampler {
   public:
     static constexpr uint32_t kMaxTopK = 1024;
 
-    // Throws DS4_ERR_ARGUMENT for a NaN setting. Out-of-range settings mean what ds4.h says.
+    // Throws DS4_ERR_ARGUMENT for a NaN setting. ds4.h says how out-of-range settings are read.
     explicit Sampler(const ds4_sampling &settings);
     // logits: [vocab]. `greedy` takes the largest without a draw.
     int32_t draw(std::span<const float> logits, bool greedy);

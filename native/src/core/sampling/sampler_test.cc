@@ -10,7 +10,7 @@
 
 using namespace ds4;
 
-// The definition with a full sort and no shortcut: what the sampler must equal draw for draw.
+// The definition with a full sort and no shortcut. The sampler must equal it draw for draw.
 static int32_t plain_draw(const std::vector<float> &logits, const ds4_sampling &settings,
                           Rng &rng) {
     const float top_p = settings.top_p > 0 && settings.top_p <= 1 ? settings.top_p : 1.0f;

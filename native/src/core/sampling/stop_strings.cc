@@ -27,7 +27,7 @@ uint32_t StopStrings::feed(std::span<const uint8_t> bytes) {
                 pattern.matched = pattern.fallback[pattern.matched - 1];
             if (pattern.text[pattern.matched] == c) pattern.matched++;
             if (pattern.matched < pattern.text.size()) continue;
-            // restart the automaton so that it stays valid whatever the caller does next
+            // Restart the automaton, so that it stays valid for whatever the caller feeds next.
             pattern.matched = pattern.fallback[pattern.text.size() - 1];
             if (hit == kNone || pattern.text.size() > patterns_[hit].text.size()) hit = index;
         }

@@ -15,11 +15,11 @@ class StopStrings {
     StopStrings() = default;
     explicit StopStrings(std::vector<std::string> strings); // none empty
     bool empty() const { return patterns_.empty(); }
-    // Feeds bytes until the first string is complete and returns its index, else kNone. Of two that
-    // complete with the same byte the one that began earlier wins, then the one given first.
-    // Nothing may be fed after a hit.
+    // Feeds bytes until a string is complete and returns its index, else kNone. If two complete
+    // with the same byte, the one that began earlier wins, then the one given first. Do not feed
+    // after a hit.
     uint32_t feed(std::span<const uint8_t> bytes);
-    // Forgets what was fed: the next byte starts afresh.
+    // Forgets all bytes; the next byte starts anew.
     void restart();
 
   private:

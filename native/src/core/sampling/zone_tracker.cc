@@ -7,9 +7,9 @@ namespace ds4 {
 
 static constexpr std::array<std::string_view, 3> kMarkers = {"｜DSML｜", "DSML｜", ""};
 static constexpr std::string_view kBlock = "tool_calls>";
-// the longest opener, "<｜DSML｜tool_calls>", and the byte before a plain one
+// The longest opener, "<｜DSML｜tool_calls>", and the byte before a plain one.
 static constexpr size_t kHeldOutside = 32;
-// A tag longer than this is not one of ours: only its end is looked for.
+// A longer tag is not one of ours: only its end is looked for.
 static constexpr size_t kMaxTag = 64 * 1024;
 
 uint32_t ZoneTracker::feed(std::span<const uint8_t> bytes) {
@@ -88,7 +88,7 @@ void ZoneTracker::end_tag() {
         state_ = State::Outside;
         closed_blocks_++;
     } else if (rest.starts_with("parameter")) {
-        // without the attribute a value is a string
+        // Without the attribute a value is a string.
         state_ = rest.find("string=\"false\"") != std::string_view::npos ? State::Json
                                                                          : State::StringBody;
     }

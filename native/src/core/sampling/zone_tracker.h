@@ -1,6 +1,6 @@
-// Where the decoder stands inside a tool block, byte by byte: the block's syntax is decoded
-// greedily, its payload is sampled. Knows the three families of tags (`<｜DSML｜`, `<DSML｜`, `<`);
-// the plain one opens only at a line's start.
+// Tracks the decoder's zone inside a tool block, byte by byte: the block's syntax is decoded
+// greedily, its payload is sampled. There are three families of tags (`<｜DSML｜`, `<DSML｜`, `<`).
+// The plain one opens only at a line's start.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -18,7 +18,7 @@ class ZoneTracker {
     bool greedy() const {
         return zone() == DS4_ZONE_STRUCTURAL || zone() == DS4_ZONE_JSON_STRUCTURAL;
     }
-    // Blocks whose closing tag has been fed.
+    // Number of blocks whose closing tag has been fed.
     uint32_t closed_blocks() const { return closed_blocks_; }
 
   private:
@@ -30,9 +30,10 @@ class ZoneTracker {
     void end_tag();
 
     State state_ = State::Outside;
-    std::string prefix_;   // of the open block's family: "<" + marker
-    std::string held_;     // outside: the last bytes; in a tag: the tag so far; in a payload: a
-                           // closer's beginning
+    std::string prefix_; // "<" and the marker of the open block's family
+    // Bytes since the last decision. Outside: the last ones. In a tag: the tag so far. In a
+    // payload: the beginning of a closing tag.
+    std::string held_;
     bool quoted_ = false;  // in a tag, inside an attribute value
     bool escaped_ = false; // in a JSON string, after a backslash
     uint32_t closed_blocks_ = 0;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/scheduler/generation_request.h"
 #include "core/scheduler/vocabulary.h"
 #include "core/sampling/sampler.h"
 #include "core/sampling/stop_strings.h"
@@ -16,14 +17,6 @@
 #include "ds4.h"
 
 namespace ds4 {
-
-struct GenerationRequest {
-    ds4_session *session;
-    ds4_job_options options;
-    std::vector<int32_t> prompt; // new tokens, >= 1
-    std::vector<int32_t> stop_tokens;
-    std::vector<std::string> stop_strings;
-};
 
 class GenerationJob {
   public:

@@ -51,7 +51,6 @@ class Scheduler {
     using Wakes = std::vector<uint32_t>; // tags for the waker, called after the lock is released
 
     void run();
-    void check(const GenerationRequest &request) const;
     void step(std::unique_lock<std::mutex> &lock, const Batch &batch);
     void evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes);
     void sample(const Batch &batch, std::span<const StepItem> items, std::span<Outcome> outcomes);

@@ -24,7 +24,7 @@ void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, c
         float *s = scores + h * count, highest = in.sinks[begin + h];
         for (int64_t i = 0; i < count; i++) s[i] *= scale, highest = std::max(highest, s[i]);
         float total =
-            std::exp(in.sinks[begin + h] - highest); // the sink takes its share and gives nothing
+            std::exp(in.sinks[begin + h] - highest); // the sink adds to the denominator only
         for (int64_t i = 0; i < count; i++) s[i] = std::exp(s[i] - highest), total += s[i];
         inverse[h] = 1.0f / total;
     }
@@ -38,7 +38,7 @@ void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, c
         float *to =
             out.values + (group * out.rows + out.row) * group_width + head % per_group * dim;
         for (int64_t d = 0; d < dim; d++) to[d] = sums[h * dim + d] * inverse[h];
-        rotate(to + dim - rotary, angles, rotary, true); // values carried their keys' rotation
+        rotate(to + dim - rotary, angles, rotary, true); // undoes the rotation of the values
     }
 }
 

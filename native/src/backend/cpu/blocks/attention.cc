@@ -1,34 +1,22 @@
 #include "backend/cpu/blocks/attention.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
-
-#include "backend/cpu/blocks/attend_heads.h"
 
 namespace ds4::cpu {
 namespace {
 
-// A plain f32 view of rows that another Activations prepares in low precision.
+// An f32 view of rows that another Activations prepares in low precision.
 Activations exact_view(const float *values, int64_t count, int64_t cols) {
     Activations x;
     x.count = count, x.cols = cols, x.values = values;
     return x;
 }
 
-// queries [query_values] hold something only if some query had a choice
-void trace_indexer(Trace &trace, int layer, const std::vector<float> &chosen,
-                   const std::vector<float> &scores, const float *queries, int64_t query_values) {
-    trace.put("index_selected", layer, chosen.data(), int64_t(chosen.size()));
-    trace.put("index_scores", layer, scores.data(), int64_t(scores.size()));
-    if (!chosen.empty()) trace.put("index_queries", layer, queries, query_values);
-}
-
 } // namespace
 
 Attention::Attention(const Context &context)
-    : context_(context), compressor_(context), indexer_(context),
-      scores_(size_t(context.pool.threads())) {}
+    : context_(context), compressor_(context), sequence_attention_(context) {}
 
 Attention::Projections Attention::project(const LayerShape &layer, const LayerWeights &w,
                                           const float *x, int64_t rows) {
@@ -37,7 +25,7 @@ Attention::Projections Attention::project(const LayerShape &layer, const LayerWe
     const Activations low_precision = prepare_activations(
         context_.pool, context_.isa, x, rows, shape.hidden, context_.precision,
         x_forms_.get<uint8_t>(int64_t(activation_bytes(rows, shape.hidden, context_.precision))));
-    // Compressor state and head weights stay in f32: they are sums that live for up to 128 tokens.
+    // Compressor state and index weights stay in f32: they are sums over up to 128 tokens.
     const Activations exact = exact_view(x, rows, shape.hidden);
     std::vector<Product> products;
     const auto add = [&](const Matrix &matrix, const Activations &input, Buffer &buffer) {
@@ -145,102 +133,6 @@ void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &r
     }
 }
 
-void Attention::attend(int layer, const LayerWeights &w, const SequenceRows &rows,
-                       const float *angles, const Projections &p, float *heads_out,
-                       int64_t total_rows, Trace *trace) {
-    const Shape &shape = context_.shape;
-    const LayerShape &facts = shape.layer[size_t(layer)];
-    LayerCache &cache = rows.sequence->layer(layer);
-    const int64_t dim = shape.head_dim, row_bytes = context_.cache.kv.bytes(),
-                  top_k = shape.index_top_k;
-    const int64_t last = rows.position + rows.count - 1;
-
-    // The window's rows as attention sees them: kept rows of older positions, then the new ones
-    // after their rounding.
-    const int64_t window_first = std::max<int64_t>(0, rows.position - (shape.sliding_window - 1));
-    const int64_t kept = rows.position - window_first;
-    float *window = window_.get<float>((kept + rows.count) * dim);
-    uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
-    context_.each(kept + rows.count, [&](int64_t i) {
-        if (i < kept)
-            return context_.cache.kv.decode(cache.window.row(window_first + i), window + i * dim);
-        uint8_t *row = encoded + (i - kept) * row_bytes;
-        context_.cache.kv.encode(p.kv + (rows.first_row + i - kept) * dim, row);
-        context_.cache.kv.decode(row, window + i * dim);
-    });
-    cache.window.stage(rows.position, rows.count, encoded, row_bytes);
-    if (trace != nullptr) trace->put("raw_rows", layer, window + kept * dim, rows.count * dim);
-
-    // Compressed entries that queries share: all of them, or with an indexer those that queries
-    // without a choice see.
-    const auto visible = [&](int64_t position) {
-        return facts.compress_ratio == 0 ? 0 : (position + 1) / facts.compress_ratio;
-    };
-    const auto selects = [&](int64_t position) {
-        return facts.has_indexer() && visible(position) > top_k;
-    };
-    const int64_t shared = facts.has_indexer() ? std::min(visible(last), top_k) : visible(last);
-    const bool any_shared = !selects(rows.position);
-    float *dense = dense_.get<float>(any_shared ? shared * dim : 0);
-    if (any_shared)
-        context_.each(shared, [&](int64_t i) {
-            context_.cache.kv.decode(cache.compressed.row(i), dense + i * dim);
-        });
-
-    HeadsInput in{shape, context_.vectors, w.sinks.data()};
-    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock;
-    const auto run_tokens = [&](int64_t begin, int64_t end, const float *chosen_rows) {
-        context_.each_with_worker((end - begin) * blocks, [&](int64_t item, int worker) {
-            const int64_t t = begin + item / blocks, position = rows.position + t,
-                          head = item % blocks * kHeadBlock;
-            const int64_t low = std::max<int64_t>(0, position - (shape.sliding_window - 1));
-            const bool gathered = chosen_rows != nullptr;
-            HeadsRows keys{window + (low - window_first) * dim, position - low + 1,
-                           gathered ? chosen_rows + (t - begin) * top_k * dim : dense,
-                           gathered ? top_k : visible(position)};
-            attend_heads(in, keys, p.q + (rows.first_row + t) * shape.attention_width(),
-                         angles + (rows.first_row + t) * shape.rope_dim, head,
-                         std::min<int64_t>(head + kHeadBlock, shape.heads), scores_[size_t(worker)],
-                         HeadsOutput{heads_out, rows.first_row + t, total_rows});
-        });
-    };
-    int64_t t = 0;
-    while (t < rows.count && !selects(rows.position + t)) t++;
-    if (t > 0) run_tokens(0, t, nullptr);
-    std::vector<float> trace_chosen, trace_scores;
-    const int64_t index_width = int64_t(shape.index_heads) * shape.index_head_dim;
-    const float *index_q = p.index_q == nullptr
-                               ? nullptr
-                               : p.index_q + rows.first_row * index_width; // null: nobody chooses
-    constexpr int64_t kGatherBatch = 8; // queries whose chosen rows are decoded at a time
-    while (t < rows.count) {
-        // keys are decoded once for as many queries as their scores may take memory for
-        const int64_t scored = std::min(rows.count, t + indexer_.queries_per_call(last));
-        int32_t *chosen = chosen_.get<int32_t>((scored - t) * top_k);
-        indexer_.select({rows.position, rows.count, index_q,
-                         p.index_weights + rows.first_row * shape.index_heads},
-                        cache.index, t, scored, chosen);
-        if (trace != nullptr) {
-            trace_chosen.insert(trace_chosen.end(), chosen, chosen + (scored - t) * top_k);
-            if (scored == rows.count)
-                trace_scores.assign(indexer_.scores(scored - t - 1),
-                                    indexer_.scores(scored - t - 1) + visible(last));
-        }
-        for (; t < scored; chosen += std::min(kGatherBatch, scored - t) * top_k,
-                           t = std::min(scored, t + kGatherBatch)) {
-            const int64_t end = std::min(scored, t + kGatherBatch);
-            float *gathered = gathered_.get<float>((end - t) * top_k * dim);
-            context_.each((end - t) * top_k, [&](int64_t i) {
-                context_.cache.kv.decode(cache.compressed.row(chosen[i]), gathered + i * dim);
-            });
-            run_tokens(t, end, gathered);
-        }
-    }
-    if (trace != nullptr && facts.has_indexer()) {
-        trace_indexer(*trace, layer, trace_chosen, trace_scores, index_q, rows.count * index_width);
-    }
-}
-
 void Attention::project_out(const LayerWeights &w, const float *heads_out, int64_t rows,
                             float *out) {
     const Shape &shape = context_.shape;
@@ -275,9 +167,10 @@ void Attention::run(int layer, const LayerWeights &weights, std::span<const Sequ
     finish_queries(weights, angles, p, rows);
     if (facts.has_indexer()) make_index_queries(weights, angles, sequences, p, rows);
     float *heads_out = heads_.get<float>(rows * shape.attention_width());
+    const AttentionInput input{p.q, p.kv, p.index_q, p.index_weights, angles, weights.sinks.data()};
     for (const SequenceRows &sequence : sequences) {
         if (facts.compress_ratio != 0) compress(layer, weights, sequence, p, trace);
-        attend(layer, weights, sequence, angles, p, heads_out, rows, trace);
+        sequence_attention_.run(layer, sequence, input, heads_out, rows, trace);
     }
     project_out(weights, heads_out, rows, out);
 }

@@ -23,15 +23,15 @@ void Compressor::pool_window(const CompressorInput &in, const CompressorState &s
     int count = 0;
     const int64_t width = int64_t(in.halves) * in.dim;
     const auto add = [&](int64_t token, int half) {
-        const bool fresh = token >= in.first;
-        const float *values = fresh ? in.values + (token - in.first) * width
-                                    : reinterpret_cast<const float *>(state.values.row(token));
-        const float *scores = fresh ? in.gate + (token - in.first) * width
-                                    : reinterpret_cast<const float *>(state.scores.row(token));
+        const bool is_new = token >= in.first;
+        const float *values = is_new ? in.values + (token - in.first) * width
+                                     : reinterpret_cast<const float *>(state.values.row(token));
+        const float *scores = is_new ? in.gate + (token - in.first) * width
+                                     : reinterpret_cast<const float *>(state.scores.row(token));
         candidates[count++] = {scores + half * in.dim, values + half * in.dim};
     };
-    // With two halves a token gives its first half to the window after its own and its second half
-    // to its own.
+    // With two halves, the first half of a token belongs to the window after its own, the second to
+    // its own.
     if (in.halves == 2 && window > 0)
         for (int64_t t = (window - 1) * in.ratio; t < window * in.ratio; t++) add(t, 0);
     for (int64_t t = window * in.ratio; t < (window + 1) * in.ratio; t++) add(t, in.halves - 1);

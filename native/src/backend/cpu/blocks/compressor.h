@@ -1,5 +1,5 @@
-// The compressor: one cache entry per window of `ratio` tokens, a per-channel softmax over the
-// window's tokens and, with overlap, over those of the window before it
+// The compressor makes one cache entry per window of `ratio` tokens: a per-channel softmax over the
+// window's tokens. With overlap the tokens of the window before it take part too
 // (docs/numerics.md#compressor).
 #pragma once
 #include "backend/cpu/buffer.h"
@@ -19,8 +19,8 @@ struct CompressorInput {
     int ratio, halves, dim;
 };
 
-// Pools every window that closes within the tokens and gives its entry, after norm and rope, to
-// write(window, float entry[dim]); then stages what later windows need.
+// Pools every window that closes within the tokens, and applies norm and rope. Passes each entry to
+// write(window, float entry[dim]), then stages the rows that later windows need.
 class Compressor {
   public:
     explicit Compressor(const Context &context)

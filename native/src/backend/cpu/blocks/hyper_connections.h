@@ -1,5 +1,5 @@
-// Hyper-connections: the residual state of a token is `streams` vectors; a sublayer reads a
-// weighted sum of them and its output is spread back over a doubly-stochastic mix
+// Hyper-connections: the residual state of a token is `streams` vectors, and a sublayer reads a
+// weighted sum of them. Its output is added to all streams, which a doubly-stochastic matrix mixes
 // (docs/numerics.md#hyper-connections).
 #pragma once
 #include "backend/cpu/buffer.h"
@@ -19,12 +19,12 @@ class HyperConnections {
     // streams_k <- post_k y + sum_j comb[j][k] streams_j, in place.
     void expand(const float *y, const float *post, const float *comb, int64_t count,
                 float *streams) const;
-    // The final sum: x [count, hidden] of rows rows[i] of the streams.
+    // The sum ahead of the output projection: x [count, hidden] of rows rows[i] of the streams.
     void collapse_head(const MixWeights &weights, const float *streams, const int32_t *rows,
                        int64_t count, float *x);
 
   private:
-    // fn . v / rms(v) of the chosen rows, [count, fn.rows]
+    // fn . v / rms(v) of the selected rows, [count, fn.rows]
     float *mix(const MixWeights &weights, const float *streams, const int32_t *rows, int64_t count);
 
     const Context &context_;

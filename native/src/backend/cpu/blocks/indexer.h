@@ -1,4 +1,4 @@
-// The indexer of ratio-4 layers: scores every visible compressed entry with small heads and keeps
+// The indexer of ratio-4 layers scores all visible compressed entries with small heads and keeps
 // the best top-k for attention (docs/numerics.md#indexer).
 #pragma once
 #include <vector>
@@ -22,17 +22,17 @@ class Indexer {
         : context_(context), scratch_(size_t(context.pool.threads())),
           order_(size_t(context.pool.threads())) {}
 
-    // Entries that a token may see: floor((position + 1) / 4).
+    // Number of entries that a token may see: floor((position + 1) / 4).
     static int64_t visible(int64_t position) { return (position + 1) / 4; }
-    // Scores of query `q` of the batch against entries 0..visible-1 land in scores, [visible];
-    // chosen gets the best index_top_k entry ids in ascending order. Only for queries that see more
-    // than index_top_k entries.
+    // Scores the queries begin..end-1 of `in` and selects for each the ids of its best index_top_k
+    // entries, ascending: chosen [end - begin, index_top_k]. Only for queries that see more than
+    // index_top_k entries.
     void select(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end,
                 int32_t *chosen);
     const float *scores(int64_t query_in_call) const {
         return scores_pointer_ + query_in_call * stride_;
     }
-    // Queries one call may take so that its scores stay within a bounded buffer.
+    // Number of queries whose scores fit in the bounded buffer of one call.
     int64_t queries_per_call(int64_t last_position) const;
 
   private:

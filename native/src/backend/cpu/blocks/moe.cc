@@ -59,64 +59,80 @@ Moe::Routes Moe::group(const Chosen &chosen, int64_t rows) {
     return routes;
 }
 
-void Moe::run_experts(const LayerShape &facts, const LayerWeights &w, const Routes &routes,
-                      const float *x, int64_t rows, float *out) {
+Activations Moe::prepare(const float *values, int64_t count, int64_t cols, Buffer &memory) {
+    const int64_t bytes = int64_t(activation_bytes(count, cols, context_.precision));
+    return prepare_activations(context_.pool, context_.isa, values, count, cols, context_.precision,
+                               memory.get<uint8_t>(bytes));
+}
+
+Moe::Hidden Moe::project_up(const LayerWeights &w, const Routes &routes, const float *x,
+                            int64_t rows) {
     const Shape &shape = context_.shape;
-    const int64_t width = shape.moe_intermediate_size, hidden = shape.hidden,
-                  per_token = shape.experts_per_token, lines = routes.lines;
-    const auto prepare = [&](const float *values, int64_t count, int64_t cols, Buffer &memory) {
-        return prepare_activations(
-            context_.pool, context_.isa, values, count, cols, context_.precision,
-            memory.get<uint8_t>(int64_t(activation_bytes(count, cols, context_.precision))));
-    };
-    const Activations input = prepare(x, rows, hidden, x_forms_);
-    float *gate = gate_.get<float>(lines * width), *up = up_.get<float>(lines * width);
-    float *shared_gate = shared_gate_.get<float>(rows * width),
-          *shared_up = shared_up_.get<float>(rows * width);
+    const int64_t width = shape.moe_intermediate_size, lines = routes.lines;
+    const Activations input = prepare(x, rows, shape.hidden, x_forms_);
+    const Hidden hidden{gate_.get<float>(lines * width), up_.get<float>(lines * width),
+                        shared_gate_.get<float>(rows * width), shared_up_.get<float>(rows * width)};
     std::vector<Product> products;
     for (int e = 0; e < shape.experts && lines > 0; e++) {
         const int64_t count = routes.count_of(e), first = routes.begin[e];
         if (count == 0) continue;
-        products.push_back({w.gate[size_t(e)], &input, routes.token_of + first, count,
-                            gate + first * width, width});
+        const int32_t *tokens = routes.token_of + first;
         products.push_back(
-            {w.up[size_t(e)], &input, routes.token_of + first, count, up + first * width, width});
+            {w.gate[size_t(e)], &input, tokens, count, hidden.gate + first * width, width});
+        products.push_back(
+            {w.up[size_t(e)], &input, tokens, count, hidden.up + first * width, width});
     }
-    products.push_back({w.shared_gate, &input, nullptr, rows, shared_gate, width});
-    products.push_back({w.shared_up, &input, nullptr, rows, shared_up, width});
+    products.push_back({w.shared_gate, &input, nullptr, rows, hidden.shared_gate, width});
+    products.push_back({w.shared_up, &input, nullptr, rows, hidden.shared_up, width});
     multiply(context_.pool, context_.isa, products);
+    return hidden;
+}
 
+void Moe::activate_all(const LayerShape &facts, const Routes &routes, const Hidden &hidden,
+                       int64_t rows) {
+    const int64_t width = context_.shape.moe_intermediate_size, lines = routes.lines;
     const float shared_limit = context_.shared_clamp ? facts.shared_swiglu_limit : 0.0f;
     context_.each(lines + rows, [&](int64_t i) {
+        const int64_t t = i - lines;
         if (i < lines)
-            activate(gate + i * width, up + i * width, width, facts.swiglu_limit,
+            activate(hidden.gate + i * width, hidden.up + i * width, width, facts.swiglu_limit,
                      routes.weight_of[i]);
         else
-            activate(shared_gate + (i - lines) * width, shared_up + (i - lines) * width, width,
+            activate(hidden.shared_gate + t * width, hidden.shared_up + t * width, width,
                      shared_limit, 1.0f);
     });
+}
 
-    const Activations inner = prepare(gate, lines, width, hidden_forms_),
-                      shared_inner = prepare(shared_gate, rows, width, shared_forms_);
-    float *down = down_.get<float>(lines * hidden);
+void Moe::project_down(const LayerWeights &w, const Routes &routes, const Hidden &hidden,
+                       int64_t rows, float *out) {
+    const Shape &shape = context_.shape;
+    const int64_t width = shape.moe_intermediate_size, size = shape.hidden,
+                  per_token = shape.experts_per_token, lines = routes.lines;
+    const Activations inner = prepare(hidden.gate, lines, width, hidden_forms_),
+                      shared_inner = prepare(hidden.shared_gate, rows, width, shared_forms_);
+    float *down = down_.get<float>(lines * size);
     int32_t *line = lines_.get<int32_t>(lines);
     std::iota(line, line + lines, 0);
-    products.clear();
+    std::vector<Product> products;
     for (int e = 0; e < shape.experts; e++)
         if (const int64_t count = routes.count_of(e); count != 0)
             products.push_back({w.down[size_t(e)], &inner, line + routes.begin[e], count,
-                                down + routes.begin[e] * hidden, hidden});
-    products.push_back({w.shared_down, &shared_inner, nullptr, rows, out, hidden});
+                                down + routes.begin[e] * size, size});
+    products.push_back({w.shared_down, &shared_inner, nullptr, rows, out, size});
     multiply(context_.pool, context_.isa, products);
     if (lines == 0) return;
-    // One order of summation whatever else is in the step: the shared expert, then the token's own
-    // slots.
     context_.each(rows, [&](int64_t t) {
         for (int64_t slot = 0; slot < per_token; slot++)
-            context_.vectors.add_scaled(out + t * hidden, 1.0f,
-                                        down + routes.line_of[t * per_token + slot] * hidden,
-                                        hidden);
+            context_.vectors.add_scaled(out + t * size, 1.0f,
+                                        down + routes.line_of[t * per_token + slot] * size, size);
     });
+}
+
+void Moe::run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes,
+                      const float *x, int64_t rows, float *out) {
+    const Hidden hidden = project_up(weights, routes, x, rows);
+    activate_all(facts, routes, hidden, rows);
+    project_down(weights, routes, hidden, rows, out);
 }
 
 void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,

@@ -23,9 +23,10 @@ class Moe {
         int32_t *ids;   // [rows, experts per token]
         float *weights; // [rows, experts per token]
     };
-    // Routes grouped by expert: one line per (token, slot), lines of an expert next to each other.
+    // Routes grouped by expert: one line for each chosen expert of each token. The lines of an
+    // expert are neighbours.
     struct Routes {
-        int64_t lines;     // 0: routed experts run elsewhere, and the arrays are not there
+        int64_t lines;     // 0: the routed experts are packed, and there are no arrays
         int32_t *token_of; // [lines] row of x
         int32_t *line_of;  // [rows, experts per token]
         float *weight_of;  // [lines]
@@ -34,10 +35,23 @@ class Moe {
             return lines == 0 ? 0 : begin[expert + 1] - begin[expert];
         }
     };
+    // Gate and up projections; activate turns the gates into the inputs of the down projections.
+    struct Hidden {
+        float *gate, *up;               // [lines, intermediate]
+        float *shared_gate, *shared_up; // [rows, intermediate]
+    };
     Chosen choose(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
                   int64_t rows, Trace *trace);
     Routes group(const Chosen &chosen, int64_t rows);
-    // The shared expert, and the routed ones of `routes`.
+    Activations prepare(const float *values, int64_t count, int64_t cols, Buffer &memory);
+    Hidden project_up(const LayerWeights &weights, const Routes &routes, const float *x,
+                      int64_t rows);
+    void activate_all(const LayerShape &facts, const Routes &routes, const Hidden &hidden,
+                      int64_t rows);
+    // Adds the routed lines to the shared expert's output, in the order of each token's slots.
+    void project_down(const LayerWeights &weights, const Routes &routes, const Hidden &hidden,
+                      int64_t rows, float *out);
+    // out = the shared expert, plus the routed experts of `routes`.
     void run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes,
                      const float *x, int64_t rows, float *out);
 

@@ -7,13 +7,13 @@
 namespace ds4::cpu {
 namespace {
 
-// sqrt(softplus(z)), with the asymptotes where exp would overflow or lose everything
+// sqrt(softplus(z)), by its asymptotes where exp would overflow or lose all digits.
 float score_of(float z) {
     const float softplus = z > 20.0f ? z : z < -20.0f ? std::exp(z) : std::log1p(std::exp(z));
     return std::sqrt(softplus);
 }
 
-// Expert with the largest value among those not taken; equal ones go to the smaller id.
+// The expert with the largest value among those not taken, the smaller id on a tie.
 int best_free(const std::vector<float> &values, const int32_t *taken, int taken_count) {
     int best = -1;
     for (int e = 0; e < int(values.size()); e++) {

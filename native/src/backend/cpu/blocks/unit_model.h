@@ -27,7 +27,7 @@ inline Shape shape() {
     return s;
 }
 
-// Everything a block under test needs, with cache rows stored as asked.
+// The context of a block under test, with cache rows stored as asked.
 struct Bench {
     Shape dims = shape();
     ThreadPool pool;

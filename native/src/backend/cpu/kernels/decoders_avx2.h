@@ -1,4 +1,5 @@
-// Decoders of block types into Avx2::Codes. A group of a row is read exactly, never a byte past it.
+// Decoders of block types into Avx2::Codes. They read exactly the bytes of a group, never one past
+// it.
 #pragma once
 #include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/ops_avx2.h"
@@ -148,15 +149,15 @@ struct Q2KAvx2 : PlainCodesAvx2 {
     using Codes = Avx2::CodesWithMins;
     static constexpr int kBlockBytes = 0, kGroupBytes = 42;
 
-    // The 4-bit scale goes into the code: at most 45, so that a 16-bit product is two byte
+    // The code takes the 4-bit scale in and is at most 45, so that a 16-bit product is two byte
     // products.
     static inline __m256i codes(__m128i q, __m256i scales, int half) {
         const __m256i shifted = half == 0 ? join(q, _mm_srli_epi16(q, 2))
                                           : join(_mm_srli_epi16(q, 4), _mm_srli_epi16(q, 6));
         return _mm256_mullo_epi16(_mm256_and_si256(shifted, _mm256_set1_epi8(3)), scales);
     }
-    // Byte `first` of every eight as the words of the first block, `first` + 2 of the second; the
-    // second word of a pair `apart` bytes on.
+    // Words of the first block: byte `first` of every eight. Words of the second block: byte
+    // `first` + 2. The second word of a pair lies `apart` bytes on.
     static inline __m256i words_of(__m256i bytes, int first, int apart) {
         const int32_t pair = int32_t(0x80008000u | uint32_t(first) | uint32_t(first + apart) << 16);
         return _mm256_shuffle_epi8(bytes,
@@ -187,7 +188,7 @@ struct Q2KAvx2 : PlainCodesAvx2 {
 struct Iq2XxsAvx2 : PlainCodesAvx2 {
     static constexpr int kBlockBytes = 0, kGroupBytes = 33;
 
-    // Two sub-groups of eight, `first` and the one after it, of a group of 32.
+    // Two sub-groups of eight within a group of 32: `first` and the one after it.
     static inline __m128i codes(const uint8_t *group, int first) {
         const uint32_t word = word_at(group + 4);
         const __m128i grid = _mm_set_epi64x(int64_t(kIq2XxsGrid.rows[group[first + 1]]),

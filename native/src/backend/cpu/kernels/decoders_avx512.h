@@ -1,5 +1,5 @@
-// Decoders of block types into Avx512::Codes. A group of a row is read exactly, never a byte past
-// it.
+// Decoders of block types into Avx512::Codes. They read exactly the bytes of a group, never one
+// past it.
 #pragma once
 #include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/ops_avx512.h"
@@ -28,7 +28,7 @@ inline __m512i load_blocks16(const uint8_t *first, int64_t stride) {
 struct Q8_0Avx512 : PlainCodesAvx512 {
     static constexpr int kBlockBytes = 34, kGroupBytes = 136;
 
-    // 136 bytes: four blocks of an f16 scale and 32 bytes.
+    // 136 bytes: four blocks, each an f16 scale and 32 bytes.
     static inline Codes load(const BlockRow &row, int64_t group) {
         const uint8_t *p = row.data + group * 136;
         const auto load32 = [&](int offset) {
@@ -65,7 +65,7 @@ struct Mxfp4Avx512 : PlainCodesAvx512 {
     static constexpr int kBlockBytes = 17, kGroupBytes = 68;
     static constexpr float kResultFactor = 0.5f; // codes are doubled values
 
-    // 68 bytes: four blocks of a scale byte and 16 bytes of nibbles.
+    // 68 bytes: four blocks, each a scale byte and 16 bytes of nibbles.
     static inline Codes load(const BlockRow &row, int64_t group) {
         const uint8_t *p = row.data + group * 68;
         const __m512i nibbles = load_blocks16(p + 1, 17);
@@ -83,7 +83,7 @@ struct Fp4PackedAvx512 : PlainCodesAvx512 {
     static constexpr bool kSeparateScales = true;
     static constexpr float kResultFactor = 0.5f;
 
-    // 64 bytes, value 2j in the low and 2j + 1 in the high nibble; four scale bytes elsewhere.
+    // 64 bytes: value 2j in the low and 2j + 1 in the high nibble. Four scale bytes lie elsewhere.
     static inline Codes load(const BlockRow &row, int64_t group) {
         const __m512i nibbles = _mm512_loadu_si512(row.data + group * 64);
         const __m512i even = e2m1_codes(nibbles), odd = e2m1_codes(_mm512_srli_epi16(nibbles, 4));
@@ -154,8 +154,8 @@ struct Q2KAvx512 : PlainCodesAvx512 {
     using Codes = Avx512::CodesWithMins;
     static constexpr int kBlockBytes = 0, kGroupBytes = 42, kStepGroups = 2;
 
-    // Sixteen bytes of 2-bit codes for all four blocks, times their scales (words): at most 45, so
-    // that a 16-bit product is two byte products.
+    // Sixteen bytes of 2-bit codes for all four blocks, times their scales (words). A code is at
+    // most 45, so that a 16-bit product is two byte products.
     static inline __m512i codes(const uint8_t *from, __m512i scales) {
         const __m512i shifts =
             _mm512_setr_epi64(0, 0, 0x0002000200020002, 0x0002000200020002, 0x0004000400040004,
@@ -163,8 +163,8 @@ struct Q2KAvx512 : PlainCodesAvx512 {
         const __m512i shifted = _mm512_srlv_epi16(Bytes16::everywhere(from), shifts);
         return _mm512_mullo_epi16(_mm512_and_si512(shifted, _mm512_set1_epi8(3)), scales);
     }
-    // Bytes `first` of block 0, `first` + 2 of block 1 and so on as words of the block's 128 bits;
-    // the second word of a pair `apart` bytes on.
+    // Byte `first` of block 0, `first` + 2 of block 1 and so on, as words of the block's 128 bits.
+    // The second word of a pair lies `apart` bytes on.
     static inline __m512i words_of(__m512i bytes, int first, int apart) {
         const int32_t pair = int32_t(0x80008000u | uint32_t(first) | uint32_t(first + apart) << 16);
         const __m512i steps = _mm512_setr_epi32(
@@ -192,9 +192,9 @@ struct Q2KAvx512 : PlainCodesAvx512 {
 struct Iq2XxsAvx512 : PlainCodesAvx512 {
     static constexpr int kBlockBytes = 0, kGroupBytes = 33, kStepGroups = 2;
 
-    // The codebook rows of 32 indices (one in the low byte of each 16-bit lane) as 2-bit levels: a
-    // lookup in 256 words held as four pairs of vectors. (Gathering the expanded rows from memory
-    // took five times as long.)
+    // The codebook rows of 32 indices, one in the low byte of each 16-bit lane, as 2-bit levels.
+    // The lookup reads 256 words held as four pairs of vectors. Gathering the expanded rows from
+    // memory took five times as long.
     static inline __m512i levels_of(__m512i index) {
         const auto pair = [&](int i) {
             const uint16_t *words = kIq2XxsLevels.rows + 64 * i;
@@ -207,8 +207,8 @@ struct Iq2XxsAvx512 : PlainCodesAvx512 {
                                      _mm512_mask_mov_epi16(pair(2), bit6, pair(3)));
     }
 
-    // Half a group: sub-groups `first` and `first` + 1 of blocks 4 half... Both vectors have 64
-    // bits a block: 16 of levels a sub-group, and a sign mask in each of the lower four bytes.
+    // Half a group: sub-groups `first` and `first` + 1 of four blocks. Both vectors have 64 bits a
+    // block: 16 of levels a sub-group, and a sign mask in each of the lower four bytes.
     static inline __m512i codes(__m512i levels, __m512i masks, int half, int first) {
         const __m512i twice = _mm512_add_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3),
                                                _mm512_set1_epi64(4 * half));
@@ -233,7 +233,7 @@ struct Iq2XxsAvx512 : PlainCodesAvx512 {
                                     values); // 128 - the magnitude
     }
 
-    // Eight blocks of 64 bits: four indices, then four sign indices of 7 bits and the level of the
+    // Eight blocks of 64 bits: four indices, four sign indices of 7 bits, and the level of the
     // scale.
     static inline void load_pair(const BlockRow &row, int64_t pair, Codes *out) {
         const uint8_t *p = row.data + pair * 66;

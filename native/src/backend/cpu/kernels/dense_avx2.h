@@ -53,8 +53,8 @@ struct Bf16Avx2 : OneVectorAvx2<Bf16Avx2> {
     }
 };
 
-// The byte's exponent and mantissa as an f16 are the value times 2^-8, and the 2^8 goes into the
-// scale.
+// The byte's exponent and mantissa as an f16 are the value times 2^-8; the scale takes the factor
+// 2^8.
 template <typename Scale> // uint8_t: E8M0; float
 struct F8E4m3Avx2 {
     static constexpr int kBytes = 1, kVectors = 4, kScaleBytes = int(sizeof(Scale));
@@ -83,7 +83,7 @@ struct F8E4m3Avx2 {
         out[3] = _mm256_mul_ps(_mm256_cvtph_ps(_mm256_extracti128_si256(last, 1)), factor);
     }
 
-    // With NaN codes and any scale.
+    // Handles NaN codes and any scale.
     static inline __m256 values(__m128i codes) {
         const __m128i words = _mm_cvtepi8_epi16(codes);
         const __m128i nan = _mm_cmpeq_epi16(_mm_or_si128(words, _mm_set1_epi16(int16_t(0xff80))),

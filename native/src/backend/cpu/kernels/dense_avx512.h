@@ -56,8 +56,7 @@ struct Bf16Avx512 : OneVectorAvx512<Bf16Avx512> {
     }
 };
 
-// Upper and lower bytes of the bf16 values of the 128 codes without sign: exact, and code 127 is
-// NaN.
+// Upper and lower bytes of the exact bf16 values of the 128 codes without sign. Code 127 is NaN.
 struct E4m3Tables {
     alignas(64) uint8_t upper[128];
     alignas(64) uint8_t lower[128];
@@ -85,8 +84,8 @@ template <typename Scale> // uint8_t: E8M0; float
 struct F8E4m3Avx512 {
     static constexpr int kBytes = 1, kVectors = 4, kScaleBytes = int(sizeof(Scale));
 
-    // 64 codes to f32: two table lookups give the upper two bytes of every value, which go to their
-    // lanes.
+    // Converts 64 codes to f32. Two table lookups give the upper two bytes of every value, which go
+    // to their lanes.
     static inline void values(__m512i codes, __m512 scale, __m512 *out) {
         __m512i upper = _mm512_permutex2var_epi8(_mm512_load_si512(kE4m3Tables.upper), codes,
                                                  _mm512_load_si512(kE4m3Tables.upper + 64));

@@ -1,8 +1,8 @@
 // Products with f32 activations and exactly decoded weights, for any instruction set.
 //
-// Order of summation of one dot product: element i goes to lane i % width by a fused multiply-add,
-// i increasing; lanes are added up in pairs; then the elements past the last whole vector are added
-// one by one. Whatever the tile.
+// Order of summation of one dot product, the same for every tile: element i goes to lane i % width
+// by a fused multiply-add, i increasing. Lanes are added up in pairs. Then the elements past the
+// last whole vector are added one by one.
 #pragma once
 #include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/weight_rows.h"
@@ -11,11 +11,12 @@
 namespace ds4::cpu {
 namespace {
 
-// A dense type has: kBytes of an element, kScaleBytes of a scale (0: none), load(row, i) of one
-// vector and load_one(row, i) of one element, and load_vectors(row, i) of kVectors vectors, i a
-// multiple of them, which lie within 128 elements.
+// A dense type has:
+//    kBytes of an element, and kScaleBytes of a scale (0: none)
+//    load(row, i): one vector; load_one(row, i): one element
+//    load_vectors(row, i): kVectors vectors within 128 elements, i a multiple of them
 //
-// A row of a dense type; scales only for F8_E4M3: the row's own, one per 128 channels.
+// A row of a dense type. scales: F8_E4M3 only, the row's own, one per 128 channels.
 struct DenseRow {
     const uint8_t *data, *scales;
 };
@@ -38,7 +39,7 @@ template <typename Dense> inline DenseRow dense_row(const RowLayout &layout, int
             Dense::kScaleBytes != 0 ? weight.scales + scale_row : nullptr};
 }
 
-// R rows times T tokens, weights straight from memory: for one or two tokens.
+// R rows times T tokens with weights read directly from memory, for one or two tokens.
 template <typename Ops, typename Dense, int R, int T>
 inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t row) {
     const int64_t cols = task.weight.cols;
@@ -89,7 +90,7 @@ void dense_rows(const RowsTask &task, const RowLayout &layout) {
     for (; row < task.row_end; row++) dense_tile<Ops, Dense, 1, T>(task, layout, row);
 }
 
-// Decoding of channels [first, first + count) of a row into scratch. `first` is a multiple of the
+// Decodes channels [first, first + count) of a row into scratch. `first` is a multiple of the
 // group.
 template <typename Ops, typename Dense> struct DenseSource {
     static inline void decode(const RowLayout &layout, int64_t row, int64_t first, int64_t count,
@@ -122,7 +123,7 @@ template <typename Ops, typename Decoder> struct BlockSource {
     }
 };
 
-// A panel of rows is decoded into scratch, some channels at a time, and swept by all tokens.
+// Decodes a panel of rows into scratch, some channels at a time, and multiplies it with all tokens.
 constexpr int kScratchRows = 8;
 constexpr int kScratchChannels = 512;
 constexpr int kScratchTokens = 64;
@@ -198,8 +199,8 @@ void scratch_rows(Scratch<Ops> &scratch, const RowsTask &task, const RowLayout &
 template <typename Ops, typename Source>
 void rows_through_scratch(const RowsTask &task, const RowLayout &layout) {
     Scratch<Ops> scratch;
-    // With one token the four rows of a tile are all that helps, and fit the first-level cache
-    // better.
+    // With one token only the four rows of a tile share anything, and they fit the first-level
+    // cache better.
     const int step = task.count == 1 ? 4 : kScratchRows;
     for (int64_t row = task.row_begin; row < task.row_end; row += step) {
         const int rows = int(task.row_end - row < step ? task.row_end - row : step);

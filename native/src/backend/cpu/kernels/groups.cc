@@ -12,10 +12,10 @@
 namespace ds4::cpu {
 namespace {
 
-// Storage place of channel i of block b within a group.
+// Index of channel i of block b in the storage of a group.
 constexpr int place(int block, int i) { return (i < 16 ? 0 : 48) + 16 * block + i; }
 
-// How many of the group's four blocks the row has.
+// Number of the group's four blocks that the row has.
 int blocks_in_group(int64_t group, int64_t cols) {
     const int64_t left = cols / 32 - group * kGroupBlocks;
     return int(left < kGroupBlocks ? left : kGroupBlocks);
@@ -56,7 +56,7 @@ void decode_fp4_packed(const BlockRow &row, int64_t group, int64_t cols, CodeGro
     }
 }
 
-// The 4-bit scale is multiplied into the code (at most 45); d is common to the block.
+// The code takes the 4-bit scale in and is at most 45; d is common to the block.
 void decode_q2k(const BlockRow &row, int64_t group, int64_t cols, CodeGroup &out) {
     const auto &block = reinterpret_cast<const BlockQ2K *>(row.data)[group / 2];
     const int half = int(group % 2);

@@ -1,6 +1,6 @@
-// The integer form that every block type shares: 128 channels as signed codes with a scale per
-// block of 32 and, for the types that have them, minimums per 16.   weight = scale * code -
-// min_scale * min
+// The integer form that all block types share: 128 channels as signed codes with a scale per block
+// of 32. Some types also have a minimum per 16 channels.
+//    weight = scale * code - min_scale * min
 #pragma once
 #include <cstdint>
 
@@ -13,14 +13,14 @@ struct CodeGroup {
     float min_scale; // 0 if the type has no minimums
 };
 
-// Where a row of a block type lies: its codes and, for FP4_PACKED, its scales.
+// The codes of a row of a block type and, for FP4_PACKED, its scales.
 struct BlockRow {
     const uint8_t *data;
     const uint8_t *scales;
 };
 
-// Decodes group `group` (channels 128 group ...) of a row of `cols`; channels past the end have
-// code 0 and scale 0.
+// Decodes group `group` (channels 128 group ...) of a row of `cols` channels. Channels past the end
+// have code 0 and scale 0.
 using GroupDecoder = void (*)(const BlockRow &row, int64_t group, int64_t cols, CodeGroup &out);
 // nullptr if the type is not a block type.
 GroupDecoder group_decoder(uint32_t type);

@@ -126,8 +126,8 @@ void rows_int8_generic(const RowsTask &task) {
     }
 }
 
-// The largest magnitude is found on the bit patterns, where NaN and infinity come out on top. Below
-// 2^-120 the reciprocal of the scale would overflow: such a block counts as zero.
+// Finds the largest magnitude on the bit patterns, where NaN and infinity are above every number.
+// Below 2^-120 the reciprocal of the scale would overflow, so such a block counts as zero.
 void quantise_generic(const float *values, int64_t cols, ActivationGroup *out) {
     const int64_t groups = (cols + kGroupChannels - 1) / kGroupChannels;
     std::memset(out, 0, size_t(groups) * sizeof(ActivationGroup));

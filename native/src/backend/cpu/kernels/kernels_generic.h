@@ -1,4 +1,4 @@
-// The plain kernels: the reference of the others, and what runs on a CPU below AVX2.
+// The plain kernels: the reference for the others, and the kernels of a CPU without AVX2.
 #pragma once
 #include "backend/cpu/kernels/row_kernels.h"
 

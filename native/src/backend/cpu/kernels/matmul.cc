@@ -10,9 +10,9 @@
 namespace ds4::cpu {
 namespace {
 
-// Rows go to workers in multiples of this: the kernels take four at a time.
+// Workers get rows in multiples of this, because the kernels take four at a time.
 constexpr int64_t kRowStep = 8;
-// Below this cost (bytes, about) a second thread costs more than it saves.
+// Below this cost, in about bytes, a second thread costs more than it saves.
 constexpr int64_t kParallelCost = 48 * 1024;
 constexpr int64_t kChunkCost = 512 * 1024;
 // Rows of activations below which quantising is not worth a parallel region.
@@ -26,9 +26,9 @@ int64_t row_groups(int64_t cols) { return round_up(cols, kGroupChannels) / kGrou
 struct Plan {
     RowsTask task;
     RowsFunction function;
-    int64_t row_cost; // in bytes read or what takes as long
+    int64_t row_cost; // bytes read, or the equivalent of its arithmetic
     int64_t rows_per_chunk;
-    int64_t chunk_end; // number of chunks up to and including this product's
+    int64_t chunk_end; // number of chunks of all products up to this one, included
 };
 
 RowsFunction choose(const Product &product, Isa isa) {
@@ -45,7 +45,7 @@ Plan plan_product(const Product &product, Isa isa) {
     plan.function = choose(product, isa);
     plan.task = {weight,        0,         weight.rows,     product.x, product.row_index,
                  product.count, product.y, product.y_stride};
-    // One core reads some 20 bytes in the time of 256 multiply-adds.
+    // One core reads about 20 bytes in the time of 256 multiply-adds.
     plan.row_cost = int64_t(row_bytes(weight.type, uint64_t(weight.cols))) +
                     product.count * weight.cols / 12 + 1;
     return plan;

@@ -1,8 +1,8 @@
 // Products of weight matrices, as stored, with rows of activations: y[i] = W x[i].
 //
-// Batch invariance: the result of a row of x never depends on which other rows are in the call, on
-// the number of threads or on how the call was split. Every (row of W, row of x) dot product has
-// one order of summation per instruction set and precision.
+// Batch invariance: the result of a row of x depends on no other row of the call, nor on threads or
+// the split into calls. Every dot product of two rows has one order of summation per instruction
+// set and precision.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -18,8 +18,8 @@ uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision);
 Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count,
                                 int64_t cols, Precision precision, void *memory);
 
-// One product. x rows are row_index[0..count) of the activations, or 0..count-1 when row_index is
-// null; result i goes to y + i * y_stride.
+// One product. It reads rows row_index[0..count) of the activations, or 0..count-1 when row_index
+// is null. Result i goes to y + i * y_stride.
 struct Product {
     Matrix weight;
     const Activations *x = nullptr;
@@ -28,7 +28,7 @@ struct Product {
     float *y = nullptr;
     int64_t y_stride = 0;
 };
-// All products in one parallel region; work is divided by bytes read and operations.
+// Computes all products in one parallel region. Work is divided by bytes read and operations.
 void multiply(ThreadPool &pool, Isa isa, std::span<const Product> products);
 
 // The vector helpers of an instruction set.

@@ -59,8 +59,8 @@ std::vector<float> random_values(int64_t count, uint64_t seed) {
     return values;
 }
 
-// What int8 activations stand for: x rounded per 32 channels with scale amax / 127, by the
-// definition.
+// The values that int8 activations stand for: x rounded per 32 channels with scale amax / 127, by
+// the definition.
 std::vector<double> rounded_activations(const std::vector<float> &x, int64_t cols) {
     std::vector<double> out(x.size());
     for (size_t row = 0; row < x.size(); row += size_t(cols))
@@ -76,9 +76,9 @@ std::vector<double> rounded_activations(const std::vector<float> &x, int64_t col
     return out;
 }
 
-// Compares y [tokens, rows] with sums in double. Error of a float sum of n products: n roundings at
-// most, each 2^-24 of the sum of magnitudes; for int8 a code may differ by one where x / scale lies
-// within an ulp of a half.
+// Compares y [tokens, rows] with sums in double. A float sum of n products has at most n roundings,
+// each 2^-24 of the sum of magnitudes. An int8 code may differ by one where x / scale lies within
+// an ulp of a half.
 void check_against_double(const Weights &weights, const std::vector<float> &x,
                           const std::vector<float> &y, Precision precision, const char *what) {
     const int64_t cols = weights.matrix.cols, rows = weights.matrix.rows,
@@ -131,7 +131,8 @@ bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Results for a batch must be those of its rows alone, whatever threads, order or neighbours.
+// Results for a batch must equal those of its single rows, whatever the threads, order or
+// neighbours.
 void check_invariance(uint32_t type, Isa isa, Precision precision, int64_t rows, int64_t cols) {
     constexpr int64_t kTokens = 71;
     const Weights weights(type, rows, cols, 7);

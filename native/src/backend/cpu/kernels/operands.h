@@ -1,5 +1,5 @@
-// What a product works on. Plain structs only: the files of one instruction set include this header
-// and must not instantiate anything of the standard library.
+// The operands of a product. Plain structs only: the files of one instruction set include this
+// header and must not instantiate anything of the standard library.
 #pragma once
 #include <cstdint>
 
@@ -7,10 +7,11 @@
 
 namespace ds4::cpu {
 
-// How activations enter a product. f32: float products of the exactly decoded weight, float sums.
+// The form in which activations enter a product.
+// f32: float products of the exactly decoded weight, float sums.
 // int8: activations rounded to int8 per 32 channels (scale amax/127), exact integer sums inside a
-// group, float sums over groups; only block types (Q8_0, MXFP4, FP4_PACKED, Q2_K, Q4_K, IQ2_XXS)
-// take it, others fall back to f32.
+// group, float sums over groups. Only block types (Q8_0, MXFP4, FP4_PACKED, Q2_K, Q4_K, IQ2_XXS)
+// take it; the others fall back to f32.
 enum class Precision { f32, int8 };
 
 // A weight matrix where it lies in the mapped file. Not owning.
@@ -25,19 +26,20 @@ struct Matrix {
 inline constexpr int64_t kGroupChannels = 128;
 inline constexpr int64_t kGroupBlocks = 4; // of 32 channels, one activation scale each
 
-// 128 channels of one row rounded to int8, stored as the first halves of their four blocks of 32
-// and then the second halves: channel 32 b + i at 16 b + i (i < 16) or 64 + 16 b + i - 16.
+// 128 channels of one row rounded to int8. The first halves of the four blocks of 32 come first,
+// then the second halves. Channel 32 b + i lies at 16 b + i (i < 16) or 64 + 16 b + i - 16.
 struct alignas(64) ActivationGroup {
     int8_t quants[128];
-    int32_t sums[16]; // lane l: -128 * the sum of quants 4l..4l+3 and 64+4l..64+4l+3: what weights
-                      // + 128 start from
-    float scales[4];  // of blocks 0..3; NaN for a block that holds a NaN or an infinity
+    // Lane l: -128 * the sum of quants 4l..4l+3 and 64+4l..64+4l+3. Sums with weights + 128 start
+    // from it.
+    int32_t sums[16];
+    float scales[4];     // of blocks 0..3; NaN for a block that holds a NaN or an infinity
     uint8_t padding[48]; // vectors of a group stay aligned
 };
 static_assert(sizeof(ActivationGroup) == 256);
 
-// n rows of activations with the forms that products need, made once and shared by all products of
-// the same vector. The memory is the caller's: activation_bytes() of it, 64-byte aligned. P = cols
+// Rows of activations with the forms that products need, made once and shared by all products of
+// the same vector. The caller owns the memory: activation_bytes() of it, 64-byte aligned. P = cols
 // rounded up to 128.
 struct Activations {
     int64_t count = 0, cols = 0;

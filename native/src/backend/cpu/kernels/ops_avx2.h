@@ -1,4 +1,4 @@
-// Vectors of 8 lanes. A group of 128 channels is two halves: lane l of half h belongs to block 2h +
+// Vectors of 8 lanes. A group of 128 channels is two halves. Lane l of half h belongs to block 2h +
 // l / 4 and holds channels 4(l % 4).. of the block's first and second half.
 #pragma once
 #include "backend/cpu/kernels/intrinsics.h"
@@ -14,8 +14,8 @@ struct Avx2 {
     static constexpr int kWidth = 8, kTileRows = 4, kTileTokens = 2, kTileColumns = 2;
     static constexpr int kInt8Rows = 4, kInt8Tokens = 2;
 
-    // Weights as signed bytes, first and second halves of two blocks, and each lane's scale; for
-    // both halves.
+    // Weights as signed bytes, first and second halves of two blocks, and each lane's scale. One
+    // entry for each half.
     struct Codes {
         __m256i low[2], high[2];
         __m256 scale[2];
@@ -24,8 +24,8 @@ struct Avx2 {
     struct OffsetCodes {
         Codes codes;
     };
-    // With minimums: weights are bytes of 0 to 63; a lane of mins is the minimum of its block's
-    // first half (lower word) and of its second; they have a common scale.
+    // With minimums: weights are bytes of 0 to 63. The lower word of a lane of mins is the minimum
+    // of its block's first half, the upper word that of the second. They have a common scale.
     struct CodesWithMins {
         Codes codes;
         __m256i mins[2];
@@ -34,9 +34,9 @@ struct Avx2 {
     struct Activation {
         const int8_t *quants;
         __m256 scale[2];
-        __m256i offsets[2];   // -16 * the sum of the lane's quants; for OffsetCodes
-        __m256i half_sums[2]; // words: the sum of the lane's quants of the first half, of the
-                              // second; for minimums
+        __m256i offsets[2]; // -16 * the sum of the lane's quants; for OffsetCodes
+        // For minimums: words with the sums of the lane's quants of the two halves.
+        __m256i half_sums[2];
     };
 
     static inline Lanes zero() { return _mm256_setzero_ps(); }

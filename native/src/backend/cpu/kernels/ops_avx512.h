@@ -21,8 +21,9 @@ struct Avx512 {
         __m512i low, high;
         __m512 scale;
     };
-    // With minimums: weights are not negative and stored as they are; a lane of mins is the minimum
-    // of its first half (lower word) and of its second; they have a common scale.
+    // With minimums: weights are not negative and stored as they are. The lower word of a lane of
+    // mins is the minimum of its first half, the upper word that of the second. They have a common
+    // scale.
     struct CodesWithMins {
         __m512i low, high;
         __m512 scale;
@@ -33,8 +34,8 @@ struct Avx512 {
         const int8_t *quants;
         __m512i sums;
         __m512 scale;
-        __m512i half_sums; // words: the sum of the lane's quants of the first half, of the second;
-                           // for minimums
+        // For minimums, in words: the sums of the lane's quants of the first and the second half.
+        __m512i half_sums;
     };
 
     static inline Lanes zero() { return _mm512_setzero_ps(); }

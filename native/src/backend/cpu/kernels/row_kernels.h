@@ -1,12 +1,11 @@
-// The functions behind a product, and the one table that chooses them.
+// The functions that compute products, and the table that chooses among them.
 #pragma once
 #include "backend/cpu/kernels/operands.h"
 
 namespace ds4::cpu {
 
-// Rows [row_begin, row_end) of a weight matrix times `count` rows of activations:
-// y[i * y_stride + row] = weight[row] . x_i, where x_i is rows[i], or row row_index[i] of x, or row
-// i of x.
+// Rows [row_begin, row_end) of a weight matrix times `count` rows of activations: y[i * y_stride +
+// row] = weight[row] . x_i. Here x_i is rows[i], or row row_index[i] of x, or row i of x.
 struct RowsTask {
     Matrix weight;
     int64_t row_begin, row_end;
@@ -15,8 +14,8 @@ struct RowsTask {
     int64_t count;
     float *y;
     int64_t y_stride;
-    // [count], nullable: rows that lie anywhere instead of x and row_index, in the form that the
-    // function takes: cols floats or ActivationGroups.
+    // [count], nullable: pointers to rows that lie anywhere, in place of x and row_index. A row is
+    // cols floats or ActivationGroups, as the function takes them.
     const uint8_t *const *rows = nullptr;
 };
 inline int64_t source_row(const RowsTask &task, int64_t i) {
@@ -36,7 +35,7 @@ using RowsFunction = void (*)(const RowsTask &task);
 // Quantises one row of `cols` values into its groups.
 using QuantiseFunction = void (*)(const float *values, int64_t cols, ActivationGroup *out);
 
-// Of one weight type in one instruction set.
+// The functions for one weight type in one instruction set.
 struct RowKernels {
     RowsFunction f32;  // never null for a type that holds weights
     RowsFunction int8; // null if the type has no int8 form

@@ -1,4 +1,4 @@
-// The kernels of one instruction set, as the registry sees them.
+// The kernels of one instruction set, for the registry.
 #pragma once
 #include "backend/cpu/kernels/row_kernels.h"
 
@@ -23,7 +23,7 @@ void rows_f32_bf16_avx2(const RowsTask &task);
 void rows_f32_f8_e4m3_avx2(const RowsTask &task);
 void rows_f32_f8_f32_scales_avx2(const RowsTask &task);
 
-// Used by AVX-512 too: it runs once a vector.
+// AVX-512 uses it too: it runs once a vector.
 void quantise_avx2(const float *values, int64_t cols, ActivationGroup *out);
 
 } // namespace ds4::cpu

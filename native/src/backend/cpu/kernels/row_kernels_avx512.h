@@ -1,4 +1,4 @@
-// The kernels of one instruction set, as the registry sees them.
+// The kernels of one instruction set, for the registry.
 #pragma once
 #include "backend/cpu/kernels/row_kernels.h"
 

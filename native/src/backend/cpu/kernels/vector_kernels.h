@@ -5,14 +5,13 @@
 
 namespace ds4::cpu {
 
-// Straight-line vector helpers of the same instruction set; every one has a fixed order of
-// summation.
+// Vector helpers of one instruction set. Each of them has a fixed order of summation.
 struct VectorKernels {
     void (*add_scaled)(float *y, float a, const float *x,
                        int64_t n); // y_i += a x_i, fused but in generic
     float (*sum_squares)(const float *x, int64_t n);
-    // y[0..heads) += sum over rows in increasing order of p[h][row] * v[row]: attention's second
-    // product. p [heads, p_stride], v [rows, dim], y [heads, dim]
+    // y[0..heads) += sum over rows in increasing order of p[h][row] * v[row], the second product of
+    // attention. p [heads, p_stride], v [rows, dim], y [heads, dim]
     void (*weighted_rows)(float *y, const float *p, int64_t p_stride, const float *v, int64_t heads,
                           int64_t rows, int64_t dim);
     // s[h][row] = q[h] . k[row]. q [heads, dim], k [rows, dim], s [heads, s_stride]

@@ -1,6 +1,6 @@
-// VectorKernels for any instruction set. In an unnamed namespace: each file that includes this is
-// compiled for its own CPU. Sums run as in f32_rows.h: lanes, then pairs, then the elements past
-// the last whole vector.
+// VectorKernels for any instruction set. The namespace is unnamed because each file that includes
+// this is compiled for its own CPU. Sums run as in f32_rows.h: lanes, then pairs, then the elements
+// past the last whole vector.
 #pragma once
 #include "backend/cpu/kernels/vector_kernels.h"
 

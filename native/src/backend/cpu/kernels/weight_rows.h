@@ -1,10 +1,12 @@
-// Where the rows of a weight matrix lie and how a group of 128 channels is decoded. In an unnamed
-// namespace: each file that includes this is compiled for its own CPU.
+// Rows of a weight matrix and the decoding of their groups of 128 channels. The namespace is
+// unnamed because each file that includes this is compiled for its own CPU.
 //
-// A decoder of a block type has: Codes, kBlockBytes (0: rows are always whole steps), kGroupBytes,
-// kSeparateScales, kResultFactor (what a product of its codes and scales is multiplied with),
-// kStepGroups, how many groups it decodes at a time, and if that is 1 load(row, group), if it is 2
-// load_pair(row, pair, out).
+// A decoder of a block type has:
+//    Codes: the decoded form
+//    kBlockBytes (0: rows are always whole steps), kGroupBytes, kSeparateScales
+//    kResultFactor: factor of a product of its codes and scales
+//    kStepGroups: groups that it decodes at a time, 1 or 2
+//    load(row, group) if kStepGroups is 1, load_pair(row, pair, out) if it is 2
 #pragma once
 #include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/operands.h"
@@ -40,8 +42,8 @@ template <typename Decoder> inline BlockRow block_row(const RowLayout &layout, i
             Decoder::kSeparateScales ? weight.scales + row * (weight.cols / 32) : nullptr};
 }
 
-// The last, incomplete group of a row through a copy filled up with zeros: nothing is read past the
-// row.
+// Decodes the last, incomplete group of a row from a copy filled up with zeros, so that nothing is
+// read past the row.
 template <typename Decoder>
 inline typename Decoder::Codes load_tail(const BlockRow &row, const RowLayout &layout) {
     uint8_t blocks[kGroupBlocks * Decoder::kBlockBytes] = {}, scales[kGroupBlocks] = {};
@@ -53,8 +55,8 @@ inline typename Decoder::Codes load_tail(const BlockRow &row, const RowLayout &l
     return Decoder::load({blocks, scales}, 0);
 }
 
-// kStepGroups whole groups from `group`, a multiple of it. Inlined, so that codes do not pass
-// through memory.
+// Decodes kStepGroups whole groups from `group`, a multiple of it. Inlined, so that codes do not
+// pass through memory.
 template <typename Decoder>
 [[gnu::always_inline]] inline void load_whole_step(const BlockRow &row, int64_t group,
                                                    typename Decoder::Codes *out) {
@@ -64,7 +66,7 @@ template <typename Decoder>
         out[0] = Decoder::load(row, group);
 }
 
-// The same where the last group of a row may be incomplete.
+// The same for a row whose last group may be incomplete.
 template <typename Decoder>
 inline void load_step(const BlockRow &row, const RowLayout &layout, int64_t group,
                       typename Decoder::Codes *out) {

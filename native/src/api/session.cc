@@ -1,0 +1,88 @@
+// ds4_session_*: check arguments, call core, translate exceptions.
+#include "api/boundary.h"
+#include "core/engine.h"
+#include "ds4.h"
+
+using ds4::fail;
+using ds4::api::guarded;
+using ds4::api::require_pointer;
+
+namespace {
+
+ds4::Engine &engine_of(const ds4_session *session) {
+    require_pointer(session, "session");
+    if (session->engine == nullptr) fail(DS4_ERR_ARGUMENT, "the session's engine has been closed");
+    return *session->engine->engine;
+}
+
+} // namespace
+
+ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *options,
+                            ds4_session **out_session) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        require_pointer(options, "options");
+        require_pointer(out_session, "out_session");
+        if (options->struct_bytes != sizeof(ds4_session_options))
+            fail(DS4_ERR_ARGUMENT, "ds4_session_options: struct_bytes is %u; expected %zu",
+                 options->struct_bytes, sizeof(ds4_session_options));
+        *out_session = engine->engine->open_session(options->context_tokens);
+    });
+}
+
+void ds4_session_close(ds4_session *session) {
+    if (session == nullptr) return;
+    guarded([&] {
+        if (session->engine == nullptr)
+            delete session; // its engine is gone
+        else
+            session->engine->engine->close_session(session);
+    });
+}
+
+uint32_t ds4_session_position(const ds4_session *session) {
+    return session == nullptr ? 0 : session->state->position();
+}
+
+uint64_t ds4_session_bytes(const ds4_session *session) {
+    return session == nullptr ? 0 : session->state->bytes();
+}
+
+ds4_status ds4_session_reset(ds4_session *session) {
+    return guarded([&] {
+        engine_of(session).with_session(session, [](ds4::SequenceState &state) { state.reset(); });
+    });
+}
+
+uint64_t ds4_session_snapshot_bytes(const ds4_session *session) {
+    return session == nullptr ? 0 : session->state->snapshot_bytes();
+}
+
+ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capacity,
+                                uint64_t *out_bytes) {
+    return guarded([&] {
+        require_pointer(out, "out");
+        require_pointer(out_bytes, "out_bytes");
+        engine_of(session).with_session(session, [&](ds4::SequenceState &state) {
+            const uint64_t needed = state.snapshot_bytes();
+            if (capacity < needed)
+                fail(DS4_ERR_ARGUMENT, "the snapshot takes %llu bytes; the buffer has %llu",
+                     (unsigned long long)needed, (unsigned long long)capacity);
+            state.snapshot(static_cast<uint8_t *>(out));
+            *out_bytes = needed;
+        });
+    });
+}
+
+ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count) {
+    return guarded([&] {
+        require_pointer(bytes, "bytes");
+        engine_of(session).with_session(session, [&](ds4::SequenceState &state) {
+            state.restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)});
+        });
+    });
+}
+
+ds4_status ds4_session_cancel(ds4_session *session) {
+    return guarded([&] { engine_of(session).cancel(session); });
+}

@@ -1,0 +1,141 @@
+#include "backend/cpu/blocks/sequence_attention.h"
+
+#include <algorithm>
+
+#include "backend/cpu/blocks/attend_heads.h"
+
+namespace ds4::cpu {
+namespace {
+
+constexpr int64_t kGatherBatch = 8; // queries whose selected entries are decoded at a time
+
+// The selections of all queries and the scores of the last one, for the trace.
+struct SelectionTrace {
+    std::vector<float> chosen, scores;
+};
+
+} // namespace
+
+// A query selects entries if it sees more of them than the indexer keeps.
+bool SequenceAttention::selects(const Call &call, int64_t position) const {
+    return call.facts.has_indexer() &&
+           call.facts.visible_entries(position) > context_.shape.index_top_k;
+}
+
+// Decodes the kept rows of older positions; rounds the new rows by encoding them, and stages them.
+void SequenceAttention::load_window(Call &call) {
+    const SequenceRows &rows = call.rows;
+    const KvRowFormat &format = context_.cache.kv;
+    const int64_t dim = context_.shape.head_dim, row_bytes = format.bytes();
+    call.window_first = std::max<int64_t>(0, rows.position - (context_.shape.sliding_window - 1));
+    const int64_t kept = rows.position - call.window_first;
+    float *window = window_.get<float>((kept + rows.count) * dim);
+    uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
+    context_.each(kept + rows.count, [&](int64_t i) {
+        if (i < kept)
+            return format.decode(call.cache.window.row(call.window_first + i), window + i * dim);
+        uint8_t *row = encoded + (i - kept) * row_bytes;
+        format.encode(call.in.kv + (rows.first_row + i - kept) * dim, row);
+        format.decode(row, window + i * dim);
+    });
+    call.cache.window.stage(rows.position, rows.count, encoded, row_bytes);
+    if (call.trace != nullptr)
+        call.trace->put("raw_rows", call.layer, window + kept * dim, rows.count * dim);
+    call.window = window;
+}
+
+// Decodes the entries for queries that do not select: the first ones, which they all share.
+void SequenceAttention::load_entries(Call &call) {
+    if (selects(call, call.rows.position)) return;
+    const int64_t dim = context_.shape.head_dim, top_k = context_.shape.index_top_k;
+    const int64_t visible = call.facts.visible_entries(call.rows.position + call.rows.count - 1);
+    const int64_t count = call.facts.has_indexer() ? std::min(visible, top_k) : visible;
+    float *entries = entries_.get<float>(count * dim);
+    context_.each(count, [&](int64_t i) {
+        context_.cache.kv.decode(call.cache.compressed.row(i), entries + i * dim);
+    });
+    call.entries = entries;
+}
+
+// Attention of the queries begin..end-1. selected_entries: [end - begin, index_top_k, head_dim], or
+// null for the shared ones.
+void SequenceAttention::attend(const Call &call, int64_t begin, int64_t end,
+                               const float *selected_entries) {
+    const Shape &shape = context_.shape;
+    const SequenceRows &rows = call.rows;
+    const int64_t dim = shape.head_dim, top_k = shape.index_top_k;
+    const HeadsInput in{shape, context_.vectors, call.in.sinks};
+    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock;
+    context_.each_with_worker((end - begin) * blocks, [&](int64_t item, int worker) {
+        const int64_t t = begin + item / blocks, position = rows.position + t,
+                      head = item % blocks * kHeadBlock;
+        const int64_t low = std::max<int64_t>(0, position - (shape.sliding_window - 1));
+        const bool selected = selected_entries != nullptr;
+        const HeadsRows keys{call.window + (low - call.window_first) * dim, position - low + 1,
+                             selected ? selected_entries + (t - begin) * top_k * dim : call.entries,
+                             selected ? top_k : call.facts.visible_entries(position)};
+        const int64_t row = rows.first_row + t;
+        attend_heads(in, keys, call.in.q + row * shape.attention_width(),
+                     call.in.angles + row * shape.rope_dim, head,
+                     std::min<int64_t>(head + kHeadBlock, shape.heads), scores_[size_t(worker)],
+                     HeadsOutput{call.heads_out, row, call.total_rows});
+    });
+}
+
+// Attention of the queries from begin on, each over the entries that the indexer selects for it.
+void SequenceAttention::attend_selected(const Call &call, int64_t begin) {
+    const Shape &shape = context_.shape;
+    const SequenceRows &rows = call.rows;
+    const int64_t dim = shape.head_dim, top_k = shape.index_top_k,
+                  last = rows.position + rows.count - 1,
+                  index_width = int64_t(shape.index_heads) * shape.index_head_dim;
+    const float *index_q =
+        call.in.index_q == nullptr ? nullptr : call.in.index_q + rows.first_row * index_width;
+    SelectionTrace record;
+    for (int64_t t = begin; t < rows.count;) {
+        // Index keys are decoded once for all queries whose scores fit in the budget together.
+        const int64_t scored = std::min(rows.count, t + indexer_.queries_per_call(last));
+        int32_t *chosen = chosen_.get<int32_t>((scored - t) * top_k);
+        indexer_.select({rows.position, rows.count, index_q,
+                         call.in.index_weights + rows.first_row * shape.index_heads},
+                        call.cache.index, t, scored, chosen);
+        if (call.trace != nullptr) {
+            record.chosen.insert(record.chosen.end(), chosen, chosen + (scored - t) * top_k);
+            if (scored == rows.count) {
+                const float *scores = indexer_.scores(scored - t - 1);
+                record.scores.assign(scores, scores + call.facts.visible_entries(last));
+            }
+        }
+        for (; t < scored; chosen += std::min(kGatherBatch, scored - t) * top_k,
+                           t = std::min(scored, t + kGatherBatch)) {
+            const int64_t end = std::min(scored, t + kGatherBatch);
+            float *gathered = gathered_.get<float>((end - t) * top_k * dim);
+            context_.each((end - t) * top_k, [&](int64_t i) {
+                context_.cache.kv.decode(call.cache.compressed.row(chosen[i]), gathered + i * dim);
+            });
+            attend(call, t, end, gathered);
+        }
+    }
+    if (call.trace == nullptr || !call.facts.has_indexer()) return;
+    Trace &trace = *call.trace;
+    trace.put("index_selected", call.layer, record.chosen.data(), int64_t(record.chosen.size()));
+    trace.put("index_scores", call.layer, record.scores.data(), int64_t(record.scores.size()));
+    // Index queries exist only if some query had to select.
+    if (!record.chosen.empty())
+        trace.put("index_queries", call.layer, index_q, rows.count * index_width);
+}
+
+void SequenceAttention::run(int layer, const SequenceRows &rows, const AttentionInput &in,
+                            float *heads_out, int64_t total_rows, Trace *trace) {
+    Call call{layer, context_.shape.layer[size_t(layer)], rows, in, heads_out, total_rows,
+              trace, rows.sequence->layer(layer)};
+    load_window(call);
+    load_entries(call);
+    int64_t first_selecting = 0;
+    while (first_selecting < rows.count && !selects(call, rows.position + first_selecting))
+        first_selecting++;
+    if (first_selecting > 0) attend(call, 0, first_selecting, nullptr);
+    attend_selected(call, first_selecting);
+}
+
+} // namespace ds4::cpu

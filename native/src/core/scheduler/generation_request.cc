@@ -1,0 +1,55 @@
+#include "core/scheduler/generation_request.h"
+
+#include "base/status.h"
+#include "core/sampling/logprobs.h"
+
+namespace ds4 {
+namespace {
+
+// Bounds on the memory that one request may make the scheduler hold.
+constexpr size_t kMaxStopTokens = 4096;
+constexpr size_t kMaxStopStrings = 256;
+constexpr size_t kMaxStopStringBytes = 64 * 1024;
+
+void check_ids(const std::vector<int32_t> &ids, const char *what, uint32_t vocab) {
+    for (size_t i = 0; i < ids.size(); i++) {
+        if (ids[i] < 0 || uint32_t(ids[i]) >= vocab)
+            fail(DS4_ERR_ARGUMENT, "%s %zu is %d; this model's ids are 0..%u", what, i, ids[i],
+                 vocab - 1);
+    }
+}
+
+} // namespace
+
+void check_request(const GenerationRequest &request, uint32_t vocab) {
+    const ds4_job_options &options = request.options;
+    if (request.session == nullptr) fail(DS4_ERR_ARGUMENT, "a job needs a session, got null");
+    if (request.prompt.empty())
+        fail(DS4_ERR_ARGUMENT, "a job needs at least one prompt token, got none");
+    check_ids(request.prompt, "prompt token", vocab);
+    check_ids(request.stop_tokens, "stop token", vocab);
+    if (request.stop_tokens.size() > kMaxStopTokens)
+        fail(DS4_ERR_ARGUMENT, "%zu stop tokens; at most %zu are allowed",
+             request.stop_tokens.size(), kMaxStopTokens);
+    if (request.stop_strings.size() > kMaxStopStrings)
+        fail(DS4_ERR_ARGUMENT, "%zu stop strings; at most %zu are allowed",
+             request.stop_strings.size(), kMaxStopStrings);
+    for (const std::string &text : request.stop_strings) {
+        if (text.empty() || text.size() > kMaxStopStringBytes)
+            fail(DS4_ERR_ARGUMENT, "a stop string has %zu bytes; 1..%zu are allowed", text.size(),
+                 kMaxStopStringBytes);
+    }
+    if (options.top_logprobs > kMaxTopLogprobs)
+        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u; 0..%u are allowed", options.top_logprobs,
+             kMaxTopLogprobs);
+    if (options.top_logprobs > 0 && options.logprobs == 0)
+        fail(DS4_ERR_ARGUMENT, "top_logprobs is %u but logprobs is 0; set logprobs to 1",
+             options.top_logprobs);
+    if (options.think_close_token >= 0)
+        check_ids({options.think_close_token}, "think_close_token", vocab);
+    if (options.reasoning_budget > 0 && options.think_close_token < 0)
+        fail(DS4_ERR_ARGUMENT, "reasoning_budget is %u but there is no think_close_token to force",
+             options.reasoning_budget);
+}
+
+} // namespace ds4
