@@ -5,7 +5,9 @@
 #include <exception>
 #include <new>
 
-#include "base/status.h"
+#include "base/error.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4::api {
 

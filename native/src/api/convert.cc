@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "api/boundary.h"
+#include "ds4.h"
 #include "format/convert.h"
 #include "format/encode.h"
 #include "format/row_defect.h"

@@ -4,6 +4,7 @@
 
 #include "api/small_model_for_tests.h"
 #include "base/test.h"
+#include "ds4.h"
 
 using namespace ds4::test;
 

@@ -6,6 +6,7 @@
 #include "api/boundary.h"
 #include "api/copy_text.h"
 #include "core/engine.h"
+#include "core/scheduler/generation_request.h"
 #include "core/scheduler/scheduler.h"
 #include "ds4.h"
 

@@ -5,6 +5,7 @@
 
 #include "api/boundary.h"
 #include "base/json.h"
+#include "ds4.h"
 #include "machine/control_groups.h"
 #include "machine/cpu_model.h"
 #include "machine/gpus.h"

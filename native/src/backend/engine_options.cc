@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <cstring>
 
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 namespace {

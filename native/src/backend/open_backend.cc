@@ -2,7 +2,8 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/cpu_backend.h"
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 #include "model/model.h"
 
 namespace ds4 {

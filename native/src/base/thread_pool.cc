@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/status.h"
+#include "base/assert.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 namespace {

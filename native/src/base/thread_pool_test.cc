@@ -9,8 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "base/status.h"
+#include "base/error.h"
 #include "base/test.h"
+#include "ds4.h"
 
 namespace ds4 {
 

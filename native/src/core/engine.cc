@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "backend/open_backend.h"
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 

@@ -13,7 +13,6 @@
 #include "core/scheduler/scheduler.h"
 #include "core/session.h"
 #include "base/trace.h"
-#include "ds4.h"
 #include "model/model.h"
 
 namespace ds4 {

@@ -2,7 +2,8 @@
 
 #include <dlfcn.h>
 
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 namespace {

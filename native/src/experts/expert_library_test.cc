@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "base/status.h"
+#include "base/error.h"
 #include "base/test.h"
 #include "experts/layers_for_tests.h"
 

@@ -1,6 +1,7 @@
 #include "experts/expert_options.h"
 
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 namespace {

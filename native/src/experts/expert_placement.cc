@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/json.h"
-#include "base/status.h"
+#include "base/error.h"
+#include "base/fail.h"
+#include "ds4.h"
 #include "experts/expert_library.h"
 #include "experts/expert_options.h"
 #include "experts/library_support.h"

@@ -1,6 +1,7 @@
 #include "experts/memory_budget.h"
 
 #include "base/test.h"
+#include "ds4.h"
 #include "experts/layers_for_tests.h"
 
 using namespace ds4;

@@ -4,8 +4,9 @@
 #include <atomic>
 #include <cstring>
 
-#include "base/status.h"
+#include "base/fail.h"
 #include "base/thread_pool.h"
+#include "ds4.h"
 #include "experts/expert_options.h"
 #include "experts/library_support.h"
 #include "machine/topology.h"

@@ -1,12 +1,13 @@
 // The plain decoders: one value after another, the formulas as documented. They are the reference
 // of every fast kernel. Each value is the exact product or, for types with a minimum, the exact
 // difference rounded once.
+#include "ds4.h"
 #include "format/blocks.h"
 #include "format/convert.h"
 #include "format/iq2xxs.h"
 #include "format/scalar.h"
 
-#include "base/status.h"
+#include "base/fail.h"
 
 namespace ds4 {
 namespace {

@@ -3,10 +3,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "ds4.h"
 #include "format/blocks.h"
 #include "format/scalar.h"
 
-#include "base/status.h"
+#include "base/fail.h"
 
 namespace ds4 {
 namespace {

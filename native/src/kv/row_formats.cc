@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/status.h"
+#include "base/assert.h"
 #include "format/byte_values.h"
 #include "format/scalar.h"
 

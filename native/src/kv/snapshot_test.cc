@@ -3,8 +3,9 @@
 #include <cstring>
 #include <vector>
 
-#include "base/status.h"
+#include "base/error.h"
 #include "base/test.h"
+#include "ds4.h"
 
 using namespace ds4;
 

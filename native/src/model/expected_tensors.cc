@@ -2,7 +2,8 @@
 
 #include <iterator>
 
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 namespace {

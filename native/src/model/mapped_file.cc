@@ -8,7 +8,8 @@
 #include <unistd.h>
 #include <utility>
 
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 

@@ -2,11 +2,16 @@
 
 #include <cstring>
 
-#include "base/status.h"
+#include "base/assert.h"
+#include "base/fail.h"
+#include "ds4.h"
 #include "format/convert.h"
 #include "model/expected_tensors.h"
 
 namespace ds4 {
+
+static_assert(kTensorKinds == DS4_TENSOR_KIND_COUNT);
+
 namespace {
 
 // Checks that every id of a router table is below the number of experts. The router reads them
@@ -58,6 +63,10 @@ uint64_t TensorView::data_bytes() const { return uint64_t(rows) * row_bytes(type
 
 uint64_t TensorView::scale_bytes() const {
     return ds4::scale_bytes(type, uint64_t(rows), uint64_t(cols));
+}
+
+std::vector<TensorView> &LayerTensors::experts_of(int kind) {
+    return kind == DS4_TENSOR_EXPERT_GATE ? gate : kind == DS4_TENSOR_EXPERT_UP ? up : down;
 }
 
 Model::Model(Shape shape) : shape_(std::move(shape)) {

@@ -5,13 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "ds4.h"
 #include "model/mapped_file.h"
 #include "model/shape.h"
+
+struct ds4_tensor;
 
 namespace ds4 {
 
 struct ExpectedTensor;
+
+constexpr int kTensorKinds = 41; // DS4_TENSOR_KIND_COUNT
 
 // A matrix [rows, cols] in a mapped file; data is null where the model has no such tensor.
 struct TensorView {
@@ -28,13 +31,11 @@ struct TensorView {
 };
 
 struct LayerTensors {
-    TensorView single[DS4_TENSOR_KIND_COUNT]; // by kind; experts excepted
-    std::vector<TensorView> gate, up, down;   // [experts]
+    TensorView single[kTensorKinds];        // by kind; experts excepted
+    std::vector<TensorView> gate, up, down; // [experts]
     const TensorView &operator[](int kind) const { return single[kind]; }
     // kind: DS4_TENSOR_EXPERT_GATE, _UP or _DOWN.
-    std::vector<TensorView> &experts_of(int kind) {
-        return kind == DS4_TENSOR_EXPERT_GATE ? gate : kind == DS4_TENSOR_EXPERT_UP ? up : down;
-    }
+    std::vector<TensorView> &experts_of(int kind);
     const std::vector<TensorView> &experts_of(int kind) const {
         return const_cast<LayerTensors *>(this)->experts_of(kind);
     }
@@ -67,7 +68,7 @@ class Model {
 
     Shape shape_;
     std::vector<MappedFile> files_;
-    TensorView global_[DS4_TENSOR_KIND_COUNT];
+    TensorView global_[kTensorKinds];
     std::vector<LayerTensors> layers_;
     uint64_t used_bytes_ = 0;
     bool sealed_ = false;

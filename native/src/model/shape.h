@@ -3,7 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "ds4.h"
+struct ds4_layer_options;
+struct ds4_shape;
 
 namespace ds4 {
 

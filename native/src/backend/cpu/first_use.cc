@@ -4,7 +4,8 @@
 #include <string>
 
 #include "backend/cpu/weights.h"
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 #include "format/convert.h"
 #include "format/row_defect.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/status.h"
+#include "base/assert.h"
 #include "kv/snapshot.h"
 
 namespace ds4::cpu {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backend/cpu/context.h"
+#include "ds4.h"
 #include "format/convert.h"
 
 namespace ds4::cpu {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/sampling/sampler.h"
+#include "ds4.h"
 
 namespace ds4 {
 

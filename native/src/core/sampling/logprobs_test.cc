@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/test.h"
+#include "ds4.h"
 
 using namespace ds4;
 

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 

@@ -5,8 +5,9 @@
 #include <limits>
 #include <random>
 
-#include "base/status.h"
+#include "base/error.h"
 #include "base/test.h"
+#include "ds4.h"
 
 using namespace ds4;
 

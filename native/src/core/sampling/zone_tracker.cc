@@ -3,6 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "ds4.h"
+
 namespace ds4 {
 
 static constexpr std::array<std::string_view, 3> kMarkers = {"｜DSML｜", "DSML｜", ""};

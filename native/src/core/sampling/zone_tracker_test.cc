@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "base/test.h"
+#include "ds4.h"
 
 using namespace ds4;
 

@@ -4,6 +4,7 @@
 
 #include "base/test.h"
 #include "core/scheduler/generation_job.h"
+#include "ds4.h"
 
 using namespace ds4;
 

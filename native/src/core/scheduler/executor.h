@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "ds4.h"
+struct ds4_session;
 
 namespace ds4 {
 

@@ -10,8 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include "base/status.h"
+#include "base/fail.h"
 #include "core/scheduler/executor.h"
+#include "ds4.h"
 
 namespace ds4::test {
 

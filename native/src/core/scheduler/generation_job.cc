@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
-#include "base/status.h"
+#include "base/fail.h"
 #include "core/sampling/logprobs.h"
+#include "ds4.h"
 
 namespace ds4 {
 

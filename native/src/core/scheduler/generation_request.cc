@@ -1,7 +1,8 @@
 #include "core/scheduler/generation_request.h"
 
-#include "base/status.h"
+#include "base/fail.h"
 #include "core/sampling/logprobs.h"
+#include "ds4.h"
 
 namespace ds4 {
 namespace {

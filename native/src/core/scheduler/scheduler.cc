@@ -5,7 +5,13 @@
 #include <new>
 #include <optional>
 
-#include "base/status.h"
+#include "base/error.h"
+#include "base/fail.h"
+#include "core/scheduler/executor.h"
+#include "core/scheduler/generation_job.h"
+#include "core/scheduler/generation_request.h"
+#include "core/scheduler/vocabulary.h"
+#include "ds4.h"
 
 namespace ds4 {
 

@@ -18,12 +18,18 @@
 #include <vector>
 
 #include "core/scheduler/batch_planner.h"
-#include "core/scheduler/generation_job.h"
-#include "core/scheduler/executor.h"
-#include "core/scheduler/vocabulary.h"
-#include "ds4.h"
+
+struct ds4_job_state;
+struct ds4_job_token;
+struct ds4_session;
 
 namespace ds4 {
+
+class Executor;
+class GenerationJob;
+class Vocabulary;
+struct GenerationRequest;
+struct StepItem;
 
 class Scheduler {
   public:

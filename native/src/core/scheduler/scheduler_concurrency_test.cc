@@ -10,7 +10,9 @@
 
 #include "base/test.h"
 #include "core/scheduler/fake_executor.h"
+#include "core/scheduler/generation_request.h"
 #include "core/scheduler/scheduler.h"
+#include "ds4.h"
 
 // Allocations above this size fail, in every thread. (Inlined, g++ takes malloc and delete for a
 // mismatched pair.)

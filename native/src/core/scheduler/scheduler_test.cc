@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <random>
 
+#include "base/error.h"
 #include "base/test.h"
 #include "core/scheduler/fake_executor.h"
+#include "core/scheduler/generation_request.h"
+#include "ds4.h"
 
 using namespace ds4;
 using ds4::test::FakeExecutor;

@@ -1,6 +1,7 @@
 #include "core/scheduler/vocabulary.h"
 
-#include "base/status.h"
+#include "base/fail.h"
+#include "ds4.h"
 
 namespace ds4 {
 

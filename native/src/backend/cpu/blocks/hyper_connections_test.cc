@@ -5,6 +5,7 @@
 
 #include "backend/cpu/blocks/unit_model.h"
 #include "base/test.h"
+#include "ds4.h"
 #include "machine/instruction_sets.h"
 
 using namespace ds4;

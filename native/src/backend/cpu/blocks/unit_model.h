@@ -7,6 +7,7 @@
 #include "backend/cpu/context.h"
 #include "backend/cpu/weights.h"
 #include "base/test_vectors.h"
+#include "ds4.h"
 #include "format/convert.h"
 #include "machine/instruction_sets.h"
 

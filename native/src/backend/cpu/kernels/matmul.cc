@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "backend/cpu/kernels/row_kernels.h"
-#include "base/status.h"
+#include "base/assert.h"
 #include "format/convert.h"
 
 namespace ds4::cpu {

@@ -5,6 +5,7 @@
 
 #include "backend/cpu/kernels/weights_for_tests.h"
 #include "base/test.h"
+#include "ds4.h"
 #include "format/scalar.h"
 #include "machine/instruction_sets.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "backend/cpu/kernels/matmul.h"
-#include "base/status.h"
+#include "base/assert.h"
 #include "ds4.h"
 #include "format/convert.h"
 
