@@ -1,6 +1,6 @@
-// The inside of a call block, fed piece by piece: invokes, parameters, values; repairs what can be
-// repaired.
-import { tryParseJsonNode, writeJsonNode } from "../json/json-node.ts"
+// Reads the inside of a call block piece by piece: invokes, parameters, values. It repairs spellings
+// that leave no doubt.
+import { type BlockParameter, minify, valueOf } from "./block-parameter.ts"
 import type { CallStream } from "./call-stream.ts"
 import { decodeEntities, partialEntityUnits } from "./entities.ts"
 import type { ParsedCall } from "./events.ts"
@@ -13,40 +13,12 @@ export interface BlockContext {
   openCall(name: string): CallStream
 }
 
-/**
- * A parameter whose closing tag is still to come. unknown: neither `string` attribute nor first
- * character seen.
- */
-interface Parameter {
-  readonly key: string
-  kind: "unknown" | "string" | "json" | "object"
-  /** The spelling of its opener, which its closer shares. */
-  readonly family: Family
-  text: string
-  readonly children: Map<string, string>
-}
-
 const isBlank = (text: string): boolean => text.trim() === ""
 
 /** Index of the first character that is not white space. */
 const skipSpace = (text: string, index: number): number => {
   while (index < text.length && isBlank(text.charAt(index))) index++
   return index
-}
-
-/** JSON of a value marked `string="false"`; text that is no JSON becomes a string. */
-const jsonOf = (raw: string): { json: string; isRepaired: boolean } => {
-  const text = raw.trim()
-  if (text === "") return { json: "null", isRepaired: false }
-  const isJson = tryParseJsonNode(text) !== undefined
-  return isJson
-    ? { json: text, isRepaired: false }
-    : { json: JSON.stringify(text), isRepaired: true }
-}
-
-const minify = (json: string): string => {
-  const node = tryParseJsonNode(json)
-  return node === undefined ? json : writeJsonNode(node, "minified")
 }
 
 export class BlockParser {
@@ -61,7 +33,7 @@ export class BlockParser {
   private buffer = ""
   private scanned = 0 // in a value: no tag begins before this index of the buffer
   private call: CallStream | undefined
-  private readonly parameters: Parameter[] = []
+  private readonly parameters: BlockParameter[] = []
   private isIrregular: boolean
 
   constructor(
@@ -215,27 +187,17 @@ export class BlockParser {
     if (parameter === undefined || this.call === undefined) return
     const parent = this.parameters.at(-1)
     if (parameter.kind === "string" && parent === undefined) return this.call.endString()
-    const json = this.valueOf(parameter)
+    const { json, isRepaired } = valueOf(parameter)
+    if (isRepaired) this.call.repaired = true
     if (parent === undefined) this.call.addJson(parameter.key, json)
     else parent.children.set(parameter.key, minify(json))
-  }
-
-  private valueOf({ kind, text, children }: Parameter): string {
-    if (kind === "object") {
-      const members = Array.from(children, ([key, value]) => `${JSON.stringify(key)}:${value}`)
-      return `{${members.join(",")}}`
-    }
-    if (kind !== "json") return JSON.stringify(decodeEntities(text))
-    const { json, isRepaired } = jsonOf(text)
-    if (isRepaired && this.call !== undefined) this.call.repaired = true
-    return json
   }
 
   /**
    * Without a `string` attribute the value is an object when a parameter is its first thing, else a
    * string.
    */
-  private decideKind(parameter: Parameter): boolean {
+  private decideKind(parameter: BlockParameter): boolean {
     const begin = skipSpace(this.buffer, 0)
     if (begin === this.buffer.length) return false
     const tag = matchTag(this.buffer, begin, this.family)
@@ -246,7 +208,7 @@ export class BlockParser {
     return true
   }
 
-  private stepValue(parameter: Parameter): boolean {
+  private stepValue(parameter: BlockParameter): boolean {
     if (parameter.kind === "unknown") return this.decideKind(parameter)
     const { buffer } = this
     for (
@@ -277,7 +239,7 @@ export class BlockParser {
     return index > 0 && this.buffer[index - 1] === "\n"
   }
 
-  private endValue(parameter: Parameter, tag: Tag, index: number): void {
+  private endValue(parameter: BlockParameter, tag: Tag, index: number): void {
     const isOwn = tag.name === "parameter" && tag.isClosing
     // The line break before a tag that was not the value's own stood for the missing one.
     const end = isOwn ? index : index - 1
@@ -292,7 +254,7 @@ export class BlockParser {
    * Takes over value text that can no longer change, keeping a line break, an entity or a pair that
    * may.
    */
-  private extend(parameter: Parameter, limit: number, scanned: number): void {
+  private extend(parameter: BlockParameter, limit: number, scanned: number): void {
     let end = limit
     if (end > 0 && this.buffer[end - 1] === "\n") end--
     if (parameter.kind === "string")
@@ -302,7 +264,7 @@ export class BlockParser {
     this.scanned = scanned - end
   }
 
-  private append(parameter: Parameter, end: number): void {
+  private append(parameter: BlockParameter, end: number): void {
     const text = this.take(end)
     if (parameter.kind === "string" && this.parameters.length === 1)
       this.call?.stringPiece(decodeEntities(text))

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { OutputEvent } from "./events.ts"
-import { OutputParser, type OutputParserOptions, type OutputResult } from "./output-parser.ts"
+import { OutputParser } from "./output-parser.ts"
+import type { OutputParserOptions, OutputResult } from "./parser-options.ts"
 
 const TOOLS = [{ name: "run" }, { name: "b" }]
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { OutputParser, type OutputParserOptions, type OutputResult } from "./output-parser.ts"
+import { OutputParser } from "./output-parser.ts"
+import type { OutputParserOptions, OutputResult } from "./parser-options.ts"
 import { fixture } from "../testing/fixtures.ts"
 
 interface RecordedCase {

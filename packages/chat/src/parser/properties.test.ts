@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { OutputEvent } from "./events.ts"
-import { type EngineFinish, OutputParser, type OutputParserOptions } from "./output-parser.ts"
+import { OutputParser } from "./output-parser.ts"
+import type { EngineFinish, OutputParserOptions } from "./parser-options.ts"
 import { fixture } from "../testing/fixtures.ts"
 import { Random } from "@ds4/model-file/testing"
 import zones from "@ds4/engine/fixtures/sampling-zones.json"
