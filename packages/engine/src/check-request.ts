@@ -2,7 +2,7 @@
 import { EngineError } from "./errors.ts"
 import type { JobRequest } from "./native/job.ts"
 import { MAX_TOP_LOGPROBS } from "./symbols.ts"
-import type { EngineModel, GenerateRequest } from "./types.ts"
+import type { EngineModel, GenerateRequest, SamplingOptions } from "./types.ts"
 
 export const DEFAULT_SAMPLING = { temperature: 1, topP: 1, topK: 0, minP: 0.05 } as const
 
@@ -45,13 +45,7 @@ export function checkRequest(
   model: Pick<EngineModel, "vocab" | "contextTokens">,
   eos: number,
 ): JobRequest {
-  const {
-    promptTokens,
-    sampling = {},
-    stopTokens = [eos],
-    stopStrings = [],
-    thinkCloseToken = -1,
-  } = request
+  const { promptTokens, stopTokens = [eos], stopStrings = [], thinkCloseToken = -1 } = request
   if (promptTokens.length === 0) refuse("the prompt is empty; expected at least one token")
   checkIds(promptTokens, model.vocab, "promptTokens")
   checkIds(stopTokens, model.vocab, "stopTokens")
@@ -79,12 +73,16 @@ export function checkRequest(
     toolZones: request.toolZones ?? false,
     reasoningBudget: whole(request.reasoningBudget ?? 0, 0, 0xffffffff, "reasoningBudget"),
     thinkCloseToken,
-    sampling: {
-      temperature: finite(sampling.temperature ?? DEFAULT_SAMPLING.temperature, "temperature"),
-      topP: finite(sampling.topP ?? DEFAULT_SAMPLING.topP, "topP"),
-      topK: whole(sampling.topK ?? DEFAULT_SAMPLING.topK, 0, 0xffffffff, "topK"),
-      minP: finite(sampling.minP ?? DEFAULT_SAMPLING.minP, "minP"),
-      seed: seedOf(sampling.seed),
-    },
+    sampling: checkSampling(request.sampling ?? {}),
+  }
+}
+
+function checkSampling(sampling: SamplingOptions): JobRequest["sampling"] {
+  return {
+    temperature: finite(sampling.temperature ?? DEFAULT_SAMPLING.temperature, "temperature"),
+    topP: finite(sampling.topP ?? DEFAULT_SAMPLING.topP, "topP"),
+    topK: whole(sampling.topK ?? DEFAULT_SAMPLING.topK, 0, 0xffffffff, "topK"),
+    minP: finite(sampling.minP ?? DEFAULT_SAMPLING.minP, "minP"),
+    seed: seedOf(sampling.seed),
   }
 }

@@ -1,5 +1,6 @@
 // The interactive loop: prompt, slash commands, turns. Knows a terminal, a session and a backend,
 // nothing below.
+import type { FinishReason } from "@ds4/chat"
 import type { Backend } from "../backend/backend.ts"
 import { messageOf, exitCodeOf, EXIT, type ExitCode } from "../errors.ts"
 import { dim, type Io } from "../io.ts"
@@ -10,7 +11,7 @@ import { AnswerView } from "./answer-view.ts"
 import { attachMentions } from "./attach-file.ts"
 import type { ChatSession } from "./chat-session.ts"
 import type { ConversationStore } from "./conversation-store.ts"
-import { runTurn, type PartialAnswer } from "./run-turn.ts"
+import { runTurn, type PartialAnswer, type TurnResult } from "./run-turn.ts"
 import { runSlash } from "./slash/dispatch.ts"
 import type { SlashContext, SlashResult } from "./slash/slash-command.ts"
 
@@ -28,6 +29,20 @@ export interface ReplOptions {
 
 const PROMPT = "> "
 const STOP_WAIT_MS = 5000 // a second Ctrl+C after this long leaves without waiting for the engine
+
+/** A line under an answer that did not end by itself. */
+const REMARKS: Readonly<Partial<Record<FinishReason, string>>> = {
+  cancelled: "[interrupted; /continue goes on]",
+  length: "[token limit; /continue goes on]",
+  context: "[the context is full; /undo or /new makes room]",
+}
+
+interface TurnContext {
+  readonly from: PartialAnswer | undefined
+  /** Text that goes back into the line when the turn is interrupted before any output. */
+  readonly typed: string
+  readonly view: AnswerView
+}
 
 export class Repl {
   private readonly attachments: string[] = []
@@ -103,7 +118,7 @@ export class Repl {
 
   /** One answer. `typed` goes back into the line when it is interrupted before any output. */
   private async turn(from: PartialAnswer | undefined, typed: string): Promise<SlashResult> {
-    const { session, backend, io } = this.options
+    const { session, backend } = this.options
     const view = new AnswerView({
       ...this.options,
       ...this.display,
@@ -123,39 +138,35 @@ export class Repl {
         },
         view,
       )
-      if (result.usage !== undefined) session.count(result.usage)
-      if (result.isEmpty && result.finish === "cancelled") {
-        view.end(undefined)
-        if (from !== undefined) session.keepAnswer(from, true)
-        else session.undo()
-        io.err(
-          `${dim(
-            io,
-            from === undefined
-              ? "stopped; nothing was said, the question is back in " + "the line"
-              : "stopped",
-          )}\n`,
-        )
-        return from === undefined ? { next: "prompt", line: typed } : { next: "prompt" }
-      }
-      const isUnfinished = result.finish === "cancelled" || result.finish === "length"
-      session.keepAnswer(result.answer, isUnfinished)
-      if (isUnfinished)
-        view.remark(
-          result.finish === "cancelled"
-            ? "[interrupted; /continue goes on]"
-            : "[token limit; /continue goes on]",
-        )
-      if (result.finish === "context")
-        view.remark("[the context is full; /undo or /new makes room]")
-      view.end(result.usage)
-      return { next: "prompt" }
+      return this.keep(result, { from, typed, view })
     } catch (error) {
       if (from !== undefined) session.keepAnswer(from, true)
       throw error
     } finally {
       stopListening()
     }
+  }
+
+  /** Keeps the answer of a turn in the session and says how it ended. */
+  private keep(result: TurnResult, { from, typed, view }: TurnContext): SlashResult {
+    const { session, io } = this.options
+    if (result.usage !== undefined) session.count(result.usage)
+    if (result.isEmpty && result.finish === "cancelled") {
+      view.end(undefined)
+      if (from !== undefined) session.keepAnswer(from, true)
+      else session.undo()
+      const said =
+        from === undefined
+          ? "stopped; nothing was said, the question is back in the line"
+          : "stopped"
+      io.err(`${dim(io, said)}\n`)
+      return from === undefined ? { next: "prompt", line: typed } : { next: "prompt" }
+    }
+    session.keepAnswer(result.answer, result.finish === "cancelled" || result.finish === "length")
+    const remark = REMARKS[result.finish]
+    if (remark !== undefined) view.remark(remark)
+    view.end(result.usage)
+    return { next: "prompt" }
   }
 
   /** Ctrl+C stops, Ctrl+T folds reasoning; whatever else is typed waits for the prompt. */

@@ -1,10 +1,13 @@
 import { writeFileSync } from "node:fs"
+import type { NativeEngine } from "@ds4/engine"
+import type { OptionValues } from "@ds4/options"
 import { benchMoe } from "../bench/moe.ts"
 import { measure, type BenchResult } from "../bench/measure.ts"
 import type { Spread } from "../bench/spread.ts"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
 import { formatBytes } from "../format-size.ts"
+import type { Io } from "../io.ts"
 import { loadEngine } from "../load-engine.ts"
 import { machineFacts, type MachineFacts } from "../machine-facts.ts"
 
@@ -67,6 +70,33 @@ function json({ model, contextTokens, genTokens, machine, engine, result }: Run)
   })}\n`
 }
 
+type BenchFlags = OptionValues<"prompt-tokens" | "gen-tokens" | "repeats">
+
+/** Measures the engine and shows how far it is. */
+async function measured(engine: NativeEngine, flags: BenchFlags, io: Io): Promise<Run> {
+  const { "prompt-tokens": promptTokens, "gen-tokens": genTokens, repeats } = flags
+  if (promptTokens + genTokens > engine.model.contextTokens) {
+    throw usageError(
+      `${promptTokens} prompt and ${genTokens} generated tokens do not fit into the ` +
+        `context of ${engine.model.contextTokens}`,
+    )
+  }
+  const onRepeat = (repeat: number) =>
+    io.isErrorTerminal && io.err(`\r${repeat + 1}/${repeats}\x1b[K`)
+  const result = measure(engine, { promptTokens, genTokens, repeats, onRepeat })
+  if (io.isErrorTerminal) io.err("\r\x1b[K")
+  const { expertsText } = await import("@ds4/engine")
+  return {
+    model: engine.model.name,
+    contextTokens: promptTokens,
+    genTokens,
+    machine: await machineFacts(),
+    engine: engine.describe(),
+    experts: expertsText(engine.describe()),
+    result,
+  }
+}
+
 export const bench = defineCommand({
   name: "bench",
   usage: "[moe] [FLAGS]",
@@ -91,33 +121,8 @@ export const bench = defineCommand({
       return await benchMoe(flags, io)
     }
     const { engine } = await loadEngine(flags, io, prepareNative)
-    const { expertsText } = await import("@ds4/engine")
     try {
-      const [contextTokens, genTokens] = [flags["prompt-tokens"], flags["gen-tokens"]]
-      if (contextTokens + genTokens > engine.model.contextTokens) {
-        throw usageError(
-          `${contextTokens} prompt and ${genTokens} generated tokens do not fit into the ` +
-            `context of ${engine.model.contextTokens}`,
-        )
-      }
-      const onRepeat = (repeat: number) =>
-        io.isErrorTerminal && io.err(`\r${repeat + 1}/${flags.repeats}\x1b[K`)
-      const result = measure(engine, {
-        promptTokens: contextTokens,
-        genTokens,
-        repeats: flags.repeats,
-        onRepeat,
-      })
-      if (io.isErrorTerminal) io.err("\r\x1b[K")
-      const run: Run = {
-        model: engine.model.name,
-        contextTokens,
-        genTokens,
-        machine: await machineFacts(),
-        engine: engine.describe(),
-        experts: expertsText(engine.describe()),
-        result,
-      }
+      const run = await measured(engine, flags, io)
       if (flags.csv !== undefined) writeFileSync(flags.csv, csv(run))
       io.out(flags.json ? json(run) : table(run))
       return EXIT.done

@@ -2,15 +2,16 @@ import type { NativeEngine } from "@ds4/engine"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
 import type { Io } from "../io.ts"
-import { loadEngine, type ModelFlags } from "../load-engine.ts"
-import { allLogits, defaultIds } from "../logits/all-logits.ts"
+import { loadEngine } from "../load-engine.ts"
 import { compareExperts } from "../logits/compare-experts.ts"
-import { divergence } from "../logits/divergence.ts"
+import { compareNumerics } from "../logits/compare-numerics.ts"
 import { writeDump, writeWhole } from "../logits/safetensors-dump.ts"
 import { engineSwitches } from "../logits/switches.ts"
 import { readIdsFlag } from "../read-ids.ts"
 
 const DEFAULT_TOP = 20
+/** A dump shows one step: it has room for so many tokens. */
+const DUMP_STEP_TOKENS = 512
 
 function writeRaw(path: string, engine: NativeEngine, ids: readonly number[]): void {
   function* rows() {
@@ -57,71 +58,26 @@ function printPositions(
   if (isJson) io.out("]}\n")
 }
 
-interface CompareOptions {
-  readonly io: Io
-  readonly flags: ModelFlags
-  readonly reference: "fast" | "trained" | "plain"
-  readonly ids: readonly number[] | undefined
+interface Outputs {
+  readonly rawPath: string | undefined
+  readonly dumpPath: string | undefined
+  readonly topK: number
+  readonly isTopAsked: boolean
   readonly isJson: boolean
-  readonly prepareNative: () => void
-  readonly leaveOut: readonly string[]
 }
 
-/**
- * Prints the distance of --numerics (default fast) to the reference arithmetic over the same ids.
- */
-async function compare({
-  io,
-  flags,
-  reference,
-  ids,
-  isJson,
-  prepareNative,
-  leaveOut,
-}: CompareOptions): Promise<void> {
-  const results: Float32Array[] = []
-  let vocab = 0
-  let compared: readonly number[] = ids ?? []
-  for (const numerics of [reference, flags.numerics]) {
-    const switches = numerics === reference ? {} : { switches: engineSwitches(leaveOut) }
-    const { engine } = await loadEngine(
-      { ...flags, numerics },
-      results.length === 0 ? io : { ...io, err: () => {} },
-      prepareNative,
-      switches,
-    )
-    vocab = engine.model.vocab
-    compared = ids ?? defaultIds(vocab)
-    results.push(allLogits(engine, compared))
-    await engine.close()
-  }
-  const [expected, found] = results
-  if (expected === undefined || found === undefined) return
-  const distance = divergence(expected, found, vocab)
-  const json = {
-    schema: "ds4.numerics/1",
-    reference,
-    compared: flags.numerics,
-    positions: distance.positions,
-    mean_kl: distance.meanKl,
-    max_kl: distance.maxKl,
-    top1_agreement: distance.top1Agreement,
-    max_logit_difference: distance.maxLogitDifference,
-    relative_rms: distance.relativeRms,
-  }
-  if (isJson) io.out(`${JSON.stringify(json)}\n`)
-  else {
-    io.out(`${flags.numerics} against ${reference}, ${distance.positions} positions\n`)
-    io.out(
-      `  KL divergence      mean ${distance.meanKl.toExponential(2)}, largest ` +
-        `${distance.maxKl.toExponential(2)} nats\n`,
-    )
-    io.out(`  same top token     ${(distance.top1Agreement * 100).toFixed(2)} %\n`)
-    io.out(
-      `  logit difference   largest ${distance.maxLogitDifference.toExponential(2)}, relative ` +
-        `RMS ${distance.relativeRms.toExponential(2)}\n`,
-    )
-  }
+/** Writes the files that are asked for; prints the positions if asked for, or if nothing else is. */
+function write(
+  io: Io,
+  engine: NativeEngine,
+  ids: readonly number[],
+  { rawPath, dumpPath, topK, isTopAsked, isJson }: Outputs,
+): void {
+  if (rawPath !== undefined) writeRaw(rawPath, engine, ids)
+  if (dumpPath !== undefined) io.err(`${dumpTrace(dumpPath, engine, ids)} arrays in ${dumpPath}\n`)
+  const isAlone = rawPath === undefined && dumpPath === undefined
+  if (isJson || isTopAsked || isAlone)
+    printPositions(io, engine, ids, Math.min(topK, engine.model.vocab), isJson)
 }
 
 export const logits = defineCommand({
@@ -143,53 +99,30 @@ export const logits = defineCommand({
   ],
   maxPositionals: 0,
   run: async ({ flags, sources, io, prepareNative }) => {
-    const leaveOut: readonly string[] = flags["leave-out"]
-    if (flags.compare !== undefined) {
-      const ids =
-        flags.ids === undefined ? undefined : readIdsFlag("ids", flags.ids, Number.MAX_SAFE_INTEGER)
-      if (flags.compare === "experts") {
-        await compareExperts({ io, flags, ids, isJson: flags.json, prepareNative })
-        return EXIT.done
-      }
-      await compare({
-        io,
-        flags,
-        reference: flags.compare,
-        ids,
-        isJson: flags.json,
-        prepareNative,
-        leaveOut,
-      })
+    const { compare, ids: path } = flags
+    // A mistake in the file is told before a model is loaded.
+    const ids = path === undefined ? undefined : readIdsFlag("ids", path, Number.MAX_SAFE_INTEGER)
+    if (compare !== undefined) {
+      const asked = { io, flags, ids, isJson: flags.json, prepareNative }
+      if (compare === "experts") await compareExperts(asked)
+      else await compareNumerics({ ...asked, reference: compare, leaveOut: flags["leave-out"] })
       return EXIT.done
     }
-    if (flags.ids === undefined)
-      throw usageError("--ids FILE is missing: a JSON array of token ids")
-    const path = flags.ids
-    // a mistake in the file is told before a model is loaded
-    readIdsFlag("ids", path, Number.MAX_SAFE_INTEGER)
-    const dumped =
-      flags.dump === undefined ? {} : { maxStepTokens: Math.max(flags["prefill-chunk"] ?? 0, 512) }
+    if (path === undefined) throw usageError("--ids FILE is missing: a JSON array of token ids")
     const { engine } = await loadEngine(flags, io, prepareNative, {
-      switches: engineSwitches(leaveOut),
-      ...dumped,
+      switches: engineSwitches(flags["leave-out"]),
+      ...(flags.dump === undefined
+        ? {}
+        : { maxStepTokens: Math.max(flags["prefill-chunk"] ?? 0, DUMP_STEP_TOKENS) }),
     })
     try {
-      const ids = readIdsFlag("ids", path, engine.model.vocab)
-      if (flags["raw-logits"] !== undefined) writeRaw(flags["raw-logits"], engine, ids)
-      if (flags.dump !== undefined)
-        io.err(`${dumpTrace(flags.dump, engine, ids)} arrays in ${flags.dump}\n`)
-      const isAsked =
-        flags.json ||
-        sources.flags.has("top-k") ||
-        (flags["raw-logits"] === undefined && flags.dump === undefined)
-      if (isAsked)
-        printPositions(
-          io,
-          engine,
-          ids,
-          Math.min(flags["top-k"] === 0 ? DEFAULT_TOP : flags["top-k"], engine.model.vocab),
-          flags.json,
-        )
+      write(io, engine, readIdsFlag("ids", path, engine.model.vocab), {
+        rawPath: flags["raw-logits"],
+        dumpPath: flags.dump,
+        topK: flags["top-k"] === 0 ? DEFAULT_TOP : flags["top-k"],
+        isTopAsked: sources.flags.has("top-k"),
+        isJson: flags.json,
+      })
       return EXIT.done
     } finally {
       await engine.close()

@@ -1,9 +1,64 @@
 import { existsSync } from "node:fs"
-import { ModelFileError, openModelFile } from "@ds4/model-file"
+import type { QuantizeProgress } from "@ds4/engine"
+import { ModelFileError, openModelFile, type ModelFile } from "@ds4/model-file"
+import type { OptionValues } from "@ds4/options"
 import { defineCommand } from "../command.ts"
 import { CliError, EXIT, usageError } from "../errors.ts"
 import { formatBytes } from "../format-size.ts"
+import type { Io } from "../io.ts"
 import { modelPath } from "../model-path.ts"
+
+type QuantizeFlags = OptionValues<"recipe" | "experts" | "force" | "quiet">
+
+interface Written {
+  readonly schema: "ds4.quantize/1"
+  readonly path: string
+  readonly bytes: number
+  readonly tensors: number
+  readonly recipe: string
+  readonly seconds: number
+}
+
+/** Writes the file and shows how far it is. */
+async function write(
+  file: ModelFile,
+  output: string,
+  flags: QuantizeFlags,
+  io: Io,
+  signal: AbortSignal,
+): Promise<Written> {
+  const { nativeConvertRows, quantize: writeQuantized } = await import("@ds4/engine")
+  const isShown = !flags.quiet && io.isErrorTerminal
+  const onProgress = (progress: QuantizeProgress): void => {
+    const { tensor, tensorIndex, tensorCount, writtenBytes, fileBytes } = progress
+    if (isShown)
+      io.err(
+        `\r${tensorIndex + 1}/${tensorCount} ${formatBytes(writtenBytes)} of ` +
+          `${formatBytes(fileBytes)} ${tensor}\x1b[K`,
+      )
+  }
+  const startMs = performance.now()
+  const plan = await writeQuantized(file, output, nativeConvertRows, {
+    recipe: flags.recipe,
+    overwrite: flags.force,
+    signal,
+    ...(flags.experts === undefined ? {} : { types: { experts: flags.experts } }),
+    onProgress,
+  })
+  if (isShown) io.err("\r\x1b[K")
+  return {
+    schema: "ds4.quantize/1",
+    path: output,
+    bytes: plan.fileBytes,
+    tensors: plan.tensors.length,
+    recipe: flags.recipe,
+    seconds: (performance.now() - startMs) / 1000,
+  }
+}
+
+function line({ path, tensors, bytes, seconds }: Written): string {
+  return `${path}: ${tensors} tensors, ${formatBytes(bytes)}, ${seconds.toFixed(1)} s\n`
+}
 
 export const quantize = defineCommand({
   name: "quantize",
@@ -24,43 +79,15 @@ export const quantize = defineCommand({
       throw usageError(`${output} exists already; choose another name, or --force overwrites it`)
     const file = await openModelFile(modelPath(input, io, flags.quiet))
     prepareNative()
-    const { nativeConvertRows, quantize: writeQuantized } = await import("@ds4/engine")
     const abort = new AbortController()
     const onInterrupt = () => abort.abort(new Error("interrupted; nothing was written"))
     process.on("SIGINT", onInterrupt)
-    const startMs = performance.now()
     try {
-      const plan = await writeQuantized(file, output, nativeConvertRows, {
-        recipe: flags.recipe,
-        overwrite: flags.force,
-        signal: abort.signal,
-        ...(flags.experts === undefined ? {} : { types: { experts: flags.experts } }),
-        onProgress: ({ tensor, tensorIndex, tensorCount, writtenBytes, fileBytes }) => {
-          if (!flags.quiet && io.isErrorTerminal)
-            io.err(
-              `\r${tensorIndex + 1}/${tensorCount} ${formatBytes(writtenBytes)} of ` +
-                `${formatBytes(fileBytes)} ${tensor}\x1b[K`,
-            )
-        },
-      })
-      if (!flags.quiet && io.isErrorTerminal) io.err("\r\x1b[K")
-      const result = {
-        schema: "ds4.quantize/1",
-        path: output,
-        bytes: plan.fileBytes,
-        tensors: plan.tensors.length,
-        recipe: flags.recipe,
-        seconds: (performance.now() - startMs) / 1000,
-      }
-      io.out(
-        flags.json
-          ? `${JSON.stringify(result)}\n`
-          : `${output}: ${result.tensors} tensors, ${formatBytes(result.bytes)}, ` +
-              `${result.seconds.toFixed(1)} s\n`,
-      )
+      const written = await write(file, output, flags, io, abort.signal)
+      io.out(flags.json ? `${JSON.stringify(written)}\n` : line(written))
       return EXIT.done
     } catch (error) {
-      // what cannot be written says nothing about the model
+      // A fault of the output says nothing about the model.
       if (error instanceof ModelFileError && error.path === output)
         throw new CliError(EXIT.failed, error.message, { cause: error })
       if (!abort.signal.aborted) throw error

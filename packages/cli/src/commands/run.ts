@@ -1,11 +1,12 @@
+import type { OptionValues } from "@ds4/options"
 import { answerSettings, systemText } from "../answer-settings.ts"
 import type { Backend } from "../backend/backend.ts"
 import { openBackend } from "../backend/open-backend.ts"
 import { AnswerView } from "../chat/answer-view.ts"
 import { runTurn } from "../chat/run-turn.ts"
 import { defineCommand } from "../command.ts"
-import { EXIT, usageError } from "../errors.ts"
-import { allowsColour } from "../io.ts"
+import { EXIT, usageError, type ExitCode } from "../errors.ts"
+import { allowsColour, type Io } from "../io.ts"
 import { readPrompt } from "../read-prompt.ts"
 import { collectAnswer, questionOf, resultJson, type RunRequest } from "../run/answer-json.ts"
 import { runBatch } from "../run/batch.ts"
@@ -18,7 +19,7 @@ async function runJson(
   request: RunRequest,
   write: (text: string) => void,
   isStream: boolean,
-): Promise<number> {
+): Promise<ExitCode> {
   const result = await collectAnswer(
     backend,
     request,
@@ -26,6 +27,25 @@ async function runJson(
   )
   if (!isStream) write(`${JSON.stringify(resultJson(backend, result))}\n`)
   return result.finish === "cancelled" ? EXIT.interrupted : EXIT.done
+}
+
+/** Shows the answer while it arrives. */
+async function runShown(
+  backend: Backend,
+  request: RunRequest,
+  flags: OptionValues<"plain" | "hide-reasoning" | "quiet">,
+  io: Io,
+): Promise<ExitCode> {
+  const view = new AnswerView({
+    io,
+    isRendered: !flags.plain && allowsColour(io, io.isOutputTerminal),
+    showsReasoning: !flags["hide-reasoning"],
+    showsStats: !flags.quiet,
+    rows: () => process.stdout.rows || 24,
+  })
+  const turn = await runTurn(backend, request, view)
+  view.end(turn.usage)
+  return turn.finish === "cancelled" ? EXIT.interrupted : EXIT.done
 }
 
 export const run = defineCommand({
@@ -54,38 +74,17 @@ export const run = defineCommand({
       abort.signal.aborted ? process.exit(EXIT.interrupted) : abort.abort()
     process.on("SIGINT", onInterrupt)
     const backend = await openBackend(flags, io, prepareNative)
+    const settings = answerSettings(flags)
+    const { signal } = abort
     try {
-      const settings = answerSettings(flags)
       if (batch !== undefined && out !== undefined)
-        return await runBatch({
-          backend,
-          settings,
-          input: batch,
-          output: out,
-          io,
-          signal: abort.signal,
-        })
+        return await runBatch({ backend, settings, input: batch, output: out, io, signal })
       const isRendered = flags.raw || text.startsWith(RENDERED)
-      const request: RunRequest = {
-        question: questionOf(text, systemText(flags), isRendered),
-        settings,
-        signal: abort.signal,
-      }
+      const question = questionOf(text, systemText(flags), isRendered)
+      const request: RunRequest = { question, settings, signal }
       if (flags.json || flags["stream-json"])
-        return (await runJson(backend, request, io.out, flags["stream-json"])) === EXIT.done
-          ? EXIT.done
-          : EXIT.interrupted
-      const isDrawn = !flags.plain && allowsColour(io, io.isOutputTerminal)
-      const view = new AnswerView({
-        io,
-        isRendered: isDrawn,
-        showsReasoning: !flags["hide-reasoning"],
-        showsStats: !flags.quiet,
-        rows: () => process.stdout.rows || 24,
-      })
-      const turn = await runTurn(backend, request, view)
-      view.end(turn.usage)
-      return turn.finish === "cancelled" ? EXIT.interrupted : EXIT.done
+        return await runJson(backend, request, io.out, flags["stream-json"])
+      return await runShown(backend, request, flags, io)
     } finally {
       process.off("SIGINT", onInterrupt)
       await backend.close()

@@ -29,54 +29,59 @@ function row(name: string, { meanKl, maxKl, top1Agreement, relativeRms }: Diverg
  * Prints how far each arithmetic of the routed experts moves the logits, everything else as
  * --numerics says.
  */
-export async function compareExperts({
-  io,
-  flags,
-  ids,
-  isJson,
-  prepareNative,
-}: CompareExpertsOptions): Promise<void> {
-  let reference: Float32Array | undefined
+export async function compareExperts(options: CompareExpertsOptions): Promise<void> {
+  const { io, flags, isJson } = options
+  const reference = await logitsWith(options, "f32", io)
+  const silent = { ...io, err: () => {} }
   const found: Record<string, Divergence> = {}
-  for (const numerics of ["f32", ...COMPARED] as const) {
-    const experts = { ...(await expertOptionsOf(flags)), place: "packed", numerics } as const
-    const { engine } = await loadEngine(
-      flags,
-      reference === undefined ? io : { ...io, err: () => {} },
-      prepareNative,
-      { experts },
-    )
-    const { vocab } = engine.model
-    const logits = allLogits(engine, ids ?? defaultIds(vocab))
-    await engine.close()
-    if (reference === undefined) reference = logits
-    else found[numerics] = divergence(reference, logits, vocab)
+  for (const numerics of COMPARED) {
+    const { logits, vocab } = await logitsWith(options, numerics, silent)
+    found[numerics] = divergence(reference.logits, logits, vocab)
   }
   const positions = found["int8"]?.positions ?? 0
   if (isJson) {
-    const json = Object.fromEntries(
-      Object.entries(found).map(([name, each]) => [
-        name,
-        {
-          mean_kl: each.meanKl,
-          max_kl: each.maxKl,
-          top1_agreement: each.top1Agreement,
-          max_logit_difference: each.maxLogitDifference,
-          relative_rms: each.relativeRms,
-        },
-      ]),
-    )
-    const report = {
-      schema: "ds4.expert-numerics/1",
-      reference: "f32",
-      numerics: flags.numerics,
-      positions,
-      experts: json,
-    }
-    io.out(`${JSON.stringify(report)}\n`)
+    io.out(json(found, flags.numerics, positions))
     return
   }
   io.out(`routed experts against f32, everything else ${flags.numerics}, ${positions} positions\n`)
   io.out("experts    mean KL    max KL    same top  relative RMS\n")
   for (const [name, each] of Object.entries(found)) io.out(row(name, each))
+}
+
+async function logitsWith(
+  { flags, ids, prepareNative }: CompareExpertsOptions,
+  numerics: "f32" | (typeof COMPARED)[number],
+  io: Io,
+): Promise<{ logits: Float32Array; vocab: number }> {
+  const experts = { ...(await expertOptionsOf(flags)), place: "packed", numerics } as const
+  const { engine } = await loadEngine(flags, io, prepareNative, { experts })
+  const { vocab } = engine.model
+  const logits = allLogits(engine, ids ?? defaultIds(vocab))
+  await engine.close()
+  return { logits, vocab }
+}
+
+function json(
+  found: Readonly<Record<string, Divergence>>,
+  numerics: string,
+  positions: number,
+): string {
+  const distances = Object.entries(found).map(([name, each]) => [
+    name,
+    {
+      mean_kl: each.meanKl,
+      max_kl: each.maxKl,
+      top1_agreement: each.top1Agreement,
+      max_logit_difference: each.maxLogitDifference,
+      relative_rms: each.relativeRms,
+    },
+  ])
+  const report = {
+    schema: "ds4.expert-numerics/1",
+    reference: "f32",
+    numerics,
+    positions,
+    experts: Object.fromEntries(distances) as unknown,
+  }
+  return `${JSON.stringify(report)}\n`
 }

@@ -40,6 +40,27 @@ const REASONS: ReadonlyMap<number, EndReason> = new Map([
   [FINISH.STOP_STRING, "stop-string"],
 ])
 
+function optionsOf(request: JobRequest, tag: WakeUp["tag"]) {
+  const { sampling } = request
+  return {
+    tag,
+    max_tokens: request.maxTokens,
+    top_logprobs: request.topLogprobs,
+    logprobs: request.logprobs ? 1 : 0,
+    tool_zones: request.toolZones ? 1 : 0,
+    stop_token_count: request.stopTokens.length,
+    reasoning_budget: request.reasoningBudget,
+    think_close_token: request.thinkCloseToken,
+    sampling: {
+      temperature: sampling.temperature,
+      top_p: sampling.topP,
+      min_p: sampling.minP,
+      top_k: sampling.topK,
+      seed: sampling.seed,
+    },
+  }
+}
+
 export class Job {
   readonly wakeUp = new WakeUp()
   private readonly tokenBytes = new Uint8Array(new ArrayBuffer(JOB_TOKEN.bytes * POLL_TOKENS))
@@ -57,25 +78,8 @@ export class Job {
     private readonly request: JobRequest,
   ) {
     const { symbols, check } = engineLibrary()
-    const { sampling, stopStrings } = request
-    const strings = stopStrings.map((text) => new TextEncoder().encode(text))
-    const options = JOB_OPTIONS.create({
-      tag: this.wakeUp.tag,
-      max_tokens: request.maxTokens,
-      top_logprobs: request.topLogprobs,
-      logprobs: request.logprobs ? 1 : 0,
-      tool_zones: request.toolZones ? 1 : 0,
-      stop_token_count: request.stopTokens.length,
-      reasoning_budget: request.reasoningBudget,
-      think_close_token: request.thinkCloseToken,
-      sampling: {
-        temperature: sampling.temperature,
-        top_p: sampling.topP,
-        min_p: sampling.minP,
-        top_k: sampling.topK,
-        seed: sampling.seed,
-      },
-    })
+    const strings = request.stopStrings.map((text) => new TextEncoder().encode(text))
+    const options = JOB_OPTIONS.create(optionsOf(request, this.wakeUp.tag))
     const tokens = new Int32Array([...request.prompt, ...request.stopTokens])
     const out = new BigUint64Array(1)
     try {
