@@ -77,19 +77,23 @@ function activeValues(tensor: TensorEntry, config: ModelConfig): number {
     : valuesOf(tensor)
 }
 
+const sum = (tensors: readonly TensorEntry[], value: (tensor: TensorEntry) => number): number =>
+  tensors.reduce((total, tensor) => total + value(tensor), 0)
+
+function groupsOf(all: readonly TensorEntry[]): ModelDescription["groups"] {
+  const byGroup = Map.groupBy(all, (tensor) => groupOf(tensor.kind))
+  return TENSOR_GROUPS.flatMap((group) => {
+    const tensors = byGroup.get(group) ?? []
+    if (tensors.length === 0) return []
+    const byType = Map.groupBy(tensors, (tensor) => tensorTypeName(tensor.type))
+    const types = Object.fromEntries([...byType].map(([type, each]) => [type, each.length]))
+    return [{ group, tensors: tensors.length, bytes: sum(tensors, bytesOf), types }]
+  })
+}
+
 /** Sizes by group and type, totals and what was left out. */
 export function describeModelFile(file: ModelFile): ModelDescription {
-  const sum = (tensors: readonly TensorEntry[], value: (tensor: TensorEntry) => number): number =>
-    tensors.reduce((total, tensor) => total + value(tensor), 0)
-  const byGroup = Map.groupBy(file.tensors, (tensor) => groupOf(tensor.kind))
   const byType = Map.groupBy(file.tensors, (tensor) => tensorTypeName(tensor.type))
-  const typeCounts = (tensors: readonly TensorEntry[]): Record<string, number> =>
-    Object.fromEntries(
-      [...Map.groupBy(tensors, (tensor) => tensorTypeName(tensor.type))].map(([type, group]) => [
-        type,
-        group.length,
-      ]),
-    )
   return {
     name: file.config.name,
     published: publishedName(file.config),
@@ -104,19 +108,7 @@ export function describeModelFile(file: ModelFile): ModelDescription {
       valuesOf,
     ),
     activeParameters: sum(file.tensors, (tensor) => activeValues(tensor, file.config)),
-    groups: TENSOR_GROUPS.flatMap((group) => {
-      const tensors = byGroup.get(group)
-      return tensors === undefined
-        ? []
-        : [
-            {
-              group,
-              tensors: tensors.length,
-              bytes: sum(tensors, bytesOf),
-              types: typeCounts(tensors),
-            },
-          ]
-    }),
+    groups: groupsOf(file.tensors),
     types: [...byType]
       .map(([type, tensors]) => ({ type, tensors: tensors.length, bytes: sum(tensors, bytesOf) }))
       .sort((a, b) => b.bytes - a.bytes),

@@ -1,5 +1,5 @@
-// Reads the inside of a call block piece by piece: invokes, parameters, values. It repairs spellings
-// that leave no doubt.
+// Reads the inside of a call block piece by piece: invokes, parameters, values. It repairs
+// spellings that leave no doubt.
 import { type BlockParameter, minify, valueOf } from "./block-parameter.ts"
 import type { CallStream } from "./call-stream.ts"
 import { decodeEntities, partialEntityUnits } from "./entities.ts"

@@ -66,7 +66,7 @@ interface Outputs {
   readonly isJson: boolean
 }
 
-/** Writes the files that are asked for; prints the positions if asked for, or if nothing else is. */
+/** Writes the files that are asked for; without one, or if asked, prints the positions. */
 function write(
   io: Io,
   engine: NativeEngine,

@@ -37,19 +37,11 @@ export function configFromGguf(
   keys.only("attention.head_count_kv", 1)
   keys.only("expert_shared_count", 1)
   keys.only("rope.scaling.type", "yarn")
-  const blocks = keys.whole("block_count")
-  const nextn = keys.whole("nextn_predict_layers", 0)
-  const layers =
-    nextn > 0 && hasTensor(`blk.${blocks - nextn}.nextn.eh_proj.weight`) ? blocks - nextn : blocks
-  if (layers < 1 || layers > CONFIG_LIMITS.layers)
-    throw keys.refuse(
-      "VALUE",
-      `deepseek4.block_count is ${blocks}; expected 1 to ${CONFIG_LIMITS.layers} layers`,
-    )
+  const { layers, mtpBlocks } = layersOf(keys, hasTensor)
   const config: ModelConfig = {
     name: general.text("general.name", fallbackName),
     layers,
-    mtpBlocks: nextn,
+    mtpBlocks,
     ...shapeOf(keys, layers),
     ...constantsOf(keys, layers),
     vocab: vocabulary(keys, general),
@@ -65,6 +57,23 @@ export function configFromGguf(
     )
   }
   return config
+}
+
+/** Layers, and blocks of multi-token prediction, which some converters count among the layers. */
+function layersOf(
+  keys: MetadataReader,
+  hasTensor: (name: string) => boolean,
+): { layers: number; mtpBlocks: number } {
+  const blocks = keys.whole("block_count")
+  const mtpBlocks = keys.whole("nextn_predict_layers", 0)
+  const isCounted = mtpBlocks > 0 && hasTensor(`blk.${blocks - mtpBlocks}.nextn.eh_proj.weight`)
+  const layers = isCounted ? blocks - mtpBlocks : blocks
+  if (layers < 1 || layers > CONFIG_LIMITS.layers)
+    throw keys.refuse(
+      "VALUE",
+      `deepseek4.block_count is ${blocks}; expected 1 to ${CONFIG_LIMITS.layers} layers`,
+    )
+  return { layers, mtpBlocks }
 }
 
 /** The vocabulary's size, which the number of token strings must equal where there are any. */
