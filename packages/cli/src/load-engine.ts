@@ -33,7 +33,7 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
   }
 }
 
-/** What the flags about routed experts ask for. */
+/** Reads the flags about routed experts. */
 export async function expertOptionsOf(flags: ModelFlags): Promise<ExpertOptions> {
   const { expertOptions } = await import("@ds4/engine")
   return expertOptions(flags)

@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, freemem, release, totalmem } from "node:os"
 
-/** What a measurement depends on besides the program. */
+/** Facts that a measurement depends on besides the program. */
 export interface MachineFacts {
   readonly cpu: string
   readonly cores: number

@@ -1,5 +1,5 @@
-// What other packages use: an engine over a model, and generations as async iterables. JavaScript
-// never blocks here: the native loop works, wakes a promise, and a poll drains what it made.
+// The engine as other packages use it: a loaded model with generations as async iterables.
+// JavaScript never blocks here: the native scheduler wakes a promise, and a poll takes its output.
 import { availableParallelism } from "node:os"
 import type { ModelFile } from "@ds4/model-file"
 import type { Tokenizer } from "@ds4/tokenizer"
@@ -120,7 +120,7 @@ export class NativeEngine implements InferenceEngine {
     }
   }
 
-  /** What the library says of the engine: kernel set, threads, bytes mapped. */
+  /** The library's description of the engine: kernel set, threads, bytes mapped. */
   describe(): EngineDescription {
     return { ...this.engine.describe(), cores: availableParallelism() }
   }

@@ -4,7 +4,7 @@ import { resolve } from "node:path"
 /** The model that every command uses when none is named: a folder of this repository. */
 export const EMBEDDED_MODEL_PATH = resolve(import.meta.dir, "../../../models/demo")
 
-/** What whoever meets it has to know, in one line: the figures are in its folder's read-me file. */
+/** A line that introduces the model to its users; figures are in its folder's README. */
 export const EMBEDDED_MODEL_NOTE =
   "the embedded demo model (models/demo): a toy that knows ds4, sums and tools; -m MODEL for a " +
   "real one"

@@ -8,7 +8,7 @@ interface Calibration {
   readonly excluded: readonly { readonly isa: string; readonly reason: string }[]
 }
 
-/** What the library measured when it loaded the first layer. */
+/** A line about the measurement that the library made when it loaded the first layer. */
 function calibrationText(calibration: unknown): string {
   const [first] = Array.isArray(calibration) ? (calibration as readonly Calibration[]) : []
   if (first === undefined) return ""

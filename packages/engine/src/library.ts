@@ -46,7 +46,7 @@ function open(): EngineLibrary {
   }
 }
 
-/** What the library found out about this machine: CPU features, cores, kernel set, CUDA devices. */
+/** The library's facts about this machine: CPU features, cores, kernel set, GPUs. */
 export function machine(): unknown {
   return JSON.parse(String(engineLibrary().symbols.ds4_machine()))
 }

@@ -194,7 +194,7 @@ test("closing turns away who waits and closes every session", async () => {
   expect(pool.acquire([3], undefined, undefined)).rejects.toThrow("closed")
 })
 
-/** What a release gave back, as an obvious model: a list of token lists, oldest use first. */
+/** An obvious model of the pool: a list of the token lists given back, the oldest use first. */
 test(
   "over random traffic every lease caches the longest beginning that a free session " + "holds",
   async () => {

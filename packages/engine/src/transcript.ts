@@ -1,7 +1,7 @@
-// What a session holds while a request runs on it, and how later prompts will show that.
+// Follows the ids that a session holds during a request, and how later prompts will show them.
 import type { GenerateRequest } from "./types.ts"
 
-/** What a session had before the request, and how much of the request's prompt that covers. */
+/** Ids that a session held before the request, and the prompt tokens that they cover. */
 export interface Beginning {
   readonly heldTokens: readonly number[]
   readonly cachedTokens: number

@@ -1,5 +1,5 @@
-// What other packages see of an engine. The native client and the fake of `@ds4/engine/testing`
-// implement it.
+// The types of an engine that other packages see. The native client and the fake of
+// `@ds4/engine/testing` implement them.
 
 export interface EngineOptions {
   /**
@@ -34,9 +34,9 @@ export interface EngineOptions {
  */
 export interface ExpertOptions {
   /**
-   * packed: in the CPU expert library, with a copy of them in memory; mapped: from the file; auto
-   * (default): packed if everything fits into memory, else mapped. The engine's description says
-   * which, and why.
+   * packed: in the CPU expert library, with a copy of the weights in memory. mapped: from the file.
+   * auto (default): packed if everything fits into memory, else mapped; the engine's description
+   * says which, and why.
    */
   readonly place?: "auto" | "packed" | "mapped"
   /** Arithmetic of packed experts; auto: int8 with fast numerics, f32 otherwise. */
@@ -117,10 +117,9 @@ export interface GenerateRequest {
    */
   readonly sessionHint?: string
   /**
-   * The ids by which later prompts will show this prompt and what came of it (given without the
-   * stop token), where they leave something out, such as past thinking; undefined where they will
-   * not. Such a prompt goes on with the session as it is: what was left out is not read again, and
-   * the model goes on seeing it.
+   * Returns the ids by which later prompts will show this prompt and its answer, where they leave
+   * something out, such as past reasoning; else undefined. `generated` lacks the stop token. Such a
+   * prompt continues the session as it is: the model goes on seeing what the prompt leaves out.
    */
   readonly shownAs?: (generated: readonly number[]) => readonly number[] | undefined
 }
@@ -134,7 +133,7 @@ export interface GeneratedToken {
 
 export interface Usage {
   readonly promptTokens: number
-  /** Of the prompt: those that a session held already. */
+  /** Tokens of the prompt that a session already held. */
   readonly cachedTokens: number
   readonly generatedTokens: number
   readonly prefillMs: number
@@ -167,9 +166,9 @@ export type GenerateEvent =
 export interface EngineModel {
   readonly name: string
   readonly vocab: number
-  /** Of one session: prompt and answer together. */
+  /** Tokens that one session holds, prompt and answer together. */
   readonly contextTokens: number
-  /** What the model was made for: no session can hold more. */
+  /** Longest context that the model was made for: no session can hold more. */
   readonly longestContextTokens: number
   readonly path: string
   readonly description: string

@@ -1,4 +1,4 @@
-// What the native benchmark writes with --json: the same rows as its tables.
+// The report that the native benchmark writes with --json: the same rows as its tables.
 import { ExpertPoolError } from "./errors.ts"
 
 export const BENCH_SUITES = [

@@ -26,7 +26,7 @@ export interface BenchOptions {
   /** Sizes of an expert, multiples of 128; default 4096 and 2048. */
   hidden?: number
   moeIntermediateSize?: number
-  /** Of each measurement. */
+  /** Duration of each measurement. */
   seconds?: number
   /**
    * MiB of the checkpoint that the loading suite generates and of the memory that the reads pass

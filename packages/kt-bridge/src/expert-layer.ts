@@ -16,7 +16,7 @@ export interface PackedBytes {
   bytes: number
 }
 
-/** What a layer needs of the pool that it belongs to. */
+/** The pool of a layer, as far as the layer uses it. */
 export interface LayerHost {
   readonly library: KtBridge
   readonly engine: Pointer
@@ -228,7 +228,7 @@ export class ExpertLayer {
     return { codes, scales }
   }
 
-  /** Of the library that has the weights. */
+  /** Path of the library that has the weights. */
   get libraryPath(): string {
     return this.library.path
   }

@@ -1,4 +1,4 @@
-// What ktb_engine_describe reports, checked.
+// Reads and checks the report of ktb_engine_describe.
 import { ExpertPoolError } from "./errors.ts"
 
 export interface PartStats {
@@ -17,8 +17,8 @@ export interface LayerSlots {
 }
 
 /**
- * What was measured for the layers of one kind when the first of them was loaded, and what follows
- * from it.
+ * The measurement for the layers of one kind, made when the first of them was loaded, and the
+ * choices that follow from it.
  */
 export interface CalibrationStats {
   gateUp: string
@@ -46,15 +46,14 @@ export interface ExpertPoolStats {
   isOversubscribed: boolean
   layers: number
   /**
-   * Of the layers: what their weights are, and the arithmetic that the engine's numerics means for
-   * them.
+   * Types of the layers' weights, and the arithmetic that the engine's numerics means for them.
    */
   methods: { gateUp: string; down: string; isa: string; numerics: string; layers: number }[]
-  /** Of the layers that have fewer slots than experts. */
+  /** Slots of the layers that have fewer slots than experts. */
   slots: LayerSlots[]
   calibration: CalibrationStats[]
   parts: PartStats[]
-  /** Of the weights, as the kernel counts them; huge pages are 2 MiB or more. */
+  /** Memory of the weights, as the kernel counts it; huge pages are 2 MiB or more. */
   residentBytes: number
   hugePageBytes: number
   lastForwardUs: { prepare: number; experts: number; reduce: number }

@@ -1,8 +1,8 @@
-// Checks of values, which need data. At open, what is small: every vector, table and FP8 scale
-// (Flash: 20 MB, most of it three routing tables), and everything when the whole model is small.
-// The 33,792 FP4 scale tensors of Flash hold 8.7 GB, and GGUF blocks hold their scales among 80 GB
-// of codes; reading those would make opening as slow as the disk, so `verifyModelFile` does it on
-// demand, and the engine refuses a NaN scale when it converts or packs one.
+// Checks values, which means reading data. Opening a model checks every vector, table and FP8
+// scale, and all of a small model. In Flash these are 20 MB, most of it three routing tables. Its
+// 33,792 FP4 scale tensors hold 8.7 GB, and GGUF blocks hold their scales among 80 GB of codes.
+// Reading those would make opening as slow as the disk: `verifyModelFile` does it on demand. The
+// engine refuses a NaN scale when it converts or packs one.
 import type { ByteSource, FileAccess } from "./byte-source.ts"
 import { diskFiles } from "./byte-source.ts"
 import type { ModelFile } from "./model-file.ts"
@@ -23,9 +23,9 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads every weight and checks that it decodes to finite numbers: no NaN code, scale or value, and
- * every entry of a routing table an expert. Sequential and as fast as the disk; memory use does not
- * depend on the model's size.
+ * Reads every weight and checks that it decodes to finite numbers. No code, scale or value may be
+ * NaN, and every entry of a routing table must be an expert. Reading is sequential and as fast as
+ * the disk; memory use does not depend on the model's size.
  * @throws ModelFileError VALUE, naming the tensor and the index.
  */
 export async function verifyModelFile(file: ModelFile, options: VerifyOptions = {}): Promise<void> {

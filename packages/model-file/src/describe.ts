@@ -1,4 +1,4 @@
-// What `ds4 inspect` shows of a model, as plain data.
+// Describes a model as plain data, as `ds4 inspect` shows it.
 import type { ModelConfig } from "./model-config.ts"
 import type { ModelFile } from "./model-file.ts"
 import { publishedName } from "./published-configs.ts"

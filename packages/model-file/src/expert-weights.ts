@@ -9,7 +9,7 @@ const EXPERT_KINDS: ReadonlySet<string> = new Set(
   TENSOR_KINDS.filter(({ scope }) => scope === "expert").map(({ name }) => name),
 )
 
-/** What must agree for the experts of one file to belong to the layers of another. */
+/** Fields that must agree where the experts of one file belong to the layers of another. */
 const AGREED = ["layers", "hidden", "experts", "expertsPerToken", "moeIntermediateSize"] as const
 
 /**

@@ -250,9 +250,9 @@ export function* officialInventory(config: ModelConfig): Generator<StoredSafeten
 }
 
 /**
- * The tensors of one multi-token-prediction block of the official release: a layer without
+ * The tensors of one multi-token-prediction block of the official release. It is a layer without
  * compression and with a router bias, two projections, three norms and its own stream mixer. We
- * read none of it; the published totals count it.
+ * read none of them; the published totals count them.
  */
 export function* officialMtpInventory(
   config: ModelConfig,

@@ -1,7 +1,7 @@
-// Upper bounds on what a model file may claim. Each is some way above the largest published model
-// of the family (Pro: 61 layers, 384 experts, vocabulary 129280, 145116 tensors) and low enough
-// that a hostile file cannot make the reader allocate more than a few hundred MiB. Everything is
-// also bounded by the file's size.
+// Upper bounds on the claims of a model file. Each is some way above the largest published model of
+// the family (Pro: 61 layers, 384 experts, vocabulary 129280, 145116 tensors). With them a hostile
+// file cannot make the reader allocate more than a few hundred MiB. The file's size bounds
+// everything too.
 
 /**
  * Longest GGUF header (metadata and directory). A vocabulary of 129280 with its merges takes about

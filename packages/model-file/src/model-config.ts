@@ -1,5 +1,5 @@
-// What every container says about the network, under one set of names. Both readers fill it,
-// checkModelConfig bounds it, and nothing downstream asks which container it came from.
+// The configuration of a network, under one set of names for both containers. Both readers fill it
+// and checkModelConfig bounds it. Code behind it does not know the container.
 import { CONFIG_LIMITS } from "./limits.ts"
 import { ModelFileError } from "./model-file-error.ts"
 

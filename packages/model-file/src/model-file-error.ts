@@ -1,5 +1,5 @@
 /**
- * What kind of fault a model file has. `IO` and `NOT_FOUND` are about reaching it, the rest about
+ * The kind of fault of a model file. `IO` and `NOT_FOUND` are about reaching it, the others about
  * its contents.
  */
 export type ModelFileErrorCode =

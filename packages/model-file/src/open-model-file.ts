@@ -12,11 +12,10 @@ import { matchTensors } from "./tensor-table.ts"
 
 /**
  * Opens a GGUF file, the first of a split set, or a safetensors folder. Headers are read and
- * checked: every tensor that the configuration calls for must be there once, with the right shape
- * and a type that its role may have, inside its file and apart from the others. Weights are not
- * read, except the small ones that checkSmallValues looks at.
- * @throws ModelFileError for anything else, with the tensor or key, what was expected and what
- * came.
+ * checked. Every tensor of the configuration must be there once, with its shape and a type that
+ * its role may have. It must lie inside its file and apart from the others. Weights are not read,
+ * except the small ones that checkSmallValues checks.
+ * @throws ModelFileError naming the tensor or key, the expected value and the one that came
  */
 export async function openModelFile(
   path: string,

@@ -1,5 +1,5 @@
-// The configurations of the published models. Nothing is derived from them when a file is read;
-// they tell which model a file is, and fixtures of real size are made from them.
+// The configurations of the published models. They tell which model a file is, and fixtures of real
+// size are made from them. Reading a file derives nothing from them.
 import type { ModelConfig } from "./model-config.ts"
 
 /** Layers 0 and 1 as given, then 4 and 128 in turn, starting with 4. */

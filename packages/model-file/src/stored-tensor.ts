@@ -1,4 +1,4 @@
-// What both containers' headers become before the tensors are matched with the configuration.
+// A tensor of either container's header, before it is matched with the configuration.
 import type { TensorType } from "./tensor-types.ts"
 
 /** A tensor found in a file: how it is stored and where, nothing yet about what it is for. */

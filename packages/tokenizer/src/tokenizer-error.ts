@@ -1,5 +1,5 @@
 /**
- * What went wrong with a vocabulary or a token id:
+ * The kind of fault of a vocabulary or a token id.
  * IO: the file cannot be read. FORMAT: a field is missing, mistyped or contradicts another.
  * UNSUPPORTED: a well-formed vocabulary of a kind this package does not implement.
  * MISSING_BYTE: one of the 256 single bytes has no token. MISSING_SPECIAL: a control token chat

@@ -1,6 +1,6 @@
-// JSON that keeps what JSON.parse loses and a prompt needs: the order of keys that look like
-// integers, the spelling of numbers, and the text an object was received as.
-/** Deeper documents are refused: nothing legitimate nests so far, and the readers recurse. */
+// JSON with the facts that JSON.parse loses and a prompt needs. These are the order of keys that
+// look like integers, the spelling of numbers, and the received text of an object.
+/** Deeper documents are refused: the readers recurse, and no legitimate document nests so far. */
 export const MAX_JSON_DEPTH = 128
 
 export type JsonNode =

@@ -1,5 +1,5 @@
-// One call on its way out: arguments are held until the call is complete, so that a call that never
-// completes is never half delivered; only a long one begins to stream before its end.
+// Delivers one call. Its arguments are held until it is complete, so that a call which never
+// completes is not delivered in half. Only a long call begins to stream before its end.
 import { tryParseJsonNode, writeJsonNode } from "../json/json-node.ts"
 import type { OutputEvent, ParsedCall } from "./events.ts"
 

@@ -31,8 +31,7 @@ const parse = (
 }
 
 /**
- * What the answer to a recorded case must be where the specification departs from the recorded
- * server.
+ * Answers to recorded cases in which the specification departs from the recorded server.
  */
 const DIFFERENT: Readonly<
   Record<string, { content: string; reasoning: string; arguments: string[] }>

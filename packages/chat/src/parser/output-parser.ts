@@ -1,6 +1,5 @@
-// Generated text to reasoning, content and calls, as it arrives. Everything is decided by position
-// in the text, never by how it was cut into pieces, so that a stream and a whole answer always
-// agree.
+// Parses generated text into reasoning, text and calls as it arrives. Positions in the text decide
+// everything, never the cuts between its pieces. A stream and a whole answer therefore agree.
 import { THINK_CLOSE, THINK_OPEN } from "@ds4/tokenizer/special-tokens"
 import { BlockParser } from "./block-parser.ts"
 import { CallStream } from "./call-stream.ts"

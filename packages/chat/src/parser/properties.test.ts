@@ -41,7 +41,7 @@ interface Collected {
   hasOpenCall: boolean
 }
 
-/** What a client makes of a stream; checks on the way that it is a legal one. */
+/** Collects a stream as a client does, and checks that it is a legal one. */
 const collect = (events: readonly OutputEvent[]): Collected => {
   const collected: Collected = {
     reasoning: "",

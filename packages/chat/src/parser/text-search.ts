@@ -7,7 +7,7 @@ export type Finding<T> =
 export interface Matcher<T> {
   /** UTF-16 units a match can begin with. */
   readonly firstUnits: ReadonlySet<number>
-  /** What stands at `index`; "partial" when the text ends before that is decided. */
+  /** The match at `index`; "partial" when the text ends before that is decided. */
   match(text: string, index: number): T | "partial" | undefined
 }
 

@@ -1,4 +1,4 @@
-// What the three APIs' readers share.
+// Parts that the readers of the three interfaces share.
 import type { Conversation, ToolDeclaration } from "../template/conversation.ts"
 import type { Profile } from "../template/tools-block.ts"
 import { jsonSourceOf } from "../json/json-value.ts"

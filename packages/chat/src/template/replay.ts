@@ -14,7 +14,7 @@ export interface ReplayBlock {
   /** The rest of the block as sampled, and exactly its tokens. */
   readonly text: string
   readonly tokens: readonly number[]
-  /** What was delivered to the client, in order. */
+  /** The calls that were delivered to the client, in order. */
   readonly calls: readonly Pick<ToolCall, "name" | "arguments">[]
 }
 

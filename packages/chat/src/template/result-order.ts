@@ -10,8 +10,8 @@ const reorderRun = (run: readonly Message[], order: ReadonlyMap<string, number>)
 }
 
 /**
- * Tool results in the order of the calls they answer, whatever order they arrived in: results of
- * the assistant turn before them change places among themselves, everything else stays where it is.
+ * Puts tool results in the order of the calls that they answer. Results of the assistant turn
+ * before them change places among themselves; everything else stays where it is.
  */
 export const orderToolResults = (messages: readonly Message[]): Message[] => {
   const ordered: Message[] = []

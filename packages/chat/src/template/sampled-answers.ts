@@ -4,9 +4,9 @@ import { THINK_CLOSE } from "@ds4/tokenizer/special-tokens"
 const DEFAULT_LIMIT = 1000
 
 /**
- * Keeps the sampled ids of answers by their text. A text has more than one tokenization: encoded
- * from its text, an answer could differ from what the session holds, and the whole conversation
- * would be processed again.
+ * Keeps the sampled ids of answers by their text. A text has more than one tokenization. Encoded
+ * from its text, an answer could differ from the ids that the session holds. The whole conversation
+ * would then be processed again.
  */
 export class SampledAnswers {
   private readonly ids = new Map<string, readonly number[]>() // the oldest first

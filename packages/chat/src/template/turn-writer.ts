@@ -1,4 +1,4 @@
-// What both profiles share: assistant turns, thinking parts, tools blocks, the generation prompt.
+// Writes the parts that both profiles share: assistant turns, reasoning, tools, generation prompt.
 import {
   ASSISTANT,
   EOS,

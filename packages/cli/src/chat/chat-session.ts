@@ -30,7 +30,7 @@ export class ChatSession {
     public settings: AnswerSettings,
   ) {}
 
-  /** What is sent to the model: the system text and all messages. */
+  /** The conversation as the model gets it: the system text and all messages. */
   conversation(): Conversation {
     const system: Message[] =
       this.system === undefined || this.system === ""

@@ -39,8 +39,8 @@ function shapeLines({ config }: ModelDescription): string[] {
 }
 
 /**
- * What decides where the experts run: their bytes, those of everything else, and the memory there
- * is.
+ * A line with the sizes that decide where the experts run: their bytes, those of everything else,
+ * and the memory.
  */
 function memoryLine({ groups }: ModelDescription): string {
   const bytes = (isExpert: boolean): number =>

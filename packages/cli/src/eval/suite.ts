@@ -2,7 +2,7 @@ import type { Message, ToolDeclaration } from "@ds4/chat"
 import { join } from "node:path"
 import { CliError, EXIT } from "../errors.ts"
 
-/** What an answer must be. Exactly one of the fields is set. */
+/** The answer that is expected. Exactly one of the fields is set. */
 export interface Expectation {
   /** All of these stand in the content; letter case does not matter. */
   readonly contains?: readonly string[]

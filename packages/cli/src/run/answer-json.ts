@@ -61,7 +61,7 @@ function timingsJson({ usage, firstTokenMs }: CollectedAnswer): Record<string, n
   }
 }
 
-/** What `run --json` and the batch print. */
+/** The object that `run --json` and the batch print. */
 export function resultJson(backend: Backend, answer: CollectedAnswer): Record<string, unknown> {
   return {
     model: backend.description.model,

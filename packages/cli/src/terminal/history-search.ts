@@ -27,7 +27,7 @@ export class HistorySearch {
     return "accepted-key"
   }
 
-  /** What the prompt shows meanwhile. */
+  /** The line that the prompt shows meanwhile. */
   view(): { text: string; cursor: number; prompt: string } {
     return {
       text: this.found,

@@ -13,7 +13,7 @@ function unescape(line: string): string {
   )
 }
 
-/** What was typed before, newest last: one escaped entry a line, readable by its owner only. */
+/** Entries typed before, the newest last: one escaped entry a line, readable by its owner only. */
 export class History {
   readonly entries: string[]
 

@@ -3,7 +3,7 @@ import { MarkdownStream, rowsOf } from "./markdown-stream.ts"
 import { printable } from "./printable.ts"
 import { drawn } from "../testing/screen.ts"
 
-/** What stands on the screen after a text streamed in pieces of `size` characters. */
+/** Rows of the screen after a text streamed in pieces of `size` characters. */
 function streamed(text: string, size: number, columns = 40, rows = 24): string[] {
   let output = ""
   const stream = new MarkdownStream({

@@ -1,7 +1,7 @@
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
 export interface PromptLayout {
-  /** What to print, one entry a screen row. */
+  /** Text to print, one entry a screen row. */
   readonly rows: readonly string[]
   /** The cursor's place within rows. */
   readonly cursorRow: number

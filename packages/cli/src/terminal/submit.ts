@@ -1,6 +1,6 @@
 const FENCE = '"""'
 
-/** What Enter does: add a line to an unfinished text, or send it. */
+/** The effect of Enter: it adds a line to an unfinished text, or sends it. */
 export type SubmitAction =
   | { readonly type: "newline"; readonly text: string }
   | { readonly type: "send"; readonly text: string }

@@ -19,7 +19,7 @@ export interface BackgroundAnswer {
 
 interface Waiting {
   readonly settle: (answer: BackgroundAnswer) => void
-  /** What the call reads and writes, held until it is done. */
+  /** Memory that the call reads and writes, held until it is done. */
   readonly memory: readonly (Uint8Array | BigUint64Array)[]
 }
 

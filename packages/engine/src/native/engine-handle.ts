@@ -21,7 +21,7 @@ import type { NativeModel } from "./native-model.ts"
 import type { SessionHandle } from "./session.ts"
 import { wakeCallback } from "./wake-up.ts"
 
-/** What an engine says of itself. */
+/** The library's description of an engine, by field name. */
 export type EngineDescription = Readonly<Record<string, unknown>>
 
 /** The new tokens of one session in a step, and which of its rows of logits are wanted. */
@@ -162,7 +162,7 @@ export class EngineHandle implements Disposable {
     check("ds4_engine_trace", symbols.ds4_engine_trace(this.pointer, isEnabled ? 1 : 0))
   }
 
-  /** What the last step recorded: name to number of values. */
+  /** Arrays that the last step recorded: name to number of f32 values. */
   traceNames(): Map<string, number> {
     const { symbols } = engineLibrary()
     const text = readText((buffer, capacity) =>

@@ -123,7 +123,7 @@ export class Job {
     return this.request.stopStrings[this.state.stop_string]
   }
 
-  /** What was produced since the last poll; updates `state`. */
+  /** Takes the tokens that were produced since the last poll, and updates `state`. */
   poll(): GeneratedToken[] {
     const { symbols, check } = engineLibrary()
     const tokens: GeneratedToken[] = []

@@ -1,4 +1,4 @@
-// What a quantised file will hold, worked out and checked before the first byte is written.
+// Plans the tensors of a quantised file and checks them before the first byte is written.
 import {
   ModelFileError,
   TENSOR_TYPES,

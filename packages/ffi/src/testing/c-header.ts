@@ -10,7 +10,7 @@ export interface CFunction {
 export interface HeaderOptions {
   /** Macro before every exported function, such as "DS4_API". */
   readonly exportMacro: string
-  /** What typedefs of the header are at the boundary, such as { ds4_status: "i32" }. */
+  /** Boundary types of the header's typedefs, such as { ds4_status: "i32" }. */
   readonly types?: Readonly<Record<string, string>>
 }
 

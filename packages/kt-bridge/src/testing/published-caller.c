@@ -1,8 +1,11 @@
-/* A program of the published bridge: the declarations below are its whole interface, second
- * revision, and nothing of this repository's header. usage: published-caller FOLDER LAYER OUT Loads
- * a layer of 8 experts, 2 a token, 256 x 256, from the folder and again from pointers, and writes
- * to OUT the f32 forward of 3 tokens [3, 256], the same added to ones, the forward of the layer
- * from pointers, and the bf16 forward widened to f32. */
+/* A program of KTransformers' kt-kernel. The declarations below are its whole interface, second
+ * revision, and nothing of this repository's header.
+ *
+ * usage: published-caller FOLDER LAYER OUT
+ *
+ * It loads a layer of 8 experts, 2 a token, 256 x 256, from the folder and again from pointers.
+ * It writes four results of 3 tokens to OUT, each [3, 256] f32. These are the f32 forward, the same
+ * added to ones, the forward of the layer from pointers, and the bf16 forward, widened. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

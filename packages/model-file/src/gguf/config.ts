@@ -1,7 +1,6 @@
-// ModelConfig from GGUF metadata: the antirez files and mainline llama.cpp conversions. They share
-// the keys; llama.cpp may give one number where the others give one a layer, writes
-// expert_gating_func and, since it learnt multi-token prediction, may count those blocks among the
-// layers.
+// Reads a ModelConfig from GGUF metadata, of the antirez files and of mainline llama.cpp. They
+// share the keys. llama.cpp may give one number where the others give one a layer, and it writes
+// expert_gating_func. Newer versions may count prediction blocks among the layers.
 import { CONFIG_LIMITS } from "../limits.ts"
 import { MetadataReader } from "../metadata-reader.ts"
 import { checkModelConfig, type ModelConfig } from "../model-config.ts"

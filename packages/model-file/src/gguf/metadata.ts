@@ -1,6 +1,6 @@
-// Key-value records of a GGUF header. Value types: 0 u8, 1 i8, 2 u16, 3 i16, 4 u32, 5 i32, 6 f32, 7
-// bool,
-// 8 string, 9 array (u32 element type, u64 count, elements), 10 u64, 11 i64, 12 f64.
+// Reads the key-value records of a GGUF header. Value types by number:
+//   0 u8, 1 i8, 2 u16, 3 i16, 4 u32, 5 i32, 6 f32, 7 bool, 8 string, 10 u64, 11 i64, 12 f64
+//   9 array: u32 element type, u64 count, elements
 import {
   MAX_GGUF_HEADER_BYTES,
   MAX_KEY_BYTES,

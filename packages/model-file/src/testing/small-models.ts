@@ -1,5 +1,5 @@
-// Complete models of a few hundred kilobytes, made from the inventory: zeros everywhere, which is a
-// legal value for every type, so each test changes exactly the thing that it is about.
+// Complete models of a few hundred kilobytes, made from the inventory. All values are zero, which
+// is legal for every type, so that each test changes exactly the thing that it is about.
 import { metadataFromConfig, type GgufDialect } from "../gguf/config-writer.ts"
 import type { GgufValue } from "../gguf/metadata.ts"
 import { layoutGguf, type GgufTensorPlan } from "../gguf/writer.ts"

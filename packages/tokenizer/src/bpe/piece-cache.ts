@@ -1,6 +1,6 @@
-// Ids of short pieces, keyed by the UTF-16 units themselves: no substring is made to look one up,
-// and no key keeps a caller's text alive. Everything lives in fixed arrays; when one is full the
-// cache starts afresh.
+// Caches the ids of short pieces by their UTF-16 units. A lookup makes no substring, and no key
+// keeps a caller's text alive. All data lies in fixed arrays; when one is full, the cache is
+// emptied.
 const SLOTS = 1 << 17
 const ENTRIES = 1 << 16
 const KEY_UNITS = 1 << 20

@@ -1,9 +1,8 @@
 // The three isolating splits of the family as one forward scan.
 //   P1 \p{N}{1,3}   P2 runs of the CJK ranges   P3 words, punctuation and white space
-// Each split works on the pieces left by the one before. So for P3 a number or the edge of a CJK
-// run is the end of the text (white space before either is taken whole), and a CJK run is itself
-// cut by P3: its class bits are a set of their own. test/tokenizer/pretokenizer.test.ts holds the
-// scan to the regular expressions.
+// Each split works on the pieces left by the one before. For P3, a number or the edge of a CJK run
+// ends the text, and white space before either is taken whole. P3 also cuts CJK runs: their class
+// bits are a set of their own. A test compares the scan with the regular expressions.
 import {
   BASIC_PLANE,
   CJK_OTHER,

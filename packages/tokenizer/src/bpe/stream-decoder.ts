@@ -1,6 +1,5 @@
-// Token bytes to text as they arrive. Splitting before a lead byte never changes how UTF-8 decodes,
-// so holding back from the last unfinished lead byte gives the same text as decoding everything at
-// once.
+// Decodes token bytes to text as they arrive. A split before a lead byte never changes how UTF-8
+// decodes. Text is therefore held back from the last unfinished lead byte on.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 /** All bytes at once; every ill-formed sequence becomes U+FFFD. */
@@ -39,7 +38,7 @@ export class StreamDecoder {
     return decodeUtf8(bytes.subarray(0, bytes.length - tail))
   }
 
-  /** What is left at the end of a turn: U+FFFD for an unfinished character, else nothing. */
+  /** Ends a turn: U+FFFD for an unfinished character, else nothing. */
   flush(): string {
     const text = decodeUtf8(this.held)
     this.held = new Uint8Array(0)

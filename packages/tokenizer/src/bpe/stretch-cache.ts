@@ -1,5 +1,5 @@
-// Ids of long stretches of rendered text. An agent sends its whole history on every turn; the
-// stretches between control tokens are its messages, and all but the last are the same as before.
+// Caches the ids of long stretches of rendered text. An agent sends its whole history on every
+// turn. The stretches between control tokens are its messages, and only the last one is new.
 
 /** Shorter text is encoded faster than it is worth remembering. */
 const MIN_UNITS = 1024

@@ -1,5 +1,4 @@
-// What both vocabulary files become, checked: a token table, the merges as ids, and the control
-// tokens.
+// A checked vocabulary, from either kind of file: token table, merges as ids, and control tokens.
 import { TokenizerError } from "../tokenizer-error.ts"
 import { KNOWN_SPECIALS } from "../special-tokens.ts"
 import { CODE_POINT_OF_BYTE, bytesOfMapped } from "./byte-map.ts"

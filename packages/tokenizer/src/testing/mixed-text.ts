@@ -1,6 +1,5 @@
-// Mixed text for agreement tests and benchmarks, the same bytes on every machine: source code and
-// prose of the pinned development dependencies, and generated CJK, emoji, numbers and odd white
-// space.
+// Mixed text for agreement tests and benchmarks, the same bytes on every machine. It holds source
+// code and prose of pinned dependencies, and generated CJK, emoji, numbers and odd white space.
 import { readFileSync, readdirSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { Random } from "@ds4/model-file/testing"

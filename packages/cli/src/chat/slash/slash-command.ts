@@ -3,7 +3,7 @@ import type { Io } from "../../io.ts"
 import type { ChatSession } from "../chat-session.ts"
 import type { ConversationStore } from "../conversation-store.ts"
 
-/** What the chat does after a slash command. */
+/** The next step of the chat after a slash command. */
 export type SlashResult =
   | { readonly next: "prompt"; readonly line?: string } // back to the prompt, with this text in it
   | { readonly next: "ask"; readonly text: string } // send this question
