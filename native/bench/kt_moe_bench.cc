@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "machine/cpu_model.h"
 #include "moe/suites.h"
 #include "moe/turns.h"
 
@@ -58,7 +59,7 @@ int run(const Settings &settings) {
     if (!only_json)
         std::printf(
             "%s, %d threads, %d parts; %d layers of %d experts, %d a token, hidden %d, width %d\n",
-            cpu_model().c_str(), settings.threads, settings.parts, settings.layers,
+            ds4::machine::cpu_model().c_str(), settings.threads, settings.parts, settings.layers,
             settings.shape.experts, settings.shape.experts_per_token, settings.shape.hidden,
             settings.shape.intermediate);
     ReadMemory memory(settings.read_mib << 20);

@@ -16,6 +16,7 @@
 #include "moe/peaks.h"
 #include "moe/report.h"
 #include "moe/turns.h"
+#include "machine/cpu_model.h"
 #include "machine/topology.h"
 #include "machine/instruction_sets.h"
 
@@ -190,8 +191,8 @@ int main(int argc, char **argv) {
     Bench bench(threads, seconds);
     std::printf(
         "%s, %d threads: panels of 64 rows x %d inputs\n%-8s %-8s %6s %10s %10s %13s %8s %8s\n",
-        cpu_model().c_str(), threads, kGroups * kGroup, "isa", "numerics", "tokens", "us",
-        "GFLOP/s", "peak", "of_peak", "GB/s");
+        ds4::machine::cpu_model().c_str(), threads, kGroups * kGroup, "isa", "numerics", "tokens",
+        "us", "GFLOP/s", "peak", "of_peak", "GB/s");
     for (const Isa isa : {Isa::avx2, Isa::avx512})
         for (const Numerics numerics : {Numerics::int8, Numerics::bf16}) {
             const Kernels *kernels = ds4::machine::has(isa)

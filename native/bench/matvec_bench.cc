@@ -18,12 +18,14 @@
 #include "backend/cpu/kernels/matmul.h"
 #include "ds4.h"
 #include "format/convert.h"
+#include "matvec_weights.h"
 #include "stream_read.h"
 #include "machine/instruction_sets.h"
 
 namespace {
 
 using namespace ds4;
+using bench::fill, bench::kTypes, bench::set_scales, bench::WeightType;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
@@ -59,54 +61,6 @@ template <typename Body> Span timed(const Body &body) {
 double median(std::vector<double> values) {
     std::sort(values.begin(), values.end());
     return values[values.size() / 2];
-}
-
-struct WeightType {
-    uint32_t type;
-    bool int8;
-};
-constexpr WeightType kTypes[] = {
-    {DS4_TYPE_Q8_0, true},     {DS4_TYPE_MXFP4, true}, {DS4_TYPE_FP4_PACKED, true},
-    {DS4_TYPE_Q4_K, true},     {DS4_TYPE_Q2_K, true},  {DS4_TYPE_IQ2_XXS, true},
-    {DS4_TYPE_F16, false},     {DS4_TYPE_BF16, false}, {DS4_TYPE_F32, false},
-    {DS4_TYPE_F8_E4M3, false},
-};
-
-void fill(uint8_t *bytes, uint64_t count) {
-    uint64_t state = 0x9e3779b97f4a7c15ull;
-    for (uint64_t i = 0; i + 8 <= count; i += 8) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-        std::memcpy(bytes + i, &state, 8);
-    }
-}
-
-// Gives every block of random bytes a scale near 2^-8, as weights have: random exponents would make
-// subnormal sums.
-void set_scales(uint32_t type, uint8_t *codes, uint64_t count, uint8_t *scales,
-                uint64_t scale_count) {
-    constexpr uint16_t kHalf = 0x1c00, kBfloat = 0x3b80;
-    struct Field {
-        uint64_t stride, offset;
-        uint16_t value;
-        uint32_t bytes;
-    };
-    const auto set = [&](const Field &field) {
-        for (uint64_t i = field.offset; i + field.bytes <= count; i += field.stride)
-            std::memcpy(codes + i, &field.value, field.bytes);
-    };
-    switch (type) {
-    case DS4_TYPE_Q8_0: return set({34, 0, kHalf, 2});
-    case DS4_TYPE_MXFP4: return set({17, 0, 119, 1});
-    case DS4_TYPE_IQ2_XXS: return set({66, 0, kHalf, 2});
-    case DS4_TYPE_Q4_K: set({144, 0, kHalf, 2}); return set({144, 2, kHalf, 2});
-    case DS4_TYPE_Q2_K: set({84, 80, kHalf, 2}); return set({84, 82, kHalf, 2});
-    case DS4_TYPE_F16: return set({2, 0, kHalf, 2});
-    case DS4_TYPE_BF16: return set({2, 0, kBfloat, 2});
-    case DS4_TYPE_F32: return set({4, 2, kBfloat, 2});
-    default:
-        for (uint64_t i = 0; i < count && type == DS4_TYPE_F8_E4M3; i++) codes[i] &= 0xbf;
-        std::memset(scales, 119, scale_count);
-    }
 }
 
 struct Bench {

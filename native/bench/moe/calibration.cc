@@ -23,77 +23,77 @@ struct Calibration {
     double microseconds = 0;
 };
 
-// Every member of each object of an array.
-template <class Member>
-void each(ktb::JsonReader &json, const Member &member, const std::function<void()> &begin) {
-    std::string key;
-    json.enter_array();
-    while (json.next_item()) {
-        begin();
-        json.enter_object();
-        while (json.next_key(key)) member(key);
-    }
-}
+// Reads the first entry of "calibration" in an engine's description.
+class DescriptionReader {
+  public:
+    explicit DescriptionReader(const std::string &description)
+        : json_(description, "the engine's description") {}
 
-Calibration first_of(const std::string &description) {
-    Calibration found;
-    ktb::JsonReader json(description, "the engine's description");
-    std::string key;
-    int entries = 0;
-    json.enter_object();
-    while (json.next_key(key)) {
-        if (key != "calibration") {
-            json.skip();
-            continue;
+    Calibration read() {
+        std::string key;
+        bool has_entry = false;
+        json_.enter_object();
+        while (json_.next_key(key)) {
+            if (key == "calibration")
+                read_each([&] { has_entry = true; }, [&](const std::string &name) { read(name); });
+            else
+                json_.skip();
         }
-        each(
-            json,
-            [&](const std::string &name) {
-                if (name == "fused_tokens")
-                    found.fused_tokens = int(json.integer());
-                else if (name == "tile_tokens")
-                    found.tile_tokens = int(json.integer());
-                else if (name == "us")
-                    found.microseconds = double(json.integer());
-                else if (name == "trials")
-                    each(
-                        json,
-                        [&](const std::string &field) {
-                            Trial &trial = found.trials.back();
-                            if (field == "tokens")
-                                trial.tokens = int(json.integer());
-                            else if (field == "us")
-                                trial.microseconds = double(json.integer());
-                            else
-                                (field == "isa" ? trial.isa : trial.form) = json.string();
-                        },
-                        [&] { found.trials.emplace_back(); });
-                else if (name == "kernels")
-                    each(
-                        json,
-                        [&](const std::string &field) {
-                            if (field == "isa")
-                                found.kernels.back().second = json.string();
-                            else
-                                found.kernels.back().first = int(json.integer());
-                        },
-                        [&] { found.kernels.emplace_back(); });
-                else if (name == "excluded")
-                    each(
-                        json,
-                        [&](const std::string &field) {
-                            (field == "isa" ? found.excluded.back().first
-                                            : found.excluded.back().second) = json.string();
-                        },
-                        [&] { found.excluded.emplace_back(); });
-                else
-                    json.skip();
-            },
-            [&] { entries++; });
+        if (!has_entry) throw std::runtime_error("there is nothing to choose among on this CPU");
+        return found_;
     }
-    if (entries == 0) throw std::runtime_error("there is nothing to choose among on this CPU");
-    return found;
-}
+
+  private:
+    // Every member of each object of a list; begin is called ahead of an object.
+    void read_each(const std::function<void()> &begin,
+                   const std::function<void(const std::string &)> &member) {
+        std::string key;
+        json_.enter_array();
+        while (json_.next_item()) {
+            begin();
+            json_.enter_object();
+            while (json_.next_key(key)) member(key);
+        }
+    }
+    void read(const std::string &name) {
+        if (name == "fused_tokens")
+            found_.fused_tokens = int(json_.integer());
+        else if (name == "tile_tokens")
+            found_.tile_tokens = int(json_.integer());
+        else if (name == "us")
+            found_.microseconds = double(json_.integer());
+        else if (name == "trials")
+            read_each([&] { found_.trials.emplace_back(); },
+                      [&](const std::string &field) { read_trial(found_.trials.back(), field); });
+        else if (name == "kernels")
+            read_each([&] { found_.kernels.emplace_back(); },
+                      [&](const std::string &field) {
+                          if (field == "isa")
+                              found_.kernels.back().second = json_.string();
+                          else
+                              found_.kernels.back().first = int(json_.integer());
+                      });
+        else if (name == "excluded")
+            read_each([&] { found_.excluded.emplace_back(); },
+                      [&](const std::string &field) {
+                          auto &[isa, reason] = found_.excluded.back();
+                          (field == "isa" ? isa : reason) = json_.string();
+                      });
+        else
+            json_.skip();
+    }
+    void read_trial(Trial &trial, const std::string &field) {
+        if (field == "tokens")
+            trial.tokens = int(json_.integer());
+        else if (field == "us")
+            trial.microseconds = double(json_.integer());
+        else
+            (field == "isa" ? trial.isa : trial.form) = json_.string();
+    }
+
+    ktb::JsonReader json_;
+    Calibration found_;
+};
 
 // Whether an expert of so many tokens runs so.
 bool is_taken(const Calibration &made, const Trial &trial) {
@@ -110,7 +110,8 @@ void report(Bench &bench, const Kind &kind) {
     ExpertLayers layers(kind, bench.settings.shape, 1, bench.settings.threads,
                         bench.settings.parts);
     layers.load(bench.source);
-    const Calibration made = first_of(layers.describe());
+    const std::string description = layers.describe();
+    const Calibration made = DescriptionReader(description).read();
     for (const Trial &trial : made.trials)
         bench.report.row("calibration", {{"asked", kind.isa},
                                          {"numerics", kind.numerics},

@@ -1,7 +1,9 @@
 // Decode of one token with every way of holding weights: stored bytes against the read of as many.
+#include <cstddef>
 #include <cstring>
 #include <stdexcept>
 
+#include "format/blocks.h"
 #include "moe/suites.h"
 #include "moe/turns.h"
 
@@ -31,10 +33,22 @@ const std::vector<Method> &methods() {
         {"FP8", KTB_FP8, 1, 1, {}, 128, 128},
         {"FP8_PERCHANNEL", KTB_FP8_PERCHANNEL, 1, 1, {}, 1, 0},
         {"BF16", KTB_BF16, 1, 2, {}, 0, 0},
-        {"Q8_0", KTB_Q8_0, 32, 34, {{0, kHalfScale}}, 0, 0},
-        {"Q2_K", KTB_Q2_K, 256, 84, {{80, kHalfScale}, {82, kHalfScale}}, 0, 0},
-        {"Q4_K", KTB_Q4_K, 256, 144, {{0, kHalfScale}, {2, kHalfScale}}, 0, 0},
-        {"IQ2_XXS", KTB_IQ2_XXS, 256, 66, {{0, kHalfScale}}, 0, 0},
+        {"Q8_0", KTB_Q8_0, 32, sizeof(BlockQ8_0), {{0, kHalfScale}}, 0, 0},
+        {"Q2_K",
+         KTB_Q2_K,
+         256,
+         sizeof(BlockQ2K),
+         {{offsetof(BlockQ2K, d), kHalfScale}, {offsetof(BlockQ2K, dmin), kHalfScale}},
+         0,
+         0},
+        {"Q4_K",
+         KTB_Q4_K,
+         256,
+         sizeof(BlockQ4K),
+         {{offsetof(BlockQ4K, d), kHalfScale}, {offsetof(BlockQ4K, dmin), kHalfScale}},
+         0,
+         0},
+        {"IQ2_XXS", KTB_IQ2_XXS, 256, sizeof(BlockIq2Xxs), {{0, kHalfScale}}, 0, 0},
     };
     return all;
 }

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
+#include "base/json.h"
 #include "kt_bridge.h"
+#include "machine/cpu_model.h"
 
 namespace ds4::bench {
 namespace {
@@ -13,15 +14,6 @@ namespace {
 int width_of(const std::string &key, const Value &value) {
     if (!value.is_text) return std::max(int(key.size()), 7);
     return std::max(int(key.size()), std::max(9, int(value.text.size())));
-}
-
-std::string quoted(const std::string &text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') out += '\\';
-        out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-    return out + "\"";
 }
 
 // JSON has no infinities: a figure that could not be measured is null.
@@ -80,8 +72,8 @@ void Report::write_json(std::FILE *file, const Settings &settings) const {
     std::fprintf(file,
                  "{\"schema\":\"kt_moe_bench/"
                  "3\",\"abi_version\":%u,\"cpu\":%s,\"threads\":%d,\"parts\":%d,\"full\":%s,",
-                 ktb_abi_version(), quoted(cpu_model()).c_str(), settings.threads, settings.parts,
-                 settings.full ? "true" : "false");
+                 ktb_abi_version(), json_quoted(machine::cpu_model()).c_str(), settings.threads,
+                 settings.parts, settings.full ? "true" : "false");
     std::fprintf(file,
                  "\"layers\":%d,\"experts\":%d,\"experts_per_token\":%d,\"hidden\":%d,"
                  "\"intermediate\":%d,\"seconds\":%"
@@ -90,34 +82,27 @@ void Report::write_json(std::FILE *file, const Settings &settings) const {
                  shape.intermediate, number(settings.seconds).c_str());
     for (size_t i = 0; i < rows_.size(); i++) {
         std::fprintf(file, "%s{\"suite\":%s", i == 0 ? "\n" : ",\n",
-                     quoted(rows_[i].first).c_str());
+                     json_quoted(rows_[i].first).c_str());
         for (const auto &[key, value] : rows_[i].second)
-            std::fprintf(file, ",%s:%s", quoted(key).c_str(),
-                         value.is_text ? quoted(value.text).c_str() : number(value.number).c_str());
+            std::fprintf(file, ",%s:%s", json_quoted(key).c_str(),
+                         value.is_text ? json_quoted(value.text).c_str()
+                                       : number(value.number).c_str());
         std::fprintf(file, "}");
     }
     std::fprintf(file, "],\n\"skipped\":[");
     for (size_t i = 0; i < skipped_.size(); i++)
         std::fprintf(file, "%s{\"suite\":%s,\"reason\":%s}", i == 0 ? "\n" : ",\n",
-                     quoted(skipped_[i].first).c_str(), quoted(skipped_[i].second).c_str());
+                     json_quoted(skipped_[i].first).c_str(),
+                     json_quoted(skipped_[i].second).c_str());
     std::fprintf(file, "],\n\"targets\":[");
     for (size_t i = 0; i < targets_.size(); i++) {
         const Target &target = targets_[i];
         std::fprintf(file, "%s{\"name\":%s,\"value\":%s,\"%s\":%s,\"met\":%s}",
-                     i == 0 ? "\n" : ",\n", quoted(target.name).c_str(),
+                     i == 0 ? "\n" : ",\n", json_quoted(target.name).c_str(),
                      number(target.value).c_str(), target.at_least ? "at_least" : "at_most",
                      number(target.bound).c_str(), target.met() ? "true" : "false");
     }
     std::fprintf(file, "]}\n");
-}
-
-std::string cpu_model() {
-    std::ifstream file("/proc/cpuinfo");
-    std::string line;
-    while (std::getline(file, line))
-        if (line.rfind("model name", 0) == 0)
-            return line.substr(std::min(line.size(), line.find(':') + 2));
-    return "unknown";
 }
 
 } // namespace ds4::bench

@@ -53,6 +53,4 @@ class Report {
     std::vector<Target> targets_;
 };
 
-std::string cpu_model(); // as /proc/cpuinfo names it
-
 } // namespace ds4::bench

@@ -38,13 +38,24 @@ std::vector<int> thread_counts(int most) {
     return counts;
 }
 
-void measure(Bench &bench, const Kind &kind, int threads, double one_core) {
-    const Settings &settings = bench.settings;
+// Microseconds that the library's own clock gives to the phases of each call.
+struct PhaseSamples {
+    std::vector<double> prepare, experts, reduce;
+
+    void add(const PhaseTimes &times) {
+        prepare.push_back(times.prepare);
+        experts.push_back(times.experts);
+        reduce.push_back(times.reduce);
+    }
+};
+
+struct ScalingSamples {
+    std::vector<Samples> turns; // the read, the call, and a call without experts
+    PhaseSamples phases;
+};
+
+ScalingSamples measure_turns(ExpertLayers &layers, Reader &reader, const Settings &settings) {
     const Shape &shape = settings.shape;
-    ExpertLayers layers(kind, shape, 1, threads, 1);
-    layers.load(bench.source);
-    Reader reader(bench.memory, threads, 1);
-    const double stream = reader.stream(settings.seconds / 2);
     Random random;
     std::vector<Routes> calls;
     for (size_t call = 0; call < kCalls; call++) calls.push_back(random_routes(shape, 1, random));
@@ -52,22 +63,31 @@ void measure(Bench &bench, const Kind &kind, int threads, double one_core) {
     for (int32_t &id : none.ids) id = -1;
     const std::vector<float> input = random_input(shape, 1);
     std::vector<float> output(input.size());
-    const double bytes = shape.experts_per_token * shape.expert_bytes();
+    const size_t bytes = size_t(shape.experts_per_token * shape.expert_bytes());
     size_t at = 0;
-    std::vector<double> inside[3]; // microseconds that the library's own clock gives to its phases
-    const std::vector<Samples> samples = take_turns(
-        {{[&] { reader.read(size_t(bytes)); }},
-         {[&] { layers.forward(0, calls[at++ % kCalls], input, output); },
-          [&] {
-              const PhaseTimes times = layers.times();
-              inside[0].push_back(times.prepare), inside[1].push_back(times.experts),
-                  inside[2].push_back(times.reduce);
-          }},
-         {[&] { layers.forward(0, none, input, output); }}}, // barriers and hand-off, no experts
-        {settings.seconds, 4, 6, 2});
-    const double call = samples[1].first_decile(), rate = bytes / call;
-    const Parts parts{bytes / stream, bytes / (one_core * threads), samples[2].first_decile()};
-    const double share = samples[0].first_decile() / call;
+    ScalingSamples samples;
+    samples.turns =
+        take_turns({{[&] { reader.read(bytes); }},
+                    {[&] { layers.forward(0, calls[at++ % kCalls], input, output); },
+                     [&] { samples.phases.add(layers.times()); }},
+                    {[&] { layers.forward(0, none, input, output); }}}, // barriers and hand-off
+                   {settings.seconds, 4, 6, 2});
+    return samples;
+}
+
+void measure(Bench &bench, const Kind &kind, int threads, double one_core) {
+    const Settings &settings = bench.settings;
+    const Shape &shape = settings.shape;
+    ExpertLayers layers(kind, shape, 1, threads, 1);
+    layers.load(bench.source);
+    Reader reader(bench.memory, threads, 1);
+    const double stream = reader.stream(settings.seconds / 2);
+    const ScalingSamples samples = measure_turns(layers, reader, settings);
+    const double bytes = shape.experts_per_token * shape.expert_bytes(),
+                 call = samples.turns[1].first_decile(), rate = bytes / call,
+                 share = samples.turns[0].first_decile() / call;
+    const Parts parts{bytes / stream, bytes / (one_core * threads),
+                      samples.turns[2].first_decile()};
     bench.report.row("scaling", {{"isa", kind.isa},
                                  {"numerics", kind.numerics},
                                  {"threads", threads},
@@ -79,9 +99,9 @@ void measure(Bench &bench, const Kind &kind, int threads, double one_core) {
                                  {"memory_us", parts.memory * 1e6},
                                  {"compute_us", parts.compute * 1e6},
                                  {"hand_off_us", parts.hand_off * 1e6},
-                                 {"prepare_us", Samples{inside[0]}.median()},
-                                 {"experts_us", Samples{inside[1]}.median()},
-                                 {"reduce_us", Samples{inside[2]}.median()},
+                                 {"prepare_us", Samples{samples.phases.prepare}.median()},
+                                 {"experts_us", Samples{samples.phases.experts}.median()},
+                                 {"reduce_us", Samples{samples.phases.reduce}.median()},
                                  {"bound", bound_of(parts)}});
     if (threads == settings.threads)
         bench.report.at_least("scaling " + kind.name() + ", " + std::to_string(threads) +

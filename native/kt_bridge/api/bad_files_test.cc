@@ -43,6 +43,15 @@ TEST("wrong shards are refused with the tensor, what was expected and what came"
     entries = good;
     entries.push_back(good[0]);
     check_refused(shard(entries), "appears twice");
+    const TemporaryFolder empty;
+    std::string message;
+    CHECK(load_code(empty.path, message) != 0 &&
+          message.find("no *.safetensors") != std::string::npos);
+    CHECK(load_code(empty.path + "/missing", message) != 0 &&
+          message.find("cannot open folder") != std::string::npos);
+}
+
+TEST("a wrong header is refused with the file, what was expected and what came") {
     check_refused(raw_shard("{\"a\":{\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[0,8]},\"b\":{"
                             "\"dtype\":\"I8\",\"shape\":[8],\"data_offsets\":[4,12]}}",
                             std::string(16, 'x')),
@@ -69,12 +78,6 @@ TEST("wrong shards are refused with the tensor, what was expected and what came"
         raw_shard("{\"a\":{\"x\":" + std::string(64, '[') + std::string(64, ']') + "}}", ""),
         "nested");
     check_refused(raw_shard("{} x", ""), "the end of the text");
-    const TemporaryFolder empty;
-    std::string message;
-    CHECK(load_code(empty.path, message) != 0 &&
-          message.find("no *.safetensors") != std::string::npos);
-    CHECK(load_code(empty.path + "/missing", message) != 0 &&
-          message.find("cannot open folder") != std::string::npos);
 }
 
 TEST("a header cut or damaged at any byte never crashes") {

@@ -12,6 +12,7 @@
 #pragma once
 #include <immintrin.h>
 
+#include "kernels/digit_groups.h"
 #include "kernels/micro_kernel_blocks.h"
 
 namespace ds4::ktb {
@@ -22,12 +23,6 @@ constexpr int kHalves = 8; // half row blocks of a tile
 // inputs, a tile after the other.
 constexpr size_t kDecodedBytes = 2 * kTileCodeBytes;
 static_assert(kBlockGroups * kDecodedBytes <= kPanelScratchBytes);
-
-template <int kDigits> struct DigitGroup {
-    int8_t values[kDigits][kGroup]; // in the order of an Int8Group, lowest digit first
-    float scale;
-    int32_t correction; // -12 * sum of the integers
-};
 
 // Tokens of a micro-kernel, and its half row blocks: what 16 registers hold. With three digits a
 // token is worth few products of a decoded weight: more than one micro-kernel read weights that are
@@ -57,35 +52,6 @@ inline __m256i broadcast_dword(const void *dword) {
 }
 // A compiler that reorders the additions of a chain runs out of registers.
 [[gnu::always_inline]] inline void keep_in_order(__m256i &value) { __asm__("" : "+x"(value)); }
-
-inline int32_t sum_of(const __m256i (&integers)[4]) {
-    const __m256i sums = _mm256_add_epi32(_mm256_add_epi32(integers[0], integers[1]),
-                                          _mm256_add_epi32(integers[2], integers[3]));
-    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
-}
-// The largest magnitude, by bits: NaN is above infinity.
-inline uint32_t largest_bits(const __m256 (&x)[4]) {
-    __m256i largest = _mm256_setzero_si256();
-    for (const __m256 &part : x)
-        largest = _mm256_max_epu32(
-            largest, _mm256_and_si256(_mm256_castps_si256(part), _mm256_set1_epi32(0x7fffffff)));
-    __m128i top =
-        _mm_max_epu32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
-    top = _mm_max_epu32(top, _mm_shuffle_epi32(top, 0x4e));
-    return uint32_t(_mm_cvtsi128_si32(_mm_max_epu32(top, _mm_shuffle_epi32(top, 0xb1))));
-}
-// 32 integers that fit in bytes, to the order of a group.
-inline void store_digits(const __m256i (&integers)[4], int8_t *out) {
-    const __m256i order = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
-    // packing interleaves the halves of the registers: the dword permute restores the order
-    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(integers[0], integers[1]),
-                                       _mm256_packs_epi32(integers[2], integers[3]));
-    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    _mm256_storeu_si256(reinterpret_cast<__m256i *>(out), _mm256_shuffle_epi8(bytes, order));
-}
 
 // Part i: inputs 4i..4i+3 of the group's order of 8 rows.
 [[gnu::always_inline]] inline __m256i decoded_part(const uint8_t *codes, int i) {

@@ -51,37 +51,9 @@ void *map_explicit(size_t bytes, int shift) {
 
 } // namespace
 
-Mapping::Mapping(size_t bytes, const Placement &placement) {
+Mapping::Mapping(size_t bytes, const Placement &placement) : bytes_(bytes) {
     if (bytes == 0) return;
-    const bool automatic = placement.huge == HugePages::automatic && bytes >= kTwoMib;
-    const size_t needed = bytes + kRedZoneBytes;
-    if (placement.huge == HugePages::one_gib)
-        base_ = map_explicit(base_bytes_ = rounded_up(needed, kOneGib), 30);
-    if (placement.huge == HugePages::two_mib || (automatic && free_huge_bytes() >= bytes + kTwoMib))
-        base_ = map_explicit(base_bytes_ = rounded_up(needed, kTwoMib), 21);
-    data_ = static_cast<uint8_t *>(base_);
-    if (base_ == nullptr) {
-        if (placement.huge == HugePages::two_mib || placement.huge == HugePages::one_gib)
-            fail(KTB_ERR_MEMORY,
-                 "no %s huge pages for %zu bytes: configure hugetlb pages or use \"huge\":\"auto\"",
-                 placement.huge == HugePages::two_mib ? "2 MiB" : "1 GiB", bytes);
-        const size_t page = size_t(sysconf(_SC_PAGESIZE));
-        base_bytes_ = rounded_up(needed, page) + (bytes >= kTwoMib ? kTwoMib : 0);
-        base_ = mmap(nullptr, base_bytes_, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (base_ == MAP_FAILED) {
-            base_ = nullptr;
-            fail(KTB_ERR_MEMORY, "cannot map %zu bytes: %s", bytes, std::strerror(errno));
-        }
-        data_ = static_cast<uint8_t *>(base_);
-        if (bytes >= kTwoMib) {
-            data_ = reinterpret_cast<uint8_t *>(
-                rounded_up(reinterpret_cast<uintptr_t>(base_), kTwoMib));
-            madvise(data_, rounded_up(bytes, page),
-                    placement.huge == HugePages::off ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
-        }
-    }
-    bytes_ = bytes;
+    if (!map_huge(placement.huge)) map_pages(placement.huge);
     if (placement.node >= 0) {
         try {
             bind_to_node(base_, base_bytes_, placement.node);
@@ -91,6 +63,42 @@ Mapping::Mapping(size_t bytes, const Placement &placement) {
         }
     }
     forbid(data_ + bytes, size_t(static_cast<uint8_t *>(base_) + base_bytes_ - (data_ + bytes)));
+}
+
+// From the system's pool of huge pages; false where ordinary pages serve as well. Throws when the
+// caller wants huge pages and there are too few.
+bool Mapping::map_huge(HugePages huge) {
+    const size_t needed = bytes_ + kRedZoneBytes;
+    const bool wanted = huge == HugePages::two_mib || huge == HugePages::one_gib;
+    const bool offered =
+        huge == HugePages::automatic && bytes_ >= kTwoMib && free_huge_bytes() >= bytes_ + kTwoMib;
+    if (huge == HugePages::one_gib)
+        base_ = map_explicit(base_bytes_ = rounded_up(needed, kOneGib), 30);
+    else if (huge == HugePages::two_mib || offered)
+        base_ = map_explicit(base_bytes_ = rounded_up(needed, kTwoMib), 21);
+    data_ = static_cast<uint8_t *>(base_);
+    if (base_ == nullptr && wanted)
+        fail(KTB_ERR_MEMORY,
+             "no %s huge pages for %zu bytes: configure hugetlb pages or use \"huge\":\"auto\"",
+             huge == HugePages::two_mib ? "2 MiB" : "1 GiB", bytes_);
+    return base_ != nullptr;
+}
+
+// Ordinary pages, which the kernel may join to transparent huge ones.
+void Mapping::map_pages(HugePages huge) {
+    const size_t page = size_t(sysconf(_SC_PAGESIZE));
+    base_bytes_ = rounded_up(bytes_ + kRedZoneBytes, page) + (bytes_ >= kTwoMib ? kTwoMib : 0);
+    base_ = mmap(nullptr, base_bytes_, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base_ == MAP_FAILED) {
+        base_ = nullptr;
+        fail(KTB_ERR_MEMORY, "cannot map %zu bytes: %s", bytes_, std::strerror(errno));
+    }
+    data_ = static_cast<uint8_t *>(base_);
+    if (bytes_ < kTwoMib) return;
+    data_ = reinterpret_cast<uint8_t *>(rounded_up(reinterpret_cast<uintptr_t>(base_), kTwoMib));
+    madvise(data_, rounded_up(bytes_, page),
+            huge == HugePages::off ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 }
 
 Mapping::~Mapping() {

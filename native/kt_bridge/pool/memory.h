@@ -26,6 +26,8 @@ class Mapping {
     size_t bytes() const { return bytes_; }
 
   private:
+    bool map_huge(HugePages huge);
+    void map_pages(HugePages huge);
     void swap(Mapping &other) {
         std::swap(data_, other.data_), std::swap(bytes_, other.bytes_);
         std::swap(base_, other.base_), std::swap(base_bytes_, other.base_bytes_);

@@ -78,17 +78,16 @@ Tuning ExpertEngine::measure(ExpertLayer &layer, const Candidates &candidates) {
     settings.clock = now;
     KernelChoice trial = choose_kernels(layer.methods);
     trial.is_trial = true;
-    const ForwardJob::Resources resources{*pool_,        workspace_, times_,
-                                          options_.huge, trial,      options_.max_tokens};
-    run_blocking([&] {
-        return std::make_unique<CalibrationJob>(resources, layer, std::move(settings), tuning);
+    queue_->run_blocking([&] {
+        return std::make_unique<CalibrationJob>(resources(trial), layer, std::move(settings),
+                                                tuning);
     });
     return tuning;
 }
 
 void ExpertEngine::tune(const std::vector<ExpertLayer *> &layers) {
     for (ExpertLayer *layer : layers) {
-        const std::string key = key_of(*layer, options_, *pool_);
+        const std::string key = key_of(*layer, options_, pool());
         if (key.empty()) continue;
         const Tuning *tuning = find_tuning(key);
         try {

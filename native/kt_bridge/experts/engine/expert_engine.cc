@@ -1,60 +1,19 @@
 #include "experts/engine/expert_engine.h"
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 #include "experts/weights/move_job.h"
 #include "kernels/table_check.h"
 #include "pool/expert_error.h"
-#include "pool/substitute_threads.h"
-#include "machine/topology.h"
-#include "machine/instruction_sets.h"
 
 namespace ds4::ktb {
 namespace {
 
-constexpr size_t kKeptFailures = 64;
-const std::string &amx_defect() { // "": none; checked once, and only where there is one
+// Empty without a defect. It is checked once, and only where there is a tile unit.
+const std::string &amx_defect() {
     static const std::string found = check_tiles(*tile_kernels_for(Method::mxfp4, Isa::amx));
     return found;
 }
-
-constexpr uint64_t kBlockingCall = UINT64_MAX; // holder of the places that no ticket ever has
-
-} // namespace
-
-// Holds external workers' places [begin, end). A thread whose ticket is done is about to leave its
-// place and is waited for; any other means two threads for one worker, which would leave another
-// worker's share undone.
-class ExpertEngine::HeldPlaces {
-  public:
-    HeldPlaces(ExpertEngine &engine, int begin, int end, uint64_t ticket)
-        : engine_(engine), begin_(begin), end_(begin) {
-        for (; end_ < end; end_++)
-            while (!engine.pool_->take(end_, ticket)) {
-                const uint64_t holder = engine.pool_->holder(end_);
-                if (holder <= engine.completed_.load(std::memory_order_acquire)) {
-                    std::this_thread::yield();
-                    continue;
-                }
-                release();
-                fail(KTB_ERR_STATE, "worker %d is at work already: %s", end_,
-                     holder == kBlockingCall
-                         ? "a blocking call of this engine has all of them"
-                         : "another thread is in ktb_engine_work with its number");
-            }
-    }
-    ~HeldPlaces() { release(); }
-    HeldPlaces(const HeldPlaces &) = delete;
-
-  private:
-    void release() {
-        for (int index = begin_; index < end_; index++) engine_.pool_->give_back(index);
-    }
-    ExpertEngine &engine_;
-    int begin_, end_;
-};
 
 // Layers that must outlive a call although none of its jobs may be queued.
 class LayerGuard {
@@ -71,28 +30,7 @@ class LayerGuard {
     const std::vector<ExpertLayer *> &layers_;
 };
 
-// A call that blocks until its job is done. On an engine with external workers it brings threads of
-// its own for that.
-class ExpertEngine::BlockingCall {
-  public:
-    explicit BlockingCall(ExpertEngine &engine) : engine_(engine) {
-        if (!engine.pool_->external()) return;
-        turn_ = std::unique_lock<std::mutex>(engine.blocking_);
-        places_ = std::make_unique<HeldPlaces>(engine, 0, engine.pool_->workers(), kBlockingCall);
-        substitutes_ = std::make_unique<SubstituteThreads>(engine.pool_->workers());
-    }
-    void finish(uint64_t ticket) const {
-        if (substitutes_ != nullptr)
-            substitutes_->run([&](int index) { engine_.run_steps(index, ticket); });
-        engine_.wait(ticket, -1);
-    }
-
-  private:
-    ExpertEngine &engine_;
-    std::unique_lock<std::mutex> turn_;
-    std::unique_ptr<HeldPlaces> places_;
-    std::unique_ptr<SubstituteThreads> substitutes_;
-};
+} // namespace
 
 ExpertEngine::ExpertEngine(const ExpertEngineOptions &options) : options_(options) {
     if (!machine::has(options.isa))
@@ -103,12 +41,7 @@ ExpertEngine::ExpertEngine(const ExpertEngineOptions &options) : options_(option
              amx_defect().c_str());
     if (options.max_tokens < 1 || options.max_tokens > 65536)
         fail(KTB_ERR_ARGUMENT, "max_tokens is %d; expected 1..65536", options.max_tokens);
-    pool_ = std::make_unique<WorkerPool>(options.pool, machine::read_topology());
-}
-
-ExpertEngine::~ExpertEngine() {
-    for (int index = 0; pool_->external() && index < pool_->workers(); index++)
-        while (!pool_->take(index, kBlockingCall)) std::this_thread::yield();
+    queue_.emplace(options.pool);
 }
 
 std::unique_ptr<ExpertLayer> ExpertEngine::create_layer(int index, const LayerMethods &methods,
@@ -128,8 +61,8 @@ std::unique_ptr<ExpertLayer> ExpertEngine::create_layer(int index, const LayerMe
     layer->io_type = io_type;
     layer->limit = limit;
     std::vector<int> part_workers;
-    for (int part = 0; part < pool_->parts(); part++)
-        part_workers.push_back(pool_->part_workers(part));
+    for (int part = 0; part < pool().parts(); part++)
+        part_workers.push_back(pool().part_workers(part));
     layer->layout = LayerLayout(methods, shape, part_workers);
     const std::lock_guard<std::mutex> lock(lock_);
     layers_.push_back(layer.get());
@@ -181,20 +114,6 @@ int ExpertEngine::live_layers() const {
     return int(layers_.size());
 }
 
-uint64_t ExpertEngine::submit(std::unique_ptr<PoolJob> job) {
-    uint64_t ticket = 0;
-    {
-        const std::lock_guard<std::mutex> lock(lock_);
-        queue_.push_back(std::move(job));
-        queue_.back()->queued();
-        ticket = ++last_ticket_;
-        if (running_) return ticket;
-        running_ = true;
-    }
-    advance();
-    return ticket;
-}
-
 KernelChoice ExpertEngine::choose_kernels(const LayerMethods &methods) const {
     const Kernels *kernels =
         kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics);
@@ -214,164 +133,42 @@ const TileKernels *ExpertEngine::tiles_of(const LayerMethods &methods) const {
     return may ? tile_kernels_for(methods.down, Isa::amx) : nullptr;
 }
 
+ForwardJob::Resources ExpertEngine::resources(const KernelChoice &kernels) {
+    return {pool(), workspace_, times_, options_.huge, kernels, options_.max_tokens};
+}
+
+std::unique_ptr<PoolJob> ExpertEngine::forward_job(const ForwardRequest &request) {
+    return std::make_unique<ForwardJob>(resources(choose_kernels(request.layer->methods)), request);
+}
+
 uint64_t ExpertEngine::submit_forward(const ForwardRequest &request) {
-    const ForwardJob::Resources resources{*pool_,
-                                          workspace_,
-                                          times_,
-                                          options_.huge,
-                                          choose_kernels(request.layer->methods),
-                                          options_.max_tokens};
-    return submit(std::make_unique<ForwardJob>(resources, request));
+    return queue_->submit(forward_job(request));
+}
+
+void ExpertEngine::forward(const ForwardRequest &request) {
+    queue_->run_blocking([&] { return forward_job(request); });
 }
 
 uint64_t ExpertEngine::submit_move(ExpertLayer &layer, int leaving,
                                    std::shared_ptr<const ExpertSource> source) {
-    return submit(std::make_unique<MoveJob>(*pool_, layer, leaving, std::move(source)));
+    return queue_->submit(std::make_unique<MoveJob>(pool(), layer, leaving, std::move(source)));
 }
 
 void ExpertEngine::move(ExpertLayer &layer, int leaving,
                         std::shared_ptr<const ExpertSource> source) {
-    const BlockingCall alone(*this);
-    alone.finish(submit_move(layer, leaving, std::move(source)));
+    queue_->run_blocking(
+        [&] { return std::make_unique<MoveJob>(pool(), layer, leaving, std::move(source)); });
 }
 
 void ExpertEngine::load(std::vector<LoadJob::Item> items, bool serial) {
     std::vector<ExpertLayer *> layers;
     for (const LoadJob::Item &item : items) layers.push_back(item.layer);
-    const LayerGuard kept(layers);
-    run_blocking([&] {
-        return std::make_unique<LoadJob>(*pool_, options_.huge, std::move(items), serial,
+    const LayerGuard guard(layers);
+    queue_->run_blocking([&] {
+        return std::make_unique<LoadJob>(pool(), options_.huge, std::move(items), serial,
                                          progress_);
     });
     if (measures()) tune(layers);
-}
-
-// Submits what `make` gives and waits for it. Threads for the call are there before anything is
-// queued.
-void ExpertEngine::run_blocking(const std::function<std::unique_ptr<PoolJob>()> &make) {
-    const BlockingCall alone(*this);
-    alone.finish(submit(make()));
-}
-
-void ExpertEngine::forward(const ForwardRequest &request) {
-    const BlockingCall alone(*this);
-    alone.finish(submit_forward(request));
-}
-
-void ExpertEngine::work(int index, uint64_t ticket) {
-    if (!pool_->external())
-        fail(KTB_ERR_STATE, "this engine has workers of its own: wait for the ticket");
-    if (index < 0 || index >= pool_->workers())
-        fail(KTB_ERR_ARGUMENT, "worker %d is outside 0..%d", index, pool_->workers() - 1);
-    check_given(ticket);
-    const HeldPlaces place(*this, index, index + 1, ticket);
-    run_steps(index, ticket);
-    check_failed(ticket);
-}
-
-void ExpertEngine::run_steps(int index, uint64_t ticket) {
-    while (true) {
-        const uint32_t seen = pool_->turn();
-        if (completed_.load(std::memory_order_acquire) >= ticket) return;
-        if (!pool_->run_step(index)) pool_->wait_turn(seen);
-    }
-}
-
-// Starts the next step of the first job, completing jobs that have none left. Runs on the
-// submitting thread when the engine was idle, else on the worker that finished the previous step;
-// never on two threads at once.
-void ExpertEngine::advance() {
-    bool more = true;
-    while (more) {
-        PoolJob *job = nullptr;
-        {
-            const std::lock_guard<std::mutex> lock(lock_);
-            job = queue_.front().get();
-        }
-        int code = 0;
-        std::string text;
-        try {
-            if (start_next(*job)) return;
-        } catch (const ExpertError &error) {
-            code = error.code(), text = error.what();
-        } catch (const std::exception &error) {
-            code = KTB_ERR_MEMORY,
-            text = std::string("out of memory while planning: ") + error.what();
-        }
-        more = complete(code, text);
-    }
-}
-
-bool ExpertEngine::start_next(PoolJob &job) {
-    WorkerPool::Step step;
-    if (!job.next(step)) return false;
-    step.finished = [](void *context) { static_cast<ExpertEngine *>(context)->advance(); };
-    step.finished_context = this;
-    pool_->start(step);
-    return true;
-}
-
-// Publishes the end of the first job; false when the queue is empty and the engine idle.
-bool ExpertEngine::complete(int code, const std::string &text) {
-    bool more = false;
-    {
-        const std::lock_guard<std::mutex> lock(lock_);
-        const uint64_t ticket = completed_.load() + 1;
-        queue_.front()->finish(code);
-        queue_.pop_front();
-        if (code != 0) failures_.push_back({ticket, code, text});
-        if (failures_.size() > kKeptFailures) failures_.pop_front();
-        more = !queue_.empty();
-        running_ = more;
-        completed_.store(ticket, std::memory_order_release);
-    }
-    done_.advance();
-    if (pool_->external()) pool_->next_turn();
-    return more;
-}
-
-void ExpertEngine::check_given(uint64_t ticket) const {
-    const std::lock_guard<std::mutex> lock(lock_);
-    if (ticket == 0 || ticket > last_ticket_)
-        fail(KTB_ERR_ARGUMENT, "ticket %llu was never given; the last one is %llu",
-             (unsigned long long)ticket, (unsigned long long)last_ticket_);
-}
-
-void ExpertEngine::check_failed(uint64_t ticket) const {
-    const std::lock_guard<std::mutex> lock(lock_);
-    for (const Failure &failure : failures_)
-        if (failure.ticket == ticket) throw ExpertError(failure.code, failure.text);
-}
-
-int ExpertEngine::wait(uint64_t ticket, int timeout_ms) {
-    using Clock = std::chrono::steady_clock;
-    check_given(ticket);
-    const auto begin = Clock::now();
-    // a core of its own lets the caller spin; on a full machine it would take one from the workers
-    const auto spin_until =
-        begin +
-        std::chrono::microseconds(pool_->fills_machine() || timeout_ms == 0 ? 0 : pool_->spin_us());
-    while (completed_.load(std::memory_order_acquire) < ticket) {
-        const uint32_t seen = done_.value();
-        if (completed_.load(std::memory_order_acquire) >= ticket) break;
-        const auto now = Clock::now();
-        if (timeout_ms >= 0 && now - begin >= std::chrono::milliseconds(timeout_ms)) return 1;
-        if (now < spin_until) {
-            for (int i = 0; i < 64; i++) cpu_pause();
-            continue;
-        }
-        if (timeout_ms < 0) {
-            done_.sleep(seen, nullptr);
-            continue;
-        }
-        const auto left = std::chrono::milliseconds(timeout_ms) - (now - begin);
-        const int64_t nanoseconds =
-            std::chrono::duration_cast<std::chrono::nanoseconds>(left).count();
-        const timespec timeout{time_t(nanoseconds / 1000000000), long(nanoseconds % 1000000000)};
-        done_.sleep(seen, &timeout);
-    }
-    check_failed(ticket);
-    return 0;
 }
 
 } // namespace ds4::ktb

@@ -3,6 +3,8 @@
 #include <map>
 #include <mutex>
 
+#include "base/json.h"
+
 namespace ds4::ktb {
 namespace {
 
@@ -13,7 +15,6 @@ std::map<std::string, Tuning> &all() {
     return tunings;
 }
 
-std::string quoted(const std::string &text) { return "\"" + text + "\""; }
 std::string microseconds(int64_t nanoseconds) { return std::to_string((nanoseconds + 500) / 1000); }
 
 } // namespace
@@ -36,20 +37,20 @@ std::string described(const Tuning &tuning) {
     for (int i = 0; i < kTrialCounts; i++)
         if (i == 0 || tuning.kernels[i] != tuning.kernels[i - 1])
             out += (i == 0 ? "{\"from_tokens\":" : ",{\"from_tokens\":") +
-                   std::to_string(kFirstTokens[i]) + ",\"isa\":" + quoted(tuning.kernels[i]->isa) +
-                   "}";
+                   std::to_string(kFirstTokens[i]) +
+                   ",\"isa\":" + json_quoted(tuning.kernels[i]->isa) + "}";
     out += "],\"trials\":[";
     for (size_t i = 0; i < tuning.trials.size(); i++) {
         const Trial &trial = tuning.trials[i];
         out += (i == 0 ? "{\"tokens\":" : ",{\"tokens\":") + std::to_string(trial.tokens) +
-               ",\"isa\":" + quoted(trial.kernels->isa) +
-               ",\"form\":" + quoted(form_name(trial.form)) +
+               ",\"isa\":" + json_quoted(trial.kernels->isa) +
+               ",\"form\":" + json_quoted(form_name(trial.form)) +
                ",\"us\":" + microseconds(trial.nanoseconds) + "}";
     }
     out += "],\"excluded\":[";
     for (size_t i = 0; i < tuning.excluded.size(); i++)
-        out += (i == 0 ? "{\"isa\":" : ",{\"isa\":") + quoted(tuning.excluded[i].isa) +
-               ",\"reason\":" + quoted(tuning.excluded[i].reason) + "}";
+        out += (i == 0 ? "{\"isa\":" : ",{\"isa\":") + json_quoted(tuning.excluded[i].isa) +
+               ",\"reason\":" + json_quoted(tuning.excluded[i].reason) + "}";
     return out + "],\"us\":" + microseconds(tuning.nanoseconds);
 }
 

@@ -22,6 +22,28 @@ struct Carver {
     }
 };
 
+WorkerBuffers carve_worker(Carver &carver, const ForwardPlan &plan, int part) {
+    const LayerLayout &layout = plan.layer->layout;
+    const size_t group = plan.kernels->group_bytes, slice_groups = size_t(layout.slice_groups()),
+                 slices = size_t(layout.slices(part)), hidden = size_t(plan.layer->shape.hidden),
+                 chunk_groups = size_t(plan.chunk_slices()) * slice_groups,
+                 levels = size_t(sum_levels(plan.all_chunks()));
+    const bool has_blocks = plan.blocks > 0;
+    WorkerBuffers worker;
+    worker.panel =
+        carver.take<float>(has_blocks ? kTileSumFloats : size_t(kPanelTokens) * kTileRows);
+    worker.intermediate = carver.take<float>(
+        size_t(kPanelTokens) *
+        std::max({slice_groups, chunk_groups, size_t(has_blocks ? kTilePanels : 0)}) * kGroup);
+    worker.scratch = carver.take<uint8_t>(
+        has_blocks ? std::max(kPanelScratchBytes, kTileScratchBytes) : kPanelScratchBytes);
+    worker.group =
+        carver.take<uint8_t>(plan.fused ? kFusedTokens * slices * slice_groups * group : 0);
+    worker.nodes = carver.take<float>(std::max(plan.fused ? levels * kInOrderTokens * hidden : 0,
+                                               (levels + 1) * kDownTokens * kTileRows));
+    return worker;
+}
+
 } // namespace
 
 // Places the buffers of a part from `base` on; with a null base it only counts. Returns the bytes.
@@ -32,8 +54,6 @@ size_t Workspace::carve(const WorkerPool &pool, const ForwardPlan &plan, int par
                  routes = size_t(plan.routes());
     const size_t group = plan.kernels->group_bytes, blocks = size_t(plan.blocks),
                  slices = size_t(layout.slices(part)), slice_groups = size_t(layout.slice_groups());
-    const size_t chunk_groups = size_t(plan.chunk_slices()) * slice_groups,
-                 levels = size_t(sum_levels(plan.all_chunks()));
     Carver carver{base};
     PartBuffers &own = parts_[size_t(part)];
     own.inputs = carver.take<uint8_t>(tokens * size_t(layout.input_groups) * group);
@@ -50,21 +70,8 @@ size_t Workspace::carve(const WorkerPool &pool, const ForwardPlan &plan, int par
         carver.take<uint8_t>(blocks * size_t(layout.input_groups) * kBlockGroupBytes);
     own.block_intermediate =
         carver.take<uint8_t>(blocks * slices * slice_groups * kBlockGroupBytes);
-    for (int index = 0; index < pool.part_workers(part); index++) {
-        WorkerBuffers &worker = workers_[size_t(first_worker + index)];
-        worker.panel =
-            carver.take<float>(blocks > 0 ? kTileSumFloats : size_t(kPanelTokens) * kTileRows);
-        worker.intermediate = carver.take<float>(
-            size_t(kPanelTokens) *
-            std::max({slice_groups, chunk_groups, size_t(blocks > 0 ? kTilePanels : 0)}) * kGroup);
-        worker.scratch = carver.take<uint8_t>(
-            blocks > 0 ? std::max(kPanelScratchBytes, kTileScratchBytes) : kPanelScratchBytes);
-        worker.group =
-            carver.take<uint8_t>(plan.fused ? kFusedTokens * slices * slice_groups * group : 0);
-        worker.nodes =
-            carver.take<float>(std::max(plan.fused ? levels * kInOrderTokens * hidden : 0,
-                                        (levels + 1) * kDownTokens * kTileRows));
-    }
+    for (int index = 0; index < pool.part_workers(part); index++)
+        workers_[size_t(first_worker + index)] = carve_worker(carver, plan, part);
     return carver.at;
 }
 
