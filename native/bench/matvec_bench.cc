@@ -86,7 +86,7 @@ struct Bench {
     // The plain read loop, all threads over their share of the memory.
     Span read_once() {
         const auto read_share = [&](int worker, int workers) {
-            const Range part = share(int64_t(bytes), worker, workers, 4096);
+            const WorkRange part = share(int64_t(bytes), worker, workers, 4096);
             const uint64_t word =
                 bench::stream_read(memory + part.begin, uint64_t(part.end - part.begin));
             if (worker == 0) sink = word;

@@ -283,7 +283,7 @@ describe.skipIf(!canBuildShim())("another expert library (needs a C compiler)", 
       const libraryPath = buildPublishedShim(folder, "published", [])
       const expected = await tiny({ numerics: "int8", threads: 1, parts: 1 })
       const published = await tiny({ libraryPath, threads: 1, parts: 1 })
-      expect(published.experts).toMatchObject({ place: "packed", library: "published" })
+      expect(published.experts).toMatchObject({ place: "packed", library: "kt-kernel" })
       expect(published.logits).toEqual(expected.logits)
       expect(
         (await refusal(run("tiny-a", "gguf", { experts: { libraryPath } }))).message,

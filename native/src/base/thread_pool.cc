@@ -144,7 +144,7 @@ void ThreadPool::run(const RegionFunction &function) {
     if (error != nullptr) std::rethrow_exception(error);
 }
 
-Range share(int64_t count, int worker, int workers, int64_t step) {
+WorkRange share(int64_t count, int worker, int workers, int64_t step) {
     const int64_t steps = (count + step - 1) / step;
     const int64_t each = steps / workers, extra = steps % workers;
     const int64_t begin = each * worker + (worker < extra ? worker : extra);

@@ -39,9 +39,9 @@ class ThreadPool {
 
 // The items [begin, end) of `count` for one worker. Begins are multiples of `step`; the ranges of
 // workers differ by at most one step.
-struct Range {
+struct WorkRange {
     int64_t begin, end;
 };
-Range share(int64_t count, int worker, int workers, int64_t step = 1);
+WorkRange share(int64_t count, int worker, int workers, int64_t step = 1);
 
 } // namespace ds4

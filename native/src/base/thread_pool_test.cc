@@ -96,7 +96,7 @@ TEST("shares cover everything once, begin at steps and differ by at most one ste
             for (const int64_t step : {1, 8}) {
                 int64_t next = 0, smallest = count + step, largest = 0;
                 for (int worker = 0; worker < workers; worker++) {
-                    const Range range = share(count, worker, workers, step);
+                    const WorkRange range = share(count, worker, workers, step);
                     CHECK(range.begin == next && range.end >= range.begin);
                     CHECK(range.begin % step == 0 || range.begin == count);
                     next = range.end;

@@ -41,7 +41,7 @@ ExpertLibrary::ExpertLibrary(const std::string &path)
             missing += (missing.empty() ? "" : ", ") + std::string(name);
     };
 #define DS4_FIND(name) find(functions_.name, "ktb_" #name, true);
-    DS4_PUBLISHED_EXPERT_FUNCTIONS(DS4_FIND)
+    DS4_KT_KERNEL_FUNCTIONS(DS4_FIND)
     find(functions_.abi_version, "ktb_abi_version", false);
     if (missing.empty() && has_extension()) {
         const uint32_t revision = functions_.abi_version();
@@ -50,7 +50,7 @@ ExpertLibrary::ExpertLibrary(const std::string &path)
                  "%s has revision %u.%u of the extension; this engine needs %u.%u or a later %u.x",
                  path_.c_str(), revision >> 16, revision & 0xffff, kRevision >> 16,
                  kRevision & 0xffff, kRevision >> 16);
-        DS4_EXTENSION_EXPERT_FUNCTIONS(DS4_FIND)
+        DS4_EXTENSION_FUNCTIONS(DS4_FIND)
     }
 #undef DS4_FIND
     if (!missing.empty())

@@ -7,20 +7,20 @@
 
 namespace ds4 {
 
-#define DS4_PUBLISHED_EXPERT_FUNCTIONS(row)                                                        \
+#define DS4_KT_KERNEL_FUNCTIONS(row)                                                               \
     row(engine_create) row(engine_destroy) row(safetensor_open) row(safetensor_close)              \
         row(safetensor_get) row(moe_create) row(moe_destroy) row(moe_load_weights_ptrs)            \
             row(moe_load_weights_safetensors) row(moe_forward) row(moe_forward_f32)                \
                 row(convert_f32_to_bf16) row(convert_bf16_to_f32)
-#define DS4_EXTENSION_EXPERT_FUNCTIONS(row)                                                        \
+#define DS4_EXTENSION_FUNCTIONS(row)                                                               \
     row(abi_version) row(last_error) row(status) row(engine_create_json) row(engine_describe)      \
         row(moe_forward2) row(moe_submit) row(engine_wait) row(engine_work) row(moe_create_mixed)  \
             row(moe_load_matrices)
 
 struct ExpertFunctions {
 #define DS4_MEMBER(name) decltype(&ktb_##name) name = nullptr;
-    DS4_PUBLISHED_EXPERT_FUNCTIONS(DS4_MEMBER)
-    DS4_EXTENSION_EXPERT_FUNCTIONS(DS4_MEMBER)
+    DS4_KT_KERNEL_FUNCTIONS(DS4_MEMBER)
+    DS4_EXTENSION_FUNCTIONS(DS4_MEMBER)
 #undef DS4_MEMBER
 };
 
@@ -28,7 +28,7 @@ class ExpertLibrary {
   public:
     // path: empty for libkt_bridge.so beside this library. Throws Error(DS4_ERR_IO) when it cannot
     // be loaded, and DS4_ERR_ARGUMENT naming every function that is missing or both revisions. It
-    // stays loaded for the process's life: a published build may have threads that outlive its
+    // stays loaded for the process's life: kt-kernel may have threads that outlive its
     // engines.
     explicit ExpertLibrary(const std::string &path);
 

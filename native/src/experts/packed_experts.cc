@@ -132,7 +132,7 @@ void PackedExperts::load() {
         advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
             file.expect(begin, end);
         });
-        const int code = library_->has_extension() ? load_matrices(l) : load_published(l);
+        const int code = library_->has_extension() ? load_matrices(l) : load_kt_kernel(l);
         if (code != KTB_OK) fail_at(l, code, "could not be packed");
         advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
             file.drop(begin, end);
@@ -158,7 +158,7 @@ int PackedExperts::load_matrices(int layer) {
 
 // Part 1 of kt_bridge.h takes FP4 codes in their official order with E8M0 scales widened to bf16.
 // The library may read the scales later.
-int PackedExperts::load_published(int layer) {
+int PackedExperts::load_kt_kernel(int layer) {
     const LayerTensors &t = tensors_[size_t(layer)];
     std::vector<const void *> codes[3], scales[3];
     const std::vector<TensorView> *const sources[3] = {&t.gate, &t.up, &t.down};
@@ -205,7 +205,7 @@ std::string PackedExperts::describe() const {
                       ",\"bytes\":" + std::to_string(packed_bytes_) + ",\"numerics\":\"" +
                       numerics_ + "\",\"threads\":\"" + (uses_engine_threads_ ? "engine" : "own") +
                       "\"";
-    if (!library_->has_extension()) return out + ",\"library\":\"published\"";
+    if (!library_->has_extension()) return out + ",\"library\":\"kt-kernel\"";
     std::vector<char> text(size_t(std::max(call_.engine_describe(engine_.get(), nullptr, 0), 0)) +
                            4096); // numbers may grow in between
     const int length = call_.engine_describe(engine_.get(), text.data(), text.size());

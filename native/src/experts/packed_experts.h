@@ -65,7 +65,7 @@ class PackedExperts {
     EngineHandle start(const Setup &setup);
     LayerHandle create(int layer);
     int load_matrices(int layer);
-    int load_published(int layer);
+    int load_kt_kernel(int layer);
     [[noreturn]] void fail_at(int layer, int code, const char *what) const;
     void report(uint64_t done, uint64_t total) const;
     template <typename Advice>
@@ -83,7 +83,7 @@ class PackedExperts {
     bool uses_engine_threads_ = false;
     EngineHandle engine_;
     std::vector<LayerHandle> moes_; // after engine_: destroyed before it
-    // The published library reads these for as long as it lives.
+    // kt-kernel reads these for as long as it lives.
     std::vector<std::vector<uint16_t>> kept_scales_;
     uint64_t packed_bytes_ = 0;
 };

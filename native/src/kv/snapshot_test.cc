@@ -66,6 +66,24 @@ TEST("a snapshot has the rows that its number of tokens needs, and no others") {
           40 + 4 + 3 * 584 + 2 * (2 * 512 * 4) + 2 * (2 * 128 * 4) + 2 * (512 * 4));
 }
 
+TEST("snapshots of DeepSeek V4 Flash and Pro have the documented sizes") {
+    const auto model = [](int layers, int first_ratio) {
+        Shape shape = small_shape();
+        shape.layers = layers, shape.sliding_window = 128;
+        shape.layer.clear();
+        for (int l = 0; l < layers; l++)
+            shape.layer.push_back({l < 2 ? first_ratio : l % 2 == 0 ? 4 : 128, 0, 0, false});
+        return shape;
+    };
+    const Shape flash = model(43, 0), pro = model(61, 128);
+    CHECK(snapshot_bytes(layout_of(flash), 1) == 322'116);
+    CHECK(snapshot_bytes(layout_of(flash), 1000) == 16'102'976);
+    CHECK(snapshot_bytes(layout_of(flash), 32768) == 119'360'552);
+    CHECK(snapshot_bytes(layout_of(pro), 1) == 469'844);
+    CHECK(snapshot_bytes(layout_of(pro), 1000) == 24'014'944);
+    CHECK(snapshot_bytes(layout_of(pro), 1048576) == 5'285'827'624);
+}
+
 TEST("a snapshot is read back by the layout that wrote it and refused by any other") {
     const Shape shape = small_shape();
     const CacheLayout layout = layout_of(shape);

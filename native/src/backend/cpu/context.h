@@ -38,7 +38,7 @@ struct Context {
             return;
         }
         pool.run([&](int worker, int workers) {
-            const Range range = share(count, worker, workers);
+            const WorkRange range = share(count, worker, workers);
             for (int64_t i = range.begin; i < range.end; i++) body(i, worker);
         });
     }

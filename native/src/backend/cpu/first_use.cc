@@ -21,7 +21,7 @@ void FirstUse::check(const Matrix &matrix, int layer, const char *name, int expe
     std::atomic<int64_t> bad{matrix.rows};
     std::atomic<const char *> defect{nullptr};
     pool_.run([&](int worker, int workers) {
-        const Range range = share(matrix.rows, worker, workers);
+        const WorkRange range = share(matrix.rows, worker, workers);
         for (int64_t row = range.begin; row < range.end; row++) {
             const int64_t scale_row = matrix.type == DS4_TYPE_F8_E4M3 ? row / 128 : row;
             const uint8_t *scales =

@@ -1,74 +1,22 @@
 // Order, fairness, wake-ups and cancellation of many jobs at once. Run under ThreadSanitizer with
 // -DDS4_SANITIZE=thread.
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cstdlib>
-#include <new>
+#include <map>
+#include <mutex>
 #include <random>
 #include <set>
 
 #include "base/test.h"
 #include "core/scheduler/fake_executor.h"
-#include "core/scheduler/generation_request.h"
+#include "core/scheduler/jobs_for_tests.h"
 #include "core/scheduler/scheduler.h"
 #include "ds4.h"
 
-// Allocations above this size fail, in every thread. (Inlined, g++ takes malloc and delete for a
-// mismatched pair.)
-#define DS4_NOINLINE __attribute__((noinline))
-static std::atomic<size_t> largest_allocation = SIZE_MAX;
-DS4_NOINLINE void *operator new(size_t bytes) {
-    void *const memory = bytes > largest_allocation ? nullptr : std::malloc(bytes);
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-}
-DS4_NOINLINE void *operator new(size_t bytes, const std::nothrow_t &) noexcept {
-    return bytes > largest_allocation ? nullptr : std::malloc(bytes);
-}
-DS4_NOINLINE void operator delete(void *memory) noexcept { std::free(memory); }
-DS4_NOINLINE void operator delete(void *memory, size_t) noexcept { std::free(memory); }
-
 using namespace ds4;
-using ds4::test::FakeExecutor;
-using ds4::test::FakeSession;
+using namespace ds4::test;
 
 namespace {
-
-GenerationRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_tokens,
-                          uint32_t tag = 0) {
-    GenerationRequest made{session.handle(), {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
-    made.options.struct_bytes = sizeof(ds4_job_options);
-    made.options.tag = tag;
-    made.options.max_tokens = max_tokens;
-    made.options.think_close_token = -1;
-    made.options.sampling = {sizeof(ds4_sampling), 0.0f, 1.0f, 0.0f, 0, 0, 1};
-    return made;
-}
-
-ds4_job_state poll(Scheduler &scheduler, uint64_t job, std::vector<int32_t> *ids = nullptr) {
-    ds4_job_state state{};
-    std::array<ds4_job_token, 16> tokens;
-    do {
-        scheduler.poll(job, tokens.data(), uint32_t(tokens.size()), state);
-        for (uint32_t i = 0; ids != nullptr && i < state.token_count; i++)
-            ids->push_back(tokens[i].id);
-    } while (state.pending_tokens > 0);
-    return state;
-}
-
-ds4_job_state wait(Scheduler &scheduler, uint64_t job, std::vector<int32_t> *ids = nullptr) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    ds4_job_state state = poll(scheduler, job, ids);
-    while (state.status == DS4_JOB_RUNNING) {
-        if (std::chrono::steady_clock::now() > deadline)
-            fail(DS4_ERR_INTERNAL, "a job does not end");
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-        state = poll(scheduler, job, ids);
-    }
-    scheduler.free(job);
-    return state;
-}
 
 std::mutex wake_mutex;
 std::map<uint32_t, int> wakes; // by tag
@@ -227,19 +175,6 @@ TEST("a session taken from a running job ends the job, and nothing steps it afte
         CHECK(session.tokens.size() == fed + 1);
         scheduler.free(job);
     }
-}
-
-TEST("logits that do not fit in memory fail the job, not the process") {
-    FakeExecutor executor;
-    executor.claimed_vocab = 1 << 20;
-    Scheduler scheduler(executor);
-    FakeSession session;
-    largest_allocation = 1 << 20;
-    const ds4_job_state failed = wait(scheduler, scheduler.start(request(session, 2, 1)));
-    largest_allocation = SIZE_MAX;
-    CHECK(failed.status == DS4_JOB_FAILED && failed.error == DS4_ERR_DEVICE_MEMORY);
-    CHECK(session.tokens.empty());
-    CHECK(wait(scheduler, scheduler.start(request(session, 2, 1))).status == DS4_JOB_DONE);
 }
 
 TEST("thousands of jobs cancelled at random leave none behind, and every session a prefix of its "

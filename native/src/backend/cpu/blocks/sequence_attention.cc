@@ -12,6 +12,12 @@ constexpr int64_t kGatherBatch = 8; // queries whose selected entries are decode
 // The selections of all queries and the scores of the last one, for the trace.
 struct SelectionTrace {
     std::vector<float> chosen, scores;
+    // queries: [values]; they exist only if some query had to select.
+    void write(Trace &trace, int layer, const float *queries, int64_t values) const {
+        trace.put("index_selected", layer, chosen.data(), int64_t(chosen.size()));
+        trace.put("index_scores", layer, scores.data(), int64_t(scores.size()));
+        if (!chosen.empty()) trace.put("index_queries", layer, queries, values);
+    }
 };
 
 } // namespace
@@ -116,13 +122,8 @@ void SequenceAttention::attend_selected(const Call &call, int64_t begin) {
             attend(call, t, end, gathered);
         }
     }
-    if (call.trace == nullptr || !call.facts.has_indexer()) return;
-    Trace &trace = *call.trace;
-    trace.put("index_selected", call.layer, record.chosen.data(), int64_t(record.chosen.size()));
-    trace.put("index_scores", call.layer, record.scores.data(), int64_t(record.scores.size()));
-    // Index queries exist only if some query had to select.
-    if (!record.chosen.empty())
-        trace.put("index_queries", call.layer, index_q, rows.count * index_width);
+    if (call.trace != nullptr && call.facts.has_indexer())
+        record.write(*call.trace, call.layer, index_q, rows.count * index_width);
 }
 
 void SequenceAttention::run(int layer, const SequenceRows &rows, const AttentionInput &in,

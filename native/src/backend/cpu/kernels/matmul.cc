@@ -85,7 +85,7 @@ Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, 
         quantise_rows(0, count);
     } else {
         pool.run([&](int worker, int workers) {
-            const Range range = share(count, worker, workers);
+            const WorkRange range = share(count, worker, workers);
             quantise_rows(range.begin, range.end);
         });
     }
