@@ -1,4 +1,4 @@
-// One running generation of the native loop: start, poll what it produced, cancel, free.
+// One running generation of the native scheduler: start, poll what it produced, cancel, free.
 import { readText, type ReadValues } from "@ds4/ffi"
 import { engineError, type EngineError } from "../errors.ts"
 import { engineLibrary } from "../library.ts"
@@ -169,7 +169,7 @@ export class Job {
     )
   }
 
-  /** Asks the loop to end the job; returns at once. */
+  /** Asks the scheduler to end the job; returns at once. */
   cancel(): void {
     const { symbols, check } = engineLibrary()
     check("ds4_job_cancel", symbols.ds4_job_cancel(this.engine.pointer, this.id))

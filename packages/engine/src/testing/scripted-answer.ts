@@ -1,4 +1,4 @@
-// The decode loop of the fake engine: scripted tokens under the stop rules of the native loop.
+// The decode loop of the fake engine: scripted tokens under the native stop rules.
 import type { Tokenizer } from "@ds4/tokenizer"
 import type { JobRequest } from "../native/job.ts"
 import type { GeneratedToken, GenerateEvent } from "../types.ts"
