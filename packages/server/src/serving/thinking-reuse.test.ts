@@ -71,3 +71,12 @@ test("an answer that was cut while thinking is not taken for one that ended", as
   ])
   expect(next.usage.prompt_tokens_details.cached_tokens).toBe(0)
 })
+
+test("a completion depends on its prompt alone: no reasoning stays in its session", async () => {
+  const server = harness({ script })
+  const { tokenizer } = server.state.require().chat
+  const prompt = [tokenizer.bos, ...tokenizer.encode("hi"), tokenizer.special.get("<think>")]
+  const answer = await server.post("/v1/completions", { prompt })
+  expect(answer.status).toBe(200)
+  expect(server.engine.requests.at(-1)?.shownAs).toBeUndefined()
+})

@@ -57,6 +57,7 @@ export async function prepareCompletion(
         }),
         sampling: samplingOf(body),
         topLogprobs: withLogprobs ? (body.logprobs ?? 0) : undefined,
+        keepReasoning: false, // raw text: the prompt is all that the answer may depend on
         sessionHint: sessionHintOf(body, headers),
       },
     },
