@@ -1,4 +1,4 @@
-export { open, chatWith, effortTableOf, type OpenOptions } from "./open.ts"
+export { open, chatWith, type OpenOptions } from "./open.ts"
 export { Chat, type ChatParts } from "./chat.ts"
 export type {
   AnswerEvent,

@@ -35,7 +35,7 @@ export function chatWith(
 }
 
 /** The effort table of a checkpoint, by the texts with which its file describes it. */
-export function effortTableOf({ config, path, metadata }: ModelFile): EffortTable {
+function effortTableOf({ config, path, metadata }: ModelFile): EffortTable {
   const texts = ["general.name", "general.version"]
     .map((key) => metadata.get(key))
     .filter((value) => typeof value === "string")

@@ -2,7 +2,7 @@ import type { CommandName, CommandOptions, OptionSources } from "@ds4/options"
 import type { ExitCode } from "./errors.ts"
 import type { Io } from "./io.ts"
 
-export interface CommandContext<C extends CommandName> {
+interface CommandContext<C extends CommandName> {
   /** The value of every option that the command takes. */
   readonly flags: CommandOptions<C>
   /** The places from which the values were read. */
@@ -15,7 +15,7 @@ export interface CommandContext<C extends CommandName> {
   readonly prepareNative: () => void
 }
 
-export interface CommandSpec<C extends CommandName> {
+interface CommandSpec<C extends CommandName> {
   readonly name: C
   /** The words after the name in the usage line. */
   readonly usage: string

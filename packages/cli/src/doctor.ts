@@ -5,7 +5,7 @@ import { formatBytes } from "./format-size.ts"
 import { divergence } from "./logits/divergence.ts"
 import { machineFacts, systemFacts } from "./machine-facts.ts"
 
-export type Verdict = "ok" | "note" | "problem"
+type Verdict = "ok" | "note" | "problem"
 
 /** One thing that was looked at, and what to do about it. */
 export interface Check {

@@ -19,7 +19,7 @@ export interface LoadedModel {
  * The engine options that the model flags ask for. Throws a usage error for a backend that this
  * build lacks.
  */
-export function engineOptions(flags: ModelFlags): EngineOptions {
+function engineOptions(flags: ModelFlags): EngineOptions {
   if (flags.backend === "cuda")
     throw usageError(
       "--backend cuda: this build runs on the CPU only; leave the flag out or say --backend cpu",

@@ -2,7 +2,7 @@ import { readTextFlag } from "./answer-settings.ts"
 import { usageError } from "./errors.ts"
 import type { Io } from "./io.ts"
 
-export interface PromptSources {
+interface PromptSources {
   readonly positionals: readonly string[]
   readonly prompt?: string | undefined
   readonly file?: string | undefined

@@ -4,7 +4,7 @@ import type { JobRequest } from "./native/job.ts"
 import { MAX_TOP_LOGPROBS } from "./symbols.ts"
 import type { EngineModel, GenerateRequest, SamplingOptions } from "./types.ts"
 
-export const DEFAULT_SAMPLING = { temperature: 1, topP: 1, topK: 0, minP: 0.05 } as const
+const DEFAULT_SAMPLING = { temperature: 1, topP: 1, topK: 0, minP: 0.05 } as const
 
 const refuse = (message: string): never => {
   throw new EngineError("ARGUMENT", message)

@@ -5,7 +5,7 @@ import type { Lease } from "./session-pool.ts"
 import type { Transcript } from "./transcript.ts"
 import type { GenerateEvent, Usage } from "./types.ts"
 
-export interface GenerationParts {
+interface GenerationParts {
   readonly job: Job
   readonly lease: Lease<SessionHandle>
   readonly transcript: Transcript

@@ -1,5 +1,5 @@
 export { NativeEngine, type EngineTrace } from "./client.ts"
-export { EMBEDDED_MODEL_NOTE, EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
+export { EMBEDDED_MODEL_NOTE, EMBEDDED_MODEL_PATH } from "./embedded-model.ts"
 export { loadModel, openEngine, type LoadedModel } from "./load-model.ts"
 export { expertOptions, type ExpertFlags } from "./expert-flags.ts"
 export { expertsText } from "./experts-text.ts"
@@ -11,12 +11,10 @@ export type { EngineDescription, StepItem } from "./native/engine-handle.ts"
 export type { SessionHandle } from "./native/session.ts"
 export {
   quantize,
-  quantizePlan,
   type QuantizeOptions,
   type QuantizeProgress,
 } from "./quantize/quantize.ts"
-export { RECIPES, isRecipeName, type Recipe, type RecipeName } from "./quantize/recipe.ts"
-export { DEFAULT_SAMPLING } from "./check-request.ts"
+export { RECIPES, type Recipe, type RecipeName } from "./quantize/recipe.ts"
 export type {
   EndReason,
   EngineModel,

@@ -5,7 +5,7 @@ import { BUILD_COMMAND, DS4_LIBRARY_PATH } from "@ds4/native"
 import { EngineError, engineError } from "./errors.ts"
 import { ABI_VERSION, DS4_SYMBOLS } from "./symbols.ts"
 
-export interface EngineLibrary {
+interface EngineLibrary {
   readonly path: string
   readonly symbols: Library<typeof DS4_SYMBOLS>["symbols"]
   /** Throws the EngineError of a status with the library's text. */

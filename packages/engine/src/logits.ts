@@ -24,7 +24,7 @@ export interface LogitsRow {
 /** Floats of logits held at a time: 64 MiB. */
 const MAX_LOGITS = 16 * 2 ** 20
 
-export interface LogitsSource {
+interface LogitsSource {
   readonly engine: EngineHandle
   readonly vocab: number
   readonly contextTokens: number

@@ -4,7 +4,7 @@
 import { EngineError } from "./errors.ts"
 
 /** The part of a session that the pool uses. */
-export interface PooledSession {
+interface PooledSession {
   reset(): void
   close(): void
 }
@@ -38,7 +38,7 @@ export interface Lease<S extends PooledSession> {
   releaseUnused(): void
 }
 
-export interface PoolOptions<S extends PooledSession> {
+interface PoolOptions<S extends PooledSession> {
   readonly open: () => S
   readonly maxSessions: number
   readonly maxQueue: number

@@ -2,7 +2,7 @@
 import type { GenerateRequest } from "./types.ts"
 
 /** Ids that a session held before the request, and the prompt tokens that they cover. */
-export interface Beginning {
+interface Beginning {
   readonly heldTokens: readonly number[]
   readonly cachedTokens: number
 }

@@ -172,7 +172,7 @@ export interface EngineModel {
   readonly longestContextTokens: number
   readonly path: string
   readonly description: string
-  /** The embedded model: a toy, which whoever uses it should be told. */
+  /** The embedded model. It is a toy, which its users should be told. */
   readonly isDemo: boolean
 }
 

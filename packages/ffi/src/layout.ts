@@ -20,7 +20,7 @@ export interface Fields {
 /**
  * u64 takes a number or a bigint and reads as a number; what does not fit a safe integer throws.
  */
-export type FieldValue<F> = F extends Scalar
+type FieldValue<F> = F extends Scalar
   ? number | bigint
   : F extends readonly [Scalar, number]
     ? readonly number[]

@@ -1,13 +1,8 @@
 import { expect, test } from "bun:test"
 import { existsSync, readdirSync } from "node:fs"
 import { tmpdir } from "node:os"
-import {
-  benchExperts,
-  ggmlFolder,
-  parseBenchReport,
-  type BenchOptions,
-  type BenchReport,
-} from "./index.ts"
+import { benchExperts, ggmlFolder, type BenchOptions, type BenchReport } from "./index.ts"
+import { parseBenchReport } from "./bench-report.ts"
 
 const tiny = {
   experts: 12,

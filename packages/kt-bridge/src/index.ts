@@ -14,7 +14,6 @@ export {
 export { benchExperts, ggmlFolder, type BenchOptions } from "./bench.ts"
 export {
   BENCH_SUITES,
-  parseBenchReport,
   type BenchReport,
   type BenchSuite,
   type BenchRow,

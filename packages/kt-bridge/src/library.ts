@@ -12,9 +12,9 @@ import {
   SLOTS_SYMBOLS,
 } from "./symbols.ts"
 
-export type PublishedFunctions = Library<typeof PUBLISHED_SYMBOLS>["symbols"]
+type PublishedFunctions = Library<typeof PUBLISHED_SYMBOLS>["symbols"]
 export type ExtensionFunctions = Library<typeof EXTENSION_SYMBOLS>["symbols"]
-export type SlotsFunctions = Library<typeof SLOTS_SYMBOLS>["symbols"]
+type SlotsFunctions = Library<typeof SLOTS_SYMBOLS>["symbols"]
 
 export interface KtBridge {
   readonly path: string

@@ -11,11 +11,11 @@ import type { TensorEntry } from "./tensor-table.ts"
 import { TENSOR_TYPES, tensorTypeById, type TensorType } from "./tensor-types.ts"
 
 /** A model of at most this many bytes is verified whole when it is opened: a tenth of a second. */
-export const VERIFY_AT_OPEN_BYTES = 64 * 2 ** 20
+const VERIFY_AT_OPEN_BYTES = 64 * 2 ** 20
 /** Read size of a scan: a multiple of every block size times eight, so that no block is split. */
 const CHUNK_BLOCKS = 2 ** 16
 
-export interface VerifyOptions {
+interface VerifyOptions {
   /** Called after each tensor; bytes of the model looked at so far and in all. */
   readonly onProgress?: (checkedBytes: number, totalBytes: number) => void
   readonly access?: FileAccess

@@ -7,7 +7,7 @@ import type { TensorEntry } from "./tensor-table.ts"
 import { tensorTypeName } from "./tensor-types.ts"
 
 /** Groups in which sizes are reported, in the order of a forward pass. */
-export const TENSOR_GROUPS = [
+const TENSOR_GROUPS = [
   "embedding",
   "attention",
   "compressor",
@@ -19,7 +19,7 @@ export const TENSOR_GROUPS = [
   "norms",
   "head",
 ] as const
-export type TensorGroup = (typeof TENSOR_GROUPS)[number]
+type TensorGroup = (typeof TENSOR_GROUPS)[number]
 
 export interface ModelDescription {
   readonly name: string

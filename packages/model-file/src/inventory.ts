@@ -6,13 +6,13 @@ import { TENSOR_KINDS, type TensorKind, type TensorKindName } from "./tensor-kin
 import { TENSOR_TYPES, elementBytes, type TensorTypeName } from "./tensor-types.ts"
 
 /** How a tensor is used, which decides the types that it may have. */
-export type TensorRole = "matrix" | "expert" | "vector" | "table"
+type TensorRole = "matrix" | "expert" | "vector" | "table"
 
 /**
  * How the official release stores a tensor: a plain dtype, FP8 with 128x128 scales or FP4 with
  * groups of 32.
  */
-export type OfficialStorage = "BF16" | "F32" | "FP8" | "FP4" | "I64"
+type OfficialStorage = "BF16" | "F32" | "FP8" | "FP4" | "I64"
 
 /** One tensor that a model must have. */
 export interface ExpectedTensor {
@@ -154,7 +154,7 @@ const SHAPES: Readonly<Record<TensorKindName, ShapeOf>> = {
 }
 
 /** The name of a tensor in a container. `expert` is ignored where the container stacks experts. */
-export function tensorName(
+function tensorName(
   format: ContainerFormat,
   kind: TensorKind,
   layer: number,

@@ -2,7 +2,7 @@
 // native/include/ds4.h (a test of @ds4/engine holds the two together). `gguf` is the name after
 // "blk.{l}." or, for the model level, the whole name; `official` is the safetensors name after
 // "layers.{l}." or the whole name.
-export type TensorScope = "model" | "layer" | "expert"
+type TensorScope = "model" | "layer" | "expert"
 
 export interface TensorKind {
   readonly name: string

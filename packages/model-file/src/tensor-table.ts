@@ -42,7 +42,7 @@ export interface TensorEntry {
   scaleBytes: number
 }
 
-export interface TensorTable {
+interface TensorTable {
   readonly tensors: TensorEntry[]
   readonly ignored: string[]
   readonly warnings: string[]

@@ -1,7 +1,6 @@
-export { createTokenizer, loadTokenizer, type Segment, type Tokenizer } from "./tokenizer.ts"
+export { loadTokenizer, type Segment, type Tokenizer } from "./tokenizer.ts"
 export { TokenizerError, type TokenizerErrorCode } from "./tokenizer-error.ts"
 export { CODE_POINT_OF_BYTE } from "./bpe/byte-map.ts"
 export { SPLIT_PATTERNS } from "./bpe/pretokenizer.ts"
 export { StreamDecoder } from "./bpe/stream-decoder.ts"
 export { tokenizerGgufMetadata } from "./bpe/tokenizer-gguf.ts"
-export { buildVocabulary } from "./bpe/vocabulary.ts"

@@ -131,7 +131,7 @@ class BpeTokenizer implements Tokenizer {
  * Checks that the control tokens every conversation needs exist.
  * @throws TokenizerError MISSING_SPECIAL naming all that are absent
  */
-export const requireChatTokens = ({ special }: Pick<Tokenizer, "special">): void => {
+const requireChatTokens = ({ special }: Pick<Tokenizer, "special">): void => {
   const missing = REQUIRED_SPECIALS.filter((text) => !special.has(text))
   if (missing.length === 0) return
   throw new TokenizerError(

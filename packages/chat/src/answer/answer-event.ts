@@ -36,7 +36,7 @@ export interface SampledLogprob extends TokenLogprob {
 }
 
 /** Tokens of the prompt that have been processed; the first event of every answer. */
-export interface ProgressEvent {
+interface ProgressEvent {
   readonly type: "progress"
   /** Counts cached tokens too. */
   readonly processedTokens: number

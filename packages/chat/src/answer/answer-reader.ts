@@ -20,7 +20,7 @@ export type ReaderOptions = Pick<
 type ReadEvent = OutputEvent | LogprobsEvent
 
 /** The call block of an answer as it was sampled. */
-export interface SampledBlock {
+interface SampledBlock {
   readonly calls: readonly ToolCall[]
   readonly block: ReplayBlock
 }

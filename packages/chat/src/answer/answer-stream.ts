@@ -10,13 +10,13 @@ import { AnswerReader } from "./answer-reader.ts"
 import type { AnswerOptions, Prompt } from "./answer-request.ts"
 import { outputLimit } from "./context-overflow.ts"
 
-export interface AnswerParts {
+interface AnswerParts {
   readonly engine: InferenceEngine
   readonly tokenizer: Tokenizer
   readonly memory: AnswerMemory
 }
 
-export type AnswerPhase = "waiting" | "prefill" | "decode" | "ended"
+type AnswerPhase = "waiting" | "prefill" | "decode" | "ended"
 
 /** An answer that starts with the first event that is asked for, and is read once. */
 export class AnswerStream implements AsyncIterable<AnswerEvent> {

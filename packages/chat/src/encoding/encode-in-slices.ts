@@ -9,7 +9,7 @@ const SLICE_UNITS = 16_384
  */
 const BACKGROUND_UNITS = 131_072
 
-export interface Encoders {
+interface Encoders {
   tokenizer: Tokenizer
   /** Encodes elsewhere what would hold up the event loop; without it everything is encoded here. */
   background?: { encode(segments: readonly Segment[]): Promise<Iterable<number>> } | undefined

@@ -179,7 +179,7 @@ export const tryParseJsonNode = (text: string): JsonNode | undefined => {
  * spaced: `", "` and `": "`, as the vendor's encoder writes; minified: no white space. Non-ASCII is
  * kept.
  */
-export type JsonStyle = "spaced" | "minified"
+type JsonStyle = "spaced" | "minified"
 
 export const writeJsonNode = (node: JsonNode, style: JsonStyle): string => {
   if (node.kind === "literal") return node.text

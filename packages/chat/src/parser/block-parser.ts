@@ -6,7 +6,7 @@ import { decodeEntities, partialEntityUnits } from "./entities.ts"
 import type { ParsedCall } from "./events.ts"
 import { type Family, PARTIAL, type Tag, matchTag, matchTagInValue } from "./tags.ts"
 
-export interface BlockContext {
+interface BlockContext {
   /** Whether the request declared a tool of this name. */
   isDeclared(name: string): boolean
   /** A stream for the next call of the turn. */

@@ -2,7 +2,7 @@
 // is one of a small set of literals, so "could this become a tag?" is a prefix test.
 import { DSML } from "@ds4/tokenizer/special-tokens"
 
-export type TagName = "tool_calls" | "invoke" | "parameter"
+type TagName = "tool_calls" | "invoke" | "parameter"
 
 /**
  * full: `<｜DSML｜…`, as trained. short: the first bar missing. plain: no marker at all.

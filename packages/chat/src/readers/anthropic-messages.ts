@@ -148,7 +148,7 @@ const readTool = (path: string, tool: Fields, isCompat: boolean): ToolDeclaratio
 }
 
 /**
- * Reads a messages body; a trailing assistant message is gone on from, as that API defines.
+ * Reads a messages body. The answer continues a trailing assistant message, as that API defines.
  * @throws RequestError naming the field
  */
 export const anthropicRequest = (body: unknown, options: ReadOptions = {}): ReadRequest => {

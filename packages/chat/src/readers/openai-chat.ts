@@ -98,7 +98,7 @@ const readTool = (path: string, raw: unknown): ToolDeclaration => {
   return declaredAsReceived(`${path}.function`, fieldsAt(`${path}.function`, tool.function))
 }
 
-/** A final assistant message may ask to be gone on from (`prefix`, as in the vendor's API). */
+/** A final assistant message may ask to be continued (`prefix`, as in the vendor's API). */
 const continuesFinal = (messages: readonly unknown[]): boolean => {
   const last = messages.at(-1)
   return (

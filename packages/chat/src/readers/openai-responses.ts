@@ -22,14 +22,14 @@ import {
 import { RequestError } from "./request-error.ts"
 import { CUSTOM_INPUT, type ToolIdentity, readResponseTools } from "./response-tools.ts"
 
-export interface ReadResponsesOptions extends ReadOptions {
+interface ReadResponsesOptions extends ReadOptions {
   /**
    * Whether a call that is not among the input items is known otherwise, as from a stored response.
    */
   readonly isKnownCall?: (callId: string) => boolean
 }
 
-export interface ReadResponses extends ReadRequest {
+interface ReadResponses extends ReadRequest {
   /** Internal tool name to what the client declared. */
   readonly toolNames: ReadonlyMap<string, ToolIdentity>
 }

@@ -13,7 +13,7 @@ export interface ToolIdentity {
   namespace: string | undefined
 }
 
-export interface ResponseTools {
+interface ResponseTools {
   readonly tools: ToolDeclaration[]
   /** Internal name to what the client declared. */
   readonly names: Map<string, ToolIdentity>

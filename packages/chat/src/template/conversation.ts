@@ -20,19 +20,19 @@ export interface ToolDeclaration {
   readonly definition?: string
 }
 
-export interface SystemMessage {
+interface SystemMessage {
   readonly role: "system"
   readonly content: string
 }
 
 /** A user turn by the vendor's encoding; it may declare tools of its own after its text. */
-export interface DeveloperMessage {
+interface DeveloperMessage {
   readonly role: "developer"
   readonly content: string
   readonly tools?: readonly ToolDeclaration[]
 }
 
-export interface UserMessage {
+interface UserMessage {
   readonly role: "user"
   readonly content: string
   /** Ends the prompt with the task's token in place of the generation prompt. */
@@ -54,13 +54,13 @@ export interface AssistantMessage {
 }
 
 /** The result of one call. */
-export interface ToolMessage {
+interface ToolMessage {
   readonly role: "tool"
   readonly content: string
   readonly toolCallId?: string
 }
 
-export interface ReminderMessage {
+interface ReminderMessage {
   readonly role: "latest_reminder"
   readonly content: string
 }

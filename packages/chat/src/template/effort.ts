@@ -56,7 +56,7 @@ const LEVELS = {
   max: "max",
 } as const satisfies Record<string, Effort | "none">
 
-export type EffortWord = keyof typeof LEVELS
+type EffortWord = keyof typeof LEVELS
 
 export const EFFORT_WORDS = Object.keys(LEVELS) as readonly EffortWord[] // keys of a literal
 

@@ -20,7 +20,7 @@ export interface ReplayBlock {
 
 export type ReplayOrigin = "memory" | "disk"
 
-export interface ReplayHit {
+interface ReplayHit {
   readonly segments: readonly Segment[]
   readonly origin: ReplayOrigin
 }

@@ -6,7 +6,7 @@ import { ServerAnswer, type StreamChunk } from "./server-answer.ts"
 import { serverEvents } from "./server-events.ts"
 import { requestBody } from "./server-messages.ts"
 
-export interface RemoteOptions {
+interface RemoteOptions {
   /** Base address, with or without /v1. */
   readonly url: string
   readonly apiKey: string | undefined

@@ -4,7 +4,7 @@ import { MarkdownStream } from "../terminal/markdown-stream.ts"
 import { printable } from "../terminal/printable.ts"
 import { prefillLine, statsLine } from "./stats-line.ts"
 
-export interface AnswerViewOptions {
+interface AnswerViewOptions {
   readonly io: Io
   /** Render markdown; otherwise the text goes out as it comes. */
   readonly isRendered: boolean

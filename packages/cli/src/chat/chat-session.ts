@@ -2,7 +2,7 @@ import type { AnswerUsage, Conversation, Message } from "@ds4/chat"
 import type { AnswerSettings } from "../backend/backend.ts"
 import { answerMessage, type PartialAnswer } from "./run-turn.ts"
 
-export interface Totals {
+interface Totals {
   turns: number
   promptTokens: number
   cachedTokens: number

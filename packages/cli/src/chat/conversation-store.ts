@@ -13,7 +13,7 @@ import type { Message } from "@ds4/chat"
 import { CliError, EXIT, messageOf, usageError } from "../errors.ts"
 
 /** A conversation as it lies on disk. */
-export interface SavedConversation {
+interface SavedConversation {
   readonly version: 1
   readonly model: string
   readonly system: string | undefined
@@ -21,7 +21,7 @@ export interface SavedConversation {
   readonly messages: readonly Message[]
 }
 
-export interface StoredEntry {
+interface StoredEntry {
   readonly name: string
   readonly savedAt: Date
 }
@@ -47,7 +47,7 @@ function isMessage(value: unknown): value is Message {
 }
 
 /** Checks what a file holds before any of it is used. */
-export function parseSaved(path: string, text: string): SavedConversation {
+function parseSaved(path: string, text: string): SavedConversation {
   const bad = (why: string) =>
     new CliError(EXIT.failed, `${path} is not a saved conversation: ${why}`)
   let value: unknown

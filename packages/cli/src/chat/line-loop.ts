@@ -7,7 +7,7 @@ import type { ConversationStore } from "./conversation-store.ts"
 import { runTurn } from "./run-turn.ts"
 import { runSlash } from "./slash/dispatch.ts"
 
-export interface LineLoopOptions {
+interface LineLoopOptions {
   readonly io: Io
   readonly session: ChatSession
   readonly backend: Backend

@@ -9,7 +9,7 @@ export interface PartialAnswer {
   readonly toolCalls: readonly ToolCall[]
 }
 
-export interface TurnRequest {
+interface TurnRequest {
   readonly question: Question
   readonly settings: AnswerSettings
   /** Go on from here instead of starting a new answer. */

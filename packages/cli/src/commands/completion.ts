@@ -46,7 +46,7 @@ function fish(commands: readonly Command[]): string {
 }
 
 /** A completion script for a shell; throws a usage error for one that is not known. */
-export function completionScript(shell: string | undefined, commands: readonly Command[]): string {
+function completionScript(shell: string | undefined, commands: readonly Command[]): string {
   if (shell === "bash") return bash(commands)
   if (shell === "zsh") return `autoload -U +X bashcompinit && bashcompinit\n${bash(commands)}`
   if (shell === "fish") return fish(commands)

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util"
 import type { Expectation } from "./suite.ts"
 
-export interface GivenAnswer {
+interface GivenAnswer {
   readonly content: string
   readonly calls: readonly { readonly name: string; readonly arguments: string }[]
 }

@@ -9,7 +9,7 @@ import { divergence, type Divergence } from "./divergence.ts"
  */
 const COMPARED = ["int8", "bf16", "fp8ref"] as const
 
-export interface CompareExpertsOptions {
+interface CompareExpertsOptions {
   readonly io: Io
   readonly flags: ModelFlags
   readonly ids: readonly number[] | undefined

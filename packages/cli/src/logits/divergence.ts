@@ -27,7 +27,7 @@ export interface Divergence {
 }
 
 /** KL(reference || compared) of two softmax distributions, in nats. */
-export function klDivergence(reference: Float32Array, compared: Float32Array): number {
+function klDivergence(reference: Float32Array, compared: Float32Array): number {
   const [a, b] = [logSumExp(reference), logSumExp(compared)]
   let sum = 0
   for (let id = 0; id < reference.length; id++) {

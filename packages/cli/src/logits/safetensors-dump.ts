@@ -1,7 +1,7 @@
 import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 
 /** A named f32 array, flat. */
-export interface DumpedArray {
+interface DumpedArray {
   readonly name: string
   readonly values: Float32Array
 }

@@ -1,7 +1,7 @@
 import type { EngineOptions } from "@ds4/engine"
 import type { OPTIONS } from "@ds4/options"
 
-export type SwitchName = (typeof OPTIONS)["leave-out"]["choices"][number]
+type SwitchName = (typeof OPTIONS)["leave-out"]["choices"][number]
 
 const SWITCH: Readonly<Record<SwitchName, keyof NonNullable<EngineOptions["switches"]>>> = {
   "kv-rounding": "noKvRounding",

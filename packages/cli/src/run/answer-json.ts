@@ -18,7 +18,7 @@ const FINISH_WORDS: Readonly<Record<FinishReason, string>> = {
   cancelled: "cancelled",
 }
 
-export interface CollectedAnswer {
+interface CollectedAnswer {
   readonly content: string
   readonly reasoning: string
   readonly toolCalls: readonly ToolCall[]

@@ -6,7 +6,7 @@ import { EXIT, messageOf, usageError, type ExitCode } from "../errors.ts"
 import type { Io } from "../io.ts"
 import { collectAnswer, questionOf, resultJson } from "./answer-json.ts"
 
-export interface BatchOptions {
+interface BatchOptions {
   readonly backend: Backend
   readonly settings: AnswerSettings
   readonly input: string

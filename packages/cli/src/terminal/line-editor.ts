@@ -6,7 +6,7 @@ import { layoutPrompt } from "./prompt-layout.ts"
 import type { RawTerminal } from "./raw-terminal.ts"
 import { submitAction } from "./submit.ts"
 
-export type ReadResult =
+type ReadResult =
   | { readonly type: "line"; readonly text: string }
   | { readonly type: "interrupt" }
   | { readonly type: "end" }
@@ -17,7 +17,7 @@ export interface Screen {
   rows(): number
 }
 
-export interface LineEditorOptions {
+interface LineEditorOptions {
   readonly terminal: RawTerminal
   readonly history: History
   readonly screen: Screen

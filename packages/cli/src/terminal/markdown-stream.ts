@@ -1,6 +1,6 @@
 import { printable } from "./printable.ts"
 
-export interface MarkdownScreen {
+interface MarkdownScreen {
   write(text: string): void
   columns(): number
   rows(): number

@@ -1,6 +1,6 @@
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
-export interface PromptLayout {
+interface PromptLayout {
   /** Text to print, one entry a screen row. */
   readonly rows: readonly string[]
   /** The cursor's place within rows. */
@@ -8,7 +8,7 @@ export interface PromptLayout {
   readonly cursorColumn: number
 }
 
-export interface LayoutRequest {
+interface LayoutRequest {
   readonly text: string
   readonly cursor: number
   /** Printed before the first line; later lines are indented by as much. */

@@ -1,7 +1,7 @@
 const FENCE = '"""'
 
 /** The effect of Enter: it adds a line to an unfinished text, or sends it. */
-export type SubmitAction =
+type SubmitAction =
   | { readonly type: "newline"; readonly text: string }
   | { readonly type: "send"; readonly text: string }
 

@@ -10,7 +10,7 @@ export interface ScriptedAnswer {
   readonly finish?: "stop" | "length"
 }
 
-export interface ReceivedRequest {
+interface ReceivedRequest {
   readonly messages: readonly { role: string; content: string }[]
   readonly [field: string]: unknown
 }

@@ -9,7 +9,7 @@ const LIBRARY = fileURLToPath(new URL("../../../../native/dist/libds4.so", impor
 export const TINY_MODEL = fileURLToPath(new URL("../../../../models/tiny", import.meta.url))
 const ENTRY = fileURLToPath(new URL("../../bin/ds4.ts", import.meta.url))
 
-export interface ProgramResult {
+interface ProgramResult {
   readonly code: number
   readonly out: string
   readonly err: string

@@ -9,7 +9,7 @@ const LIBRARY = fileURLToPath(new URL("../../../../native/dist/libds4.so", impor
 const ENTRY = fileURLToPath(new URL("../../bin/ds4.ts", import.meta.url))
 const WAIT_MS = 4000 // below the time limit of a test, so that the screen is shown
 
-export interface ProgramOptions {
+interface ProgramOptions {
   readonly columns?: number
   readonly rows?: number
   readonly environment?: Readonly<Record<string, string>>

@@ -3,7 +3,7 @@ import { ptr, type Pointer } from "bun:ffi"
 import { EngineError, engineError } from "../errors.ts"
 
 /** Functions that return a ds4_status and may block. */
-export type BlockingSymbol = "ds4_engine_open"
+type BlockingSymbol = "ds4_engine_open"
 
 export interface BackgroundCall {
   readonly id: number

@@ -28,7 +28,7 @@ export interface JobRequest {
   }
 }
 
-export type JobState = ReadValues<(typeof JOB_STATE)["fields"]>
+type JobState = ReadValues<(typeof JOB_STATE)["fields"]>
 
 /** Tokens that one poll can take; more come with the next. */
 const POLL_TOKENS = 64

@@ -1,5 +1,5 @@
 /** Rows of one tensor to be stored as another type. Types are DS4_TYPE_* numbers. */
-export interface RowConversion {
+interface RowConversion {
   readonly fromType: number
   /** [rows] rows of codes. */
   readonly from: Uint8Array

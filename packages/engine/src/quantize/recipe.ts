@@ -2,8 +2,8 @@
 // every reader of the format expects that.
 import type { ExpectedTensor, GgufDialect, TensorTypeName } from "@ds4/model-file"
 
-export type DenseType = "F32" | "F16" | "BF16" | "Q8_0"
-export type ExpertType = DenseType | "MXFP4"
+type DenseType = "F32" | "F16" | "BF16" | "Q8_0"
+type ExpertType = DenseType | "MXFP4"
 
 /** Target types by what the official release stores. */
 export interface Recipe {
@@ -84,8 +84,6 @@ export const RECIPES = {
 } as const satisfies Record<string, Recipe>
 
 export type RecipeName = keyof typeof RECIPES
-
-export const isRecipeName = (name: string): name is RecipeName => Object.hasOwn(RECIPES, name)
 
 /** llama.cpp's number for a file of mostly this type. */
 export const FILE_TYPES: Readonly<Record<ExpertType, number>> = {

@@ -15,7 +15,7 @@ import type { QuantizeTensor } from "./plan.ts"
 /** Rows are handled in pieces of about this size, counted on the wider side. */
 const PIECE_BYTES = 8 * 2 ** 20
 
-export interface TensorCopy {
+interface TensorCopy {
   readonly tensor: QuantizeTensor
   readonly files: readonly ByteSource[]
   readonly convert: ConvertRows

@@ -2,12 +2,12 @@
 // hold an FFI table against it. It knows the C that style.md allows in a header, nothing more, and
 // throws at anything else.
 
-export interface CFunction {
+interface CFunction {
   readonly args: readonly string[]
   readonly returns: string
 }
 
-export interface HeaderOptions {
+interface HeaderOptions {
   /** Macro before every exported function, such as "DS4_API". */
   readonly exportMacro: string
   /** Boundary types of the header's typedefs, such as { ds4_status: "i32" }. */

@@ -9,7 +9,7 @@ import type { GgufScalarType, GgufValue } from "./metadata.ts"
  */
 export type GgufDialect = "mainline" | "antirez"
 
-export interface ConfigMetadataOptions {
+interface ConfigMetadataOptions {
   readonly dialect: GgufDialect
   /** llama.cpp's number for the file's main storage type, for display only. */
   readonly fileType: number

@@ -17,10 +17,10 @@ import { MetadataBudget, readMetadataRecord, type GgufValue } from "./metadata.t
 
 export const GGUF_MAGIC = 0x46554747 // "GGUF" read as a little-endian u32
 export const GGUF_VERSION = 3
-export const DEFAULT_ALIGNMENT = 32
+const DEFAULT_ALIGNMENT = 32
 
 /** A tensor of the directory, checked against the file. */
-export interface GgufTensor {
+interface GgufTensor {
   readonly name: string
   readonly type: TensorType
   /** Outermost first, so [rows, cols]: the reverse of the file's order. */

@@ -8,7 +8,7 @@ import { ModelFileError } from "../model-file-error.ts"
 import type { StoredTensor } from "../stored-tensor.ts"
 import { readGgufHeader, type GgufHeader } from "./header.ts"
 
-export interface GgufFiles {
+interface GgufFiles {
   readonly files: { path: string; bytes: number }[]
   readonly header: GgufHeader
   readonly tensors: StoredTensor[]

@@ -16,12 +16,12 @@ export interface GgufTensorPlan {
   readonly shape: readonly number[]
 }
 
-export interface GgufPlan {
+interface GgufPlan {
   readonly metadata: ReadonlyMap<string, GgufValue>
   readonly tensors: readonly GgufTensorPlan[]
 }
 
-export interface GgufLayout {
+interface GgufLayout {
   /** Header with its padding; the data follows. */
   readonly header: Uint8Array
   /** Absolute position and size of each tensor, in order. */

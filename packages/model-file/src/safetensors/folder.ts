@@ -9,7 +9,7 @@ import { TENSOR_TYPES, type TensorType } from "../tensor-types.ts"
 import { readSafetensorsHeader, type SafetensorsDtype, type SafetensorsEntry } from "./header.ts"
 import { isObject, readJsonObject } from "./json.ts"
 
-export interface SafetensorsFolder {
+interface SafetensorsFolder {
   readonly files: { path: string; bytes: number }[]
   readonly tensors: StoredTensor[]
   readonly config: ReadonlyMap<string, unknown>

@@ -36,7 +36,7 @@ export interface SafetensorsEntry {
   readonly bytes: number
 }
 
-export interface SafetensorsHeader {
+interface SafetensorsHeader {
   readonly entries: readonly SafetensorsEntry[]
   readonly metadata: ReadonlyMap<string, string>
   readonly dataBegin: number

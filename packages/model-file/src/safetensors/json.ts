@@ -6,7 +6,7 @@ import { ModelFileError } from "../model-file-error.ts"
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** A JSON object, and what JSON.parse does not tell of its text. */
-export interface ParsedObject {
+interface ParsedObject {
   readonly members: Map<string, unknown>
   /** Most objects and lists inside each other. */
   readonly depth: number

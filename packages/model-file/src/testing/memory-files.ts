@@ -7,7 +7,7 @@ export interface MemoryFile {
   readonly head: Uint8Array
   readonly bytes: number
 }
-export type MemoryContents = ReadonlyMap<string, Uint8Array | MemoryFile>
+type MemoryContents = ReadonlyMap<string, Uint8Array | MemoryFile>
 
 export interface MemoryFiles extends FileAccess {
   /** Bytes handed out so far. */

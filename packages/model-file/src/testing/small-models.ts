@@ -49,7 +49,7 @@ export const defaultType = (tensor: ExpectedTensor): TensorTypeName =>
         ? "MXFP4"
         : "BF16"
 
-export const ggufPlanTensor = (tensor: ExpectedTensor, type: TensorTypeName): GgufTensorPlan => ({
+const ggufPlanTensor = (tensor: ExpectedTensor, type: TensorTypeName): GgufTensorPlan => ({
   name: tensor.name,
   type: TENSOR_TYPES[type],
   shape:

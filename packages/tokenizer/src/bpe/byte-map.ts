@@ -11,7 +11,7 @@ export const CODE_POINT_OF_BYTE: readonly number[] = (() => {
 })()
 
 /** The inverse: code point (below 0x144) to byte value, -1 where no byte is spelled so. */
-export const BYTE_OF_CODE_POINT: Int16Array = (() => {
+const BYTE_OF_CODE_POINT: Int16Array = (() => {
   const inverse = new Int16Array(0x144).fill(-1)
   CODE_POINT_OF_BYTE.forEach((codePoint, byte) => (inverse[codePoint] = byte))
   return inverse

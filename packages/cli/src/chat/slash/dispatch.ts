@@ -20,7 +20,7 @@ function overview(): string {
   ].join("\n")
 }
 
-export const SLASH_COMMANDS: readonly SlashCommand[] = [
+const SLASH_COMMANDS: readonly SlashCommand[] = [
   {
     name: "help",
     usage: "[COMMAND]",
