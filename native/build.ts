@@ -1,8 +1,11 @@
-// Builds the libraries and benchmarks into an emptied dist/. The test programs are built by
-// test.ts.
-import { rmSync } from "node:fs"
-import { buildTargets, PRODUCTS } from "./package/build-tree.ts"
-import { DIST } from "./package/index.ts"
+// Builds groups of native programs into dist/.
+// Usage: bun native/build.ts [libraries] [benchmarks] [tests]     without a word: libraries
+import { buildTargets, isTargetGroup } from "./package/build-tree.ts"
 
-rmSync(DIST, { recursive: true, force: true })
-buildTargets(PRODUCTS)
+const words = process.argv.slice(2)
+const unknown = words.find((word) => !isTargetGroup(word))
+if (unknown !== undefined) {
+  console.error(`native build: expected libraries, benchmarks or tests, not "${unknown}"`)
+  process.exit(2)
+}
+await buildTargets(words.length === 0 ? ["libraries"] : words.filter(isTargetGroup))

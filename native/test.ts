@@ -2,13 +2,7 @@
 // should exist and does not is a failure: a build that lost its tests must not look green.
 import { existsSync, mkdirSync } from "node:fs"
 import { join } from "node:path"
-import {
-  buildTargets,
-  SANITIZERS,
-  sanitizedFolder,
-  type Sanitizer,
-  TEST_PROGRAMS,
-} from "./package/build-tree.ts"
+import { buildTargets, SANITIZERS, sanitizedFolder, type Sanitizer } from "./package/build-tree.ts"
 import { DIST } from "./package/index.ts"
 
 const USAGE = `usage: bun native/test.ts [--sanitize SANITIZER] [--only TEXT] [--times]
@@ -74,7 +68,7 @@ function run(program: string): string | undefined {
       : `was ended by ${signalCode}`
 }
 
-buildTargets(TEST_PROGRAMS, options.sanitizer)
+await buildTargets(["tests"], options.sanitizer)
 mkdirSync(reports, { recursive: true })
 let hasFailed = false
 let hasRun = false

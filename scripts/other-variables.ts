@@ -12,6 +12,12 @@ export const OTHER_VARIABLES: readonly { readonly name: string; readonly meaning
   { name: "CC", meaning: "build time: C compiler" },
   { name: "CXX", meaning: "build time: C++ compiler" },
   {
+    name: "CMAKE_CXX_COMPILER_LAUNCHER",
+    meaning:
+      "build time: a compiler cache such as `ccache`; files are then compiled one by one instead " +
+      "of folder by folder",
+  },
+  {
     name: "XDG_CONFIG_HOME",
     meaning:
       "base of the configuration folder, default `~/.config`; settings are in `ds4/ds4.toml` " +

@@ -30,18 +30,35 @@ export function checkBunVersion(): void {
   }
 }
 
+/** Modules that the commands of a fresh clone need, or also those of the developers' tools. */
+type Extent = "commands" | "all"
+
+/** What the last install left, by its marker: a hash of bun.lock and the extent. */
+function installed(): { lock: string; extent: Extent } | undefined {
+  if (!existsSync(INSTALLED)) return undefined
+  const [lock = "", extent] = readFileSync(INSTALLED, "utf8").split(" ")
+  return { lock, extent: extent === "commands" ? "commands" : "all" }
+}
+
 /**
- * Installs node modules when there are none, or when bun.lock has changed since the last install.
+ * Installs node modules when there are none, when bun.lock has changed since the last install, or
+ * when that left out what is needed now. A first install for commands leaves out compilers, linters
+ * and what tests compare with: 77 MB instead of 457 MB.
  */
-export function prepareModules(): void {
+export function prepareModules(needed: Extent = "commands"): void {
   const lock = Bun.hash(readFileSync(join(ROOT, "bun.lock"))).toString(16)
-  const isCurrent = existsSync(INSTALLED) && readFileSync(INSTALLED, "utf8") === lock
-  if (isCurrent) return
-  say("installing node modules (bun install --frozen-lockfile)")
-  const install = Bun.spawnSync([process.execPath, "install", "--frozen-lockfile"], {
+  const last = installed()
+  const isEnough = last?.extent === "all" || needed === "commands"
+  if (last?.lock === lock && isEnough) return
+  // where modules were installed by hand nothing is taken away
+  const isFirst = !existsSync(join(ROOT, "node_modules"))
+  const extent = needed === "commands" && (isFirst || last?.extent === "commands") ? needed : "all"
+  const flags = ["--frozen-lockfile", ...(extent === "commands" ? ["--production"] : [])]
+  say(`installing node modules (bun install ${flags.join(" ")})`)
+  const install = Bun.spawnSync([process.execPath, "install", ...flags], {
     cwd: ROOT,
     stdio: ["ignore", 2, 2],
   })
   if (install.exitCode !== 0) fail("bun install failed; its message is above")
-  writeFileSync(INSTALLED, lock)
+  writeFileSync(INSTALLED, `${lock} ${extent}`)
 }

@@ -1,14 +1,12 @@
-// Builds the native library and derives the demo model's GGUF when they are missing or stale.
-// Imports nothing that has to be installed. Everything it prints goes to stderr.
+// Builds native libraries and programs when they are missing or stale, and knows when the demo
+// model's GGUF is. Imports nothing that has to be installed. Everything it prints goes to stderr.
 import { existsSync, readdirSync, statSync, utimesSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { fail, say } from "./prepare-modules.ts"
-import { turbo } from "./turbo.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 const LIBRARY = join(ROOT, "native/dist/libds4.so")
-const DEMO = join(ROOT, "models/demo")
 
 /** Debian packages that the native build needs, by the program that shows their presence. */
 const BUILD_TOOLS = [
@@ -63,46 +61,32 @@ export function isDemoGgufCurrent(folder: string): boolean {
   )
 }
 
-/**
- * Derives the demo model's GGUF. No command needs it, so a checkout that cannot be written is told
- * and goes on.
- */
-function prepareDemoGguf(): void {
-  if (isDemoGgufCurrent(DEMO)) return
-  const run = Bun.spawnSync([process.execPath, join(ROOT, "scripts/demo-gguf.ts")], {
+/** Makes one group of native programs; `bun native/build.ts` shows how far it is. */
+function build(group: "libraries" | "benchmarks"): void {
+  checkBuildTools()
+  const run = Bun.spawnSync([process.execPath, join(ROOT, "native/build.ts"), group], {
     cwd: ROOT,
     stdio: ["ignore", 2, 2],
   })
-  if (run.exitCode !== 0)
-    say(
-      "models/demo/demo.gguf could not be made; its message is above. Everything else works " +
-        "without it",
-    )
+  if (run.exitCode !== 0) fail("the native build failed; its output is above")
 }
 
 /**
- * Builds native/dist when it is missing or older than its sources, or restores it from turbo's
- * cache; then derives the demo model's GGUF. Does nothing when DS4_LIBRARY names another library.
+ * Builds the libraries when they are missing or older than the native sources. Does nothing when
+ * DS4_LIBRARY names another library.
  */
 export function prepareNative(): void {
   if ((process.env.DS4_LIBRARY ?? "") !== "") return
-  buildNative()
-  prepareDemoGguf()
-}
-
-function buildNative(): void {
   if (existsSync(LIBRARY) && statSync(LIBRARY).mtimeMs >= newestChange(join(ROOT, "native"))) return
-  checkBuildTools()
-  say(
-    existsSync(LIBRARY)
-      ? "the native sources have changed, building"
-      : "building the native library, once (minutes)",
-  )
-  if (turbo(["build", "--filter=@ds4/native"], { quiet: true }) !== 0)
-    fail("the native build failed; its output is above")
+  build("libraries")
   if (!existsSync(LIBRARY))
     fail(`the native build ended without an error, but there is no ${LIBRARY}`)
-  // a restored library carries an old time; the next start must find it current
+  // sources that the library does not contain may have changed; the next start must find it current
   const now = new Date()
   utimesSync(LIBRARY, now, now)
+}
+
+/** Builds the benchmark programs, or finds them current. */
+export function prepareBenchmarks(): void {
+  build("benchmarks")
 }

@@ -26,7 +26,7 @@ function script(...words: string[]): number {
 }
 
 checkBunVersion()
-prepareModules()
+prepareModules("all")
 await prepareTinyModels()
 clearReports(ROOT)
 const flags = process.argv.slice(2)
@@ -35,7 +35,7 @@ const stages = [
   stage("format", () => script("scripts/format.ts", "--check")),
   stage("house rules", () => script("scripts/tidy.ts")),
   // before the tests: compilers on all cores beside tests with time limits would make them fail
-  stage("build", () => turbo(["build", "--output-logs=new-only", ...flags])),
+  stage("build", () => turbo(["build", "build:programs", "--output-logs=new-only", ...flags])),
   stage("lint", () => turbo(["lint", quiet, ...flags])),
   stage("types", () => turbo(["typecheck", quiet, ...flags])),
   stage("tests", () =>

@@ -46,7 +46,7 @@ export function turbo(args: readonly string[], options: { quiet?: boolean } = {}
 
 if (import.meta.main) {
   checkBunVersion()
-  prepareModules()
+  prepareModules("all")
   await prepareTinyModels()
   process.exit(turbo(process.argv.slice(2)))
 }

@@ -14,3 +14,4 @@ export const KT_BRIDGE_LIBRARY_PATH = join(DIST, `libkt_bridge.${suffix}`)
 export const KT_BRIDGE_HEADER_PATH = join(root, "include", "kt_bridge.h")
 /** What makes them, for messages. */
 export const BUILD_COMMAND = "bun run build"
+export const BENCH_BUILD_COMMAND = "bun native/build.ts benchmarks"

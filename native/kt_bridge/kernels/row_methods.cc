@@ -120,7 +120,7 @@ template <Isa kIsa> void prepare_int8(const float *x, int groups, uint8_t *out) 
 void prepare_f32(const float *x, int groups, uint8_t *out) {
     std::memcpy(out, x, size_t(groups) * kGroup * sizeof(float));
 }
-void prepare_bf16(const float *x, int groups, uint8_t *out) {
+void prepare_rounded(const float *x, int groups, uint8_t *out) {
     prepare_f32(x, groups, out);
     round_to_bf16(reinterpret_cast<float *>(out), groups * kGroup);
 }
@@ -172,7 +172,7 @@ Kernels row_method_kernels(Method gate_up, Method down, Isa isa, Numerics numeri
     made.isa = isa_name(isa);
     made.numerics = int8 ? "int8" : numerics == Numerics::f32 ? "f32" : "bf16";
     made.group_bytes = int8 ? kGroupBytes<true> : kGroupBytes<false>;
-    made.prepare = numerics == Numerics::f32 ? prepare_f32 : prepare_bf16;
+    made.prepare = numerics == Numerics::f32 ? prepare_f32 : prepare_rounded;
     if (int8)
         made.prepare = isa == Isa::generic ? prepare_int8<Isa::generic> : prepare_int8<Isa::avx2>;
     made.panel = inputs.panel;

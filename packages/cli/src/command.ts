@@ -13,6 +13,8 @@ interface CommandContext<C extends CommandName> {
   readonly io: Io
   /** Builds the native library when the checkout lacks it; call before the engine is loaded. */
   readonly prepareNative: () => void
+  /** Builds the native benchmark programs when the checkout lacks them. */
+  readonly prepareBenchmarks: () => void
 }
 
 interface CommandSpec<C extends CommandName> {

@@ -15,6 +15,8 @@ import { processIo, type Io } from "./io.ts"
 export interface MainOptions {
   /** Builds the native library when it is missing; default: it is taken as built. */
   prepareNative?: () => void
+  /** Builds the native benchmark programs; default: they are taken as built. */
+  prepareBenchmarks?: () => void
   io?: Io
 }
 
@@ -52,7 +54,7 @@ function choose(args: readonly string[], io: Io): Chosen | undefined {
 async function runChosen(
   { command, rest }: Chosen,
   io: Io,
-  prepareNative: () => void,
+  { prepareNative = () => {}, prepareBenchmarks = () => {} }: MainOptions,
 ): Promise<ExitCode> {
   const { values, positionals, notes } = parseArguments(rest, command.name)
   if (values.get("help") === true) {
@@ -71,6 +73,7 @@ async function runChosen(
     words: rest,
     io,
     prepareNative,
+    prepareBenchmarks,
   })
 }
 
@@ -87,7 +90,7 @@ export async function main(args: readonly string[], options: MainOptions = {}): 
       io.out(programHelp(COMMANDS))
       return EXIT.done
     }
-    return await runChosen(found, io, options.prepareNative ?? (() => {}))
+    return await runChosen(found, io, options)
   } catch (error) {
     io.err(`ds4: ${messageOf(error)}\n`)
     return exitCodeOf(error)

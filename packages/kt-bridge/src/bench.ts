@@ -3,7 +3,7 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { BUILD_COMMAND, DIST } from "@ds4/native"
+import { BENCH_BUILD_COMMAND, DIST } from "@ds4/native"
 import { parseBenchReport, type BenchReport, type BenchSuite } from "./bench-report.ts"
 import { ExpertPoolError, invalid } from "./errors.ts"
 
@@ -99,7 +99,7 @@ export async function benchExperts(options: BenchOptions = {}): Promise<BenchRep
   if (!existsSync(benchPath))
     throw new ExpertPoolError(
       "LIBRARY",
-      `the benchmark ${benchPath} does not exist: build it with \`${BUILD_COMMAND}\``,
+      `the benchmark ${benchPath} does not exist: build it with \`${BENCH_BUILD_COMMAND}\``,
     )
   const flags = flagsOf(options)
   const folder = mkdtempSync(join(tmpdir(), "ds4-bench-"))

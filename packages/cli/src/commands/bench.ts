@@ -112,12 +112,13 @@ export const bench = defineCommand({
     "ds4 bench moe --full --peer",
   ],
   maxPositionals: 1,
-  run: async ({ flags, io, positionals, prepareNative }) => {
+  run: async ({ flags, io, positionals, prepareNative, prepareBenchmarks }) => {
     const [what] = positionals
     if (what !== undefined && what !== "moe")
       throw usageError(`there is no benchmark "${what}"; say ds4 bench or ds4 bench moe`)
     if (what === "moe") {
       prepareNative()
+      prepareBenchmarks()
       return await benchMoe(flags, io)
     }
     const { engine } = await loadEngine(flags, io, prepareNative)
