@@ -1,5 +1,5 @@
-// Measures a bare machine's first hour: from a clean clone with an empty home, the seconds from
-// `./ds4 serve` to the first token of a request, once with ninja and once with make.
+// Measures the first minutes on a bare machine, with a clean clone and an empty home. Prints the
+// seconds from `./ds4 serve` to the first token of a request, with ninja and with make.
 // Usage: bun scripts/first-token.ts [ninja] [make] [--npx]
 //   --npx  hides bun, so that ./ds4 fetches it as well
 import {

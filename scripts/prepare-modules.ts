@@ -33,7 +33,7 @@ export function checkBunVersion(): void {
 /** Modules that the commands of a fresh clone need, or also those of the developers' tools. */
 type Extent = "commands" | "all"
 
-/** What the last install left, by its marker: a hash of bun.lock and the extent. */
+/** Marker of the last install: a hash of the bun.lock that it followed, and its extent. */
 function installed(): { lock: string; extent: Extent } | undefined {
   if (!existsSync(INSTALLED)) return undefined
   const [lock = "", extent] = readFileSync(INSTALLED, "utf8").split(" ")

@@ -1,6 +1,6 @@
 // Checks the house rules that compilers and linters do not know: sizes, widths, import arrows and
 // cycles, names, words, documents, subjects of commits.
-// Usage: bun scripts/tidy.ts [--comments [PATH...] | --table] [--root DIR] [--help]
+// Usage: bun scripts/tidy.ts [--comments [PATH...] | --references | --table] [--root DIR]
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -12,6 +12,7 @@ import { checkAnchors, checkDocs, checkReadmes } from "./tidy/docs.ts"
 import { applyExemptions, parseConfig } from "./tidy/exemptions.ts"
 import type { Finding, SourceFile } from "./tidy/finding.ts"
 import { checkImports } from "./tidy/imports.ts"
+import { checkReferences } from "./tidy/references.ts"
 import { checkSizes } from "./tidy/sizes.ts"
 import { sourceFiles } from "./tidy/source-files.ts"
 import { sizeTable } from "./tidy/table.ts"
@@ -19,12 +20,14 @@ import { checkWidth } from "./tidy/width.ts"
 import { checkWords } from "./tidy/words.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
-const HELP = `usage: bun scripts/tidy.ts [--comments [PATH...] | --table] [--root DIR]
+const HELP = `usage: bun scripts/tidy.ts [MODE] [--root DIR]
 Prints every broken house rule as PATH:LINE: CHECK: MESSAGE and exits 1 if there is one.
 Exemptions with reasons: tidy.config.json
-  --comments  only the rules for comments, below the paths or everywhere, with a count per folder
-  --table     figures of the tree: wide lines, cycles, long functions and files
-  --root      checks this tree instead of its own`
+Modes:
+  --comments [PATH...]  only the rules for comments, below the paths, with counts
+  --references          only files and exports that nothing leads to
+  --table               figures of the tree: wide lines, cycles, long functions and files
+  --root                checks this tree instead of its own`
 
 /** Folders that are packages of the workspace. */
 function packageFolders(files: readonly SourceFile[]): string[] {
@@ -87,6 +90,7 @@ function main(args: readonly string[]): number {
     options: {
       comments: { type: "boolean" },
       help: { type: "boolean" },
+      references: { type: "boolean" },
       root: { type: "string" },
       table: { type: "boolean" },
     },
@@ -94,6 +98,7 @@ function main(args: readonly string[]): number {
   const root = values.root === undefined ? ROOT : resolve(values.root)
   if (values.help === true) console.log(HELP)
   else if (values.table === true) console.log(sizeTable(sourceFiles(root)))
+  else if (values.references === true) print(checkReferences(sourceFiles(root)))
   else if (values.comments === true) printComments(root, positionals)
   else {
     const findings = checkTree(root, readFileSync(join(root, "tidy.config.json"), "utf8"))

@@ -12,6 +12,6 @@ export const DS4_HEADER_PATH = join(root, "include", "ds4.h")
 /** The CPU expert library and its public header. */
 export const KT_BRIDGE_LIBRARY_PATH = join(DIST, `libkt_bridge.${suffix}`)
 export const KT_BRIDGE_HEADER_PATH = join(root, "include", "kt_bridge.h")
-/** What makes them, for messages. */
+/** Commands that make them, for messages. */
 export const BUILD_COMMAND = "bun run build"
 export const BENCH_BUILD_COMMAND = "bun native/build.ts benchmarks"

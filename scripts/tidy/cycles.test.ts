@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test"
-import { importCycles, includeCycles, packageEntries } from "./cycles.ts"
+import { importCycles, includeCycles } from "./cycles.ts"
 import type { SourceFile } from "./finding.ts"
 import { importsOf } from "./imports-of.ts"
+import { packageEntries } from "./package-entries.ts"
 
 const tree = (files: Readonly<Record<string, string>>): SourceFile[] =>
   Object.entries(files).map(([path, text]) => ({ path, text }))
@@ -21,8 +22,8 @@ describe("imports", () => {
     const found = importsOf(text)
     const names = found.map(({ specifier }) => specifier.charAt(2))
     expect(names.sort().join("")).toBe("abcdef")
-    expect(found.filter(({ isType }) => isType)).toEqual([
-      { specifier: "./a.ts", isType: true, line: 1 },
+    expect(found.filter(({ isType }) => isType)).toMatchObject([
+      { specifier: "./a.ts", isType: true, line: 1, names: ["A"] },
     ])
   })
 })

@@ -1,6 +1,7 @@
 import { dirname, join, normalize } from "node:path"
 import { lineAt, type Finding, type SourceFile } from "./finding.ts"
 import { importsOf } from "./imports-of.ts"
+import { packageEntries, resolveImport } from "./package-entries.ts"
 
 /** A file and the line on which another one names it. */
 interface Edge {
@@ -13,34 +14,15 @@ type Graph = ReadonlyMap<string, readonly Edge[]>
 /** Folders that `#include "..."` is searched in after the file's own. */
 const INCLUDE_ROOTS = ["native/include", "native/src", "native/kt_bridge", "native/bench"]
 
-interface Manifest {
-  readonly name?: string
-  readonly exports?: Readonly<Record<string, string>>
-}
-
-/** Every entry of the workspace's packages: "@ds4/engine/testing" -> path. */
-export function packageEntries(files: readonly SourceFile[]): ReadonlyMap<string, string> {
-  const entries = new Map<string, string>()
-  for (const { path, text } of files) {
-    if (!path.endsWith("/package.json")) continue
-    const { name, exports } = JSON.parse(text) as Manifest
-    for (const [key, target] of Object.entries(exports ?? {}))
-      entries.set(join(name ?? "", key), join(dirname(path), target))
-  }
-  return entries
-}
-
 function importGraph(files: readonly SourceFile[]): Graph {
   const entries = packageEntries(files)
   const sources = files.filter(({ path }) => path.endsWith(".ts"))
   const known = new Set(sources.map(({ path }) => path))
-  const resolve = (from: string, specifier: string): string | undefined =>
-    specifier.startsWith(".") ? join(dirname(from), specifier) : entries.get(specifier)
   return new Map(
     sources.map(({ path, text }) => [
       path,
       importsOf(text).flatMap(({ specifier, line }) => {
-        const target = resolve(path, specifier)
+        const target = resolveImport(entries, path, specifier)
         return target !== undefined && known.has(target) ? [{ target, line }] : []
       }),
     ]),
