@@ -1,5 +1,5 @@
-// Every command and program of the top README is run as it stands there, in a folder where the
-// names of a real model are links to the embedded one.
+// Every command and program of the top README is run as it stands there. The names of a real model
+// are links to the embedded one.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"

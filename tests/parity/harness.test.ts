@@ -1,5 +1,5 @@
-// The parity checks must be able to fail: arithmetic that is off by one rounding is told apart from
-// arithmetic that is right, on the prompts and bounds that the parity tests use.
+// The parity checks must be able to fail. Arithmetic that is off by one rounding is told apart from
+// right arithmetic, on the prompts and bounds of the parity tests.
 import { expect, test } from "bun:test"
 import type { EngineOptions } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"

@@ -1,6 +1,5 @@
-// The same GGUF in llama.cpp: an engine that shares no code with ours and not even a reference. It
-// leaves out the FP8 and FP4 roundings of cache rows, so plain numerics are what it can be held
-// against, with its caches in F32.
+// The same GGUF runs in llama.cpp, an engine that shares no code with ours. llama.cpp leaves out
+// the FP8 and FP4 roundings of cache rows. So plain numerics are compared, with its caches in F32.
 import { expect, setDefaultTimeout, test } from "bun:test"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -65,8 +64,8 @@ async function compare(path: string, places: readonly Place[]): Promise<void> {
   await writeDecoded(path, decoded)
   const { config } = await openModelFile(path)
   const ids = prompt(config.vocab, LENGTH)
-  // llama.cpp rounds activations to 8 bits for quantised weights; its own distance to the same
-  // weights in F32 is the spread that we are allowed to show against it
+  // llama.cpp rounds activations to 8 bits for quantised weights. Its own distance to the same
+  // weights in F32 is the spread that we may show against it.
   const [quantised, exact] = [
     await runLlama(path, ids, 0),
     await runLlama(decoded, ids, GREEDY_STEPS),

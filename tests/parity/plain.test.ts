@@ -1,6 +1,6 @@
-// Plain numerics (f32 arithmetic, none of the trained-in roundings) against the recorded vectors of
-// both checkpoints: logits, streams, routes, indexer choices and greedy continuations, from both
-// containers and on every kernel set.
+// Plain numerics are f32 arithmetic without the trained-in roundings. They are compared with the
+// recorded vectors of both checkpoints: logits, streams, routes, indexer choices and greedy tokens.
+// Both containers and every kernel set are run.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { machine, type NativeEngine } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"

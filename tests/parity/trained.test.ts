@@ -1,7 +1,7 @@
-// Trained numerics (f32 arithmetic with exactly the roundings of cache and index rows) against the
-// recorded vectors. A rounding now and then turns f32 noise into a step of several percent of one
-// channel, so the recorded spread of simulated f32 engines bounds each position, and choices count
-// only where their margin is marked safe.
+// Trained numerics are f32 arithmetic with exactly the roundings of cache and index rows. A
+// rounding now and then turns f32 noise into a step of several percent of one channel. So the
+// recorded spread of simulated f32 engines bounds each position, and choices count only where their
+// margin is safe.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import type { NativeEngine } from "@ds4/engine"
 import { TOLERANCE } from "../tolerance.ts"

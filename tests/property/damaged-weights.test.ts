@@ -1,6 +1,6 @@
-// A scale that turned to NaN after the file was checked, or in a model too large to be read when it
-// is opened: the first step that would use it fails with the tensor's name, and the session stays
-// where it was. Routed experts are mapped here; expert-place.test.ts has what packing them says.
+// A scale may turn to NaN after the file was checked. A model may be too large to be read when it
+// is opened. The first step that would use it fails with the tensor's name, and the session stays
+// where it was. Routed experts are mapped here; expert-place.test.ts has packed ones.
 import { expect, test } from "bun:test"
 import { mkdtempSync } from "node:fs"
 import { open } from "node:fs/promises"

@@ -1,6 +1,6 @@
-// Routed experts packed in the expert library against the same experts mapped from the file: the
-// same logits but for the rounding of the arithmetic that was asked for; and everything that can
-// stand in the way of packing.
+// Routed experts that are packed in the expert library are compared with the same experts mapped
+// from the file. Logits differ by the rounding of the chosen arithmetic alone. Then follows
+// everything that can stand in the way of packing.
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { open } from "node:fs/promises"

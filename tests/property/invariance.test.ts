@@ -1,6 +1,6 @@
-// What must not matter: how a sequence is cut into steps, what else is in a step, how many threads
-// run it, whether it was saved and restored in between. On the CPU all of these are bitwise. Seeds
-// are printed by a failure's message.
+// Some things must not change a result: how a sequence is cut into steps, the other sequences of a
+// step, the number of threads, and whether it was saved and restored. On the CPU all of these are
+// bitwise. A failure's message prints the seed.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { NativeEngine, SessionHandle } from "@ds4/engine"
 import { CHECKPOINT_NAMES, openCheckpoint, PLACES } from "../parity/support/checkpoints.ts"

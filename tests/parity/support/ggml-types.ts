@@ -1,5 +1,5 @@
-// Files with expert types that our quantiser does not make (K-quants, IQ2_XXS): ggml's own encoder,
-// from the same npm package as the llama.cpp oracle, takes the place of ours for those tensors.
+// Files with expert types that our quantiser does not make: K-quants and IQ2_XXS. ggml's own
+// encoder makes those tensors; it comes from the same npm package as the llama.cpp oracle.
 import { dlopen } from "bun:ffi"
 import { dirname, join } from "node:path"
 import { nativeConvertRows, quantize, type Recipe } from "@ds4/engine"
