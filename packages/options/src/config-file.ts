@@ -3,9 +3,9 @@ import { join } from "node:path"
 import { configFolder, type Environment } from "./folders.ts"
 import { nearestName } from "./nearest-name.ts"
 import { OptionError } from "./option-error.ts"
-import type { OptionSpec, RawValue } from "./option-spec.ts"
+import type { RawValue } from "./option-spec.ts"
 import { hasKey, isOptionName, OPTION_NAMES, type OptionName, specOf } from "./option-table.ts"
-import { expectedOf, isInRange, readValue } from "./read-value.ts"
+import { expectedOf, readValue } from "./read-value.ts"
 import { faultyLine, topLevelLines } from "./toml-lines.ts"
 
 export interface ConfigFile {
@@ -73,42 +73,22 @@ function isTable(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
-/** A value of the file, which has types of its own, as its option takes it. */
+/**
+ * A value of the file as its option takes it. Text and numbers mean what they mean in a variable,
+ * so that `temp = "0.5"`, `quiet = 1` and `quiet = "yes"` count.
+ */
 function settingOf(where: string, key: OptionName, value: unknown): RawValue {
   const spec = specOf(key)
-  if (isOfKind(spec, value)) {
-    if (typeof value === "string") return readValue(`${where}: ${key}`, spec, value)
-    return value
-  }
-  throw new OptionError(
-    `${where}: ${key} is ${shown(value)}; expected ` +
-      `${spec.kind === "switch" ? "true or false" : expectedOf(spec)}`,
-  )
+  const at = `${where}: ${key}`
+  const read = (each: string | number | boolean) => readValue(at, spec, String(each))
+  if (isScalar(value)) return read(value)
+  if (spec.kind === "list" && Array.isArray(value) && value.every(isScalar))
+    return value.map(read).flat().map(String)
+  throw new OptionError(`${at} is ${shown(value)}; expected ${expectedOf(spec)}`)
 }
 
-function isOfKind(spec: OptionSpec, value: unknown): value is RawValue {
-  switch (spec.kind) {
-    case "switch":
-      return typeof value === "boolean"
-    case "integer":
-    case "number":
-      return typeof value === "number" && isInRange(spec, value)
-    case "size":
-      return typeof value === "string" || (typeof value === "number" && isInRange(spec, value))
-    case "list":
-      return typeof value === "string" || isListOf(spec, value)
-    case "text":
-    case "path":
-    case "choice":
-      return typeof value === "string"
-  }
-}
-
-function isListOf({ choices }: OptionSpec, value: unknown): boolean {
-  return (
-    Array.isArray(value) &&
-    value.every((item) => typeof item === "string" && (choices?.includes(item) ?? true))
-  )
+function isScalar(value: unknown): value is string | number | boolean {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
 }
 
 function shown(value: unknown): string {

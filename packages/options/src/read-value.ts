@@ -35,7 +35,7 @@ function rangeOf({ min, max }: OptionSpec): string {
 }
 
 /** Whether a number is one that the option accepts. */
-export function isInRange(spec: OptionSpec, value: number): boolean {
+function isInRange(spec: OptionSpec, value: number): boolean {
   const isWhole = spec.kind === "number" || Number.isSafeInteger(value)
   return isWhole && value >= (spec.min ?? -Infinity) && value <= (spec.max ?? Infinity)
 }

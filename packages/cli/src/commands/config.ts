@@ -55,13 +55,14 @@ function subjects(): { title: string; names: readonly OptionName[] }[] {
   }))
 }
 
+/** One option a line, its name in front, so that a script finds a setting by the line's start. */
 function printText(sources: OptionSources, path: string, io: Io): void {
   io.out(`configuration file: ${path}${sources.file === undefined ? " (not there)" : ""}\n`)
   for (const { title, names } of subjects()) {
-    io.out(`\n${title}\n`)
+    io.out(`\n# ${title}\n`)
     for (const name of names) {
       const setting = settingOf(name, sources)
-      io.out(`  ${name.padEnd(20)} ${shown(setting).padEnd(24)} ${setting.source}\n`)
+      io.out(`${name.padEnd(20)} ${shown(setting).padEnd(24)} ${setting.source}\n`)
     }
   }
 }
