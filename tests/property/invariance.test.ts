@@ -1,6 +1,6 @@
-// Some things must not change a result: how a sequence is cut into steps, the other sequences of a
-// step, the number of threads, and whether it was saved and restored. On the CPU all of these are
-// bitwise. A failure's message prints the seed.
+// A result must not depend on how a sequence is cut into steps, or on the other sequences of a
+// step. The number of threads must not matter, nor a save and a restore in between. On the CPU all
+// of these are bitwise. A failure's message prints the seed.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { NativeEngine, SessionHandle } from "@ds4/engine"
 import { CHECKPOINT_NAMES, openCheckpoint, PLACES } from "../parity/support/checkpoints.ts"
