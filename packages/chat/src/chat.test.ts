@@ -86,9 +86,16 @@ describe("limits", () => {
     })
     expect(await ask({ maxTokens: 2 })).toMatchObject({ reason: "length" })
     const long = scriptedChat("word ".repeat(100), { model: { contextTokens: 20 } }).chat
-    const full = await tell(long.answer({ messages: HI, thinking: "off" }))
-    // The limit is the room, so that the engine counts it as reached.
-    expect(full.finish?.reason).toBe("length")
+    const room = (await tell(long.answer({ messages: HI, thinking: "off" }))).finish
+    expect(room?.reason).toBe("context")
+    const { completionTokens = 0 } = room?.usage ?? {}
+    for (const [asked, reason] of [
+      [completionTokens, "length"],
+      [completionTokens + 1, "context"],
+    ] as const) {
+      const told = await tell(long.answer({ messages: HI, thinking: "off", maxTokens: asked }))
+      expect(told.finish).toMatchObject({ reason, usage: { completionTokens } })
+    }
   })
 
   test("options reach the engine", async () => {

@@ -26,6 +26,8 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
   processedTokens = 0
   private readonly reader: AnswerReader
   private readonly request: GenerateRequest
+  /** The output limit is the room that the context leaves: reaching it fills the session. */
+  private readonly isLimitRoom: boolean
   private readonly ending = new AbortController()
   private engineUsage = { cachedTokens: 0, prefillMs: 0, decodeMs: 0 }
   private isStarted = false
@@ -37,7 +39,12 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
     options: AnswerOptions,
   ) {
     this.reader = new AnswerReader(parts.tokenizer, prompt, options)
-    this.request = engineRequest(parts, prompt, options, this.ending.signal)
+    const limit = outputLimit(prompt.tokens.length, options.maxTokens, parts.engine.model)
+    this.isLimitRoom = limit < (options.maxTokens ?? Infinity)
+    this.request = {
+      ...engineRequest(parts, prompt, options, this.ending.signal),
+      maxTokens: limit,
+    }
   }
 
   /** Counts and times so far; complete with the finish event. */
@@ -93,7 +100,8 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
   private readEnd(event: Extract<GenerateEvent, { type: "end" }>): AnswerEvent[] {
     const { cachedTokens, prefillMs, decodeMs } = event.usage
     this.engineUsage = { cachedTokens, prefillMs, decodeMs }
-    const rest = this.reader.end(event.reason)
+    const isFull = event.reason === "length" && this.isLimitRoom
+    const rest = this.reader.end(isFull ? "context" : event.reason)
     this.parts.memory.remember(this.reader, this.prompt)
     return [...rest, this.finish()]
   }
@@ -121,7 +129,7 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
 }
 
 function engineRequest(
-  { engine, tokenizer }: AnswerParts,
+  { tokenizer }: AnswerParts,
   { tokens, isThinking, toolNames }: Prompt,
   options: AnswerOptions,
   ending: AbortSignal,
@@ -137,7 +145,6 @@ function engineRequest(
   // Stop strings are the parser's: inside the arguments of a call they do not count.
   return {
     promptTokens: tokens,
-    maxTokens: outputLimit(tokens.length, options.maxTokens, engine.model),
     stopTokens: [tokenizer.eos],
     signal: options.signal === undefined ? ending : AbortSignal.any([options.signal, ending]),
     ...(sampling === undefined ? {} : { sampling }),
