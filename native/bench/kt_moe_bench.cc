@@ -1,6 +1,7 @@
-// How near the CPU expert library comes to what this machine can do. Every figure is a ratio within
-// one run: to the streaming read of the same threads, to the measured peak of the instructions, to
-// a plain copy, or to llama.cpp's kernels. Usage: kt_moe_bench --help
+// Measures how near the CPU expert library comes to the limits of this machine. Every figure is a
+// ratio within one run. It is relative to the streaming read of the same threads, the measured peak
+// of the instructions, a plain copy, or llama.cpp's kernels.
+// Usage: kt_moe_bench --help
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>

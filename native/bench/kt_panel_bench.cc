@@ -1,8 +1,8 @@
-// Panel kernels on weights that stay in the caches of a core, by the number of tokens: what is lost
-// between the arithmetic's peak and a panel, with neither memory nor a forward's other work in
-// between. Every share is of the peak loop that takes turns with the panel on the same threads.
-// Usage: kt_panel_bench [SECONDS of each row, default 0.5 [THREADS, default 1 [ISA [NUMERICS]]]];
-// it is no product of build.ts: cmake --build native/build/ninja --target kt_panel_bench
+// Panel kernels on weights that stay in the caches of a core, by the number of tokens. It shows the
+// loss between the peak of the arithmetic and a panel, without memory and the other work of a
+// forward. Every share is of the peak loop that takes turns with the panel on the same threads.
+// Usage: kt_panel_bench [SECONDS of each row, default 0.5 [THREADS, default 1 [ISA [NUMERICS]]]]
+// build.ts does not build it: cmake --build native/build/ninja --target kt_panel_bench
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -36,8 +36,8 @@ uint8_t *aligned(std::vector<uint8_t> &bytes, size_t count) {
     return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64;
 }
 
-// Of one worker: panels of 64 rows x 4096 inputs, as many as the tile kernels take at once, and
-// places for kPanelTokens.
+// Buffers of one worker: panels of 64 rows x 4096 inputs, as many as the tile kernels take at once,
+// and places for kPanelTokens.
 struct Panel {
     explicit Panel(const std::vector<CanonicalExpert> &expert) {
         TileRows rows;
@@ -72,9 +72,9 @@ struct Bench {
     std::vector<Panel> panels;
 };
 
-// Of bursts of `body` on all workers that take turns with bursts of `other`: the best seconds of a
-// body, and the median of what the body took over the other beside it, which other users of the
-// machine change least.
+// Runs bursts of `body` on all workers in turns with bursts of `other`. Gives the best seconds of a
+// body, and the median of the ratio of neighbouring bursts. Other users of the machine change that
+// ratio least.
 struct Pair {
     double body, ratio;
 };

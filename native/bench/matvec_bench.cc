@@ -1,7 +1,7 @@
-// Matrix products against the machine's streaming read rate, both measured in this run with the
-// same threads and the same kind of pages. Rates are by the clock; shares of the read rate by the
-// processor time of all threads, which other work on the machine does not change. Prints a table,
-// or with --json one object a line.
+// Matrix products against the machine's streaming read rate. Both are measured in this run, with
+// the same threads and the same kind of pages. Rates are by the clock. Shares of the read rate are
+// by the processor time of all threads, which other work on the machine does not change. Prints a
+// table, or with --json one object a line.
 //   matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] [--prefill]
 //   [--json]
 #include <sys/mman.h>
@@ -39,7 +39,7 @@ double seconds_since(Clock::time_point begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Seconds by the clock, and of processor time by the process's threads together.
+// Seconds by the clock, and seconds of processor time of all threads of the process.
 struct Span {
     double clock, processor;
 };

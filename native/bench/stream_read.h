@@ -1,5 +1,5 @@
-// The plainest read of memory with the widest loads that the CPU has: what a product's rate is
-// compared with.
+// The plainest read of memory, with the widest loads that the CPU has. The rates of products are
+// compared with it.
 #pragma once
 #include "backend/cpu/kernels/intrinsics.h"
 

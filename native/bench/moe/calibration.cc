@@ -1,5 +1,4 @@
-// What the library measures when a layer is loaded, and what it takes: its own figures, from its
-// description.
+// The library's own measurements when a layer is loaded, and its choices, from its description.
 #include <functional>
 #include <stdexcept>
 
@@ -17,7 +16,7 @@ struct Trial {
 
 struct Calibration {
     std::vector<Trial> trials;
-    std::vector<std::pair<int, std::string>> kernels; // from so many tokens on
+    std::vector<std::pair<int, std::string>> kernels; // (from tokens, instruction set)
     std::vector<std::pair<std::string, std::string>> excluded;
     int fused_tokens = 0, tile_tokens = 0;
     double microseconds = 0;
@@ -44,7 +43,7 @@ class DescriptionReader {
     }
 
   private:
-    // Every member of each object of a list; begin is called ahead of an object.
+    // Calls `member` for every member of each object of a list, and `begin` ahead of each object.
     void read_each(const std::function<void()> &begin,
                    const std::function<void(const std::string &)> &member) {
         std::string key;
@@ -95,7 +94,7 @@ class DescriptionReader {
     Calibration found_;
 };
 
-// Whether an expert of so many tokens runs so.
+// Whether an expert with the trial's tokens runs as the trial did.
 bool is_taken(const Calibration &made, const Trial &trial) {
     const char *form = made.tile_tokens > 0 && trial.tokens >= made.tile_tokens ? "tiles"
                        : trial.tokens <= made.fused_tokens                      ? "fused"

@@ -1,5 +1,5 @@
-// A folder of safetensors with random experts, named and laid out as the official checkpoint; gone
-// when it goes.
+// A folder of safetensors with random experts, named and laid out as the official checkpoint. The
+// destructor removes it.
 #pragma once
 #include <string>
 #include <vector>

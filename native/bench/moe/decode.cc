@@ -1,5 +1,5 @@
-// Few tokens: the time is that of reading their experts, so every figure is a share of the read of
-// the same run.
+// Few tokens. Reading their experts takes all the time, so that every figure is a share of the read
+// of the same run.
 #include <cmath>
 
 #include "moe/suites.h"
@@ -8,7 +8,7 @@
 namespace ds4::bench {
 namespace {
 
-constexpr size_t kCalls = 64; // different routes, so that no call finds its experts in a cache
+constexpr size_t kCalls = 64; // with different routes: no call finds its experts in a cache
 
 double required(const std::string &kernels, const std::string &numerics) {
     return kernels == "avx2" || numerics == "bf16" ? 0.70 : 0.80;
@@ -34,7 +34,7 @@ void measure_decode(Bench &bench, ExpertLayers &layers, const Kind &kind) {
         const auto decode = [&] {
             layers.forward(at, calls[size_t(at) % kCalls], input, output), at++;
         };
-        // the read of as many bytes has the same hand-off; the stream has none
+        // A read of as many bytes has the same hand-off; the stream has none.
         const std::vector<Samples> samples = take_turns(
             {{[&] { reader.read(size_t(bytes)); }}, {decode}}, {bench.settings.seconds, 4, 6, 2});
         const double rate = bytes / samples[1].first_decile();

@@ -10,8 +10,7 @@ namespace {
 constexpr size_t kGroup = 32, kBlockBytes = 17;
 constexpr size_t kNodesPerCall = 32; // of a graph: 6 products and the sum of up to 16 routes
 
-// One matrix in ggml's blocks: a scale byte, then byte j with input j in the low nibble and j + 16
-// in the high one.
+// One matrix in ggml's blocks (format/blocks.h, BlockMxfp4).
 std::vector<uint8_t> blocks_of(const std::vector<uint8_t> &codes,
                                const std::vector<uint8_t> &scales) {
     std::vector<uint8_t> blocks(scales.size() * kBlockBytes);

@@ -25,8 +25,8 @@ class GgmlExperts {
     std::vector<void *> tensors_;
 };
 
-// Forwards of `tokens` tokens each, one after another in one graph, layer after layer: what a
-// model's graph does.
+// Forwards of `tokens` tokens each, one after another in one graph, layer after layer, as in the
+// graph of a model.
 class GgmlGraph {
   public:
     GgmlGraph(const GgmlLibrary &library, const GgmlExperts &experts, const Shape &shape,
@@ -49,8 +49,8 @@ class GgmlGraph {
     std::vector<Call> calls_;
 };
 
-// Whether mul_mat_id takes MXFP4 in the library's repacked buffers: tried in a process of its own,
-// because ggml ends the process where it does not.
+// Whether mul_mat_id takes MXFP4 in the library's repacked buffers. It is tried in a process of its
+// own, because ggml ends the process where it does not.
 bool can_repack(const GgmlLibrary &library);
 
 } // namespace ds4::bench

@@ -18,7 +18,8 @@ void quiet(int level, const char *text, void *) {
     if (level >= kLogError) std::fputs(text, stderr);
 }
 
-// libggml.so, or libggml.<release>.so as the npm package names it; empty when the folder has none.
+// Path of libggml.so, or of libggml.<release>.so as the npm package names it; empty when the folder
+// has none.
 std::string registry_name(const std::string &folder) {
     std::string found;
     DIR *const list = opendir(folder.c_str());
@@ -84,7 +85,7 @@ void GgmlLibrary::open(const std::string &folder) {
     f.backend_load_all_from_path(folder.c_str());
 }
 
-// A pool that lives as long as the library: without one ggml starts its threads anew for every
+// A pool that lives as long as the library. Without one ggml starts its threads anew for every
 // graph.
 void GgmlLibrary::start_threads(void *registry, int threads) {
     void *const cpu = open_library(variant_, RTLD_NOW | RTLD_NOLOAD);

@@ -1,6 +1,6 @@
-// llama.cpp's CPU kernels, opened at run time from the shared libraries of a release (checked with
-// ggml 0.25.1, the npm package @node-llama-cpp/linux-x64 3.22.1). Only opaque pointers and one
-// small struct cross: no layout of ggml's own structs is assumed.
+// llama.cpp's CPU kernels, opened at run time from the shared libraries of a release. They were
+// checked with ggml 0.25.1, the npm package @node-llama-cpp/linux-x64 3.22.1. Only opaque pointers
+// and one small struct cross, so that no layout of ggml's own structs is assumed.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +18,7 @@ struct GgmlInit { // ggml_init_params, passed by value
     bool no_alloc;
 };
 
-// Signatures of the public headers, every struct pointer opaque.
+// Signatures of the public headers, with opaque struct pointers.
 struct GgmlFunctions {
     const char *(*version)();
     void (*log_set)(void (*)(int, const char *, void *), void *);
@@ -60,8 +60,8 @@ struct GgmlFunctions {
 
 class GgmlLibrary {
   public:
-    // Lets ggml choose the best CPU library of the folder. Throws std::runtime_error naming what is
-    // missing.
+    // Lets ggml choose the best CPU library of the folder. Throws std::runtime_error, which names
+    // what is missing.
     GgmlLibrary(const std::string &folder, int threads);
     ~GgmlLibrary();
     GgmlLibrary(const GgmlLibrary &) = delete;

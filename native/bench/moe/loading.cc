@@ -1,5 +1,5 @@
-// Loading a checkpoint from the page cache against a plain copy of the same bytes, and the memory
-// that it takes.
+// Loads a checkpoint from the page cache, against a plain copy of the same bytes, and tells its
+// memory.
 #include <atomic>
 #include <cstring>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ class Shard {
     }
     ~Shard() { close(file_); }
     Shard(const Shard &) = delete;
-    // False when the file does not give all of it.
+    // Reads a range; false when the file does not give all of it.
     bool read(uint8_t *target, size_t at, size_t count) const {
         return pread(file_, target, count, off_t(at)) == ssize_t(count);
     }

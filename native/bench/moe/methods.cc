@@ -1,4 +1,4 @@
-// Decode of one token with every way of holding weights: stored bytes against the read of as many.
+// Decode of one token with every way of holding weights, against the read of as many stored bytes.
 #include <cstddef>
 #include <cstring>
 #include <stdexcept>
@@ -11,8 +11,7 @@ namespace ds4::bench {
 namespace {
 
 constexpr size_t kCalls = 64;
-constexpr uint16_t kHalfScale =
-    0x1c00; // f16 2^-8, so that sums stay of order 1: random exponents would not
+constexpr uint16_t kHalfScale = 0x1c00; // f16 2^-8, so that sums stay of order 1
 
 struct Field {
     size_t offset;
@@ -82,7 +81,7 @@ StoredMatrix random_matrix(const Method &method, int rows, int columns, Random &
     return matrix;
 }
 
-// Decode turn by turn with a read of as many bytes.
+// Measures decode turn by turn with a read of as many bytes.
 void report_row(Bench &bench, const Kind &kind, const char *name, ExpertLayers &layers,
                 const Shape &shape, double expert_bytes) {
     const double bytes = expert_bytes * shape.experts_per_token;

@@ -14,7 +14,7 @@ constexpr int kTurns = 7;
 constexpr const PeakLoop *kLoops[] = {&kMaddubs, &kFma,      &kVnni,
                                       &kBf16Dot, &kTileBf16, &kTileBf16Fed};
 
-// Operations a second of all workers together; the clock may depend on how many run.
+// Operations a second of all workers together. The clock may depend on how many run.
 double rate_of(const PeakLoop &loop, int threads, int parts, double seconds) {
     PoolRunner runner(threads, parts);
     uint64_t rounds = 1000;

@@ -1,4 +1,4 @@
-// What one core's instructions can do from registers: the ceilings of the kernels' arithmetic,
+// Peak rates of one core's instructions on registers, which bound the kernels' arithmetic. They are
 // measured, not looked up.
 #pragma once
 #include <cstdint>
@@ -19,26 +19,26 @@ struct PeakLoop {
 extern const PeakLoop kMaddubs, kFma; // peaks_avx2.cc
 extern const PeakLoop kVnni;          // peaks_avx512.cc
 extern const PeakLoop kBf16Dot;       // peaks_avx512bf16.cc
-extern const PeakLoop kTileBf16,
-    kTileBf16Fed; // peaks_amx.cc; fed: what is left when operands come from L1
+// peaks_amx.cc; kTileBf16Fed also loads its operands from L1.
+extern const PeakLoop kTileBf16, kTileBf16Fed;
 
 struct Peak {
     std::string name;
     double one_core; // operations a second of one thread
-    double all;      // of all threads at once, together
+    double all;      // operations a second of all threads together
 };
 
-// Loops that this CPU has, on one thread and on all.
+// Rates of the loops that this CPU has, on one thread and on all.
 std::vector<Peak> measure_peaks(int threads, int parts, double seconds);
 
-// What operations of `work`, `flop` of them, reach of a loop's rate on as many threads: the median
-// of turns in which both take about as long, for a processor's clock follows what it did in the
-// last milliseconds. NaN where this CPU lacks the loop.
+// Share of a loop's rate that `work`, of `flop` operations, reaches on as many threads. It is the
+// median of turns in which both take about as long, because the clock follows the work of the last
+// milliseconds. NaN where this CPU lacks the loop.
 double share_beside(const char *loop, int threads, int parts, double flop,
                     const std::function<void()> &work);
 
-// The loop whose instruction does the arithmetic of a kernel table, by the names that the library
-// reports, or of its matrix tiles.
+// Name of the loop whose instruction does the arithmetic of a kernel table, or of its matrix tiles.
+// Tables have the names that the library reports.
 const char *peak_of(const std::string &kernels, const std::string &numerics, bool tiles);
 
 } // namespace ds4::bench

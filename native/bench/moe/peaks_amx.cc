@@ -11,7 +11,7 @@ namespace {
 constexpr int kRequestPermission = 0x1023,
               kTileData = 18; // arch_prctl: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
 
-// The CPU has bf16 tiles, the system saves their state and lets this process use them.
+// Whether the CPU has bf16 tiles, and the system saves their state and lets this process use them.
 bool supported() {
     uint32_t a = 0, b = 0, c = 0, d = 0;
     if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c >> 27 & 1u) == 0) return false;
@@ -46,8 +46,7 @@ void load_operands(const uint8_t *a, const uint8_t *b) {
 }
 
 // Two by two tiles of sums, 16 x 16 f32 each; a product of tiles takes 32 inputs. kFed: with the
-// four loads that four products need where operands are not in registers already, as in any matrix
-// product.
+// four loads that four products need when operands are not in registers already.
 template <bool kFed> double tile_bf16(uint64_t rounds) {
     const TileConfig config = configure();
     _tile_loadconfig(&config);

@@ -6,9 +6,8 @@ namespace {
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-// Four products of bytes summed in 16 bits, which is as many as cannot overflow, then widened:
-// three maddubs and additions to one madd. Four rows at once, each in registers of its own, so that
-// they overlap.
+// Four products of bytes are summed in 16 bits, as many as cannot overflow, and then widened. That
+// is three maddubs and additions to one madd. Four rows overlap, each in registers of its own.
 #define DS4_ROW(words, more, sum)                                                                  \
     "vpmaddubsw %%ymm14, %%ymm15, %%ymm" words "\n\t" DS4_PRODUCT(words, more)                     \
         DS4_PRODUCT(words, more) DS4_PRODUCT(words, more) "vpmaddwd %%ymm13, %%ymm" words          \

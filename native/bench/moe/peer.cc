@@ -1,5 +1,4 @@
-// llama.cpp's kernels on the same experts, the same routes and as many threads, turn by turn with
-// ours.
+// llama.cpp's kernels on the same experts, the same routes and as many threads, in turns with ours.
 #include <cmath>
 #include <stdexcept>
 
@@ -52,7 +51,7 @@ double target_of(const Task &task, const std::string &numerics) {
     return task.calls > 1 ? 1.4 : numerics == "int8" ? 2.4 : 1.5;
 }
 
-// One task, ours in both numerics against the peer's graph.
+// Measures one task: ours in both numerics against the peer's graph.
 void compare(Bench &bench, GgmlLibrary &library, const GgmlExperts &experts,
              const std::vector<ExpertLayers *> &ours, const std::vector<Kind> &kinds,
              const char *buffers, bool prefill) {

@@ -1,13 +1,13 @@
-// Steps on pinned workers, as the expert library runs them: what its kernels are compared with uses
-// the same cores.
+// Steps on pinned workers, as the expert library runs them. Everything that its kernels are
+// compared with uses the same cores.
 #pragma once
 #include "pool/worker_pool.h"
 #include "machine/topology.h"
 
 namespace ds4::bench {
 
-// Busy wait of an idle worker in microseconds, -1: the library's choice. On a machine that is not
-// full that choice is longer than a turn of the benchmark; workers of several pools share their
+// Busy wait of an idle worker in microseconds; -1: the library's choice. On a machine that is not
+// full, that choice is longer than a turn of the benchmark. Workers of several pools share their
 // cores here.
 inline int64_t spin_us(int threads) {
     return threads >= machine::read_topology().usable ? -1 : 2000;

@@ -1,4 +1,5 @@
-// Many tokens: time against the limit of the roofline, max(bytes / read rate, operations / peak).
+// Many tokens. Time is compared with the limit of the roofline, max(bytes / read rate, operations /
+// peak).
 #include <functional>
 
 #include "moe/suites.h"
@@ -15,8 +16,8 @@ struct Timing {
     double best, median;
 };
 
-// Calls until `seconds` have passed, at least two; the first is no sample unless it alone takes
-// that long.
+// Calls until `seconds` have passed, at least twice. The first call is a sample only if it alone
+// takes that long.
 template <typename Call> Timing timed(const Call &call, double seconds) {
     Samples samples;
     const double first = seconds_of(call);
@@ -54,7 +55,7 @@ void report_row(Bench &bench, ExpertLayers &layers, const Kind &kind, const char
         bench.report.at_most(name + "time over the limit", timing.best / limit.seconds, 1.3);
 }
 
-// Of the largest call, against the peak that takes turns with it.
+// Reports the largest call against the peak that takes turns with it.
 void report_share(Bench &bench, ExpertLayers &layers, const Kind &kind, const Routes &routes,
                   const std::function<void()> &call) {
     const Settings &settings = bench.settings;
@@ -83,7 +84,7 @@ void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind) {
     std::vector<float> output(input.size());
     Random random;
     int at = 0;
-    double a_token = 0; // seconds a token an expert, of the last size
+    double a_token = 0; // seconds for one token of every expert, from the last size
     const int step = settings.full ? 2 : 4;
     for (int per_expert = 2; per_expert <= settings.per_expert; per_expert *= step) {
         if (a_token * per_expert > kPatience * settings.seconds) {

@@ -1,4 +1,4 @@
-// What this machine can do: the stream of all threads and the peaks of the instructions that the
+// Limits of this machine: the stream of all threads, and the peaks of the instructions that the
 // kernels use.
 #include "moe/suites.h"
 

@@ -9,7 +9,7 @@ namespace ds4::bench {
 namespace {
 
 constexpr size_t kLine = 256;           // bytes of one unrolled step
-constexpr double kStreamSeconds = 0.02; // at least, of one step: its hand-off takes some 20 us
+constexpr double kStreamSeconds = 0.02; // least time of one step, whose hand-off takes some 20 us
 
 // Past the end of a mapping a prefetch does nothing.
 inline void prefetch(const uint8_t *data) {
@@ -17,8 +17,8 @@ inline void prefetch(const uint8_t *data) {
         _mm_prefetch(reinterpret_cast<const char *>(data + line), _MM_HINT_T0);
 }
 
-// The widest loads of this CPU: 16-byte loads reach 24 GB/s where 64-byte ones reach 39 (Zen 5, one
-// core).
+// Reads with the widest loads of this CPU. 16-byte loads reach 24 GB/s where 64-byte ones reach 39
+// (Zen 5, one core).
 __attribute__((target("avx512f"))) void read_avx512(const uint8_t *data, size_t bytes,
                                                     size_t ahead) {
     __m512i sums[4] = {};

@@ -1,4 +1,4 @@
-// How fast the threads of a pool read memory: what every kernel is measured against.
+// Rates at which the threads of a pool read memory. Every kernel is measured against them.
 #pragma once
 #include <cstdint>
 
@@ -13,8 +13,8 @@ class ReadMemory {
     explicit ReadMemory(size_t bytes);
     const uint8_t *data() const { return memory_.data(); }
     size_t bytes() const { return memory_.bytes(); }
-    // Picks the prefetch distance that reads fastest: on some CPUs the hardware's own does not
-    // cross pages.
+    // Picks the prefetch distance that reads fastest. On some CPUs the hardware's own prefetching
+    // does not cross pages.
     void choose_ahead(int threads, int parts, double seconds);
     size_t ahead = 0; // bytes; 0: the hardware's prefetch alone
 
@@ -26,10 +26,10 @@ class Reader {
   public:
     Reader(const ReadMemory &memory, int threads, int parts)
         : memory_(memory), runner_(threads, parts) {}
-    // One step that reads `bytes`, others than the last time.
+    // Runs one step that reads `bytes`, other bytes than the last time.
     void read(size_t bytes);
-    // Bytes a second of steps so long that their hand-off does not count: the first decile of at
-    // least five.
+    // Bytes a second of steps so long that their hand-off does not count. It is the first decile of
+    // at least five.
     double stream(double seconds);
     PoolRunner &runner() { return runner_; }
 

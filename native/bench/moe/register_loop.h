@@ -1,9 +1,9 @@
-// Text of a loop body of one instruction on independent sums, for the assembler: written in C++ the
-// compiler would merge equal sums, or keep them in memory.
+// Assembler text of a loop body of one instruction on independent sums. In C++ the compiler would
+// merge equal sums, or keep them in memory.
 #pragma once
 
-// Sums in registers 0 to 11 or to 15 of a kind ("ymm", "zmm"), operands in 14 and 15 or 30 and 31
-// of it.
+// Sums lie in registers 0 to 11 or 0 to 15 of a kind ("ymm", "zmm"). Operands lie in 14 and 15 or
+// in 30 and 31.
 #define DS4_SUM(op, kind, left, right, sum)                                                        \
     op " %%" kind left ", %%" kind right ", %%" kind sum "\n\t"
 #define DS4_SUMS4(op, kind, l, r, a, b, c, d)                                                      \

@@ -10,13 +10,13 @@
 namespace ds4::bench {
 namespace {
 
-// Wide enough for the column's name and its values.
+// Width for the column's name and its values.
 int width_of(const std::string &key, const Value &value) {
     if (!value.is_text) return std::max(int(key.size()), 7);
     return std::max(int(key.size()), std::max(9, int(value.text.size())));
 }
 
-// JSON has no infinities: a figure that could not be measured is null.
+// JSON has no infinities, so that a figure that could not be measured is null.
 std::string number(double value) {
     if (!std::isfinite(value)) return "null";
     char text[40];

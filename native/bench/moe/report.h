@@ -32,7 +32,7 @@ struct Target {
 class Report {
   public:
     explicit Report(bool prints) : prints_(prints) {}
-    // Prints the row at once, below a heading when the suite or its columns change.
+    // Prints the row at once. A heading comes first when the suite or its columns change.
     void row(const std::string &suite, const Row &row);
     void at_least(const std::string &name, double value, double bound) {
         targets_.push_back({name, value, bound, true});
@@ -40,7 +40,7 @@ class Report {
     void at_most(const std::string &name, double value, double bound) {
         targets_.push_back({name, value, bound, false});
     }
-    // Something that was not measured, and why.
+    // Notes something that was not measured, and why.
     void skip(const std::string &suite, const std::string &reason);
     void print_targets() const;
     void write_json(std::FILE *file, const Settings &settings) const;

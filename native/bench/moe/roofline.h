@@ -5,7 +5,7 @@
 namespace ds4::bench {
 
 struct Work {
-    double bytes; // that must come from memory
+    double bytes; // from memory
     double flop;
 };
 
@@ -25,7 +25,7 @@ inline Limit limit_of(const Work &work, const Machine &machine) {
     return {std::max(memory, compute), memory >= compute};
 }
 
-// What a call's time is made of, as far as it is known: memory and arithmetic overlap, the hand-off
+// Parts of a call's time, as far as they are known. Memory and arithmetic overlap; the hand-off
 // does not.
 struct Parts {
     double memory, compute, hand_off; // seconds

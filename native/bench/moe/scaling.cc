@@ -1,5 +1,5 @@
-// Decode by number of threads against what the same threads read, and what the call's time is made
-// of.
+// Decode by number of threads, against the read of the same threads, and the parts of a call's
+// time.
 #include <cmath>
 
 #include "moe/suites.h"

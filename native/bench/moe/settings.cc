@@ -32,8 +32,8 @@ const char kUsage[] =
 
 namespace {
 
-constexpr double kMemoryShare =
-    0.3; // of what is free, for the layers of one kind: the peer suite holds three copies
+// Share of free memory for the layers of one kind. The peer suite holds three copies.
+constexpr double kMemoryShare = 0.3;
 
 int integer(const std::string &flag, const std::string &text, int low, int high) {
     char *end = nullptr;

@@ -1,4 +1,4 @@
-// What the expert benchmark measures and on how much.
+// Settings of the expert benchmark: its measurements and their sizes.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -6,16 +6,14 @@
 
 namespace ds4::bench {
 
-// Of one layer of routed experts in packed FP4.
+// Sizes of one layer of routed experts in packed FP4.
 struct Shape {
     int experts, experts_per_token, hidden, intermediate;
 
-    double expert_bytes() const {
-        return 3.0 * hidden * intermediate / 32 * 17;
-    } // codes and one-byte scales
-    double route_flop() const {
-        return 6.0 * hidden * intermediate;
-    } // one token through one expert
+    // Codes and one-byte scales.
+    double expert_bytes() const { return 3.0 * hidden * intermediate / 32 * 17; }
+    // Operations of one token through one expert.
+    double route_flop() const { return 6.0 * hidden * intermediate; }
 };
 
 struct Settings {
@@ -41,7 +39,7 @@ struct Settings {
 constexpr const char *kSuites[] = {"rates",   "decode",      "prefill", "scaling",
                                    "methods", "calibration", "loading", "peer"};
 
-// Settings of a command line, with everything that was left open chosen for this machine. Throws
+// Settings of a command line; choices that it leaves open are made for this machine. Throws
 // std::invalid_argument with what is wrong.
 Settings parse_settings(int argc, char **argv);
 

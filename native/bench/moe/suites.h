@@ -1,4 +1,4 @@
-// The measurements, one suite each: they share the machine's rates and the report.
+// The measurements, one suite each. They share the machine's rates and the report.
 #pragma once
 #include <vector>
 
@@ -10,16 +10,17 @@
 
 namespace ds4::bench {
 
-// What every suite needs.
+// State that all suites share.
 struct Bench {
     const Settings &settings;
     Report &report;
     ReadMemory &memory;
     const SourceExperts &source;
-    double stream = 0; // bytes a second of all threads, long reads
+    double stream = 0; // bytes a second of long reads by all threads
     std::vector<Peak> peaks;
 
-    double peak(const std::string &name) const; // of all threads; 0 when it was not measured
+    // Rate of all threads together; 0 when it was not measured.
+    double peak(const std::string &name) const;
 };
 
 void measure_rates(Bench &bench); // the stream and the peaks
@@ -27,12 +28,12 @@ void measure_decode(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_prefill(Bench &bench, ExpertLayers &layers, const Kind &kind);
 void measure_scaling(Bench &bench, const Kind &kind);
 void measure_methods(Bench &bench, const Kind &kind);
-void measure_calibration(Bench &bench); // what the library itself measures when a layer is loaded
+void measure_calibration(Bench &bench); // the library's own measurements of a load
 void measure_loading(Bench &bench);
 void measure_peer(Bench &bench);
 
-// What the loading suite's own process does: loads the checkpoint in `folder` and prints its peak
-// memory.
+// The part of the loading suite that runs in a process of its own. Loads the checkpoint in `folder`
+// and prints its peak memory.
 int load_and_report_memory(const char *folder, const Settings &settings);
 
 } // namespace ds4::bench

@@ -1,4 +1,4 @@
-// Contenders that take turns on one machine: what else runs on it then hits all of them alike.
+// Contenders that take turns on one machine, so that other load hits all of them alike.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -29,26 +29,26 @@ struct Samples {
         std::sort(sorted.begin(), sorted.end());
         return sorted[size_t(double(sorted.size()) * share)];
     }
-    // Of fewer than ten samples the smallest: a neighbour's load only ever adds time, and no single
-    // run is lucky twice.
+    // The smallest of fewer than ten samples. Other load only ever adds time, and the first decile
+    // of many is no lucky run.
     double first_decile() const { return at(0.1); }
     double median() const { return at(0.5); }
 };
 
 struct Turns {
-    double seconds = 1; // of all turns together; the least number of bursts may need more
+    double seconds = 1; // all turns together; least_bursts may need more
     size_t least_bursts = 3;
     size_t burst = 6; // timed calls in a row
     size_t warm = 2;  // calls before them, which wake the contender's threads
 };
 
-// Longer than an idle worker of any contender spins: a turn begins with the others asleep.
+// Longer than an idle worker of any contender spins, so that a turn begins with the others asleep.
 constexpr std::chrono::milliseconds kPause(3);
 
 struct Contender {
     std::function<void()> body;
-    std::function<void()> sleep =
-        nullptr; // called after each turn, for threads that do not go to sleep by themselves
+    // Called after each turn, for threads that do not go to sleep by themselves.
+    std::function<void()> sleep = nullptr;
 };
 
 inline std::vector<Samples> take_turns(const std::vector<Contender> &contenders,

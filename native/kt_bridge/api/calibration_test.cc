@@ -1,4 +1,4 @@
-// Trials on the weights of a layer, and that what they choose leaves results alone.
+// Trials on the weights of a layer. Their choice leaves results alone.
 #include <cstring>
 
 #include "api/handles.h"
@@ -50,7 +50,7 @@ bool same(const std::vector<float> &a, const std::vector<float> &b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Which kernels have run since the clock was last read: a fake clock makes them fast or slow.
+// The kernels that have run since the clock was last read. A fake clock makes them fast or slow.
 bool tiles_ran = false;
 int64_t clock_now = 1;
 

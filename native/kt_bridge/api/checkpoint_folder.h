@@ -38,7 +38,7 @@ inline std::string bytes_of(const std::vector<uint8_t> &values) {
     return {values.begin(), values.end()};
 }
 
-// A shard with the entries one after another; `tail` replaces the header's end when not empty.
+// A shard with the tensors one after another.
 inline std::string shard(const std::vector<ShardTensor> &entries) {
     std::string header = "{\"__metadata__\":{\"format\":\"pt\",\"deep\":\"\\u00e9\"}", data;
     for (const ShardTensor &entry : entries) {

@@ -7,7 +7,7 @@ using namespace ds4::ktb;
 
 namespace {
 
-// Everything that can be wrong with a forward; nothing has been written yet.
+// Checks everything that can be wrong with a forward, before anything is written.
 void check_request(const ForwardRequest &request, bool strict_ids) {
     const ExpertLayer &layer = *request.layer;
     if (request.input == nullptr || request.output == nullptr || request.ids == nullptr ||
@@ -47,7 +47,7 @@ void check_call(const ForwardRequest &request, uint32_t flags) {
     if (request.tokens > 0) check_request(request, (flags & KTB_FORWARD_STRICT_IDS) != 0);
 }
 
-// The forms without a status show a failure in the output.
+// Forms without a status show a failure in the output.
 void run_visible(const ForwardRequest &request) {
     ExpertLayer &layer = *request.layer;
     try {

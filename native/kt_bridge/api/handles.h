@@ -1,4 +1,4 @@
-// What the opaque handles of kt_bridge.h point to.
+// The types behind the opaque handles of kt_bridge.h.
 #pragma once
 #include <memory>
 
@@ -11,7 +11,7 @@ struct ktb_engine {
     ds4::ktb::ExpertEngine engine;
 };
 struct ktb_safetensor {
-    std::shared_ptr<const ds4::ktb::Safetensors> tensors; // also of loads that are still reading
+    std::shared_ptr<const ds4::ktb::Safetensors> tensors; // shared with running loads
 };
 struct ktb_moe {
     std::unique_ptr<ds4::ktb::ExpertLayer> layer;
@@ -19,12 +19,12 @@ struct ktb_moe {
 
 namespace ds4::ktb {
 
-// Text of ktb_last_error on this thread; a plain array, so that worker threads have nothing to
-// destroy.
+// Text of ktb_last_error on this thread. It is a plain array, so that worker threads have nothing
+// to destroy.
 void clear_error();
 int record_error(int code, const char *text); // returns code
 
-// Runs body, translating exceptions into a code and the text of ktb_last_error. body returns a
+// Runs body, and translates exceptions into a code and the text of ktb_last_error. body returns a
 // KTB_OK or KTB_ERR_*.
 template <class Body> int guarded(Body body) noexcept {
     clear_error();

@@ -1,4 +1,4 @@
-// What a token gets must not depend on the threads, the parts, or the tokens that share its call.
+// A token's result must not depend on the threads, the parts, or the tokens that share its call.
 #include <cstring>
 
 #include "api/test_layer.h"
@@ -18,7 +18,8 @@ struct Problem {
     std::vector<int32_t> ids;
 };
 
-// Some routes are skipped, some experts repeat within a token, one is much busier than the others.
+// Some routes are skipped, some experts repeat within a token, and one is much busier than the
+// others.
 Problem make_problem(const Shape &shape, int tokens) {
     Problem made{shape,
                  tokens,

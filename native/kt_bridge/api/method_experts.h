@@ -26,7 +26,7 @@ inline constexpr StorageCase kStorageCases[] = {
     {"Q4_K", KTB_FORMAT_Q4_K, KTB_Q4_K},      {"IQ2_XXS", KTB_FORMAT_IQ2_XXS, KTB_IQ2_XXS},
 };
 
-// [rows, columns] of a format, values of about 0.06.
+// A matrix [rows, columns] of a format, with values of about 0.06.
 struct StoredValues {
     uint32_t format;
     int rows, columns;

@@ -17,8 +17,8 @@ double allowed_error(const std::string &numerics) {
     return numerics == "int8" ? 2e-2 : numerics == "bf16" ? 5e-3 : 7e-2;
 }
 
-// Routes of `tokens` tokens: expert 3 unused, one id outside, one weight 0, then every token on
-// expert 1 twice.
+// Routes of `tokens` tokens. Expert 3 is unused, one id is outside, one weight is 0, and then every
+// token has expert 1 twice.
 struct Routes {
     explicit Routes(int tokens)
         : input(random_values(size_t(tokens) * size_t(kShape.hidden), 1.0f, 7)),

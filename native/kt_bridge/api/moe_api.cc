@@ -26,7 +26,7 @@ Method method_of(int number) {
     return method;
 }
 
-// group_size says nothing where a method has no groups of its own.
+// group_size has no meaning for a method without groups of its own.
 void check_group(int group_size, Method method) {
     const int expected = method == Method::mxfp4 ? kGroup : method == Method::fp8 ? 128 : 0;
     if (expected != 0 && group_size != 0 && group_size != expected)
@@ -75,7 +75,8 @@ uint64_t packed_bytes(const ExpertLayer &layer, const SourceShape &source) {
     return source.kept.size() * layer.layout.expert_bytes();
 }
 
-// Pages of a model much larger than free memory would push out what else lives there.
+// Whether pages of the file are dropped: those of a model much larger than free memory would push
+// out other pages.
 bool drops_pages(uint64_t bytes) { return bytes > ds4::machine::available_memory() / 4; }
 
 } // namespace

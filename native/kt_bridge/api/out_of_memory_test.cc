@@ -18,7 +18,7 @@ thread_local int allocations_left = -1; // of this thread until one fails; -1: n
 
 } // namespace
 
-// Not inlined: the compiler would see memory of one function freed by another.
+// Not inlined, because the compiler would see memory of one function freed by another.
 __attribute__((noinline)) void *operator new(size_t bytes) {
     if (allocations_left >= 0 && allocations_left-- == 0) throw std::bad_alloc();
     void *memory = std::malloc(bytes == 0 ? 1 : bytes);

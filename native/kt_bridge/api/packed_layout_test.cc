@@ -23,8 +23,8 @@ const void *address_of(ktb_moe_t moe, int part, int expert) {
     return address;
 }
 
-// Canonical codes of one matrix row by row from the bytes of the parts, as kt_bridge.h describes
-// them and by nothing else.
+// Reads canonical codes of one matrix from the bytes of the parts, by the description in
+// kt_bridge.h alone.
 struct HeaderLayout {
     HeaderLayout(const StorageCase &of, const StorageCase &down_of) : gate_up(of), down(down_of) {
         const auto is_mxfp4 = [](const StorageCase &storage) {
@@ -54,7 +54,7 @@ struct HeaderLayout {
     size_t record() const {
         return size_t(channels / 32) * panel() + size_t(kShape.hidden / 64) * tile(down, channels);
     }
-    // Of a row piece within a tile.
+    // Copies a row piece out of a tile.
     void take(const StorageCase &storage, const uint8_t *from, int row_index, int inputs,
               uint8_t *codes) const {
         if (storage.method != KTB_MXFP4) {

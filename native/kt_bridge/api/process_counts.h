@@ -1,4 +1,4 @@
-// Test support: what this process has of threads, mappings and memory.
+// Test support: counts of this process's threads and mappings, and its memory.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -12,7 +12,7 @@
 
 namespace ds4::ktb::test {
 
-// The kernel lists a joined thread for a moment longer: the lowest of some looks counts.
+// The kernel lists a joined thread for a moment longer, so that the lowest of some looks counts.
 inline int threads_now() {
     int fewest = INT_MAX;
     for (int look = 0; look < 20; look++) {

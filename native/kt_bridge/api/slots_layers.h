@@ -1,5 +1,5 @@
-// Test support: layers of stored experts that have all or some of them, and forwards whose routes
-// are one expert each.
+// Test support: layers that have all or some of their stored experts, and forwards whose routes are
+// one expert each.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -24,8 +24,8 @@ inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) 
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Loads those of `experts` that the layer keeps; the matrices of the others are zero, which no load
-// may look at.
+// Loads those of `experts` that the layer keeps. The matrices of the others are zero, and no load
+// may look at them.
 inline int load_kept(ktb_moe_t moe, const StoredExperts &experts) {
     std::vector<int32_t> slots(size_t(experts.shape.experts));
     ktb_moe_slots(moe, slots.data());
@@ -45,7 +45,7 @@ inline int move_expert(ktb_moe_t moe, int leaving, int entering, const StoredExp
     return ktb_moe_move_expert(moe, leaving, entering, &gate, &up, &down, ticket);
 }
 
-// Tokens whose every route is one of the experts named, in turns.
+// Tokens whose routes are the named experts in turns.
 struct Call {
     Call(const Shape &shape, int token_count, const std::vector<int32_t> &experts,
          uint64_t seed = 7)
@@ -56,7 +56,7 @@ struct Call {
             weights.push_back(0.25f + 0.125f * float(route % 5));
         }
     }
-    // Starts as NaN.
+    // The output starts as NaN.
     std::vector<float> run(ktb_moe_t moe) {
         std::vector<float> output(input.size(), NAN);
         status = ktb_moe_forward2(moe, tokens, input.data(), KTB_IO_F32, output.data(), KTB_IO_F32,
@@ -74,7 +74,7 @@ struct Call {
     int status = 0;
 };
 
-// Waits for a ticket; on an engine of external workers, with threads for them.
+// Waits for a ticket, with threads for external workers.
 inline int finish(ktb_engine_t engine, uint64_t ticket, int external) {
     if (external == 0) return ktb_engine_wait(engine, ticket, -1);
     std::vector<std::thread> threads;
@@ -106,7 +106,7 @@ struct TestEngine {
         ktb_engine_destroy(engine);
     }
     TestEngine(const TestEngine &) = delete;
-    // With all experts, or those in `kept`; not loaded.
+    // Adds a layer that keeps all experts, or those in `kept`. It is not loaded.
     ktb_moe_t add(const StoredExperts &experts, const std::vector<int32_t> &kept = {}) {
         layers.push_back(experts.create(engine));
         if (!kept.empty())

@@ -1,5 +1,5 @@
-// Layers that have some of their experts: the bits of the whole layer, refusals of the others, and
-// what a load reads.
+// Layers that have some of their experts. They give the bits of the whole layer and refuse the
+// other experts. Loads read no more than they need.
 #include "api/slots_layers.h"
 
 #include "base/test.h"

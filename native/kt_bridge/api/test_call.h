@@ -9,7 +9,7 @@ namespace ds4::ktb::test {
 
 constexpr Shape kCallShape{4, 2, 256, 256};
 
-struct Call { // of 20 tokens
+struct Call { // a call of 20 tokens
     std::vector<float> input = random_values(20u * 256, 1.0f, 31),
                        weights = std::vector<float>(40, 0.5f);
     std::vector<int32_t> ids;

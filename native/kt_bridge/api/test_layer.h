@@ -61,7 +61,7 @@ class TestLayer {
         ktb_engine_destroy(engine);
     }
     TestLayer(const TestLayer &) = delete;
-    // Output starts as NaN.
+    // The output starts as NaN.
     std::vector<float> forward(int tokens, const float *input, const int32_t *ids,
                                const float *weights, float limit = 10.0f) {
         std::vector<float> output(size_t(tokens) * size_t(shape_.hidden), NAN);

@@ -1,4 +1,4 @@
-// What a layer holds of its experts: export, slots, sharing.
+// The experts that a layer holds: export, slots, sharing.
 #include <algorithm>
 
 #include "api/handles.h"
@@ -15,7 +15,7 @@ void check_expert(const ExpertLayer &layer, const char *name, int64_t expert) {
              (long long)expert, layer.shape.experts - 1);
 }
 
-// Of an expert that is to be read; the caller holds weights_lock.
+// Slot of an expert that is to be read. The caller holds weights_lock.
 int slot_of(const ExpertLayer &layer, int expert, const char *purpose) {
     if (layer.state.load(std::memory_order_acquire) != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has no weights to %s", layer.index, purpose);
@@ -27,7 +27,7 @@ int slot_of(const ExpertLayer &layer, int expert, const char *purpose) {
     return slot;
 }
 
-// experts: n different ones, or NULL for all.
+// experts: n different ones, or NULL for all of them.
 std::vector<int32_t> kept_experts(const ExpertLayer &layer, int n, const int32_t *experts) {
     if (n < 1 || n > layer.shape.experts)
         fail(KTB_ERR_ARGUMENT, "layer %d: n is %d; expected 1..%d", layer.index, n,

@@ -1,8 +1,8 @@
-// bf16 activations with AVX2, which has no bf16 dot. A group's values are integers in units of
-// 2^-19 of the power of two of the largest, three digits: exact for bf16 values down to 2^-12 of
-// the largest and for all that fp8ref makes; smaller ones lose at most half a unit, about what a
-// sum in f32 rounds off. The dot of a group is exact, and rounded once. A group that is not finite
-// gives NaN.
+// bf16 activations with AVX2, which has no bf16 dot. The values of a group become integers of three
+// digits, in units of 2^-19 of the largest value's power of two. That is exact for bf16 values down
+// to 2^-12 of the largest, and for all that fp8ref makes. Smaller values lose at most half a unit,
+// about what a sum in f32 rounds off. The dot of a group is exact, and rounded once. A group that
+// is not finite gives NaN.
 //
 // FMAs on weights that are widened to f32 are slower for one token and no faster for four (Zen 4,
 // from L1).
@@ -16,9 +16,9 @@ namespace {
 using MicroKernels = DigitMicroKernels<3>;
 using Group = MicroKernels::Group;
 
-constexpr int kTopBit = 19; // of the largest integer: the top digit is 64 at most
-constexpr int kLeastExponent =
-    27; // biased: smaller groups keep the units of 2^-100, and 2^kTopBit over them is finite
+constexpr int kTopBit = 19; // of the largest integer; the top digit is 64 at most
+// Biased exponent. Smaller groups keep the units of 2^-100, over which 2^kTopBit is finite.
+constexpr int kLeastExponent = 27;
 constexpr uint32_t kRoundsToInfinity = 0x7f7f8000u;
 
 inline float power_of_two(int biased) { return __builtin_bit_cast(float, uint32_t(biased) << 23); }

@@ -1,8 +1,8 @@
-// bf16 activations with AVX-512 BF16. A 16-bit word of a code vector holds four nibbles; shifted by
-// 0, 4, 8, 12 it indexes a word permute (table repeated, upper bits ignored) and gives the pairs
-// (0,4), (1,5), (2,6), (3,7) of its eight inputs as bf16, which is exact. A group of a row is one
-// chain of dot instructions from zero, which is then scaled and added: any number of tokens and the
-// down products give the same bits.
+// bf16 activations with AVX-512 BF16. A 16-bit word of a code vector holds four nibbles. Shifted by
+// 0, 4, 8 and 12 it indexes a word permute, whose table is repeated and whose upper bits are
+// ignored. That gives the pairs (0,4), (1,5), (2,6), (3,7) of its eight inputs as bf16, which is
+// exact. A group of a row is one chain of dot instructions from zero, which is then scaled and
+// added. Any number of tokens and the down products therefore give the same bits.
 #include "kernels/panel_micro_kernels.h"
 #include "kernels/stages.h"
 
@@ -31,8 +31,8 @@ struct Bf16Arithmetic {
     static constexpr size_t kGroupBytes = sizeof(Bf16Group);
     static bool is_exact(const uint8_t *) { return true; }
 
-    // The T x B chains advance together: one after the other they would wait for the latency of the
-    // dot instruction.
+    // The T x B chains advance together, because one alone would wait for the latency of the dot
+    // instruction.
     template <int T, int B>
     [[gnu::always_inline]] static inline void
     add(const uint8_t *tile, int block, const uint8_t *const (&groups)[T], bool, Sums<T, B> &sums) {

@@ -8,12 +8,12 @@ namespace {
 
 constexpr double kMargin = 1.05; // between ways with the same bits: below it the usual one stays
 constexpr double kWideMargin = 1.25; // where bits change
-constexpr double kHopeless =
-    1.4;                     // times the best of its count: not run again, nor with more tokens
-constexpr int kSomeRuns = 2; // that say so: the first may have touched new memory or woken a worker
+// A way this many times slower than the best of its count is not run again, nor with more tokens.
+constexpr double kHopeless = 1.4;
+constexpr int kSomeRuns = 2; // for that verdict: the first run may touch new memory or wake workers
 constexpr int kEnoughRuns = 3; // for a comparison
 
-// How many times faster; 0: one of the two has not run often enough.
+// How many times faster `other` is. 0: one of the two has not run often enough.
 double gain_over(const Trial *usual, const Trial *other) {
     if (usual == nullptr || other == nullptr || usual->runs < kEnoughRuns ||
         other->runs < kEnoughRuns)
@@ -33,7 +33,8 @@ Form Calibration::usual_form(int count) const {
     return kTrialTokens[count] <= candidates_.fused_tokens ? Form::fused : Form::grouped;
 }
 
-// Every table in the usual form, the first also in the other one, and the tile unit.
+// Adds the trials of a count: every table in the usual form, the first one also in the other form,
+// and the tile unit.
 void Calibration::begin_count() {
     count_++, round_ = 0, at_ = first_ = trials_.size();
     const int tokens = kTrialTokens[count_];
@@ -58,7 +59,7 @@ const Trial *Calibration::find(int count, const Kernels *kernels, Form form) con
     return nullptr;
 }
 
-// Never the usual way: the others are compared with it.
+// The usual way is never hopeless, because the others are compared with it.
 bool Calibration::is_hopeless(const Trial &trial, int count) const {
     if (trial.runs < kSomeRuns ||
         (trial.kernels == candidates_.tables[0] && trial.form == usual_form(count)))
@@ -70,7 +71,8 @@ bool Calibration::is_hopeless(const Trial &trial, int count) const {
     return double(trial.nanoseconds) > kHopeless * double(best);
 }
 
-// What a run will cost: as before, or in proportion to the tokens of the table's last count.
+// Expected nanoseconds of a run: as before, or in proportion to the tokens of the table's last
+// count.
 int64_t Calibration::estimate(const Trial &trial) const {
     if (trial.nanoseconds > 0) return trial.nanoseconds;
     for (int count = count_ - 1; count >= 0; count--)
@@ -105,7 +107,7 @@ void Calibration::record(int64_t nanoseconds) {
     spent_ += nanoseconds;
 }
 
-// 0: not measured.
+// Nanoseconds; 0: not measured.
 int64_t Calibration::time_of(int count, const Kernels *kernels) const {
     const Trial *trial = find(count, kernels, usual_form(count));
     return trial == nullptr ? 0 : trial->nanoseconds;
@@ -129,9 +131,9 @@ void Calibration::choose_by_count(Tuning &tuning) const {
     }
 }
 
-// Another table must win by the margin, a wide one where bits change, at every count at which the
-// usual one was measured: where it was given up, because it was far behind, or has run too seldom,
-// it does not.
+// Another table must win by the margin at every count at which the usual one was measured. The
+// margin is wide where bits change. A table does not win where it was given up as hopeless, or has
+// run too seldom.
 void Calibration::choose_one(Tuning &tuning) const {
     const Kernels *chosen = candidates_.tables[0];
     double most = candidates_.same_bits ? kMargin : kWideMargin;
@@ -149,7 +151,7 @@ void Calibration::choose_one(Tuning &tuning) const {
     for (const Kernels *&kernels : tuning.kernels) kernels = chosen;
 }
 
-// The first count at which a pass is faster in the grouped form, and all after it, are not fused.
+// Passes are fused below the first count at which the grouped form is faster.
 void Calibration::choose_forms(Tuning &tuning) const {
     tuning.fused_tokens = candidates_.fused_tokens;
     for (int count = 0; count < kTrialCounts && !candidates_.fixed_form; count++) {
@@ -157,9 +159,8 @@ void Calibration::choose_forms(Tuning &tuning) const {
                     *grouped = find(count, candidates_.tables[0], Form::grouped);
         if (gain_over(fused, grouped) < kMargin) continue;
         const int before = count == 0 ? 0 : kTrialTokens[count - 1];
-        tuning.fused_tokens = count == 0 ? 0
-                                         : (before + kTrialTokens[count]) /
-                                               2; // between the counts nothing was measured
+        // Nothing was measured between two counts: the middle divides them.
+        tuning.fused_tokens = count == 0 ? 0 : (before + kTrialTokens[count]) / 2;
         return;
     }
 }

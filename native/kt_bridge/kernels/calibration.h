@@ -1,13 +1,12 @@
-// Which of several ways to run a pass is fastest here: what to measure, in which order, and what
-// follows. It knows no clock: the caller runs a trial, and records how long it took. What has too
-// few runs to say anything on a busy machine changes nothing: what would run without a measurement
-// stays.
+// Chooses the fastest of several ways to run a pass: it says what to measure in which order, and
+// what follows. It knows no clock; the caller runs a trial and records its time. A way with too few
+// runs for a busy machine changes nothing, and the usual way stays.
 //
-// Ways that give the same bits (kernels.h) and prepare activations alike may be chosen by the
-// token, one for each range of token counts; of those that prepare them otherwise one serves every
-// count. Ways that give other bits (another table, the tile unit) are only candidates when the
-// caller asks for them; then one table serves every count, and each must win by a wide margin, so
-// that neighbours on the machine do not change what a model says.
+// Ways that give the same bits (kernels.h) and prepare activations alike may be chosen by token
+// count. Among those that prepare them differently, one serves every count. Ways that give other
+// bits (another table, the tile unit) are candidates only when the caller asks. Then one table
+// serves every count, and it must win by a wide margin. Other load on the machine shall not change
+// the output of a model.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,23 +16,23 @@
 
 namespace ds4::ktb {
 
-constexpr int kTrialTokens[] = {1, 4, 16, 64}; // of an expert
+constexpr int kTrialTokens[] = {1, 4, 16, 64}; // tokens of an expert
 constexpr int kTrialCounts = 4;
-// The trial whose result serves an expert of so many tokens.
+// Index of the trial whose result serves an expert with `tokens` tokens.
 inline int trial_index(int tokens) { return tokens < 2 ? 0 : tokens < 8 ? 1 : tokens < 32 ? 2 : 3; }
 
 enum class Form {
     fused,
     grouped,
-    tiles
-}; // tiles: grouped, experts on the tile unit (tile_kernels.h)
+    tiles, // grouped, with experts on the tile unit (tile_kernels.h)
+};
 const char *form_name(Form form);
 
 struct Trial {
     int tokens = 0;
     const Kernels *kernels = nullptr;
     Form form = Form::fused;
-    int64_t nanoseconds = 0; // the least of its runs
+    int64_t nanoseconds = 0; // of its fastest run
     int runs = 0;
 };
 
@@ -41,33 +40,33 @@ struct Excluded {
     std::string isa, reason;
 };
 
-// What the measurements mean for a layer. fused_tokens: of the busiest expert up to which a pass is
-// fused; tile_tokens: of an expert from which it goes to the tile unit, 0 never.
+// The choices for a layer that follow from the measurements.
 struct Tuning {
     const Kernels *kernels[kTrialCounts] = {}; // by trial_index
-    int fused_tokens = 0, tile_tokens = 0;
-    std::vector<Trial> trials;      // in order
+    int fused_tokens = 0;      // tokens of the busiest expert up to which a pass is fused
+    int tile_tokens = 0;       // tokens of an expert from which it goes to the tile unit; 0: never
+    std::vector<Trial> trials; // in order
     std::vector<Excluded> excluded; // tables that failed their check
-    int64_t nanoseconds = 0;        // that all of it took
+    int64_t nanoseconds = 0;        // duration of the whole calibration
 };
 
 struct Candidates {
-    std::vector<const Kernels *>
-        tables;              // the first is what runs without a measurement; at least one
-    bool same_bits = true;   // of all tables
+    // At least one; the first is what runs without a measurement.
+    std::vector<const Kernels *> tables;
+    bool same_bits = true;   // all tables give the same bits
     bool same_groups = true; // they prepare activations alike: one pass may use several
     bool tiles = false;
-    int fused_tokens = 0; // without a measurement, or fixed
+    int fused_tokens = 0; // fixed, or what holds without a measurement
     bool fixed_form = false;
-    int64_t budget = 50'000'000; // nanoseconds of all trials together
+    int64_t budget = 50'000'000; // nanoseconds for all trials together
 };
 
 class Calibration {
   public:
     explicit Calibration(Candidates candidates);
-    // The next run; false when nothing is left to measure or to spend.
+    // Gives the next run; false when nothing is left to measure or to spend.
     bool next(Trial &trial);
-    // Of the run that next gave last.
+    // Records the time of the run that `next` gave last.
     void record(int64_t nanoseconds);
     Tuning result() const;
 

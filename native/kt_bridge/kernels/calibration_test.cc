@@ -1,4 +1,4 @@
-// What follows from measurements, with times that are made up.
+// Choices that follow from measurements, with times that are made up.
 #include <functional>
 
 #include "base/test.h"

@@ -15,7 +15,8 @@ using ds4::Isa;
 
 namespace {
 
-// A tile whose row r has the given scale and codes: one of the four that are packed at once.
+// A tile whose row r has the given scale and codes. Four tiles are packed at once, and this is one
+// of them.
 constexpr int kPackGroups = kPackChannels / kGroup;
 struct Tile {
     alignas(64) uint8_t bytes[kTileBytes];

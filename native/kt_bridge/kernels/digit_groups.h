@@ -1,5 +1,5 @@
-// Activations as integers of a few signed bytes, and how AVX2 makes them. In an unnamed namespace:
-// each file that includes this is compiled for its own CPU.
+// Activations as integers of a few signed bytes, and how AVX2 makes them. The namespace has no
+// name, because each file that includes this is compiled for its own CPU.
 #pragma once
 #include <immintrin.h>
 
@@ -21,7 +21,7 @@ inline int32_t sum_of(const __m256i (&integers)[4]) {
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
 }
-// The largest magnitude, by bits: NaN is above infinity.
+// The largest magnitude, compared by bits: NaN is above infinity.
 inline uint32_t largest_bits(const __m256 (&x)[4]) {
     __m256i largest = _mm256_setzero_si256();
     for (const __m256 &part : x)
@@ -32,11 +32,11 @@ inline uint32_t largest_bits(const __m256 (&x)[4]) {
     top = _mm_max_epu32(top, _mm_shuffle_epi32(top, 0x4e));
     return uint32_t(_mm_cvtsi128_si32(_mm_max_epu32(top, _mm_shuffle_epi32(top, 0xb1))));
 }
-// 32 integers that fit in bytes, to the order of a group.
+// Stores 32 integers that fit in bytes, in the order of a group.
 inline void store_digits(const __m256i (&integers)[4], int8_t *out) {
     const __m256i order = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
-    // packing interleaves the halves of the registers: the dword permute restores the order
+    // Packing interleaves the halves of the registers, and the dword permute restores the order.
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(integers[0], integers[1]),
                                        _mm256_packs_epi32(integers[2], integers[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));

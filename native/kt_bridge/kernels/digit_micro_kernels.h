@@ -1,14 +1,14 @@
-// The loops of AVX2 panel and down kernels over tiles of MXFP4, for activations that are integers
-// of kDigits signed bytes: x = 2 * scale * sum over d of values[d] * 128^d. Weights are looked up
-// as 2 * E2M1 + 12 (0..24), so that one instruction multiplies 32 unsigned bytes by 32 signed ones
-// and adds neighbours; the dot of a group is an exact integer.
+// The loops of AVX2 panel and down kernels over tiles of MXFP4. Activations are integers of kDigits
+// signed bytes: x = 2 * scale * sum over d of values[d] * 128^d. Weights are looked up as 2 * E2M1
+// + 12 (0..24). One instruction multiplies 32 unsigned bytes by 32 signed ones and adds neighbours.
+// The dot of a group is an exact integer.
 //
-// Sums of products stay in 16 bits while they fit: |24 * 127 * 2| * 4 with one digit of 8 bits, |24
-// * 64 * 2| * 8 with digits of 7 bits, which is a whole group.
+// Sums of products stay in 16 bits while they fit: |24 * 127 * 2| * 4 with one digit of 8 bits.
+// With digits of 7 bits a whole group fits: |24 * 64 * 2| * 8.
 //
-// A micro-kernel is T tokens x N half row blocks, 8 rows each, whose sums stay in registers over a
-// block of groups. Two halves share the broadcasts of activations, of which a core loads as few a
-// cycle as it multiplies.
+// A micro-kernel is T tokens x N half row blocks of 8 rows, whose sums stay in registers over a
+// block of groups. Two half row blocks share the broadcasts of activations, which limit a core as
+// much as multiplications do.
 #pragma once
 #include <immintrin.h>
 
@@ -19,14 +19,14 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kHalves = 8; // half row blocks of a tile
-// Weights that are decoded once for all micro-kernels over a block: [half][part 0..7] 8 rows x 4
-// inputs, a tile after the other.
+// Bytes of a tile's weights that are decoded once for all micro-kernels over a block. Their layout
+// is [half][part 0..7], each 8 rows x 4 inputs.
 constexpr size_t kDecodedBytes = 2 * kTileCodeBytes;
 static_assert(kBlockGroups * kDecodedBytes <= kPanelScratchBytes);
 
-// Tokens of a micro-kernel, and its half row blocks: what 16 registers hold. With three digits a
-// token is worth few products of a decoded weight: more than one micro-kernel read weights that are
-// decoded once.
+// Tokens and half row blocks of a micro-kernel, as many as 16 registers hold. With three digits,
+// one decoded weight serves few products. Weights are then decoded once when there is more than one
+// micro-kernel.
 template <int kDigits> struct MicroKernelShape;
 template <> struct MicroKernelShape<1> {
     static constexpr int kTokens = 4, kHalvesAtOnce = 2;
@@ -50,12 +50,12 @@ inline __m256 half_scales(const uint8_t *tile, int half) {
 inline __m256i broadcast_dword(const void *dword) {
     return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float *>(dword)));
 }
-// A compiler that reorders the additions of a chain runs out of registers.
+// Without this the compiler reorders the additions of a chain and runs out of registers.
 [[gnu::always_inline]] inline void keep_in_order(__m256i &value) { __asm__("" : "+x"(value)); }
 
-// Part i: inputs 4i..4i+3 of the group's order of 8 rows.
+// Part i of 8 rows: inputs 4i..4i+3 in the group's order.
 [[gnu::always_inline]] inline __m256i decoded_part(const uint8_t *codes, int i) {
-    // in memory: the compiler may read it again where registers are scarce
+    // The table is in memory, so that the compiler may read it again where registers are scarce.
     alignas(32) static constexpr uint8_t kTable[32] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10,
                                                        9,  8,  6,  4,  0,  12, 13, 14, 15, 16, 18,
                                                        20, 24, 12, 11, 10, 9,  8,  6,  4,  0};
@@ -71,7 +71,7 @@ template <int kDigits> struct DigitMicroKernels {
     using Group = DigitGroup<kDigits>;
     static constexpr int kMicroKernelTokens = MicroKernelShape<kDigits>::kTokens,
                          kStep = MicroKernelShape<kDigits>::kHalvesAtOnce;
-    static constexpr int kWordParts = kDigits == 1 ? 4 : 8; // whose products are added in 16 bits
+    static constexpr int kWordParts = kDigits == 1 ? 4 : 8; // added up in 16 bits
 
     static const Group &group_at(const uint8_t *row) {
         return *reinterpret_cast<const Group *>(row);
@@ -137,8 +137,8 @@ template <int kDigits> struct DigitMicroKernels {
         }
     }
 
-    // Groups [begin, end) of tokens first .. first + T. Not inlined: into its caller's loops it
-    // loses its registers.
+    // Groups [begin, end) of tokens first .. first + T. Inlining this into its caller's loops would
+    // cost it registers.
     template <int T, bool kDecoded>
     [[gnu::noinline]] static void micro_kernel(const PanelArgs &args, int first, int half,
                                                int begin, int end, const Lines &prefetch) {
@@ -199,8 +199,7 @@ template <int kDigits> struct DigitMicroKernels {
         if (kDecoded) decode_block(args, begin, end);
         for (int i = 0, first = 0; i < calls; i++) {
             const int tokens = (args.tokens - first + calls - i - 1) / (calls - i);
-            for (int half = 0; half < kHalves;
-                 half += kStep) { // of the weights every pass asks for its share
+            for (int half = 0; half < kHalves; half += kStep) { // each pass prefetches its share
                 const int pass = i * kHalves + half, passes = calls * kHalves;
                 run_tokens<kDecoded>(
                     args, first, tokens, half, begin, end,

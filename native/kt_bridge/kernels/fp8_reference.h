@@ -1,5 +1,5 @@
-// The roundings of the official recipe, which multiplies FP8 activations: for parity with its
-// logits, not for speed.
+// The roundings of the official recipe, which multiplies FP8 activations. They serve parity with
+// its logits, not speed.
 #pragma once
 
 namespace ds4::ktb {

@@ -1,4 +1,4 @@
-// Plain C++ kernels: the reference of the vector ones and the fall-back of any x86-64.
+// Plain C++ kernels: the reference of the vector kernels, and the fall-back of any x86-64.
 #include <algorithm>
 #include <cmath>
 
@@ -12,13 +12,13 @@ namespace {
 void prepare_int8(const float *x, int groups, uint8_t *out) {
     for (int g = 0; g < groups; g++, x += kGroup) {
         Int8Group &group = reinterpret_cast<Int8Group *>(out)[g];
-        uint32_t largest = 0; // by bits: NaN is above infinity and stays
+        uint32_t largest = 0; // compared by bits: NaN is above infinity and stays
         for (int i = 0; i < kGroup; i++)
             largest = std::max(largest, __builtin_bit_cast(uint32_t, x[i]) & 0x7fffffffu);
         const float amax = __builtin_bit_cast(float, largest);
         const bool finite = largest < 0x7f800000u;
         const float inverse = finite && amax > 0 ? 127.0f / amax : 0.0f;
-        // below 127 / FLT_MAX the inverse overflows: such a group counts as zero
+        // Below 127 / FLT_MAX the inverse overflows. Such a group counts as zero.
         const bool usable = std::isfinite(inverse);
         int sum = 0;
         for (int p = 0; p < kGroup; p++) {

@@ -1,8 +1,8 @@
 // int8 activations with AVX2: one digit. From kDecodeOnceTokens on, weights are decoded once for
-// all tokens: signed, so that they are the operand that may lie in memory, and activations have the
-// offset, q + 128. Sums of products then start at -128 times the weights', and a whole group's end
-// within 16 bits, whatever wraps on the way: |127 * 12| * 16 = 24384. The integers are the same,
-// and so are all bits.
+// all tokens. They are then signed, so that they are the operand that may lie in memory, and
+// activations have the offset, q + 128. Sums of products start at -128 times the weights. A whole
+// group's sum ends within 16 bits, |127 * 12| * 16 = 24384, whatever wraps on the way. The integers
+// are the same as without decoding once, and so are all bits.
 #include <cstddef>
 
 #include "kernels/digit_micro_kernels.h"
@@ -39,10 +39,10 @@ void prepare(const float *x, int groups, uint8_t *out) {
 // ---- weights that are decoded once ----
 
 constexpr int kDecodeOnceTokens = 12; // equal at 8, faster at 16 (Zen 4)
-// Of 8 rows and a group.
+// Decoded weights of 8 rows and a group.
 struct DecodedHalf {
     __m256i parts[8]; // 2 * E2M1 of inputs 4i..4i+3 of the group's order
-    __m256i starts;   // 16-bit words, two a row
+    __m256i starts;   // of the sums: 16-bit words, two a row
     __m256 scales;
 };
 struct DecodedTile {
@@ -56,7 +56,7 @@ void decode_tile(const uint8_t *tile, DecodedTile &decoded) {
                   mask = _mm256_set1_epi8(15);
     for (int half = 0; half < kHalves; half++) {
         DecodedHalf &out = decoded.halves[half];
-        __m256i sum = _mm256_setzero_si256(); // of eight weights: -96..96
+        __m256i sum = _mm256_setzero_si256(); // sums of eight weights: -96..96
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
             const __m256i packed = _mm256_load_si256(
@@ -72,7 +72,7 @@ void decode_tile(const uint8_t *tile, DecodedTile &decoded) {
     }
 }
 
-// Groups [begin, end) of one token: its values stay in registers for all halves of a tile, two of
+// Groups [begin, end) of one token. Its values stay in registers for all halves of a tile, two of
 // which advance together.
 template <bool kStarts>
 [[gnu::noinline]] void decoded_micro_kernel(const PanelArgs &args, int token, int begin, int end,

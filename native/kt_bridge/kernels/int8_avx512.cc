@@ -1,5 +1,5 @@
-// int8 activations with AVX-512 VNNI for processors whose byte permutes run beside dot
-// instructions: every micro-kernel decodes weights for itself.
+// int8 activations with AVX-512 VNNI, for processors whose byte permutes run beside dot
+// instructions. Every micro-kernel decodes weights for itself.
 #include "kernels/int8_avx512.h"
 #include "kernels/stages.h"
 

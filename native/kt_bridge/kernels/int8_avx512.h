@@ -1,18 +1,19 @@
-// int8 activations with AVX-512 VNNI, the parts that both of its tables share. A dot instruction
-// adds four products of bytes, one of them unsigned, the other signed, and both operands have
-// signs: one gets an offset, and the sum starts at minus what the offset adds. Here weights get it,
+// int8 activations with AVX-512 VNNI, as both of its tables compute. A dot instruction adds four
+// products of an unsigned and a signed byte, but weights and activations both have signs. One side
+// gets an offset, and the sum starts at minus the contribution of the offset. Here weights get it:
 // 2 * E2M1 + 12 (0..24), and the sum starts at -12 * sum of the activations.
 //
-// A sum becomes a float by its bits: as an integer added to the bits of C = 1.5 * 2^(23 + exponent
-// of the scale) it is the float C + sum * scale. Minus C, times the group's scale. That gives the
-// bits of a conversion, because all but the last addition is exact.
+// A sum becomes a float through its bits. Let C = 1.5 * 2^(23 + exponent of the scale). The integer
+// sum added to the bits of C gives the float C + sum * scale. The code subtracts C and multiplies
+// by the group's scale. All but the last addition are exact, so that the bits are those of a
+// conversion.
 #pragma once
 #include "kernels/panel_micro_kernels.h"
 
 namespace ds4::ktb {
 namespace {
 
-// A byte permute's table is repeated four times, so that the upper index bits need no mask.
+// The table of a byte permute is repeated four times, so that the upper index bits need no mask.
 inline __m512i offset_table() {
     return _mm512_broadcast_i32x4(
         _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
@@ -26,7 +27,7 @@ inline __m512i block_exponents(const uint8_t *tile, int block) {
     return _mm512_cvtepu8_epi32(_mm_load_si128(
         reinterpret_cast<const __m128i *>(tile + kTileCodeBytes + size_t(block) * 16)));
 }
-inline __m512i block_minuends(const uint8_t *tile, int block) { // C
+inline __m512i block_minuends(const uint8_t *tile, int block) { // C of the head comment
     return _mm512_add_epi32(_mm512_slli_epi32(block_exponents(tile, block), 23),
                             _mm512_set1_epi32((23 << 23) + 0x400000));
 }
@@ -38,19 +39,20 @@ inline const Int8Group &group_at(const uint8_t *row) {
     return *reinterpret_cast<const Int8Group *>(row);
 }
 
-// kOffset: of prepared values, which lie 128 higher than they are.
+// kOffset: prepared values have 128 added.
 template <bool kOffset> struct Int8Arithmetic {
     static constexpr size_t kGroupBytes = sizeof(Int8Group);
 
-    // Whether every scale of a tile times any sum is a normal float, and so is C: scales 1 to 230.
+    // Whether C and the products of every scale of a tile with any sum are normal floats: scales 1
+    // to 230.
     static bool is_exact(const uint8_t *tile) {
         const __m512i less =
             _mm512_sub_epi8(_mm512_load_si512(tile + kTileCodeBytes), _mm512_set1_epi8(1));
         return _mm512_cmpgt_epu8_mask(less, _mm512_set1_epi8(char(229))) == 0;
     }
 
-    // The T x B chains advance together: one after the other they would wait for the latency of the
-    // dot instruction.
+    // The T x B chains advance together, because one alone would wait for the latency of the dot
+    // instruction.
     template <int T, int B>
     [[gnu::always_inline]] static inline void add(const uint8_t *tile, int block,
                                                   const uint8_t *const (&groups)[T], bool exact,
@@ -63,10 +65,8 @@ template <bool kOffset> struct Int8Arithmetic {
 #pragma GCC unroll 4
             for (int b = 0; b < B; b++)
                 dots[t][b] = _mm512_set1_epi32(group_at(groups[t]).correction);
-        constexpr int kAtOnce =
-            2 * T * B + 2 * B + (kOffset ? 4 : 3) <= 32
-                ? 2
-                : 1; // nibbles of a code vector decoded while there are registers
+        // Nibbles of a code vector that are decoded together, as long as there are registers.
+        constexpr int kAtOnce = 2 * T * B + 2 * B + (kOffset ? 4 : 3) <= 32 ? 2 : 1;
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i += kAtOnce) {
             __m512i weights[kAtOnce][B];

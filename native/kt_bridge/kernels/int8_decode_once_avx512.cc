@@ -1,23 +1,25 @@
-// int8 activations with AVX-512 VNNI for processors whose byte permutes take a port of the dot
-// instructions. Few tokens: every micro-kernel decodes weights. Many tokens: weights are decoded
-// once for all of them; the offset is the activations' then, q + 128, so that the starts of the
-// sums depend on the weights alone and are decoded with them, C already added. Both forms give the
-// same bits for tiles that are exact; a block with one that is not takes the first.
+// int8 activations with AVX-512 VNNI, for processors whose byte permutes take a port of the dot
+// instructions. With few tokens every micro-kernel decodes weights. With many tokens weights are
+// decoded once for all of them. Activations then have the offset, q + 128. The starts of the sums
+// depend on the weights alone, and are stored with them, C (int8_avx512.h) already added. Both
+// forms give the same bits for exact tiles. A block with a tile that is not exact takes the first
+// form.
 //
-// What the two ports of 512-bit arithmetic do for a group: 128 dots of four tokens and 32
-// operations to scale them; the first four take 16 more for the starts, and decoding 100 (32
-// permutes, 16 shifts, 32 offsets, 20 for starts and C). Dots are so 256 of 436 at 8 tokens, 512 of
-// 756 at 16, 1024 of 1396 at 32.
+// Work of the two ports of 512-bit arithmetic for a group: four tokens take 128 dots and 32
+// operations of scaling. The first four take 16 more for the starts. Decoding takes 100: 32
+// permutes, 16 shifts, 32 offsets, and 20 for starts and C. So dots are 256 of 436 operations at 8
+// tokens, 512 of 756 at 16, and 1024 of 1396 at 32.
 #include "kernels/int8_avx512.h"
 #include "kernels/stages.h"
 
 namespace ds4::ktb {
 namespace {
 
-constexpr int kMostDecodingTokens =
-    4; // one micro-kernel; 16 threads on a Xeon are faster with decoded weights at 8 tokens already
-constexpr int kDecodedTokens =
-    4; // x 4 row blocks: as many chains as hide the latency of a dot instruction
+// Tokens up to which every micro-kernel decodes: one micro-kernel. 16 threads on a Xeon are faster
+// with decoded weights at 8 tokens already.
+constexpr int kMostDecodingTokens = 4;
+// With 4 row blocks these are as many chains as hide the latency of a dot instruction.
+constexpr int kDecodedTokens = 4;
 // A decoded group: [low, high of vector v][block] signed weights, then [block] starts of the sums,
 // then [block] C. A block of them is 20 KB, which stay in L1.
 constexpr size_t kDecodedBytes = 2 * kTileCodeBytes + 2 * kTileRows * 4;
@@ -27,12 +29,12 @@ inline __m512i signed_table() {
     return _mm512_broadcast_i32x4(
         _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
 }
-// A compiler that folds the load into every use makes it as many loads.
+// Without this the compiler folds the load into every use and loads as many times.
 [[gnu::always_inline]] inline void keep_in_register(__m512i &value) { __asm__("" : "+v"(value)); }
 
-// sums[t] += a tile's products, which must be exact, with one group of T tokens. kDecodes: from the
-// tile, which is decoded for the tokens that follow; else from what was decoded. The T x 4 chains
-// advance together.
+// Adds the products of a tile, which must be exact, with one group of T tokens to sums[t].
+// kDecodes: decodes the tile and stores the weights for later tokens; else it reads those. The T x
+// 4 chains advance together.
 template <int T, bool kDecodes>
 [[gnu::always_inline]] inline void add_with_offset_values(const uint8_t *tile, uint8_t *decoded,
                                                           const uint8_t *const (&groups)[T],
@@ -117,8 +119,7 @@ using MicroKernels = PanelMicroKernels<Int8Arithmetic<true>>;
 // Groups [begin, end) of all tokens.
 void run_decoded_block(const PanelArgs &args, int begin, int end) {
     const int calls = (args.tokens + kDecodedTokens - 1) / kDecodedTokens;
-    for (int i = 0; i < calls;
-         i++) { // weights of the blocks ahead are asked for evenly in all micro-kernels
+    for (int i = 0; i < calls; i++) { // each micro-kernel prefetches its share of later weights
         const Lines prefetch{kTileLines * i / calls, kTileLines * (i + 1) / calls};
         const int first = i * kDecodedTokens;
         MicroKernels::prefetch_next(args, first + kDecodedTokens, begin, end);

@@ -1,10 +1,11 @@
-// How expert weights are held: what a method's canonical rows, tiles and slices are. The arithmetic
-// is kernels.h.
+// Ways of holding expert weights: canonical rows, tiles and slices of each method. The arithmetic
+// is in kernels.h.
 //
-// A tile is 64 output rows x some inputs. Tiles of MXFP4 interleave their rows (kernels.h); those
-// of every other method are the canonical bytes of 64 row pieces one after the other, followed by
-//   FP8: f32 scales of rows 0..31 and of rows 32..63, one per 128 inputs each, filled up to 64
-//   bytes; FP8_PERCHANNEL: 64 f32 scales.
+// A tile is 64 output rows x some inputs. Tiles of MXFP4 interleave their rows (kernels.h). Those
+// of every other method are the canonical bytes of 64 row pieces, one after the other, and then
+//   FP8: f32 scales of rows 0..31 and of rows 32..63, one per 128 inputs each, padded to 64 bytes
+//   FP8_PERCHANNEL: 64 f32 scales
+// docs/formats/packed-experts.md draws them.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,8 +13,7 @@
 namespace ds4::ktb {
 
 constexpr int kTileRows = 64;
-constexpr int kGroup =
-    32; // inputs of a prepared group of activations; of MXFP4 also those that share a scale
+constexpr int kGroup = 32; // inputs of a prepared group; for MXFP4 they also share a scale
 constexpr int kMaximumSliceChannels = 256;
 
 enum class Method {

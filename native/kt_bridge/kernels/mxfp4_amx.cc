@@ -1,5 +1,5 @@
-// The tile unit of the processor. Registers are configured per thread: palette 1, all of 16 rows x
-// 64 bytes.
+// The tile unit of the processor. Registers are configured per thread: palette 1, all of them 16
+// rows x 64 bytes.
 #include <immintrin.h>
 
 #include "kernels/mxfp4_tile_panel.h"
@@ -25,10 +25,10 @@ struct AmxUnit {
         for (size_t line = 0; line < kTileBytes / 64; line++)
             _mm_prefetch(reinterpret_cast<const char *>(tile + line * 64), _MM_HINT_T1);
     }
-    // A 16-bit word of a code vector holds four nibbles; shifted by 0, 4, 8, 12 it indexes a word
-    // permute (table repeated, upper bits ignored). Values in the table are 2^125 times too large,
-    // so that the scale only ever lowers the exponent, and a subtraction that saturates leaves
-    // zeros alone.
+    // A 16-bit word of a code vector holds four nibbles. Shifted by 0, 4, 8 and 12 it indexes a
+    // word permute, whose table is repeated and whose upper bits are ignored. Values in the table
+    // are 2^125 times too large, so that the scale only ever lowers the exponent. A subtraction
+    // that saturates leaves zeros alone.
     static void decode(const uint8_t *tile, int b, uint8_t *out) {
         const __m256i words =
             _mm256_setr_epi16(0, 0x7d80, 0x7e00, 0x7e40, 0x7e80, 0x7ec0, 0x7f00, 0x7f40, 0,

@@ -1,4 +1,4 @@
-// The plain form, and the tables of all three.
+// The plain form, and the tables of all three instruction sets.
 #include "kernels/mxfp4_f32.h"
 
 #include "kernels/mxfp4_f32_tables.h"
@@ -16,9 +16,8 @@ struct Plain {
     static inline Lanes load(const float *from) { return *from; }
     static inline void store(float *to, Lanes value) { *to = value; }
     static inline Lanes add(Lanes a, Lanes b) { return a + b; }
-    static inline Lanes fma(Lanes a, Lanes b, Lanes c) {
-        return a * b + c;
-    } // this instruction set has none
+    // Baseline x86-64 has no fused multiply-add.
+    static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return a * b + c; }
     static inline Codes load_codes(const uint8_t *from) {
         uint32_t codes;
         __builtin_memcpy(&codes, from, sizeof codes);

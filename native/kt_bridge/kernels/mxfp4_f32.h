@@ -1,19 +1,19 @@
-// MXFP4 tiles times f32 activations, for any instruction set: Ops supplies vectors and the lookup
-// of a code. In an unnamed namespace: each file that includes this is compiled for its own CPU.
+// MXFP4 tiles times f32 activations, for any instruction set. Ops supplies vectors and the lookup
+// of a code. The namespace has no name, because each file that includes this is compiled for its
+// own CPU.
 //
-// Order of one sum: in a group the products of even and of odd inputs form a chain of fused
-// multiply-adds each; the sum of both times the group's scale is fused into the sum of the groups
-// before, which ascend. The bits do not depend on the number of tokens.
+// A group has two chains of fused multiply-adds, one over even and one over odd inputs. Their sum
+// times the group's scale is fused into the sum over the groups before it. The bits do not depend
+// on the number of tokens.
 #pragma once
 #include "kernels/kernels.h"
 
 namespace ds4::ktb {
 namespace {
 
-constexpr int kF32ChunkGroups =
-    8; // whose tiles stay in the first-level cache while all tokens pass
+constexpr int kF32ChunkGroups = 8; // their tiles stay in L1 while all tokens pass
 
-// Inputs 8v..8v+7 of a row are the nibbles of dword v, low first; vectors of a row block lie 64
+// Inputs 8v..8v+7 of a row are the nibbles of dword v, low first. Vectors of a row block lie 64
 // bytes apart.
 template <class Ops, int T>
 inline void add_group(const uint8_t *tile, int block, const float *const *x,

@@ -19,7 +19,7 @@ struct Avx2 {
     static inline Codes load_codes(const uint8_t *from) {
         return _mm256_load_si256(reinterpret_cast<const __m256i *>(from));
     }
-    // The permute looks up the magnitude by three bits; the sign bit above them goes to the top.
+    // The permute looks up the magnitude by three bits. The sign bit above them goes to the top.
     static inline Lanes value(Codes codes, int nibble) {
         const __m256 magnitudes = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
         const __m256 magnitude =

@@ -1,30 +1,28 @@
-// The panels of tile_kernels.h, written over a unit: the hardware's (mxfp4_amx.cc) or an emulation
-// of it (its test).
-//
-// A unit has eight registers of 16 rows x 64 bytes and
-//   zero<t>(), load<t>(address, row stride), store<t>(address, row stride),
-//   dot<c, a, b>(): c[m][n] += sum over pairs k of a[m][2k] b[k][2n] + a[m][2k + 1] b[k][2n + 1],
-//   bf16 to f32, fetch(weight tile): asks the memory for it; decode(weight tile, b, out): row block
-//   b as a tile of 1024 bytes, scales folded.
+// The panels of tile_kernels.h, written over a Unit: the hardware's (mxfp4_amx.cc) or an emulation
+// of it (its test). A unit has eight registers of 16 rows x 64 bytes and these functions:
+//   zero<t>(), load<t>(address, row stride), store<t>(address, row stride)
+//   dot<c, a, b>()   c[m][n] += sum over pairs k of a[m][2k] b[k][2n] + a[m][2k + 1] b[k][2n + 1],
+//                    bf16 to f32
+//   fetch(tile)      prefetches a weight tile
+//   decode(tile, b, out)   row block b of a weight tile as a tile of 1024 bytes, scales folded
 #pragma once
 #include "kernels/tile_kernels.h"
 
 namespace ds4::ktb {
 
-// Inputs decoded at a time: 16 groups are 64 KB a panel, 256 KB of all, which stay in L2 while the
-// token blocks pass. Twice, because the next ones are decoded, and their codes come from memory,
-// while the tile unit works.
+// Groups that are decoded together: 64 KB a panel and 256 KB in all, which stay in L2 while the
+// token blocks pass. There are two such buffers. The next groups are decoded, and their codes come
+// from memory, while the tile unit works.
 constexpr int kDecodedGroups = 16;
-constexpr int kFetchedAhead =
-    4; // groups between the one decoded and the one that memory is asked for
+constexpr int kFetchedAhead = 4; // prefetch distance of codes in groups
 constexpr int kTileRowBlocks = 4;
 constexpr size_t kDecodedGroupBytes = kTileRowBlocks * kBlockGroupBytes,
                  kDecodedPanelBytes = kDecodedGroups * kDecodedGroupBytes;
 constexpr size_t kSumStride = kTileRows * sizeof(float);
 static_assert(2 * kTilePanels * kDecodedPanelBytes <= kTileScratchBytes);
 
-// Decodes `groups` tiles of every panel from group `begin` on, spread evenly over steps, each of a
-// row block or some.
+// Decodes `groups` tiles of every panel from group `begin` on. The work is spread evenly over the
+// steps of the tile unit, in row blocks.
 template <class Unit> class SpreadDecoder {
   public:
     SpreadDecoder(const TilePanelArgs &args, int begin, int groups, uint8_t *out, int steps)
@@ -61,9 +59,9 @@ template <class Unit, int t> inline void load_sums(const float *sums, bool start
 }
 
 // Two blocks of tokens x two row blocks: registers 0..3 hold sums, 4 and 5 activations, 6 and 7
-// weights. All loads before the products: mixed with them they cost the unit more. Four loads for
-// four products are what eight registers allow; what they leave of the unit's peak, even from L1,
-// is "its loads too" of kt_moe_bench --suites rates.
+// weights. All loads come before the products, because mixing them costs the unit more. Eight
+// registers allow four loads for four products. The row "its loads too" of kt_moe_bench --suites
+// rates shows what that leaves of the peak, even from L1.
 template <class Unit>
 inline void two_by_two(const uint8_t *activations, size_t block_stride, const uint8_t *weights,
                        int groups, float *sums, bool starts, SpreadDecoder<Unit> &next_weights) {
@@ -126,7 +124,7 @@ template <class Unit> inline void tile_panels(const TilePanelArgs &args) {
     SpreadDecoder<Unit>(args, 0, groups_from(0), decoded, 1).step();
     for (int begin = 0; begin < args.groups; begin += kDecodedGroups) {
         const int groups = groups_from(begin), after = begin + groups;
-        // a pair of token blocks takes two steps a group and panel, a single one takes one
+        // A pair of token blocks takes two steps a group and panel, and a single one takes one.
         SpreadDecoder<Unit> next_weights(args, after, groups_from(after), next,
                                          blocks * groups * args.panels);
         const uint8_t *activations = args.blocks + size_t(begin) * kBlockGroupBytes;

@@ -1,5 +1,5 @@
-// The tile panel on an emulated tile unit, instruction by instruction, against float64; and the
-// processor's unit against the emulation where there is one.
+// The tile panel on an emulated tile unit, instruction by instruction, against float64. The
+// processor's unit, if there is one, is compared with the emulation.
 #include <cmath>
 #include <cstring>
 #include <tuple>
@@ -27,8 +27,8 @@ float flushed(float value) {
     return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value;
 }
 
-// What the instructions do: f32 sums of the even and of the odd inputs from zero, their sum, then
-// the addition to c; every operation rounds to nearest even, denormals are read and written as
+// An emulation of the instructions. The even and the odd inputs have f32 sums from zero; their sum
+// is added to c. Every operation rounds to nearest even, and denormals are read and written as
 // zero.
 struct EmulatedUnit {
     static inline uint8_t registers[8][16][64];

@@ -1,15 +1,16 @@
-// The loops of AVX-512 panel and down kernels over tiles of MXFP4, written over an arithmetic:
-//   kGroupBytes: of a prepared group;
-//   is_exact(tile): whether the tile may take a short form;
-//   add<T, B>(tile, block, groups, exact, sums): adds row blocks block .. block + B of a tile,
-//   times one group of each of
-//     T tokens, to sums, in the short form where `exact`. The forms may differ in bits: that a tile
-//     takes one of them must depend on the tile alone.
+// The loops of AVX-512 panel and down kernels over tiles of MXFP4, written over an Arithmetic:
+//   kGroupBytes          bytes of a prepared group
+//   is_exact(tile)       whether the tile may take a short form; it depends on the tile alone,
+//   because
+//                        the forms may differ in bits
+//   add<T, B>(tile, block, groups, exact, sums)
+//                        multiplies row blocks block .. block + B of a tile by one group of each of
+//                        T tokens and adds to sums, in the short form where `exact`
 //
-// A micro-kernel is T tokens x B row blocks whose sums stay in registers: stores of 64 bytes slow
-// dot instructions down (Zen 4). Up to three tokens take the four row blocks of a tile at once;
-// more take two, so that up to six tokens share what was decoded: decoding it again costs less than
-// to keep it in memory.
+// A micro-kernel is T tokens x B row blocks whose sums stay in registers, because stores of 64
+// bytes slow dot instructions down (Zen 4). Up to three tokens take all four row blocks of a tile.
+// More tokens take two row blocks, so that up to six tokens share decoded weights. Decoding them
+// again costs less than keeping them in memory.
 #pragma once
 #include <immintrin.h>
 
@@ -18,7 +19,7 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kRowBlocks = 4; // of 16 rows, of a tile
+constexpr int kRowBlocks = 4; // of a tile, 16 rows each
 constexpr int kWideTokens = 3, kMicroKernelTokens = 6;
 
 template <int T, int B> using Sums = __m512[T][B];
@@ -30,8 +31,8 @@ inline void prefetch_activations(const uint8_t *line) {
 }
 
 template <class Arithmetic> struct PanelMicroKernels {
-    // Groups [begin, end) of tokens first .. first + T. kChecks: every tile is looked at, else all
-    // are exact.
+    // Groups [begin, end) of tokens first .. first + T. kChecks: asks for every tile whether it is
+    // exact; else all are.
     template <int T, int B, bool kChecks>
     static void micro_kernel(const PanelArgs &args, int first, int block, int begin, int end,
                              const Lines &prefetch) {
@@ -75,8 +76,8 @@ template <class Arithmetic> struct PanelMicroKernels {
     }
 
     static void panel(const PanelArgs &args) {
-        switch (args.tokens) { // written out: by way of run_tokens the compiler makes the
-                               // micro-kernels of four tokens slower
+        // Written out, because calls through run_tokens slow the micro-kernels of four tokens down.
+        switch (args.tokens) {
         case 1: return micro_kernel<1, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
         case 2: return micro_kernel<2, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
         case 3: return micro_kernel<3, 4, true>(args, 0, 0, 0, args.groups, {0, kTileLines});
@@ -84,11 +85,13 @@ template <class Arithmetic> struct PanelMicroKernels {
         }
     }
 
-    struct TokenBlock {    // tokens of one micro-kernel
-        int tokens, step;  // row blocks of a micro-kernel
-        Lines prefetch[2]; // of every micro-kernel its share
+    struct TokenBlock { // tokens of one micro-kernel
+        int tokens;
+        int step;          // row blocks of one micro-kernel
+        Lines prefetch[2]; // the share of each of its calls
     };
-    struct TokenBlocks { // all tokens of a call; divisions are slow, so that they are made once
+    // All tokens of a panel. Divisions are slow, so that they are made once and not for each block.
+    struct TokenBlocks {
         explicit TokenBlocks(int tokens)
             : count((tokens + kMicroKernelTokens - 1) / kMicroKernelTokens) {
             for (int i = 0, first = 0; i < count; first += list[i++].tokens) {
@@ -132,8 +135,8 @@ template <class Arithmetic> struct PanelMicroKernels {
         return true;
     }
 
-    // Asks for groups [begin, end) of the tokens of the next micro-kernel, which the shared cache
-    // takes long to give.
+    // Prefetches groups [begin, end) of the next micro-kernel's tokens, because the shared cache is
+    // slow to deliver them.
     static void prefetch_next(const PanelArgs &args, int first, int begin, int end) {
         for (int t = first; t < first + kMicroKernelTokens && t < args.tokens; t++)
             for (size_t at = size_t(begin) * Arithmetic::kGroupBytes;
@@ -155,8 +158,8 @@ template <class Arithmetic> struct PanelMicroKernels {
             Sums<T, kRowBlocks> sums;
 #pragma GCC unroll 4
             for (int t = 0; t < T; t++)
-#pragma GCC                                                                                        \
-    unroll 4 // not a masked load: it would wait until the store before it has reached the cache
+#pragma GCC unroll 4
+                // A masked load would wait until the store before it has reached the cache.
                 for (int b = 0; b < kRowBlocks; b++)
                     sums[t][b] =
                         kStarts ? _mm512_setzero_ps() : _mm512_loadu_ps(outputs[t] + b * 16);

@@ -14,7 +14,7 @@ namespace {
 const Kernels &mxfp4_kernels(Isa isa, bool int8) {
     if (isa == Isa::generic) return int8 ? kGenericInt8 : kGenericBf16;
     if (isa >= Isa::avx512 && int8)
-        // Zen permutes bytes on ports that dot instructions leave idle
+        // Zen permutes bytes on ports that dot instructions leave idle.
         return machine::is_amd() ? kAvx512Int8Decoding : kAvx512Int8;
     if (isa >= Isa::avx512 && machine::has_avx512_bf16()) return kAvx512Bf16;
     return int8 ? kAvx2Int8 : kAvx2Bf16;
@@ -27,7 +27,7 @@ size_t table_index(Method gate_up, Method down, Isa isa, Numerics numerics) {
            size_t(numerics);
 }
 
-// Everything but MXFP4 with rounded activations; places without a table stay empty.
+// All tables but those of MXFP4 with rounded activations; places without a table stay empty.
 std::vector<Kernels> other_tables() {
     std::vector<Kernels> tables(kMethodCount * kMethodCount * kIsaCount * kNumericsCount,
                                 Kernels{});

@@ -11,7 +11,7 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kMaximumInputs = 1 << 16;
-constexpr int kDownTokens = 8; // whose sums of one tile are kept on the stack
+constexpr int kDownTokens = 8; // tokens whose sums of one tile lie on the stack
 static_assert(size_t(kPanelTokens) * kTileRows * sizeof(float) <= kPanelScratchBytes);
 
 // 64 rows of a tile times prepared activations of its inputs.
@@ -78,7 +78,7 @@ template <Method kMethod, Isa kIsa, bool kInt8> void multiply(const Product &pro
 template <bool kInt8>
 constexpr size_t kGroupBytes = kInt8 ? sizeof(cpu::ActivationGroup) / 4 : kGroup * sizeof(float);
 
-// Tiles in order; the sum of each is added to those before it.
+// Multiplies tiles in order, and adds the sum of each to those before it.
 template <Method kMethod, Isa kIsa, bool kInt8> void panel(const PanelArgs &args) {
     const int inputs = args.tile_groups * kGroup;
     multiply<kMethod, kIsa, kInt8>({args.tiles, inputs, args.rows, args.tokens, args.sums});
@@ -146,7 +146,7 @@ template <Isa kIsa> Products products_for(Method method, bool int8) {
     case Method::q2_k: return products_of<Method::q2_k, kIsa>(int8);
     case Method::q4_k: return products_of<Method::q4_k, kIsa>(int8);
     case Method::iq2_xxs: return products_of<Method::iq2_xxs, kIsa>(int8);
-    case Method::mxfp4: break; // its tiles are no rows
+    case Method::mxfp4: break; // its tiles are not rows
     }
     return {nullptr, nullptr};
 }

@@ -1,4 +1,4 @@
-// Which tables may stand in for each other without changing a bit.
+// Tables that may replace each other without changing a bit.
 #include <cstring>
 
 #include "base/test.h"

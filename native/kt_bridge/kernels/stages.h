@@ -1,4 +1,4 @@
-// Stages that both numerics of an instruction set share.
+// The stages without products, which all tables of an instruction set share.
 #pragma once
 
 namespace ds4::ktb {

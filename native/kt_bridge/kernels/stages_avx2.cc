@@ -6,8 +6,8 @@
 namespace ds4::ktb {
 namespace {
 
-// As in the AVX-512 file; the exponent is capped so that 2^n stays a normal number (gates below -87
-// only).
+// e^x as in stages_avx512.cc. The exponent is capped so that 2^n stays a normal number, which
+// matters for gates below -87 only.
 inline __m256 exponential(__m256 x) {
     const __m256 capped = _mm256_max_ps(_mm256_set1_ps(-87.0f), x);
     const __m256 n = _mm256_round_ps(_mm256_mul_ps(capped, _mm256_set1_ps(1.44269504f)), 0x08);
@@ -32,8 +32,8 @@ void swiglu_avx2(const float *sums, float limit, float *h) {
     const __m256 one = _mm256_set1_ps(1.0f);
     for (int i = 0; i < kGroup; i += 8) {
         __m256 gate = _mm256_loadu_ps(sums + i), up = _mm256_loadu_ps(sums + kGroup + i);
-        if (limit >
-            0) { // min(a, b) and max(a, b) return b when either is NaN: the value goes second
+        // min(a, b) and max(a, b) return b when either is NaN, so that the value goes second.
+        if (limit > 0) {
             gate = _mm256_min_ps(_mm256_set1_ps(limit), gate);
             up = _mm256_max_ps(_mm256_set1_ps(-limit), _mm256_min_ps(_mm256_set1_ps(limit), up));
         }

@@ -6,8 +6,8 @@
 namespace ds4::ktb {
 namespace {
 
-// e^x for x <= 88: x = n ln2 + f, |f| <= ln2 / 2, degree-7 series of e^f (error 5e-9), then times
-// 2^n. Below -87 the result is a denormal or 0; NaN stays.
+// e^x for x <= 88. With x = n ln2 + f and |f| <= ln2 / 2 it is a degree-7 series of e^f (error
+// 5e-9) times 2^n. Below -87 the result is a denormal or 0. NaN stays.
 inline __m512 exponential(__m512 x) {
     const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0x08);
     __m512 f = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x); // ln2 in two parts
@@ -29,8 +29,8 @@ void swiglu_avx512(const float *sums, float limit, float *h) {
     const __m512 one = _mm512_set1_ps(1.0f);
     for (int i = 0; i < kGroup; i += 16) {
         __m512 gate = _mm512_loadu_ps(sums + i), up = _mm512_loadu_ps(sums + kGroup + i);
-        if (limit >
-            0) { // min(a, b) and max(a, b) return b when either is NaN: the value goes second
+        // min(a, b) and max(a, b) return b when either is NaN, so that the value goes second.
+        if (limit > 0) {
             gate = _mm512_min_ps(_mm512_set1_ps(limit), gate);
             up = _mm512_max_ps(_mm512_set1_ps(-limit), _mm512_min_ps(_mm512_set1_ps(limit), up));
         }

@@ -9,12 +9,11 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kPlainTokens = 3; // the plain kernels are slow
-constexpr int kPieces[] = {41, 17, 5,
-                           3,  2,  1}; // around the sizes at which kernels change their loops
-constexpr double kAllowed = 1e-3;      // relative; the worst table, bf16, is at 1e-6
+constexpr int kPlainTokens = 3;                 // the plain kernels are slow
+constexpr int kPieces[] = {41, 17, 5, 3, 2, 1}; // sizes around which kernels change their loops
+constexpr double kAllowed = 1e-3;               // relative; the worst table, bf16, is at 1e-6
 
-class Numbers { // roughly normal, the same on every machine
+class Numbers { // roughly normal and the same on every machine
   public:
     float next() {
         float sum = 0;
@@ -34,7 +33,7 @@ class Numbers { // roughly normal, the same on every machine
     uint64_t state_ = 1;
 };
 
-// 64-byte aligned, from a little more.
+// Memory for `count` values, 64-byte aligned.
 template <class T> class Aligned {
   public:
     explicit Aligned(size_t count) : memory_(count * sizeof(T) + 64) {}
@@ -61,7 +60,7 @@ struct Prepared {
     }
 };
 
-// What the stages make of the first `tokens` of the same numbers, in calls of `piece` tokens.
+// Results of the stages for the first `tokens` of the same numbers, in calls of `piece` tokens.
 struct Stages {
     std::vector<float> panel, intermediate, down, down_panel, sums;
 

@@ -1,5 +1,5 @@
-// Whether a kernel table computes what it should on this CPU: on packed weights, against the plain
-// kernels.
+// Checks that a kernel table computes on this CPU what the plain kernels compute, on packed
+// weights.
 #pragma once
 #include <string>
 
@@ -17,15 +17,16 @@ struct CheckWeights {
     int row_tiles, down_tile_groups;
 };
 
-// "" when the table agrees with `plain`, else in which stage it does not and by how much.
+// Empty when the table agrees with `plain`; else the stage that does not, and by how much.
 std::string check_table(const Kernels &table, const Kernels &plain, const CheckWeights &weights);
-// "" when every stage of both gives the same bits for every way of splitting tokens, else the stage
-// that does not.
+// Empty when every stage of both gives the same bits for every way of splitting tokens; else the
+// stage that does not.
 std::string check_same_bits(const Kernels &table, const Kernels &other,
                             const CheckWeights &weights);
-// The tile unit by its definition, product by product in plain C++: what check_tiles compares with.
+// The definition of the tile unit, product by product in plain C++, which check_tiles compares
+// with.
 extern const TileKernels kDefinedTiles;
-// "" when the tile unit gives the bits of its definition.
+// Empty when the tile unit gives the bits of its definition.
 std::string check_tiles(const TileKernels &tiles);
 
 } // namespace ds4::ktb

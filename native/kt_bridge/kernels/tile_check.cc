@@ -1,4 +1,4 @@
-// The tile unit against its definition, product by product: a handful of tiles, so that it costs a
+// Compares the tile unit with its definition, product by product, on a handful of tiles. It costs a
 // millisecond.
 #include <cmath>
 #include <cstdio>
@@ -18,7 +18,7 @@ float flushed(float value) {
     return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value;
 }
 
-// Of the place p of a prepared group: code times scale.
+// The weight at place p of a prepared group: code times scale.
 float weight_at(const uint8_t *tile, int row, int p) {
     const int input = bf16_source(p);
     const uint8_t code = tile[(row / 16) * 256 + input / 8 * 64 + (row % 16) * 4 + input % 8 / 2];
@@ -32,8 +32,9 @@ float activation_at(const uint8_t *group, int p) {
     return flushed(bf16_to_f32(word));
 }
 
-// One group of one row and token: f32 sums of the even and of the odd places, every operation
-// rounded to nearest even, denormals read and written as zero; then both, then the sum before.
+// Adds one group of one row and token to `sum`. The even and the odd places have f32 sums of their
+// own. Every operation rounds to nearest even, and denormals are read and written as zero. Both
+// sums are added, and then the sum before.
 float continued(float sum, const uint8_t *tile, int row, const uint8_t *group) {
     float even = 0, odd = 0;
     for (int p = 0; p < kGroup; p += 2) {

@@ -1,12 +1,12 @@
-// Kernels on matrix tiles (AMX), for experts with many tokens. Sixteen tokens make a block;
-// activations lie in blocks as a tile register loads them:
-//   [block][group][token of the block, 16][32 bf16 in the order of a Bf16Group], 1024 bytes a
-//   (block, group).
-// Weights are those of the other kernels: a group of 16 rows, decoded with its scales folded in, is
-// one tile of the second operand (16 rows of pairs, 16 output rows).
+// Kernels on matrix tiles (AMX), for experts with many tokens. Sixteen tokens make a block.
+// Activations lie in blocks as a tile register loads them, 1024 bytes for each block and group:
+//   [block][group][token of the block, 16][32 bf16 in the order of a Bf16Group]
 //
-// A row's sum is one chain over its groups; inside a group the unit adds even and odd inputs apart,
-// so the bits differ from those of the other kernels, and denormal values count as zero.
+// Weights are those of the other kernels. A group of 16 rows, decoded with its scales folded in, is
+// one tile of the second operand. That tile has 16 rows of pairs for 16 output rows.
+//
+// A row's sum is one chain over its groups. Inside a group the unit adds even and odd inputs apart,
+// and denormal values count as zero. The bits therefore differ from those of the other kernels.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,15 +17,15 @@ namespace ds4::ktb {
 
 constexpr int kBlockTokens = 16;
 constexpr size_t kBlockGroupBytes = 1024;
-// Panels of 64 rows that meet the activations together: the tokens of an expert are more than L2
-// holds, and what comes from L3 for one panel alone comes too slowly for the unit.
+// Panels of 64 rows that one call multiplies. Activations of an expert with many tokens exceed L2,
+// and L3 is too slow to deliver them for one panel alone.
 constexpr int kTilePanels = 4;
 constexpr size_t kTileScratchBytes = size_t(kTilePanels) * (128 << 10);
 constexpr size_t kTileSumFloats =
-    size_t(kTilePanels) * kPanelTokens * kTileRows; // of the largest call
+    size_t(kTilePanels) * kPanelTokens * kTileRows; // in the largest call
 
-// Scales whose products with any code are normal bf16 values: the tile kernels fold them into the
-// weights.
+// The tile kernels fold scales into the weights. The products of these scales with any code are
+// normal bf16 values.
 constexpr int kLeastFoldedScale = 2, kLargestFoldedScale = 252;
 
 struct TilePanelArgs {
@@ -47,18 +47,18 @@ struct TilePanelArgs {
 
 struct TileKernels {
     const char *isa;
-    // On the calling thread, before and after panels.
+    // Called on each thread before and after its panels.
     void (*begin)();
     void (*end)();
-    // Activations of one token, x: [groups * 32] f32 at any address, to its row of consecutive
-    // groups of a block.
+    // Writes the activations of one token to its row in consecutive groups of a block. x: [groups *
+    // 32] f32 at any address.
     void (*prepare)(const float *x, int groups, uint8_t *row);
     // sums[p][t][row] = W row of panel p . x_t. All scales must be folded ones.
     void (*panels)(const TilePanelArgs &args);
 };
 
 extern const TileKernels kAmxMxfp4;
-// nullptr: none for this method and instruction set.
+// nullptr: there are none for this method and instruction set.
 const TileKernels *tile_kernels_for(Method method, Isa isa);
 
 } // namespace ds4::ktb

@@ -1,4 +1,5 @@
-// Failures inside the library: throw ExpertError, and the API shims turn it into a code and a text.
+// Failures inside the library. Code throws ExpertError, and the API shims turn it into a code and a
+// text.
 #pragma once
 #include <cstdarg>
 #include <cstdio>

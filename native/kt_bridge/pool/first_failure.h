@@ -1,4 +1,4 @@
-// The first failure among the workers of a step, kept for the thread that goes on after it.
+// The first failure among the workers of a step, kept for the thread that goes on after the step.
 #pragma once
 #include <atomic>
 #include <cstdio>
@@ -12,7 +12,7 @@ namespace ds4::ktb {
 class FirstFailure {
   public:
     bool any() const { return failed_.load(std::memory_order_relaxed); } // workers may stop early
-    // Runs body on a worker; what it throws is kept. memory_text: what a bad_alloc means here.
+    // Runs body on a worker and keeps the exception. memory_text: the message for std::bad_alloc.
     template <class Body> void collect(const char *memory_text, Body body) noexcept {
         try {
             body();
@@ -22,7 +22,7 @@ class FirstFailure {
             keep(KTB_ERR_MEMORY, memory_text);
         }
     }
-    // After the step: throws what was kept.
+    // Throws the kept failure, after the step.
     void rethrow() const {
         if (any()) fail(code_, "%s", text_);
     }
@@ -37,8 +37,9 @@ class FirstFailure {
     std::atomic<bool> failed_{false};
     std::mutex lock_;
     int code_ = 0;
-    char text_[1024] =
-        {}; // as long as `fail` makes them; a place of its own, for memory may be what is missing
+    // As long as the texts of `fail`. It is part of the object, because memory may be what is
+    // missing.
+    char text_[1024] = {};
 };
 
 } // namespace ds4::ktb

@@ -20,8 +20,8 @@ inline void futex_wake_all(const std::atomic<uint32_t> &word) {
 }
 
 // A word that one side advances and others wait for. `sleepers` tells the writer whether a wake is
-// needed: both sides use sequentially consistent operations, so either the writer sees the sleeper
-// or the sleeper the new value.
+// needed. Both sides use sequentially consistent operations. So either the writer sees the sleeper,
+// or the sleeper sees the new value.
 class alignas(64) Signal {
   public:
     uint32_t value() const { return word_.load(std::memory_order_acquire); }
@@ -61,7 +61,7 @@ class alignas(64) Signal {
     std::atomic<uint32_t> sleepers_{0};
 };
 
-// All members arrive before any leaves; reusable.
+// A reusable barrier: all members arrive before any leaves.
 class alignas(64) Barrier {
   public:
     void reset(uint32_t members, uint32_t spins) { members_ = members, spins_ = spins; }

@@ -19,8 +19,8 @@ namespace {
 
 constexpr size_t kTwoMib = size_t(2) << 20;
 constexpr size_t kOneGib = size_t(1) << 30;
-// from <linux/mempolicy.h> and <linux/mman.h>; spelled here because libnuma's headers are not
-// required
+// From <linux/mempolicy.h> and <linux/mman.h>, spelled out so that libnuma's headers are not
+// needed.
 constexpr int kBindStrictly = 2;
 constexpr int kHugeShift = 26;
 
@@ -65,8 +65,8 @@ Mapping::Mapping(size_t bytes, const Placement &placement) : bytes_(bytes) {
     forbid(data_ + bytes, size_t(static_cast<uint8_t *>(base_) + base_bytes_ - (data_ + bytes)));
 }
 
-// From the system's pool of huge pages; false where ordinary pages serve as well. Throws when the
-// caller wants huge pages and there are too few.
+// Maps from the system's pool of huge pages; false where ordinary pages serve as well. Throws when
+// the caller wants huge pages and there are too few.
 bool Mapping::map_huge(HugePages huge) {
     const size_t needed = bytes_ + kRedZoneBytes;
     const bool wanted = huge == HugePages::two_mib || huge == HugePages::one_gib;
@@ -84,7 +84,7 @@ bool Mapping::map_huge(HugePages huge) {
     return base_ != nullptr;
 }
 
-// Ordinary pages, which the kernel may join to transparent huge ones.
+// Maps ordinary pages, which the kernel may join to transparent huge ones.
 void Mapping::map_pages(HugePages huge) {
     const size_t page = size_t(sysconf(_SC_PAGESIZE));
     base_bytes_ = rounded_up(bytes_ + kRedZoneBytes, page) + (bytes_ >= kTwoMib ? kTwoMib : 0);

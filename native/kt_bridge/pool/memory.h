@@ -13,7 +13,8 @@ struct Placement {
     HugePages huge = HugePages::automatic;
 };
 
-// Owns one mapping; zero-filled, aligned to 2 MiB when it is at least that large, else to a page.
+// Owns one mapping, which is zero-filled. It is aligned to 2 MiB when it is at least that large,
+// else to a page.
 class Mapping {
   public:
     Mapping() = default;
@@ -42,8 +43,7 @@ struct PageUse {
     uint64_t resident_bytes = 0;
     uint64_t huge_bytes = 0; // of the resident ones, in pages of 2 MiB or more
 };
-// What the kernel really gave to the mappings [begin, end) of this process; zeros when it does not
-// say.
+// Pages that the kernel gave to ranges [begin, end) of this process; zeros when it does not say.
 PageUse page_use(const std::pair<const uint8_t *, size_t> *ranges, size_t count);
 
 } // namespace ds4::ktb

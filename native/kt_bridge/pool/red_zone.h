@@ -1,5 +1,5 @@
-// Memory that nobody may touch: what AddressSanitizer cannot know of mappings and of buffers carved
-// out of one. Without the sanitizer there is none.
+// Memory that nobody may touch: gaps between mappings, and between buffers carved out of one.
+// AddressSanitizer does not know them by itself. Without the sanitizer there are none.
 #pragma once
 #include <cstddef>
 

@@ -1,5 +1,4 @@
-// Threads that take the place of external workers while a blocking call of a pool without threads
-// runs.
+// Threads that replace external workers while a blocking call runs.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -10,12 +9,12 @@ namespace ds4::ktb {
 
 class SubstituteThreads {
   public:
-    explicit SubstituteThreads(int workers); // the caller is one of them; throws KTB_ERR_MEMORY
-                                             // when threads cannot be started
+    // The caller is one of the workers. Throws KTB_ERR_MEMORY when threads cannot be started.
+    explicit SubstituteThreads(int workers);
     ~SubstituteThreads() { release(nullptr); }
     SubstituteThreads(const SubstituteThreads &) = delete;
-    // body(index) for every index in 0..workers-1, 0 on this thread; returns when all have
-    // returned. Once.
+    // Runs body(index) for every index in 0..workers-1, 0 on this thread, and returns when all have
+    // returned. It may be called once.
     void run(const std::function<void(int)> &body);
 
   private:

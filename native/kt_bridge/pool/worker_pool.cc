@@ -46,7 +46,7 @@ WorkerPool::WorkerPool(const PoolOptions &options, const machine::Topology &topo
 
 WorkerPool::~WorkerPool() { stop(); }
 
-// How many parts and how many workers each.
+// Decides how many parts there are and how many workers each has.
 void WorkerPool::plan(const PoolOptions &options, const machine::Topology &topology) {
     int parts = options.parts;
     if (parts == 0) parts = std::max<int>(int(options.nodes.size()), int(options.cores.size()));
@@ -74,7 +74,7 @@ void WorkerPool::plan(const PoolOptions &options, const machine::Topology &topol
         parts_.push_back(std::make_unique<Part>());
         parts_.back()->workers = granted / parts + (part < granted % parts ? 1 : 0);
     }
-    // workers on every core leave none to the caller: they must give way quickly
+    // Workers on every core leave none to the caller, so that they must give way quickly.
     fills_machine_ = granted >= topology.usable;
     spin_us_ = options.spin_us >= 0 ? options.spin_us
                : oversubscribed_    ? 0
@@ -83,8 +83,8 @@ void WorkerPool::plan(const PoolOptions &options, const machine::Topology &topol
     all_.reset(uint32_t(granted), oversubscribed_ ? 0 : kBarrierSpins);
 }
 
-// One part whose workers are threads of the caller, wherever they run; memory lies where it is
-// first touched.
+// Makes one part whose workers are threads of the caller, wherever they run. Memory lies where it
+// is first touched.
 void WorkerPool::plan_external(const PoolOptions &options, const machine::Topology &topology) {
     if (options.threads != 0 || options.parts != 0 || !options.nodes.empty() ||
         !options.cores.empty())
@@ -106,7 +106,7 @@ void WorkerPool::plan_external(const PoolOptions &options, const machine::Topolo
         workers_.push_back({this, 0, index, workers, index, workers, -1});
 }
 
-// Which node each part belongs to and which core each worker.
+// Decides the node of each part and the core of each worker.
 void WorkerPool::place(const PoolOptions &options, const machine::Topology &topology) {
     std::map<int, std::vector<int>> free_cores;
     std::set<int> allowed;
@@ -146,8 +146,8 @@ void WorkerPool::place(const PoolOptions &options, const machine::Topology &topo
 void WorkerPool::launch() {
     sigset_t every, before;
     sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every,
-                    &before); // workers inherit it: signals belong to the host's threads
+    // Workers inherit the mask: signals belong to the host's threads.
+    pthread_sigmask(SIG_SETMASK, &every, &before);
     try {
         threads_.reserve(workers_.size());
         for (const Worker &worker : workers_)
@@ -179,13 +179,13 @@ void WorkerPool::start(const Step &step) {
     for (const auto &part : parts_) part->step.advance();
 }
 
-bool WorkerPool::take(int index, uint64_t ticket) {
+bool WorkerPool::acquire(int index, uint64_t ticket) {
     uint64_t none = 0;
     return places_[size_t(index)].holder.compare_exchange_strong(none, ticket,
                                                                  std::memory_order_acquire);
 }
 
-void WorkerPool::give_back(int index) {
+void WorkerPool::release(int index) {
     places_[size_t(index)].holder.store(0, std::memory_order_release);
 }
 
@@ -204,7 +204,7 @@ bool WorkerPool::run_step(int index) {
     return true;
 }
 
-// Spins for spin_us, then sleeps.
+// Waits for the next step: spins for spin_us, then sleeps.
 uint32_t WorkerPool::next_step(Signal &signal, uint32_t seen) const {
     using Clock = std::chrono::steady_clock;
     if (spin_us_ > 0) {

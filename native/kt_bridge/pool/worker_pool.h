@@ -1,7 +1,7 @@
-// The threads of one engine: parts (one per NUMA node, or simulated), each with pinned workers. A
-// step is one function that every worker runs once; the last one to finish calls `finished` and may
-// start the next step there. With external workers the pool has no threads: the caller's run each
-// step through run_step.
+// The threads of one engine. They belong to parts, one per NUMA node or simulated, each with pinned
+// workers. A step is one function that every worker runs once. The last worker to finish calls
+// `finished` and may start the next step there. With external workers the pool has no threads, and
+// the caller's threads run each step through run_step.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -15,12 +15,12 @@
 namespace ds4::ktb {
 
 struct PoolOptions {
-    int threads = 0;                     // workers wanted in all; 0: usable cores but one
+    int threads = 0;                     // workers in all; 0: usable cores but one
     int parts = 0;                       // 0: one per node of the process
     std::vector<int> nodes;              // node of each part; empty: dealt round robin
     std::vector<std::vector<int>> cores; // cores of each part; empty: chosen
     int64_t spin_us = -1;                // busy wait of an idle worker; -1: chosen
-    int external = 0; // so many threads of the caller instead; excludes all of the above
+    int external = 0; // threads of the caller instead of all of the above; 0: none
 };
 
 class WorkerPool;
@@ -49,17 +49,17 @@ class WorkerPool {
         void *finished_context = nullptr;
     };
     void start(const Step &step); // no step may be running
-    // External workers. A place is held by the ticket that its thread works for; false: another
-    // holds it.
-    bool take(int index, uint64_t ticket);
-    void give_back(int index);
+    // External workers: a place is held by the ticket that its thread works for. acquire is false
+    // when another ticket holds it.
+    bool acquire(int index, uint64_t ticket);
+    void release(int index);
     uint64_t holder(int index) const; // 0: none
-    // Runs the started step as the held worker `index`; false when it has run it, or none has
-    // started.
+    // Runs the started step as worker `index`, whose place is held. False when it has run the step,
+    // or when none has started.
     bool run_step(int index);
     uint32_t turn() const { return turn_.value(); }
     void wait_turn(uint32_t seen) { turn_.wait(seen, oversubscribed_ ? 0 : kBarrierSpins); }
-    void next_turn() { turn_.advance(); } // start does it too
+    void next_turn() { turn_.advance(); } // `start` advances the turn too
     void part_barrier(const Worker &worker) { parts_[size_t(worker.part)]->barrier.arrive(); }
     void barrier() { all_.arrive(); }
 
@@ -77,7 +77,7 @@ class WorkerPool {
     static constexpr uint32_t kBarrierSpins = 20000;
     struct alignas(64) Place {
         std::atomic<uint64_t> holder{0};
-        uint32_t steps = 0; // run here; of its holder alone
+        uint32_t steps = 0; // steps run here; only the holder touches it
     };
     struct Part {
         Signal step; // advanced once per step
@@ -98,7 +98,7 @@ class WorkerPool {
     std::vector<std::thread> threads_;
     Barrier all_;
     std::unique_ptr<Place[]> places_;  // of external workers
-    std::atomic<uint32_t> started_{0}; // steps, likewise
+    std::atomic<uint32_t> started_{0}; // steps of external workers
     Signal turn_; // external workers: advanced when a step starts and when a job ends
     Step step_;
     std::atomic<bool> stopping_{false};

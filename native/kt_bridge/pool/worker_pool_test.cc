@@ -27,8 +27,8 @@ TEST("an external worker's place has one holder") {
     PoolOptions options;
     options.external = 2;
     WorkerPool pool(options, ds4::machine::read_topology());
-    CHECK(pool.take(0, 7) && !pool.take(0, 8) && pool.holder(0) == 7 && pool.holder(1) == 0);
-    CHECK(pool.take(1, 7));
-    pool.give_back(0);
-    CHECK(pool.take(0, 8));
+    CHECK(pool.acquire(0, 7) && !pool.acquire(0, 8) && pool.holder(0) == 7 && pool.holder(1) == 0);
+    CHECK(pool.acquire(1, 7));
+    pool.release(0);
+    CHECK(pool.acquire(0, 8));
 }

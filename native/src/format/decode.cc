@@ -1,6 +1,6 @@
-// The plain decoders: one value after another, the formulas as documented. They are the reference
-// of every fast kernel. Each value is the exact product or, for types with a minimum, the exact
-// difference rounded once.
+// The plain decoders compute one value after another by the documented formulas. They are the
+// reference of every fast kernel. Each value is the exact product or, for types with a minimum, the
+// exact difference rounded once.
 #include "ds4.h"
 #include "format/blocks.h"
 #include "format/convert.h"

@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char *kOverflow = "a value is too large for the type";
 
-// Both 16-bit types: infinity only from infinity.
+// Both 16-bit types. A value becomes infinite only when it is infinite.
 template <uint16_t (*Encode)(float), uint16_t Infinity>
 const char *encode_half(const float *in, uint8_t *out, int64_t cols) {
     for (int64_t i = 0; i < cols; i++) {
@@ -25,8 +25,8 @@ const char *encode_half(const float *in, uint8_t *out, int64_t cols) {
     return nullptr;
 }
 
-// scale = amax / 127 kept as f16; the codes are rounded with the unrounded scale's reciprocal, as
-// ggml's reference does, so that files of either are the same bytes.
+// The scale amax / 127 is kept as f16. Codes are rounded with the reciprocal of the unrounded
+// scale, as ggml's reference does. Files of either are therefore the same bytes.
 const char *encode_q8_0(const float *in, uint8_t *out, int64_t cols) {
     auto *block = reinterpret_cast<BlockQ8_0 *>(out);
     for (int64_t base = 0; base < cols; base += 32, block++) {
@@ -41,7 +41,7 @@ const char *encode_q8_0(const float *in, uint8_t *out, int64_t cols) {
         if (half == 0x7c00u) return kOverflow;
         std::memcpy(block->d, &half, sizeof half);
         for (int i = 0; i < 32; i++) {
-            // A scale below 2^-128 has an infinite reciprocal; its f16 form is 0 and the codes do
+            // A scale below 2^-128 has an infinite reciprocal. Its f16 form is 0, and the codes do
             // not matter.
             const float code = std::isfinite(inverse) ? std::round(in[base + i] * inverse) : 0.0f;
             block->q[i] = int8_t(code);

@@ -15,7 +15,7 @@ bool has_nan_e8m0(const uint8_t *scales, int64_t count, int64_t stride) {
     return false;
 }
 
-// An f16 at the same place of every block.
+// Whether an f16 at the same place of some block is not finite.
 bool has_bad_f16(const uint8_t *first, int64_t blocks, int64_t stride) {
     for (int64_t i = 0; i < blocks; i++)
         if ((load_u16(first + i * stride) & 0x7c00u) == 0x7c00u) return true;

@@ -59,8 +59,8 @@ static constexpr float e8m0_to_f32(uint8_t e) {
     if (e == kE8m0Nan) return __builtin_nanf("");
     return f32_from_bits(e == 0 ? 0x00400000u : uint32_t(e) << 23);
 }
-// The byte as the exponent of an f32, which is what vector kernels of packed experts compute: 0
-// gives 0, and 255, which loads refuse, infinity.
+// The byte as the exponent of an f32, as vector kernels of packed experts compute it. 0 gives 0.
+// 255, which loads refuse, gives infinity.
 static constexpr float e8m0_as_exponent(uint8_t e) { return f32_from_bits(uint32_t(e) << 23); }
 // value: a power of two from 2^-127 to 2^127.
 static constexpr uint8_t f32_to_e8m0(float value) { return uint8_t(f32_bits(value) >> 23); }

@@ -10,7 +10,7 @@ namespace {
 constexpr uint16_t kSignAndFraction = 0x807f;
 constexpr uint32_t kInfinity = 255; // exponent
 
-// Sixteen words, if all of them are scales.
+// Converts sixteen words if all of them are scales.
 bool convert_sixteen(const uint8_t *words, uint8_t *out) {
     const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i *>(words));
     const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i *>(words + 16));

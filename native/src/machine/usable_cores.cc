@@ -7,8 +7,8 @@
 
 namespace ds4::machine {
 
-// The mask of a machine with more than 1024 CPUs needs a larger set than cpu_set_t, and the call
-// fails for a set that is too small.
+// A machine with more than 1024 CPUs needs a larger set than cpu_set_t. The call fails for a set
+// that is too small.
 std::vector<int> allowed_cpus() {
     std::vector<int> allowed;
     for (int cpus = 1024; cpus <= 1 << 20 && allowed.empty(); cpus *= 4) {

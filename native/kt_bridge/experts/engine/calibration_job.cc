@@ -10,8 +10,8 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kWorkersPerExpert = 8; // an expert of Flash is 16 chunks
-constexpr int kCheckedInputs = 1024; // of a strip whose tiles are cut by inputs
-constexpr int kCheckedTiles = 4;     // of down
+constexpr int kCheckedInputs = 1024; // of a strip with several tiles
+constexpr int kCheckedTiles = 4;     // down tiles
 constexpr int kMostTokens = kTrialTokens[kTrialCounts - 1];
 
 } // namespace
@@ -23,7 +23,7 @@ CalibrationJob::CalibrationJob(const ForwardJob::Resources &resources, ExpertLay
       layer_(layer), settings_(std::move(settings)), out_(out) {}
 
 bool CalibrationJob::next(WorkerPool::Step &step) {
-    // a load that was queued in between may have taken the weights away
+    // A load that was queued in between may have taken the weights away.
     if (const int state = layer_.state.load(std::memory_order_acquire);
         state != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d)", layer_.index, state);
@@ -72,7 +72,7 @@ CheckWeights CalibrationJob::weights() const {
             layout.slice_groups()};
 }
 
-// Leaves the tables that compute what they should; the plain ones when none does.
+// Keeps the tables that compute what they should, or the plain ones when none does.
 void CalibrationJob::check_tables(const CheckWeights &given) {
     std::vector<const Kernels *> &tables = settings_.candidates.tables, kept;
     for (const Kernels *table : tables) {
@@ -95,8 +95,8 @@ void CalibrationJob::check_tables(const CheckWeights &given) {
 void CalibrationJob::check() {
     try {
         check_tables(weights());
-    } catch (const std::bad_alloc
-                 &) { // nothing is known about the others: what runs without a measurement stays
+    } catch (const std::bad_alloc &) {
+        // Nothing is known about the other tables: the usual one stays.
         settings_.candidates.tables.resize(1);
         settings_.candidates.tiles = false;
     }

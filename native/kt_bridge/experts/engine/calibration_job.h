@@ -1,6 +1,6 @@
-// Runs the trials of kernels/calibration.h on the weights of a layer that has just been loaded:
-// forwards on all workers as any other, each on other experts than the one before, so that their
-// weights come from memory.
+// Runs the trials of kernels/calibration.h on the weights of a layer that has just been loaded.
+// Trials are forwards on all workers. Each takes other experts than the one before, so that weights
+// come from memory.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,19 +17,19 @@ class CalibrationJob : public PoolJob {
   public:
     struct Settings {
         Candidates candidates;
-        std::vector<const Kernels *>
-            fallbacks; // taken in turn when all tables fail their check; the plain ones after them
-        const Kernels *plain = nullptr; // what tables are checked against
+        // Taken in turn when all tables fail their check; the plain ones come after them.
+        std::vector<const Kernels *> fallbacks;
+        const Kernels *plain = nullptr; // the reference of the check
         const TileKernels *tiles = nullptr;
         bool fp8_reference = false;
         std::function<int64_t()> clock; // nanoseconds
     };
-    // resources: of the forwards; their kernels are those of the trials. Writes `out` before its
-    // ticket is done. The layer must have its weights.
+    // resources: those of the forwards; their kernels are the trials' kernels. `out` is written
+    // before the ticket is done. The layer must have its weights.
     CalibrationJob(const ForwardJob::Resources &resources, ExpertLayer &layer, Settings settings,
                    Tuning &out);
     bool next(WorkerPool::Step &step) override;
-    void queued() noexcept override {} // whoever calibrates keeps the layer
+    void queued() noexcept override {} // the calibrating load keeps the layer
     void finish(int) override {}
 
   private:
@@ -40,7 +40,7 @@ class CalibrationJob : public PoolJob {
     void publish();
 
     ForwardJob::Resources resources_;
-    ForwardTimes times_; // of the trials, which are no calls of a user
+    ForwardTimes times_; // of trials, apart from those of calls
     ExpertLayer &layer_;
     Settings settings_;
     Tuning &out_;

@@ -54,12 +54,12 @@ std::string tuning_json(const Tuning &tuning, const ExpertLayer &layer) {
 
 } // namespace
 
-// Everything that is read of the layers, under the lock of their list: another thread may destroy
-// one afterwards.
+// Facts about the layers, read under the lock of their list. Another thread may destroy a layer
+// afterwards.
 struct ExpertEngine::LayerFacts {
     size_t layers = 0;
     MethodCounts methods;
-    std::vector<std::string> slots;        // entries for layers with fewer slots than experts
+    std::vector<std::string> slots;        // entries of layers with fewer slots than experts
     std::vector<std::string> calibrations; // one entry for each tuning
     std::vector<uint64_t> part_bytes;      // of weights, by part
     std::vector<std::pair<const uint8_t *, size_t>> ranges; // of weights

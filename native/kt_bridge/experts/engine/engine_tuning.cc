@@ -1,4 +1,4 @@
-// Measuring what an engine chooses among, once per process for each kind of layer.
+// Measurements of the ways that an engine chooses among, once per process for each kind of layer.
 #include <algorithm>
 #include <chrono>
 
@@ -17,8 +17,8 @@ int64_t now() {
         .count();
 }
 
-// Everything that a measurement depends on; "" for a layer that another load has taken the weights
-// from.
+// Everything that a measurement depends on. Empty for a layer whose weights another load has taken
+// away.
 std::string key_of(ExpertLayer &layer, const ExpertEngineOptions &options, const WorkerPool &pool) {
     const std::lock_guard<std::mutex> lock(layer.weights_lock);
     std::string key;
@@ -35,7 +35,7 @@ std::string key_of(ExpertLayer &layer, const ExpertEngineOptions &options, const
 
 } // namespace
 
-// Of the other instruction sets, those with a table of their own.
+// Tables of the other instruction sets, as far as they have tables of their own.
 std::vector<const Kernels *> ExpertEngine::other_tables(const LayerMethods &methods) const {
     std::vector<const Kernels *> out;
     if (options_.isa_selection == IsaSelection::named) return out;
@@ -93,8 +93,9 @@ void ExpertEngine::tune(const std::vector<ExpertLayer *> &layers) {
         try {
             if (tuning == nullptr)
                 tuning = keep_tuning(key, measure(*layer, candidates_for(layer->methods)));
-        } catch (const ExpertError &) { // the layer works without: memory for the trials is short,
-                                        // or another load took its weights away
+        } catch (const ExpertError &) {
+            // The layer works without. Memory for the trials is short, or another load took its
+            // weights away.
             return;
         }
         layer->tuning.store(tuning, std::memory_order_release);

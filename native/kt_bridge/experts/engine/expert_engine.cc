@@ -117,8 +117,8 @@ int ExpertEngine::live_layers() const {
 KernelChoice ExpertEngine::choose_kernels(const LayerMethods &methods) const {
     const Kernels *kernels =
         kernels_for(methods.gate_up, methods.down, options_.isa, options_.numerics);
-    const bool waits = options_.isa_selection == IsaSelection::fastest &&
-                       measures(); // the measurement says from how many tokens on
+    // The measurement says from how many tokens on the tile unit is faster.
+    const bool waits = options_.isa_selection == IsaSelection::fastest && measures();
     return {{kernels, kernels, kernels, kernels},
             tiles_of(methods),
             waits ? 0 : options_.tile_tokens,

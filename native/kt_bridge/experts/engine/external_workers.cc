@@ -20,7 +20,7 @@ class JobQueue::HeldPlaces {
     HeldPlaces(JobQueue &queue, int begin, int end, uint64_t ticket)
         : queue_(queue), begin_(begin), end_(begin) {
         for (; end_ < end; end_++)
-            while (!queue.pool_->take(end_, ticket)) {
+            while (!queue.pool_->acquire(end_, ticket)) {
                 const uint64_t holder = queue.pool_->holder(end_);
                 if (queue.is_done(holder)) {
                     std::this_thread::yield();
@@ -38,7 +38,7 @@ class JobQueue::HeldPlaces {
 
   private:
     void release() {
-        for (int index = begin_; index < end_; index++) queue_.pool_->give_back(index);
+        for (int index = begin_; index < end_; index++) queue_.pool_->release(index);
     }
     JobQueue &queue_;
     int begin_, end_;
@@ -69,7 +69,7 @@ class JobQueue::BlockingCall {
 
 JobQueue::~JobQueue() {
     for (int index = 0; pool_->external() && index < pool_->workers(); index++)
-        while (!pool_->take(index, kBlockingCall)) std::this_thread::yield();
+        while (!pool_->acquire(index, kBlockingCall)) std::this_thread::yield();
 }
 
 void JobQueue::run_blocking(const std::function<std::unique_ptr<PoolJob>()> &make) {

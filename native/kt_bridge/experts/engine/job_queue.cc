@@ -35,9 +35,9 @@ uint64_t JobQueue::submit(std::unique_ptr<PoolJob> job) {
     return ticket;
 }
 
-// Starts the next step of the first job, completing jobs that have none left. Runs on the
-// submitting thread when the queue was idle, else on the worker that finished the previous step;
-// never on two threads at once.
+// Starts the next step of the first job, and completes jobs that have none left. It runs on the
+// submitting thread when the queue was idle, else on the worker that finished the previous step. It
+// never runs on two threads at once.
 void JobQueue::advance() {
     bool more = true;
     while (more) {

@@ -15,7 +15,8 @@ namespace ds4::ktb {
 class JobQueue {
   public:
     explicit JobQueue(const PoolOptions &options);
-    // Of external workers: their threads must have left before. Waits for those whose work is done.
+    // Threads of external workers must have left before. The destructor waits for those whose work
+    // is done.
     ~JobQueue();
 
     // Queues a job; returns its ticket. What the job works on must not go before it counts as

@@ -1,5 +1,5 @@
-// The whole path (packing, planning, every kernel table of this CPU) against the f64 reference on a
-// small layer.
+// Checks the whole path (packing, planning, every kernel table of this CPU) against the f64
+// reference on a small layer.
 #include <cmath>
 
 #include "api/handles.h"
@@ -70,7 +70,7 @@ struct Pointers {
     std::vector<const void *> codes[3], scales[3];
 };
 
-struct Routes { // of some tokens
+struct Routes { // inputs and routes of some tokens
     explicit Routes(int tokens)
         : input(random_values(size_t(tokens) * kHidden, 1.0f, 2)),
           weights(size_t(tokens) * kExpertsPerToken, 0.75f) {

@@ -1,5 +1,5 @@
-// What was measured in this process, by what it depends on. Entries are never removed: layers point
-// at them.
+// Measurements of this process, by everything that they depend on. Entries are never removed,
+// because layers point at them.
 #pragma once
 #include <string>
 
@@ -7,7 +7,7 @@
 
 namespace ds4::ktb {
 
-// Thread: any. nullptr: nothing was measured for that key.
+// nullptr: nothing was measured for that key. Thread: any.
 const Tuning *find_tuning(const std::string &key);
 // The first measurement of a key stays; returns it.
 const Tuning *keep_tuning(const std::string &key, Tuning tuning);

@@ -28,13 +28,14 @@ void ForwardJob::fused(const Worker &worker) {
     }
 }
 
-// Whether weights are read once, front to back. fp8ref rounds a whole chunk together.
+// Whether weights are read once, front to back. fp8ref does not, because it rounds a whole chunk
+// together.
 bool ForwardJob::takes_in_order(const ActiveExpert &active) const {
     return active.count <= kInOrderTokens && !plan_.fp8_reference;
 }
 
-// Chunks in order; a sum that waits for its right half lies on a stack, the lowest one in its final
-// place.
+// Takes chunks in order. A sum that waits for its right half lies on a stack, and the lowest one in
+// its final place.
 void ForwardJob::in_order_node(const Worker &worker, const ActiveExpert &active,
                                const PartialSum &partial) const {
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
@@ -52,7 +53,8 @@ void ForwardJob::in_order_node(const Worker &worker, const ActiveExpert &active,
     }
 }
 
-// One chunk of one expert for all its tokens, slice by slice: target [tokens of the expert, H].
+// Takes one chunk of one expert for all its tokens, slice by slice. target: [tokens of the expert,
+// H].
 void ForwardJob::in_order_chunk(const Worker &worker, const ActiveExpert &active, int chunk,
                                 float *target) const {
     const LayerLayout &layout = plan_.layer->layout;
@@ -84,8 +86,9 @@ void ForwardJob::in_order_chunk(const Worker &worker, const ActiveExpert &active
     }
 }
 
-// Chunks of one expert, of whose weights more tokens get more than memory does: all activations
-// first, then, row tile by row tile, their products, so that the sums of a row tile stay in L1.
+// Takes chunks of one expert whose products cost more than reading its weights. All activations
+// come first, and then, row tile by row tile, the down products. So the sums of a row tile stay in
+// L1.
 void ForwardJob::run_of_chunks(const Worker &worker, const ActiveExpert &active,
                                const Range &chunks) const {
     const LayerLayout &layout = plan_.layer->layout;
@@ -120,8 +123,8 @@ void ForwardJob::run_to_intermediate(const Worker &worker, const ActiveExpert &a
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
-    const int rounded = plan_.fp8_reference ? plan_.chunk_slices()
-                                            : 1; // slices whose activations are prepared together
+    // Slices whose activations are prepared together.
+    const int rounded = plan_.fp8_reference ? plan_.chunk_slices() : 1;
     const size_t stride = size_t(rounded) * size_t(layout.slice_channels),
                  row_bytes = size_t(layout.input_groups) * plan_.kernels->group_bytes;
     const uint8_t *rows[kFusedTokens];
@@ -150,7 +153,7 @@ void ForwardJob::run_to_intermediate(const Worker &worker, const ActiveExpert &a
     }
 }
 
-// The rest of every route's tree, the routes of every token, and the output.
+// Adds the rest of every route's tree and the routes of every token, and stores the output.
 void ForwardJob::fused_sums(const Worker &worker) const {
     const int hidden = plan_.layer->shape.hidden, per_token = plan_.experts_per_token();
     const Range strips = share(int64_t(plan_.request.tokens) * (hidden / kSumColumns),

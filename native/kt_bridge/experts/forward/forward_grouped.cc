@@ -1,4 +1,4 @@
-// The form of a forward for many tokens: every expert's weights meet all its tokens at once.
+// The form of a forward for many tokens: each expert's weights multiply all its tokens at once.
 #include <algorithm>
 #include <cstring>
 
@@ -9,14 +9,14 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kRunsOfWorker = 8; // at least, that a worker claims on average
+constexpr int kRunsOfWorker = 8; // least number that a worker claims on average
 constexpr int kLongestRun = 16;
 
 } // namespace
 
-// The next units of those [expert, largest first][expert_units]: several at a time, so that a
-// worker knows where it reads on, but no more than a small share of what a worker has to do on
-// average, and single ones in the end.
+// Claims the next of the units [expert, largest first][expert_units]. It takes several at a time,
+// so that a worker knows which weights to prefetch. A run is at most a small share of an average
+// worker's units, and a single unit in the end.
 Range ForwardJob::claim(std::atomic<int> &next, int expert_units, int workers) const {
     const int units = int(plan_.largest_first.size()) * expert_units,
               seen = next.load(std::memory_order_relaxed);
@@ -31,7 +31,7 @@ Range ForwardJob::claim(std::atomic<int> &next, int expert_units, int workers) c
     return {begin, std::min(begin + run, units)};
 }
 
-// Units are (expert, slice); nothing is summed across them.
+// Units are (expert, slice). Nothing is summed across them.
 void ForwardJob::inputs_to_intermediate(const Worker &worker) {
     const int slices = plan_.layer->layout.slices(worker.part);
     if (slices == 0) return;
@@ -48,14 +48,14 @@ void ForwardJob::inputs_to_intermediate(const Worker &worker) {
         }
 }
 
-// next: record that is read after this one
+// next: the record that is read after this one.
 void ForwardJob::slice_unit(const Worker &worker, const ActiveExpert &active, int slice,
                             const uint8_t *next) const {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
     const WorkerBuffers &own = resources_.workspace.worker(worker.global_index);
     const int slices = layout.slices(worker.part);
-    if (active.first_block >= 0) // one unit in kTilePanels does them all
+    if (active.first_block >= 0) // one unit of kTilePanels does the work of all of them
         return slice % kTilePanels == 0
                    ? block_panels(worker, active, slice, std::min(kTilePanels, slices - slice))
                    : void();
@@ -83,7 +83,8 @@ void ForwardJob::slice_unit(const Worker &worker, const ActiveExpert &active, in
     }
 }
 
-// `slice_count` slices of an expert on tile kernels: of MXFP4, so each is one panel.
+// Multiplies `slice_count` slices of an expert on tile kernels. They are MXFP4, so that each is one
+// panel.
 void ForwardJob::block_panels(const Worker &worker, const ActiveExpert &active, int slice,
                               int slice_count) const {
     const LayerLayout &layout = plan_.layer->layout;
@@ -119,7 +120,7 @@ void ForwardJob::block_panels(const Worker &worker, const ActiveExpert &active, 
     }
 }
 
-// Activations of `groups` groups of a route, in the form that its expert's kernels take.
+// Prepares activations of `groups` groups of a route, in the form that its expert's kernels take.
 void ForwardJob::prepare_intermediate(int part, const ActiveExpert &active, int route,
                                       const float *intermediate, int first_group,
                                       int groups) const {
@@ -154,7 +155,7 @@ void ForwardJob::round_intermediate(const Worker &worker) {
     }
 }
 
-// Units are (expert, row tile of the strip); each has places of its own.
+// Units are (expert, row tile of the strip). Each has places of its own.
 void ForwardJob::intermediate_to_strip(const Worker &worker, int strip) {
     const LayerLayout &layout = plan_.layer->layout;
     if (layout.slices(worker.part) == 0) return;
@@ -173,10 +174,10 @@ void ForwardJob::intermediate_to_strip(const Worker &worker, int strip) {
         }
 }
 
-// next: the tile that is read after this one
+// next: the tile that is read after this one.
 void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, int strip, int tile,
                             const uint8_t *next) const {
-    if (active.first_block >= 0) { // one unit in kTilePanels does them all
+    if (active.first_block >= 0) { // one unit of kTilePanels does the work of all of them
         const int in_strip = tile - strip * plan_.strip_tiles,
                   left = std::min((strip + 1) * plan_.strip_tiles, plan_.layer->layout.row_tiles) -
                          tile;
@@ -205,7 +206,7 @@ void ForwardJob::strip_unit(const Worker &worker, const ActiveExpert &active, in
     }
 }
 
-// `tiles` row tiles of an expert on tile kernels: a node is one chain.
+// Multiplies `tiles` row tiles of an expert on tile kernels. A node is one chain.
 void ForwardJob::block_strip_units(const Worker &worker, const ActiveExpert &active, int strip,
                                    int tile, int tiles) const {
     const LayerLayout &layout = plan_.layer->layout;
@@ -254,8 +255,8 @@ float *ForwardJob::strip_row(int part, int strip, int node, int route) const {
                columns;
 }
 
-// The rest of every route's tree, the routes of every token, and the output, in the columns of the
-// strip.
+// Adds the rest of every route's tree and the routes of every token, and stores the output, in the
+// columns of the strip.
 void ForwardJob::strip_sums(const Worker &worker, int strip) const {
     const int first_tile = strip * plan_.strip_tiles,
               tiles = std::min(plan_.strip_tiles, plan_.layer->layout.row_tiles - first_tile),

@@ -16,7 +16,7 @@ constexpr int kFp8PassTokens = 512; // fp8ref keeps the activations of every rou
 
 size_t element_bytes(int io_type) { return io_type == KTB_IO_BF16 ? 2 : 4; }
 
-// `count` values from element `at` of an array of io_type; alignment of 2 or 4 bytes is not
+// Reads `count` values from element `at` of an array of io_type. Alignment of 2 or 4 bytes is not
 // required.
 void load_values(const void *source, int io_type, size_t at, int count, float *out) {
     if (io_type == KTB_IO_F32) {
@@ -49,13 +49,13 @@ ForwardJob::ForwardJob(const Resources &resources, const ForwardRequest &request
 bool ForwardJob::next(WorkerPool::Step &step) {
     const int left = request_.tokens - position_;
     if (left <= 0) return false;
-    // a load that was queued in between may have failed
+    // A load that was queued in between may have failed.
     if (const int state = request_.layer->state.load(std::memory_order_acquire);
         state != int(ExpertLayerState::ready))
         fail(KTB_ERR_STATE, "layer %d has lost its weights (status %d): load it again",
              request_.layer->index, state);
     if (position_ == 0)
-        check_present(request_); // of all passes: nothing is written when one cannot run
+        check_present(request_); // all passes: nothing is written when one cannot run
     const int limit = resources_.kernels.fp8_reference
                           ? std::min(kFp8PassTokens, resources_.max_tokens)
                           : resources_.max_tokens;
@@ -104,7 +104,8 @@ void ForwardJob::work(const Worker &worker) {
             round_intermediate(worker);
             pool.part_barrier(worker);
         }
-        // a strip is summed while slower workers still read the one before: two buffers take turns
+        // A strip is summed while slower workers still read the one before, so that two buffers
+        // take turns.
         for (int strip = 0; strip < plan_.strips(); strip++) {
             intermediate_to_strip(worker, strip);
             pool.barrier();
@@ -117,7 +118,7 @@ void ForwardJob::work(const Worker &worker) {
     if (times) resources_.times.reduce.store(micros_since(clock), std::memory_order_relaxed);
 }
 
-// Every part has its own prepared copy of the inputs; its workers share the making of it.
+// Every part has its own prepared copy of the inputs, which its workers make together.
 void ForwardJob::prepare_inputs(const Worker &worker) {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
@@ -137,7 +138,8 @@ void ForwardJob::prepare_inputs(const Worker &worker) {
     }
 }
 
-// The inputs of experts on tile kernels, route by route: an expert's tokens lie together.
+// Prepares the inputs of experts on tile kernels, route by route. The tokens of an expert lie
+// together.
 void ForwardJob::prepare_blocks(const Worker &worker) {
     const LayerLayout &layout = plan_.layer->layout;
     const PartBuffers &part = resources_.workspace.part(worker.part);
@@ -169,8 +171,8 @@ void ForwardJob::prepare_blocks(const Worker &worker) {
     }
 }
 
-// Activations of one slice for `count` tokens: intermediate[i * stride ...], slice_channels each.
-// next: tiles that are read after those of the slice's panels.
+// Computes the activations of one slice for `count` tokens: intermediate[i * stride ...],
+// slice_channels each. next: tiles that are read after those of the slice's panels.
 void ForwardJob::panel_intermediate(const Worker &worker, const uint8_t *record,
                                     const NextTiles &next, const uint8_t *const *rows, int count,
                                     float *intermediate, size_t stride) const {
@@ -193,7 +195,7 @@ void ForwardJob::panel_intermediate(const Worker &worker, const uint8_t *record,
     }
 }
 
-// The 32 activations of a panel from the sums of its gate and up rows, [count, 64].
+// Computes the 32 activations of a panel from the sums of its gate and up rows, [count, 64].
 void ForwardJob::activate(float *sums, int panel, int count, float *intermediate,
                           size_t stride) const {
     for (int i = 0; i < count; i++, sums += kTileRows) {
@@ -210,14 +212,15 @@ const uint8_t *ForwardJob::down_tile(int part, const ActiveExpert &active, int t
            size_t(tile) * layout.down_tile_bytes;
 }
 
-// Of the prepared activations of a route in a part.
+// Bytes of the prepared activations of a route in a part.
 size_t ForwardJob::intermediate_row_bytes(int part) const {
     return size_t(plan_.layer->layout.slices(part)) * size_t(plan_.layer->layout.slice_groups()) *
            plan_.kernels->group_bytes;
 }
 
-// Sums of one row tile over the chunks of a node: out[i * stride ...], 64 each, in lines that are
-// asked for before the products: waiting for them afterwards takes a hundredth of a forward.
+// Stores the sums of one row tile over the chunks of a node: out[i * stride ...], 64 each. Their
+// cache lines are prefetched before the products. Waiting for them afterwards takes a hundredth of
+// a forward.
 void ForwardJob::store_node(const Worker &worker, const DownTiles &down, const SumNode &node,
                             float *out, size_t stride) const {
     for (int i = 0; i < down.count; i++)
@@ -228,8 +231,8 @@ void ForwardJob::store_node(const Worker &worker, const DownTiles &down, const S
         std::memcpy(out + size_t(i) * stride, sums + i * kTileRows, kTileRows * sizeof(float));
 }
 
-// Sums of one row tile over the chunks of a node: [count, 64]. Sums that wait for their right half
-// lie on a stack.
+// The sums of one row tile over the chunks of a node: [count, 64]. Sums that wait for their right
+// half lie on a stack.
 const float *ForwardJob::node_panel(const Worker &worker, const DownTiles &down,
                                     const SumNode &node) const {
     const LayerLayout &layout = plan_.layer->layout;
@@ -269,7 +272,7 @@ const float *ForwardJob::node_panel(const Worker &worker, const DownTiles &down,
     return own.nodes;
 }
 
-// token_sum[count] += weight * sum[count]; fp8ref rounds the product to bf16.
+// token_sum[count] += weight * sum[count]. fp8ref rounds the product to bf16.
 void ForwardJob::add_route(int route, const float *sum, float *token_sum, int count) const {
     const float weight = plan_.route_weights[size_t(route)];
     if (!plan_.fp8_reference) return plan_.kernels->add_scaled(sum, weight, token_sum, count);

@@ -1,18 +1,20 @@
 // A forward: splits its tokens into passes and runs each on all workers.
 //
-// Fused form (no expert has more than 16 tokens): a worker takes a contiguous range of (expert,
-// chunk) units, dealt by work, from input to route sums without a barrier in between: up to three
-// tokens of an expert slice by slice, so that weights are read front to back; more tokens all
-// chunks of its range up to the activation, then row tile by row tile. Grouped form: gate and up
-// for all routes (runs of units are claimed, largest expert first), then, strip of output columns
-// by strip, the down products of all routes and their sums.
+// Fused form, when no expert has more than 16 tokens. A worker takes a contiguous range of (expert,
+// chunk) units, which hold equal work, from input to route sums without a barrier in between. Up to
+// three tokens of an expert go slice by slice, so that weights are read front to back. More tokens
+// take all chunks of the range up to the activation, and then go row tile by row tile.
 //
-// Sums. Of a route: every chunk is one chain of products from zero, the chunks are added as
-// sum_tree.h says. Of a token: y = sum of weight * route, in ascending order of the expert (a
-// repeated expert: of the slot), from zero. No step depends on threads, parts, or the other tokens
-// of the call. The exception are experts that have enough tokens for the tile kernels
-// (tile_kernels.h, instruction set amx): their routes depend on the number of their expert's tokens
-// in the pass reaching that threshold, and on the parts.
+// Grouped form. Gate and up come first, for all routes; workers claim runs of units, largest expert
+// first. Then come the down products of all routes and their sums, strip by strip of output
+// columns.
+//
+// Sums. Every chunk of a route is one chain of products from zero, and chunks are added as
+// sum_tree.h says. A token is y = sum of weight * route from zero, in ascending order of the
+// expert, and of the slot for a repeated expert. No step depends on threads, parts, or the other
+// tokens of the call. Experts with enough tokens for the tile kernels (tile_kernels.h, instruction
+// set amx) are the exception. Their routes depend on parts, and on the number of their expert's
+// tokens in the pass.
 #pragma once
 #include <atomic>
 
@@ -44,15 +46,15 @@ class ForwardJob : public PoolJob {
     void finish(int code) override;
 
   private:
-    struct NextTiles { // where reading goes on
+    struct NextTiles { // tiles that are read after the present ones
         const uint8_t *tiles;
         size_t stride; // bytes
     };
-    struct DownTiles { // of one row tile
-        const uint8_t *tile,
-            *next; // in the part's first slice; next: of the row tile that is read after this one
-        int slice_begin, slice_end; // of the part, that are read
-        const uint8_t *const *rows; // [count] prepared activations of a token in the part
+    struct DownTiles {              // tiles of one row tile
+        const uint8_t *tile;        // in the part's first slice
+        const uint8_t *next;        // of the row tile that is read after this one
+        int slice_begin, slice_end; // slices of the part that are read
+        const uint8_t *const *rows; // [count] prepared activations of the part
         int count;                  // 1..kDownTokens
     };
     void work(const Worker &worker);

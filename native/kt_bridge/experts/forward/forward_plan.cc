@@ -90,13 +90,13 @@ void ForwardPlan::group_routes() {
     }
 }
 
-// Contiguous ranges of equal work: few tokens of an expert take as long as its weights take to
-// read.
+// Gives each worker a contiguous range of equal work. A few tokens of an expert take as long as
+// reading its weights.
 void ForwardPlan::deal_units(const std::vector<int> &part_workers) {
     const auto work_of_chunk = [this](size_t index) {
         return int64_t(std::max(experts[index].count, kInOrderTokens));
     };
-    int64_t work = 0; // of a chunk of every expert
+    int64_t work = 0; // in one chunk of every expert
     for (size_t index = 0; index < experts.size(); index++) work += work_of_chunk(index);
     unit_begin.resize(part_workers.size());
     for (int part = 0; part < int(part_workers.size()); part++) {
@@ -119,7 +119,7 @@ void ForwardPlan::place_partials() {
     const size_t parts = unit_begin.size();
     partials.clear();
     part_rows.assign(parts, 0);
-    std::vector<size_t> worker(parts, 0); // that has the next chunk
+    std::vector<size_t> worker(parts, 0); // the one that has the next chunk
     for (size_t index = 0; index < experts.size(); index++) {
         ActiveExpert &active = experts[index];
         active.first_partial = int(partials.size());

@@ -1,5 +1,5 @@
-// What one pass computes: the routes of its tokens grouped by expert, in ascending expert order,
-// and where the sums over an expert's channels are kept until they are added up.
+// The work of one pass: the routes of its tokens grouped by expert, in ascending order of the
+// expert. It also has the places of the sums over an expert's channels until they are added up.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -12,12 +12,12 @@
 
 namespace ds4::ktb {
 
-constexpr int kFusedTokens =
-    16; // tokens of an expert up to which one worker can take its chunks from input to output
-constexpr int kInOrderTokens =
-    3; // of an expert up to which its weights are read front to back, then
-constexpr int kFusedRoutes = 1024;               // of a pass, likewise: they bound the sums kept
-constexpr int kSumColumns = kTileRows;           // of a token, summed at a time
+// Tokens of an expert up to which one worker can take its chunks from input to output.
+constexpr int kFusedTokens = 16;
+// Tokens of an expert up to which its weights are then read front to back.
+constexpr int kInOrderTokens = 3;
+constexpr int kFusedRoutes = 1024;     // of a fused pass, because they bound the memory of sums
+constexpr int kSumColumns = kTileRows; // columns of a token that are summed at a time
 constexpr size_t kStripBytes = size_t(64) << 20; // of one part's route sums in the grouped form
 
 // Units [begin, end) of `total` that belong to worker `index` of `workers`.
@@ -41,7 +41,7 @@ struct ForwardRequest {
     bool incremental;
     float limit;
 
-    // Expert of a route, [tokens * k]; -1: skipped.
+    // Expert of route 0..tokens * k - 1; -1: skipped.
     int expert_of(size_t route) const {
         const int64_t id = wide_ids ? static_cast<const int64_t *>(ids)[route]
                                     : static_cast<const int32_t *>(ids)[route];
@@ -51,18 +51,18 @@ struct ForwardRequest {
 // Throws for a route to an expert that has no slot.
 void check_present(const ForwardRequest &request);
 
-// How an engine computes; the same for every pass of a layer.
+// How an engine computes every pass of a layer.
 struct KernelChoice {
-    const Kernels
-        *kernels[kTrialCounts]; // by trial_index of an expert's tokens; all give the same bits
-    const TileKernels *tiles;   // nullptr: none
-    int tile_tokens;  // of an expert from which its tokens go to the tile kernels; 0: never
+    // By trial_index of an expert's tokens; all give the same bits.
+    const Kernels *kernels[kTrialCounts];
+    const TileKernels *tiles; // nullptr: none
+    int tile_tokens;  // tokens of an expert from which they go to the tile kernels; 0: never
     int fused_tokens; // of the busiest expert up to which a pass is fused; at most kFusedTokens
     bool fp8_reference;
-    bool is_trial = false; // stays as it is, whatever was measured on the layer
+    bool is_trial = false; // measurements on the layer do not change it
 };
-KernelChoice tuned(const KernelChoice &choice,
-                   const Tuning *tuning); // nullptr: nothing was measured
+// The choice after measurements; tuning nullptr: nothing was measured.
+KernelChoice tuned(const KernelChoice &choice, const Tuning *tuning);
 
 // The sum of one node of an expert's tree for all its routes, made by one worker.
 struct PartialSum {
@@ -78,7 +78,7 @@ struct ActiveExpert {
     int expert;
     int begin, count;            // routes
     int first_partial, partials; // fused form: in chunk order over all parts
-    int first_block; // grouped form: of its blocks of 16 routes on tile kernels, -1: on the others
+    int first_block; // grouped form: its first block of 16 routes on tile kernels; -1: none
 };
 
 struct ForwardPlan {
@@ -98,16 +98,16 @@ struct ForwardPlan {
     // fused form
     std::vector<PartialSum> partials; // by expert
     std::vector<int> part_rows;       // rows of H sums of each part
-    std::vector<std::vector<int>>
-        unit_begin; // of each part: [workers + 1] units [expert, chunk of the part] dealt to each
+    // By part: [workers + 1] first unit [expert, chunk of the part] of each worker.
+    std::vector<std::vector<int>> unit_begin;
     // grouped form: every part sums the same nodes of each expert
     std::vector<std::vector<SumNode>> part_nodes;
     int strip_tiles = 0;               // row tiles between two barriers
     int blocks = 0;                    // of 16 routes on tile kernels
-    bool all_in_blocks = false;        // nothing meets the other kernels
+    bool all_in_blocks = false;        // the other kernels have nothing to do
     std::vector<int32_t> block_routes; // [blocks * 16] route, -1 past the last one of an expert
 
-    // For products of an expert with so many tokens.
+    // The table for products of an expert with `tokens` tokens.
     const Kernels &table(int tokens) const { return *tables[trial_index(tokens)]; }
     int routes() const { return int(route_tokens.size()); }
     int experts_per_token() const { return layer->shape.experts_per_token; }
@@ -119,8 +119,9 @@ struct ForwardPlan {
     int all_chunks() const { return layer->layout.slice_begin.back() / chunk_slices(); }
     int strips() const { return (layer->layout.row_tiles + strip_tiles - 1) / strip_tiles; }
 
+    // part_workers: number of workers of each part.
     void build(const ForwardRequest &pass, const KernelChoice &choice,
-               const std::vector<int> &part_workers); // workers of each part
+               const std::vector<int> &part_workers);
 
   private:
     void group_routes();

@@ -1,4 +1,5 @@
-// A slow, obvious forward in f64, sharing nothing with the kernels or the tile layout.
+// A slow, obvious forward in f64. It shares nothing with the kernels, the tile layout or the
+// decoders of src/format.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +13,7 @@ struct CanonicalExpert {            // w1, w3: [I, H]; w2: [H, I]
     std::vector<uint8_t> scales[3]; // E8M0 [rows, cols / 32]
 };
 
-// Value of one weight, exact.
+// The exact value of one weight.
 double canonical_weight(const CanonicalExpert &expert, int matrix, int row, int column,
                         int columns);
 
@@ -23,7 +24,7 @@ struct ReferenceRequest {
     const float *weights; // [tokens, experts per token]
     double limit;
 };
-// Weights of a row of one matrix, all columns; matrix 0 gate, 1 up, 2 down.
+// Gives the weights of a row of one matrix, all columns. matrix: 0 gate, 1 up, 2 down.
 using RowDecoder =
     std::function<void(size_t expert, int matrix, int row, std::vector<double> &out)>;
 // [tokens, hidden]
@@ -32,7 +33,7 @@ std::vector<double> reference_forward(size_t experts, const RowDecoder &decode,
 std::vector<double> reference_forward(const std::vector<CanonicalExpert> &experts,
                                       const ReferenceRequest &request);
 
-// Codes and scales drawn from `seed`; scales near 2^-6 so that outputs are of order 1.
+// Codes and scales drawn from `seed`. Scales are near 2^-6, so that outputs are of order 1.
 std::vector<CanonicalExpert> random_experts(int count, int hidden, int intermediate, uint64_t seed);
 std::vector<float> random_values(size_t count, float deviation, uint64_t seed); // roughly Gaussian
 

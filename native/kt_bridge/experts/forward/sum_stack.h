@@ -23,10 +23,10 @@ class SumStack {
             nodes_[top_ - 1].level++;
         }
     }
-    // The sum of all; the stack is empty again afterwards, the result lies in a buffer or is a
+    // The sum of all values. The stack is empty afterwards. The result lies in a buffer or is a
     // pushed value.
     const float *total() {
-        while (top_ > 1) merge(); // beyond the last chunk there is nothing to add
+        while (top_ > 1) merge(); // nothing lies beyond the last chunk
         top_ = 0;
         return values_[0];
     }

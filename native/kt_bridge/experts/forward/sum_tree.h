@@ -1,10 +1,10 @@
-// In which order the products of an expert's intermediate channels are added.
+// The order in which the products of an expert's intermediate channels are added.
 //
 // A chunk of 128 channels is one chain of products from zero. Chunks are the leaves of a binary
-// tree: node (first, level) covers chunks first .. first + 2^level - 1 and is the node of its left
-// half plus the node of its right half; what lies beyond the last chunk is left out. Whoever owns a
-// range of chunks (a part, a worker) sums the largest nodes that lie inside it, and the rest of the
-// tree is summed when all are there: the sum has the same bits however the chunks were divided.
+// tree. Node (first, level) covers chunks first .. first + 2^level - 1. Its sum is that of its left
+// half plus that of its right half, without chunks beyond the last one. The owner of a range of
+// chunks (a part, a worker) sums the largest nodes inside it. The rest of the tree is summed when
+// all are there. So the sum has the same bits however the chunks were divided.
 #pragma once
 #include <vector>
 

@@ -9,7 +9,7 @@
 namespace ds4::ktb {
 namespace {
 
-// Hands out 64-byte aligned pieces; with a null base it only counts.
+// Hands out 64-byte aligned pieces. With a null base it only counts.
 struct Carver {
     uint8_t *base;
     size_t at = 0;
@@ -46,7 +46,8 @@ WorkerBuffers carve_worker(Carver &carver, const ForwardPlan &plan, int part) {
 
 } // namespace
 
-// Places the buffers of a part from `base` on; with a null base it only counts. Returns the bytes.
+// Places the buffers of a part from `base` on, and returns their bytes. With a null base it only
+// counts.
 size_t Workspace::carve(const WorkerPool &pool, const ForwardPlan &plan, int part, int first_worker,
                         uint8_t *base) {
     const LayerLayout &layout = plan.layer->layout;
@@ -94,7 +95,7 @@ void Workspace::prepare(const WorkerPool &pool, const ForwardPlan &plan, HugePag
                      "a pass of %d tokens needs %zu MiB of workspace, %llu MiB are available: "
                      "lower max_tokens",
                      plan.request.tokens, needed >> 20, (unsigned long long)(available >> 20));
-            // explicit huge pages are the weights' alone
+            // Explicit huge pages are for weights alone.
             memory_[size_t(part)] =
                 Mapping(needed, {pool.part_node(part),
                                  huge == HugePages::off ? huge : HugePages::automatic});

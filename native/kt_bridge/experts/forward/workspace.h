@@ -1,4 +1,4 @@
-// Buffers of one forward pass, per part. Grown between passes, never during one.
+// Buffers of one forward pass, by part. They grow between passes, never during one.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -10,27 +10,28 @@
 
 namespace ds4::ktb {
 
-constexpr int kDownTokens = 64; // of one down panel in the grouped form: its sums stay in L1
+constexpr int kDownTokens = 64; // of one down panel in the grouped form, whose sums stay in L1
 
 struct PartBuffers {
     uint8_t *inputs = nullptr; // [tokens, H/32] prepared groups
-    float *sums =
-        nullptr; // fused: [part rows, H]; grouped: [2][nodes, routes, strip columns], used in turn
-    // grouped
+    // fused: [part rows, H]; grouped: [2][nodes, routes, strip columns], used in turn
+    float *sums = nullptr;
+    // grouped form
     uint8_t *intermediate = nullptr;       // [routes, slices, slice groups] prepared groups of h
     float *intermediate_f32 = nullptr;     // [routes, slices, slice channels] f32, fp8ref only
     uint8_t *block_inputs = nullptr;       // [blocks, H/32] groups of 16 tokens (tile_kernels.h)
-    uint8_t *block_intermediate = nullptr; // [blocks, slices * slice groups], likewise
+    uint8_t *block_intermediate = nullptr; // [blocks, slices * slice groups] groups of 16 tokens
 };
 
 struct WorkerBuffers {
-    float *panel = nullptr;        // [kPanelTokens, 64] f32; with tile kernels kTileSumFloats
-    float *intermediate = nullptr; // [kPanelTokens, slice channels] f32; fused, fp8ref:
-                                   // [kFusedTokens, chunk channels]
+    float *panel = nullptr; // [kPanelTokens, 64] f32; with tile kernels kTileSumFloats
+    // [kPanelTokens, slice channels] f32; fused with fp8ref: [kFusedTokens, chunk channels]
+    float *intermediate = nullptr;
     uint8_t *scratch = nullptr;
     uint8_t *group = nullptr; // fused: [kFusedTokens, slices, slice groups] prepared groups
-    float *nodes = nullptr;   // sums not yet added up: [levels, kInOrderTokens, H], of row tiles
-                              // [levels + 1, kDownTokens, 64]
+    // Sums that are not added up yet: [levels, kInOrderTokens, H]. Those of row tiles are
+    // [levels + 1, kDownTokens, 64].
+    float *nodes = nullptr;
 };
 
 class Workspace {
@@ -43,7 +44,8 @@ class Workspace {
     struct alignas(64) Counter {
         std::atomic<int> next{0};
     };
-    // 0 at the start of a pass. Counter 0: units of the first phase; 1 + strip: of a strip.
+    // Counter 0 counts units of the first phase, counter 1 + strip those of a strip. All are 0 at
+    // the start of a pass.
     Counter &counter(int part, int index) {
         return counters_[size_t(part) * size_t(counters_of_part_) + size_t(index)];
     }

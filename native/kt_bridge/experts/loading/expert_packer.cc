@@ -8,8 +8,9 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr int kPieceBytes = 64 << 10; // of one matrix: pieces of gate and up and the file pages
-                                      // they are copied from fit 512 KiB of L2
+// Bytes of one matrix in a piece. Pieces of gate and up, and the file pages that they are copied
+// from, fit 512 KiB of L2.
+constexpr int kPieceBytes = 64 << 10;
 
 int piece_rows(size_t row_bytes, int unit, int rows) {
     return std::min(rows, std::max(unit, int(kPieceBytes / row_bytes) / unit * unit));
@@ -17,7 +18,7 @@ int piece_rows(size_t row_bytes, int unit, int rows) {
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Canonical rows of one matrix and the staging that they and their scales may need (see
+// Canonical rows of one matrix, and the staging that they and their scales may need (see
 // ExpertSource).
 struct Piece {
     MatrixShape shape;
@@ -34,7 +35,7 @@ struct Piece {
     size_t bytes() const { return code_bytes() + scale_bytes(); }
 };
 
-// Whole panels of gate and up, whole tiles of down.
+// A piece is whole panels of gate and up, or whole tiles of down.
 Piece piece_of(const SourceShape &source, int matrix) {
     const MatrixShape shape = source.of(matrix);
     return {shape, piece_rows(shape.row_bytes(), matrix == kDown ? kTileRows : kGroup, shape.rows)};
@@ -57,7 +58,7 @@ bool ExpertPacker::Rows::fold() const {
     return lowest >= kLeastFoldedScale && highest <= kLargestFoldedScale;
 }
 
-// Without weights it only checks.
+// Reads a piece, and packs it unless `weights` is null.
 bool ExpertPacker::read(int piece, uint8_t *staging, const PackedWeights *weights, int slot) const {
     const bool is_down = piece >= input_pieces_;
     const Piece all = piece_of(source_.shape(), is_down ? kDown : kGate);
@@ -74,7 +75,8 @@ bool ExpertPacker::read(int piece, uint8_t *staging, const PackedWeights *weight
     return gate.fold() && up.fold();
 }
 
-// Rows [begin, begin + count) of a matrix, checked, in `staging` or where the source has them.
+// Reads and checks rows [begin, begin + count) of a matrix. They lie in `staging` or where the
+// source has them.
 ExpertPacker::Rows ExpertPacker::read_rows(int matrix, int begin, int count,
                                            uint8_t *staging) const {
     const Piece piece{source_.shape().of(matrix), count};

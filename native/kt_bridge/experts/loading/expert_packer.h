@@ -1,5 +1,5 @@
-// Canonical matrices of one expert to the records of a slot, in pieces that stay in cache. Pieces
-// are independent: any threads may take them in any order.
+// Packs canonical matrices of one expert into the records of a slot, in pieces that stay in cache.
+// Pieces are independent: any threads may take them in any order.
 #pragma once
 #include <cstdint>
 
@@ -13,9 +13,8 @@ class ExpertPacker {
     // The source and the layout must outlive it.
     ExpertPacker(const ExpertSource &source, int expert, const LayerLayout &layout);
     int pieces() const { return input_pieces_ + down_pieces_; }
-    // Both read a piece, throw for a value or scale that is no number, and return whether its
-    // scales fold (Slot::folds). staging: staging_bytes of the source's shape, 64-byte aligned or
-    // not.
+    // Both read a piece and return whether its scales fold (Slot::folds). They throw for a value or
+    // scale that is no number. staging: staging_bytes of the source's shape, at any alignment.
     bool check(int piece, uint8_t *staging) const { return read(piece, staging, nullptr, 0); }
     bool pack(int piece, uint8_t *staging, const PackedWeights &weights, int slot) const {
         return read(piece, staging, &weights, slot);
@@ -23,7 +22,7 @@ class ExpertPacker {
     static size_t staging_bytes(const SourceShape &shape);
 
   private:
-    struct Rows { // of a matrix, from row `begin` on, `count` of them
+    struct Rows { // rows [begin, begin + count) of a matrix
         MatrixShape shape;
         int begin, count;
         const uint8_t *codes, *scales;
@@ -46,7 +45,8 @@ class ExpertPacker {
     const ExpertSource &source_;
     int expert_;
     const LayerLayout &layout_;
-    int input_pieces_, down_pieces_; // of gate and up together, of down
+    int input_pieces_; // of gate and up together
+    int down_pieces_;
 };
 
 } // namespace ds4::ktb

@@ -1,4 +1,4 @@
-// Where canonical expert weights come from: the caller's memory or a folder of safetensors.
+// Sources of canonical expert weights: the caller's memory or a folder of safetensors.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -24,7 +24,7 @@ struct SourceShape {
     }
 };
 
-// Source index of each expert of a layer, which `map` gives; all experts in order without one.
+// Source index of each expert of a layer, as `map` gives it; without a map all experts in order.
 // Throws for an index outside the layer's experts.
 std::vector<int64_t> mapped_experts(const SourceShape &shape, const int64_t *map);
 
@@ -32,17 +32,17 @@ class ExpertSource {
   public:
     explicit ExpertSource(const SourceShape &shape);
     virtual ~ExpertSource() = default;
-    // Canonical codes of rows [begin, begin + rows) of one matrix, contiguous; may use `staging` of
-    // as many bytes.
+    // Canonical codes of rows [begin, begin + rows) of one matrix, contiguous. They may lie in
+    // `staging`, which has room for them.
     virtual const uint8_t *codes(int expert, int matrix, int begin, int rows,
                                  uint8_t *staging) const = 0;
-    // Their canonical scales, from the first row's on; writes them to `staging` and may use twice
-    // their room there. nullptr for a method without. Throws for a scale that the method cannot
-    // hold.
+    // Writes the canonical scales of these rows to `staging`, from the first row's on, and may use
+    // twice their room there. nullptr for a method without scales. Throws for a scale that the
+    // method cannot hold.
     virtual const uint8_t *scales(int expert, int matrix, int begin, int rows,
                                   uint8_t *staging) const = 0;
-    virtual std::string name(int expert,
-                             int matrix) const = 0; // for messages, without .weight or .scale
+    // For messages, without .weight or .scale.
+    virtual std::string name(int expert, int matrix) const = 0;
     virtual ScaleFormat scale_format(int matrix) const = 0; // of all experts
     virtual void begin_expert(int) const {}
     virtual void end_expert(int) const {}

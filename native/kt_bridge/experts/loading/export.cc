@@ -7,7 +7,7 @@
 namespace ds4::ktb {
 namespace {
 
-constexpr size_t kMaximumScales = (1 << 16) / kGroup; // of a row
+constexpr size_t kMaximumScales = (1 << 16) / kGroup; // in a row
 
 MatrixShape matrix_shape(const ExpertLayer &layer, int matrix) {
     return SourceShape{layer.shape, layer.methods, layer.index}.of(matrix);
@@ -19,7 +19,7 @@ ScaleFormat scale_format(const ExpertLayer &layer, int expert, int matrix) {
                : layer.weights->slot(layer.weights->slot_of(expert)).scale_formats[matrix];
 }
 
-// Where the first of some row pieces that a tile holds lies in the matrix.
+// The place of the first of some row pieces of a tile.
 struct Place {
     const uint8_t *tile;
     int tile_row, inputs; // in the tile
@@ -31,7 +31,7 @@ class Exporter {
     Exporter(const ExpertLayer &layer, int expert, int matrix, uint8_t *codes, uint8_t *scales)
         : shape_(matrix_shape(layer, matrix)), format_(scale_format(layer, expert, matrix)),
           codes_(codes), scales_(scales) {}
-    // `rows` rows of a tile from place.tile_row on, which follow each other in the matrix.
+    // Exports `rows` rows of a tile from place.tile_row on, which follow each other in the matrix.
     void add_rows(Place place, int rows) const {
         if (shape_.method == Method::mxfp4) return add_mxfp4(place, rows);
         for (int i = 0; i < rows; i++, place.tile_row++, place.row++) add(place);
@@ -56,8 +56,8 @@ class Exporter {
                       scales_ + at * scale_format_bytes(format_));
     }
 
-    // As unpack_row for tiles of one group, without what that looks up for each 16 bytes (33 ms for
-    // an expert of Flash on a core, else 3 to 6).
+    // Does the work of unpack_row for tiles of one group without its look-ups for each 16 bytes.
+    // That takes 3 to 6 ms for an expert of Flash on a core, instead of 33.
     void add_mxfp4(const Place &place, int rows) const {
         const size_t row_bytes = shape_.row_bytes(), row_scales = shape_.scales_in_row();
         uint8_t *codes = codes_ + size_t(place.row) * row_bytes + size_t(place.column) / 2;

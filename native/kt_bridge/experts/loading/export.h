@@ -1,4 +1,4 @@
-// Canonical bytes of a loaded matrix.
+// Canonical bytes of a loaded matrix, and their number.
 #pragma once
 #include "experts/weights/expert_layer.h"
 #include "experts/loading/expert_source.h"
@@ -8,8 +8,8 @@ namespace ds4::ktb {
 struct ExportSizes {
     size_t codes, scales;
 };
-// Of both: the layer has the expert, and the caller holds its weights_lock. The buffers hold
-// export_sizes.
+// For both functions the layer must have the expert, and the caller must hold its weights_lock. The
+// buffers hold export_sizes.
 ExportSizes export_sizes(const ExpertLayer &layer, int expert, int matrix);
 void export_matrix(const ExpertLayer &layer, int expert, int matrix, uint8_t *codes,
                    uint8_t *scales);

@@ -47,7 +47,7 @@ FolderSource::FolderSource(const SourceShape &shape, const Safetensors &folder, 
     for (int matrix = 0; matrix < 3; matrix++) find_matrices(matrix);
 }
 
-// The codes and scales of one matrix of every expert to read.
+// Finds the codes and scales of one matrix of every expert to read.
 void FolderSource::find_matrices(int matrix) {
     const MatrixShape shape = shape_.of(matrix);
     const int first = shape_.kept[0];

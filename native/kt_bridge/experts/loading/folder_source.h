@@ -12,8 +12,9 @@ namespace ds4::ktb {
 // {model.,}layers.{layer}.ffn.experts.{e}.w{1,3,2}.{weight,scale}
 class FolderSource : public ExpertSource {
   public:
-    // Throws when a tensor is missing or has another dtype or shape, naming it, what was expected
-    // and what came. drop_pages: forget file pages once they are packed.
+    // Throws when a tensor is missing or has another dtype or shape; the message names it, the
+    // expected and the actual form. drop_pages: drops file pages from the cache once they are
+    // packed.
     FolderSource(const SourceShape &shape, const Safetensors &folder, int layer, const int64_t *map,
                  bool drop_pages);
     const uint8_t *codes(int expert, int matrix, int begin, int rows,

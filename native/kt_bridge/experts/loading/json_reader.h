@@ -1,5 +1,6 @@
-// A pull reader over JSON text that is not trusted: UTF-8, whole numbers only, no key twice in an
-// object, at most kMaximumJsonDepth open objects and lists. Every error has a position.
+// A pull reader over JSON text that is not trusted. The text is UTF-8, its numbers are whole, and
+// no object has a key twice. At most kMaximumJsonDepth objects and lists are open. Every error has
+// a position.
 #pragma once
 #include <cstdint>
 #include <set>

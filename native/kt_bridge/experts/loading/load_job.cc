@@ -26,16 +26,15 @@ bool LoadJob::next(WorkerPool::Step &step) {
     return true;
 }
 
-// Checked and reserved before anything is read. The old weights of a layer go first.
+// Checks and reserves memory before anything is read. The old weights of a layer go first.
 void LoadJob::allocate() {
     uint64_t total = 0;
     for (const Item &item : items_) {
         const std::lock_guard<std::mutex> lock(item.layer->weights_lock);
         item.layer->state.store(int(ExpertLayerState::loading));
         item.layer->weights.hold(nullptr);
-        item.layer->kept =
-            item.source->shape()
-                .kept; // another thread may have chosen others since this load was asked for
+        // Another thread may have chosen other experts since this load was asked for.
+        item.layer->kept = item.source->shape().kept;
         total += item.source->shape().kept.size() * item.layer->layout.expert_bytes();
     }
     progress_.done_bytes.store(0);

@@ -1,6 +1,6 @@
-// Packs the experts of one or more layers on the engine's workers: those that each layer's source
-// reads, into slots in their order. A worker takes one expert at a time and writes the slices of
-// every part.
+// Packs the experts of one or more layers on the engine's workers. The experts that each layer's
+// source reads go into slots in their order. A worker takes one expert at a time and writes the
+// slices of every part.
 #pragma once
 #include <atomic>
 #include <memory>

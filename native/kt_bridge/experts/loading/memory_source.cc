@@ -9,8 +9,8 @@
 namespace ds4::ktb {
 namespace {
 
-// Of the pointer form, which has no format codes.
-ScaleFormat published_scales(Method method) {
+// Scales of KTransformers' pointer form, which has no format codes.
+ScaleFormat pointer_form_scales(Method method) {
     if (method == Method::mxfp4) return ScaleFormat::bf16;
     return method_traits(method).scale_bytes == 0 ? ScaleFormat::none : ScaleFormat::f32;
 }
@@ -50,7 +50,7 @@ MemorySource::MemorySource(const SourceShape &shape, const void *const *const co
     for (int matrix = 0; matrix < 3; matrix++) {
         codes_[matrix].resize(size_t(shape.layer.experts)),
             scales_[matrix].resize(size_t(shape.layer.experts));
-        stored_[matrix].scales = published_scales(shape.of(matrix).method);
+        stored_[matrix].scales = pointer_form_scales(shape.of(matrix).method);
         const bool scaled = stored_[matrix].scales != ScaleFormat::none;
         if (codes[matrix] == nullptr || (scaled && scales[matrix] == nullptr))
             fail(KTB_ERR_ARGUMENT, "layer %d: the pointer array of %s is NULL", shape.index,

@@ -11,12 +11,13 @@ namespace ds4::ktb {
 
 class MemorySource : public ExpertSource {
   public:
-    // Six arrays of pointers with the scales that ktb_moe_load_weights_ptrs documents. Throws when
-    // a pointer of an expert to read is missing or the map names an expert outside [0, experts).
+    // Takes six arrays of pointers with the scales that ktb_moe_load_weights_ptrs documents. Throws
+    // when a pointer of an expert to read is missing, or the map names an expert outside [0,
+    // experts).
     MemorySource(const SourceShape &shape, const void *const *const codes[3],
                  const void *const *const scales[3], const int64_t *map);
-    // Arrays of matrices, expert e's at [e - first]. Throws when a format of an expert to read is
-    // not the method's, formats differ, or a size is not the shape's.
+    // Takes arrays of matrices, expert e's at [e - first]. Throws when the format of an expert to
+    // read is not the method's, formats differ, or a size is not the shape's.
     MemorySource(const SourceShape &shape, const ktb_matrix *const matrices[3], int first = 0);
     const uint8_t *codes(int expert, int matrix, int begin, int rows,
                          uint8_t *staging) const override;
@@ -27,8 +28,7 @@ class MemorySource : public ExpertSource {
 
   private:
     struct Stored {
-        bool gguf_blocks =
-            false; // of MXFP4: a scale and 16 bytes with value j and j + 16 in byte j
+        bool gguf_blocks = false; // MXFP4 as BlockMxfp4 (format/blocks.h)
         ScaleFormat scales = ScaleFormat::none;
     };
     void add_matrix(int matrix, int expert, const ktb_matrix &from);

@@ -14,7 +14,8 @@ constexpr int kPackGroups = kPackChannels / kGroup;
 
 PackCodes pack_codes_here() { return machine::has(Isa::avx2) ? pack_codes_avx2 : pack_codes_plain; }
 
-inline void put(uint8_t *line, int index, __m128i value) { // 16 bytes at 16 * index
+// Stores 16 bytes at 16 * index.
+inline void put(uint8_t *line, int index, __m128i value) {
     __m128i *at = reinterpret_cast<__m128i *>(line) + index;
     if constexpr (kPastCaches)
         _mm_stream_si128(at, value);
@@ -22,15 +23,16 @@ inline void put(uint8_t *line, int index, __m128i value) { // 16 bytes at 16 * i
         _mm_store_si128(at, value);
 }
 
-__m128i scales_of_rows(const uint8_t *const *scales) { // of four rows, kPackGroups bytes each
+// Scales of four rows, kPackGroups bytes each.
+__m128i scales_of_rows(const uint8_t *const *scales) {
     int words[4];
     for (int row = 0; row < 4; row++) std::memcpy(&words[row], scales[row], sizeof words[row]);
     return _mm_setr_epi32(words[0], words[1], words[2], words[3]);
 }
 
-// [row][group] of 16 rows to [group][row]. Interleaving the first 32 of 64 bytes with the last 32
-// rotates the six bits of an address by one; four rotations exchange the four bits of the row with
-// the two of the group.
+// Turns [row][group] of 16 rows into [group][row]. Interleaving the first 32 of 64 bytes with the
+// last 32 rotates the six bits of an address by one. Four rotations exchange the four bits of the
+// row with the two of the group.
 void pack_scales(const uint8_t *const *scales, uint8_t *first, size_t stride) {
     static_assert(kPackGroups == 4);
     __m128i lines[kPackGroups][4]; // [group][sixteen rows]
@@ -61,18 +63,18 @@ void pack_mxfp4_strip(TileRows rows, const Strip &strip) {
         for (int row = 0; row < kTileRows; row++)
             rows.codes[row] += kPackChannels / 2, rows.scales[row] += kPackGroups;
     }
-    _mm_sfence(); // such stores are not ordered with the one that reports the layer complete
+    _mm_sfence(); // orders these stores before the one that reports the layer complete
 }
 
 } // namespace
 
-// Row r's codes of kPackGroups groups are 64 bytes at codes[r]. Four groups at once because the
-// rows of a matrix lie a power of two apart: their lines fall into few cache sets and do not wait
-// for a second use. Four rows at a time: a 4x4 transpose of dwords puts dword v of the four rows
-// side by side. The rows are as many streams, more than a core's own prefetching follows: they are
-// asked for, into L2 because their lines share too few sets of L1. Stores go past the caches:
-// nobody reads them before the layer is complete, and others first read the line that they
-// overwrite.
+// Row r's codes of kPackGroups groups are 64 bytes at codes[r]. Four groups are packed at once,
+// because the rows of a matrix lie a power of two apart. Their lines fall into few cache sets and
+// do not wait there for a second use. Four rows are transposed at a time, as 4x4 dwords, which puts
+// dword v of the four rows side by side. The rows are more streams than a core's own prefetching
+// follows. Prefetches go to L2, because the lines share too few sets of L1. Stores go past the
+// caches. Nobody reads them before the layer is complete, and ordinary stores would first read the
+// line.
 void pack_codes_plain(const uint8_t *const *codes, uint8_t *first, size_t stride) {
     for (int row = 0; row < kTileRows; row += 16) {
         __m128i lines[kPackGroups][4][4]; // [group][dword of the group][four rows]
@@ -105,7 +107,7 @@ void pack_strip(Method method, const TileRows &rows, const Strip &strip) {
     if (method == Method::mxfp4) return pack_mxfp4_strip(rows, strip);
     const size_t piece = row_bytes(method, strip.inputs), begin = row_bytes(method, strip.column);
     const size_t scale_piece = scale_row_bytes(method, strip.inputs);
-    // one scale a row, or one per 128 inputs for each half of the rows
+    // There is one scale a row, or one per 128 inputs for each half of the rows.
     const int scaled_rows = scale_piece == 0 ? 0 : method == Method::fp8_perchannel ? kTileRows : 2;
     const size_t scale_begin =
         method == Method::fp8_perchannel ? 0 : scale_row_bytes(method, strip.column);

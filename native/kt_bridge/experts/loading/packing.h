@@ -1,4 +1,4 @@
-// How canonical rows become tiles and back.
+// Packing of canonical rows into tiles, and back.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -7,14 +7,14 @@
 
 namespace ds4::ktb {
 
-// The canonical rows of a tile, each from its first column. E8M0 or f32 scales, null where the
-// method has none.
+// The canonical rows of a tile, each from its first column. Scales are E8M0 or f32, and null where
+// the method has none.
 struct TileRows {
     const uint8_t *codes[kTileRows];
     const uint8_t *scales[kTileRows];
 };
 
-// Tiles of the same rows: `tiles` of `inputs` columns each from `column` on.
+// Consecutive tiles of the same rows: `tiles` of `inputs` columns each, from `column` on.
 struct Strip {
     int column, inputs, tiles;
     uint8_t *first; // 64-byte aligned
@@ -24,9 +24,9 @@ struct Strip {
 // Channels of MXFP4 that are packed at once: 64 bytes of codes a row, one cache line.
 constexpr int kPackChannels = 128;
 
-// MXFP4: strip.inputs is 32 and strip.tiles a multiple of 4.
+// For MXFP4, strip.inputs is 32 and strip.tiles a multiple of 4.
 void pack_strip(Method method, const TileRows &rows, const Strip &strip);
-// Row `row` of a tile of `inputs` columns: row_bytes to codes, scale_row_bytes to scales.
+// Unpacks row `row` of a tile of `inputs` columns: row_bytes to codes, scale_row_bytes to scales.
 void unpack_row(Method method, const uint8_t *tile, int inputs, int row, uint8_t *codes,
                 uint8_t *scales);
 

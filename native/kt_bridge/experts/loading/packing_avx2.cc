@@ -1,4 +1,5 @@
-// Sixteen rows x 8 dwords at a time, as two transposes whose halves make whole lines of the tiles.
+// Packs sixteen rows x 8 dwords at a time, as two transposes whose halves make whole lines of the
+// tiles.
 #include <immintrin.h>
 
 #include "experts/loading/packing_mxfp4.h"

@@ -1,4 +1,4 @@
-// The vector form of packing against the plain one; what either means is decode_test.cc's.
+// The vector form of packing against the plain one. decode_test.cc tests the meaning of both.
 #include <cstring>
 #include <vector>
 

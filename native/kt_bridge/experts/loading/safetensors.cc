@@ -118,8 +118,8 @@ void Safetensors::read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out)
     }
 }
 
-// Pages at the ends and in the middle are in the page cache: asking for all of them would only walk
-// over them, which costs 57 us for 4 MiB where the read itself takes 400.
+// Whether pages at the ends and in the middle are in the page cache. Asking for all pages would
+// walk over them, which costs 57 us for 4 MiB; the read itself takes 400.
 bool Safetensors::is_cached(const Tensor &tensor) const {
     if (tensor.bytes == 0) return true;
     for (const uint64_t at : {uint64_t(0), tensor.bytes / 2, tensor.bytes - 1}) {

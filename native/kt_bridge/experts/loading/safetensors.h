@@ -1,5 +1,5 @@
-// A folder of safetensors shards: names to places in files, every place checked against its file at
-// open.
+// A folder of safetensors shards. It maps names to places in files, and checks every place against
+// its file when it is opened.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -18,23 +18,24 @@ struct Tensor {
 
 class Safetensors {
   public:
-    // Throws ExpertError naming the file (and tensor) for anything unreadable, malformed,
+    // Throws ExpertError, which names the file and the tensor, for anything unreadable, malformed,
     // overlapping or duplicated.
     explicit Safetensors(const std::string &folder);
     ~Safetensors();
     Safetensors(const Safetensors &) = delete;
 
     const Tensor *find(const std::string &name) const; // nullptr when absent
-    size_t size() const { return tensors_.size(); }    // tensors
+    size_t size() const { return tensors_.size(); }    // number of tensors
     const std::string &path(int shard) const { return shards_[size_t(shard)].path; }
     const std::string &folder() const { return folder_; }
-    // Whole range into `out`; throws naming the file when it has become shorter. Thread-safe.
+    // Reads a whole range into `out`. Throws naming the file when it has become shorter. Thread:
+    // any.
     void read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out) const;
     // Bytes of a tensor in a private mapping of its file.
     const uint8_t *mapped(const Tensor &tensor) const {
         return shards_[size_t(tensor.shard)].map + tensor.offset;
     }
-    // Starts reading a tensor that is not there into the page cache, and drops it from there.
+    // Starts reading a tensor into the page cache unless it is there, and drops it from there.
     void prefetch(const Tensor &tensor) const;
     void forget(const Tensor &tensor) const;
 

@@ -20,8 +20,8 @@ struct HeaderTensor {
 };
 
 // text: the header without its length. path: for messages. Throws ExpertError KTB_ERR_FORMAT for
-// text that is no such header, and unless the tensors cover the rest of a file of `file_bytes`
-// bytes without gap or overlap.
+// text that is no such header. Throws too unless the tensors cover the rest of a file of
+// `file_bytes` bytes without gap or overlap.
 std::vector<HeaderTensor> read_safetensors_header(std::string_view text, const std::string &path,
                                                   uint64_t file_bytes);
 

@@ -98,7 +98,7 @@ void stored_scales(Method method, ScaleFormat format, const uint8_t *canonical, 
 void check_codes(const MatrixShape &shape, const uint8_t *codes, int begin, int rows,
                  const std::string &name) {
     static constexpr uint8_t kNoScales[kMaximumColumns / kGroup] =
-        {};                                    // the stored ones are checked elsewhere
+        {};                                    // canonical_scales checks the stored ones
     if (shape.method == Method::mxfp4) return; // every code is a number
     const uint32_t type = method_traits(shape.method).type;
     const size_t bytes = shape.row_bytes();

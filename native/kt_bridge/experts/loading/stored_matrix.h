@@ -1,4 +1,4 @@
-// One matrix of an expert as its owner stores it, and the way to canonical rows and scales.
+// One matrix of an expert as its owner stores it, and its conversion to canonical rows and scales.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -16,10 +16,10 @@ inline size_t scale_format_bytes(ScaleFormat format) {
            : format == ScaleFormat::bf16 ? 2
                                          : 4;
 }
-// Whether a method's scales may be stored so.
+// Whether the scales of a method may be stored in that format.
 bool takes_scales(Method method, ScaleFormat format);
 
-// [rows, columns] of a method.
+// A matrix [rows, columns] of a method.
 struct MatrixShape {
     Method method;
     int rows, columns;
@@ -33,21 +33,20 @@ struct MatrixShape {
                                                              : method_traits(method).scale_bytes);
     }
     uint64_t scale_count() const { return uint64_t(scale_row(rows - 1) + 1) * scales_in_row(); }
-    // Bytes that canonical_scales writes for rows [begin, begin + rows), and how many scales those
-    // are.
+    // Number of scales of rows [begin, begin + count).
     size_t scales_of_rows(int begin, int count) const {
         return size_t(scale_row(begin + count - 1) - scale_row(begin) + 1) * scales_in_row();
     }
 };
 
-// `count` stored scales to canonical ones: E8M0 for MXFP4, f32 for the FP8 methods. Throws naming
-// `name` for a scale that the method cannot hold. out may not overlap.
+// Converts `count` stored scales to canonical ones: E8M0 for MXFP4, f32 for the FP8 methods. Throws
+// naming `name` for a scale that the method cannot hold. out may not overlap.
 void canonical_scales(Method method, ScaleFormat format, const uint8_t *stored, size_t count,
                       uint8_t *out, const std::string &name);
-// The same back, for export.
+// Converts canonical scales back, for export.
 void stored_scales(Method method, ScaleFormat format, const uint8_t *canonical, size_t count,
                    uint8_t *out);
-// Lowest and highest of `count` bytes; 255 and 0 of none.
+// The lowest and the highest of `count` bytes; 255 and 0 without any.
 std::pair<uint8_t, uint8_t> byte_range(const uint8_t *bytes, size_t count);
 // Throws naming `name` when a value of the rows is not a number. Scales are checked by
 // canonical_scales.

@@ -1,4 +1,4 @@
-// Stored scales to canonical ones, word by word.
+// Conversion of stored scales to canonical ones, word by word.
 #include "experts/loading/stored_matrix.h"
 
 #include <string>

@@ -13,11 +13,8 @@ namespace ds4::ktb {
 class ExpertEngine;
 struct Tuning;
 
-enum class ExpertLayerState {
-    ready = 0,
-    empty = 1,
-    loading = 2
-}; // or a negative KTB_ERR_* of the load that failed
+// States of a layer beside the negative KTB_ERR_* of a load that failed.
+enum class ExpertLayerState { ready = 0, empty = 1, loading = 2 };
 
 struct ExpertLayer {
     ExpertEngine *engine = nullptr;
@@ -28,16 +25,16 @@ struct ExpertLayer {
     ExpertLayerShape shape{};
     LayerLayout layout;
     std::vector<int32_t> kept; // experts that loads read, by slot; all of them at first
-    HeldWeights weights;       // none without weights
-    std::mutex weights_lock;   // of kept and weights, for readers outside the queue: description,
-                               // export, sharing
-    std::atomic<const Tuning *> tuning{
-        nullptr}; // what was measured for such layers; lives as long as the process
+    HeldWeights weights;       // empty without weights
+    // Guards kept and weights against readers outside the queue: description, export, sharing.
+    std::mutex weights_lock;
+    // Measured for layers of this kind; lives as long as the process.
+    std::atomic<const Tuning *> tuning{nullptr};
     std::atomic<int> state{int(ExpertLayerState::empty)};
     std::atomic<int> pending{0}; // jobs queued or running
 
-    const uint8_t *record(int part, int expert,
-                          int slice) const { // slice within the part; the expert is here
+    // Record of a slice of the part. The layer must have the expert.
+    const uint8_t *record(int part, int expert, int slice) const {
         return weights->data(part, weights->slot_of(expert)) + size_t(slice) * layout.record_bytes;
     }
 };

@@ -51,8 +51,8 @@ void MoveJob::begin() {
 }
 
 void MoveJob::open_slot() {
-    const std::lock_guard<std::mutex> lock(
-        layer_.weights_lock); // exports of the expert end before its bytes go
+    // Exports of the expert end before its bytes go.
+    const std::lock_guard<std::mutex> lock(layer_.weights_lock);
     layer_.weights->vacate(slot_);
     stage_ = Stage::packing;
 }
@@ -85,8 +85,8 @@ void MoveJob::work(const Worker &worker) {
 void MoveJob::finish(int code) {
     {
         const std::lock_guard<std::mutex> lock(layer_.weights_lock);
-        if (stage_ == Stage::packing) { // the caller's matrices changed after they were checked:
-                                        // the slot is neither's
+        // The caller's matrices changed after they were checked: the slot holds neither expert.
+        if (stage_ == Stage::packing) {
             layer_.weights.hold(nullptr);
             layer_.state.store(code, std::memory_order_release);
         } else if (stage_ != Stage::waiting) {

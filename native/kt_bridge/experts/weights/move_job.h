@@ -1,6 +1,6 @@
-// Puts another expert into a slot between two forwards. Everything that may be wrong is found
-// before the first byte of the slot is written: a first step reads and checks the matrices on all
-// workers, a second one packs them.
+// Puts another expert into a slot between two forwards. A first step reads and checks the matrices
+// on all workers, and a second one packs them. So everything that may be wrong is found before the
+// first byte of the slot is written.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -16,8 +16,9 @@ namespace ds4::ktb {
 
 class MoveJob : public PoolJob {
   public:
-    // source: reads one expert, which enters the slot of `leaving`; they may be the same. Of a
-    // layer that alone holds its weights (see ExpertLayer), checked when the job's turn comes.
+    // source: reads one expert, which enters the slot of `leaving`; they may be the same. The layer
+    // must be the only holder of its weights (see ExpertLayer), which is checked when the job's
+    // turn comes.
     MoveJob(const WorkerPool &pool, ExpertLayer &layer, int leaving,
             std::shared_ptr<const ExpertSource> source);
     bool next(WorkerPool::Step &step) override;
@@ -34,8 +35,8 @@ class MoveJob : public PoolJob {
     ExpertLayer &layer_;
     int leaving_, entering_;
     std::shared_ptr<const ExpertSource> source_;
-    std::vector<std::unique_ptr<uint8_t[]>>
-        staging_; // by worker, made by it in the first step: the second cannot lack memory
+    // By worker, which makes it in the first step, so that the second step cannot lack memory.
+    std::vector<std::unique_ptr<uint8_t[]>> staging_;
     std::optional<ExpertPacker> packer_;
     Stage stage_ = Stage::waiting;
     int slot_ = -1;

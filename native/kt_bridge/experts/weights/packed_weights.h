@@ -1,10 +1,9 @@
-// The packed experts of a layer: memory for each part, and which expert lies in which slot of it. A
-// layer need not have all of its experts here, and layers of several engines may hold the same
-// weights.
+// The packed experts of a layer: memory for each part, and the expert in each slot. A layer need
+// not have all of its experts here, and layers of several engines may hold the same weights.
 //
-// Who may touch them: the engine of a layer that alone holds its weights changes them between its
-// forwards, with the layer's weights_lock for what the lock's other users read. Weights with
-// several holders are never changed.
+// Access: the engine of a layer that is the only holder of its weights changes them between its
+// forwards. It takes the layer's weights_lock for members that the lock's other users read. Weights
+// with several holders are never changed.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -19,16 +18,16 @@
 namespace ds4::ktb {
 
 struct Slot {
-    int32_t expert = -1;               // whose bytes are here; -1 while they are written
-    ScaleFormat scale_formats[3] = {}; // that its gate, up and down came in: what export gives back
-    bool folds = true;                 // every scale is one that the tile kernels fold
+    int32_t expert = -1;               // that lies here; -1 while its bytes are written
+    ScaleFormat scale_formats[3] = {}; // of its gate, up and down as loaded, for export
+    bool folds = true;                 // the tile kernels can fold every scale
 };
 
 class PackedWeights {
   public:
-    // Memory for `kept` experts of `experts`, expert kept[i] in slot i, with nothing in it yet:
-    // arena of every part [slot][slice of the part][record]. placements: of each part. Throws
-    // KTB_ERR_MEMORY.
+    // Makes memory for `kept` experts of `experts`, expert kept[i] in slot i, with nothing in it
+    // yet. The arena of every part is [slot][slice of the part][record]. placements: of each part.
+    // Throws KTB_ERR_MEMORY.
     PackedWeights(const LayerLayout &layout, int experts, const std::vector<int32_t> &kept,
                   const std::vector<Placement> &placements);
 
@@ -37,22 +36,22 @@ class PackedWeights {
     int slot_of(int expert) const { return slot_of_[size_t(expert)]; }  // -1: absent
     const std::vector<int32_t> &slot_table() const { return slot_of_; } // [experts]
     bool has(int expert) const { return slot_of(expert) >= 0; }
-    bool scales_fold() const { return scales_fold_; } // of every slot
+    bool scales_fold() const { return scales_fold_; } // those of every slot
     const std::vector<Mapping> &arenas() const { return arenas_; }
 
-    // Packed bytes of one slot in one part, and how many.
+    // Packed bytes of one slot in one part, and their number.
     uint8_t *data(int part, int slot) const {
         return arenas_[size_t(part)].data() + size_t(slot) * slot_bytes_[size_t(part)];
     }
     size_t bytes(int part) const { return slot_bytes_[size_t(part)]; }
 
-    // The expert of a slot goes; what is in the slot is nobody's until `fill`. Different slots may
-    // be filled at once.
+    // Takes the expert out of a slot, whose bytes are then undefined until `fill`. Different slots
+    // may be filled at once.
     void vacate(int slot);
     void fill(int slot, const Slot &with);
-    void settle(); // after the last `fill`: what is said of all slots
+    void settle(); // computes the facts about all slots, after the last `fill`
 
-    bool changing = false;       // a move is at work: nobody else may come to hold these weights
+    bool changing = false;       // a move is at work: the weights take no new holder
     std::atomic<int> holders{0}; // layers
 
   private:
@@ -63,7 +62,7 @@ class PackedWeights {
     bool scales_fold_ = true;
 };
 
-// A layer's hold of its weights.
+// Counts a layer among the holders of its weights.
 class HeldWeights {
   public:
     HeldWeights() = default;
