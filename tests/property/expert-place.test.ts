@@ -17,7 +17,7 @@ import {
   type ExpertFlags,
   type ExpertOptions,
 } from "@ds4/engine"
-import { buildOldestShim, buildPublishedShim, canBuildShim } from "@ds4/kt-bridge/testing"
+import { buildOldestShim, buildKtKernelShim, canBuildShim } from "@ds4/kt-bridge/testing"
 import { ModelFileError, openModelFile, withExpertWeights } from "@ds4/model-file"
 import {
   CHECKPOINT_NAMES,
@@ -277,19 +277,16 @@ describe("experts of another file", () => {
 })
 
 describe.skipIf(!canBuildShim())("another expert library (needs a C compiler)", () => {
-  test(
-    "the published one suffices for official experts and says what GGUF " + "blocks need",
-    async () => {
-      const libraryPath = buildPublishedShim(folder, "published", [])
-      const expected = await tiny({ numerics: "int8", threads: 1, parts: 1 })
-      const published = await tiny({ libraryPath, threads: 1, parts: 1 })
-      expect(published.experts).toMatchObject({ place: "packed", library: "kt-kernel" })
-      expect(published.logits).toEqual(expected.logits)
-      expect(
-        (await refusal(run("tiny-a", "gguf", { experts: { libraryPath } }))).message,
-      ).toContain("lacks ktb_moe_load_matrices, which MXFP4 experts")
-    },
-  )
+  test("kt-kernel's suffices for official experts and says what GGUF blocks need", async () => {
+    const libraryPath = buildKtKernelShim(folder, "kt-kernel", [])
+    const expected = await tiny({ numerics: "int8", threads: 1, parts: 1 })
+    const ktKernel = await tiny({ libraryPath, threads: 1, parts: 1 })
+    expect(ktKernel.experts).toMatchObject({ place: "packed", library: "kt-kernel" })
+    expect(ktKernel.logits).toEqual(expected.logits)
+    expect((await refusal(run("tiny-a", "gguf", { experts: { libraryPath } }))).message).toContain(
+      "lacks ktb_moe_load_matrices, which MXFP4 experts",
+    )
+  })
 
   test("one of the revision before slots serves as ours does", async () => {
     const options = { numerics: "int8", threads: 1, parts: 1 } as const
@@ -303,14 +300,14 @@ describe.skipIf(!canBuildShim())("another expert library (needs a C compiler)", 
       expect(
         (
           await refusal(
-            tiny({ libraryPath: buildPublishedShim(folder, "older", ["-DWITHOUT_F32"]) }),
+            tiny({ libraryPath: buildKtKernelShim(folder, "older", ["-DWITHOUT_F32"]) }),
           )
         ).message,
       ).toContain("it lacks ktb_moe_forward_f32")
       expect(
         (
           await refusal(
-            tiny({ libraryPath: buildPublishedShim(folder, "newer", ["-DVERSION=0x00030000"]) }),
+            tiny({ libraryPath: buildKtKernelShim(folder, "newer", ["-DVERSION=0x00030000"]) }),
           )
         ).message,
       ).toContain("has revision 3.0 of the extension")

@@ -51,7 +51,7 @@ export interface ExpertPoolOptions {
 export function createEngine(library: KtBridge, options: ExpertPoolOptions): Pointer {
   const engine =
     library.extension === undefined
-      ? createPublished(library, options)
+      ? createKtKernelEngine(library, options)
       : handleOf(library.extension.ktb_engine_create_json(cString(optionsText(options))))
   if (engine === null)
     throw new ExpertPoolError(
@@ -61,8 +61,8 @@ export function createEngine(library: KtBridge, options: ExpertPoolOptions): Poi
   return engine
 }
 
-/** The published library takes two numbers; anything else asked of it is an error, not ignored. */
-function createPublished(library: KtBridge, options: ExpertPoolOptions): Pointer | null {
+/** Kt-kernel's library takes two numbers; anything else asked of it is an error, not ignored. */
+function createKtKernelEngine(library: KtBridge, options: ExpertPoolOptions): Pointer | null {
   const known = new Set(["libraryPath", "threads", "nodes"])
   const asked = Object.entries(options).flatMap(([name, value]) =>
     value === undefined || known.has(name) ? [] : [name],
@@ -70,13 +70,13 @@ function createPublished(library: KtBridge, options: ExpertPoolOptions): Pointer
   if (asked.length > 0) {
     throw new ExpertPoolError(
       "ARGUMENT",
-      `${library.path} is the published library, which has no option ${asked.join(", ")}`,
+      `${library.path} is kt-kernel's library, which has no option ${asked.join(", ")}`,
     )
   }
   const { threads, nodes } = options
   if (threads === undefined)
-    throw new ExpertPoolError("ARGUMENT", `${library.path} is the published library: give threads`)
-  return handleOf(library.published.ktb_engine_create(threads, nodes?.length ?? 1))
+    throw new ExpertPoolError("ARGUMENT", `${library.path} is kt-kernel's library: give threads`)
+  return handleOf(library.ktKernel.ktb_engine_create(threads, nodes?.length ?? 1))
 }
 
 function optionsText({

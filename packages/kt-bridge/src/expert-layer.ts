@@ -57,10 +57,10 @@ export class ExpertLayer {
     const tokens = tokensOf(call, this.shape)
     const output = new Float32Array(tokens * this.shape.hidden)
     if (tokens === 0) return output
-    const { published, extension, check } = this.library
+    const { ktKernel, extension, check } = this.library
     const limit = this.shape.swigluLimit
     if (extension === undefined) {
-      published.ktb_moe_forward_f32(
+      ktKernel.ktb_moe_forward_f32(
         this.handle,
         tokens,
         call.input,
@@ -92,7 +92,7 @@ export class ExpertLayer {
 
   /**
    * The same without blocking: queued behind earlier work of the pool. Needs the extension.
-   * @throws ExpertPoolError as forward; LIBRARY on the published library
+   * @throws ExpertPoolError as forward; LIBRARY on kt-kernel's library
    */
   async submit(call: ForwardInput): Promise<Float32Array> {
     const tokens = tokensOf(call, this.shape)
@@ -203,7 +203,7 @@ export class ExpertLayer {
   /**
    * Canonical bytes of one matrix: "w1" gate, "w3" up, "w2" down. Needs the extension.
    * @throws ExpertPoolError ARGUMENT for an expert out of range, STATE for one without a slot,
-   * LIBRARY on the published library
+   * LIBRARY on kt-kernel's library
    */
   exportExpert(expert: number, matrix: "w1" | "w2" | "w3"): ExpertMatrix {
     const { extension, check, path } = this.library
@@ -243,7 +243,7 @@ export class ExpertLayer {
   /** For the pool: frees the weights. Idempotent. */
   close(): void {
     if (this.#handle === undefined) return
-    this.library.published.ktb_moe_destroy(this.#handle)
+    this.library.ktKernel.ktb_moe_destroy(this.#handle)
     const refusal = this.library.lastError()
     if (refusal !== "") throw new ExpertPoolError("STATE", refusal)
     this.#handle = undefined

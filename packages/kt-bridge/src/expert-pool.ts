@@ -14,7 +14,7 @@ export interface LoadOptions {
   folder: string
   layers: readonly number[]
   shape: ExpertShape
-  /** Default MXFP4, as the official files. The published library refuses what it lacks. */
+  /** Default MXFP4, as the official files. Kt-kernel's library refuses what it lacks. */
   method?: ExpertMethod
   /**
    * Experts to have in memory, expert `experts[i]` in slot i: the same of every layer, or as a
@@ -127,7 +127,7 @@ export class ExpertPool {
     return made
   }
 
-  /** @throws ExpertPoolError LIBRARY on the published library */
+  /** @throws ExpertPoolError LIBRARY on kt-kernel's library */
   stats(): ExpertPoolStats {
     const { extension, path, check } = this.library
     if (extension === undefined)
@@ -160,7 +160,7 @@ export class ExpertPool {
       throw new ExpertPoolError("STATE", "the pool is loading: wait for it before closing")
     for (const layer of this.#layers) layer.close()
     this.#layers = []
-    this.library.published.ktb_engine_destroy(this.#engine)
+    this.library.ktKernel.ktb_engine_destroy(this.#engine)
     const refusal = this.library.lastError()
     if (refusal !== "") throw new ExpertPoolError("STATE", refusal)
     this.#engine = undefined
@@ -212,7 +212,7 @@ export class ExpertPool {
     }
     const host = this.#host()
     const handle = handleOf(
-      this.library.published.ktb_moe_create(
+      this.library.ktKernel.ktb_moe_create(
         host.engine,
         layer,
         experts,

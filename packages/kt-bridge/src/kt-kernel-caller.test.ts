@@ -1,11 +1,11 @@
-// A C program that knows only the published interface, linked with our library unchanged.
+// A C program that knows only kt-kernel's interface, linked with our library unchanged.
 import { afterAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
 import { ExpertPool, type ExpertShape } from "./index.ts"
-import { PUBLISHED_SYMBOLS } from "./symbols.ts"
+import { KT_KERNEL_SYMBOLS } from "./symbols.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "ktb-caller-"))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -15,8 +15,8 @@ const layer = 3
 const values = 3 * 256
 
 function build(): string {
-  const path = join(directory, "published-caller")
-  const source = join(import.meta.dir, "testing/published-caller.c")
+  const path = join(directory, "kt-kernel-caller")
+  const source = join(import.meta.dir, "testing/kt-kernel-caller.c")
   const run = Bun.spawnSync([
     "cc",
     "-std=c11",
@@ -35,7 +35,7 @@ function build(): string {
 }
 
 describe.skipIf(Bun.which("cc") === null)(
-  "a program of the published interface (needs a C compiler)",
+  "a program of kt-kernel's interface (needs a C compiler)",
   () => {
     test("runs on our library and gets what the binding gets", async () => {
       const program = build()
@@ -73,7 +73,7 @@ describe.skipIf(Bun.which("cc") === null)(
     })
 
     test.skipIf(Bun.which("nm") === null)(
-      "calls every published function and no other (needs nm)",
+      "calls every function of kt-kernel and no other (needs nm)",
       () => {
         const lines = Bun.spawnSync(["nm", "-D", "--undefined-only", build()])
           .stdout.toString()
@@ -82,7 +82,7 @@ describe.skipIf(Bun.which("cc") === null)(
           .map((line) => line.trim().split(" ").at(-1) ?? "")
           .filter((name) => name.startsWith("ktb_"))
           .toSorted()
-        expect(called).toEqual(Object.keys(PUBLISHED_SYMBOLS).toSorted())
+        expect(called).toEqual(Object.keys(KT_KERNEL_SYMBOLS).toSorted())
       },
     )
   },

@@ -1,4 +1,4 @@
-// The binding on a library that has the published functions and no extension: a shim compiled here
+// The binding on a library that has kt-kernel's functions and no extension: a shim compiled here
 // that passes them on.
 import { afterAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -8,15 +8,15 @@ import { ExpertPool, type ExpertShape } from "./index.ts"
 import { ABI_VERSION, SLOTS_SYMBOLS } from "./symbols.ts"
 import {
   buildOldestShim,
-  buildPublishedShim,
+  buildKtKernelShim,
   canBuildShim,
   EXTENSION_NAMES,
-} from "./testing/published-shim.ts"
+} from "./testing/kt-kernel-shim.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "ktb-shim-"))
 afterAll(() => rmSync(directory, { recursive: true }))
 const shim = (name: string, flags: readonly string[], extension: readonly string[] = []): string =>
-  buildPublishedShim(directory, name, flags, extension)
+  buildKtKernelShim(directory, name, flags, extension)
 
 const folder = join(import.meta.dir, "../../../models/tiny")
 const shape: ExpertShape = {
@@ -28,14 +28,14 @@ const shape: ExpertShape = {
 }
 
 describe.skipIf(!canBuildShim())("another library by path (needs a C compiler)", () => {
-  test("the published functions suffice for loading and forwards", async () => {
+  test("kt-kernel's functions suffice for loading and forwards", async () => {
     const asked = {
       input: new Float32Array(512).fill(0.5),
       ids: Int32Array.of(0, 1, 7, 3),
       weights: Float32Array.of(1, 0.5, 0.25, 1),
     }
     using ours = ExpertPool.open({ threads: 1 })
-    using theirs = ExpertPool.open({ libraryPath: shim("published", []), threads: 1 })
+    using theirs = ExpertPool.open({ libraryPath: shim("kt-kernel", []), threads: 1 })
     const [expected] = await ours.load({ folder, layers: [1], shape })
     const [layer] = await theirs.load({ folder, layers: [1], shape })
     expect(layer?.forward(asked)).toEqual(expected?.forward(asked) ?? new Float32Array())
@@ -49,13 +49,13 @@ describe.skipIf(!canBuildShim())("another library by path (needs a C compiler)",
     )
     expect(() =>
       ExpertPool.open({
-        libraryPath: join(directory, "published.so"),
+        libraryPath: join(directory, "kt-kernel.so"),
         threads: 1,
         numerics: "bf16",
       }),
     ).toThrow("has no option numerics")
-    expect(() => ExpertPool.open({ libraryPath: join(directory, "published.so") })).toThrow(
-      "is the published library: give threads",
+    expect(() => ExpertPool.open({ libraryPath: join(directory, "kt-kernel.so") })).toThrow(
+      "is kt-kernel's library: give threads",
     )
   })
 

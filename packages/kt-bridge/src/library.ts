@@ -1,4 +1,4 @@
-// Opens libkt_bridge: ours, with the extension, or the published one, which lacks it.
+// Opens libkt_bridge: ours, with the extension, or kt-kernel's, which lacks it.
 import { dlopen, type FFIFunction, type Library, type Pointer } from "bun:ffi"
 import { existsSync } from "node:fs"
 import { statusCheck, type Check } from "@ds4/ffi"
@@ -7,19 +7,19 @@ import { ExpertPoolError, expertPoolError } from "./errors.ts"
 import {
   EXTENSION_SYMBOLS,
   OLDEST_ABI_VERSION,
-  PUBLISHED_SYMBOLS,
+  KT_KERNEL_SYMBOLS,
   SLOTS_ABI_VERSION,
   SLOTS_SYMBOLS,
 } from "./symbols.ts"
 
-type PublishedFunctions = Library<typeof PUBLISHED_SYMBOLS>["symbols"]
+type KtKernelFunctions = Library<typeof KT_KERNEL_SYMBOLS>["symbols"]
 export type ExtensionFunctions = Library<typeof EXTENSION_SYMBOLS>["symbols"]
 type SlotsFunctions = Library<typeof SLOTS_SYMBOLS>["symbols"]
 
 export interface KtBridge {
   readonly path: string
-  readonly published: PublishedFunctions
-  /** Absent for the published library. */
+  readonly ktKernel: KtKernelFunctions
+  /** Absent for kt-kernel's library. */
   readonly extension: ExtensionFunctions | undefined
   /** Absent before revision 2.5 too. */
   readonly slots: SlotsFunctions | undefined
@@ -54,7 +54,7 @@ export function openKtBridge(path: string = KT_BRIDGE_LIBRARY_PATH): KtBridge {
         `${dotted(OLDEST_ABI_VERSION)} or a later ${OLDEST_ABI_VERSION >>> 16}.x`,
     )
   }
-  const published = load(path, PUBLISHED_SYMBOLS)
+  const ktKernel = load(path, KT_KERNEL_SYMBOLS)
   const slots =
     version === undefined || version < SLOTS_ABI_VERSION
       ? undefined
@@ -63,7 +63,7 @@ export function openKtBridge(path: string = KT_BRIDGE_LIBRARY_PATH): KtBridge {
   const lastError = () => (extension === undefined ? "" : String(extension.ktb_last_error()))
   return {
     path,
-    published,
+    ktKernel,
     extension,
     slots,
     lastError,

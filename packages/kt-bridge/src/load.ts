@@ -26,8 +26,8 @@ export function runLoad(request: LoadRequest): LoadReply {
 }
 
 function loadLayers(request: LoadRequest): void {
-  const { published, extension, lastError, check } = openKtBridge(request.libraryPath)
-  const tensors = handleOf(published.ktb_safetensor_open(cString(request.folder)))
+  const { ktKernel, extension, lastError, check } = openKtBridge(request.libraryPath)
+  const tensors = handleOf(ktKernel.ktb_safetensor_open(cString(request.folder)))
   if (tensors === null)
     throw new ExpertPoolError(
       "FORMAT",
@@ -38,7 +38,7 @@ function loadLayers(request: LoadRequest): void {
       for (const { handle, layer } of request.layers) {
         check(
           `ktb_moe_load_weights_safetensors of layer ${layer}`,
-          published.ktb_moe_load_weights_safetensors(handle as Pointer, tensors, layer, null),
+          ktKernel.ktb_moe_load_weights_safetensors(handle as Pointer, tensors, layer, null),
         )
       }
       return
@@ -57,6 +57,6 @@ function loadLayers(request: LoadRequest): void {
       ),
     )
   } finally {
-    published.ktb_safetensor_close(tensors)
+    ktKernel.ktb_safetensor_close(tensors)
   }
 }

@@ -1,5 +1,5 @@
-// FFI tables of kt_bridge.h: one row per function, in header order. Part 1 is what the published
-// library has too.
+// FFI tables of kt_bridge.h: one row per function, in header order. Part 1 is also in
+// KTransformers' kt-kernel.
 import type { FFIFunction } from "bun:ffi"
 import { struct } from "@ds4/ffi"
 
@@ -10,7 +10,7 @@ export const OLDEST_ABI_VERSION = 0x0002_0004
 /** The first with part 3. */
 export const SLOTS_ABI_VERSION = 0x0002_0005
 
-export const PUBLISHED_SYMBOLS = {
+export const KT_KERNEL_SYMBOLS = {
   ktb_engine_create: { args: ["i32", "i32"], returns: "ptr" },
   ktb_engine_destroy: { args: ["ptr"], returns: "void" },
   ktb_safetensor_open: { args: ["ptr"], returns: "ptr" },

@@ -1,7 +1,7 @@
 /* A program of KTransformers' kt-kernel. The declarations below are its whole interface, second
  * revision, and nothing of this repository's header.
  *
- * usage: published-caller FOLDER LAYER OUT
+ * usage: kt-kernel-caller FOLDER LAYER OUT
  *
  * It loads a layer of 8 experts, 2 a token, 256 x 256, from the folder and again from pointers.
  * It writes four results of 3 tokens to OUT, each [3, 256] f32. These are the f32 forward, the same
@@ -59,11 +59,11 @@ enum {
 
 static void expect(bool holds, const char *what) {
     if (holds) return;
-    fprintf(stderr, "published-caller: %s failed\n", what);
+    fprintf(stderr, "kt-kernel-caller: %s failed\n", what);
     exit(1);
 }
 
-/* Codes where the file has them, scales widened to bf16, as callers of the published bridge do. */
+/* Codes where the file has them, scales widened to bf16, as callers of kt-kernel's bridge do. */
 static int load_from_pointers(ktb_moe_t moe, ktb_safetensor_t tensors, int layer) {
     static const char *const names[3] = {"w1", "w3", "w2"};
     static uint16_t wide[3][EXPERTS][SCALES];

@@ -1,4 +1,4 @@
-// A library with the published functions and no extension: a shim that passes every call on to
+// A library with kt-kernel's functions and no extension: a shim that passes every call on to
 // ours.
 import { join } from "node:path"
 import { KT_BRIDGE_HEADER_PATH, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
@@ -71,7 +71,7 @@ export const EXTENSION_NAMES: readonly string[] = Object.keys(EXTENSION_SYMBOLS)
 
 /** A library of the revision before slots: part 2 and no part 3. */
 export const buildOldestShim = (folder: string, name: string): string =>
-  buildPublishedShim(folder, name, [`-DVERSION=${OLDEST_ABI_VERSION}`], EXTENSION_NAMES)
+  buildKtKernelShim(folder, name, [`-DVERSION=${OLDEST_ABI_VERSION}`], EXTENSION_NAMES)
 
 export const canBuildShim = (): boolean => Bun.which("cc") !== null
 
@@ -80,7 +80,7 @@ export const canBuildShim = (): boolean => Bun.which("cc") !== null
  * @param flags -DWITHOUT_F32 leaves out ktb_moe_forward_f32, -DVERSION=N adds ktb_abi_version
  * @param extension names of functions of ours that it has besides
  */
-export function buildPublishedShim(
+export function buildKtKernelShim(
   folder: string,
   name: string,
   flags: readonly string[],
