@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 const REPORTERS = ["packages/*", "native", "scripts", "tests"]
 
-export interface Tally {
+interface Tally {
   passed: number
   failed: number
   skipped: number

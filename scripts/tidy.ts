@@ -1,5 +1,5 @@
 // Checks the house rules that compilers and linters do not know: sizes, widths, import arrows and
-// cycles, names, words, documents, subjects of commits.
+// cycles, comments, names, documents, unreferenced code, subjects of commits.
 // Usage: bun scripts/tidy.ts [--comments [PATH...] | --references | --table] [--root DIR]
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
@@ -43,6 +43,7 @@ export function checkTree(root: string, configText: string): Finding[] {
   const findings = files.flatMap((file) => [
     ...checkSizes(file),
     ...checkWidth(file),
+    ...checkComments(file),
     ...checkImports(file),
     ...checkWords(file),
     ...checkDocs(root, file),
@@ -52,6 +53,7 @@ export function checkTree(root: string, configText: string): Finding[] {
     ...checkReadmes(root, packageFolders(files)),
     ...importCycles(files),
     ...includeCycles(files),
+    ...checkReferences(files),
     ...(config.commitsAfter === undefined ? [] : checkCommits(root, config.commitsAfter)),
   ]
   return applyExemptions([...findings, ...ofTree], config.exempt)

@@ -18,7 +18,7 @@ function toolVersion(command: string[]): string {
 }
 
 /** A short hash of everything outside the tree that decides what a build produces. */
-export function toolchainIdentity(): string {
+function toolchainIdentity(): string {
   const facts = [
     Bun.version,
     process.arch,

@@ -11,14 +11,14 @@ export function percentOf(line: string): number | undefined {
   return percent === undefined ? undefined : Number(percent)
 }
 
-export interface ProgressOutput {
+interface ProgressOutput {
   readonly write: (text: string) => void
   readonly isTerminal: boolean
   /** Milliseconds since any fixed moment. */
   readonly now: () => number
 }
 
-export const STDERR: ProgressOutput = {
+const STDERR: ProgressOutput = {
   write: (text) => process.stderr.write(text),
   isTerminal: process.stderr.isTTY,
   now: () => performance.now(),

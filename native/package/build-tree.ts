@@ -5,12 +5,12 @@ import { BuildProgress } from "./build-progress.ts"
 const TREE = join(import.meta.dir, "..")
 
 /** Programs and libraries that are built together, by what they are for. */
-export const TARGETS = {
+const TARGETS = {
   libraries: ["ds4", "kt_bridge"],
   benchmarks: ["matvec_bench", "kt_moe_bench"],
   tests: ["ds4_tests", "ktb_tests"],
 } as const
-export type TargetGroup = keyof typeof TARGETS
+type TargetGroup = keyof typeof TARGETS
 
 export const isTargetGroup = (name: string): name is TargetGroup => Object.hasOwn(TARGETS, name)
 

@@ -79,7 +79,7 @@ function reachable(graph: Graph, start: string): ReadonlySet<string> {
 }
 
 /** For each knot of files that reach one another, a shortest cycle through its first file. */
-export function cyclesOf(graph: Graph): string[][] {
+function cyclesOf(graph: Graph): string[][] {
   const cycles: string[][] = []
   const isKnown = new Set<string>()
   for (const start of [...graph.keys()].sort()) {

@@ -1,14 +1,14 @@
 import type { Finding } from "./finding.ts"
 
 /** A rule that one file may break, and why. */
-export interface Exemption {
+interface Exemption {
   readonly check: string
   readonly path: string
   readonly reason: string
 }
 
 /** The contents of tidy.config.json. */
-export interface TidyConfig {
+interface TidyConfig {
   /** Commits after this one are checked. */
   readonly commitsAfter?: string
   readonly exempt: readonly Exemption[]

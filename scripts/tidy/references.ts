@@ -27,7 +27,7 @@ interface Module {
 }
 
 /** Names that a source exports, re-exports aside, with their lines. */
-export function exportsOf(text: string): Map<string, number> {
+function exportsOf(text: string): Map<string, number> {
   const code = blankSource(text, "typescript")
   const names = new Map<string, number>()
   for (const match of code.matchAll(DECLARED)) names.set(match[1] ?? "", lineAt(code, match.index))

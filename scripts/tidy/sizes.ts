@@ -30,7 +30,7 @@ const NOT_FUNCTIONS = new Set([
   "alignas",
 ])
 
-export interface FunctionSpan {
+interface FunctionSpan {
   readonly name: string
   readonly line: number
   readonly lines: number

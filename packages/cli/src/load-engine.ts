@@ -9,7 +9,7 @@ import { modelPath } from "./model-path.ts"
 
 export type ModelFlags = OptionValues<ModelOptionName>
 
-export interface LoadedModel {
+interface LoadedModel {
   readonly file: ModelFile
   readonly tokenizer: Tokenizer
   readonly engine: NativeEngine

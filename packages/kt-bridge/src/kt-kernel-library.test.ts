@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { ExpertPool, type ExpertShape } from "./index.ts"
-import { ABI_VERSION, SLOTS_SYMBOLS } from "./symbols.ts"
+import { SLOTS_ABI_VERSION, SLOTS_SYMBOLS } from "./symbols.ts"
 import {
   buildOldestShim,
   buildKtKernelShim,
@@ -116,11 +116,15 @@ describe.skipIf(!canBuildShim())("another library by path (needs a C compiler)",
   test(
     "an extension that lacks a function is refused with the names of all that are " + "missing",
     () => {
-      const libraryPath = shim("torn", [`-DVERSION=${ABI_VERSION}`])
+      const libraryPath = shim("torn", [`-DVERSION=${SLOTS_ABI_VERSION}`])
       expect(() => ExpertPool.open({ libraryPath, threads: 1 })).toThrow(
         `it lacks ${[...EXTENSION_NAMES, ...Object.keys(SLOTS_SYMBOLS)].join(", ")}`,
       )
-      const half = shim("half", [`-DVERSION=${ABI_VERSION}`], [...EXTENSION_NAMES, "ktb_moe_slots"])
+      const half = shim(
+        "half",
+        [`-DVERSION=${SLOTS_ABI_VERSION}`],
+        [...EXTENSION_NAMES, "ktb_moe_slots"],
+      )
       expect(() => ExpertPool.open({ libraryPath: half, threads: 1 })).toThrow(
         "it lacks ktb_moe_keep_experts, ktb_moe_move_expert, ktb_moe_create_shared, ktb_moe_packed",
       )

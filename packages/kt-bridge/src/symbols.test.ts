@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { KT_BRIDGE_HEADER_PATH, KT_BRIDGE_LIBRARY_PATH } from "@ds4/native"
 import { parseCEnums, parseCFunctions, tableRows } from "@ds4/ffi/testing"
 import {
-  ABI_VERSION,
+  SLOTS_ABI_VERSION,
   EXTENSION_SYMBOLS,
   KTB,
   KTB_MATRIX,
@@ -67,7 +67,7 @@ int main(void) { printf("${lines}", sizeof(ktb_matrix), ${offsets.join(", ")}); 
 test("constants are those of the header", () => {
   expect(parseCEnums(header)).toMatchObject(KTB)
   expect(header).toContain(
-    `#define KTB_ABI_VERSION 0x${ABI_VERSION.toString(16).padStart(8, "0")}u`,
+    `#define KTB_ABI_VERSION 0x${SLOTS_ABI_VERSION.toString(16).padStart(8, "0")}u`,
   )
 })
 

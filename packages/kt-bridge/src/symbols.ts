@@ -3,11 +3,9 @@
 import type { FFIFunction } from "bun:ffi"
 import { struct } from "@ds4/ffi"
 
-/** Revision of the extension that this binding was written for: major << 16 | minor. */
-export const ABI_VERSION = 0x0002_0005
-/** The oldest extension that it works with: all of part 2. */
+/** The oldest revision that this binding works with, major << 16 | minor: all of part 2. */
 export const OLDEST_ABI_VERSION = 0x0002_0004
-/** The first with part 3. */
+/** The first revision with part 3, and the one that this binding was written for. */
 export const SLOTS_ABI_VERSION = 0x0002_0005
 
 export const KT_KERNEL_SYMBOLS = {

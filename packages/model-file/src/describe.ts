@@ -54,7 +54,7 @@ export interface ModelDescription {
 }
 
 /** The group of a role. */
-export function groupOf(kind: TensorKindName): TensorGroup {
+function groupOf(kind: TensorKindName): TensorGroup {
   if (kind === "TOKEN_EMBD") return "embedding"
   if (kind === "OUTPUT") return "head"
   if (kind.includes("HC_")) return "hyper-connections"

@@ -15,7 +15,7 @@ import {
 import { readValue } from "./read-value.ts"
 
 /** The kinds of places that set an option, the strongest first. */
-export type OptionOrigin = "flag" | "environment" | "file" | "default"
+type OptionOrigin = "flag" | "environment" | "file" | "default"
 
 export interface EffectiveOption {
   readonly value: RawValue | undefined

@@ -4,7 +4,7 @@ import { type OptionName, specOf, spelledOptions, variableOf } from "./option-ta
 const HELP_COLUMN = 28
 const WIDTH = 100
 
-export interface HelpText {
+interface HelpText {
   readonly command: CommandName
   /** The line that starts the program: "ds4 run [PROMPT] [FLAGS]". */
   readonly usage: string

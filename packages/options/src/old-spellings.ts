@@ -2,7 +2,7 @@
 import type { OptionName } from "./option-table.ts"
 
 /** An old spelling is an option, or an option with its value already chosen. */
-export interface OldSpelling {
+interface OldSpelling {
   readonly option: OptionName
   readonly value?: string
   /** The value is the next word even though the option itself can stand alone. */

@@ -1,7 +1,7 @@
 import type { CommandName } from "./command-name.ts"
 
 /** How the text of a value is read. */
-export type OptionKind =
+type OptionKind =
   | "text"
   | "path"
   | "integer"

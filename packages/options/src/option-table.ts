@@ -36,7 +36,7 @@ export type ModelOptionName = keyof typeof MODEL_OPTIONS | keyof typeof EXPERT_O
 export type OptionValues<N extends OptionName> = { readonly [K in N]: OptionValue<Table[K]> }
 
 /** The options that a command takes. */
-export type OptionNameOf<C extends CommandName> = {
+type OptionNameOf<C extends CommandName> = {
   [N in OptionName]: C extends Table[N]["commands"][number] ? N : never
 }[OptionName]
 
@@ -101,10 +101,7 @@ export function hasKey(name: OptionName): boolean {
 }
 
 /** The facts of an option that one command states differently, if any. */
-export function differenceOf(
-  name: OptionName,
-  command: CommandName,
-): CommandDifference | undefined {
+function differenceOf(name: OptionName, command: CommandName): CommandDifference | undefined {
   const spec: OptionSpec = OPTIONS[name]
   return spec.perCommand?.[command]
 }

@@ -6,7 +6,7 @@ import type { RawValue } from "./option-spec.ts"
 import { isOptionName, type OptionName, specOf, spelledOptions } from "./option-table.ts"
 import { readValue } from "./read-value.ts"
 
-export interface ParsedArguments {
+interface ParsedArguments {
   readonly values: ReadonlyMap<OptionName, RawValue>
   readonly positionals: readonly string[]
   /** Remarks for stderr: retired flags that were ignored. */

@@ -1,6 +1,6 @@
 // The server's settings as the routes read them.
 import type { Effort } from "@ds4/chat"
-import { type CommandOptions, defaultOptions } from "@ds4/options"
+import type { CommandOptions } from "@ds4/options"
 import { type AccessRules, isLoopbackAddress } from "./http/guards.ts"
 import type { AdmissionLimits } from "./serving/request-registry.ts"
 import type { GenerationTiming } from "./serving/generation.ts"
@@ -66,6 +66,3 @@ export function settingsOf(options: ServeOptions, apiKey: string | undefined): S
     toolMemoryMaxIds: options["tool-memory-max-ids"],
   }
 }
-
-/** Settings where no option is set anywhere. */
-export const DEFAULT_SETTINGS: ServerSettings = settingsOf(defaultOptions("serve"), undefined)

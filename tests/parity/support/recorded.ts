@@ -3,9 +3,9 @@ import { resolve } from "node:path"
 
 const VECTORS = resolve(import.meta.dir, "../../vectors")
 
-export type Values = Float32Array | Int32Array | BigInt64Array | Float64Array | Uint8Array
+type Values = Float32Array | Int32Array | BigInt64Array | Float64Array | Uint8Array
 
-export interface RecordedTensor {
+interface RecordedTensor {
   readonly shape: readonly number[]
   readonly values: Values
 }

@@ -1,5 +1,5 @@
 /** Tokens that one session of a model holds. */
-export interface ContextRoom {
+interface ContextRoom {
   readonly contextTokens: number
   /** Longest context that the model was made for. */
   readonly longestContextTokens: number

@@ -1,6 +1,6 @@
 // Left-to-right search in text that is still growing.
 /** A match, the place of one that more text may complete, or nothing. */
-export type Finding<T> =
+type Finding<T> =
   | { readonly at: number; readonly found: T }
   | { readonly at: number; readonly found: undefined }
 

@@ -8,7 +8,7 @@ const shown = (value: unknown): string => {
   return json.length > 80 ? `${json.slice(0, 80)}…` : json
 }
 
-export const mistyped = (path: string, expected: string, value: unknown): RequestError =>
+const mistyped = (path: string, expected: string, value: unknown): RequestError =>
   new RequestError(`${path}: expected ${expected}, got ${shown(value)}`, path)
 
 export const isFields = (value: unknown): value is Fields =>

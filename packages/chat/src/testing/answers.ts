@@ -27,7 +27,7 @@ export function scriptedChat(
 }
 
 /** All events of an answer, pieces of one part joined. */
-export interface Told {
+interface Told {
   reasoning: string
   text: string
   calls: ToolCall[]

@@ -1,7 +1,7 @@
 import type { NativeEngine } from "@ds4/engine"
 import { spreadOf, type Spread } from "./spread.ts"
 
-export interface BenchOptions {
+interface BenchOptions {
   readonly promptTokens: number
   readonly genTokens: number
   readonly repeats: number

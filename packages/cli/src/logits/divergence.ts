@@ -7,7 +7,7 @@ function logSumExp(logits: Float32Array): number {
 }
 
 /** Index of the largest logit, the lowest on a tie. */
-export function argmax(logits: Float32Array): number {
+function argmax(logits: Float32Array): number {
   let best = 0
   for (let id = 1; id < logits.length; id++) if ((logits[id] ?? 0) > (logits[best] ?? 0)) best = id
   return best

@@ -11,7 +11,7 @@ type ReadResult =
   | { readonly type: "interrupt" }
   | { readonly type: "end" }
 
-export interface Screen {
+interface Screen {
   write(text: string): void
   columns(): number
   rows(): number

@@ -8,7 +8,7 @@ function f32OfBits(bits: number): number {
   return scratch.getFloat32(0)
 }
 
-export function f16(bits: number): number {
+function f16(bits: number): number {
   const exponent = (bits >> 10) & 31
   const mantissa = bits & 1023
   const magnitude =
@@ -16,7 +16,7 @@ export function f16(bits: number): number {
   return (bits & 0x8000) === 0 ? magnitude : -magnitude
 }
 
-export function e4m3(code: number): number {
+function e4m3(code: number): number {
   const exponent = (code >> 3) & 15
   const mantissa = code & 7
   const magnitude = exponent === 0 ? mantissa * 2 ** -9 : (1 + mantissa / 8) * 2 ** (exponent - 7)

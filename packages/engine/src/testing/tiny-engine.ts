@@ -11,7 +11,7 @@ export const TINY_MODEL = resolve(import.meta.dir, "../../../../models/tiny")
 export const PROMPT = [0, 40, 41, 42, 43]
 export const GREEDY = { temperature: 0 }
 
-export interface Collected {
+interface Collected {
   ids: number[]
   events: GenerateEvent[]
   end: Extract<GenerateEvent, { type: "end" }>

@@ -1,6 +1,6 @@
 import type { AnswerUsage, FinishReason } from "@ds4/chat"
 
-export type Finish = "stop" | "stop-string" | "length" | "tool-calls"
+type Finish = "stop" | "stop-string" | "length" | "tool-calls"
 
 /** The finish that clients are told: a full context is a length limit to them. */
 export function finishOf(reason: FinishReason): Finish {
@@ -9,7 +9,7 @@ export function finishOf(reason: FinishReason): Finish {
 }
 
 /** Token counts of one request. Prompt = cached + computed now; completion includes reasoning. */
-export type TokenUsage = Omit<AnswerUsage, "prefillMs" | "decodeMs">
+type TokenUsage = Omit<AnswerUsage, "prefillMs" | "decodeMs">
 
 export interface Outcome {
   finish: Finish

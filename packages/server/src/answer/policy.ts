@@ -19,7 +19,7 @@ export interface Thinking {
 }
 
 /** The fields by which a client may ask for thinking or for none. */
-export interface ThinkingFields {
+interface ThinkingFields {
   /** `thinking`, `think`, `chat_template_kwargs.*`: true, false or an object with a type. */
   switches: readonly (
     | boolean

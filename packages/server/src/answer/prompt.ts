@@ -30,7 +30,7 @@ export async function renderPrompt(
 }
 
 /** The parts of a plan that differ between endpoints. */
-export interface ChatPlanParts {
+interface ChatPlanParts {
   thinking: Thinking
   allowParallelCalls: boolean
   stopStrings: readonly string[]

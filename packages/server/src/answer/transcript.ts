@@ -1,7 +1,7 @@
 import type { OutputEvent } from "@ds4/chat"
 import type { LogprobLists, OutputBatch } from "./output-batch.ts"
 
-export interface Call {
+interface Call {
   id: string
   name: string
   arguments: string

@@ -1,7 +1,7 @@
 // The errors that routes throw, and their bodies in the shape of each API. The table below is the
 // only place that turns a code into an HTTP status.
 
-export type ApiErrorCode =
+type ApiErrorCode =
   | "INVALID_REQUEST"
   | "CONTEXT_LENGTH"
   | "UNAUTHENTICATED"
@@ -54,7 +54,7 @@ const ERROR_TABLE: Record<ApiErrorCode, ErrorRow> = {
   UNAVAILABLE: { status: 503, openai: "server_error", anthropic: "overloaded_error" },
 }
 
-export interface ApiErrorDetails {
+interface ApiErrorDetails {
   param?: string
   /** Machine-readable word of the OpenAI shape, e.g. "context_length_exceeded". */
   reason?: string

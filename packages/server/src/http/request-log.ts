@@ -10,7 +10,7 @@ export interface RequestLine {
   generation: GenerationLine | undefined
 }
 
-export interface GenerationLine {
+interface GenerationLine {
   promptTokens: number
   cachedTokens: number
   /** Prompt tokens that were computed: all but the cached ones, fewer after a cancellation. */

@@ -1,7 +1,7 @@
 // Knows all paths and their methods. It tells 404 from 405, and names a path's route without the
 // client's own words in it.
 
-export interface KnownRoute {
+interface KnownRoute {
   method: string
   path: string
 }

@@ -17,7 +17,7 @@ import type { ServedModel, ServingState } from "./serving-state.ts"
 import { StallWatch } from "./stall-watch.ts"
 import type { Statistics } from "./statistics.ts"
 
-export interface AnswerDependencies {
+interface AnswerDependencies {
   state: ServingState
   settings: ServerSettings
   registry: RequestRegistry
@@ -25,10 +25,10 @@ export interface AnswerDependencies {
   log: RequestLog
 }
 
-export type Prepare = (model: ServedModel, context: PrepareContext) => Promise<PreparedAnswer>
+type Prepare = (model: ServedModel, context: PrepareContext) => Promise<PreparedAnswer>
 
 /** A generation request as it came in. */
-export interface Incoming {
+interface Incoming {
   request: Request
   /** Absent when no port is open (tests). */
   server: { timeout(request: Request, seconds: number): void } | null

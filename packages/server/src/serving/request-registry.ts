@@ -1,7 +1,7 @@
 // Every generation request from admission to its end: bound of the queue, abort signals, drain.
 import { ApiError } from "../http/api-error.ts"
 
-export type RequestPhase = "waiting" | "prefill" | "decode" | "ended"
+type RequestPhase = "waiting" | "prefill" | "decode" | "ended"
 
 export interface ActiveRequest {
   readonly id: string
@@ -24,7 +24,7 @@ export interface AdmissionLimits {
   maxQueue: number
 }
 
-export type CancelCause = "client" | "operator" | "stalled" | "shutdown"
+type CancelCause = "client" | "operator" | "stalled" | "shutdown"
 
 /** Why a request was cancelled; it is the `reason` of its abort signal. */
 export class CancelReason extends Error {

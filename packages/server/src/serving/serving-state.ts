@@ -11,7 +11,7 @@ export interface ServedModel {
   fingerprint: string
 }
 
-export type ServingStatus = "loading" | "ok" | "draining" | "failed"
+type ServingStatus = "loading" | "ok" | "draining" | "failed"
 
 export class ServingState {
   private current: ServingStatus = "loading"

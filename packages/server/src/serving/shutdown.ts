@@ -5,7 +5,7 @@ import type { ServingState } from "./serving-state.ts"
 /** How long cancelled requests may take to write their last frame. */
 const CANCEL_GRACE_MS = 2000
 
-export interface Closable {
+interface Closable {
   stop(closeActiveConnections?: boolean): Promise<unknown>
 }
 

@@ -36,7 +36,7 @@ export class Histogram {
   }
 }
 
-export interface FinishedRequest {
+interface FinishedRequest {
   endpoint: string
   status: number
   promptTokens: number

@@ -1,6 +1,6 @@
 // Error bodies as clients of the two APIs read them.
 
-export interface OpenAiError {
+interface OpenAiError {
   error: {
     message: string
     type: string

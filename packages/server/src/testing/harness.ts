@@ -2,18 +2,19 @@
 import type { GenerateRequest } from "@ds4/engine"
 import { type FakeEngine, fakeEngine, type FakeScript } from "@ds4/engine/testing"
 import { Chat } from "@ds4/chat"
+import { defaultOptions } from "@ds4/options"
 import { type App, createApp } from "../app.ts"
 import type { RequestLine } from "../http/request-log.ts"
 import { servedMemory } from "../serving/load-model.ts"
 import { RequestRegistry } from "../serving/request-registry.ts"
 import { ServingState } from "../serving/serving-state.ts"
 import { Statistics } from "../serving/statistics.ts"
-import { DEFAULT_SETTINGS, type ServerSettings } from "../settings.ts"
+import { settingsOf, type ServerSettings } from "../settings.ts"
 import { byteTokenizer } from "@ds4/tokenizer/testing"
 
-export const tokenizer = byteTokenizer()
+const tokenizer = byteTokenizer()
 
-export interface HarnessOptions {
+interface HarnessOptions {
   /** The model's answer; its text may hold control strings. */
   script?: (request: GenerateRequest) => FakeScript
   /** Milliseconds per token. */
@@ -39,7 +40,7 @@ export interface Harness {
 }
 
 export function harness(options: HarnessOptions = {}): Harness {
-  const settings = structuredClone(DEFAULT_SETTINGS)
+  const settings = settingsOf(defaultOptions("serve"), undefined)
   settings.timing.frameIntervalMs = 0
   options.settings?.(settings)
   const engine = scriptedEngine(options, settings)

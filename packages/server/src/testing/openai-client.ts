@@ -3,7 +3,7 @@ import OpenAI from "openai"
 import { toolBlock } from "@ds4/chat/testing"
 import { type Listening, listen } from "./harness.ts"
 
-export interface ClientAndServer {
+interface ClientAndServer {
   server: Listening
   client: OpenAI
 }

@@ -9,7 +9,7 @@ import { MessageStreamWriter } from "../api/messages/writer.ts"
 import { ResponseStreamWriter } from "../api/responses/writer.ts"
 import { parseFrames } from "./frames.ts"
 
-export interface StreamCase {
+interface StreamCase {
   id: string
   api: "openai" | "anthropic" | "responses"
   think: "none" | "high"

@@ -7,13 +7,13 @@ import type { Transcript } from "../../answer/transcript.ts"
 import { type CompletionIdentity, openaiUsage, timings } from "../../answer/openai-fields.ts"
 import { commentFrame, dataFrame, DONE_FRAME } from "../../answer/sse.ts"
 
-export interface ChatStreamOptions {
+interface ChatStreamOptions {
   includeUsage: boolean
   includeProgress: boolean
   logprobs: boolean
 }
 
-export function chatFinishReason(finish: Outcome["finish"]): "stop" | "length" | "tool_calls" {
+function chatFinishReason(finish: Outcome["finish"]): "stop" | "length" | "tool_calls" {
   if (finish === "tool-calls") return "tool_calls"
   return finish === "length" ? "length" : "stop"
 }

@@ -6,13 +6,13 @@ import type { StreamWriter } from "../../answer/stream-writer.ts"
 import type { Transcript } from "../../answer/transcript.ts"
 import { eventFrame } from "../../answer/sse.ts"
 
-export interface MessageIdentity {
+interface MessageIdentity {
   /** "msg_…" */
   id: string
   model: string
 }
 
-export function stopReason(
+function stopReason(
   finish: Outcome["finish"],
 ): "end_turn" | "stop_sequence" | "max_tokens" | "tool_use" {
   switch (finish) {
@@ -28,7 +28,7 @@ export function stopReason(
 }
 
 /** The three input figures always sum to the prompt. */
-export function anthropicUsage(usage: OpeningUsage, outputTokens: number): Record<string, number> {
+function anthropicUsage(usage: OpeningUsage, outputTokens: number): Record<string, number> {
   return {
     input_tokens: usage.promptTokens - usage.cachedTokens,
     cache_creation_input_tokens: 0,
@@ -41,7 +41,7 @@ export function anthropicUsage(usage: OpeningUsage, outputTokens: number): Recor
  * The `input` object of a call. Arguments that are no JSON object become one field, as when
  * rendered.
  */
-export function callInput(argumentsText: string): Record<string, unknown> {
+function callInput(argumentsText: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(argumentsText)
     if (typeof value === "object" && value !== null && !Array.isArray(value))

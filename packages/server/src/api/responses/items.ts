@@ -7,7 +7,7 @@ export type ToolNames = ReadonlyMap<string, ToolIdentity>
 export type ItemStatus = "in_progress" | "completed" | "incomplete"
 
 /** Reasoning as the opaque string that the client sends back. */
-export function sealReasoning(text: string): string {
+function sealReasoning(text: string): string {
   return Buffer.from(text, "utf8").toString("base64")
 }
 
