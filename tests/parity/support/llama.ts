@@ -22,6 +22,13 @@ function oracle(): string {
   return target
 }
 
+/**
+ * One thread: the model is tiny, and llama.cpp's threads spin while they wait for one another. On
+ * two cores with other work a run with two threads took twelve times as long.
+ */
+const THREADS = 1
+const CONTEXT_TOKENS = 1024
+
 export interface LlamaResult {
   readonly vocab: number
   /** [positions, vocab] */
@@ -35,10 +42,11 @@ export async function runLlama(
   greedySteps: number,
 ): Promise<LlamaResult> {
   const out = join(folder, `${Bun.randomUUIDv7()}.f32`)
-  const run = Bun.spawn(
-    [oracle(), libraries, model, ids.join(","), out, "2", "1024", String(greedySteps)],
-    { stdout: "pipe", stderr: "pipe" },
-  )
+  const sizes = [THREADS, CONTEXT_TOKENS, greedySteps].map(String)
+  const run = Bun.spawn([oracle(), libraries, model, ids.join(","), out, ...sizes], {
+    stdout: "pipe",
+    stderr: "pipe",
+  })
   const [text, errors, code] = await Promise.all([
     new Response(run.stdout).text(),
     new Response(run.stderr).text(),
