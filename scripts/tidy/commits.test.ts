@@ -29,7 +29,8 @@ test.skipIf(Bun.which("git") === null)("commits after a base are read (needs git
     expect(checkCommits(root, base)).toEqual([])
     commit(`new: ${"x".repeat(80)}`)
     expect(checkCommits(root, base)).toHaveLength(1)
-    expect(checkCommits(root, "0123456789")).toEqual([])
+    expect(checkCommits(root, "0123456789")).toMatchObject([{ path: "tidy.config.json" }])
+    expect(checkCommits(tmpdir(), base)).toEqual([])
   } finally {
     rmSync(root, { recursive: true })
   }

@@ -20,12 +20,21 @@ export function checkSubjects(log: string): Finding[] {
     }))
 }
 
-/** Subjects of the commits after `base`; nothing where git or that commit is missing. */
+/** Output of a git command, or nothing when it fails. */
+function git(root: string, ...words: string[]): string | undefined {
+  const run = Bun.spawnSync(["git", ...words], { cwd: root, stdio: ["ignore", "pipe", "ignore"] })
+  return run.exitCode === 0 ? run.stdout.toString() : undefined
+}
+
+/**
+ * Subjects of the commits after `base`. Nothing is checked without git, outside a checkout or in a
+ * shallow one; a whole history without that commit is a finding.
+ */
 export function checkCommits(root: string, base: string): Finding[] {
   if (Bun.which("git") === null) return []
-  const log = Bun.spawnSync(["git", "log", "--format=%h%x09%s", `${base}..HEAD`], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "ignore"],
-  })
-  return log.exitCode === 0 ? checkSubjects(log.stdout.toString()) : []
+  if (git(root, "rev-parse", "--is-shallow-repository")?.trim() !== "false") return []
+  const log = git(root, "log", "--format=%h%x09%s", `${base}..HEAD`)
+  if (log !== undefined) return checkSubjects(log)
+  const message = `commitsAfter is ${base}, which is no commit of this history`
+  return [{ check: "commit-subject", path: "tidy.config.json", line: 1, message }]
 }
