@@ -197,7 +197,7 @@ describe("engine commands on the tiny model", () => {
       }
       expect(await top("out.gguf")).toEqual(await top(TINY_MODEL))
       expect(json((await work.run(["inspect", "out.gguf", "--json"])).out)).toMatchObject({
-        schema: "ds4.inspect/1",
+        schema: "ds4.inspect/2",
         format: "gguf",
       })
       expect((await work.run(["verify", "out.gguf"])).code).toBe(0)

@@ -101,7 +101,7 @@ export const evaluate = defineCommand({
     const summary = summarise(results, suite)
     if (flags.json) {
       const report = {
-        schema: "ds4.eval/1",
+        schema: "ds4.eval/2",
         suite: suite.name,
         model: chat.engine.model.name,
         numerics: flags.numerics,

@@ -133,7 +133,7 @@ export const inspect = defineCommand({
             })),
           }
         : {}
-      const report = { schema: "ds4.inspect/1", ...description, tokenizer, ...tensors }
+      const report = { schema: "ds4.inspect/2", ...description, tokenizer, ...tensors }
       io.out(`${JSON.stringify(report, undefined, 2)}\n`)
     } else {
       io.out(summary(description, tokenizer))
