@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "experts/forward/io_values.h"
 #include "kernels/fp8_reference.h"
 #include "format/scalar.h"
 #include "kt_bridge.h"
@@ -13,23 +14,6 @@ namespace ds4::ktb {
 namespace {
 
 constexpr int kFp8PassTokens = 512; // fp8ref keeps the activations of every route in f32 too
-
-size_t element_bytes(int io_type) { return io_type == KTB_IO_BF16 ? 2 : 4; }
-
-// Reads `count` values from element `at` of an array of io_type. Alignment of 2 or 4 bytes is not
-// required.
-void load_values(const void *source, int io_type, size_t at, int count, float *out) {
-    if (io_type == KTB_IO_F32) {
-        std::memcpy(out, static_cast<const uint8_t *>(source) + at * 4, size_t(count) * 4);
-        return;
-    }
-    const uint8_t *words = static_cast<const uint8_t *>(source) + at * 2;
-    for (int i = 0; i < count; i++) {
-        uint16_t word;
-        std::memcpy(&word, words + i * 2, 2);
-        out[i] = bf16_to_f32(word);
-    }
-}
 
 uint32_t micros_since(std::chrono::steady_clock::time_point &from) {
     const auto now = std::chrono::steady_clock::now();
@@ -289,14 +273,7 @@ void ForwardJob::store(int token, int begin, int end, const float *sums) const {
         load_values(plan_.request.output, type, at, end - begin, before);
         for (int i = 0; i < end - begin; i++) values[i] += before[i];
     }
-    uint8_t *out = static_cast<uint8_t *>(plan_.request.output) + at * element_bytes(type);
-    if (type == KTB_IO_F32) {
-        std::memcpy(out, values, size_t(end - begin) * 4);
-        return;
-    }
-    uint16_t words[kSumColumns];
-    for (int i = 0; i < end - begin; i++) words[i] = f32_to_bf16(values[i]);
-    std::memcpy(out, words, size_t(end - begin) * 2);
+    store_values(values, end - begin, plan_.request.output, type, at);
 }
 
 } // namespace ds4::ktb
