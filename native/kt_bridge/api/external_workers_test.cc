@@ -14,7 +14,7 @@ using namespace ds4::ktb::test;
 TEST("threads of the caller do the work of an engine without threads, with the same bits") {
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 47);
-    const Call call;
+    const TwentyTokenCall call;
     for (const int workers : {1, 2}) {
         TestLayer own("{\"threads\":" + std::to_string(workers) +
                           ",\"nodes\":[0],\"spin_us\":0,\"max_tokens\":16}",
@@ -52,7 +52,7 @@ TEST("two threads that call themselves the same worker do not both work, and a b
      "not come between") {
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 48);
-    const Call call;
+    const TwentyTokenCall call;
     TestLayer lent("{\"external\":2}", kCallShape, experts);
     const std::vector<float> expected =
         lent.forward(20, call.input.data(), call.ids.data(), call.weights.data());
@@ -82,7 +82,7 @@ TEST("two threads that call themselves the same worker do not both work, and a b
 TEST("an engine without threads goes only when the threads of its last work have left it") {
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 49);
-    const Call call;
+    const TwentyTokenCall call;
     std::vector<float> output(size_t(kCallShape.hidden));
     for (int round = 0; round < 50; round++) {
         std::thread workers[2];

@@ -21,7 +21,7 @@ TEST("engines come and go without leaving threads or mappings, asleep or spinnin
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 41);
     const CanonicalPointers pointers(experts);
-    const Call call;
+    const TwentyTokenCall call;
     int threads = 0, mappings = 0;
     for (int cycle = 0; cycle < kCycles; cycle++) {
         if (cycle == 20) threads = threads_now(), mappings = mappings_now();
@@ -79,7 +79,7 @@ TEST("destroying an engine with live layers is refused and the engine goes on wo
     TestLayer layer(options_for("auto", "int8", 1, 2), kCallShape, experts);
     ktb_engine_destroy(layer.engine);
     CHECK(contains(ktb_last_error(), "1 live layers"));
-    const Call call;
+    const TwentyTokenCall call;
     layer.forward(1, call.input.data(), call.ids.data(), call.weights.data());
     CHECK(layer.status == 0);
 }
@@ -93,7 +93,7 @@ TEST("a restricted cpu set limits the workers and where they run") {
     CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 50);
-    const Call call;
+    const TwentyTokenCall call;
     char text[4096];
     {
         TestLayer layer("{\"threads\":16,\"spin_us\":0}", kCallShape, experts);
@@ -123,7 +123,7 @@ TEST("the description names what was chosen and obtained") {
     TestLayer layer(
         "{\"threads\":2,\"nodes\":[0,0],\"numerics\":\"bf16\",\"isa\":\"generic\",\"spin_us\":0}",
         kCallShape, experts);
-    const Call call;
+    const TwentyTokenCall call;
     layer.forward(1, call.input.data(), call.ids.data(), call.weights.data());
     char text[4096];
     const int length = ktb_engine_describe(layer.engine, text, sizeof text);

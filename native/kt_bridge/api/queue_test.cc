@@ -14,7 +14,7 @@ TEST("queued work runs in order, and its layer cannot be destroyed before") {
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 44);
     TestLayer layer(options_for("auto", "int8", 2, 3), kCallShape, experts);
-    const Call call;
+    const TwentyTokenCall call;
     const std::vector<float> once =
         layer.forward(20, call.input.data(), call.ids.data(), call.weights.data());
     std::vector<float> output(20u * 256, 0.0f);
@@ -48,7 +48,7 @@ TEST("work queued behind a load that fails gets an error, not a crash") {
     std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 48);
     TestLayer layer(options_for("auto", "int8", 1, 2), kCallShape, experts);
-    const Call call;
+    const TwentyTokenCall call;
     experts[3].scales[2].back() = 255; // a NaN that is found while packing
     const CanonicalPointers broken(experts);
     std::vector<float> output(20u * 256);
@@ -82,7 +82,7 @@ TEST("threads may call different layers of one engine at once") {
     ktb_moe_t second =
         ktb_moe_create(first.engine, 1, 4, 2, 256, 256, KTB_IO_F32, KTB_MXFP4, 32, 10);
     CHECK(CanonicalPointers(others).load(second) == 0);
-    const Call call;
+    const TwentyTokenCall call;
     std::atomic<int> wrong{0};
     const auto hammer = [&](ktb_moe_t moe, int tokens) {
         std::vector<float> expected(size_t(tokens) * 256), output(expected.size());

@@ -73,7 +73,7 @@ TEST("strict ids refuse the call and write nothing; -1 still skips") {
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 43);
     TestLayer layer(options_for("auto", "int8", 1, 2), kCallShape, experts);
-    Call call;
+    TwentyTokenCall call;
     std::vector<float> output(20u * 256, 7.0f);
     for (int32_t wrong : {4, 1000000, -2}) {
         call.ids[39] = wrong;
@@ -108,7 +108,7 @@ TEST("a layer larger than memory is refused before anything is read, and huge pa
     ktb_engine_destroy(engine);
     const std::vector<CanonicalExpert> experts =
         random_experts(kCallShape.experts, kCallShape.hidden, kCallShape.intermediate, 49);
-    const Call call;
+    const TwentyTokenCall call;
     TestLayer off("{\"threads\":1,\"huge\":\"off\",\"spin_us\":0}", kCallShape, experts),
         normal("{\"threads\":1,\"spin_us\":0}", kCallShape, experts);
     CHECK(off.forward(20, call.input.data(), call.ids.data(), call.weights.data()) ==

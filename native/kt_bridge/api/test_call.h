@@ -9,11 +9,11 @@ namespace ds4::ktb::test {
 
 constexpr Shape kCallShape{4, 2, 256, 256};
 
-struct Call { // a call of 20 tokens
+struct TwentyTokenCall {
     std::vector<float> input = random_values(20u * 256, 1.0f, 31),
                        weights = std::vector<float>(40, 0.5f);
     std::vector<int32_t> ids;
-    Call() {
+    TwentyTokenCall() {
         for (int slot = 0; slot < 40; slot++) ids.push_back(slot % 4);
     }
 };
