@@ -61,7 +61,11 @@ for (const name of CHECKPOINT_NAMES) {
     describe(`${name}, ${numerics}, ${place} experts`, () => {
       let engine: NativeEngine
       beforeAll(async () => {
-        engine = await openCheckpoint(name, "safetensors", { numerics, experts: { place } })
+        engine = await openCheckpoint(name, "safetensors", {
+          numerics,
+          threads: numerics === "fast" ? 2 : 1,
+          experts: { place },
+        })
       })
       afterAll(() => engine.close())
 

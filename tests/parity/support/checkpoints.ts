@@ -44,11 +44,15 @@ export const CONTAINERS: readonly Container[] = ["safetensors", "gguf"]
 export const PLACES = ["mapped", "packed"] as const
 export type Place = (typeof PLACES)[number]
 
+/**
+ * Opens a checkpoint on one thread unless the options say otherwise. In models as small as these,
+ * threads wait for one another longer than they compute, and the more so beside other tests.
+ */
 export async function openCheckpoint(
   name: CheckpointName,
   container: Container,
   options: EngineOptions,
 ): Promise<NativeEngine> {
   const path = container === "gguf" ? await ggufOf(name, "lossless") : CHECKPOINTS[name]
-  return await openEngine(await openModelFile(path), undefined, options)
+  return await openEngine(await openModelFile(path), undefined, { threads: 1, ...options })
 }
