@@ -1,5 +1,7 @@
 #include "experts/loading/json_reader.h"
 
+#include <charconv>
+
 #include "pool/expert_error.h"
 
 namespace ds4::ktb {
@@ -154,16 +156,33 @@ std::string JsonReader::string() {
     }
 }
 
-// The digits of a whole number: no zero before others, nothing of a fraction behind them.
+// The digits of a whole number, no zero before others.
 std::string_view JsonReader::digits() {
     const size_t begin = at_;
     while (is_digit(here())) at_++;
     const std::string_view found = text_.substr(begin, at_ - begin);
-    const char behind = here();
-    if (found.empty() || (found.size() > 1 && found[0] == '0') || behind == '.' || behind == 'e' ||
-        behind == 'E')
-        error("an integer");
+    if (found.empty() || (found.size() > 1 && found[0] == '0')) error("an integer");
     return found;
+}
+
+// The digits behind a point or an exponent.
+void JsonReader::fraction_digits() {
+    if (!is_digit(here())) error("a digit");
+    while (is_digit(here())) at_++;
+}
+
+// The text of any number (RFC 8259, section 6).
+std::string_view JsonReader::number() {
+    space();
+    const size_t begin = at_;
+    take("-");
+    digits();
+    if (take(".")) fraction_digits();
+    if (take("e") || take("E")) {
+        if (!take("+")) take("-");
+        fraction_digits();
+    }
+    return text_.substr(begin, at_ - begin);
 }
 
 int64_t JsonReader::integer() {
@@ -175,17 +194,18 @@ int64_t JsonReader::integer() {
         if (value > (INT64_MAX - digit) / 10) error("an integer below 2^63");
         value = value * 10 + digit;
     }
+    if (here() == '.' || here() == 'e' || here() == 'E') error("an integer");
     return negative ? -value : value;
 }
 
 uint64_t JsonReader::count() {
-    space();
-    uint64_t value = 0;
-    for (const char c : digits()) {
-        value = value * 10 + uint64_t(c - '0');
-        if (value > kMaximumCount) error("an integer below 2^53");
-    }
-    return value;
+    if (peek() == '-') error("an integer");
+    const std::string_view text = number();
+    double value = -1; // stays when the number is out of range
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    if (!(value >= 0 && value <= double(kMaximumCount))) error("an integer below 2^53");
+    if (value != double(uint64_t(value))) error("an integer");
+    return uint64_t(value);
 }
 
 bool JsonReader::boolean() {
@@ -207,8 +227,7 @@ void JsonReader::skip() {
     } else if (c == '"') {
         string();
     } else if (c == '-' || is_digit(c)) {
-        at_ += c == '-' ? 1 : 0;
-        digits();
+        number();
     } else if (!take("true") && !take("false") && !take("null")) {
         error("a value");
     }

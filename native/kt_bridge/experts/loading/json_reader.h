@@ -1,6 +1,5 @@
-// A pull reader over JSON text that is not trusted. The text is UTF-8, its numbers are whole, and
-// no object has a key twice. At most kMaximumJsonDepth objects and lists are open. Every error has
-// a position.
+// A pull reader over JSON text that is not trusted. The text is UTF-8, and no object has a key
+// twice. At most kMaximumJsonDepth objects and lists are open. Every error has a position.
 #pragma once
 #include <cstdint>
 #include <set>
@@ -27,8 +26,8 @@ class JsonReader {
     bool next_item();
 
     std::string string();
-    int64_t integer();
-    uint64_t count(); // 0..kMaximumCount
+    int64_t integer(); // written without point and exponent
+    uint64_t count();  // 0..kMaximumCount; 8, 8.0 and 8e0 are the same
     bool boolean();
     void skip(); // any value
     void end();  // nothing but space may follow
@@ -47,6 +46,8 @@ class JsonReader {
     void enter(char c);
     bool next(char close);
     std::string_view digits();
+    void fraction_digits();
+    std::string_view number();
     uint32_t escaped_character();
     uint32_t hex4();
 

@@ -73,7 +73,7 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   }
   const dataBegin = LENGTH_BYTES + Number(length)
   const text = await source.read(LENGTH_BYTES, Number(length))
-  const { members: json, depth, oddity } = parseJsonObject(text, "the header", path)
+  const { members: json, depth, hasLoneSurrogate } = parseJsonObject(text, "the header", path)
   const metadata = textMap(json.get(METADATA_KEY), path)
   json.delete(METADATA_KEY)
   if (json.size > MAX_TENSORS)
@@ -87,7 +87,10 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
       `the header has ${depth} objects and lists inside each other; the limit is ${MAX_DEPTH}`,
       { path },
     )
-  if (oddity !== undefined) throw new ModelFileError("FORMAT", `the header has ${oddity}`, { path })
+  if (hasLoneSurrogate)
+    throw new ModelFileError("FORMAT", "the header has half of a surrogate pair in a string", {
+      path,
+    })
   checkCoverage(entries, dataBegin, source)
   return { entries, metadata, dataBegin }
 }

@@ -10,8 +10,8 @@ interface ParsedObject {
   readonly members: Map<string, unknown>
   /** Most objects and lists inside each other. */
   readonly depth: number
-  /** A number that is not whole, or half of a surrogate pair in a string. */
-  readonly oddity: string | undefined
+  /** A string has half of a surrogate pair. */
+  readonly hasLoneSurrogate: boolean
 }
 
 /** Parses `bytes` as a JSON object. `what` names them in errors. */
@@ -34,13 +34,13 @@ export function parseJsonObject(bytes: Uint8Array, what: string, path: string): 
       `${what} is ${Array.isArray(value) ? "a list" : typeof value}; expected an object`,
       { path },
     )
-  const { duplicateKey, depth, oddity } = scanJson(text)
+  const { duplicateKey, depth, hasLoneSurrogate } = scanJson(text)
   if (duplicateKey !== undefined)
     throw new ModelFileError("UNEXPECTED", `${what} has the key "${duplicateKey}" twice`, {
       path,
       tensor: duplicateKey,
     })
-  return { members: new Map(Object.entries(value)), depth, oddity }
+  return { members: new Map(Object.entries(value)), depth, hasLoneSurrogate }
 }
 
 /** Reads and parses a whole JSON file of at most `limit` bytes. */
@@ -66,9 +66,8 @@ const CLOSE_BRACE = 0x7d
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const COLON = 0x3a
-const POINT = 0x2e
 
-interface JsonScan extends Pick<ParsedObject, "depth" | "oddity"> {
+interface JsonScan extends Pick<ParsedObject, "depth" | "hasLoneSurrogate"> {
   /** The first key that one object has twice; the scan ends there. */
   readonly duplicateKey: string | undefined
 }
@@ -77,7 +76,7 @@ interface JsonScan extends Pick<ParsedObject, "depth" | "oddity"> {
 export function scanJson(text: string): JsonScan {
   const open: (Set<string> | undefined)[] = [] // a set for each object, undefined for each list
   let depth = 0
-  let oddity: string | undefined
+  let hasLoneSurrogate = false
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (code === OPEN_BRACE) depth = Math.max(depth, open.push(new Set()))
@@ -86,26 +85,20 @@ export function scanJson(text: string): JsonScan {
     else if (code === QUOTE) {
       const end = stringEnd(text, i)
       const quoted = text.slice(i, end)
-      if (hasLoneSurrogate(quoted)) oddity ??= "half of a surrogate pair in a string"
+      hasLoneSurrogate ||= hasHalfPair(quoted)
       const keys = open.at(-1)
       if (keys !== undefined && followedByColon(text, end)) {
         const key = unescaped(quoted)
-        if (keys.has(key)) return { duplicateKey: key, depth, oddity }
+        if (keys.has(key)) return { duplicateKey: key, depth, hasLoneSurrogate }
         keys.add(key)
       }
       i = end - 1
-    } else if (code === POINT || isExponent(text, i)) oddity ??= "a number that is not whole"
+    }
   }
-  return { duplicateKey: undefined, depth, oddity }
+  return { duplicateKey: undefined, depth, hasLoneSurrogate }
 }
 
-const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
-
-/** Whether an `e` outside of strings belongs to a number; those of true and false do not. */
-const isExponent = (text: string, at: number): boolean =>
-  (text.charCodeAt(at) | 0x20) === 0x65 && isDigit(text.charCodeAt(at - 1))
-
-const hasLoneSurrogate = (quoted: string): boolean =>
+const hasHalfPair = (quoted: string): boolean =>
   quoted.includes("\\u") && !unescaped(quoted).isWellFormed()
 
 /** The position after the closing quote of the string that starts at `begin`. */
