@@ -9,7 +9,8 @@ import { greedy } from "./support/greedy.ts"
 import { largestDifference, Recorded, recordedPrompts } from "./support/recorded.ts"
 
 const KERNEL_SETS = (machine() as { isas: ("generic" | "avx2" | "avx512")[] }).isas
-const GREEDY_STEPS = 32
+/** Greedy tokens compared; the generic kernels take 27 ms a step, so they take fewer. */
+const greedySteps = (isa: string): number => (isa === "generic" ? 8 : 32)
 
 for (const name of CHECKPOINT_NAMES) {
   const recorded = await Recorded.open(`${name}/vectors.safetensors`)
@@ -34,7 +35,7 @@ for (const name of CHECKPOINT_NAMES) {
 
           for (const prompt of prompts) {
             test(`${prompt}: logits, intermediates and greedy tokens`, () => {
-              checkPrompt(engine, recorded, prompt)
+              checkPrompt(engine, recorded, prompt, greedySteps(isa))
             })
           }
         })
@@ -43,7 +44,12 @@ for (const name of CHECKPOINT_NAMES) {
   }
 }
 
-function checkPrompt(engine: NativeEngine, recorded: Recorded, prompt: string): void {
+function checkPrompt(
+  engine: NativeEngine,
+  recorded: Recorded,
+  prompt: string,
+  steps: number,
+): void {
   const ids = recorded.numbers(`${prompt}.input_ids`)
   using session = engine.openSession(4096)
   const logits = engine.step([{ session, tokens: ids, rows: "ALL" }])
@@ -59,8 +65,8 @@ function checkPrompt(engine: NativeEngine, recorded: Recorded, prompt: string): 
     )
   }
   checkIntermediates(engine, recorded, prompt, ids.length)
-  expect(greedy(engine, session, last, GREEDY_STEPS)).toEqual(
-    recorded.numbers(`${prompt}.greedy_ids`),
+  expect(greedy(engine, session, last, steps)).toEqual(
+    recorded.numbers(`${prompt}.greedy_ids`).slice(0, steps),
   )
 }
 

@@ -1,6 +1,6 @@
 // Decode rate inside the engine against decode rate through server and openai client, on
-// models/tiny, whose random weights never end an answer. Three processes: engine alone, server, and
-// this one as the client. Runs alternate, medians are compared.
+// models/tiny, whose random weights seldom end an answer. Three processes: engine alone, server,
+// and this one as the client. Runs alternate, medians are compared.
 //   bun bench/decode-overhead.ts [--repeats N] [--tokens N] [--threads N] [--json]
 import { join } from "node:path"
 import { parseArgs } from "node:util"

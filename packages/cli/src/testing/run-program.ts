@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url"
 
 // named, so that no test builds anything: the library is there before tests run
 const LIBRARY = fileURLToPath(new URL("../../../../native/dist/libds4.so", import.meta.url))
-/** Random weights: what they write never ends by itself and means nothing. */
+/** Random weights: what they write seldom ends by itself and means nothing. */
 export const TINY_MODEL = fileURLToPath(new URL("../../../../models/tiny", import.meta.url))
 const ENTRY = fileURLToPath(new URL("../../bin/ds4.ts", import.meta.url))
 

@@ -1,4 +1,4 @@
-// The server as a process of its own, over models/tiny: random weights, whose answers never end by
+// The server as a process of its own, over models/tiny: random weights, whose answers seldom end by
 // themselves.
 import { existsSync } from "node:fs"
 import { join } from "node:path"
