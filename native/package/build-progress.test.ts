@@ -48,6 +48,14 @@ test("elsewhere a line is written every five seconds; a short build is silent", 
   expect(quick.written).toEqual([])
 })
 
+test("a slow check that finds nothing to build is silent", () => {
+  const { clock, written, progress } = recorded(false)
+  progress.push("[1/1] Re-checking globbed directories...\n[100%] Built target ds4\n")
+  clock.ms = 3000
+  progress.end(true)
+  expect(written).toEqual([])
+})
+
 test("messages of compilers are kept for a failure", () => {
   const { progress } = recorded(false)
   progress.push("[1/2] Building a\na.cc:1: error: x\nstopped")

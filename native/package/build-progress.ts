@@ -29,6 +29,7 @@ export class BuildProgress {
   private readonly begunMs: number
   private saidMs: number
   private percent = 0
+  private hasBuilt = false
   private rest = ""
   /** Lines of the tool that are no progress: messages of compilers. */
   readonly messages: string[] = []
@@ -57,13 +58,14 @@ export class BuildProgress {
     this.show()
   }
 
-  /** Ends the display, with a last line when the build took long enough to have had others. */
+  /** Ends the display, with a last line when something was built and took its time. */
   end(isGood: boolean): void {
     if (this.rest !== "") this.read(this.rest)
     this.rest = ""
     const { output, seconds } = this
     if (output.isTerminal) output.write("\r\x1b[K")
-    if (isGood && seconds >= 1) output.write(`ds4: ${this.label}: done in ${seconds} s\n`)
+    if (isGood && this.hasBuilt && seconds >= 1)
+      output.write(`ds4: ${this.label}: done in ${seconds} s\n`)
   }
 
   private get seconds(): number {
@@ -74,6 +76,8 @@ export class BuildProgress {
     const percent = percentOf(line)
     if (percent === undefined) this.messages.push(line)
     else this.percent = Math.max(this.percent, percent)
+    // make counts finished targets too, so progress alone does not tell that a step ran
+    this.hasBuilt ||= percent !== undefined && /\b(?:Building|Linking)\b/.test(line)
     if (percent !== undefined && this.output.isTerminal) this.show()
   }
 
