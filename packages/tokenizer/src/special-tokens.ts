@@ -48,3 +48,11 @@ export const KNOWN_SPECIALS: readonly string[] = [
   ...TASKS.map(taskToken),
   marker("deepseek_image"),
 ]
+
+const BARRED = /^<[\uff5c|][^\uff5c|]+[\uff5c|]>$/
+
+/**
+ * Whether a token of this text stands between bars. All control tokens of the family do, those of
+ * earlier checkpoints too, except `<think>`, `</think>` and the DSML marker.
+ */
+export const isBarred = (text: string): boolean => BARRED.test(text)

@@ -2,7 +2,6 @@
 // batches in which they arrive.
 import type { EndReason, GeneratedToken } from "@ds4/engine"
 import type { StreamDecoder, Tokenizer } from "@ds4/tokenizer"
-import { THINK_CLOSE } from "@ds4/tokenizer/special-tokens"
 import type { OutputEvent } from "../parser/events.ts"
 import { OutputParser } from "../parser/output-parser.ts"
 import type { ToolCall } from "../template/conversation.ts"
@@ -11,6 +10,7 @@ import { alignBlock } from "../template/replay.ts"
 import type { FinishReason, LogprobsEvent, SampledLogprob, TokenLogprob } from "./answer-event.ts"
 import type { AnswerOptions, Prompt } from "./answer-request.ts"
 import { coalesce } from "./coalesce.ts"
+import { ControlTokens } from "./control-tokens.ts"
 
 export type ReaderOptions = Pick<
   AnswerOptions,
@@ -38,7 +38,8 @@ export class AnswerReader {
   private readonly contentIds: number[] = []
   private readonly decoder: StreamDecoder
   private readonly parser: OutputParser
-  private readonly thinkClose: number | undefined
+  private readonly control: ControlTokens
+  private before = "" // the end of the text so far
   private isInReasoning: boolean
   /** No token has closed the reasoning yet. */
   private isBeforeClose: boolean
@@ -59,7 +60,12 @@ export class AnswerReader {
       strictTools: options.strictTools ?? false,
       newCallId: options.newCallId,
     })
-    this.thinkClose = tokenizer.special.get(THINK_CLOSE)
+    this.control = new ControlTokens(tokenizer)
+  }
+
+  /** Ids that end the answer and are no part of it. */
+  get stopTokens(): readonly number[] {
+    return [...this.control.ending]
   }
 
   /** Sampled tokens that were read, those of reasoning included. */
@@ -84,22 +90,31 @@ export class AnswerReader {
   /** Ends the answer and returns everything that was held back. */
   end(reason: EndReason): ReadEvent[] {
     if (this.finish !== undefined) return this.take([])
+    return this.take(this.finishWith(reason))
+  }
+
+  private finishWith(reason: EndReason): OutputEvent[] {
     const isCut = reason !== "stop" && reason !== "stop-string"
     const events = [
       ...this.parser.push(this.decoder.flush()),
       ...this.parser.end(isCut ? "cut" : "stop"),
     ]
     this.finish = reason === "cancelled" ? "cancelled" : this.parserFinish(reason)
-    return this.take(events)
+    return events
   }
 
   private read(token: GeneratedToken): OutputEvent[] {
+    if (this.control.ending.has(token.id)) return this.finishWith("stop")
     this.sampled.push(token.id)
-    if (token.logprob !== undefined) this.holdLogprob(token, token.logprob)
     if (this.isInReasoning) this.reasoningTokens++
     if (!this.isBeforeClose) this.contentIds.push(token.id)
-    if (token.id === this.thinkClose) this.isInReasoning = this.isBeforeClose = false
-    const arrived = this.parser.push(this.decoder.push(token.id))
+    if (this.control.isStray(token.id, this.parser.part, this.before)) return []
+    if (token.logprob !== undefined) this.holdLogprob(token, token.logprob)
+    const text = this.decoder.push(token.id)
+    this.before = (this.before + text).slice(-3)
+    const arrived = this.parser.push(text)
+    if (token.id === this.control.thinkClose || this.parser.part === "text")
+      this.isInReasoning = this.isBeforeClose = false
     const lastCall =
       this.options.allowParallelCalls === false
         ? arrived.findIndex(({ type }) => type === "tool-call-end")

@@ -43,6 +43,7 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
     this.isLimitRoom = limit < (options.maxTokens ?? Infinity)
     this.request = {
       ...engineRequest(parts, prompt, options, this.ending.signal),
+      stopTokens: this.reader.stopTokens,
       maxTokens: limit,
     }
   }
@@ -145,7 +146,6 @@ function engineRequest(
   // Stop strings are the parser's: inside the arguments of a call they do not count.
   return {
     promptTokens: tokens,
-    stopTokens: [tokenizer.eos],
     signal: options.signal === undefined ? ending : AbortSignal.any([options.signal, ending]),
     ...(sampling === undefined ? {} : { sampling }),
     ...(topLogprobs === undefined ? {} : { logprobs: true, topLogprobs }),

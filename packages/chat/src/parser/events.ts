@@ -19,6 +19,9 @@ export type OutputEvent =
   /** The call is complete; its arguments are all of its pieces. */
   | { readonly type: "tool-call-end"; readonly index: number; readonly call: ToolCall }
 
+/** The part of an answer that its next text belongs to. */
+export type AnswerPart = "reasoning" | "text" | "call"
+
 export interface ParsedCall {
   readonly id: string
   readonly name: string

@@ -3,7 +3,7 @@
 import { THINK_CLOSE, THINK_OPEN } from "@ds4/tokenizer/special-tokens"
 import { BlockParser } from "./block-parser.ts"
 import { CallStream } from "./call-stream.ts"
-import type { OutputEvent, ParsedCall } from "./events.ts"
+import type { AnswerPart, OutputEvent, ParsedCall } from "./events.ts"
 import type { EngineFinish, OutputParserOptions, OutputResult } from "./parser-options.ts"
 import { PARTIAL, type Tag, matchOpener } from "./tags.ts"
 import { type Matcher, findFirst, matchLiteral } from "./text-search.ts"
@@ -70,6 +70,12 @@ export class OutputParser {
   /** The answer is over, by a complete call block or a stop string: generation should stop. */
   get isDone(): boolean {
     return this.state === "done"
+  }
+
+  /** The part of the answer that the next text belongs to, as far as that is certain. */
+  get part(): AnswerPart {
+    if (this.state === "start" || this.state === "thinking") return "reasoning"
+    return this.state === "content" || this.state === "done" ? "text" : "call"
   }
 
   private matcher(literals: readonly string[], withOpeners: boolean): Matcher<Hit> {

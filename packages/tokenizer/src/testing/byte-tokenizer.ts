@@ -1,17 +1,14 @@
 // A small byte-level vocabulary: all bytes, the control tokens of chat, and merges that reach
 // across spaces, line feeds, digits and punctuation.
 import { buildVocabulary } from "../bpe/vocabulary.ts"
+import { KNOWN_SPECIALS, REQUIRED_SPECIALS } from "../special-tokens.ts"
 import { createTokenizer, type Tokenizer } from "../tokenizer.ts"
 
-const BAR = "\uff5c"
-const SPECIALS = [
-  `<${BAR}begin\u2581of\u2581sentence${BAR}>`,
-  `<${BAR}end\u2581of\u2581sentence${BAR}>`,
-  `<${BAR}User${BAR}>`,
-  `<${BAR}Assistant${BAR}>`,
-  "<think>",
-  "</think>",
-  `${BAR}DSML${BAR}`,
+/** Control tokens that stand behind all others: those no chat needs, and two of older models. */
+const RARE_SPECIALS = [
+  ...KNOWN_SPECIALS.filter((text) => !REQUIRED_SPECIALS.includes(text)),
+  "<\uff5ctool\u2581calls\u2581begin\uff5c>",
+  "<|EOT|>",
 ]
 
 const MERGES: [string, string][] = [
@@ -54,8 +51,11 @@ function mappedBytes(): string[] {
 }
 
 export function byteTokenizer(): Tokenizer {
-  const tokens = [...SPECIALS, ...mappedBytes(), ...MERGES.map(([left, right]) => left + right)]
-  const special = new Map(SPECIALS.map((text, id) => [text, id]))
+  const merged = MERGES.map(([left, right]) => left + right)
+  const tokens = [...REQUIRED_SPECIALS, ...mappedBytes(), ...merged, ...RARE_SPECIALS]
+  const special = new Map(
+    [...REQUIRED_SPECIALS, ...RARE_SPECIALS].map((text) => [text, tokens.indexOf(text)]),
+  )
   return createTokenizer(
     buildVocabulary({ tokens, special, merges: MERGES, bos: 0, eos: 1, origin: "test vocabulary" }),
   )
