@@ -14,6 +14,7 @@ import { apiPage } from "./http/api-page.ts"
 import { toApiError } from "./http/error-map.ts"
 import { checkHost, checkKey, checkOrigin, corsHeaders } from "./http/guards.ts"
 import { readJson, tooLarge } from "./http/json-body.ts"
+import { type ListenAddress, Listener } from "./http/listener.ts"
 import { type RequestContext, RequestContexts } from "./http/request-context.ts"
 import type { RequestLog } from "./http/request-log.ts"
 import { RouteTable } from "./http/route-table.ts"
@@ -33,16 +34,14 @@ export interface AppDependencies {
 
 const OPEN_PATHS = new Set(["/health", "/healthz"])
 
-/** Bun closes a silent connection after this many seconds; streams switch it off for themselves. */
-const IDLE_TIMEOUT_SECONDS = 255
-
 /** The application as its callers see it. */
 export interface App {
   handle(request: Request): Promise<Response>
-  listen(options: { hostname: string; port: number } | { unix: string }): unknown
+  /** Resolves when the port is open; `server` is known at once. */
+  listen(address: ListenAddress): Promise<void>
   /** Closes the port; with true also open connections. */
   stop(closeActiveConnections?: boolean): Promise<unknown>
-  readonly server: { readonly url: URL; readonly port?: number | undefined } | null
+  readonly server: { readonly url: URL; readonly port: number } | null
 }
 
 /** The whole HTTP application. Nothing listens yet: call `.listen` or `.handle`. */
@@ -52,16 +51,7 @@ export function createApp(dependencies: AppDependencies): App {
   const registered: Registered = { routes: () => [] }
   let table: RouteTable | undefined
   const routes = () => (table ??= new RouteTable(registered.routes()))
-  const app = new Elysia({
-    normalize: false,
-    // Bun's own limit answers with an empty body; readJson applies the limit that counts. Elysia
-    // would share the port with another server that listens there, and requests would go to either.
-    serve: {
-      idleTimeout: IDLE_TIMEOUT_SECONDS,
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      reusePort: false,
-    },
-  })
+  const app = new Elysia({ normalize: false })
     .onRequest(({ request, set }) => {
       const context = contexts.of(request)
       Object.assign(set.headers, corsHeaders(request.headers, settings.access), {
@@ -84,7 +74,18 @@ export function createApp(dependencies: AppDependencies): App {
     .use(endpoints(dependencies, contexts))
     .use(apiPage(() => registered.routes()))
   registered.routes = () => app.routes
-  return app
+  const listener = new Listener(async (request, disconnect) => {
+    contexts.of(request).disconnect = disconnect
+    return app.handle(request)
+  })
+  return {
+    handle: async (request) => app.handle(request),
+    listen: async (address) => listener.listen(address),
+    stop: async (closeActiveConnections) => listener.stop(closeActiveConnections),
+    get server() {
+      return listener.address
+    },
+  }
 }
 
 /** The routes of the finished application, for those of its parts that describe it. */

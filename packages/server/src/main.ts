@@ -62,7 +62,7 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   const registry = new RequestRegistry(settings.admission)
   const log = options.quiet ? SILENT_LOG : stderrLog(options["log-format"])
   const app = createApp({ state, settings, registry, statistics: new Statistics(), log })
-  const fault = listen(app, options)
+  const fault = await listen(app, options)
   if (fault !== undefined) {
     print(fault)
     return EXIT.failed
@@ -85,9 +85,9 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
 }
 
 /** Opens the port or the socket; returns why it cannot. */
-function listen(app: App, { unix, host, port }: ServeOptions): string | undefined {
+async function listen(app: App, { unix, host, port }: ServeOptions): Promise<string | undefined> {
   try {
-    app.listen(unix === undefined ? { hostname: host, port } : { unix })
+    await app.listen(unix === undefined ? { hostname: host, port } : { unix })
     return undefined
   } catch (error) {
     return `cannot listen on ${unix ?? `${host}:${port}`}: ${messageOf(error)}`

@@ -28,8 +28,6 @@ export async function openApp(given: Partial<ServeOptions> = {}): Promise<Opened
   const app = createApp({ state, settings, registry, statistics, log: SILENT_LOG })
   const { model } = await loadServedModel(options, () => {}, new AbortController().signal)
   state.ready(model)
-  // Elysia refuses to stop what never listened.
-  const stop = async (force?: boolean) => (app.server === null ? undefined : app.stop(force))
   const drainMs = options["drain-seconds"] * 1000
-  return { app, close: () => shutDown({ stop }, state, registry, drainMs) }
+  return { app, close: () => shutDown(app, state, registry, drainMs) }
 }

@@ -10,6 +10,8 @@ type ApiErrorCode =
   | "METHOD_NOT_ALLOWED"
   | "CONFLICT"
   | "TOO_LARGE"
+  | "HEADERS_TOO_LARGE"
+  | "UNSUPPORTED_ENCODING"
   | "RATE_LIMITED"
   | "CLIENT_GONE"
   | "CANCELLED"
@@ -47,6 +49,16 @@ const ERROR_TABLE: Record<ApiErrorCode, ErrorRow> = {
   },
   CONFLICT: { status: 409, openai: "conflict_error", anthropic: "invalid_request_error" },
   TOO_LARGE: { status: 413, openai: "invalid_request_error", anthropic: "request_too_large" },
+  HEADERS_TOO_LARGE: {
+    status: 431,
+    openai: "invalid_request_error",
+    anthropic: "invalid_request_error",
+  },
+  UNSUPPORTED_ENCODING: {
+    status: 415,
+    openai: "invalid_request_error",
+    anthropic: "invalid_request_error",
+  },
   RATE_LIMITED: { status: 429, openai: "rate_limit_error", anthropic: "rate_limit_error" },
   CLIENT_GONE: { status: 499, openai: "server_error", anthropic: "api_error" },
   CANCELLED: { status: 503, openai: "server_error", anthropic: "overloaded_error" },

@@ -9,6 +9,8 @@ export interface RequestContext {
   status: number | undefined
   /** A generation writes its own log line when it ends, after the handler has returned. */
   logsItself: boolean
+  /** Closes the connection at once; without a port it does nothing. */
+  disconnect: () => void
 }
 
 export class RequestContexts {
@@ -24,6 +26,7 @@ export class RequestContexts {
       startedAtMs: performance.now(),
       status: undefined,
       logsItself: false,
+      disconnect: () => {},
     }
     this.contexts.set(request, context)
     return context

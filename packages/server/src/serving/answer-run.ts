@@ -20,8 +20,6 @@ export interface PreparedAnswer {
 export interface AnswerRun {
   /** The frame generator waits for its reader. */
   isParked: boolean
-  /** Lets the transport close a connection whose client has stopped reading. */
-  closeWhenIdle: () => void
   context: RequestContext
   active: ActiveRequest
   generation: Generation

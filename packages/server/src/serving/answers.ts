@@ -30,14 +30,9 @@ type Prepare = (model: ServedModel, context: PrepareContext) => Promise<Prepared
 /** A generation request as it came in. */
 interface Incoming {
   request: Request
-  /** Absent when no port is open (tests). */
-  server: { timeout(request: Request, seconds: number): void } | null
   /** The name under which it is counted. */
   endpoint: string
 }
-
-/** A connection whose client stopped reading is closed after this long without traffic. */
-const STALLED_IDLE_SECONDS = 1
 
 export class Answers {
   constructor(
@@ -79,13 +74,8 @@ export class Answers {
   }
 
   /** Admits the request, prepares it and starts the engine. */
-  private async begin(
-    { request, server, endpoint }: Incoming,
-    prepare: Prepare,
-  ): Promise<AnswerRun> {
+  private async begin({ request, endpoint }: Incoming, prepare: Prepare): Promise<AnswerRun> {
     const context = this.contexts.of(request)
-    // A generation may be silent for long; its own keep-alive and stall limits apply instead.
-    server?.timeout(request, 0)
     const { state, registry, settings } = this.dependencies
     const model = state.require()
     const active = registry.admit(context.id, endpoint, model.id)
@@ -104,7 +94,6 @@ export class Answers {
         transcript: new Transcript(),
         isSettled: false,
         isParked: true,
-        closeWhenIdle: () => server?.timeout(request, STALLED_IDLE_SECONDS),
       }
     } catch (error) {
       registry.finish(active)

@@ -19,7 +19,7 @@ export class StallWatch {
       this.run.active.controller.abort(
         new CancelReason("stalled", `the client has not read for ${this.stallMs / 1000} s`),
       )
-      this.run.closeWhenIdle()
+      this.run.context.disconnect()
     }, this.stallMs)
     this.run.isParked = true
     yield encoder.encode(frame)

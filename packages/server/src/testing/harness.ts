@@ -91,7 +91,7 @@ export interface Listening extends Harness {
 /** The same on a port of its own. */
 export function listen(options: HarnessOptions = {}): Listening {
   const made = harness(options)
-  made.app.listen({ hostname: "127.0.0.1", port: 0 })
+  void made.app.listen({ hostname: "127.0.0.1", port: 0 })
   return {
     ...made,
     url: `http://127.0.0.1:${made.app.server?.port ?? 0}`,

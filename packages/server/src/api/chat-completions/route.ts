@@ -4,16 +4,8 @@ import { prepareChat } from "./plan.ts"
 import { ChatRequest } from "./schema.ts"
 
 export const chatCompletions = (answers: Answers) => {
-  const answer = ({
-    body,
-    request,
-    server,
-  }: {
-    body: ChatRequest
-    request: Request
-    server: Elysia["server"]
-  }) =>
-    answers.run({ request, server, endpoint: "/v1/chat/completions" }, (model, context) =>
+  const answer = ({ body, request }: { body: ChatRequest; request: Request }) =>
+    answers.run({ request, endpoint: "/v1/chat/completions" }, (model, context) =>
       prepareChat(body, request.headers, model, context),
     )
   return new Elysia({ name: "api/chat-completions" })

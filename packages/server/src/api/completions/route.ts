@@ -4,16 +4,8 @@ import { prepareCompletion } from "./plan.ts"
 import { CompletionRequest } from "./schema.ts"
 
 export const completions = (answers: Answers) => {
-  const answer = ({
-    body,
-    request,
-    server,
-  }: {
-    body: CompletionRequest
-    request: Request
-    server: Elysia["server"]
-  }) =>
-    answers.run({ request, server, endpoint: "/v1/completions" }, (model, context) =>
+  const answer = ({ body, request }: { body: CompletionRequest; request: Request }) =>
+    answers.run({ request, endpoint: "/v1/completions" }, (model, context) =>
       prepareCompletion(body, request.headers, model, context),
     )
   return new Elysia({ name: "api/completions" })

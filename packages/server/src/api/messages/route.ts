@@ -6,12 +6,11 @@ import { MessagesRequest } from "./schema.ts"
 interface Call {
   body: MessagesRequest
   request: Request
-  server: Elysia["server"]
 }
 
 export const messages = (answers: Answers) => {
-  const answer = ({ body, request, server }: Call) =>
-    answers.run({ request, server, endpoint: "/v1/messages" }, (model, context) =>
+  const answer = ({ body, request }: Call) =>
+    answers.run({ request, endpoint: "/v1/messages" }, (model, context) =>
       prepareMessages(body, model, context),
     )
   const count = async ({ body }: Call) => ({

@@ -9,16 +9,8 @@ const REPLAY_HINT =
   "of earlier responses"
 
 export const responses = (answers: Answers) => {
-  const answer = ({
-    body,
-    request,
-    server,
-  }: {
-    body: ResponsesRequest
-    request: Request
-    server: Elysia["server"]
-  }) =>
-    answers.run({ request, server, endpoint: "/v1/responses" }, (model, context) =>
+  const answer = ({ body, request }: { body: ResponsesRequest; request: Request }) =>
+    answers.run({ request, endpoint: "/v1/responses" }, (model, context) =>
       prepareResponse(body, request.headers, model, context),
     )
   const notStored = ({ params }: { params: { id: string } }) => {
