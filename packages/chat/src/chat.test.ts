@@ -162,9 +162,7 @@ describe("later turns", () => {
       thinkCloseToken === undefined ? " is 7." : " it.</think>Yes.",
     )
     const open: Message = { role: "assistant", content: "", reasoning: "Consider" }
-    const inReasoning = await tell(
-      chat.answer({ messages: [...HI, open], continueFinal: "reasoning" }),
-    )
+    const inReasoning = await tell(chat.answer({ messages: [...HI, open], continueFinal: true }))
     expect(tokenizer.decode(engine.requests[0]?.promptTokens ?? [])).toEndWith("<think>Consider")
     expect(inReasoning.reasoning).toBe(" it.")
     expect(inReasoning.finish?.message).toMatchObject({
@@ -172,7 +170,7 @@ describe("later turns", () => {
       content: "Yes.",
     })
     const said: Message = { role: "assistant", content: "It", reasoning: "Hm." }
-    const inContent = await tell(chat.answer({ messages: [...HI, said], continueFinal: "content" }))
+    const inContent = await tell(chat.answer({ messages: [...HI, said], continueFinal: true }))
     expect(tokenizer.decode(engine.requests[1]?.promptTokens ?? [])).toEndWith(
       "<think>Hm.</think>It",
     )

@@ -53,19 +53,20 @@ export class Chat implements AsyncDisposable {
 
   /** Renders and encodes the prompt of a conversation. */
   async prompt(request: PromptRequest): Promise<Prompt> {
-    const { thinking = "default", continueFinal, profile } = request
+    const { thinking = "default", continueFinal = false, profile } = request
     const rendered = renderChat(request, {
       thinking: thinking !== "off",
       effortTable: this.effortTable,
       replay: this.memory.toolCalls,
       ...(thinking === "off" || thinking === "default" ? {} : { effort: thinking }),
-      ...(continueFinal === undefined ? {} : { continueFinal }),
+      continueFinal,
+      addGenerationPrompt: request.addGenerationPrompt ?? true,
       ...(profile === undefined ? {} : { profile }),
     })
     const segments = this.memory.apply(rendered)
     const last = request.messages.at(-1)
     const continued =
-      continueFinal !== undefined && last?.role === "assistant"
+      continueFinal && last?.role === "assistant"
         ? { reasoning: last.reasoning ?? "", content: last.content }
         : undefined
     return {

@@ -1,16 +1,14 @@
 import type { SamplingOptions } from "@ds4/engine"
 import type { Segment } from "@ds4/tokenizer"
-import type { ContinuedPart } from "../template/render-options.ts"
+import type { PromptEnding } from "../template/render-options.ts"
 import type { Conversation } from "../template/conversation.ts"
 import type { ThinkingLevel } from "../template/effort.ts"
 import type { Profile } from "../template/tools-block.ts"
 
 /** A conversation and the way in which its prompt is written. */
-export interface PromptRequest extends Conversation {
+export interface PromptRequest extends Conversation, PromptEnding {
   /** Reasoning before the answer; "default" is the effort that the checkpoint was made for. */
   readonly thinking?: ThinkingLevel
-  /** The last message is a partial answer: go on inside this part of it. */
-  readonly continueFinal?: ContinuedPart
   /** Chat template; default "reference". */
   readonly profile?: Profile
 }

@@ -2,6 +2,7 @@
 import type { Message, ToolCall, ToolDeclaration } from "../template/conversation.ts"
 import { jsonSourceOf } from "../json/json-value.ts"
 import { type Fields, fieldsAt, itemsAt, nameAt, optionalStringAt, stringAt } from "./fields.ts"
+import { promptEnding } from "./prompt-ending.ts"
 import {
   NO_IMAGES,
   type ReadOptions,
@@ -176,13 +177,12 @@ export const anthropicRequest = (body: unknown, options: ReadOptions = {}): Read
   const messages = rawMessages.flatMap((message, index) =>
     readMessage(`messages[${index}]`, message, isCompat),
   )
-  const last = messages.at(-1)
   return {
     conversation: {
       messages: system === "" ? messages : [{ role: "system", content: system }, ...messages],
       ...(tools.length > 0 && { tools }),
     },
-    continueFinal: !isCompat && last?.role === "assistant" && last.toolCalls === undefined,
+    ...promptEnding(fields, messages, {}),
     warnings,
   }
 }

@@ -35,6 +35,13 @@ export const stringAt = (path: string, value: unknown): string => {
 export const optionalStringAt = (path: string, value: unknown): string | undefined =>
   value === null || value === undefined ? undefined : stringAt(path, value)
 
+/** Null and undefined are undefined. */
+export const optionalBooleanAt = (path: string, value: unknown): boolean | undefined => {
+  if (value === null || value === undefined) return undefined
+  if (typeof value === "boolean") return value
+  throw mistyped(path, "true or false", value)
+}
+
 export const nameAt = (path: string, value: unknown): string => {
   if (typeof value === "string" && value !== "") return value
   throw mistyped(path, "a non-empty string", value)

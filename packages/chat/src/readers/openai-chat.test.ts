@@ -49,15 +49,6 @@ describe("chat completions", () => {
     ])
   })
 
-  test("the answer goes on from a message marked as prefix", () => {
-    const messages = [
-      { role: "user", content: "u" },
-      { role: "assistant", content: "so", prefix: true },
-    ]
-    expect(chatRequest({ messages }).continueFinal).toBe(true)
-    expect(chatRequest({ messages: messages.slice(0, 1) }).continueFinal).toBe(false)
-  })
-
   test("response formats become schemas", () => {
     const of = (response_format: unknown) =>
       chatRequest({ messages: [{ content: "u" }], response_format }).conversation.responseFormat
@@ -91,6 +82,11 @@ describe("chat completions", () => {
       "a call without a name",
       { messages: [{ role: "assistant", tool_calls: [{ function: {} }] }] },
       "messages[0].tool_calls[0].function.name",
+    ],
+    [
+      "a prefix that is no assistant's",
+      { messages: [{ role: "user", content: "u", prefix: true }] },
+      "messages[0].prefix",
     ],
     ["two tools of one name", { messages: [user], tools: [tool, tool] }, "tools"],
     ["a tool of another kind", { messages: [user], tools: [{ type: "browser" }] }, "tools[0].type"],

@@ -5,7 +5,16 @@ import type {
   ToolCall,
   ToolDeclaration,
 } from "../template/conversation.ts"
-import { type Fields, fieldsAt, itemsAt, nameAt, optionalStringAt, stringAt } from "./fields.ts"
+import {
+  type Fields,
+  fieldsAt,
+  itemsAt,
+  nameAt,
+  optionalBooleanAt,
+  optionalStringAt,
+  stringAt,
+} from "./fields.ts"
+import { type Continuation, promptEnding } from "./prompt-ending.ts"
 import {
   type ReadOptions,
   type ReadRequest,
@@ -98,21 +107,17 @@ const readTool = (path: string, raw: unknown): ToolDeclaration => {
   return declaredAsReceived(`${path}.function`, fieldsAt(`${path}.function`, tool.function))
 }
 
-/** A final assistant message may ask to be continued (`prefix`, as in the vendor's API). */
-const continuesFinal = (messages: readonly unknown[]): boolean => {
-  const last = messages.at(-1)
-  return (
-    typeof last === "object" &&
-    last !== null &&
-    "prefix" in last &&
-    last.prefix === true &&
-    "role" in last &&
-    last.role === "assistant"
-  )
+/** The last message may ask to be continued (`prefix`, as in the vendor's API). */
+const prefixOf = (messages: readonly unknown[]): Continuation | undefined => {
+  const path = `messages[${messages.length - 1}]`
+  const field = `${path}.prefix`
+  const last = fieldsAt(path, messages.at(-1))
+  return optionalBooleanAt(field, last.prefix) === true ? { field } : undefined
 }
 
 /**
  * Reads a chat completion body; fields that are no part of the conversation are left to the caller.
+ * The answer is a turn of its own, unless `continue_final_message` or `prefix` asks to go on.
  * @throws RequestError naming the field
  */
 export const chatRequest = (body: unknown, options: ReadOptions = {}): ReadRequest => {
@@ -124,15 +129,16 @@ export const chatRequest = (body: unknown, options: ReadOptions = {}): ReadReque
   )
   checkDistinct(tools)
   const responseFormat = responseSchema("response_format", fields.response_format)
+  const read = messages.flatMap(
+    (message, index) => readMessage(`messages[${index}]`, message, options) ?? [],
+  )
   return {
     conversation: {
-      messages: messages.flatMap(
-        (message, index) => readMessage(`messages[${index}]`, message, options) ?? [],
-      ),
+      messages: read,
       ...(tools.length > 0 && { tools }),
       ...(responseFormat && { responseFormat }),
     },
-    continueFinal: continuesFinal(messages),
+    ...promptEnding(fields, read, prefixOf(messages)),
     warnings: [],
   }
 }

@@ -10,6 +10,7 @@ import {
   optionalStringAt,
   stringAt,
 } from "./fields.ts"
+import { promptEnding } from "./prompt-ending.ts"
 import {
   type ReadOptions,
   type ReadRequest,
@@ -57,6 +58,12 @@ const openSealed = (sealed: unknown): string => {
     throw error
   }
 }
+
+/** Text or reasoning of an answer that was cut. */
+const isUnfinished = (item: unknown): boolean =>
+  isFields(item) &&
+  item.status === "incomplete" &&
+  (item.role === "assistant" || item.type === "reasoning")
 
 const partsText = (path: string, parts: unknown): string[] =>
   itemsAt(path, parts).map((part, index) => {
@@ -134,12 +141,13 @@ class ItemReader {
   }
 
   /**
-   * An interrupted assistant message is replayed as incomplete; nothing else unfinished can be
-   * read.
+   * Text and reasoning of an interrupted answer are replayed as incomplete; nothing else
+   * unfinished can be read.
    */
-  private checkStatus(path: string, { status, role }: Fields): void {
+  private checkStatus(path: string, item: Fields): void {
+    const { status } = item
     if (status === undefined || status === null || status === "completed") return
-    if (status === "incomplete" && role === "assistant") return
+    if (isUnfinished(item)) return
     throw new RequestError(
       `${path}.status: expected "completed", got ${JSON.stringify(status)}`,
       `${path}.status`,
@@ -241,7 +249,8 @@ class ItemReader {
 }
 
 /**
- * Reads a responses body.
+ * Reads a responses body. The answer is a turn of its own. As in vLLM, an unfinished last item asks
+ * for its rest instead.
  * @throws RequestError naming the field
  */
 export const responsesRequest = (
@@ -273,7 +282,7 @@ export const responsesRequest = (
       ...(tools.length > 0 && { tools }),
       ...(responseFormat && { responseFormat }),
     },
-    continueFinal: false,
+    ...promptEnding(fields, reader.messages, isUnfinished(items.at(-1)) ? {} : undefined),
     warnings: [],
     toolNames: names,
   }

@@ -1,5 +1,6 @@
 // Parts that the readers of the three interfaces share.
 import type { Conversation, ToolDeclaration } from "../template/conversation.ts"
+import type { PromptEnding } from "../template/render-options.ts"
 import type { Profile } from "../template/tools-block.ts"
 import { jsonSourceOf } from "../json/json-value.ts"
 import { type Fields, fieldsAt, isFields, itemsAt, nameAt, stringAt } from "./fields.ts"
@@ -12,13 +13,8 @@ export interface ReadOptions {
   readonly profile?: Profile
 }
 
-export interface ReadRequest {
+export interface ReadRequest extends Required<PromptEnding> {
   readonly conversation: Conversation
-  /**
-   * The last message is an assistant's that the answer must go on from:
-   * RenderOptions.continueFinal.
-   */
-  readonly continueFinal: boolean
   /** Things that were left out, for the trace. */
   readonly warnings: readonly string[]
 }

@@ -6,7 +6,7 @@ import { renderCompat } from "./profile-compat.ts"
 import { renderReference } from "./profile-reference.ts"
 import type { Conversation } from "./conversation.ts"
 import { EFFORT_TABLES } from "./effort.ts"
-import type { ContinuedPart, RenderOptions } from "./render-options.ts"
+import type { RenderOptions } from "./render-options.ts"
 import { SegmentWriter } from "./segment-writer.ts"
 import { TurnWriter } from "./turn-writer.ts"
 
@@ -25,13 +25,10 @@ export const renderChat = (conversation: Conversation, options: RenderOptions): 
 
 /**
  * Whether the answer to a rendered prompt begins inside reasoning.
- * @param continued the part that the prompt ends in, where it ends in a partial answer
+ * @param isContinued the prompt ends in a partial answer: its text follows the opening
  */
-export const startsInThinking = (
-  segments: readonly Segment[],
-  continued?: ContinuedPart,
-): boolean => {
+export const startsInThinking = (segments: readonly Segment[], isContinued = false): boolean => {
   const last = segments.at(-1)
-  const opening = continued === "reasoning" && last?.control === false ? segments.at(-2) : last
+  const opening = isContinued && last?.control === false ? segments.at(-2) : last
   return opening?.control === true && opening.text.endsWith(ASSISTANT + THINK_OPEN)
 }

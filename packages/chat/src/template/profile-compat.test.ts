@@ -42,6 +42,8 @@ describe("profile compat, recorded from the May 2026 server", () => {
         profile: "compat",
         thinking: think !== "none",
         ...(think !== "none" && { effort: think }),
+        // That server wrote no generation prompt here, and the model went on as the user.
+        addGenerationPrompt: conversation.messages.at(-1)?.role !== "assistant",
       })
       expect(segmentsText(segments)).toBe(expected ?? "")
     })

@@ -33,13 +33,13 @@ export const renderCompat = (conversation: Conversation, turns: TurnWriter): voi
   const keepsAllReasoning = (conversation.tools?.length ?? 0) > 0 || hasToolHistory(messages)
   const lastUserIndex = messages.findLastIndex(({ role }) => role !== "assistant")
   const assistant = (message: AssistantMessage, index: number): void => {
-    const isFinal = index === messages.length - 1
+    const isOpen = continueFinal === true && index === messages.length - 1
     if (index > 0) {
       turns.assistantMarker()
       const isKept = thinking && (keepsAllReasoning || index > lastUserIndex)
-      turns.thinkingPart(isKept ? (message.reasoning ?? "") : undefined, isFinal)
+      turns.thinkingPart(isKept ? (message.reasoning ?? "") : undefined, message, isOpen)
     }
-    turns.assistantBody(message, continueFinal !== undefined && isFinal)
+    turns.assistantBody(message, isOpen)
   }
   messages.forEach((message, index) => {
     if (message.role === "assistant") return assistant(message, index)
@@ -50,5 +50,5 @@ export const renderCompat = (conversation: Conversation, turns: TurnWriter): voi
     if (message.role === "tool") turns.toolResult(message.content)
     else turns.out.plain(message.content)
   })
-  if (messages.at(-1)?.role !== "assistant") turns.generationPrompt()
+  if (continueFinal !== true) turns.generationPrompt()
 }

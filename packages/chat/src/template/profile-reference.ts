@@ -12,8 +12,8 @@ const isUserLike = ({ role }: Message): boolean =>
 
 class ReferenceRenderer {
   /**
-   * The open user turn, which takes further parts; task: closed by a task token that stands for the
-   * marker.
+   * user: the open turn, which takes further parts; task: closed by a task token that stands for
+   * the marker.
    */
   private state: "none" | "user" | "assistant" | "task" = "none"
   private readonly messages: readonly Message[]
@@ -41,7 +41,8 @@ class ReferenceRenderer {
     this.messages.forEach((message, index) => {
       if (!isHead(message, index)) this.message(message, index)
     })
-    if (this.state !== "assistant" && this.state !== "task") this.turns.generationPrompt()
+    if (this.state !== "task" && this.turns.options.continueFinal !== true)
+      this.turns.generationPrompt()
   }
 
   private head(systemTexts: readonly string[]): void {
@@ -89,13 +90,13 @@ class ReferenceRenderer {
   private assistant(message: AssistantMessage, index: number): void {
     const { options } = this.turns
     const isKept = options.thinking && (this.keepsAllReasoning || index > this.lastUserIndex)
-    const isFinal = index === this.messages.length - 1
+    const isOpen = options.continueFinal === true && index === this.messages.length - 1
     if (this.state !== "task") {
       this.turns.assistantMarker()
-      this.turns.thinkingPart(isKept ? message.reasoning : undefined, isFinal)
+      this.turns.thinkingPart(isKept ? (message.reasoning ?? "") : undefined, message, isOpen)
     }
-    this.turns.assistantBody(message, options.continueFinal !== undefined && isFinal)
-    this.state = "assistant"
+    this.turns.assistantBody(message, isOpen)
+    this.state = message.task === undefined ? "assistant" : "task"
   }
 }
 

@@ -2,10 +2,19 @@ import type { Effort, EffortTable } from "./effort.ts"
 import type { ReplayOrigin, ToolReplay } from "./replay.ts"
 import type { Profile } from "./tools-block.ts"
 
-/** Part of a partial answer that generation goes on in: its reasoning is still open, or over. */
-export type ContinuedPart = "reasoning" | "content"
+/** The way in which a prompt ends, and with it the place where the answer begins. */
+export interface PromptEnding {
+  /**
+   * The last message is an assistant's and the answer goes on in it: its end is left out. It goes
+   * on in the content; in the reasoning when thinking and no content was written yet. Default:
+   * false, the answer is a turn of its own.
+   */
+  readonly continueFinal?: boolean
+  /** false: nothing follows the last message, so that the model writes on in it. Default true. */
+  readonly addGenerationPrompt?: boolean
+}
 
-export interface RenderOptions {
+export interface RenderOptions extends PromptEnding {
   /** The generation prompt ends with `<think>`; otherwise with `</think>`. */
   readonly thinking: boolean
   /** Counts only when thinking; default: the table's own. */
@@ -17,11 +26,6 @@ export interface RenderOptions {
    * server does.
    */
   readonly profile?: Profile
-  /**
-   * The last message is an assistant's and the answer goes on inside this part of it: the end of
-   * the part is left out.
-   */
-  readonly continueFinal?: ContinuedPart
   /** Sampled blocks to emit in place of rendered calls. */
   readonly replay?: ToolReplay
   /** Told, for every assistant turn with calls, where its block came from. */

@@ -41,20 +41,14 @@ export class TurnWriter {
     this.out.control(ASSISTANT)
   }
 
-  /**
-   * @param reasoning undefined: nothing is shown, the part is closed at once
-   * @param isFinal the message is the last one, in which the answer may go on
-   */
-  thinkingPart(reasoning: string | undefined, isFinal: boolean): void {
+  /** Reasoning with its tags; undefined: nothing is shown, the part is closed at once. */
+  thinkingPart(reasoning: string | undefined, message: AssistantMessage, isOpen: boolean): void {
     if (reasoning !== undefined) this.out.control(THINK_OPEN).plain(reasoning)
-    if (reasoning !== undefined && isFinal && this.options.continueFinal === "reasoning") return
+    if (reasoning !== undefined && isOpen && message.content === "") return
     this.out.control(THINK_CLOSE)
   }
 
-  /**
-   * Content, calls and end of an assistant turn; `isOpen` leaves the end out so that generation
-   * goes on.
-   */
+  /** Content, calls and end of an assistant turn; an open one has no end. */
   assistantBody(message: AssistantMessage, isOpen: boolean): void {
     this.out.plain(message.content)
     if (message.toolCalls !== undefined && message.toolCalls.length > 0)
@@ -72,6 +66,7 @@ export class TurnWriter {
   }
 
   generationPrompt(): void {
+    if (this.options.addGenerationPrompt === false) return
     this.out.control(ASSISTANT + (this.options.thinking ? THINK_OPEN : THINK_CLOSE))
   }
 }

@@ -43,8 +43,6 @@ export class RemoteBackend implements Backend {
   }
 
   async *answer(request: AnswerRequest): AsyncIterable<AnswerEvent> {
-    if (request.continueFinal !== undefined)
-      throw usageError("a server cannot go on with an answer; /retry asks again")
     const answer = new ServerAnswer()
     const response = await reach(`${this.base}/chat/completions`, {
       method: "POST",

@@ -23,12 +23,23 @@ function wireTool({ definition, ...tool }: ToolDeclaration): Record<string, unkn
   return { type: "function", function: declared }
 }
 
+/** A last message to go on in is marked for vLLM and SGLang, and for the vendor's API. */
+function wireMessages({ messages, continueFinal }: AnswerRequest): Record<string, unknown> {
+  const wire = messages.map(wireMessage)
+  if (continueFinal !== true) return { messages: wire }
+  return {
+    messages: wire.with(-1, { ...wire.at(-1), prefix: true }),
+    continue_final_message: true,
+    add_generation_prompt: false,
+  }
+}
+
 /** The body of a streamed chat completion. Null and undefined fields are left to the server. */
 export function requestBody(model: string, request: AnswerRequest): Record<string, unknown> {
   const { sampling = {}, stopStrings = [], thinking = "default", tools = [] } = request
   return {
     model,
-    messages: request.messages.map(wireMessage),
+    ...wireMessages(request),
     ...(tools.length === 0 ? {} : { tools: tools.map(wireTool) }),
     stream: true,
     stream_options: { include_usage: true },

@@ -69,7 +69,7 @@ function answersTo(
   return backend.answer({
     ...conversation,
     messages: [...conversation.messages, answerMessage({ ...from, toolCalls: [] })],
-    continueFinal: settings.thinking !== "off" && from.content === "" ? "reasoning" : "content",
+    continueFinal: true,
     ...settings,
     signal,
   })

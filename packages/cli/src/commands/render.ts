@@ -69,7 +69,8 @@ export const render = defineCommand({
       ...effortOf(flags.think, body),
       profile: flags.template,
       effortTable,
-      ...(request.continueFinal ? { continueFinal: "content" } : {}),
+      continueFinal: request.continueFinal,
+      addGenerationPrompt: request.addGenerationPrompt,
     })
     const text = segmentsText(segments)
     if (!flags.json && !flags.count) {

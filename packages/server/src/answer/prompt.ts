@@ -16,16 +16,17 @@ export interface PrepareContext {
 }
 
 export async function renderPrompt(
-  read: ReadRequest,
+  { conversation, continueFinal, addGenerationPrompt }: ReadRequest,
   { level }: Thinking,
   { chat }: ServedModel,
   { defaults }: PrepareContext,
 ): Promise<Prompt> {
   return await chat.prompt({
-    ...read.conversation,
+    ...conversation,
     thinking: level,
     profile: defaults.template,
-    ...(read.continueFinal ? { continueFinal: "content" } : {}),
+    continueFinal,
+    addGenerationPrompt,
   })
 }
 

@@ -26,6 +26,22 @@ export const samplingFields = {
   seed: optional(Type.Integer()),
 }
 
+/** Whether the answer is a turn of its own or goes on in the last message, as in vLLM. */
+export const promptEndingFields = {
+  continue_final_message: optional(
+    Type.Boolean({
+      description:
+        "true: the answer goes on in the last message, an assistant's; only the new text is sent",
+    }),
+  ),
+  add_generation_prompt: optional(
+    Type.Boolean({
+      description:
+        "true: the answer is a turn of its own; false: the prompt ends with the last message",
+    }),
+  ),
+}
+
 export const streamOptions = optional(
   Type.Object(
     {

@@ -125,7 +125,7 @@ describe("slash commands", () => {
       ["/help", "/export"],
       ["/help retry", "ask the last question again"],
       ["cut", "[token limit; /continue goes on]"],
-      ["/continue", "cannot go on"],
+      ["/continue", "You said: half"],
       ["/stats", "scripted"],
       ["/tokens", "only a local engine"],
       ["refuse", "the server answered 400: no such \ufffd[31mthing"],
@@ -134,6 +134,13 @@ describe("slash commands", () => {
       await program.until(shown ?? "")
       await program.prompt()
     }
+    const [cut, continued] = server.requests
+    expect(cut).not.toHaveProperty("continue_final_message")
+    expect(continued).toMatchObject({
+      messages: [{ content: "cut" }, { role: "assistant", content: "half", prefix: true }],
+      continue_final_message: true,
+      add_generation_prompt: false,
+    })
     program.type("/quit\r")
     expect(await program.exit()).toBe(0)
   })

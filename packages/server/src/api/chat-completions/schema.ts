@@ -3,6 +3,7 @@ import {
   anyValue,
   effortField,
   optional,
+  promptEndingFields,
   samplingFields,
   stopField,
   streamOptions,
@@ -18,6 +19,11 @@ const messageShape = Type.Object(
       Type.String({ description: "system, developer, user, assistant or tool; user if missing" }),
     ),
     content: anyValue,
+    prefix: optional(
+      Type.Boolean({
+        description: "true on the last message, an assistant's: the answer goes on in it",
+      }),
+    ),
   },
   { additionalProperties: true },
 )
@@ -32,6 +38,7 @@ export const ChatRequest = Type.Object(
     stop: optional(stopField),
     stream: optional(Type.Boolean()),
     stream_options: streamOptions,
+    ...promptEndingFields,
     tools: optional(Type.Array(Type.Unknown())),
     tool_choice: anyValue,
     parallel_tool_calls: optional(Type.Boolean()),

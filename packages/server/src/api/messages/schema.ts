@@ -3,6 +3,7 @@ import {
   anyValue,
   effortField,
   optional,
+  promptEndingFields,
   samplingFields,
   thinkingField,
   tokenLimit,
@@ -23,6 +24,7 @@ export const MessagesRequest = Type.Object(
     ...samplingFields,
     stop_sequences: optional(Type.Array(Type.String({ maxLength: 256 }), { maxItems: 16 })),
     stream: optional(Type.Boolean()),
+    ...promptEndingFields,
     tools: optional(Type.Array(Type.Unknown())),
     tool_choice: optional(
       Type.Object(

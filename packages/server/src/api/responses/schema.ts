@@ -3,6 +3,7 @@ import {
   anyValue,
   effortField,
   optional,
+  promptEndingFields,
   samplingFields,
   stopField,
   tokenLimit,
@@ -18,6 +19,7 @@ export const ResponsesRequest = Type.Object(
     ...samplingFields,
     stop: optional(stopField),
     stream: optional(Type.Boolean()),
+    ...promptEndingFields,
     reasoning: optional(
       Type.Object(
         {
