@@ -1,5 +1,5 @@
 // Tokenizes long prompts in slices, so that the event loop answers others in between.
-import type { Segment, Tokenizer } from "@ds4/tokenizer"
+import { isWordUnit, type Segment, type Tokenizer } from "@ds4/tokenizer"
 
 /** UTF-16 units per slice: some milliseconds of work. */
 const SLICE_UNITS = 16_384
@@ -115,21 +115,13 @@ export function safeCut(text: string, from: number): number {
     if (isHanOrKana(before) !== isHanOrKana(after)) return at
     if (
       after === SPACE
-        ? isLetter(before) && isLetter(text.charCodeAt(at + 1))
-        : isDigit(after) && isLetter(before)
+        ? isWordUnit(before) && at + 1 < text.length && isWordUnit(text.charCodeAt(at + 1))
+        : isDigit(after) && isWordUnit(before)
     )
       return at
-    if (before === NEWLINE && isLetter(after)) return at
+    if (before === NEWLINE && isWordUnit(after)) return at
   }
   return text.length
-}
-
-const LETTER = /^\p{L}$/u
-
-/** Letters of the basic plane; half a surrogate pair is none. */
-function isLetter(unit: number): boolean {
-  if (unit < 0x80) return (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a)
-  return LETTER.test(String.fromCharCode(unit))
 }
 
 function isDigit(unit: number): boolean {

@@ -1,14 +1,37 @@
 import { describe, expect, test } from "bun:test"
+import { createRequire } from "node:module"
 import { SPLIT_PATTERNS, splitPieces } from "./pretokenizer.ts"
 import recorded from "../../fixtures/pretokenize.json"
+import { isWordUnit } from "./unicode-classes.ts"
 import { Random } from "@ds4/model-file/testing"
 
-// The oracle: the three patterns as regular expressions. JavaScript's \s and \S know U+FEFF and
-// lack U+0085, so both are spelled out as the White_Space property.
-const SPACE =
-  "\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
-const compile = (source: string): RegExp =>
-  new RegExp(source.replaceAll("\\s", `[${SPACE}]`).replaceAll("\\S", `[^${SPACE}]`), "gu")
+// The oracle: the three patterns as regular expressions, with the properties of Unicode 16 spelled
+// out: those of the runtime are another version's. JavaScript's \s also knows U+FEFF and lacks
+// U+0085.
+const load = createRequire(import.meta.url)
+const propertyClass = (property: string): string => {
+  const path = `regenerate-unicode-properties/${property}.js`
+  // the package has no types; each of its modules is a set that writes itself as a class
+  const { characters } = load(path) as { characters: RegenerateSet }
+  return characters.toString({ hasUnicodeFlag: true }).replace(/^\[(.*)\]$/s, "$1")
+}
+interface RegenerateSet {
+  toString(options: { hasUnicodeFlag: boolean }): string
+}
+const SPACE = propertyClass("Binary_Property/White_Space")
+const CATEGORIES: ReadonlyMap<string, string> = new Map(
+  Object.entries({ L: "Letter", M: "Mark", N: "Number", P: "Punctuation", S: "Symbol" }).map(
+    ([letter, name]) => [letter, propertyClass(`General_Category/${name}`)],
+  ),
+)
+const compile = (source: string): RegExp => {
+  const spelled = source
+    .replace(/^\\p\{N\}/, "[\\p{N}]") // the only one outside a class
+    .replace(/\\p\{(.)\}/g, (_, letter: string) => CATEGORIES.get(letter) ?? "")
+    .replaceAll("\\s", `[${SPACE}]`)
+    .replaceAll("\\S", `[^${SPACE}]`)
+  return new RegExp(spelled, "gu")
+}
 
 const isolate = (pattern: RegExp, text: string): string[] => {
   const pieces: string[] = []
@@ -54,6 +77,16 @@ describe("pretokenizer", () => {
       const text = random.text(ALPHABET, 1 + random.below(24))
       expect({ text, pieces: splitPieces(text) }).toEqual({ text, pieces: oracle(text) })
     }
+  })
+
+  test("characters that Unicode 17 added are none yet, whatever the runtime knows", () => {
+    // Letters, digits and an emoji: a letter would take the space before it, a digit the next one.
+    expect(splitPieces(" \u{18da3}")).toEqual([" ", "\u{18da3}"])
+    expect(splitPieces("\u{11de6}93")).toEqual(["\u{11de6}", "93"])
+    expect(splitPieces(" \u{1fa8e}")).toEqual([" ", "\u{1fa8e}"])
+    expect(splitPieces("a \u1acf")).toEqual(["a", " ", "\u1acf"])
+    expect(isWordUnit(0x1acf)).toBe(false)
+    expect(isWordUnit(0x1ace)).toBe(true)
   })
 
   test("equals the regular expressions for every code point, alone and between letters", () => {

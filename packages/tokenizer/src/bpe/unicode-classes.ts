@@ -1,5 +1,12 @@
-// One byte of class bits per code point, from the runtime's own Unicode tables. The basic plane is
-// filled at load (a few milliseconds), the sixteen others when a character of theirs is first seen.
+// One byte of class bits per code point, from frozen ranges. The basic plane is filled at load, the
+// sixteen others when a character of theirs is first seen.
+import {
+  LETTERS_AND_MARKS,
+  NUMBERS,
+  PUNCTUATION_AND_SYMBOLS,
+  WHITE_SPACE,
+} from "./unicode-ranges.ts"
+
 /** General categories L and M together: the patterns treat them alike. */
 export const WORD = 1
 export const NUMBER = 2
@@ -18,40 +25,28 @@ export const CJK_PUNCTUATION = 64
 export const CJK_OTHER = 128
 
 const PLANE = 0x10000
-const WHITE_SPACE =
-  "\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
 
-const RULES: readonly (readonly [RegExp, number])[] = [
-  [/[\p{L}\p{M}]+/gu, WORD],
-  [/\p{N}+/gu, NUMBER],
-  [/[\p{P}\p{S}]+/gu, PUNCTUATION],
-  [new RegExp(`[${WHITE_SPACE}]+`, "gu"), SPACE],
-]
-
-/**
- * Every code point of one plane in order, as UTF-16; surrogates, which are no characters, as NUL.
- */
-const planeText = (plane: number): string => {
-  const units = new Uint16Array(plane === 0 ? PLANE : PLANE * 2)
-  for (let low = 0; low < PLANE; low++) {
-    if (plane === 0) {
-      units[low] = low >= 0xd800 && low <= 0xdfff ? 0 : low
-      continue
-    }
-    const offset = (plane - 1) * PLANE + low
-    units[low * 2] = 0xd800 + (offset >> 10)
-    units[low * 2 + 1] = 0xdc00 + (offset & 0x3ff)
-  }
-  return Buffer.from(units.buffer).toString("utf16le")
+/** Ranges of one class in order: first code point, end (exclusive), and so on. */
+const rangesOf = (list: string): number[] => {
+  let end = 0
+  return list.split(" ").map((number) => (end += Number.parseInt(number, 36)))
 }
+
+const CLASSES = [
+  { bit: WORD, ranges: rangesOf(LETTERS_AND_MARKS) },
+  { bit: NUMBER, ranges: rangesOf(NUMBERS) },
+  { bit: PUNCTUATION, ranges: rangesOf(PUNCTUATION_AND_SYMBOLS) },
+  { bit: SPACE, ranges: rangesOf(WHITE_SPACE) },
+]
 
 const planeClasses = (plane: number): Uint8Array => {
   const classes = new Uint8Array(PLANE)
-  const text = planeText(plane)
-  const width = plane === 0 ? 1 : 2
-  for (const [pattern, bit] of RULES) {
-    for (const match of text.matchAll(pattern)) {
-      classes.fill(bit, match.index / width, (match.index + match[0].length) / width)
+  const offset = plane * PLANE
+  for (const { bit, ranges } of CLASSES) {
+    for (let index = 0; index < ranges.length; index += 2) {
+      const first = Math.max(0, (ranges[index] as number) - offset) // index is in range
+      const end = Math.min(PLANE, (ranges[index + 1] as number) - offset) // of an even length
+      if (first < end) classes.fill(bit, first, end)
     }
   }
   return classes
@@ -88,3 +83,6 @@ export const classOfSupplementary = (codePoint: number): number => {
   const classes = (higherPlanes[plane] ??= planeClasses(plane))
   return classes[codePoint & 0xffff] as number // the index is below 65536
 }
+
+/** Whether a UTF-16 unit is a letter or mark outside the CJK ranges; half of a pair is none. */
+export const isWordUnit = (unit: number): boolean => ((BASIC_PLANE[unit] as number) & WORD) !== 0
