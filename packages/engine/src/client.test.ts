@@ -158,6 +158,20 @@ test("stop tokens, stop strings and the token limit end an answer as ds4.h says"
   })
 })
 
+test("a request without output reads the prompt for a later request", async () => {
+  const promptTokens = [0, ...Array.from({ length: 40 }, (_, index) => 200 + index)]
+  const base = { promptTokens, sampling: GREEDY, stopTokens: [] }
+  const cachedOf = async (maxTokens: number) =>
+    (await collect(engine, { ...base, maxTokens })).end.usage.cachedTokens
+  // The last token is read again: a session keeps no logits.
+  expect([await cachedOf(0), await cachedOf(0)]).toEqual([0, promptTokens.length - 1])
+  const warmed = await collect(engine, { ...base, maxTokens: 6 })
+  expect(warmed.end.usage.cachedTokens).toBe(promptTokens.length - 1)
+  expect(warmed.ids).toEqual(plainGreedy(engine, promptTokens, 6))
+  const single = await collect(engine, { ...base, promptTokens: [0], maxTokens: 0 })
+  expect(single.end).toMatchObject({ reason: "length", usage: { generatedTokens: 0 } })
+})
+
 test("logprobs are those of the logits", async () => {
   const { events } = await collect(engine, {
     promptTokens: PROMPT,

@@ -143,8 +143,14 @@ export class NativeEngine implements InferenceEngine {
       yield cancelledWhileWaiting(job.prompt.length)
       return
     }
-    const transcript = new Transcript(lease, job.prompt, request.shownAs)
-    yield* this.start(job, lease, transcript).events(signal, this.closing.signal)
+    const prompt = promptToRead(job)
+    if (prompt.length <= lease.cachedTokens) {
+      lease.releaseUnused()
+      yield alreadyRead(job.prompt.length, lease.cachedTokens)
+      return
+    }
+    const transcript = new Transcript(lease, prompt, request.shownAs)
+    yield* this.start({ ...job, prompt }, lease, transcript).events(signal, this.closing.signal)
   }
 
   private start(
@@ -224,6 +230,19 @@ export class NativeEngine implements InferenceEngine {
     this.engine.close()
     this.nativeModel.close()
   }
+}
+
+/**
+ * The tokens that a job gives to its session. A job without output fills the session for a later
+ * one: it leaves out the last token, which that one needs for its first logits.
+ */
+function promptToRead({ prompt, maxTokens }: JobRequest): readonly number[] {
+  return maxTokens === 0 ? prompt.slice(0, -1) : prompt
+}
+
+function alreadyRead(promptTokens: number, cachedTokens: number): GenerateEvent {
+  const usage = { promptTokens, cachedTokens, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
+  return { type: "end", reason: "length", usage }
 }
 
 function cancelledWhileWaiting(promptTokens: number): GenerateEvent {
