@@ -56,6 +56,7 @@ export function createApp(dependencies: AppDependencies): App {
       const context = contexts.of(request)
       Object.assign(set.headers, corsHeaders(request.headers, settings.access), {
         "x-request-id": context.id,
+        "request-id": context.id, // the name that Anthropic's clients read
       })
       return admit(request, context, settings)
     })
@@ -63,10 +64,9 @@ export function createApp(dependencies: AppDependencies): App {
     .onError(({ error, code, request }) => {
       const context = contexts.of(request)
       const shaped = toApiError(error, code, context, routes())
-      if (shaped.code === "INTERNAL")
-        process.stderr.write(`${context.id} ${shaped.stack ?? shaped.message}\n`)
+      if (shaped.code === "INTERNAL") context.failure = error
       context.status = shaped.status
-      return errorResponse(shaped, errorShapeOf(context.path), context.id)
+      return errorResponse(shaped, errorShapeOf(context.path, request.headers), context.id)
     })
     .onAfterResponse(({ request, set, response }) =>
       record(dependencies, contexts.of(request), routes(), statusOf(set.status, response)),
@@ -147,5 +147,6 @@ function record(
     status: finalStatus,
     durationMs: performance.now() - startedAtMs,
     generation: undefined,
+    failure: context.failure,
   })
 }

@@ -3,8 +3,8 @@ import { EngineError, type LoadProgress } from "@ds4/engine"
 import { ModelFileError } from "@ds4/model-file"
 import { effectiveOptions, helpOf, OptionError, parseArguments, withConfigFile } from "@ds4/options"
 import { type App, createApp } from "./app.ts"
-import { readApiKey } from "./http/api-key.ts"
-import { SILENT_LOG, stderrLog } from "./http/request-log.ts"
+import { readApiKeys } from "./http/api-key.ts"
+import { stderrLog } from "./http/request-log.ts"
 import { loadServedModel } from "./serving/load-model.ts"
 import { RequestRegistry } from "./serving/request-registry.ts"
 import { ServingState } from "./serving/serving-state.ts"
@@ -49,7 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(serveHelp())
       return EXIT.done
     }
-    settings = settingsOf(options, await readApiKey(options))
+    settings = settingsOf(options, await readApiKeys(options))
   } catch (error) {
     print(messageOf(error))
     return error instanceof OptionError ? EXIT.usage : EXIT.failed
@@ -60,7 +60,7 @@ export async function main(args: readonly string[]): Promise<number> {
 async function serve(options: ServeOptions, settings: ServerSettings): Promise<number> {
   const state = new ServingState()
   const registry = new RequestRegistry(settings.admission)
-  const log = options.quiet ? SILENT_LOG : stderrLog(options["log-format"])
+  const log = stderrLog(options["log-format"], options.quiet)
   const app = createApp({ state, settings, registry, statistics: new Statistics(), log })
   const fault = await listen(app, options)
   if (fault !== undefined) {
@@ -73,7 +73,7 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
   const loaded = load(state, options, loading.signal)
   const failure = await Promise.race([ended, loaded.then((result) => result ?? ended)])
   if (failure !== undefined) {
-    state.fail(messageOf(failure.error))
+    state.fail()
     print(`cannot load the model: ${messageOf(failure.error)}`)
     await app.stop(true)
     return loadExitCode(failure.error)

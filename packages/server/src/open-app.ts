@@ -1,5 +1,6 @@
 import { defaultOptions } from "@ds4/options"
 import { type App, createApp } from "./app.ts"
+import { readApiKeys } from "./http/api-key.ts"
 import { SILENT_LOG } from "./http/request-log.ts"
 import { loadServedModel } from "./serving/load-model.ts"
 import { RequestRegistry } from "./serving/request-registry.ts"
@@ -21,7 +22,7 @@ export interface OpenedApp {
  */
 export async function openApp(given: Partial<ServeOptions> = {}): Promise<OpenedApp> {
   const options: ServeOptions = { ...defaultOptions("serve"), ...given }
-  const settings = settingsOf(options, options["api-key"])
+  const settings = settingsOf(options, await readApiKeys(options))
   const state = new ServingState()
   const registry = new RequestRegistry(settings.admission)
   const statistics = new Statistics()

@@ -97,7 +97,9 @@ engineTest(
       prompt: "Tell me about tides.\nThe moon pulls.",
       max_tokens: 1,
     })
-    expect(longer.usage?.prompt_tokens_details?.cached_tokens).toBe(warmed.usage?.prompt_tokens)
+    // The last token is left for the request that follows.
+    const readTokens = (warmed.usage?.prompt_tokens ?? 0) - 1
+    expect(longer.usage?.prompt_tokens_details?.cached_tokens).toBe(readTokens)
   },
 )
 

@@ -1,4 +1,5 @@
 // The server's settings as the routes read them.
+import { hostname } from "node:os"
 import type { Effort } from "@ds4/chat"
 import type { CommandOptions } from "@ds4/options"
 import { type AccessRules, isLoopbackAddress } from "./http/guards.ts"
@@ -35,13 +36,14 @@ export interface ServerSettings {
 /** Output of this many milliseconds shares a frame; a fast model would else cost one per token. */
 const FRAME_INTERVAL_MS = 8
 
-/** The settings that options ask for. `apiKey` is the key that clients must send, if any. */
-export function settingsOf(options: ServeOptions, apiKey: string | undefined): ServerSettings {
+/** The settings that options ask for. Clients must send one of `apiKeys`, if there are any. */
+export function settingsOf(options: ServeOptions, apiKeys: readonly string[] = []): ServerSettings {
   return {
     access: {
-      apiKey,
+      apiKeys,
       isLoopback: options.unix !== undefined || isLoopbackAddress(options.host),
-      allowedHosts: options["allow-host"],
+      // The machine's own names are no web page's: whoever asks for them means this machine.
+      allowedHosts: [...options["allow-host"], options.host, hostname(), `${hostname()}.local`],
       corsAnyOrigin: options.cors,
       corsOrigins: options["cors-origin"],
     },

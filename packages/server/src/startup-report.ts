@@ -12,7 +12,7 @@ function gib(bytes: number): string {
 
 export function printAddress(url: string, { access }: ServerSettings): void {
   print(`serving  ${url}  (API page ${url}/swagger)`)
-  if (!access.isLoopback && access.apiKey === undefined)
+  if (!access.isLoopback && access.apiKeys.length === 0)
     print("warning  anyone who can reach this address can use the model; set --api-key")
 }
 

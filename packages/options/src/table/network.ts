@@ -44,7 +44,7 @@ export const NETWORK_OPTIONS = {
   "api-key-file": {
     kind: "path",
     value: "FILE",
-    help: "read the key from the first line of a file",
+    help: "clients must send a key of this file, one a line; # begins a comment",
     commands: ["serve"],
   },
   cors: {
@@ -63,7 +63,7 @@ export const NETWORK_OPTIONS = {
     kind: "list",
     value: "NAME",
     separator: ",",
-    help: "accept this Host header besides addresses and localhost; repeatable",
+    help: "without a key: accept this Host besides addresses and own names; * for all; repeatable",
     commands: ["serve"],
   },
 } as const satisfies Record<string, OptionSpec>

@@ -13,7 +13,7 @@ export const SAMPLING_OPTIONS = {
     perCommand: {
       serve: {
         default: 393_216,
-        help: "output limit where a request names none; never more than the context has left",
+        help: "most tokens of an answer, whatever a request asks for",
       },
     },
   },

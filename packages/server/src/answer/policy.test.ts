@@ -36,6 +36,37 @@ describe("settings", () => {
     },
   )
 
+  test("--max-tokens is a cap, and -1 asks for no limit, in every API", async () => {
+    const server = harness({ settings: (settings) => void (settings.answers.maxTokens = 50) })
+    const limit = async (path: string, fields: object) => {
+      const answer = await server.post(path, { ...CHAT, input: "hi", prompt: "hi", ...fields })
+      expect([path, fields, answer.status]).toEqual([path, fields, 200])
+      return server.engine.requests.at(-1)?.maxTokens
+    }
+    const fields: [string, string][] = [
+      ["/v1/chat/completions", "max_tokens"],
+      ["/v1/chat/completions", "max_completion_tokens"],
+      ["/v1/completions", "max_tokens"],
+      ["/v1/messages", "max_tokens"],
+      ["/v1/responses", "max_output_tokens"],
+    ]
+    for (const [path, field] of fields) {
+      const got: unknown[] = []
+      for (const value of [7, 50, 51, 1e9, -1, null, 0])
+        got.push(await limit(path, { [field]: value }))
+      expect([path, field, got]).toEqual([path, field, [7, 50, 50, 50, 50, 50, 0]])
+    }
+  })
+
+  test("top_k of -1 or 0 keeps all tokens", async () => {
+    const server = harness()
+    const topK = async (value: number) => {
+      await server.post("/v1/chat/completions", { ...CHAT, top_k: value })
+      return server.engine.requests.at(-1)?.sampling?.topK
+    }
+    expect([await topK(-1), await topK(0), await topK(5)]).toEqual([0, 0, 5])
+  })
+
   test("sampling fields reach the engine as given, seed 0 and tool zones included", async () => {
     const server = harness()
     const tools = [{ type: "function", function: { name: "f", parameters: {} } }]

@@ -144,7 +144,7 @@ export function samplingOf(fields: SamplingFields): SamplingOptions {
   return {
     ...(isGiven(temperature) ? { temperature } : {}),
     ...(isGiven(topP) ? { topP } : {}),
-    ...(isGiven(topK) ? { topK } : {}),
+    ...(isGiven(topK) ? { topK: Math.max(0, topK) } : {}),
     ...(isGiven(minP) ? { minP } : {}),
     ...(isGiven(seed) ? { seed: BigInt.asUintN(64, BigInt(seed)) } : {}),
   }
@@ -159,7 +159,10 @@ export function stopStringsOf(stop: string | readonly string[] | null | undefine
   return (typeof stop === "string" ? [stop] : [...stop]).filter((text) => text !== "")
 }
 
-/** The output limit: the one asked for, at most what the context has left. Throws if it is full. */
+/**
+ * The output limit: the one asked for, at most --max-tokens and what the context has left. -1 asks
+ * for no limit. Throws where the context is full.
+ */
 export function outputLimit(
   promptTokens: number,
   requested: number | null | undefined,
@@ -168,7 +171,9 @@ export function outputLimit(
   at: { param: string; shape: ErrorShape },
 ): number {
   try {
-    return limitOf(promptTokens, requested ?? defaults.maxTokens, model.chat.engine.model)
+    const asked = requested === null || requested === -1 ? undefined : requested
+    const limit = Math.min(asked ?? defaults.maxTokens, defaults.maxTokens)
+    return limitOf(promptTokens, limit, model.chat.engine.model)
   } catch (error) {
     if (!(error instanceof ContextOverflowError)) throw error
     throw contextOverflow(error.promptTokens, error.room, at.param, at.shape)

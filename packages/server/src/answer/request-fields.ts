@@ -8,9 +8,10 @@ export const optional = <T extends TSchema>(schema: T) =>
 
 export const anyValue = Type.Optional(Type.Unknown())
 
+/** -1 is "no limit" to the clients that send it. */
 export const tokenLimit = Type.Integer({
-  minimum: 0,
-  description: "most output tokens; 0 reads the prompt only",
+  minimum: -1,
+  description: "most output tokens; 0 reads the prompt only, -1 sets no limit",
 })
 
 export const stopField = Type.Union([
@@ -21,7 +22,7 @@ export const stopField = Type.Union([
 export const samplingFields = {
   temperature: optional(Type.Number({ minimum: 0, maximum: 100 })),
   top_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
-  top_k: optional(Type.Integer({ minimum: 0, maximum: 4_294_967_295 })),
+  top_k: optional(Type.Integer({ minimum: -1, maximum: 4_294_967_295 })),
   min_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
   seed: optional(Type.Integer()),
 }

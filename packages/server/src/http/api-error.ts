@@ -15,6 +15,7 @@ type ApiErrorCode =
   | "RATE_LIMITED"
   | "CLIENT_GONE"
   | "CANCELLED"
+  | "CANCELLED_BY_OPERATOR"
   | "INTERNAL"
   | "UNAVAILABLE"
 
@@ -62,6 +63,12 @@ const ERROR_TABLE: Record<ApiErrorCode, ErrorRow> = {
   RATE_LIMITED: { status: 429, openai: "rate_limit_error", anthropic: "rate_limit_error" },
   CLIENT_GONE: { status: 499, openai: "server_error", anthropic: "api_error" },
   CANCELLED: { status: 503, openai: "server_error", anthropic: "overloaded_error" },
+  // Clients repeat what failed with 5xx, 408, 409 or 429: a cancelled request would come back.
+  CANCELLED_BY_OPERATOR: {
+    status: 499,
+    openai: "invalid_request_error",
+    anthropic: "invalid_request_error",
+  },
   INTERNAL: { status: 500, openai: "server_error", anthropic: "api_error" },
   UNAVAILABLE: { status: 503, openai: "server_error", anthropic: "overloaded_error" },
 }
@@ -94,22 +101,34 @@ export class ApiError extends Error {
 
 export type ErrorShape = "openai" | "anthropic"
 
-/** Requests under /v1/messages are answered in Anthropic's shape, all others in OpenAI's. */
-export function errorShapeOf(path: string): ErrorShape {
-  return /^(\/v1)?\/messages(\/|$)/.test(path) ? "anthropic" : "openai"
+/**
+ * Anthropic's shape for requests under /v1/messages, and for shared paths where the headers have
+ * its `anthropic-version`; else OpenAI's.
+ */
+export function errorShapeOf(path: string, headers?: Headers): ErrorShape {
+  if (/^(\/v1)?\/messages(\/|$)/.test(path)) return "anthropic"
+  const isShared = !/^(\/v1)?\/(chat\/completions|completions|responses)(\/|$)/.test(path)
+  return isShared && headers?.has("anthropic-version") === true ? "anthropic" : "openai"
+}
+
+/**
+ * The text that a client reads. A failure of the server's own tells nothing of its insides; the log
+ * has them under the id of the request.
+ */
+export function publicMessage(error: unknown, requestId: string): string {
+  if (error instanceof ApiError && error.code !== "INTERNAL") return error.message
+  return `the server failed; its log says why under ${requestId}`
 }
 
 /** The JSON body of an error response in the given shape. */
 function errorBody(error: ApiError, shape: ErrorShape, requestId: string): Record<string, unknown> {
   const row = ERROR_TABLE[error.code]
   const { promptTokens, contextTokens, param, reason } = error.details
+  const text = publicMessage(error, requestId)
   const overflow =
     promptTokens === undefined ? {} : { n_prompt_tokens: promptTokens, n_ctx: contextTokens }
   if (shape === "anthropic") {
-    const message =
-      param === undefined || error.message.includes(param)
-        ? error.message
-        : `${param}: ${error.message}`
+    const message = param === undefined || text.includes(param) ? text : `${param}: ${text}`
     return {
       type: "error",
       error: { type: row.anthropic, message, ...overflow },
@@ -118,7 +137,7 @@ function errorBody(error: ApiError, shape: ErrorShape, requestId: string): Recor
   }
   return {
     error: {
-      message: error.message,
+      message: text,
       type: row.openai,
       param: param ?? null,
       code: reason ?? null,

@@ -4,11 +4,13 @@ import { Elysia } from "elysia"
 import { filterPaths, registerSchemaPath } from "@elysiajs/swagger/utils"
 import { ApiError } from "./api-error.ts"
 
-const ASSETS: Record<string, string> = {
-  "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-  "swagger-ui.css": "text/css; charset=utf-8",
-  "favicon-32x32.png": "image/png",
-}
+const ASSETS = new Map(
+  Object.entries({
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "favicon-32x32.png": "image/png",
+  }),
+)
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -72,7 +74,7 @@ export const apiPage = (routes: () => RouteList) =>
     .get(
       "/swagger/assets/:file",
       ({ params }) => {
-        const type = ASSETS[params.file]
+        const type = ASSETS.get(params.file)
         if (type === undefined) throw new ApiError("NOT_FOUND", `no asset "${params.file}"`)
         const file = Bun.file(Bun.resolveSync(`swagger-ui-dist/${params.file}`, import.meta.dir))
         return new Response(file, {

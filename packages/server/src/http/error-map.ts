@@ -22,7 +22,7 @@ interface SchemaFault {
 function fromValidation(error: ValidationError): ApiError {
   const fault = error.all[0] as SchemaFault | undefined
   const param = fieldName(fault?.path ?? "")
-  if (fault !== undefined && fault.value === undefined && param in MISSING_WORDS)
+  if (fault !== undefined && fault.value === undefined && Object.hasOwn(MISSING_WORDS, param))
     return invalid(MISSING_WORDS[param] ?? "", param)
   const shown =
     fault?.value === undefined ? "nothing" : (JSON.stringify(fault.value) ?? "nothing").slice(0, 80)

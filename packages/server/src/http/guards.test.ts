@@ -1,11 +1,17 @@
 import { describe, expect, test } from "bun:test"
-import type { AnthropicError } from "../testing/answered-errors.ts"
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { hostname, tmpdir } from "node:os"
+import { join } from "node:path"
+import { defaultOptions } from "@ds4/options"
+import { settingsOf } from "../settings.ts"
+import { type AnthropicError, errorOf } from "../testing/answered-errors.ts"
 import { type Harness, harness } from "../testing/harness.ts"
+import { readApiKeys } from "./api-key.ts"
 import { CHAT } from "../testing/requests.ts"
 
 describe("access", () => {
   test("with a key every path but health needs it, as Bearer or x-api-key", async () => {
-    const server = harness({ settings: (settings) => void (settings.access.apiKey = "secret") })
+    const server = harness({ settings: (settings) => void (settings.access.apiKeys = ["secret"]) })
     expect((await server.get("/health")).status).toBe(200)
     const missing = await server.post("/v1/messages", CHAT)
     expect(missing.status).toBe(401)
@@ -22,16 +28,74 @@ describe("access", () => {
     )
   })
 
-  test("on loopback a foreign Host is refused, an address or allowed name is not", async () => {
-    const server = harness({
-      settings: (settings) => void (settings.access.allowedHosts = ["Box.local"]),
+  describe("the Host header, by which a web page that rebinds its name is known", () => {
+    const bound = (host: string, ...names: string[]) =>
+      harness({
+        settings: (settings) => {
+          const options = { ...defaultOptions("serve"), host, "allow-host": names }
+          settings.access = settingsOf(options).access
+        },
+      })
+    const statusOf = async (server: Harness, host: string) =>
+      (await server.get("/v1/models", { host })).status
+    const FOREIGN = [
+      "evil.example",
+      "evil.example:8000",
+      "evil.example.",
+      "localhost.evil.example",
+      "127.0.0.1.evil.example:80",
+      "evil.example:127.0.0.1",
+      "evil.example:",
+      "",
+    ]
+
+    test.each(["127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "192.168.1.5", "inner.lan"])(
+      "without a key is refused when foreign, bound to %s",
+      async (host) => {
+        const server = bound(host, "Box.example")
+        for (const name of FOREIGN)
+          expect([name, await statusOf(server, name)]).toEqual([name, 403])
+        const own = ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "localhost.", "[::1]:8000"]
+        const given = [
+          "[fe80::1]",
+          "10.0.0.7:80",
+          "box.example:1",
+          hostname(),
+          `${hostname()}.local`,
+        ]
+        const boundName = host.includes(":") ? `[${host}]` : host
+        for (const name of [...own, ...given, boundName])
+          expect([name, await statusOf(server, name)]).toEqual([name, 200])
+      },
+    )
+
+    test("with a key is not looked at, and --allow-host '*' lets all in", async () => {
+      const locked = harness({ settings: ({ access }) => void (access.apiKeys = ["secret"]) })
+      const headers = { host: "evil.example", authorization: "Bearer secret" }
+      expect((await locked.get("/v1/models", headers)).status).toBe(200)
+      expect(await statusOf(bound("0.0.0.0", "*"), "evil.example")).toBe(200)
+      const answer = await bound("0.0.0.0").get("/v1/models", { host: "evil.example" })
+      expect((await errorOf(answer)).message).toContain("--allow-host or set --api-key")
     })
-    const status = async (host: string) => (await server.get("/v1/models", { host })).status
-    expect(await status("evil.example:8000")).toBe(403)
-    for (const host of ["127.0.0.1:8000", "localhost", "[::1]:8000", "192.168.1.5", "box.local:1"])
-      expect({ host, status: await status(host) }).toEqual({ host, status: 200 })
-    const open = harness({ settings: (settings) => void (settings.access.isLoopback = false) })
-    expect((await open.get("/v1/models", { host: "my.server" })).status).toBe(200)
+  })
+
+  test("keys come from the flag and from a file, one a line; each of them opens", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ds4-keys-"))
+    const file = join(folder, "keys")
+    writeFileSync(file, "\ufeff# for agents\r\n  first key \r\n\r\nsecond\n")
+    const keys = await readApiKeys({ "api-key": "third", "api-key-file": file })
+    expect(keys).toEqual(["third", "first key", "second"])
+    const server = harness({ settings: ({ access }) => void (access.apiKeys = keys) })
+    const status = async (key: string) =>
+      (await server.get("/v1/models", { authorization: `Bearer ${key}` })).status
+    for (const key of keys) expect([key, await status(key)]).toEqual([key, 200])
+    for (const key of ["first", "# for agents", "secondthird", ""])
+      expect([key, await status(key)]).toEqual([key, 401])
+    writeFileSync(file, "\n# nothing\n")
+    for (const path of [file, join(folder, "absent")])
+      expect(
+        await readApiKeys({ "api-key": undefined, "api-key-file": path }).catch(String),
+      ).toContain(path)
   })
 
   describe("a web page", () => {
@@ -65,7 +129,7 @@ describe("access", () => {
     test("of an allowed origin may post; with a key only the key counts", async () => {
       const some = harness({ settings: ({ access }) => void (access.corsOrigins = [origin]) })
       const any = harness({ settings: ({ access }) => void (access.corsAnyOrigin = true) })
-      const locked = harness({ settings: ({ access }) => void (access.apiKey = "secret") })
+      const locked = harness({ settings: ({ access }) => void (access.apiKeys = ["secret"]) })
       expect([await status(some, { origin }), await status(any, { origin })]).toEqual([200, 200])
       expect(await status(locked, { origin })).toBe(401)
       expect(await status(locked, { origin, authorization: "Bearer secret" })).toBe(200)

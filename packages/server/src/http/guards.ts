@@ -3,10 +3,11 @@ import { timingSafeEqual } from "node:crypto"
 import { ApiError } from "./api-error.ts"
 
 export interface AccessRules {
-  apiKey: string | undefined
+  /** Any of these opens the server; none: everybody may call. */
+  apiKeys: readonly string[]
   /** True if only this machine can connect. */
   isLoopback: boolean
-  /** Extra names for the Host header. */
+  /** Names for the Host header besides addresses and localhost; "*" stands for all. */
   allowedHosts: readonly string[]
   corsAnyOrigin: boolean
   corsOrigins: readonly string[]
@@ -14,22 +15,23 @@ export interface AccessRules {
 
 const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/i
 
-/** Host without port, lower case. */
+/** Host without port and without the dot that ends a full name, lower case. */
 function hostName(header: string): string {
-  return header.replace(/:\d+$/, "").toLowerCase()
+  return header.replace(/:\d*$/, "").replace(/\.$/, "").toLowerCase()
 }
 
 /**
- * Refuses a foreign Host name with 403 where the server listens on loopback without a key: a web
- * page reached it by DNS rebinding. Addresses, localhost and configured names pass.
+ * Refuses a foreign Host name with 403 where no key is set, on whatever address the server listens.
+ * A web page that rebinds its name sends one: it has no address, localhost or configured name.
+ * Programs of HTTP/1.0 send no Host; browsers always do.
  */
 export function checkHost(header: string | null, rules: AccessRules): void {
-  if (!rules.isLoopback || rules.apiKey !== undefined || header === null) return
+  if (rules.apiKeys.length > 0 || header === null) return
   const name = hostName(header)
   if (
     ADDRESS.test(name) ||
     name === "localhost" ||
-    rules.allowedHosts.some((allowed) => allowed.toLowerCase() === name)
+    rules.allowedHosts.some((allowed) => allowed === "*" || hostName(allowed) === name)
   )
     return
   throw new ApiError(
@@ -51,7 +53,7 @@ export function checkOrigin(
   rules: AccessRules,
 ): void {
   const origin = headers.get("origin")
-  if (origin === null || rules.apiKey !== undefined || READING_METHODS.has(method)) return
+  if (origin === null || rules.apiKeys.length > 0 || READING_METHODS.has(method)) return
   if (rules.corsAnyOrigin || rules.corsOrigins.includes(origin)) return
   const host = headers.get("host")
   if (host !== null && [`http://${host}`, `https://${host}`].includes(origin)) return
@@ -64,10 +66,10 @@ export function checkOrigin(
 
 /** Accepts `Authorization: Bearer K` or `x-api-key: K`, compared in constant time. */
 export function checkKey(headers: Headers, rules: AccessRules): void {
-  if (rules.apiKey === undefined) return
+  if (rules.apiKeys.length === 0) return
   const bearer = /^Bearer\s+(.+)$/i.exec(headers.get("authorization") ?? "")?.[1]
   const given = bearer ?? headers.get("x-api-key")
-  if (given !== null && given !== undefined && isSameSecret(given.trim(), rules.apiKey)) return
+  if (given !== null && given !== undefined && isOneOf(given.trim(), rules.apiKeys)) return
   throw new ApiError(
     "UNAUTHENTICATED",
     given === null
@@ -80,10 +82,14 @@ export function checkKey(headers: Headers, rules: AccessRules): void {
   )
 }
 
-/** Hashes first, so that neither content nor length shows in the time taken. */
-function isSameSecret(given: string, expected: string): boolean {
+/**
+ * Compares with every key, and hashes first: neither content nor length nor place shows in the
+ * time taken.
+ */
+function isOneOf(given: string, keys: readonly string[]): boolean {
   const digest = (text: string) => new Bun.CryptoHasher("sha256").update(text).digest()
-  return timingSafeEqual(digest(given), digest(expected))
+  const hashed = digest(given)
+  return keys.filter((key) => timingSafeEqual(hashed, digest(key))).length > 0
 }
 
 /** CORS headers for this request's origin, or none. */

@@ -29,9 +29,9 @@ describe("bodies", () => {
       'temperature is "hot"; expected a number from 0 to 100',
     ],
     [
-      { ...CHAT, max_tokens: -1 },
+      { ...CHAT, max_tokens: -2 },
       "max_tokens",
-      "max_tokens is -1; expected an integer of at least 0",
+      "max_tokens is -2; expected an integer of at least -1",
     ],
     [
       { ...CHAT, stream_options: { include_usage: 3 } },
@@ -57,7 +57,7 @@ describe("bodies", () => {
       "stop",
       "expected a string of at most 256 characters or an array of at most 16, each",
     ],
-    [{ ...CHAT, top_k: 1e15 }, "top_k", "expected an integer from 0 to 4294967295"],
+    [{ ...CHAT, top_k: 1e15 }, "top_k", "expected an integer from -1 to 4294967295"],
     [[], "", "must be a JSON object"],
     ["5", "", "must be a JSON object"],
   ]

@@ -7,6 +7,8 @@ export interface RequestContext {
   readonly startedAtMs: number
   /** Set where the status is decided before Elysia sees a response. */
   status: number | undefined
+  /** The server's own failure, for the log. */
+  failure: unknown
   /** A generation writes its own log line when it ends, after the handler has returned. */
   logsItself: boolean
   /** Closes the connection at once; without a port it does nothing. */
@@ -25,6 +27,7 @@ export class RequestContexts {
       path: pathOf(request.url),
       startedAtMs: performance.now(),
       status: undefined,
+      failure: undefined,
       logsItself: false,
       disconnect: () => {},
     }

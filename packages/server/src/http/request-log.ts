@@ -8,6 +8,8 @@ export interface RequestLine {
   durationMs: number
   /** Set for generation requests. */
   generation: GenerationLine | undefined
+  /** A failure of the server's own, whose insides the client is not told. */
+  failure: unknown
 }
 
 interface GenerationLine {
@@ -30,6 +32,18 @@ export interface RequestLog {
 }
 
 export const SILENT_LOG: RequestLog = { write() {} }
+
+/** Stacks of an error and of what caused it. */
+function causesOf(error: unknown): string {
+  const texts: string[] = []
+  let each: unknown = error
+  while (each instanceof Error && texts.length < 8) {
+    texts.push(each.stack ?? `${each.name}: ${each.message}`)
+    each = each.cause
+  }
+  if (each !== undefined && !(each instanceof Error)) texts.push(Bun.inspect(each))
+  return texts.join("\ncaused by: ")
+}
 
 function rate(tokens: number, milliseconds: number): string {
   return milliseconds > 0 ? ((tokens * 1000) / milliseconds).toFixed(1) : "-"
@@ -61,14 +75,17 @@ function textLine({ id, method, path, status, durationMs, generation }: RequestL
   )
 }
 
-/** Writes lines to stderr as text or JSON. */
-export function stderrLog(format: "text" | "json"): RequestLog {
+/** Writes lines to stderr as text or JSON; a quiet log has failures only. */
+export function stderrLog(format: "text" | "json", isQuiet = false): RequestLog {
   return {
     write(line) {
+      const { failure, ...facts } = line
+      if (isQuiet && failure === undefined) return
+      const causes = failure === undefined ? undefined : causesOf(failure)
       const text =
         format === "json"
-          ? JSON.stringify({ time: new Date().toISOString(), ...line })
-          : textLine(line)
+          ? JSON.stringify({ time: new Date().toISOString(), ...facts, failure: causes })
+          : textLine(line) + (causes === undefined ? "" : `\n${line.id} failed: ${causes}`)
       process.stderr.write(`${text}\n`)
     },
   }

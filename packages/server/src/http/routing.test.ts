@@ -40,6 +40,33 @@ describe("paths and methods", () => {
     expect((await server.post("/v1/models/a/b", {})).status).toBe(405)
   })
 
+  test("Anthropic's clients read errors of shared paths in their shape, others not", async () => {
+    const version = { "anthropic-version": "2023-06-01" }
+    for (const path of ["/v1/models/nope", "/models/nope", "/v1/models/a/b", "/v1/nothing"]) {
+      const response = await server.get(path, version)
+      expect([path, response.status]).toEqual([path, 404])
+      expect((await response.json()) as AnthropicError).toMatchObject({
+        type: "error",
+        error: { type: "not_found_error" },
+        request_id: response.headers.get("request-id"),
+      })
+      expect((await errorOf(await server.get(path))).type).toBe("not_found_error")
+    }
+    const chat = await server.post("/v1/chat/completions", {}, version)
+    expect((await errorOf(chat)).param).toBe("messages")
+  })
+
+  test("names of an object's own methods are unknown everywhere", async () => {
+    for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty", "valueOf"])
+      for (const path of ["/", "/v1/", "/swagger/assets/", "/v1/models/", "/v1/responses/"]) {
+        const response = await server.get(path + name)
+        expect([path, name, response.status]).toEqual([path, name, 404])
+        await response.text()
+      }
+    const cancelled = new Request("http://localhost/v1/requests/__proto__", { method: "DELETE" })
+    expect((await server.app.handle(cancelled)).status).toBe(404)
+  })
+
   test("OPTIONS is 204; the query string does not matter; paths work without /v1", async () => {
     expect(
       (await server.app.handle(new Request("http://localhost/v1/models", { method: "OPTIONS" })))
@@ -64,7 +91,9 @@ describe("paths and methods", () => {
       await server.post("/v1/chat/completions", CHAT),
       await server.post("/v1/chat/completions", { ...CHAT, stream: true }),
     ]) {
-      expect(response.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/)
+      const id = response.headers.get("x-request-id")
+      expect(id).toMatch(/^req_[0-9a-f]{32}$/)
+      expect(response.headers.get("request-id")).toBe(id)
       await response.text()
     }
   })

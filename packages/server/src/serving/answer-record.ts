@@ -26,6 +26,7 @@ export function recordAnswer(
     path,
     status,
     durationMs: performance.now() - startedAtMs,
+    failure: status === 500 ? failure : undefined,
     generation: {
       ...figures,
       finish: failure === undefined ? finish : isCancelled ? "cancelled" : "error",

@@ -1,6 +1,6 @@
 // Runs one generation request from admission to its end and answers it as a stream or as one
 // object.
-import { ApiError } from "../http/api-error.ts"
+import { ApiError, publicMessage } from "../http/api-error.ts"
 import type { RequestContexts } from "../http/request-context.ts"
 import type { RequestLog } from "../http/request-log.ts"
 import type { PrepareContext } from "../answer/prompt.ts"
@@ -103,10 +103,8 @@ export class Answers {
 
   /** Cancels the running response with this id; false if there is none. */
   cancelResponse(responseId: string): boolean {
-    return this.dependencies.registry.cancel(
-      responseId,
-      new CancelReason("operator", "the response was cancelled"),
-    )
+    const reason = new CancelReason("operator", "the response was cancelled")
+    return this.dependencies.registry.cancel(responseId, reason) === "cancelled"
   }
 
   private async whole(run: AnswerRun): Promise<Response> {
@@ -156,7 +154,7 @@ export class Answers {
       failure = error
       // Nobody would take the frame of a client that is gone.
       const isGone = error instanceof ApiError && error.code === "CLIENT_GONE"
-      if (!isGone) yield* stall.guard(writer.fail(messageOf(error)))
+      if (!isGone) yield* stall.guard(writer.fail(publicMessage(error, run.context.id)))
     } finally {
       stall.stop()
       this.settle(run, failure)
@@ -192,10 +190,6 @@ export class Answers {
     this.dependencies.registry.finish(run.active)
     recordAnswer(run, failure, this.dependencies)
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function throwIfGone(active: ActiveRequest): void {

@@ -232,7 +232,10 @@ describe("a request", () => {
   test("whose client does not read is cancelled after the stall limit", async () => {
     const server = listen({
       script: () => "the world and ".repeat(400_000),
-      settings: (settings) => void (settings.timing.stallMs = 300),
+      settings: ({ timing, answers }) => {
+        timing.stallMs = 300
+        answers.maxTokens = 5_000_000
+      },
       contextTokens: 10_000_000,
       batchTokens: 1000,
     })

@@ -6,8 +6,9 @@ import { CancelReason } from "./request-registry.ts"
 export function cancelError(reason: unknown): ApiError {
   if (reason instanceof CancelReason && reason.by === "client")
     return new ApiError("CLIENT_GONE", reason.message)
+  const isOperator = reason instanceof CancelReason && reason.by === "operator"
   return new ApiError(
-    "CANCELLED",
+    isOperator ? "CANCELLED_BY_OPERATOR" : "CANCELLED",
     reason instanceof Error ? reason.message : "the request was cancelled",
     { reason: "cancelled" },
   )

@@ -147,7 +147,10 @@ export class Generation {
 
   private *stepsOf(events: Batch): Generator<GenerationStep> {
     const last = events.at(-1)
-    if (last?.type === "finish") this.finish = last
+    if (last?.type === "finish") {
+      this.finish = last
+      this.active.isComplete = last.reason !== "cancelled"
+    }
     this.report()
     if (!this.isOpen) {
       this.isOpen = true

@@ -14,6 +14,8 @@ export interface ActiveRequest {
   promptTokens: number
   processedTokens: number
   outputTokens: number
+  /** The engine has ended the answer; frames of it may still be on their way. */
+  isComplete: boolean
   readonly controller: AbortController
 }
 
@@ -37,8 +39,12 @@ export class CancelReason extends Error {
   }
 }
 
+/** Ids of ended requests that are told from unknown ones. */
+const REMEMBERED_IDS = 2000
+
 export class RequestRegistry {
   private readonly active = new Map<string, ActiveRequest>()
+  private readonly ended = new Set<string>()
   private idleWaiters: (() => void)[] = []
 
   constructor(private readonly limits: AdmissionLimits) {}
@@ -66,6 +72,7 @@ export class RequestRegistry {
       promptTokens: 0,
       processedTokens: 0,
       outputTokens: 0,
+      isComplete: false,
       controller: new AbortController(),
     }
     this.active.set(id, request)
@@ -74,15 +81,27 @@ export class RequestRegistry {
 
   finish(request: ActiveRequest): void {
     request.phase = "ended"
+    this.remember(request)
     if (!this.active.delete(request.id) || this.active.size > 0) return
     for (const wake of this.idleWaiters.splice(0)) wake()
   }
 
-  /** Cancels by request id or answer id; false if there is no such request. */
-  cancel(id: string, reason: CancelReason): boolean {
+  /** Cancels by request id or answer id. A request that is complete has nothing to cancel. */
+  cancel(id: string, reason: CancelReason): "cancelled" | "complete" | "unknown" {
     const request = this.active.get(id) ?? this.list().find((each) => each.answerId === id)
-    request?.controller.abort(reason)
-    return request !== undefined
+    if (request === undefined) return this.ended.has(id) ? "complete" : "unknown"
+    if (request.isComplete) return "complete"
+    request.controller.abort(reason)
+    return "cancelled"
+  }
+
+  /** Keeps the ids of the last requests that ended. */
+  private remember({ id, answerId }: ActiveRequest): void {
+    for (const each of [id, answerId]) if (each !== undefined) this.ended.add(each)
+    for (const oldest of this.ended) {
+      if (this.ended.size <= REMEMBERED_IDS) break
+      this.ended.delete(oldest)
+    }
   }
 
   cancelAll(reason: CancelReason): void {

@@ -16,7 +16,6 @@ type ServingStatus = "loading" | "ok" | "draining" | "failed"
 export class ServingState {
   private current: ServingStatus = "loading"
   private served: ServedModel | undefined
-  private fault = ""
   /** Share of loading that is done, 0..1. */
   progress = 0
 
@@ -30,9 +29,8 @@ export class ServingState {
     if (this.current === "loading") this.current = "ok"
   }
 
-  fail(message: string): void {
+  fail(): void {
     this.current = "failed"
-    this.fault = message
   }
 
   drain(): void {
@@ -54,9 +52,13 @@ export class ServingState {
         headers,
       })
     if (this.current === "failed")
-      throw new ApiError("UNAVAILABLE", `the model could not be loaded: ${this.fault}`, {
-        reason: "load_failed",
-      })
+      throw new ApiError(
+        "UNAVAILABLE",
+        "the model could not be loaded; the server's log says why",
+        {
+          reason: "load_failed",
+        },
+      )
     throw new ApiError(
       "UNAVAILABLE",
       `the model is loading (${Math.round(this.progress * 100)} %)`,

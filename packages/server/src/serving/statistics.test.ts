@@ -50,7 +50,7 @@ test(
 )
 
 test("text in a client's path never becomes a label: the counters stay bounded", async () => {
-  const server = harness({ settings: (settings) => void (settings.access.apiKey = "secret") })
+  const server = harness({ settings: (settings) => void (settings.access.apiKeys = ["secret"]) })
   const key = { authorization: "Bearer secret" }
   for (const id of ["a", "b"]) {
     await server.get(`/v1/models/${id}`, key)

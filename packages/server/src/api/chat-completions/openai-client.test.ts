@@ -234,8 +234,13 @@ describe("chat completions with the openai client", () => {
       const reading = (async () => {
         for await (const _ of stream) seen++
       })()
+      const line = () => server.lines.at(-1)
       expect(await reading.catch((error: unknown) => error)).toMatchObject({
+        message: `the server failed; its log says why under ${line()?.id}`,
+      })
+      expect(line()?.failure).toMatchObject({
         message: "the device is on fire",
+        cause: { message: "the device is on fire" },
       })
       expect(seen).toBeGreaterThan(1)
     },

@@ -61,8 +61,7 @@ export function anthropicMessage(
   const content: Record<string, unknown>[] = []
   if (answer.reasoning !== "")
     content.push({ type: "thinking", thinking: answer.reasoning, signature: identity.id })
-  if (answer.content !== "" || answer.calls.length === 0)
-    content.push({ type: "text", text: answer.content })
+  if (answer.content !== "") content.push({ type: "text", text: answer.content })
   for (const call of answer.calls)
     content.push({
       type: "tool_use",
@@ -70,6 +69,7 @@ export function anthropicMessage(
       name: call.name,
       input: callInput(call.arguments),
     })
+  if (content.length === 0) content.push({ type: "text", text: "" })
   return {
     id: identity.id,
     type: "message",
@@ -89,7 +89,6 @@ export class MessageStreamWriter implements StreamWriter {
   readonly opensWithUsage = true
   private openBlock: BlockKind | undefined
   private blockIndex = -1
-  private hasAnswer = false
   private deltaHead = ""
 
   constructor(private readonly identity: MessageIdentity) {}
@@ -117,7 +116,7 @@ export class MessageStreamWriter implements StreamWriter {
 
   close(outcome: Outcome): string {
     let frames = this.closeBlock()
-    if (!this.hasAnswer)
+    if (this.blockIndex < 0)
       frames += this.openAs("text", { type: "text", text: "" }) + this.closeBlock()
     frames += frame("message_delta", {
       delta: { stop_reason: stopReason(outcome.finish), stop_sequence: outcome.stopString ?? null },
@@ -172,7 +171,6 @@ export class MessageStreamWriter implements StreamWriter {
   private openAs(kind: BlockKind, block: Record<string, unknown>): string {
     this.openBlock = kind
     this.blockIndex++
-    if (kind !== "thinking") this.hasAnswer = true
     this.deltaHead =
       `event: content_block_delta\ndata: {"type":"content_block_delta","index":` +
       `${this.blockIndex},"delta":`

@@ -21,8 +21,17 @@ export const requests = (registry: RequestRegistry) => {
   })
   const cancel = ({ params: { id } }: { params: { id: string } }) => {
     const reason = new CancelReason("operator", "the request was cancelled by DELETE /v1/requests")
-    if (registry.cancel(id, reason)) return { id, cancelled: true }
-    throw new ApiError("NOT_FOUND", `no request "${id}" is waiting or running`, { param: "id" })
+    const found = registry.cancel(id, reason)
+    if (found === "cancelled") return { id, cancelled: true }
+    throw found === "complete"
+      ? new ApiError("NOT_FOUND", `request "${id}" is complete; there is nothing to cancel`, {
+          param: "id",
+          reason: "request_complete",
+        })
+      : new ApiError("NOT_FOUND", `no request "${id}" is waiting or running`, {
+          param: "id",
+          reason: "request_not_found",
+        })
   }
   const tags = ["server"]
   return new Elysia({ name: "api/requests" })
