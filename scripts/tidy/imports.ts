@@ -11,8 +11,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   engine: ["kt-bridge", "ffi", "model-file", "tokenizer", "native"],
   chat: ["engine", "model-file", "tokenizer"],
   options: [],
-  server: ["chat", "engine", "model-file", "options", "tokenizer"],
-  cli: ["chat", "engine", "kt-bridge", "model-file", "options", "tokenizer"],
+  progress: [],
+  server: ["chat", "engine", "model-file", "options", "progress", "tokenizer"],
+  cli: ["chat", "engine", "kt-bridge", "model-file", "options", "progress", "tokenizer"],
 }
 /** Pairs that may name each other's types and nothing else. */
 const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }

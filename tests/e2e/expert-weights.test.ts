@@ -72,10 +72,7 @@ test("bench, doctor and inspect say where the experts run", async () => {
     "1",
     "--cpu-moe",
   ])
-  const measured = "measured in \\d+ ms, tokens of an expert: \\w+ from 1, .*fused to \\d+"
-  expect(bench.out).toMatch(
-    new RegExp(`^experts  packed in the expert library, int8, \\w+( \\(${measured}\\))?$`, "m"),
-  ) // plain kernels measure nothing
+  expect(bench.out).toMatch(/^experts  packed in the expert library, int8, \w+$/m)
   const mapped = await home.ds4([
     "bench",
     "-m",

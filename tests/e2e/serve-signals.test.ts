@@ -22,7 +22,7 @@ async function start(
   path = environment.PATH,
 ): Promise<{ server: Bun.Subprocess<"ignore", "ignore", "pipe">; url: string }> {
   const server = Bun.spawn(
-    [join(ROOT, "ds4"), "serve", "-m", join(ROOT, "models/tiny"), "--port", "0", "--quiet"],
+    [join(ROOT, "ds4"), "serve", "-m", join(ROOT, "models/tiny"), "--port", "0"],
     {
       cwd: folder,
       env: { ...environment, PATH: path },

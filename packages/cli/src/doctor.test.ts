@@ -5,7 +5,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { EMBEDDED_MODEL_PATH } from "@ds4/engine"
 import { openModelFile } from "@ds4/model-file"
-import { damagedFiles, embeddedModelCheck, gpuCheck } from "./doctor.ts"
+import { damagedFiles, embeddedModelCheck } from "./doctor.ts"
+import { gpuCheck, machineChecks } from "./machine-checks.ts"
+import { machineWords } from "./testing/machine-words-found.ts"
 
 test(
   "a file that differs by one byte from its listed hash is named, one that is missing is an " +
@@ -71,4 +73,43 @@ test("GPUs are told with their driver, and a machine without a driver says so", 
   expect(
     gpuCheck({ cuda_driver: null, cuda_version: null, cuda_problem: problem, cuda_devices: [] }),
   ).toMatchObject({ verdict: "ok", found: `none: ${problem}` })
+})
+
+const WANTING = {
+  cpu: "Some CPU",
+  features: ["avx512_bf16", "amx_tile"],
+  isa: "generic",
+  isas: ["generic"],
+  usable_cores: 1,
+  affinity_cpus: 0, // fewer than any machine has
+  cgroup_cpus: -1, // less than that
+  numa_nodes: 2,
+  memory_bytes: 2 ** 40,
+  available_memory_bytes: null,
+  huge_page_bytes: 1010 * 2 ** 20,
+  a_new_fact: { of_two: null, parts: [1, 2] },
+  cuda_driver: null,
+  cuda_version: null,
+  cuda_problem: null,
+  cuda_devices: [],
+}
+
+test("what the library tells is told in words, and what is wanting comes with advice", () => {
+  const checks = machineChecks(WANTING)
+  for (const { name, title = name, found, advice = "" } of checks)
+    expect([name, machineWords(`${title} ${found} ${advice}`)]).toEqual([name, []])
+  const wanting = checks.filter(({ verdict }) => verdict !== "ok")
+  expect(wanting.map(({ name }) => name)).toEqual(["isa", "affinity_cpus", "cgroup_cpus"])
+  for (const { name, advice = "" } of wanting)
+    expect([name, advice.length > 20]).toEqual([name, true])
+  const text = checks.map(({ title, found }) => `${title} ${found}`).join("\n")
+  expect(text).toContain("instructions AVX-512 BF16, AMX TILE")
+  expect(text).toContain("huge page 1010 MiB")
+})
+
+test("a machine without a limit says none", () => {
+  const [limit] = machineChecks({ ...WANTING, cgroup_cpus: null }).filter(
+    ({ name }) => name === "cgroup_cpus",
+  )
+  expect(limit).toEqual({ name: "cgroup_cpus", title: "CPU limit", verdict: "ok", found: "none" })
 })

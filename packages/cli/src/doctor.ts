@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import { readFileSync, statfsSync } from "node:fs"
 import { join } from "node:path"
-import { formatBytes } from "./format-size.ts"
+import { formatBytes, formatNumber } from "@ds4/progress"
 import { divergence } from "./logits/divergence.ts"
 import { machineFacts, systemFacts } from "./machine-facts.ts"
 
@@ -10,6 +10,8 @@ type Verdict = "ok" | "note" | "problem"
 /** One thing that was looked at, and what to do about it. */
 export interface Check {
   readonly name: string
+  /** The name as people read it, where that is another one. */
+  readonly title?: string
   readonly verdict: Verdict
   readonly found: string
   readonly advice?: string
@@ -18,6 +20,7 @@ export interface Check {
 const SELF_CHECK_TOKENS = 24
 const SELF_CHECK_RMS = 1e-3 // two orders of f32 summation of the same products differ by far less
 const LOW_MEMORY_BYTES = 4 * 2 ** 30
+const LOW_DISK_BYTES = 2 ** 30
 
 /** System, memory and disk; without a library, as far as the operating system tells. */
 export async function systemChecks(): Promise<Check[]> {
@@ -26,12 +29,16 @@ export async function systemChecks(): Promise<Check[]> {
   const disk = statfsSync(".")
   const freeBytes = disk.bavail * disk.bsize
   const isLow = availableBytes < LOW_MEMORY_BYTES
+  const isFull = freeBytes < LOW_DISK_BYTES
+  const isSupported = process.arch === "x64" && process.platform === "linux"
   return [
     {
       name: "system",
-      verdict: process.arch === "x64" && process.platform === "linux" ? "ok" : "problem",
+      verdict: isSupported ? "ok" : "problem",
       found: `${cpu}, ${cores} cores, ${process.platform} ${kernel}`,
-      ...(process.arch === "x64" ? {} : { advice: "the native library is made for x86-64 Linux" }),
+      ...(isSupported
+        ? {}
+        : { advice: "run ds4 on x86-64 Linux: the native library is made for nothing else" }),
     },
     {
       name: "memory",
@@ -40,66 +47,17 @@ export async function systemChecks(): Promise<Check[]> {
       ...(isLow
         ? {
             advice:
-              "weights are mapped, not copied: they run from disk when they do not fit, slowly",
+              "end other programs or choose a smaller model: weights that do not fit are read " +
+              "from disk again and again, slowly",
           }
         : {}),
     },
-    { name: "disk", verdict: "ok", found: `${formatBytes(freeBytes)} free in this folder` },
-  ]
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null
-    ? (value as Record<string, unknown>)[name]
-    : undefined
-}
-
-function gpuText(device: unknown): string {
-  const bytes = Number(field(device, "memory_bytes"))
-  return (
-    `${String(field(device, "name"))} with ${formatBytes(bytes)}, compute capability ` +
-    `${String(field(device, "compute_capability"))}`
-  )
-}
-
-/** GPUs that NVIDIA's driver shows; nothing runs on them yet, so that none is no problem. */
-export function gpuCheck(machine: unknown): Check {
-  const devices = field(machine, "cuda_devices")
-  const driver = (
-    [
-      ["driver", "cuda_driver"],
-      ["CUDA", "cuda_version"],
-    ] as const
-  ).flatMap(([name, member]) => {
-    const version = field(machine, member)
-    return typeof version === "string" ? [`${name} ${version}`] : []
-  })
-  const gpus =
-    Array.isArray(devices) && devices.length > 0
-      ? devices.map(gpuText)
-      : [`none: ${String(field(machine, "cuda_problem"))}`]
-  return { name: "gpus", verdict: "ok", found: [...gpus, ...driver].join("; ") }
-}
-
-/** Members of the library's description that have a check of their own. */
-const TOLD_ELSEWHERE = /^(cuda_|memory_bytes$|available_memory_bytes$)/
-
-/** The library's description of this machine: CPU features, kernel set, cores, GPUs. */
-export function libraryChecks(machine: unknown): Check[] {
-  const text = (value: unknown) =>
-    Array.isArray(value)
-      ? value.map(String).join(" ")
-      : typeof value === "string"
-        ? value
-        : JSON.stringify(value)
-  const facts = typeof machine === "object" && machine !== null ? Object.keys(machine) : []
-  const listed = facts
-    .filter((name) => !TOLD_ELSEWHERE.test(name))
-    .map((name): Check => ({ name, verdict: "ok", found: text(field(machine, name)) || "none" }))
-  return [
-    { name: "library", verdict: "ok", found: "loads, and its version fits" },
-    ...listed,
-    gpuCheck(machine),
+    {
+      name: "disk",
+      verdict: isFull ? "note" : "ok",
+      found: `${formatBytes(freeBytes)} free in this folder`,
+      ...(isFull ? { advice: "free some space before ds4 quantize or ds4 run --batch here" } : {}),
+    },
   ]
 }
 
@@ -183,12 +141,18 @@ export async function selfCheck(): Promise<Check> {
   }
   const [generic, chosen] = results
   if (generic === undefined || chosen === undefined)
-    return { name: "self check", verdict: "problem", found: "did not run" }
+    return {
+      name: "self check",
+      verdict: "problem",
+      found: "did not run",
+      advice: "run ds4 doctor again, and report this machine if it stays so",
+    }
   const { relativeRms, top1Agreement } = divergence(generic, chosen, vocab)
   const isGood = relativeRms < SELF_CHECK_RMS
   const found =
-    `kernels of this CPU against the plain ones: relative difference ` +
-    `${relativeRms.toExponential(1)}, ${(top1Agreement * 100).toFixed(0)} % same top token, ` +
+    `kernels of this CPU against the plain ones: logits differ by ` +
+    `${formatNumber(relativeRms * 100, 2)} %, ` +
+    `${(top1Agreement * 100).toFixed(0)} % same top token, ` +
     `${((performance.now() - startMs) / 1000).toFixed(1)} s`
   return {
     name: "self check",

@@ -4,6 +4,8 @@ import { writeSync } from "node:fs"
 export interface Io {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
+  /** Writes to stderr what a person asked for by working at the terminal: --quiet keeps it. */
+  readonly draw: (text: string) => void
   /** All of standard input; empty when it is a terminal. */
   readonly readInput: () => Promise<string>
   readonly isInputTerminal: boolean
@@ -35,6 +37,7 @@ export function processIo(): Io {
   return {
     out: (text) => writeAll(1, encoder.encode(text)),
     err: (text) => writeAll(2, encoder.encode(text)),
+    draw: (text) => writeAll(2, encoder.encode(text)),
     readInput: async () => (process.stdin.isTTY ? "" : await Bun.stdin.text()),
     isInputTerminal: process.stdin.isTTY,
     isOutputTerminal: process.stdout.isTTY,
@@ -42,6 +45,20 @@ export function processIo(): Io {
     environment: process.env,
     columns: () => process.stdout.columns || process.stderr.columns || 80,
   }
+}
+
+/** The same streams, without anything that is only said on the way. */
+export function quietIo(io: Io): Io {
+  return { ...io, err: () => {} }
+}
+
+const told = new WeakMap<Io, Set<string>>()
+
+/** Writes a line to stderr, once for a whole command, however often it opens its model. */
+export function noteOnce(io: Io, line: string): void {
+  const before = told.get(io) ?? new Set()
+  if (!before.has(line)) io.err(`${line}\n`)
+  told.set(io, before.add(line))
 }
 
 /** True when escape sequences may be written to a stream. */

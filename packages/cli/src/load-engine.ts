@@ -1,11 +1,12 @@
-import type { EngineOptions, ExpertOptions, LoadProgress, NativeEngine } from "@ds4/engine"
+import type { EngineDescription, EngineOptions, ExpertOptions, NativeEngine } from "@ds4/engine"
 import type { ModelFile } from "@ds4/model-file"
 import type { Tokenizer } from "@ds4/tokenizer"
 import type { ModelOptionName, OptionValues } from "@ds4/options"
 import { usageError } from "./errors.ts"
-import { formatBytes } from "./format-size.ts"
-import type { Io } from "./io.ts"
+import { reportLoad } from "@ds4/progress"
+import { dim, noteOnce, type Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"
+import { progressOf } from "./progress-of.ts"
 
 export type ModelFlags = OptionValues<ModelOptionName>
 
@@ -40,35 +41,45 @@ export async function expertOptionsOf(flags: ModelFlags): Promise<ExpertOptions>
 }
 
 /**
- * Loads the model that the flags name; without one the embedded model, which is said on stderr
- * unless quiet.
+ * Loads the model that the flags name; without one the embedded model, which is said on stderr.
  * @param more options that a command adds, such as switches
  */
 export async function loadEngine(
-  flags: ModelFlags & { readonly quiet?: boolean },
+  flags: ModelFlags,
   io: Io,
   prepareNative: () => void,
   more: EngineOptions = {},
 ): Promise<LoadedModel> {
   const asked = engineOptions(flags)
-  const path = modelPath(flags.model, io, flags.quiet)
+  const path = modelPath(flags.model, io)
   prepareNative()
   // loads the library: only commands that compute pay for it
-  const { loadModel } = await import("@ds4/engine")
-  const isShown = io.isErrorTerminal && flags.quiet !== true
-  let lines = 0
-  const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
-    lines++
-    io.err(`\rpacking experts: ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}\x1b[K`)
-  }
+  const { contextNote, expertsText, loadModel } = await import("@ds4/engine")
+  const progress = progressOf(io)
+  const startMs = performance.now()
   try {
-    return await loadModel(path, {
+    const loaded = await loadModel(path, {
       ...asked,
       experts: await expertOptionsOf(flags),
-      ...(isShown ? { onLoad } : {}),
+      onLoad: reportLoad(progress),
       ...more,
     })
+    progress.stop()
+    if (progress.wasShown) io.err(`${dim(io, loadedText(loaded.engine, startMs, expertsText))}\n`)
+    const note = contextNote(flags.ctx, loaded.engine.model)
+    if (note !== undefined) noteOnce(io, `ds4: ${note}`)
+    return loaded
   } finally {
-    if (lines > 0) io.err("\r\x1b[K")
+    progress.stop()
   }
+}
+
+/** The closing line of a load that took long enough to be watched: what it came to. */
+function loadedText(
+  engine: NativeEngine,
+  startMs: number,
+  expertsText: (description: EngineDescription) => string,
+): string {
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
+  return `loaded ${engine.model.name} in ${seconds} s; experts ${expertsText(engine.describe())}`
 }

@@ -1,5 +1,6 @@
 // The dispatcher: finds the command, resolves its flags, runs it, turns errors into exit codes.
 import {
+  effectiveOption,
   effectiveOptions,
   impliedCommand,
   nearestName,
@@ -10,7 +11,7 @@ import type { Command } from "./command.ts"
 import { COMMANDS } from "./commands/index.ts"
 import { EXIT, exitCodeOf, messageOf, usageError, type ExitCode } from "./errors.ts"
 import { commandHelp, programHelp } from "./help.ts"
-import { processIo, type Io } from "./io.ts"
+import { processIo, quietIo, type Io } from "./io.ts"
 
 export interface MainOptions {
   /** Builds the native library when it is missing; default: it is taken as built. */
@@ -61,17 +62,19 @@ async function runChosen(
     io.out(commandHelp(command))
     return EXIT.done
   }
-  for (const note of notes) io.err(`ds4: ${note}\n`)
   const extra = positionals[command.maxPositionals]
   if (extra !== undefined)
     throw usageError(`unexpected argument "${extra}" (ds4 ${command.name} --help)`)
   const sources = withConfigFile(values, io.environment)
+  const isQuiet = effectiveOption("quiet", sources, command.name).value === true
+  const shownIo = isQuiet ? quietIo(io) : io
+  for (const note of notes) shownIo.err(`ds4: ${note}\n`)
   return await command.run({
     flags: effectiveOptions(command.name, sources),
     sources,
     positionals,
     words: rest,
-    io,
+    io: shownIo,
     prepareNative,
     prepareBenchmarks,
   })

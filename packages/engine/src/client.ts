@@ -59,10 +59,7 @@ export class NativeEngine implements InferenceEngine {
 
   private constructor({ file, nativeModel, engine, isDemo, options }: Parts) {
     const { config } = file
-    const contextTokens = Math.min(
-      options.contextTokens ?? config.contextTokens,
-      config.contextTokens,
-    )
+    const contextTokens = contextTokensOf(file, options)
     this.engine = engine
     this.nativeModel = nativeModel
     this.eos = config.eosTokenId
@@ -248,6 +245,10 @@ function alreadyRead(promptTokens: number, cachedTokens: number): GenerateEvent 
 function cancelledWhileWaiting(promptTokens: number): GenerateEvent {
   const usage = { promptTokens, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
   return { type: "end", reason: "cancelled", usage }
+}
+
+function contextTokensOf({ config }: ModelFile, { contextTokens }: EngineOptions): number {
+  return Math.min(contextTokens ?? config.contextTokens, config.contextTokens)
 }
 
 function describeModel({ config, format, files }: ModelFile): string {

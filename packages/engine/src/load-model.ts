@@ -3,7 +3,7 @@ import { loadTokenizer, type Tokenizer } from "@ds4/tokenizer"
 import { NativeEngine } from "./client.ts"
 import { EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
 import { EngineError } from "./errors.ts"
-import type { EngineOptions } from "./types.ts"
+import type { EngineOptions, LoadProgress } from "./types.ts"
 
 export interface LoadedModel {
   readonly file: ModelFile
@@ -33,6 +33,9 @@ export async function loadModel(
   path: string | undefined,
   options: EngineOptions = {},
 ): Promise<LoadedModel> {
+  const begin = (stage: LoadProgress["stage"]): void =>
+    options.onLoad?.({ stage, doneBytes: 0, totalBytes: 0 })
+  begin("file")
   const model = await openModelFile(path ?? EMBEDDED_MODEL_PATH)
   const weights = options.experts?.weightsPath
   const file = weights === undefined ? model : await withExpertWeights(model, weights)
@@ -44,7 +47,9 @@ export async function loadModel(
         `tokenizer.json in the folder`,
     )
   }
+  begin("vocabulary")
   const tokenizer = await loadTokenizer(file.tokenizer)
+  begin("weights")
   return { file, tokenizer, engine: await openEngine(file, tokenizer, options) }
 }
 

@@ -21,7 +21,8 @@ export interface EngineOptions {
   readonly switches?: EngineSwitches
   readonly experts?: ExpertOptions
   /**
-   * Called a few times a second while experts are packed, which takes seconds for a large model.
+   * Called when a stage of loading begins, and a few times a second while experts are packed, which
+   * takes minutes for a large model.
    */
   readonly onLoad?: (progress: LoadProgress) => void
   /** Aborting ends loading, at its next layer, with EngineError CANCELLED. */
@@ -59,7 +60,13 @@ export interface ExpertOptions {
 }
 
 export interface LoadProgress {
+  /**
+   * file: headers are read and checked. vocabulary: the tokenizer is made. weights: files are
+   * mapped and the engine is set up. experts: routed experts are packed.
+   */
+  readonly stage: "file" | "vocabulary" | "weights" | "experts"
   readonly doneBytes: number
+  /** 0: not known in this stage. */
   readonly totalBytes: number
 }
 

@@ -16,7 +16,7 @@ const VERIFY_AT_OPEN_BYTES = 64 * 2 ** 20
 const CHUNK_BLOCKS = 2 ** 16
 
 interface VerifyOptions {
-  /** Called after each tensor; bytes of the model looked at so far and in all. */
+  /** Called after each piece that was read; bytes of the model looked at so far and in all. */
   readonly onProgress?: (checkedBytes: number, totalBytes: number) => void
   readonly access?: FileAccess
   readonly signal?: AbortSignal
@@ -31,13 +31,20 @@ interface VerifyOptions {
 export async function verifyModelFile(file: ModelFile, options: VerifyOptions = {}): Promise<void> {
   const sources = await openSources(file, options.access ?? diskFiles)
   const totalBytes = file.tensors.reduce((sum, tensor) => sum + tensor.bytes + tensor.scaleBytes, 0)
-  let checkedBytes = 0
+  let doneBytes = 0
   for (const tensor of file.tensors) {
-    options.signal?.throwIfAborted()
-    await checkScales(tensor, sources, file)
-    await checkContents(tensor, sources, file)
-    checkedBytes += tensor.bytes + tensor.scaleBytes
-    options.onProgress?.(checkedBytes, totalBytes)
+    const tensorBytes = tensor.bytes + tensor.scaleBytes
+    let checkedBytes = 0
+    const onPiece = (bytes: number): void => {
+      options.signal?.throwIfAborted()
+      checkedBytes += bytes
+      if (checkedBytes < tensorBytes) options.onProgress?.(doneBytes + checkedBytes, totalBytes)
+    }
+    onPiece(0)
+    await checkScales(tensor, sources, file, onPiece)
+    await checkContents(tensor, sources, file, onPiece)
+    doneBytes += tensorBytes
+    options.onProgress?.(doneBytes, totalBytes)
   }
 }
 
@@ -72,12 +79,14 @@ async function checkScales(
   tensor: TensorEntry,
   sources: readonly ByteSource[],
   file: ModelFile,
+  onPiece?: (bytes: number) => void,
 ): Promise<void> {
   if (tensor.scaleBytes === 0) return
   const source = sourceOf(sources, tensor.scaleFile, file)
   await scan(source, tensor.scaleOffset, tensor.scaleBytes, 64, (bytes, begin) => {
     const at = bytes.indexOf(E8M0_NAN)
     if (at >= 0) throw badValue(tensor, `has a NaN scale (E8M0 255) at index ${begin + at}`, source)
+    onPiece?.(bytes.length)
   })
 }
 
@@ -87,6 +96,7 @@ async function checkContents(
   tensor: TensorEntry,
   sources: readonly ByteSource[],
   file: ModelFile,
+  onPiece?: (bytes: number) => void,
 ): Promise<void> {
   const type = tensorTypeById(tensor.type)
   if (type === undefined) return
@@ -96,6 +106,7 @@ async function checkContents(
   await scan(source, tensor.offset, tensor.bytes, type.blockBytes, (bytes, begin) => {
     const found = fault(bytes, begin / type.blockBytes)
     if (found !== undefined) throw badValue(tensor, found, source)
+    onPiece?.(bytes.length)
   })
 }
 

@@ -82,7 +82,7 @@ function median(numbers: readonly number[]): number {
 const rate = ({ tokens, wallMs }: Rate) => (tokens * 1000) / wallMs
 
 type EngineProcess = Bun.Subprocess<"pipe", "pipe", "inherit">
-type ServerProcess = Bun.Subprocess<"ignore", "ignore", "pipe">
+type ServerProcess = Bun.Subprocess<"ignore", "pipe", "inherit">
 
 function startEngine(): EngineProcess {
   const flags = ["--engine", "--tokens", String(maxTokens), "--threads", values.threads]
@@ -97,18 +97,15 @@ function startServer(): ServerProcess {
   const flags = ["-m", TINY, "--port", "0", "--quiet", "--threads", values.threads]
   return Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), ...flags], {
     stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
   })
 }
 
 /** The server's address, once its model is loaded. */
 async function readyUrl(server: ServerProcess): Promise<string> {
-  let url = ""
-  for await (const line of linesOf(server.stderr)) {
-    url = /serving +(http:\S+)/.exec(line)?.[1] ?? url
-    if (line === "ready") break
-  }
+  const { value: url = "" } = await linesOf(server.stdout).next()
+  while (!(await fetch(`${url}/health`)).ok) await Bun.sleep(50)
   return url
 }
 

@@ -2,6 +2,7 @@
 import { EngineError, type LoadProgress } from "@ds4/engine"
 import { ModelFileError } from "@ds4/model-file"
 import { effectiveOptions, helpOf, OptionError, parseArguments, withConfigFile } from "@ds4/options"
+import { reportLoad } from "@ds4/progress"
 import { type App, createApp } from "./app.ts"
 import { readApiKeys } from "./http/api-key.ts"
 import { stderrLog } from "./http/request-log.ts"
@@ -12,7 +13,7 @@ import { shutdownSignal } from "./serving/shutdown-signal.ts"
 import { shutDown } from "./serving/shutdown.ts"
 import { Statistics } from "./serving/statistics.ts"
 import { type ServeOptions, type ServerSettings, settingsOf } from "./settings.ts"
-import { print, printAddress, printModel } from "./startup-report.ts"
+import { loadingProgress, print, printAddress, printModel } from "./startup-report.ts"
 
 const EXIT = { done: 0, failed: 1, usage: 2, model: 3, memory: 4, interrupted: 130 } as const
 
@@ -29,11 +30,12 @@ function serveHelp(): string {
 function readOptions(args: readonly string[]): ServeOptions | undefined {
   const { values, positionals, notes } = parseArguments(args, "serve")
   if (values.get("help") === true) return undefined
-  for (const note of notes) print(note)
   const [extra] = positionals
   if (extra !== undefined)
     throw new OptionError(`unexpected argument "${extra}"; --help lists the flags`)
-  return effectiveOptions("serve", withConfigFile(values, process.env))
+  const options = effectiveOptions("serve", withConfigFile(values, process.env))
+  if (!options.quiet) for (const note of notes) print(note)
+  return options
 }
 
 /**
@@ -67,7 +69,10 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
     print(fault)
     return EXIT.failed
   }
-  printAddress(options.unix ?? app.server?.url.href.replace(/\/$/, "") ?? "", settings)
+  const url = options.unix ?? app.server?.url.href.replace(/\/$/, "") ?? ""
+  if (!options.quiet) printAddress(url, settings)
+  // nobody else knows the port then
+  else if (options.unix === undefined && options.port === 0) process.stdout.write(`${url}\n`)
   const ended = shutdownSignal(EXIT.interrupted)
   const loading = new AbortController()
   const loaded = load(state, options, loading.signal)
@@ -78,7 +83,7 @@ async function serve(options: ServeOptions, settings: ServerSettings): Promise<n
     await app.stop(true)
     return loadExitCode(failure.error)
   }
-  print("draining")
+  if (!options.quiet) print("draining")
   loading.abort() // a load that is still running ends at its next layer
   await shutDown(app, state, registry, options["drain-seconds"] * 1000)
   return EXIT.done
@@ -100,17 +105,25 @@ async function load(
   options: ServeOptions,
   signal: AbortSignal,
 ): Promise<{ error: unknown } | undefined> {
-  const onLoad = ({ doneBytes, totalBytes }: LoadProgress): void => {
-    state.progress = doneBytes / totalBytes
+  const progress = loadingProgress(options.quiet)
+  const report = reportLoad(progress)
+  const onLoad = (step: LoadProgress): void => {
+    if (step.totalBytes > 0) state.progress = step.doneBytes / step.totalBytes
+    report(step)
   }
   try {
     const loaded = await loadServedModel(options, onLoad, signal)
+    progress.stop()
     state.ready(loaded.model)
-    printModel(loaded, options)
-    print("ready")
+    if (!options.quiet) {
+      printModel(loaded, options)
+      print("ready")
+    }
     return undefined
   } catch (error) {
     return { error }
+  } finally {
+    progress.stop()
   }
 }
 

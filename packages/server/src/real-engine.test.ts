@@ -1,7 +1,7 @@
 // The native engine behind the server.
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import OpenAI from "openai"
-import { LACKING, type Running, start, waitReady } from "./testing/server-process.ts"
+import { LACKING, MAIN, type Running, start, TINY, waitReady } from "./testing/server-process.ts"
 
 const engineTest = test.skipIf(LACKING.length > 0)
 
@@ -9,7 +9,7 @@ let server: Running
 let client: OpenAI
 beforeAll(async () => {
   if (LACKING.length > 0) return
-  server = await start("--quiet")
+  server = await start()
   await waitReady(server.url)
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 })
 }, 60_000)
@@ -23,10 +23,12 @@ const request = {
 }
 
 engineTest("start-up prints address, model, context and memory in at most 15 lines", async () => {
-  expect(server.printed()).toMatch(
+  const lines = server.printed().split("\n")
+  const report = lines.filter((line) => !line.includes("/health")) // requests of waitReady
+  expect(report.join("\n")).toMatch(
     /model .*models\/tiny\n[\s\S]*context +4096[\s\S]*memory[\s\S]*ready/,
   )
-  expect(server.printed().split("\nready")[0]?.split("\n").length).toBeLessThanOrEqual(15)
+  expect(report.indexOf("ready")).toBeLessThan(15)
 })
 
 engineTest("greedy answers repeat, and a stream is the whole answer", async () => {
@@ -126,4 +128,32 @@ engineTest("a client that leaves frees the engine", async () => {
 engineTest("SIGTERM ends the process with 0", async () => {
   server.process.kill("SIGTERM")
   expect(await server.process.exited).toBe(0)
+})
+
+engineTest("--quiet prints nothing but the address that only the server knows", async () => {
+  const child = Bun.spawn([process.execPath, MAIN, "--port", "0", "-m", TINY, "--quiet"], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  })
+  let printed = ""
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    printed += chunk
+    if (printed.endsWith("\n")) break
+  }
+  expect(printed).toMatch(/^http:\/\/127\.0\.0\.1:\d+\n$/)
+  await waitReady(printed.trim())
+  child.kill("SIGTERM")
+  expect([await child.exited, await child.stderr.text()]).toEqual([0, ""])
+})
+
+engineTest("a context beyond the model's is told", async () => {
+  const asked = await start("--ctx", "1m")
+  await waitReady(asked.url)
+  await Bun.sleep(20)
+  asked.process.kill("SIGKILL")
+  const [, longest = ""] = /^context +(\d+) tokens/m.exec(asked.printed()) ?? []
+  expect(asked.printed()).toContain(
+    `\n         --ctx 1048576 is more than tiny was made for (${longest} tokens); the context is `,
+  )
 })

@@ -1,4 +1,6 @@
 // The lines that the server prints on stderr while it starts.
+import { contextNote } from "@ds4/engine"
+import { formatBytes, Progress } from "@ds4/progress"
 import type { ServeOptions, ServerSettings } from "./settings.ts"
 import type { LoadedModel } from "./serving/load-model.ts"
 
@@ -6,8 +8,14 @@ export function print(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-function gib(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(2)} GiB`
+/** Shows on stderr how far loading is; nothing when quiet. */
+export function loadingProgress(isQuiet: boolean): Progress {
+  if (isQuiet) return new Progress(undefined)
+  return new Progress({
+    write: (text) => void process.stderr.write(text),
+    isTerminal: process.stderr.isTTY && process.env["TERM"] !== "dumb",
+    columns: () => process.stderr.columns || 80,
+  })
 }
 
 export function printAddress(url: string, { access }: ServerSettings): void {
@@ -27,8 +35,11 @@ export function printModel(
     `context  ${contextTokens} tokens, ${options.parallel} sessions at once, ` +
       `${options["max-queue"]} may wait`,
   )
+  const note = contextNote(options.ctx, chat.engine.model)
+  if (note !== undefined) print(`         ${note}`)
   print(
-    `memory   ${gib(process.memoryUsage.rss())} resident; on the CPU, ${options.numerics} numerics`,
+    `memory   ${formatBytes(process.memoryUsage.rss())} in use; on the CPU, ` +
+      `${options.numerics} numerics`,
   )
   print(`experts  ${experts}`)
 }

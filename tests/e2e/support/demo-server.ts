@@ -36,9 +36,7 @@ export class DemoHome implements Disposable {
   }
 
   /** Starts a server, on a free port unless told otherwise; resolves when the model is ready. */
-  async serve(
-    command = [join(ROOT, "ds4"), "serve", "--port", "0", "--quiet"],
-  ): Promise<DemoServer> {
+  async serve(command = [join(ROOT, "ds4"), "serve", "--port", "0"]): Promise<DemoServer> {
     const child = Bun.spawn(command, {
       cwd: this.folder,
       env: this.environment,
@@ -46,13 +44,18 @@ export class DemoHome implements Disposable {
       stdout: "ignore",
       stderr: "pipe",
     })
-    let said = ""
-    for await (const bytes of child.stderr) {
-      said += new TextDecoder().decode(bytes)
-      const url = /(http:\/\/127\.0\.0\.1:\d+)/.exec(said)?.[1]
-      if (url !== undefined && /^ready/m.test(said)) return new DemoServer(url, said, child)
-    }
-    throw new Error(`the server ended: ${said}`)
+    const ready = Promise.withResolvers<DemoServer>()
+    void (async () => {
+      let said = ""
+      for await (const bytes of child.stderr) {
+        said += new TextDecoder().decode(bytes)
+        const url = /(http:\/\/127\.0\.0\.1:\d+)/.exec(said)?.[1]
+        if (url !== undefined && /^ready/m.test(said))
+          ready.resolve(new DemoServer(url, said, child))
+      }
+      ready.reject(new Error(`the server ended: ${said}`))
+    })()
+    return await ready.promise
   }
 
   [Symbol.dispose](): void {

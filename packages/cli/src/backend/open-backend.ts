@@ -1,4 +1,5 @@
 import { chatWith } from "@ds4/chat"
+import type { EngineDescription } from "@ds4/engine"
 import type { ModelOptionName, OptionValues } from "@ds4/options"
 import type { Io } from "../io.ts"
 import { loadEngine } from "../load-engine.ts"
@@ -6,7 +7,7 @@ import type { Backend } from "./backend.ts"
 import { LocalBackend } from "./local-backend.ts"
 import { RemoteBackend } from "./remote-backend.ts"
 
-type BackendFlags = OptionValues<ModelOptionName | "url" | "api-key" | "quiet">
+type BackendFlags = OptionValues<ModelOptionName | "url" | "api-key">
 
 /** The server at --url, or a local engine over the model that the flags name. */
 export async function openBackend(
@@ -22,9 +23,17 @@ export async function openBackend(
     })
   }
   const loaded = await loadEngine(flags, io, prepareNative)
-  const { expertsText } = await import("@ds4/engine")
-  return new LocalBackend(
-    chatWith(loaded),
-    `on the CPU, ${flags.numerics} numerics, experts ${expertsText(loaded.engine.describe())}`,
-  )
+  return new LocalBackend(chatWith(loaded), placeText(loaded.engine.describe()))
+}
+
+/** Where answers are made, in a few words; ds4 doctor and ds4 bench say more. */
+function placeText({ experts }: EngineDescription): string {
+  const isPacked =
+    typeof experts === "object" &&
+    experts !== null &&
+    "place" in experts &&
+    experts.place === "packed"
+  return isPacked
+    ? "on the CPU, all in memory"
+    : "on the CPU, experts read from the file as they are used"
 }

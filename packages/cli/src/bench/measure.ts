@@ -1,11 +1,12 @@
 import type { NativeEngine } from "@ds4/engine"
+import type { Progress } from "@ds4/progress"
 import { spreadOf, type Spread } from "./spread.ts"
 
 interface BenchOptions {
   readonly promptTokens: number
   readonly genTokens: number
   readonly repeats: number
-  readonly onRepeat: (repeat: number) => void
+  readonly progress: Progress
 }
 
 export interface BenchResult {
@@ -39,6 +40,7 @@ function sample(
   prompt: readonly number[],
   genTokens: number,
   chunk: number,
+  onTokens: (done: number) => void,
 ): Sample {
   const session = engine.openSession(prompt.length + genTokens)
   try {
@@ -49,11 +51,14 @@ function sample(
       logits = Float32Array.from(
         engine.step([{ session, tokens, rows: begin + chunk >= prompt.length ? "LAST" : "NONE" }]),
       )
+      onTokens(begin + tokens.length)
     }
     let token = largest(logits)
     const prefillMs = performance.now() - startMs
-    for (let index = 0; index < genTokens; index++)
+    for (let index = 0; index < genTokens; index++) {
       token = largest(engine.step([{ session, tokens: [token], rows: "LAST" }]))
+      onTokens(prompt.length + index + 1)
+    }
     const decodeMs = performance.now() - startMs - prefillMs
     return {
       prefill: (prompt.length * 1000) / prefillMs,
@@ -74,11 +79,16 @@ export function measure(engine: NativeEngine, options: BenchOptions): BenchResul
     { length: options.promptTokens },
     (_, index) => (index * 7919 + 13) % vocab,
   ) // 7919: a prime, so that ids differ
-  sample(engine, prompt, Math.min(options.genTokens, 8), chunk)
-  const samples = Array.from({ length: options.repeats }, (_, repeat) => {
-    options.onRepeat(repeat)
-    return sample(engine, prompt, options.genTokens, chunk)
-  })
+  const { progress, genTokens, repeats } = options
+  const total = options.promptTokens + genTokens
+  const shown = (label: string) => {
+    progress.begin({ label, unit: "tokens", total }, true)
+    return (done: number) => progress.update(done)
+  }
+  sample(engine, prompt, Math.min(genTokens, 8), chunk, shown("warming up"))
+  const samples = Array.from({ length: repeats }, (_, repeat) =>
+    sample(engine, prompt, genTokens, chunk, shown(`run ${repeat + 1} of ${repeats},`)),
+  )
   return {
     prefillTokensPerSecond: spreadOf(samples.map(({ prefill }) => prefill)),
     decodeTokensPerSecond: spreadOf(samples.map(({ decode }) => decode)),

@@ -1,8 +1,10 @@
 import type { AnswerUsage } from "@ds4/chat"
+import { Progress } from "@ds4/progress"
 import { dim, type Io } from "../io.ts"
 import { MarkdownStream } from "../terminal/markdown-stream.ts"
 import { printable } from "../terminal/printable.ts"
-import { prefillLine, statsLine } from "./stats-line.ts"
+import { progressOf } from "../progress-of.ts"
+import { statsLine } from "./stats-line.ts"
 
 interface AnswerViewOptions {
   readonly io: Io
@@ -10,19 +12,20 @@ interface AnswerViewOptions {
   readonly isRendered: boolean
   readonly showsReasoning: boolean
   readonly showsStats: boolean
+  /** Show how far the prompt has been read. */
+  readonly showsProgress: boolean
   readonly rows: () => number
 }
-
-const PREFILL_SILENCE_MS = 300 // a prompt read faster than this needs no progress line
 
 /** Shows one answer while it arrives. The answer goes to stdout, everything about it to stderr. */
 export class AnswerView {
   private readonly markdown: MarkdownStream | undefined
   private readonly startMs = performance.now()
   private firstTokenMs: number | undefined
+  private isReading = false
   private isInReasoning = false
   private reasoningStartMs = 0
-  private hasProgressLine = false
+  private readonly progress: Progress
   private endsWithNewline = true
   showsReasoning: boolean
 
@@ -34,14 +37,16 @@ export class AnswerView {
       columns: () => io.columns(),
       rows: options.rows,
     }
+    this.progress = options.showsProgress ? progressOf(io) : new Progress(undefined)
+    this.progress.begin({ label: "waiting for the model" })
     this.markdown = options.isRendered ? new MarkdownStream(screen) : undefined
   }
 
   prefill(processed: number, total: number): void {
-    const elapsedMs = performance.now() - this.startMs
-    if (!this.options.io.isErrorTerminal || elapsedMs < PREFILL_SILENCE_MS) return
-    this.hasProgressLine = true
-    this.options.io.err(`\r${dim(this.options.io, prefillLine(processed, total, elapsedMs))}\x1b[K`)
+    if (this.firstTokenMs !== undefined) return
+    if (!this.isReading) this.progress.begin({ label: "reading", unit: "tokens", total })
+    this.isReading = true
+    this.progress.update(processed)
   }
 
   reasoning(text: string): void {
@@ -77,7 +82,7 @@ export class AnswerView {
   }
 
   private finishText(): void {
-    this.clearProgress()
+    this.progress.stop()
     this.leaveReasoning()
     this.markdown?.end()
     if (this.markdown === undefined && !this.endsWithNewline) this.options.io.out("\n")
@@ -86,12 +91,7 @@ export class AnswerView {
 
   private first(): void {
     this.firstTokenMs ??= performance.now() - this.startMs
-    this.clearProgress()
-  }
-
-  private clearProgress(): void {
-    if (this.hasProgressLine) this.options.io.err("\r\x1b[K")
-    this.hasProgressLine = false
+    this.progress.stop()
   }
 
   private leaveReasoning(): void {

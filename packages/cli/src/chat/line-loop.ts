@@ -1,5 +1,5 @@
 import type { Backend } from "../backend/backend.ts"
-import { EXIT, messageOf, type ExitCode } from "../errors.ts"
+import { EXIT, type ExitCode } from "../errors.ts"
 import type { Io } from "../io.ts"
 import { AnswerView } from "./answer-view.ts"
 import type { ChatSession } from "./chat-session.ts"
@@ -17,8 +17,8 @@ interface LineLoopOptions {
 }
 
 /**
- * Chat without a terminal: every line of input is one turn or one slash command. Stops at the first
- * error.
+ * Chat without a terminal: every line of input is one turn or one slash command. The
+ * first error ends it.
  */
 export async function runLines(options: LineLoopOptions): Promise<ExitCode> {
   const { io, session, backend, store } = options
@@ -43,17 +43,18 @@ export async function runLines(options: LineLoopOptions): Promise<ExitCode> {
       text = result.text
     }
     session.ask([...attachments.splice(0), text].join("\n"))
-    const view = new AnswerView({ ...options, ...display, isRendered: false, rows: () => 24 })
-    try {
-      const question = { type: "conversation", conversation: session.conversation() } as const
-      const turn = await runTurn(backend, { question, settings: session.settings }, view)
-      session.keepAnswer(turn.answer, turn.finish === "length")
-      if (turn.usage !== undefined) session.count(turn.usage)
-      view.end(turn.usage)
-    } catch (error) {
-      io.err(`ds4: ${messageOf(error)}\n`)
-      return EXIT.failed
-    }
+    const view = new AnswerView({
+      ...options,
+      ...display,
+      showsProgress: true,
+      isRendered: false,
+      rows: () => 24,
+    })
+    const question = { type: "conversation", conversation: session.conversation() } as const
+    const turn = await runTurn(backend, { question, settings: session.settings }, view)
+    session.keepAnswer(turn.answer, turn.finish === "length")
+    if (turn.usage !== undefined) session.count(turn.usage)
+    view.end(turn.usage)
   }
   return EXIT.done
 }

@@ -25,6 +25,7 @@ export interface ReplOptions {
   readonly isRendered: boolean
   readonly showsReasoning: boolean
   readonly showsStats: boolean
+  readonly showsProgress: boolean
 }
 
 const PROMPT = "> "

@@ -2,13 +2,15 @@ import { writeFileSync } from "node:fs"
 import type { NativeEngine } from "@ds4/engine"
 import type { OptionValues } from "@ds4/options"
 import { benchMoe } from "../bench/moe.ts"
+import { engineText } from "../bench/engine-text.ts"
 import { measure, type BenchResult } from "../bench/measure.ts"
 import type { Spread } from "../bench/spread.ts"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
-import { formatBytes } from "../format-size.ts"
+import { formatBytes, formatWhole } from "@ds4/progress"
 import type { Io } from "../io.ts"
 import { loadEngine } from "../load-engine.ts"
+import { progressOf } from "../progress-of.ts"
 import { machineFacts, type MachineFacts } from "../machine-facts.ts"
 
 interface Run {
@@ -26,13 +28,18 @@ function spreadText({ median, low, high }: Spread, unit: string): string {
   return `${median.toFixed(1)} ${unit} (${low.toFixed(1)} to ${high.toFixed(1)})`
 }
 
+/** A line about a rate over so many tokens. */
+function rateText(spread: Spread, tokens: number): string {
+  return `${spreadText(spread, "t/s")} for ${formatWhole(tokens)} tokens`
+}
+
 function table({ model, contextTokens, genTokens, machine, engine, experts, result }: Run): string {
   return [
     `${model} on ${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}`,
-    `engine   ${JSON.stringify({ ...engine, experts: undefined })}`,
+    `engine   ${engineText(engine)}`,
     `experts  ${experts}`,
-    `prefill  ${spreadText(result.prefillTokensPerSecond, "t/s")} for ${contextTokens} tokens`,
-    `decode   ${spreadText(result.decodeTokensPerSecond, "t/s")} for ${genTokens} tokens`,
+    `prefill  ${rateText(result.prefillTokensPerSecond, contextTokens)}`,
+    `decode   ${rateText(result.decodeTokensPerSecond, genTokens)}`,
     `first    ${spreadText(result.firstTokenMs, "ms")}`,
     `state    ${formatBytes(result.kvCacheBytes)} a session`,
     "",
@@ -81,10 +88,9 @@ async function measured(engine: NativeEngine, flags: BenchFlags, io: Io): Promis
         `context of ${engine.model.contextTokens}`,
     )
   }
-  const onRepeat = (repeat: number) =>
-    io.isErrorTerminal && io.err(`\r${repeat + 1}/${repeats}\x1b[K`)
-  const result = measure(engine, { promptTokens, genTokens, repeats, onRepeat })
-  if (io.isErrorTerminal) io.err("\r\x1b[K")
+  using progress = progressOf(io)
+  const result = measure(engine, { promptTokens, genTokens, repeats, progress })
+  progress.stop()
   const { expertsText } = await import("@ds4/engine")
   return {
     model: engine.model.name,

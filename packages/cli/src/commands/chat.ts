@@ -1,7 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { formatWhole } from "@ds4/progress"
 import { answerSettings, systemText } from "../answer-settings.ts"
+import type { BackendDescription } from "../backend/backend.ts"
 import { openBackend } from "../backend/open-backend.ts"
 import { ChatSession } from "../chat/chat-session.ts"
 import { ConversationStore } from "../chat/conversation-store.ts"
@@ -14,6 +16,12 @@ import { allowsColour, dim, type Io } from "../io.ts"
 import { History } from "../terminal/history.ts"
 import { LineEditor } from "../terminal/line-editor.ts"
 import { RawTerminal } from "../terminal/raw-terminal.ts"
+
+function greeting({ model, where, contextTokens }: BackendDescription): string {
+  const context =
+    contextTokens === undefined ? "" : `, context ${formatWhole(contextTokens)} tokens`
+  return `${model}, ${where}${context}. /help lists the commands, Ctrl+D leaves.`
+}
 
 /** Opens a text in $VISUAL or $EDITOR and returns what was saved. */
 function editExternally(io: Io, text: string): string {
@@ -60,8 +68,12 @@ export const chat = defineCommand({
           showsStats: !flags.quiet,
         }
         if (terminal === undefined) return await runLines(shown)
+        const drawn = { ...io, err: io.draw }
+        if (!flags.quiet) drawn.err(`${dim(io, greeting(backend.description))}\n`)
         return await runInteractive({
           ...shown,
+          io: drawn,
+          showsProgress: !flags.quiet,
           terminal,
           isRendered: allowsColour(io, io.isOutputTerminal) && !flags.plain,
         })
@@ -90,7 +102,7 @@ function openTerminal(): RawTerminal {
 
 /** The prompt with its history, redrawn when the window changes. */
 async function runInteractive(shown: Omit<ReplOptions, "editor">): Promise<ExitCode> {
-  const { io, backend, terminal } = shown
+  const { io, terminal } = shown
   const screen = { write: io.err, columns: io.columns, rows: () => process.stdout.rows || 24 }
   const history = new History(join(stateFolder(io.environment), "history"))
   const editor = new LineEditor({
@@ -100,14 +112,6 @@ async function runInteractive(shown: Omit<ReplOptions, "editor">): Promise<ExitC
     editExternally: (text) => editExternally(io, text),
   })
   const onResize = () => editor.redraw()
-  io.err(
-    `${dim(
-      io,
-      `${backend.description.model}, ${backend.description.where}. /help lists the ` +
-        `commands, ` +
-        `Ctrl+D leaves.`,
-    )}\n`,
-  )
   process.stdout.on("resize", onResize)
   try {
     return await new Repl({ ...shown, editor }).run()

@@ -41,8 +41,8 @@ function ownDefaults(name: OptionName): Record<string, string | number> {
 }
 
 function shown({ value, defaults }: Setting): string {
-  const general =
-    value === undefined ? "(unset)" : Array.isArray(value) ? JSON.stringify(value) : String(value)
+  const isUnset = value === undefined || (Array.isArray(value) && value.length === 0)
+  const general = isUnset ? "(unset)" : Array.isArray(value) ? value.join(", ") : String(value)
   const own = Object.entries(defaults).map(([command, each]) => ` (${command}: ${each})`)
   return `${general}${own.join("")}`
 }

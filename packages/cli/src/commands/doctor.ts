@@ -1,18 +1,13 @@
 import { defineCommand } from "../command.ts"
-import {
-  embeddedModelCheck,
-  expertCheck,
-  libraryChecks,
-  selfCheck,
-  systemChecks,
-  type Check,
-} from "../doctor.ts"
+import { embeddedModelCheck, expertCheck, selfCheck, systemChecks, type Check } from "../doctor.ts"
+import { machineChecks } from "../machine-checks.ts"
 import { EXIT, messageOf } from "../errors.ts"
+import { progressOf } from "../progress-of.ts"
 
 const BUILD_ADVICE = "build the native library with ./ds4 build; Debian needs cmake and g++"
 
 /** Runs checks; one that throws is a problem, not the end. */
-async function attempt(
+async function attempted(
   name: string,
   checks: () => Promise<Check[]>,
   advice = BUILD_ADVICE,
@@ -24,6 +19,11 @@ async function attempt(
   }
 }
 
+function json(checks: readonly Check[], ok: boolean): string {
+  const plain = checks.map(({ name, verdict, found, advice }) => ({ name, verdict, found, advice }))
+  return `${JSON.stringify({ schema: "ds4.doctor/1", ok, checks: plain }, undefined, 2)}\n`
+}
+
 export const doctor = defineCommand({
   name: "doctor",
   usage: "[FLAGS]",
@@ -32,10 +32,15 @@ export const doctor = defineCommand({
   maxPositionals: 0,
   run: async ({ flags, io, prepareNative }) => {
     prepareNative()
+    using progress = progressOf(io)
+    const attempt = (name: string, run: () => Promise<Check[]>, advice?: string) => {
+      progress.begin({ label: `checking: ${name}` })
+      return attempted(name, run, advice)
+    }
     const checks = [
       ...(await systemChecks()),
       ...(await attempt("library", async () =>
-        libraryChecks((await import("@ds4/engine")).machine()),
+        machineChecks((await import("@ds4/engine")).machine()),
       )),
       ...(await attempt(
         "demo model",
@@ -45,14 +50,14 @@ export const doctor = defineCommand({
       ...(await attempt("experts", async () => [await expertCheck()])),
       ...(await attempt("self check", async () => [await selfCheck()])),
     ]
+    progress.stop()
     const isHealthy = checks.every(({ verdict }) => verdict !== "problem")
-    if (flags.json)
-      io.out(`${JSON.stringify({ schema: "ds4.doctor/1", ok: isHealthy, checks }, undefined, 2)}\n`)
+    if (flags.json) io.out(json(checks, isHealthy))
     else {
-      const width = Math.max(...checks.map(({ name }) => name.length))
-      for (const { name, verdict, found, advice } of checks) {
+      const width = Math.max(...checks.map(({ name, title = name }) => title.length))
+      for (const { name, title = name, verdict, found, advice } of checks) {
         io.out(
-          `${verdict.padEnd(8)} ${name.padEnd(width)}  ${found}\n` +
+          `${verdict.padEnd(8)} ${title.padEnd(width)}  ${found}\n` +
             `${advice === undefined ? "" : `${" ".repeat(width + 11)}${advice}\n`}`,
         )
       }

@@ -10,6 +10,7 @@ import {
 } from "../eval/run-suite.ts"
 import { readSuite, SUITES, type Suite, type SuiteItem } from "../eval/suite.ts"
 import { loadEngine } from "../load-engine.ts"
+import { progressOf } from "../progress-of.ts"
 
 function row(name: string, { right, total, percent, goalPercent }: Share): string {
   const goal =
@@ -88,16 +89,17 @@ export const evaluate = defineCommand({
     // Items are independent: none repeats the sampled ids of another one's answer.
     const chat = chatWith(loaded, { answers: 0, toolCalls: { maxIds: 0 } })
     const results: ItemResult[] = []
-    const showsProgress = !flags.quiet && io.isErrorTerminal
+    using progress = progressOf(io)
+    progress.begin({ label: "answered", unit: "items", total: items.length })
     try {
       for (const item of items) {
         results.push(await runItem(item, chat))
-        if (showsProgress) io.err(`\r${results.length}/${items.length} ${item.kind}\x1b[K`)
+        progress.update(results.length)
       }
     } finally {
       await chat.close()
+      progress.stop()
     }
-    if (showsProgress) io.err("\r\x1b[K")
     const summary = summarise(results, suite)
     if (flags.json) {
       const report = {

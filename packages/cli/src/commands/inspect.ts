@@ -7,7 +7,7 @@ import {
 } from "@ds4/model-file"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
-import { formatBytes, formatCount } from "../format-size.ts"
+import { formatBytes, formatCount } from "@ds4/progress"
 import { systemFacts } from "../machine-facts.ts"
 import { modelPath } from "../model-path.ts"
 import { tokenizerOf } from "../open-tokenizer.ts"

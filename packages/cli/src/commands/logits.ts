@@ -1,4 +1,5 @@
 import type { NativeEngine } from "@ds4/engine"
+import type { Progress } from "@ds4/progress"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
 import type { Io } from "../io.ts"
@@ -7,17 +8,31 @@ import { compareExperts } from "../logits/compare-experts.ts"
 import { compareNumerics } from "../logits/compare-numerics.ts"
 import { writeDump, writeWhole } from "../logits/safetensors-dump.ts"
 import { engineSwitches } from "../logits/switches.ts"
+import { progressOf } from "../progress-of.ts"
 import { readIdsFlag } from "../read-ids.ts"
 
 const DEFAULT_TOP = 20
 /** A dump shows one step: it has room for so many tokens. */
 const DUMP_STEP_TOKENS = 512
 
-function writeRaw(path: string, engine: NativeEngine, ids: readonly number[]): void {
+/** Tells at once what is computed: a step holds up this thread. */
+function watch(progress: Progress, ids: readonly number[]): void {
+  progress.begin({ label: "computing logits", unit: "tokens", total: ids.length }, true)
+}
+
+function writeRaw(
+  path: string,
+  engine: NativeEngine,
+  ids: readonly number[],
+  progress: Progress,
+): void {
   function* rows() {
-    for (const { logits } of engine.logits(ids, { mode: "all" }))
+    for (const { position, logits } of engine.logits(ids, { mode: "all" })) {
       yield new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength)
+      progress.update(position + 1)
+    }
   }
+  watch(progress, ids)
   writeWhole(path, rows()) // x86-64 is little-endian, as the file is
 }
 
@@ -45,9 +60,13 @@ function printPositions(
   ids: readonly number[],
   topK: number,
   isJson: boolean,
+  progress: Progress,
 ): void {
+  watch(progress, ids)
   if (isJson) io.out(`{"tokens":${JSON.stringify(ids)},"positions":[`)
   for (const { position, top } of engine.logits(ids, { mode: "all", topK })) {
+    if (io.isOutputTerminal) progress.stop() // the rows themselves show how far it is
+    progress.update(position + 1)
     if (isJson) io.out(`${position === 0 ? "" : ","}${JSON.stringify({ position, top })}`)
     else
       io.out(
@@ -73,11 +92,17 @@ function write(
   ids: readonly number[],
   { rawPath, dumpPath, topK, isTopAsked, isJson }: Outputs,
 ): void {
-  if (rawPath !== undefined) writeRaw(rawPath, engine, ids)
-  if (dumpPath !== undefined) io.err(`${dumpTrace(dumpPath, engine, ids)} arrays in ${dumpPath}\n`)
+  using progress = progressOf(io)
+  if (rawPath !== undefined) writeRaw(rawPath, engine, ids, progress)
+  if (dumpPath !== undefined) {
+    watch(progress, ids)
+    const arrays = dumpTrace(dumpPath, engine, ids)
+    progress.stop()
+    io.err(`${arrays} arrays in ${dumpPath}\n`)
+  }
   const isAlone = rawPath === undefined && dumpPath === undefined
   if (isJson || isTopAsked || isAlone)
-    printPositions(io, engine, ids, Math.min(topK, engine.model.vocab), isJson)
+    printPositions(io, engine, ids, Math.min(topK, engine.model.vocab), isJson, progress)
 }
 
 export const logits = defineCommand({

@@ -4,11 +4,12 @@ import { ModelFileError, openModelFile, type ModelFile } from "@ds4/model-file"
 import type { OptionValues } from "@ds4/options"
 import { defineCommand } from "../command.ts"
 import { CliError, EXIT, usageError } from "../errors.ts"
-import { formatBytes } from "../format-size.ts"
+import { formatBytes } from "@ds4/progress"
 import type { Io } from "../io.ts"
 import { modelPath } from "../model-path.ts"
+import { progressOf } from "../progress-of.ts"
 
-type QuantizeFlags = OptionValues<"recipe" | "experts" | "force" | "quiet">
+type QuantizeFlags = OptionValues<"recipe" | "experts" | "force">
 
 interface Written {
   readonly schema: "ds4.quantize/1"
@@ -28,15 +29,10 @@ async function write(
   signal: AbortSignal,
 ): Promise<Written> {
   const { nativeConvertRows, quantize: writeQuantized } = await import("@ds4/engine")
-  const isShown = !flags.quiet && io.isErrorTerminal
-  const onProgress = (progress: QuantizeProgress): void => {
-    const { tensor, tensorIndex, tensorCount, writtenBytes, fileBytes } = progress
-    if (isShown)
-      io.err(
-        `\r${tensorIndex + 1}/${tensorCount} ${formatBytes(writtenBytes)} of ` +
-          `${formatBytes(fileBytes)} ${tensor}\x1b[K`,
-      )
-  }
+  using progress = progressOf(io)
+  progress.begin({ label: "writing", unit: "bytes" })
+  const onProgress = ({ writtenBytes, fileBytes }: QuantizeProgress): void =>
+    progress.update(writtenBytes, fileBytes)
   const startMs = performance.now()
   const plan = await writeQuantized(file, output, nativeConvertRows, {
     recipe: flags.recipe,
@@ -45,7 +41,6 @@ async function write(
     ...(flags.experts === undefined ? {} : { types: { experts: flags.experts } }),
     onProgress,
   })
-  if (isShown) io.err("\r\x1b[K")
   return {
     schema: "ds4.quantize/1",
     path: output,
@@ -77,7 +72,7 @@ export const quantize = defineCommand({
       throw usageError("expected an input and an output: ds4 quantize INPUT OUTPUT.gguf")
     if (!flags.force && existsSync(output))
       throw usageError(`${output} exists already; choose another name, or --force overwrites it`)
-    const file = await openModelFile(modelPath(input, io, flags.quiet))
+    const file = await openModelFile(modelPath(input, io))
     prepareNative()
     const abort = new AbortController()
     const onInterrupt = () => abort.abort(new Error("interrupted; nothing was written"))
@@ -91,8 +86,7 @@ export const quantize = defineCommand({
       if (error instanceof ModelFileError && error.path === output)
         throw new CliError(EXIT.failed, error.message, { cause: error })
       if (!abort.signal.aborted) throw error
-      io.err("ds4: interrupted; nothing was written\n")
-      return EXIT.interrupted
+      throw new CliError(EXIT.interrupted, "interrupted; nothing was written", { cause: error })
     } finally {
       process.off("SIGINT", onInterrupt)
     }

@@ -7,6 +7,7 @@ import { runTurn } from "../chat/run-turn.ts"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError, type ExitCode } from "../errors.ts"
 import { allowsColour, type Io } from "../io.ts"
+import { progressOf } from "../progress-of.ts"
 import { readPrompt } from "../read-prompt.ts"
 import { collectAnswer, questionOf, resultJson, type RunRequest } from "../run/answer-json.ts"
 import { runBatch } from "../run/batch.ts"
@@ -17,15 +18,18 @@ const RENDERED = "<\uff5cbegin\u2581of\u2581sentence\uff5c>"
 async function runJson(
   backend: Backend,
   request: RunRequest,
-  write: (text: string) => void,
+  io: Io,
   isStream: boolean,
 ): Promise<ExitCode> {
+  using progress = progressOf(io)
   const result = await collectAnswer(
     backend,
     request,
-    isStream ? (event) => write(`${JSON.stringify(event)}\n`) : undefined,
+    progress,
+    isStream ? (event) => io.out(`${JSON.stringify(event)}\n`) : undefined,
   )
-  if (!isStream) write(`${JSON.stringify(resultJson(backend, result))}\n`)
+  progress.stop()
+  if (!isStream) io.out(`${JSON.stringify(resultJson(backend, result))}\n`)
   return result.finish === "cancelled" ? EXIT.interrupted : EXIT.done
 }
 
@@ -33,14 +37,15 @@ async function runJson(
 async function runShown(
   backend: Backend,
   request: RunRequest,
-  flags: OptionValues<"plain" | "hide-reasoning" | "quiet">,
+  flags: OptionValues<"plain" | "hide-reasoning">,
   io: Io,
 ): Promise<ExitCode> {
   const view = new AnswerView({
     io,
     isRendered: !flags.plain && allowsColour(io, io.isOutputTerminal),
     showsReasoning: !flags["hide-reasoning"],
-    showsStats: !flags.quiet,
+    showsStats: true,
+    showsProgress: true,
     rows: () => process.stdout.rows || 24,
   })
   const turn = await runTurn(backend, request, view)
@@ -83,7 +88,7 @@ export const run = defineCommand({
       const question = questionOf(text, systemText(flags), isRendered)
       const request: RunRequest = { question, settings, signal }
       if (flags.json || flags["stream-json"])
-        return await runJson(backend, request, io.out, flags["stream-json"])
+        return await runJson(backend, request, io, flags["stream-json"])
       return await runShown(backend, request, flags, io)
     } finally {
       process.off("SIGINT", onInterrupt)

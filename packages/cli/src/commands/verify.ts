@@ -2,9 +2,8 @@ import { createHash } from "node:crypto"
 import { openModelFile, verifyModelFile, type ModelFile } from "@ds4/model-file"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
-import { formatBytes } from "../format-size.ts"
-import type { Io } from "../io.ts"
 import { modelPath } from "../model-path.ts"
+import { progressOf } from "../progress-of.ts"
 
 /** SHA-256 of every file, as the publishers of weights list them. */
 async function hashFiles(
@@ -25,28 +24,21 @@ async function hashFiles(
   return hashes
 }
 
-function progressLine(io: Io, stage: string, totalBytes: number): (doneBytes: number) => void {
-  let shownMs = performance.now()
-  return (doneBytes) => {
-    if (!io.isErrorTerminal || performance.now() - shownMs < 200) return
-    shownMs = performance.now()
-    io.err(`\r${stage} ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}\x1b[K`)
-  }
-}
-
 export const verify = defineCommand({
   name: "verify",
   usage: "[FILE] [FLAGS]",
-  summary: "reads every weight: hashes the files, refuses NaN scales and values",
+  summary: "reads every weight: hashes the files, refuses scales and values that are no numbers",
   examples: ["ds4 verify model.gguf", "ds4 verify DeepSeek-V4-Flash/ --json"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
     const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))
     const totalBytes = file.files.reduce((sum, { bytes }) => sum + bytes, 0)
-    const onProgress = progressLine(io, "checking", totalBytes)
-    await verifyModelFile(file, { onProgress: (checkedBytes) => onProgress(checkedBytes) })
-    const files = await hashFiles(file, progressLine(io, "hashing", totalBytes))
-    if (io.isErrorTerminal) io.err("\r\x1b[K")
+    using progress = progressOf(io)
+    progress.begin({ label: "checking values", unit: "bytes" })
+    await verifyModelFile(file, { onProgress: (done, total) => progress.update(done, total) })
+    progress.begin({ label: "hashing", unit: "bytes", total: totalBytes })
+    const files = await hashFiles(file, (doneBytes) => progress.update(doneBytes))
+    progress.stop()
     if (flags.json) {
       const report = { schema: "ds4.verify/1", ok: true, tensors: file.tensors.length, files }
       io.out(`${JSON.stringify(report)}\n`)

@@ -1,4 +1,5 @@
 import type { NativeEngine } from "@ds4/engine"
+import type { Progress } from "@ds4/progress"
 
 // positions of the default comparison: beyond the window and two compressed blocks
 const COMPARED_TOKENS = 256
@@ -13,10 +14,17 @@ export function defaultIds(vocab: number): number[] {
 }
 
 /** All logits, [positions, vocab] f32. */
-export function allLogits(engine: NativeEngine, ids: readonly number[]): Float32Array {
+export function allLogits(
+  engine: NativeEngine,
+  ids: readonly number[],
+  progress: Progress,
+): Float32Array {
   const { vocab } = engine.model
   const all = new Float32Array(ids.length * vocab)
-  for (const { position, logits } of engine.logits(ids, { mode: "all" }))
+  progress.begin({ label: "computing logits", unit: "tokens", total: ids.length }, true)
+  for (const { position, logits } of engine.logits(ids, { mode: "all" })) {
     all.set(logits, position * vocab)
+    progress.update(position + 1)
+  }
   return all
 }

@@ -1,5 +1,7 @@
+import { formatNumber } from "@ds4/progress"
 import type { Io } from "../io.ts"
 import { expertOptionsOf, loadEngine, type ModelFlags } from "../load-engine.ts"
+import { progressOf } from "../progress-of.ts"
 import { allLogits, defaultIds } from "./all-logits.ts"
 import { divergence, type Divergence } from "./divergence.ts"
 
@@ -19,9 +21,9 @@ interface CompareExpertsOptions {
 
 function row(name: string, { meanKl, maxKl, top1Agreement, relativeRms }: Divergence): string {
   return (
-    `${name.padEnd(8)} ${meanKl.toExponential(2).padStart(9)} ` +
-    `${maxKl.toExponential(2).padStart(9)} ${(top1Agreement * 100).toFixed(2).padStart(9)} % ` +
-    `${relativeRms.toExponential(2).padStart(12)}\n`
+    `${name.padEnd(8)} ${formatNumber(meanKl).padStart(9)} ` +
+    `${formatNumber(maxKl).padStart(9)} ${(top1Agreement * 100).toFixed(2).padStart(9)} % ` +
+    `${formatNumber(relativeRms).padStart(12)}\n`
   )
 }
 
@@ -32,10 +34,9 @@ function row(name: string, { meanKl, maxKl, top1Agreement, relativeRms }: Diverg
 export async function compareExperts(options: CompareExpertsOptions): Promise<void> {
   const { io, flags, isJson } = options
   const reference = await logitsWith(options, "f32", io)
-  const silent = { ...io, err: () => {} }
   const found: Record<string, Divergence> = {}
   for (const numerics of COMPARED) {
-    const { logits, vocab } = await logitsWith(options, numerics, silent)
+    const { logits, vocab } = await logitsWith(options, numerics, io)
     found[numerics] = divergence(reference.logits, logits, vocab)
   }
   const positions = found["int8"]?.positions ?? 0
@@ -56,7 +57,8 @@ async function logitsWith(
   const experts = { ...(await expertOptionsOf(flags)), place: "packed", numerics } as const
   const { engine } = await loadEngine(flags, io, prepareNative, { experts })
   const { vocab } = engine.model
-  const logits = allLogits(engine, ids ?? defaultIds(vocab))
+  using progress = progressOf(io)
+  const logits = allLogits(engine, ids ?? defaultIds(vocab), progress)
   await engine.close()
   return { logits, vocab }
 }

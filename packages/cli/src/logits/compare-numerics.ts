@@ -1,5 +1,7 @@
+import { formatNumber } from "@ds4/progress"
 import type { Io } from "../io.ts"
 import { loadEngine, type ModelFlags } from "../load-engine.ts"
+import { progressOf } from "../progress-of.ts"
 import { allLogits, defaultIds } from "./all-logits.ts"
 import { divergence, type Divergence } from "./divergence.ts"
 import { engineSwitches } from "./switches.ts"
@@ -19,7 +21,7 @@ interface CompareNumericsOptions {
 export async function compareNumerics(options: CompareNumericsOptions): Promise<void> {
   const { io, flags, reference, isJson } = options
   const expected = await logitsWith(options, reference, io)
-  const found = await logitsWith(options, flags.numerics, { ...io, err: () => {} })
+  const found = await logitsWith(options, flags.numerics, io)
   const distance = divergence(expected.logits, found.logits, found.vocab)
   io.out(
     isJson ? json(distance, reference, flags.numerics) : table(distance, reference, flags.numerics),
@@ -34,7 +36,8 @@ async function logitsWith(
   const switches = numerics === reference ? {} : { switches: engineSwitches(leaveOut) }
   const { engine } = await loadEngine({ ...flags, numerics }, io, prepareNative, switches)
   const { vocab } = engine.model
-  const logits = allLogits(engine, ids ?? defaultIds(vocab))
+  using progress = progressOf(io)
+  const logits = allLogits(engine, ids ?? defaultIds(vocab), progress)
   await engine.close()
   return { logits, vocab }
 }
@@ -56,11 +59,11 @@ function json(distance: Divergence, reference: string, compared: string): string
 function table(distance: Divergence, reference: string, compared: string): string {
   return [
     `${compared} against ${reference}, ${distance.positions} positions`,
-    `  KL divergence      mean ${distance.meanKl.toExponential(2)}, largest ` +
-      `${distance.maxKl.toExponential(2)} nats`,
+    `  KL divergence      mean ${formatNumber(distance.meanKl)}, largest ` +
+      `${formatNumber(distance.maxKl)} nats`,
     `  same top token     ${(distance.top1Agreement * 100).toFixed(2)} %`,
-    `  logit difference   largest ${distance.maxLogitDifference.toExponential(2)}, relative ` +
-      `RMS ${distance.relativeRms.toExponential(2)}`,
+    `  logit difference   largest ${formatNumber(distance.maxLogitDifference)}, relative ` +
+      `RMS ${formatNumber(distance.relativeRms)}`,
     "",
   ].join("\n")
 }

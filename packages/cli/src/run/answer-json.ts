@@ -1,4 +1,5 @@
 import type { AnswerEvent, AnswerUsage, FinishReason, ToolCall } from "@ds4/chat"
+import type { Progress } from "@ds4/progress"
 import { ask, type AnswerSettings, type Backend, type Question } from "../backend/backend.ts"
 import { rate } from "../chat/stats-line.ts"
 
@@ -93,10 +94,37 @@ function streamEvent(event: AnswerEvent): Record<string, unknown> | undefined {
   }
 }
 
-/** Runs one answer to its end; `emit` gets the events of --stream-json as they come. */
+/** Shows how far an answer that is not shown itself has come. */
+class AnswerWatch {
+  private tokens = 0
+  private stage: "reading" | "writing" | undefined
+
+  constructor(private readonly progress: Progress) {
+    progress.begin({ label: "waiting for the model" })
+  }
+
+  take(event: AnswerEvent): void {
+    if (event.type === "progress") {
+      const { processedTokens, promptTokens: total } = event
+      if (this.stage === undefined) this.progress.begin({ label: "reading", unit: "tokens", total })
+      this.stage ??= "reading"
+      this.progress.update(processedTokens)
+    } else if (event.type !== "finish") {
+      if (this.stage !== "writing") this.progress.begin({ label: "writing the answer" })
+      this.stage = "writing"
+      this.progress.update(++this.tokens)
+    }
+  }
+}
+
+/**
+ * Runs one answer to its end.
+ * @param emit gets the events of --stream-json as they come
+ */
 export async function collectAnswer(
   backend: Backend,
   { question, settings, signal }: RunRequest,
+  progress: Progress,
   emit?: (event: Record<string, unknown>) => void,
 ): Promise<CollectedAnswer> {
   const startMs = performance.now()
@@ -104,7 +132,9 @@ export async function collectAnswer(
   let finish: FinishReason = "cancelled"
   let usage: AnswerUsage | undefined
   let firstTokenMs: number | undefined
+  const watch = new AnswerWatch(progress)
   for await (const event of ask(backend, question, { ...settings, signal })) {
+    watch.take(event)
     if (event.type === "text" || event.type === "reasoning") {
       firstTokenMs ??= performance.now() - startMs
       answer[event.type === "text" ? "content" : "reasoning"] += event.text

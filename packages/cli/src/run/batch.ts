@@ -1,9 +1,11 @@
 import { appendFileSync, writeFileSync } from "node:fs"
 import { chatRequest, RequestError } from "@ds4/chat"
+import { Progress } from "@ds4/progress"
 import { readTextFlag } from "../answer-settings.ts"
 import type { AnswerSettings, Backend, Question } from "../backend/backend.ts"
-import { EXIT, messageOf, usageError, type ExitCode } from "../errors.ts"
+import { CliError, EXIT, messageOf, usageError, type ExitCode } from "../errors.ts"
 import type { Io } from "../io.ts"
+import { progressOf } from "../progress-of.ts"
 import { collectAnswer, questionOf, resultJson } from "./answer-json.ts"
 
 interface BatchOptions {
@@ -61,19 +63,27 @@ export async function runBatch({
     .filter(({ text }) => text.trim() !== "")
   const requests = lines.map(({ text, index }) => parseLine(input, text, index))
   writeFileSync(output, "")
+  using progress = progressOf(io)
+  progress.begin({ label: "answered", unit: "items", total: requests.length })
   let failed = 0
   for (const [index, { id, question }] of requests.entries()) {
     if (signal.aborted) return EXIT.interrupted
     let result: Record<string, unknown>
     try {
-      result = resultJson(backend, await collectAnswer(backend, { question, settings, signal }))
+      result = resultJson(
+        backend,
+        await collectAnswer(backend, { question, settings, signal }, new Progress(undefined)),
+      )
     } catch (error) {
       failed += 1
       result = { error: messageOf(error) }
     }
     appendFileSync(output, `${JSON.stringify({ id, ...result })}\n`)
-    io.err(`\r${index + 1}/${requests.length}`)
+    progress.update(index + 1)
   }
-  io.err("\n")
-  return failed === 0 ? EXIT.done : EXIT.failed
+  if (failed === 0) return EXIT.done
+  throw new CliError(
+    EXIT.failed,
+    `${failed} of ${requests.length} answers failed; their lines in ${output} hold an "error"`,
+  )
 }

@@ -17,7 +17,8 @@ export class LoadWatch implements Disposable {
         ? undefined
         : setInterval(() => {
             const { done_bytes, total_bytes } = LOAD_PROGRESS.read(this.view)
-            if (total_bytes > 0) onLoad({ doneBytes: done_bytes, totalBytes: total_bytes })
+            if (total_bytes > 0)
+              onLoad({ stage: "experts", doneBytes: done_bytes, totalBytes: total_bytes })
           }, PROGRESS_MS)
     this.signal = signal
     if (signal?.aborted === true) this.cancel()

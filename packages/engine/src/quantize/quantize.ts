@@ -15,6 +15,9 @@ import { FILE_TYPES, RECIPES, type Recipe, type RecipeName } from "./recipe.ts"
 import { vocabularyMetadata } from "./vocabulary.ts"
 import { writeTensor } from "./write-tensor.ts"
 
+/** Within a tensor progress is told this often: a fraction of a second, even on a slow disk. */
+const REPORT_BYTES = 16 * 2 ** 20
+
 export interface QuantizeProgress {
   readonly tensor: string
   readonly tensorIndex: number
@@ -29,7 +32,7 @@ export interface QuantizeOptions extends Pick<WriteOptions, "freeBytes"> {
   readonly types?: Partial<Recipe>
   /** Replace a file that exists at the target (default false: refuse). */
   readonly overwrite?: boolean
-  /** Before each tensor. */
+  /** Before each tensor, and within large ones. */
   readonly onProgress?: (progress: QuantizeProgress) => void
   readonly signal?: AbortSignal
 }
@@ -70,23 +73,29 @@ export async function quantize(
   const plan = await quantizePlan(file, options)
   const files = await Promise.all(file.files.map(({ path }) => diskFiles.open(path)))
   let writtenBytes = 0
+  let reportedBytes = 0
   await writeGguf(
     target,
     plan,
     async (index, sink) => {
       const tensor = plan.tensors[index]
       if (tensor === undefined) throw new RangeError(`the plan has no tensor ${index}`)
-      options.onProgress?.({
-        tensor: tensor.name,
-        tensorIndex: index,
-        tensorCount: plan.tensors.length,
-        writtenBytes,
-        fileBytes: plan.fileBytes,
-      })
+      const report = (): void => {
+        reportedBytes = writtenBytes
+        options.onProgress?.({
+          tensor: tensor.name,
+          tensorIndex: index,
+          tensorCount: plan.tensors.length,
+          writtenBytes,
+          fileBytes: plan.fileBytes,
+        })
+      }
+      report()
       const counting = {
-        write: (bytes: Uint8Array) => {
+        write: async (bytes: Uint8Array) => {
+          await sink.write(bytes)
           writtenBytes += bytes.length
-          return sink.write(bytes)
+          if (writtenBytes - reportedBytes >= REPORT_BYTES) report()
         },
         skip: sink.skip.bind(sink),
       }

@@ -76,11 +76,4 @@ export const INPUT_OUTPUT_OPTIONS = {
     help: "show one line instead of the reasoning text",
     commands: ANSWER_COMMANDS,
   },
-  quiet: {
-    kind: "switch",
-    short: "q",
-    help: "no progress and no closing line",
-    commands: [...ANSWER_COMMANDS, "serve", "quantize", "eval"],
-    perCommand: { serve: { help: "no line per request" } },
-  },
 } as const satisfies Record<string, OptionSpec>

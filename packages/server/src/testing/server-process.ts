@@ -4,7 +4,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 
 const ROOT = join(import.meta.dir, "../../../..")
-const TINY = join(ROOT, "models/tiny")
+export const TINY = join(ROOT, "models/tiny")
 
 /** The built library. A program that is told its path builds nothing. */
 export const LIBRARY = join(ROOT, "native/dist/libds4.so")
