@@ -247,6 +247,13 @@ typedef struct ds4_engine_options {
 
 DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,
                                    ds4_engine **out_engine);
+/* Thread: any. Refuses what ds4_engine_open would refuse before it loads weights. Else copies a
+ * JSON object, at most capacity bytes with a NUL. *out_bytes is the length needed. "place" of the
+ * routed experts is "packed", or "mapped" with a "reason". "experts_bytes", "rest_bytes",
+ * "sessions_bytes" and "available_bytes" decide it; the last is null where the system does not
+ * say. */
+DS4_API ds4_status ds4_engine_plan(ds4_model *model, const ds4_engine_options *options, char *text,
+                                   uint64_t capacity, uint64_t *out_bytes);
 /* Thread: one. Stops the scheduler, cancels its jobs, joins its threads. A session that is still
  * open afterwards can only be closed. */
 DS4_API void ds4_engine_close(ds4_engine *engine);

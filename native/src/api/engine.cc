@@ -8,6 +8,7 @@
 #include "api/copy_text.h"
 #include "api/model_handle.h"
 #include "backend/engine_options.h"
+#include "backend/open_backend.h"
 #include "core/engine.h"
 #include "ds4.h"
 
@@ -26,6 +27,16 @@ ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,
         handle->engine = std::make_unique<ds4::Engine>(
             model->model, ds4::read_engine_options(options), handle.get());
         *out_engine = handle.release();
+    });
+}
+
+ds4_status ds4_engine_plan(ds4_model *model, const ds4_engine_options *options, char *text,
+                           uint64_t capacity, uint64_t *out_bytes) {
+    return guarded([&] {
+        require_pointer(model, "model");
+        require_pointer(out_bytes, "out_bytes");
+        const std::string plan = ds4::plan_backend(model->model, ds4::read_engine_options(options));
+        *out_bytes = copy_text(plan, text, capacity);
     });
 }
 

@@ -8,9 +8,22 @@
 
 namespace ds4 {
 
-std::unique_ptr<Backend> open_backend(const Model &model, const EngineOptions &options) {
+namespace {
+
+void check_sealed(const Model &model) {
     if (!model.sealed()) fail(DS4_ERR_ARGUMENT, "the model is not sealed");
+}
+
+} // namespace
+
+std::unique_ptr<Backend> open_backend(const Model &model, const EngineOptions &options) {
+    check_sealed(model);
     return cpu::open_cpu_backend(model, options);
+}
+
+std::string plan_backend(const Model &model, const EngineOptions &options) {
+    check_sealed(model);
+    return cpu::plan_cpu_backend(model, options);
 }
 
 } // namespace ds4

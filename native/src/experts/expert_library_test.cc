@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/contains_for_tests.h"
 #include "base/test.h"
 #include "experts/layers_for_tests.h"
 

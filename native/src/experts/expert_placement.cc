@@ -18,6 +18,7 @@ namespace ds4 {
 namespace {
 
 constexpr uint32_t kSessionTokens = 32768; // the default length of a server's sessions
+constexpr const char *kAskedFor = "asked for";
 
 // A caller that sets any other field of the experts wants them packed.
 bool is_automatic(const ExpertOptions &options) {
@@ -26,35 +27,49 @@ bool is_automatic(const ExpertOptions &options) {
            options.layers == 0;
 }
 
-// Throws Error(DS4_ERR_DEVICE_MEMORY) if the packed layers do not fit.
-void check_memory(const PlacementInput &input, int layers, bool must_hold_rest) {
+MemoryNeeds needs_of(const PlacementInput &input, int packed_layers) {
     const Model &model = input.model;
     const uint32_t wanted = input.options.session_tokens;
     const uint32_t session_tokens =
         std::min(wanted == 0 ? kSessionTokens : wanted, model.shape().context_tokens);
-    const MemoryNeeds needs = memory_needs(model.layers(), layers, model.used_bytes(),
-                                           input.cache.sequence_bytes(session_tokens));
-    const std::string obstacle =
-        memory_obstacle(needs, machine::available_memory(), must_hold_rest);
-    if (!obstacle.empty())
-        fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s", obstacle.c_str());
+    return memory_needs(model.layers(), packed_layers, model.used_bytes(),
+                        input.cache.sequence_bytes(session_tokens));
 }
 
-std::unique_ptr<PackedExperts> open_packed(const PlacementInput &input, bool must_hold_rest) {
-    const Shape &shape = input.model.shape();
-    const ExpertOptions &options = input.options;
-    const int layers = options.layers == 0 ? shape.layers : std::min(options.layers, shape.layers);
-    auto library = std::make_unique<ExpertLibrary>(options.library);
-    const std::string obstacle =
-        packing_obstacle(shape, input.model.layers(), layers, library->has_extension());
+int packed_layers(const PlacementInput &input) {
+    const int layers = input.model.shape().layers, wanted = input.options.layers;
+    return wanted == 0 ? layers : std::min(wanted, layers);
+}
+
+// Opens the library if it can hold the experts and they fit in `available` bytes. Throws Error with
+// the obstacle otherwise.
+std::unique_ptr<ExpertLibrary> library_for(const PlacementInput &input, uint64_t available) {
+    const int layers = packed_layers(input);
+    auto library = std::make_unique<ExpertLibrary>(input.options.library);
+    std::string obstacle = packing_obstacle(input.model.shape(), input.model.layers(), layers,
+                                            library->has_extension());
     if (!obstacle.empty())
         fail(DS4_ERR_ARGUMENT, "routed experts cannot be packed: %s", obstacle.c_str());
-    check_memory(input, layers, must_hold_rest);
-    return std::make_unique<PackedExperts>(
-        std::move(library),
-        PackedExperts::Setup{shape, input.model.layers(), &input.model.files(), options, input.isa,
-                             expert_numerics(options.numerics, input.automatic_numerics), layers},
-        input.pool);
+    obstacle = memory_obstacle(needs_of(input, layers), available, is_automatic(input.options));
+    if (!obstacle.empty())
+        fail(DS4_ERR_DEVICE_MEMORY, "routed experts do not fit in memory: %s", obstacle.c_str());
+    return library;
+}
+
+std::string mapped_description(const std::string &reason) {
+    return "\"place\":\"mapped\",\"reason\":" + json_quoted(reason);
+}
+
+// The members about the place alone, without braces.
+std::string planned_place(const PlacementInput &input, uint64_t available) {
+    if (input.options.place == DS4_EXPERTS_MAPPED) return mapped_description(kAskedFor);
+    try {
+        library_for(input, available);
+        return "\"place\":\"packed\"";
+    } catch (const Error &error) {
+        if (!is_automatic(input.options)) throw;
+        return mapped_description(error.what());
+    }
 }
 
 } // namespace
@@ -69,14 +84,20 @@ const char *expert_numerics(uint32_t requested, const char *automatic) {
     }
 }
 
-ExpertPlacement place_experts(const PlacementInput &input) {
-    if (input.options.place == DS4_EXPERTS_MAPPED) return {nullptr, "asked for"};
-    const bool automatic = is_automatic(input.options);
+ExpertPlacement place_experts(const PlacementInput &input, const PackingSetup &setup) {
+    const Model &model = input.model;
+    const ExpertOptions &options = input.options;
+    if (options.place == DS4_EXPERTS_MAPPED) return {nullptr, kAskedFor};
     ExpertPlacement placement;
     try {
-        placement.packed = open_packed(input, automatic);
+        placement.packed = std::make_unique<PackedExperts>(
+            library_for(input, machine::available_memory()),
+            PackedExperts::Setup{model.shape(), model.layers(), &model.files(), options, setup.isa,
+                                 expert_numerics(options.numerics, setup.automatic_numerics),
+                                 packed_layers(input)},
+            setup.pool);
     } catch (const Error &error) {
-        if (!automatic) throw;
+        if (!is_automatic(options)) throw;
         return {nullptr, error.what()};
     }
     // From here on an error comes from the file or the machine, so mapping would not help.
@@ -85,10 +106,17 @@ ExpertPlacement place_experts(const PlacementInput &input) {
 }
 
 std::string ExpertPlacement::describe() const {
-    return "{" +
-           (packed != nullptr ? packed->describe()
-                              : "\"place\":\"mapped\",\"reason\":" + json_quoted(mapped_reason)) +
-           "}";
+    return "{" + (packed != nullptr ? packed->describe() : mapped_description(mapped_reason)) + "}";
+}
+
+std::string plan_experts(const PlacementInput &input) {
+    const uint64_t available = machine::available_memory();
+    const MemoryNeeds needs = needs_of(input, packed_layers(input));
+    return "{" + planned_place(input, available) +
+           ",\"experts_bytes\":" + std::to_string(needs.packed) +
+           ",\"rest_bytes\":" + std::to_string(needs.rest) +
+           ",\"sessions_bytes\":" + std::to_string(needs.sessions) + ",\"available_bytes\":" +
+           (available == UINT64_MAX ? "null" : std::to_string(available)) + "}";
 }
 
 } // namespace ds4

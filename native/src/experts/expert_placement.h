@@ -13,10 +13,15 @@ class ThreadPool;
 struct CacheLayout;
 struct ExpertOptions;
 
+// The facts and wishes that decide the place.
 struct PlacementInput {
     const Model &model; // outlives the packed experts
     const ExpertOptions &options;
     const CacheLayout &cache;
+};
+
+// The means of packed experts.
+struct PackingSetup {
     // The instruction set that the library must use, or "auto" where it may measure and choose.
     const char *isa;
     // The library's arithmetic for DS4_EXPERT_NUMERICS_AUTO: "int8" or "f32", as the engine's own.
@@ -34,7 +39,11 @@ struct ExpertPlacement {
 // Packs the experts where the options ask for it. Where they leave the choice, packs if the library
 // is there, holds the model's types and everything fits in memory. Throws Error for a packing that
 // was asked for and is impossible, and for any failure once loading has begun.
-ExpertPlacement place_experts(const PlacementInput &input);
+ExpertPlacement place_experts(const PlacementInput &input, const PackingSetup &setup);
+
+// Decides as place_experts would now, without reading a weight. Returns a JSON object with "place",
+// "reason" where mapped, and the bytes that decide. Throws as place_experts does before it loads.
+std::string plan_experts(const PlacementInput &input);
 
 // The library's name for DS4_EXPERT_NUMERICS_*: "int8", "bf16", "fp8ref" or "f32"; `automatic` for
 // AUTO.

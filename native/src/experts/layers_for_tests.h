@@ -24,8 +24,4 @@ inline std::vector<LayerTensors> expert_layers(const Shape &shape, uint32_t type
     return {layer, layer};
 }
 
-inline bool contains(const std::string &text, const char *part) {
-    return text.find(part) != std::string::npos;
-}
-
 } // namespace ds4::test

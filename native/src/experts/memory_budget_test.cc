@@ -1,5 +1,6 @@
 #include "experts/memory_budget.h"
 
+#include "base/contains_for_tests.h"
 #include "base/test.h"
 #include "ds4.h"
 #include "experts/layers_for_tests.h"

@@ -17,8 +17,8 @@ uint64_t total_memory(const SystemFiles &files) {
 
 uint64_t available_memory(const SystemFiles &files) {
     const auto available = files.field("/proc/meminfo", "MemAvailable:");
-    if (!available) return UINT64_MAX;
-    return std::min(*available * kKibibyte, control_group_memory(files));
+    const uint64_t of_machine = available ? *available * kKibibyte : UINT64_MAX;
+    return std::min(of_machine, control_group_memory(files));
 }
 
 } // namespace ds4::machine

@@ -16,6 +16,12 @@ TEST("available memory is what the kernel says, or less when the control group l
     CHECK(available_memory(tree.files()) == 5000);
 }
 
+TEST("the control group limits also where the system does not tell its memory") {
+    MachineTree tree;
+    tree.put("/proc/self/cgroup", "0::/\n").put("/sys/fs/cgroup/memory.max", "5000\n");
+    CHECK(available_memory(tree.files()) == 5000);
+}
+
 TEST("this machine says how much memory it has") {
     CHECK(available_memory() > 0);
     CHECK(total_memory() > 0);

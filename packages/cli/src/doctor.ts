@@ -19,7 +19,7 @@ export interface Check {
 
 const SELF_CHECK_TOKENS = 24
 const SELF_CHECK_RMS = 1e-3 // two orders of f32 summation of the same products differ by far less
-const LOW_MEMORY_BYTES = 4 * 2 ** 30
+const LOW_MEMORY_BYTES = 2 ** 30
 const LOW_DISK_BYTES = 2 ** 30
 
 /** System, memory and disk; without a library, as far as the operating system tells. */
@@ -28,7 +28,7 @@ export async function systemChecks(): Promise<Check[]> {
     await machineFacts().catch(systemFacts)
   const disk = statfsSync(".")
   const freeBytes = disk.bavail * disk.bsize
-  const isLow = availableBytes < LOW_MEMORY_BYTES
+  const isLow = availableBytes !== undefined && availableBytes < LOW_MEMORY_BYTES
   const isFull = freeBytes < LOW_DISK_BYTES
   const isSupported = process.arch === "x64" && process.platform === "linux"
   return [
@@ -43,7 +43,10 @@ export async function systemChecks(): Promise<Check[]> {
     {
       name: "memory",
       verdict: isLow ? "note" : "ok",
-      found: `${formatBytes(availableBytes)} available of ${formatBytes(memoryBytes)}`,
+      found:
+        availableBytes === undefined
+          ? `${formatBytes(memoryBytes)}, how much of it is available is not known`
+          : `${formatBytes(availableBytes)} available of ${formatBytes(memoryBytes)}`,
       ...(isLow
         ? {
             advice:

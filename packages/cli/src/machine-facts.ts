@@ -1,11 +1,12 @@
-import { availableParallelism, cpus, freemem, release, totalmem } from "node:os"
+import { availableParallelism, cpus, release, totalmem } from "node:os"
 
 /** Facts that a measurement depends on besides the program. */
 export interface MachineFacts {
   readonly cpu: string
   readonly cores: number
   readonly memoryBytes: number
-  readonly availableBytes: number
+  /** Undefined: not known. It takes the library to see the limits of control groups. */
+  readonly availableBytes: number | undefined
   readonly kernel: string
 }
 
@@ -15,7 +16,7 @@ export function systemFacts(): MachineFacts {
     cpu: cpus()[0]?.model ?? process.arch,
     cores: availableParallelism(),
     memoryBytes: totalmem(),
-    availableBytes: freemem(),
+    availableBytes: undefined,
     kernel: release(),
   }
 }
@@ -41,6 +42,6 @@ export async function machineFacts(): Promise<MachineFacts> {
     cpu: found.cpu,
     cores: found.usable_cores,
     memoryBytes: found.memory_bytes ?? system.memoryBytes,
-    availableBytes: found.available_memory_bytes ?? system.availableBytes,
+    availableBytes: found.available_memory_bytes ?? undefined,
   }
 }

@@ -33,9 +33,14 @@ const CODES: ReadonlyMap<number, EngineErrorCode> = new Map([
   [STATUS.IO, "IO"],
 ])
 
+const MEMORY_ADVICE =
+  "--expert-weights mapped leaves the experts in the file; a smaller --ctx or --parallel needs less"
+
 /** The error for a DS4_ERR_* number; one that this program does not know is INTERNAL. */
-export const engineError = (status: number, message: string): EngineError =>
-  new EngineError(CODES.get(status) ?? "INTERNAL", message)
+export function engineError(status: number, message: string): EngineError {
+  const code = CODES.get(status) ?? "INTERNAL"
+  return new EngineError(code, code === "DEVICE_MEMORY" ? `${message}; ${MEMORY_ADVICE}` : message)
+}
 
 /** A broken invariant of ours. */
 export function invariant(condition: boolean, message: string): asserts condition {

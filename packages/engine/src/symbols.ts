@@ -22,6 +22,7 @@ export const DS4_SYMBOLS = {
   ds4_model_seal: { args: ["ptr"], returns: "i32" },
   ds4_model_close: { args: ["ptr"], returns: "void" },
   ds4_engine_open: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
+  ds4_engine_plan: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   ds4_engine_close: { args: ["ptr"], returns: "void" },
   ds4_engine_describe: { args: ["ptr", "ptr", "u64"], returns: "u64" },
   ds4_session_open: { args: ["ptr", "ptr", "ptr"], returns: "i32" },

@@ -16,11 +16,13 @@ export class DemoHome implements Disposable {
     BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
   }
 
+  /** @param under a command that runs the rest of its arguments, such as unshare */
   async ds4(
     args: readonly string[],
     input = "",
+    under: readonly string[] = [],
   ): Promise<{ code: number; out: string; err: string }> {
-    const child = Bun.spawn([join(ROOT, "ds4"), ...args], {
+    const child = Bun.spawn([...under, join(ROOT, "ds4"), ...args], {
       cwd: this.folder,
       env: this.environment,
       stdin: new TextEncoder().encode(input),

@@ -72,24 +72,28 @@ class CpuBackend : public Backend {
         head_forms_;
 };
 
-Context make_context(const Model &model, const EngineOptions &options, ThreadPool &pool) {
-    const Shape &shape = model.shape();
-    const Isa isa = chosen_isa(options.isa);
+CacheLayout cache_layout(const Shape &shape, const EngineOptions &options) {
     const bool plain = options.numerics == DS4_NUMERICS_PLAIN;
-    const bool fast = options.numerics == DS4_NUMERICS_FAST &&
-                      (options.switches & DS4_SWITCH_F32_ACTIVATIONS) == 0;
     const auto storage = [&](uint32_t off) {
         return plain || (options.switches & off) != 0 ? RowStorage::f32 : RowStorage::packed;
     };
+    return {shape,
+            {shape.head_dim, shape.rope_dim, storage(DS4_SWITCH_NO_KV_ROUNDING)},
+            {shape.index_head_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)}};
+}
+
+Context make_context(const Model &model, const EngineOptions &options, ThreadPool &pool) {
+    const Shape &shape = model.shape();
+    const Isa isa = chosen_isa(options.isa);
+    const bool fast = options.numerics == DS4_NUMERICS_FAST &&
+                      (options.switches & DS4_SWITCH_F32_ACTIVATIONS) == 0;
     return Context{shape,
                    pool,
                    isa,
                    vector_kernels(isa),
                    fast ? Precision::int8 : Precision::f32,
                    (options.switches & DS4_SWITCH_NO_SHARED_CLAMP) == 0,
-                   CacheLayout{shape,
-                               {shape.head_dim, shape.rope_dim, storage(DS4_SWITCH_NO_KV_ROUNDING)},
-                               {shape.index_head_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)}},
+                   cache_layout(shape, options),
                    Rope(shape, false),
                    Rope(shape, true)};
 }
@@ -103,7 +107,7 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     // Where the caller named no instruction set, the expert library measures and chooses its own.
     const char *isa = options.isa == DS4_ISA_AUTO ? "auto" : isa_name(context_.isa);
     const char *numerics = context_.precision == Precision::int8 ? "int8" : "f32";
-    experts_ = place_experts({model, options.experts, context_.cache, isa, numerics, pool_});
+    experts_ = place_experts({model, options.experts, context_.cache}, {isa, numerics, pool_});
     context_.packed = experts_.packed.get();
 }
 
@@ -249,6 +253,11 @@ std::string CpuBackend::describe() const {
 
 std::unique_ptr<Backend> open_cpu_backend(const Model &model, const EngineOptions &options) {
     return std::make_unique<CpuBackend>(model, options);
+}
+
+std::string plan_cpu_backend(const Model &model, const EngineOptions &options) {
+    chosen_isa(options.isa);
+    return plan_experts({model, options.experts, cache_layout(model.shape(), options)});
 }
 
 } // namespace ds4::cpu

@@ -4,9 +4,22 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/fail.h"
+#include "ds4.h"
 #include "kv/snapshot.h"
+#include "machine/memory.h"
 
 namespace ds4::cpu {
+namespace {
+
+constexpr uint64_t kSpareBytes = 4u << 20; // left to the rest of the process
+
+} // namespace
+
+uint64_t RowPages::missing_bytes(int64_t count) const {
+    const int64_t pages = (count + kPageRows - 1) / kPageRows - int64_t(pages_.size());
+    return pages <= 0 ? 0 : uint64_t(pages * kPageRows * row_bytes_);
+}
 
 void RowPages::reserve(int64_t count) {
     while (int64_t(pages_.size()) * kPageRows < count)
@@ -77,17 +90,36 @@ void Sequence::reset() {
     publish();
 }
 
-void Sequence::reserve(uint32_t count) {
+uint64_t Sequence::available_memory() { return machine::available_memory(); }
+
+void Sequence::reserve(uint32_t count, const std::function<uint64_t()> &available) {
     const int64_t end = int64_t(position()) + count;
+    uint64_t missing = 0;
+    for (size_t l = 0; l < layers_.size(); l++)
+        for (const auto &[pages, rows] : growing(l, end)) missing += pages->missing_bytes(rows);
+    if (missing > 0) {
+        const uint64_t left = available();
+        if (missing + kSpareBytes > left)
+            fail(DS4_ERR_DEVICE_MEMORY,
+                 "the cache of a sequence of %lld tokens needs %llu MiB more; %llu MiB of memory "
+                 "are available",
+                 (long long)end, (unsigned long long)(missing >> 20) + 1,
+                 (unsigned long long)(left >> 20));
+    }
     if (size_t(end) > tokens_.capacity())
         tokens_.reserve(
             std::max(size_t(end), tokens_.capacity() * 2)); // doubles: no copy at every token
-    for (int l = 0; l < layout_.shape.layers; l++) {
-        const LayerShape &layer = layout_.shape.layer[size_t(l)];
-        if (layer.compress_ratio == 0) continue;
-        layers_[size_t(l)].compressed.reserve(end / layer.compress_ratio);
-        if (layer.has_indexer()) layers_[size_t(l)].index.reserve(end / layer.compress_ratio);
-    }
+    for (size_t l = 0; l < layers_.size(); l++)
+        for (const auto &[pages, rows] : growing(l, end)) pages->reserve(rows);
+}
+
+// The rows of a layer that grow with the sequence, and how many of them `tokens` tokens have.
+std::vector<std::pair<RowPages *, int64_t>> Sequence::growing(size_t layer, int64_t tokens) {
+    const LayerShape &shape = layout_.shape.layer[layer];
+    if (shape.compress_ratio == 0) return {};
+    const int64_t rows = tokens / shape.compress_ratio;
+    if (!shape.has_indexer()) return {{&layers_[layer].compressed, rows}};
+    return {{&layers_[layer].compressed, rows}, {&layers_[layer].index, rows}};
 }
 
 void Sequence::commit(const int32_t *tokens, uint32_t count) {

@@ -4,8 +4,10 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -22,6 +24,8 @@ class RowPages {
     explicit RowPages(int64_t row_bytes) : row_bytes_(row_bytes) {}
     // Makes rows 0..count-1 writable.
     void reserve(int64_t count);
+    // Bytes that reserve(count) would allocate.
+    uint64_t missing_bytes(int64_t count) const;
     uint8_t *row(int64_t index) {
         return pages_[size_t(index / kPageRows)].get() + index % kPageRows * row_bytes_;
     }
@@ -96,12 +100,15 @@ class Sequence : public SequenceState {
     void restore(std::span<const uint8_t> bytes) override;
 
     LayerCache &layer(int index) { return layers_[size_t(index)]; }
-    // Makes rows writable up to the position after `count` more tokens. Throws std::bad_alloc
-    // before anything has changed.
-    void reserve(uint32_t count);
+    // Makes rows writable up to the position after `count` more tokens. Rows that do not fit in
+    // what `available` returns throw Error(DS4_ERR_DEVICE_MEMORY) before anything has changed. The
+    // system would promise that memory and end the process when it is written.
+    void reserve(uint32_t count, const std::function<uint64_t()> &available = available_memory);
     void commit(const int32_t *tokens, uint32_t count);
 
   private:
+    static uint64_t available_memory();
+    std::vector<std::pair<RowPages *, int64_t>> growing(size_t layer, int64_t tokens);
     void publish(); // position and bytes, after a change
 
     const CacheLayout layout_;

@@ -1,3 +1,4 @@
+import type { EnginePlan } from "@ds4/engine"
 import {
   describeModelFile,
   openModelFile,
@@ -8,7 +9,6 @@ import {
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "@ds4/progress"
-import { systemFacts } from "../machine-facts.ts"
 import { modelPath } from "../model-path.ts"
 import { tokenizerOf } from "../open-tokenizer.ts"
 
@@ -38,28 +38,40 @@ function shapeLines({ config }: ModelDescription): string[] {
   ]
 }
 
-/**
- * A line with the sizes that decide where the experts run: their bytes, those of everything else,
- * and the memory.
- */
-function memoryLine({ groups }: ModelDescription): string {
+/** The engine's own plan for this machine; undefined where there is no library to ask. */
+async function enginePlan(file: ModelFile): Promise<EnginePlan | undefined> {
+  const { machine, planEngine } = await import("@ds4/engine")
+  try {
+    machine()
+  } catch {
+    return undefined
+  }
+  return await planEngine(file)
+}
+
+/** A line with the sizes that decide where the experts run, and the engine's decision. */
+function memoryLine({ groups }: ModelDescription, plan: EnginePlan | undefined): string {
   const bytes = (isExpert: boolean): number =>
     groups
       .filter(({ group }) => (group === "routed experts") === isExpert)
       .reduce((sum, each) => sum + each.bytes, 0)
-  const [experts, rest] = [bytes(true), bytes(false)]
-  const { availableBytes } = systemFacts()
-  const place =
-    experts + rest <= availableBytes
-      ? "they can be packed in memory"
-      : "they are read from the file as they are used"
-  return (
-    `  routed experts ${formatBytes(experts)}, the rest ${formatBytes(rest)}; ` +
-    `${formatBytes(availableBytes)} of memory are available: ${place}`
-  )
+  const [experts, rest] = [formatBytes(bytes(true)), formatBytes(bytes(false))]
+  const sizes = `  routed experts ${experts}, the rest ${rest}`
+  if (plan === undefined) return `${sizes}; ./ds4 build makes the library that says where they run`
+  const available =
+    plan.availableBytes === undefined
+      ? ""
+      : ` ${formatBytes(plan.availableBytes)} of memory are available:`
+  return plan.place === "packed"
+    ? `${sizes};${available} they can be packed in memory`
+    : `${sizes};${available} they are read from the file as they are used (${plan.reason})`
 }
 
-function summary(description: ModelDescription, tokenizer: TokenizerFacts | undefined): string {
+function summary(
+  description: ModelDescription,
+  tokenizer: TokenizerFacts | undefined,
+  plan: EnginePlan | undefined,
+): string {
   const { groups, types, warnings, ignoredTensors, files } = description
   const width = Math.max(...groups.map(({ group }) => group.length))
   return [
@@ -70,7 +82,7 @@ function summary(description: ModelDescription, tokenizer: TokenizerFacts | unde
       `${formatCount(description.activeParameters)} used by one token; ` +
       `${description.tensorCount} tensors`,
     ...shapeLines(description),
-    memoryLine(description),
+    memoryLine(description, plan),
     tokenizer === undefined
       ? "  no vocabulary"
       : `  vocabulary of ${tokenizer.vocab}, ${tokenizer.specialTokens} control tokens, begins ` +
@@ -124,6 +136,7 @@ export const inspect = defineCommand({
     const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))
     const description = describeModelFile(file)
     const tokenizer = await tokenizerFacts(file)
+    const plan = await enginePlan(file)
     if (flags.json) {
       const tensors = flags.tensors
         ? {
@@ -133,10 +146,10 @@ export const inspect = defineCommand({
             })),
           }
         : {}
-      const report = { schema: "ds4.inspect/2", ...description, tokenizer, ...tensors }
+      const report = { schema: "ds4.inspect/2", ...description, tokenizer, plan, ...tensors }
       io.out(`${JSON.stringify(report, undefined, 2)}\n`)
     } else {
-      io.out(summary(description, tokenizer))
+      io.out(summary(description, tokenizer, plan))
       if (flags.tensors) io.out(tensorLines(file))
     }
     return EXIT.done

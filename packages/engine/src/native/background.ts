@@ -50,7 +50,6 @@ export function steadyBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /**
  * @param args arrays among them must be steady; they are held until the call is done
- * @param held memory that a struct among them points at, steady and held the same way
  * @throws EngineError of the status, or INTERNAL if the thread failed
  */
 export async function callInBackground(
@@ -62,13 +61,12 @@ export async function callInBackground(
     | Uint8Array<ArrayBuffer>
     | BigUint64Array<ArrayBuffer>
   )[],
-  held: readonly Uint8Array<ArrayBuffer>[] = [],
 ): Promise<void> {
   worker ??= start()
   worker.ref()
   const id = nextId++
   const { promise, resolve } = Promise.withResolvers<BackgroundAnswer>()
-  const memory = [...args.filter((arg) => ArrayBuffer.isView(arg)), ...held]
+  const memory = args.filter((arg) => ArrayBuffer.isView(arg))
   waiting.set(id, { settle: resolve, memory })
   const plain = args.map((arg) => (ArrayBuffer.isView(arg) ? ptr(arg) : arg))
   worker.postMessage({ id, symbol, args: plain } satisfies BackgroundCall)

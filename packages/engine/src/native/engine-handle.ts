@@ -1,20 +1,12 @@
-import { ptr, type Pointer } from "bun:ffi"
+import type { Pointer } from "bun:ffi"
 import { cString, readText } from "@ds4/ffi"
 import type { Tokenizer } from "@ds4/tokenizer"
 import { EngineError } from "../errors.ts"
 import { engineLibrary } from "../library.ts"
-import {
-  ENGINE_OPTIONS,
-  EXPERT_NUMERICS,
-  EXPERTS,
-  ISA,
-  LOGITS,
-  NUMERICS,
-  STEP_ITEM,
-  SWITCHES,
-} from "../symbols.ts"
-import type { EngineOptions, EngineSwitches } from "../types.ts"
-import { callInBackground, steadyBytes } from "./background.ts"
+import { LOGITS, STEP_ITEM } from "../symbols.ts"
+import type { EngineOptions } from "../types.ts"
+import { callInBackground } from "./background.ts"
+import { optionsMemory } from "./engine-options.ts"
 import { openPointer } from "./handle.ts"
 import { LoadWatch } from "./load-watch.ts"
 import type { NativeModel } from "./native-model.ts"
@@ -42,34 +34,10 @@ export class EngineHandle implements Disposable {
    *   were asked for and do not fit, CANCELLED by options.signal
    */
   static async open(model: NativeModel, options: EngineOptions): Promise<EngineHandle> {
-    const { experts = {} } = options
     using progress = new LoadWatch(options)
-    const library =
-      experts.libraryPath === undefined ? undefined : steadyBytes(cString(experts.libraryPath))
-    const settings = steadyBytes(
-      ENGINE_OPTIONS.create({
-        numerics: NUMERICS[options.numerics ?? "fast"],
-        isa: ISA[options.isa ?? "auto"],
-        switches: switchBits(options.switches ?? {}),
-        threads: options.threads ?? 0,
-        max_step_tokens: options.maxStepTokens ?? 0,
-        experts: EXPERTS[experts.place ?? "auto"],
-        expert_numerics: EXPERT_NUMERICS[experts.numerics ?? "auto"],
-        expert_threads: experts.threads ?? 0,
-        expert_parts: experts.parts ?? 0,
-        expert_layers: experts.layers ?? 0,
-        session_tokens: options.contextTokens ?? 0,
-        progress: ptr(progress.memory),
-        ...(library === undefined ? {} : { expert_library: ptr(library) }),
-      }),
-    )
+    const settings = optionsMemory(options, progress.memory)
     const out = new BigUint64Array(new ArrayBuffer(8))
-    // what the struct points at is held like an argument
-    await callInBackground(
-      "ds4_engine_open",
-      [model.pointer, settings, out],
-      library === undefined ? [progress.memory] : [progress.memory, library],
-    )
+    await callInBackground("ds4_engine_open", [model.pointer, settings, out])
     const engine = new EngineHandle(Number(out[0]) as Pointer)
     const { symbols, check } = engineLibrary()
     check("ds4_engine_set_waker", symbols.ds4_engine_set_waker(engine.pointer, wakeCallback()))
@@ -208,11 +176,4 @@ export class EngineHandle implements Disposable {
   [Symbol.dispose](): void {
     this.close()
   }
-}
-
-function switchBits(switches: EngineSwitches): number {
-  let bits = 0
-  for (const [name, bit] of Object.entries(SWITCHES))
-    if (switches[name as keyof EngineSwitches] === true) bits |= bit
-  return bits
 }
