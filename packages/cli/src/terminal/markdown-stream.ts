@@ -1,3 +1,4 @@
+import { openFence, type CodeFence } from "./code-fence.ts"
 import { printable } from "./printable.ts"
 
 interface MarkdownScreen {
@@ -6,7 +7,8 @@ interface MarkdownScreen {
   rows(): number
 }
 
-const FENCE = /^\s{0,3}(```+|~~~+)\s*([\w+#.-]*)/
+/** The head of a frame around code, as the renderer draws one; tables have corners further on. */
+const CODE_FRAME = /^[\s│]*┌─(?: \S+)?$/m
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
 /** Screen rows that a line takes when the terminal wraps it. */
@@ -27,14 +29,14 @@ export function rowsOf(line: string, columns: number): number {
 /**
  * Renders markdown while it arrives. The open block is shown as it was typed; when it ends it is
  * drawn over, rendered. What has been rendered is never touched again. Lines of code are their own
- * blocks.
+ * blocks, with nothing in front, so that a selection on the screen is the code.
  */
 export class MarkdownStream {
   /** Complete lines of the open block. */
   private lines: string[] = []
   /** The line that is still arriving. */
   private partial = ""
-  private fence: { mark: string; language: string } | undefined
+  private fence: CodeFence | undefined
 
   constructor(private readonly screen: MarkdownScreen) {}
 
@@ -57,9 +59,13 @@ export class MarkdownStream {
   private endLine(): void {
     const line = this.partial
     this.partial = ""
+    if (this.fence?.holds(line) === false) this.closeFence()
     if (this.fence !== undefined) this.endCodeLine(line, this.fence)
-    else if (FENCE.test(line)) this.openFence(line)
-    else this.endTextLine(line)
+    else {
+      const opened = openFence(line)
+      if (opened === undefined) this.endTextLine(line)
+      else this.begin(opened, line)
+    }
   }
 
   private endTextLine(line: string): void {
@@ -69,22 +75,19 @@ export class MarkdownStream {
     if (line.trim() === "" || isHeading || this.liveRows() >= this.screen.rows() - 2) this.commit()
   }
 
-  private openFence(line: string): void {
+  private begin(fence: CodeFence, line: string): void {
     this.eraseRow(line)
     this.commit()
-    const [, mark = "```", language = ""] = FENCE.exec(line) ?? []
-    this.fence = { mark, language }
-    this.screen.write(`\x1b[2m┌─ ${language}\x1b[22m\n`)
+    this.fence = fence
+    const head = [...(fence.marker === "" ? [] : [fence.marker]), "┌─", fence.language]
+    this.screen.write(`\x1b[2m${head.join(" ").trimEnd()}\x1b[22m\n`)
   }
 
-  private endCodeLine(line: string, fence: { mark: string; language: string }): void {
+  private endCodeLine(line: string, fence: CodeFence): void {
     this.eraseRow(line)
-    if (
-      line.trim().startsWith(fence.mark) &&
-      line.trim().replaceAll(fence.mark.charAt(0), "") === ""
-    )
-      this.closeFence()
-    else this.screen.write(`\x1b[2m│\x1b[22m ${highlight(line, fence.language)}\n`)
+    const code = fence.read(line)
+    if (code === undefined) this.closeFence()
+    else this.screen.write(`${highlight(code, fence.language)}\n`)
   }
 
   private closeFence(): void {
@@ -104,6 +107,8 @@ export class MarkdownStream {
     const rendered = Bun.markdown
       .ansi(source, { columns: this.screen.columns() })
       .replace(/^\n+|\n+$/g, "")
+    // indented code stays as it was typed: the renderer would put a bar before each line
+    if (CODE_FRAME.test(Bun.stripANSI(rendered))) return
     this.screen.write(`\x1b[${rows}A\r\x1b[J${rendered}\n${isFollowedByBlank ? "\n" : ""}`)
   }
 
@@ -125,5 +130,6 @@ function highlight(line: string, language: string): string {
   const body = block[1]
   if (block.length < 3 || body === undefined) return line
   const border = body.indexOf("│ ")
-  return border === -1 ? line : `${body.slice(border + 2)}\x1b[0m`
+  const code = body.slice(border + 2)
+  return border === -1 || Bun.stripANSI(code) !== line ? line : `${code}\x1b[0m`
 }
