@@ -74,6 +74,7 @@ export class Chat implements AsyncDisposable {
       tokens: await this.encode(segments),
       isThinking: startsInThinking(segments, continueFinal),
       toolNames: (request.tools ?? []).map(({ name }) => name),
+      messages: request.messages,
       ...(continued === undefined ? {} : { continued }),
     }
   }

@@ -14,6 +14,7 @@ type SamplingFlags = OptionValues<
   | "think"
   | "reasoning-budget"
   | "keep-reasoning"
+  | "no-loop-guard"
   | "system"
   | "system-file"
 >
@@ -33,6 +34,7 @@ export function answerSettings(flags: SamplingFlags): AnswerSettings {
     thinking: flags.think ?? "default",
     reasoningBudget: flags["reasoning-budget"],
     keepReasoning: flags["keep-reasoning"] === "cache",
+    loopGuard: !flags["no-loop-guard"],
   }
 }
 

@@ -20,6 +20,8 @@ export interface AnswerDefaults {
   strictTools: boolean
   /** Decode tool syntax greedily. */
   toolZones: boolean
+  /** End answers that repeat themselves. */
+  loopGuard: boolean
   strictModel: boolean
 }
 
@@ -63,6 +65,7 @@ export function settingsOf(options: ServeOptions, apiKeys: readonly string[] = [
       template: options.template,
       strictTools: options["strict-tools"],
       toolZones: options["tool-sampling"] === "zones",
+      loopGuard: !options["no-loop-guard"],
       strictModel: options["strict-model"],
     },
     toolMemoryMaxIds: options["tool-memory-max-ids"],

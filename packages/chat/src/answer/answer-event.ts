@@ -1,13 +1,17 @@
 import type { OutputEvent } from "../parser/events.ts"
 import type { AssistantMessage } from "../template/conversation.ts"
 
-/** Reason for which an answer ended. `stop`: the model ended it; `context`: the session is full. */
+/**
+ * Reason for which an answer ended. `stop`: the model ended it; `context`: the session is full;
+ * `repetition`: it repeated itself.
+ */
 export type FinishReason =
   | "stop"
   | "stop-string"
   | "length"
   | "context"
   | "tool-calls"
+  | "repetition"
   | "cancelled"
 
 /** Token counts and times of one answer. */
@@ -58,6 +62,8 @@ export interface FinishEvent {
   readonly reason: FinishReason
   /** The text that ended the answer, with reason "stop-string". */
   readonly stopString: string | undefined
+  /** A sentence about the end, for people: what was repeated, with reason "repetition". */
+  readonly detail?: string | undefined
   readonly usage: AnswerUsage
   /** The answer as a message, ready to be appended to the conversation. */
   readonly message: AssistantMessage

@@ -11,10 +11,11 @@ import type { FinishReason, LogprobsEvent, SampledLogprob, TokenLogprob } from "
 import type { AnswerOptions, Prompt } from "./answer-request.ts"
 import { coalesce } from "./coalesce.ts"
 import { ControlTokens } from "./control-tokens.ts"
+import { LoopGuard } from "./loop-guard.ts"
 
 export type ReaderOptions = Pick<
   AnswerOptions,
-  "stopStrings" | "strictTools" | "allowParallelCalls" | "newCallId"
+  "stopStrings" | "strictTools" | "allowParallelCalls" | "newCallId" | "loopGuard"
 >
 
 type ReadEvent = OutputEvent | LogprobsEvent
@@ -23,6 +24,11 @@ type ReadEvent = OutputEvent | LogprobsEvent
 interface SampledBlock {
   readonly calls: readonly ToolCall[]
   readonly block: ReplayBlock
+}
+
+/** An agent works on its own: nobody reads along who would end an answer that goes in circles. */
+function isAgentPrompt({ toolNames, messages = [] }: Pick<Prompt, "toolNames" | "messages">) {
+  return toolNames.length > 0 || messages.some(({ role }) => role === "tool")
 }
 
 export class AnswerReader {
@@ -39,6 +45,7 @@ export class AnswerReader {
   private readonly decoder: StreamDecoder
   private readonly parser: OutputParser
   private readonly control: ControlTokens
+  private readonly guard: LoopGuard | undefined
   private before = "" // the end of the text so far
   private isInReasoning: boolean
   /** No token has closed the reasoning yet. */
@@ -47,7 +54,7 @@ export class AnswerReader {
 
   constructor(
     private readonly tokenizer: Tokenizer,
-    prompt: Pick<Prompt, "isThinking" | "toolNames">,
+    prompt: Pick<Prompt, "isThinking" | "toolNames" | "messages">,
     private readonly options: ReaderOptions = {},
   ) {
     this.isInReasoning = prompt.isThinking
@@ -61,6 +68,8 @@ export class AnswerReader {
       newCallId: options.newCallId,
     })
     this.control = new ControlTokens(tokenizer)
+    if (options.loopGuard !== false && isAgentPrompt(prompt))
+      this.guard = new LoopGuard(tokenizer, prompt.messages ?? [])
   }
 
   /** Ids that end the answer and are no part of it. */
@@ -77,12 +86,18 @@ export class AnswerReader {
     return this.parser.result.stopString
   }
 
+  /** A sentence about the end, where the reason alone does not say it. */
+  get detail(): string | undefined {
+    return this.finish === "repetition" ? this.guard?.finding : undefined
+  }
+
   /** Takes tokens in the order in which they were sampled; those after the end are ignored. */
   push(tokens: readonly GeneratedToken[]): ReadEvent[] {
     const events: OutputEvent[] = []
     for (const token of tokens) {
       if (this.finish !== undefined) break
       events.push(...this.read(token))
+      if (this.finish === undefined) events.push(...this.endLoop())
     }
     return this.take(events)
   }
@@ -95,12 +110,20 @@ export class AnswerReader {
 
   private finishWith(reason: EndReason): OutputEvent[] {
     const isCut = reason !== "stop" && reason !== "stop-string"
-    const events = [
+    const arrived = [
       ...this.parser.push(this.decoder.flush()),
       ...this.parser.end(isCut ? "cut" : "stop"),
     ]
-    this.finish = reason === "cancelled" ? "cancelled" : this.parserFinish(reason)
+    const events = this.guard?.filter(arrived) ?? arrived
+    if (reason === "cancelled") this.finish = reason
+    else this.finish = this.guard?.finding === undefined ? this.parserFinish(reason) : "repetition"
     return events
+  }
+
+  /** Ends an answer that repeats itself, as a limit would. */
+  private endLoop(): OutputEvent[] {
+    this.guard?.readTokens(this.sampled, this.parser.part)
+    return this.guard?.finding === undefined ? [] : this.finishWith("length")
   }
 
   private read(token: GeneratedToken): OutputEvent[] {
@@ -112,7 +135,8 @@ export class AnswerReader {
     if (token.logprob !== undefined) this.holdLogprob(token, token.logprob)
     const text = this.decoder.push(token.id)
     this.before = (this.before + text).slice(-3)
-    const arrived = this.parser.push(text)
+    const parsed = this.parser.push(text)
+    const arrived = this.guard?.filter(parsed) ?? parsed
     if (token.id === this.control.thinkClose || this.parser.part === "text")
       this.isInReasoning = this.isBeforeClose = false
     const lastCall =
@@ -123,7 +147,8 @@ export class AnswerReader {
     // A call inside unclosed reasoning ends the reasoning.
     if (events.some(({ type }) => type !== "reasoning")) this.isInReasoning = false
     if (lastCall >= 0) this.finish = "tool-calls"
-    else if (this.parser.isDone) this.finish = this.parserFinish("stop")
+    else if (this.parser.isDone && this.guard?.finding === undefined)
+      this.finish = this.parserFinish("stop")
     return events
   }
 

@@ -1,7 +1,7 @@
 import type { SamplingOptions } from "@ds4/engine"
 import type { Segment } from "@ds4/tokenizer"
 import type { PromptEnding } from "../template/render-options.ts"
-import type { Conversation } from "../template/conversation.ts"
+import type { Conversation, Message } from "../template/conversation.ts"
 import type { ThinkingLevel } from "../template/effort.ts"
 import type { Profile } from "../template/tools-block.ts"
 
@@ -28,6 +28,11 @@ export interface AnswerOptions {
   readonly allowParallelCalls?: boolean
   /** Decode the syntax of tool calls greedily. Default true. */
   readonly greedyToolSyntax?: boolean
+  /**
+   * End an agent's answer that repeats itself: a text over and over, or a call for the third time
+   * without a new result. Agents are conversations with tools. Default true.
+   */
+  readonly loopGuard?: boolean
   /** A tool call inside unclosed reasoning stays reasoning. Default false. */
   readonly strictTools?: boolean
   /**
@@ -54,6 +59,8 @@ export interface Prompt {
   readonly isThinking: boolean
   /** Names of declared tools; without any, nothing is read as a call. */
   readonly toolNames: readonly string[]
+  /** The conversation, for the loop guard: it compares calls with earlier ones. */
+  readonly messages?: readonly Message[]
   /** The partial answer that is continued. */
   readonly continued?: { readonly reasoning: string; readonly content: string }
 }

@@ -112,6 +112,7 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
       type: "finish",
       reason: this.reader.finish ?? "stop",
       stopString: this.reader.stopString,
+      detail: this.reader.detail,
       usage: this.usage,
       message: this.message(),
     }

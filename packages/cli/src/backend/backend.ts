@@ -10,7 +10,7 @@ import type {
 /** Settings of the answers of a session: all of a request but what is asked. */
 export type AnswerSettings = Pick<
   AnswerOptions,
-  "sampling" | "maxTokens" | "stopStrings" | "reasoningBudget" | "keepReasoning"
+  "sampling" | "maxTokens" | "stopStrings" | "reasoningBudget" | "keepReasoning" | "loopGuard"
 > & { readonly thinking: ThinkingLevel }
 
 /** A conversation to answer, or a prompt that is already rendered. */

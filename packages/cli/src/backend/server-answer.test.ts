@@ -45,6 +45,14 @@ test("reasoning, text and calls in pieces are the events of a local answer", () 
   })
 })
 
+test("a repetition is told from a limit", () => {
+  const message = "the last 600 tokens repeat a text of 7 tokens"
+  const finish_details = { type: "repetition", message }
+  expect(eventsOf({ choices: [{ delta: {}, finish_reason: "length", finish_details }] })).toEqual([
+    expect.objectContaining({ type: "finish", reason: "repetition", detail: message }),
+  ])
+})
+
 test("a stream without an end was cancelled", () => {
   expect(eventsOf(delta({ content: "half" })).at(-1)).toMatchObject({
     type: "finish",

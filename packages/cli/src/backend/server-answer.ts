@@ -10,6 +10,7 @@ export interface StreamChunk {
       tool_calls?: ToolDelta[]
     }
     finish_reason?: string | null
+    finish_details?: { type?: string; message?: string } | null
   }[]
   usage?: {
     prompt_tokens?: number
@@ -38,6 +39,7 @@ export class ServerAnswer {
   private readonly calls = new Map<number, ToolCall>()
   private readonly complete: ToolCall[] = []
   private finish: FinishReason = "cancelled"
+  private detail: string | undefined
   private usage: StreamChunk["usage"]
   private readonly startMs = performance.now()
   private firstMs: number | undefined;
@@ -56,6 +58,10 @@ export class ServerAnswer {
     for (const delta of choice?.delta?.tool_calls ?? []) yield* this.readCall(delta)
     if (typeof choice?.finish_reason === "string")
       this.finish = FINISHES[choice.finish_reason] ?? "stop"
+    const details = choice?.finish_details
+    if (details?.type !== "repetition") return
+    this.finish = "repetition"
+    this.detail = details.message
   }
 
   /** The last events: the ends of the calls, and the finish. */
@@ -68,6 +74,7 @@ export class ServerAnswer {
       type: "finish",
       reason: this.finish,
       stopString: undefined,
+      detail: this.detail,
       usage: this.usageSoFar(),
       message: {
         role: "assistant",

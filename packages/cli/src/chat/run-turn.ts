@@ -109,6 +109,8 @@ class Turn {
     } else if (event.type === "finish") {
       this.finish = event.reason
       this.usage = event.usage
+      if (event.detail !== undefined)
+        view.remark(`[ended: ${event.detail}; --no-loop-guard lets it go on]`)
     }
   }
 

@@ -16,6 +16,7 @@ const FINISH_WORDS: Readonly<Record<FinishReason, string>> = {
   length: "length",
   context: "context",
   "tool-calls": "tool_calls",
+  repetition: "repetition",
   cancelled: "cancelled",
 }
 

@@ -61,6 +61,11 @@ export const CONVERSATION_OPTIONS = {
     help: "zones: tool syntax is decoded greedily; request: sampled like text",
     commands: ["serve"],
   },
+  "no-loop-guard": {
+    kind: "switch",
+    help: "let agents' answers repeat a text, or a call without a new result, for ever",
+    commands: [...ANSWER_COMMANDS, "serve"],
+  },
   "tool-memory-max-ids": {
     kind: "integer",
     value: "N",

@@ -1,11 +1,36 @@
-import type { AnswerUsage, FinishReason } from "@ds4/chat"
+import type { AnswerUsage, FinishEvent } from "@ds4/chat"
 
 type Finish = "stop" | "stop-string" | "length" | "tool-calls"
 
-/** The finish that clients are told: a full context is a length limit to them. */
-export function finishOf(reason: FinishReason): Finish {
-  if (reason === "context") return "length"
-  return reason === "cancelled" ? "stop" : reason
+/**
+ * The finish that clients are told. To them a full context and a repetition are length limits:
+ * the answer is not complete. Calls before a repetition are to be run.
+ */
+export function finishOf(end: Pick<FinishEvent, "reason" | "message"> | undefined): Finish {
+  if (end === undefined) return "stop"
+  switch (end.reason) {
+    case "cancelled":
+      return "stop"
+    case "context":
+      return "length"
+    case "repetition":
+      return (end.message.toolCalls ?? []).length > 0 ? "tool-calls" : "length"
+    default:
+      return end.reason
+  }
+}
+
+/** Why an answer ended where its finish does not say it. */
+interface FinishDetail {
+  type: "repetition"
+  /** A sentence for people. */
+  message: string
+}
+
+export function detailOf(end: Pick<FinishEvent, "reason" | "detail"> | undefined) {
+  if (end?.reason !== "repetition") return undefined
+  const detail: FinishDetail = { type: "repetition", message: end.detail ?? "" }
+  return detail
 }
 
 /** Token counts of one request. Prompt = cached + computed now; completion includes reasoning. */
@@ -15,6 +40,7 @@ export interface Outcome {
   finish: Finish
   /** The string that ended the answer, with finish "stop-string". */
   stopString: string | undefined
+  detail?: FinishDetail | undefined
   usage: TokenUsage
   prefillMs: number
   decodeMs: number

@@ -60,6 +60,7 @@ export function chatPlan(
       reasoningBudget: thinking.budget,
       greedyToolSyntax: defaults.toolZones,
       strictTools: defaults.strictTools,
+      loopGuard: defaults.loopGuard,
       keepReasoning: defaults.keepsReasoning,
       newCallId: () => randomId(callIdPrefix),
     },

@@ -9,7 +9,7 @@ export function recordAnswer(
   failure: unknown,
   { statistics, log }: { statistics: Statistics; log: RequestLog },
 ): void {
-  const { usage, finish, prefillMs, decodeMs } = generation.outcome
+  const { usage, finish, detail, prefillMs, decodeMs } = generation.outcome
   const { ttftMs, queueMs } = generation
   const status = failure === undefined ? 200 : failure instanceof ApiError ? failure.status : 500
   const isCancelled = active.controller.signal.aborted
@@ -29,8 +29,9 @@ export function recordAnswer(
     failure: status === 500 ? failure : undefined,
     generation: {
       ...figures,
-      finish: failure === undefined ? finish : isCancelled ? "cancelled" : "error",
-      warnings: prepared.warnings ?? [],
+      finish:
+        failure === undefined ? (detail?.type ?? finish) : isCancelled ? "cancelled" : "error",
+      warnings: [...(prepared.warnings ?? []), ...(detail === undefined ? [] : [detail.message])],
     },
   })
 }

@@ -1,7 +1,7 @@
 // Reads one answer at the pace of HTTP: frames are joined and silences noticed, and a failure
 // becomes an API error. It knows no interface.
 import type { AnswerEvent, AnswerOptions, AnswerStream, FinishEvent, Prompt } from "@ds4/chat"
-import { finishOf, type OpeningUsage, type Outcome } from "../answer/outcome.ts"
+import { detailOf, finishOf, type OpeningUsage, type Outcome } from "../answer/outcome.ts"
 import { batchOf, type OutputBatch } from "../answer/output-batch.ts"
 import { cancelError, engineFailure } from "./generation-error.ts"
 import { type ActiveRequest, CancelReason } from "./request-registry.ts"
@@ -77,7 +77,8 @@ export class Generation {
   get outcome(): Outcome {
     const { prefillMs, decodeMs, ...usage } = this.answer.usage
     return {
-      finish: finishOf(this.finish?.reason ?? "stop"),
+      finish: finishOf(this.finish),
+      detail: detailOf(this.finish),
       stopString: this.finish?.stopString,
       usage,
       prefillMs,

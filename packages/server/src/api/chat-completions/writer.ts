@@ -60,6 +60,7 @@ export function chatCompletion(
         },
         logprobs: withLogprobs ? logprobsField(answer.logprobs) : null,
         finish_reason: chatFinishReason(outcome.finish),
+        ...(outcome.detail === undefined ? {} : { finish_details: outcome.detail }),
       },
     ],
     usage: openaiUsage(outcome),
@@ -108,7 +109,7 @@ export class ChatStreamWriter implements StreamWriter {
   }
 
   close(outcome: Outcome): string {
-    const finish = this.chunk("{}", chatFinishReason(outcome.finish))
+    const finish = this.chunk("{}", outcome)
     if (!this.options.includeUsage) return finish + DONE_FRAME
     const usage = JSON.stringify(openaiUsage(outcome))
     return (
@@ -138,11 +139,13 @@ export class ChatStreamWriter implements StreamWriter {
     )
   }
 
-  private chunk(delta: string, finish?: string): string {
-    const reason = finish === undefined ? "null" : `"${finish}"`
+  private chunk(delta: string, outcome?: Outcome): string {
+    const reason = outcome === undefined ? "null" : `"${chatFinishReason(outcome.finish)}"`
+    const details =
+      outcome?.detail === undefined ? "" : `,"finish_details":${JSON.stringify(outcome.detail)}`
     return (
       `data: ${this.head}{"index":0,"delta":${delta},"logprobs":` +
-      `${this.takeLogprobs()},"finish_reason":${reason}}${this.usageTail}\n\n`
+      `${this.takeLogprobs()},"finish_reason":${reason}${details}}${this.usageTail}\n\n`
     )
   }
 

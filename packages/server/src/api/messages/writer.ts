@@ -27,6 +27,17 @@ function stopReason(
   }
 }
 
+/** The fields of the end, in the whole message and in the stream's last delta. */
+function endFields({ finish, stopString, detail }: Outcome): Record<string, unknown> {
+  return {
+    stop_reason: stopReason(finish),
+    stop_sequence: stopString ?? null,
+    ...(detail === undefined
+      ? {}
+      : { stop_details: { type: detail.type, explanation: detail.message } }),
+  }
+}
+
 /** The three input figures always sum to the prompt. */
 function anthropicUsage(usage: OpeningUsage, outputTokens: number): Record<string, number> {
   return {
@@ -76,8 +87,7 @@ export function anthropicMessage(
     role: "assistant",
     model: identity.model,
     content,
-    stop_reason: stopReason(outcome.finish),
-    stop_sequence: outcome.stopString ?? null,
+    ...endFields(outcome),
     usage: anthropicUsage(outcome.usage, outcome.usage.completionTokens),
   }
 }
@@ -119,7 +129,7 @@ export class MessageStreamWriter implements StreamWriter {
     if (this.blockIndex < 0)
       frames += this.openAs("text", { type: "text", text: "" }) + this.closeBlock()
     frames += frame("message_delta", {
-      delta: { stop_reason: stopReason(outcome.finish), stop_sequence: outcome.stopString ?? null },
+      delta: endFields(outcome),
       usage: anthropicUsage(outcome.usage, outcome.usage.completionTokens),
     })
     return frames + frame("message_stop", {})

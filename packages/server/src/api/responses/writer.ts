@@ -99,9 +99,16 @@ export class ResponseStreamWriter implements StreamWriter {
   }
 
   private ending(outcome: Outcome): Record<string, unknown> {
+    const { finish, detail } = outcome
     const details =
-      outcome.finish === "length" ? { incomplete_details: { reason: "max_output_tokens" } } : {}
-    return { ...details, usage: responsesUsage(outcome) }
+      detail === undefined
+        ? { reason: "max_output_tokens" }
+        : { reason: detail.type, message: detail.message }
+    const isTold = finish === "length" || detail !== undefined
+    return {
+      ...(isTold ? { incomplete_details: details } : {}),
+      usage: responsesUsage(outcome),
+    }
   }
 
   private response(status: string, extra: Record<string, unknown>): Record<string, unknown> {
