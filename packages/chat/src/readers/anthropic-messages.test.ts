@@ -3,7 +3,7 @@ import { refusal } from "../testing/refusal.ts"
 import { anthropicRequest } from "./anthropic-messages.ts"
 
 describe("Anthropic messages", () => {
-  test("results come first, errors and media say so, private system text goes", () => {
+  test("results come first, errors say so, private system text goes", () => {
     const { conversation, warnings, continueFinal } = anthropicRequest({
       system: [
         { type: "text", text: "x-anthropic-billing: 1" },
@@ -29,7 +29,7 @@ describe("Anthropic messages", () => {
               is_error: true,
               content: [
                 { type: "text", text: "boom" },
-                { type: "image", source: {} },
+                { type: "tool_reference", tool_name: "g" },
               ],
             },
             { type: "tool_result", tool_use_id: "1", is_error: true, content: "Error: boom" },
@@ -57,7 +57,7 @@ describe("Anthropic messages", () => {
         {
           role: "tool",
           toolCallId: "1",
-          content: 'Error: boom["image" left out: this model reads text only]\n',
+          content: 'Error: boom{"type":"tool_reference","tool_name":"g"}',
         },
         { role: "tool", toolCallId: "1", content: "Error: boom" },
         { role: "user", content: "more", continuesResults: true },

@@ -2,9 +2,9 @@
 import type { Message, ToolCall, ToolDeclaration } from "../template/conversation.ts"
 import { jsonSourceOf } from "../json/json-value.ts"
 import { type Fields, fieldsAt, itemsAt, nameAt, optionalStringAt, stringAt } from "./fields.ts"
+import { refusedPart } from "./content-parts.ts"
 import { promptEnding } from "./prompt-ending.ts"
 import {
-  NO_IMAGES,
   type ReadOptions,
   type ReadRequest,
   checkDistinct,
@@ -28,21 +28,22 @@ const systemText = (path: string, system: unknown): string =>
   blocksOf(path, system)
     .map((block, index) => {
       const blockPath = `${path}[${index}]`
-      if (block.type !== undefined && block.type !== "text") {
+      if (block.type !== undefined && block.type !== "text")
         throw new RequestError(
-          `${blockPath}.type: expected "text", got ${JSON.stringify(block.type)}`,
+          refusedPart(blockPath, block, "messages").message,
           `${blockPath}.type`,
         )
-      }
       return stringAt(`${blockPath}.text`, block.text)
     })
     .filter((text) => !text.startsWith(PRIVATE_PREFIX))
     .join("\n")
 
-/** Media inside a result is the tool's doing, not the client's choice: a note stands for it. */
+/** Text, or the JSON of a reference to a tool, which is all that there is to say of it. */
 const resultPart = (path: string, block: Fields, isCompat: boolean): string => {
   if (block.type === undefined || block.type === "text") return stringAt(`${path}.text`, block.text)
-  return isCompat ? "" : `[${JSON.stringify(block.type)} left out: this model reads text only]\n`
+  if (isCompat) return ""
+  if (block.type === "tool_reference") return jsonSourceOf(block)
+  throw refusedPart(path, block, "messages")
 }
 
 const readResult = (path: string, block: Fields, isCompat: boolean): Message => {
@@ -57,15 +58,6 @@ const readResult = (path: string, block: Fields, isCompat: boolean): Message => 
   }
 }
 
-const unsupportedBlock = (path: string, block: Fields): RequestError =>
-  block.type === "image" || block.type === "document"
-    ? new RequestError(NO_IMAGES, path)
-    : new RequestError(
-        `${path}.type: ${JSON.stringify(block.type) ?? "nothing"} is not a content block that ` +
-          `can be read here`,
-        `${path}.type`,
-      )
-
 /** Results first, then the text, whatever order they came in. */
 const readUser = (path: string, blocks: readonly Fields[], isCompat: boolean): Message[] => {
   const results: Message[] = []
@@ -77,7 +69,7 @@ const readUser = (path: string, blocks: readonly Fields[], isCompat: boolean): M
     else if (block.type === undefined || block.type === "text") {
       text += stringAt(`${blockPath}.text`, block.text)
       hasText = true
-    } else if (!isCompat) throw unsupportedBlock(blockPath, block)
+    } else if (!isCompat) throw refusedPart(blockPath, block, "messages")
   })
   if (!hasText && results.length > 0) return results
   return [
@@ -110,7 +102,7 @@ const readAssistant = (path: string, blocks: readonly Fields[], isCompat: boolea
       case "redacted_thinking":
         break
       default:
-        if (!isCompat) throw unsupportedBlock(blockPath, block)
+        if (!isCompat) throw refusedPart(blockPath, block, "messages")
     }
   })
   return {

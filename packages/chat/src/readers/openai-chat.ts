@@ -67,7 +67,7 @@ const readMessage = (path: string, raw: unknown, { profile }: ReadOptions): Mess
   const content = contentText(
     `${path}.content`,
     message.content,
-    profile === "compat" ? "skip" : "refuse",
+    profile === "compat" ? "skip" : "chat",
   )
   switch (role) {
     case "system":

@@ -10,6 +10,7 @@ import {
   optionalStringAt,
   stringAt,
 } from "./fields.ts"
+import { isKnownPart, refusedPart } from "./content-parts.ts"
 import { promptEnding } from "./prompt-ending.ts"
 import {
   type ReadOptions,
@@ -79,11 +80,24 @@ const reasoningText = (path: string, item: Fields): string => {
   return texts.length > 0 ? texts.join("\n") : openSealed(item.encrypted_content)
 }
 
+/** Refuses media in a tool's output: the model would be told nothing of it. */
+const checkOutput = (path: string, output: unknown): void => {
+  const parts = Array.isArray(output) ? (output as unknown[]) : [output]
+  parts.forEach((part, index) => {
+    if (!isFields(part) || !isKnownPart(part.type)) return
+    throw refusedPart(Array.isArray(output) ? `${path}[${index}]` : path, part, "responses")
+  })
+}
+
+/** The text of an output: its text parts joined, or the JSON of anything else. */
 const outputText = (path: string, output: unknown): string => {
   if (output === undefined || output === null || typeof output === "string") return output ?? ""
-  if (!Array.isArray(output)) return jsonSourceOf(output)
+  checkOutput(path, output)
+  if (!Array.isArray(output) || !output.every(isTextPart)) return jsonSourceOf(output)
   return output.map((part, index) => partText(`${path}[${index}]`, part) ?? "").join("")
 }
+
+const isTextPart = (part: unknown): boolean => isFields(part) && typeof part.text === "string"
 
 class ItemReader {
   readonly messages: Message[] = []
@@ -155,7 +169,7 @@ class ItemReader {
   }
 
   private message(path: string, item: Fields): void {
-    const content = contentText(`${path}.content`, item.content, "refuse")
+    const content = contentText(`${path}.content`, item.content, "responses")
     switch (item.role ?? "user") {
       case "system":
       case "developer":
@@ -237,13 +251,10 @@ class ItemReader {
     }
     if (Array.isArray(item.tools)) this.foundTools.push(...(item.tools as unknown[]))
     const output = item.output ?? (Array.isArray(item.tools) ? item.tools : undefined)
-    const isParts =
-      !Array.isArray(output) ||
-      output.every((part) => isFields(part) && typeof part.text === "string")
     this.messages.push({
       role: "tool",
       toolCallId: callId,
-      content: isParts ? outputText(`${path}.output`, output) : jsonSourceOf(output),
+      content: outputText(`${path}.output`, output),
     })
   }
 }

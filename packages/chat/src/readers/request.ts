@@ -4,6 +4,7 @@ import type { PromptEnding } from "../template/render-options.ts"
 import type { Profile } from "../template/tools-block.ts"
 import { jsonSourceOf } from "../json/json-value.ts"
 import { type Fields, fieldsAt, isFields, itemsAt, nameAt, stringAt } from "./fields.ts"
+import { type PartPlace, refusedPart } from "./content-parts.ts"
 import { RequestError } from "./request-error.ts"
 
 export interface ReadOptions {
@@ -19,8 +20,6 @@ export interface ReadRequest extends Required<PromptEnding> {
   readonly warnings: readonly string[]
 }
 
-export const NO_IMAGES = "image input is not supported by this model"
-
 /** Kinds of content parts that are text. */
 const TEXT_PARTS: ReadonlySet<unknown> = new Set(["text", "input_text", "output_text", "refusal"])
 
@@ -32,18 +31,22 @@ export const partText = (path: string, part: unknown): string | undefined => {
   return stringAt(`${path}.${field}`, fields[field])
 }
 
-/** Content as one string: parts are joined without a separator. */
+/**
+ * Content as one string: parts are joined without a separator.
+ * @param otherParts the API whose words refuse parts that are no text; "skip" leaves them out
+ */
 export const contentText = (
   path: string,
   content: unknown,
-  otherParts: "refuse" | "skip",
+  otherParts: PartPlace | "skip",
 ): string => {
   if (content === null || content === undefined) return ""
   if (typeof content === "string") return content
   const texts = itemsAt(path, content).map((part, index) => {
     const partPath = `${path}[${index}]`
     const text = partText(partPath, part)
-    if (text === undefined && otherParts === "refuse") throw new RequestError(NO_IMAGES, partPath)
+    if (text === undefined && otherParts !== "skip")
+      throw refusedPart(partPath, fieldsAt(partPath, part), otherParts)
     return text ?? ""
   })
   return texts.join("")

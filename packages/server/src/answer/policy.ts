@@ -7,9 +7,9 @@ import {
   type ThinkingLevel,
 } from "@ds4/chat"
 import type { SamplingOptions } from "@ds4/engine"
-import { ApiError, contextOverflow, type ErrorShape, invalid } from "../http/api-error.ts"
+import { ApiError, contextOverflow, type ErrorShape } from "../http/api-error.ts"
 import type { ServedModel } from "../serving/serving-state.ts"
-import type { SamplingFields, UnsupportedFields } from "./request-fields.ts"
+import type { SamplingFields } from "../fields/shared-fields.ts"
 import type { AnswerDefaults } from "../settings.ts"
 
 export interface Thinking {
@@ -18,18 +18,21 @@ export interface Thinking {
   budget: number | undefined
 }
 
-/** The fields by which a client may ask for thinking or for none. */
+type Maybe<T> = T | null | undefined
+
+/** The fields by which a client may ask for thinking or for none, in whatever API. */
 interface ThinkingFields {
-  /** `thinking`, `think`, `chat_template_kwargs.*`: true, false or an object with a type. */
-  switches: readonly (
-    | boolean
-    | { type?: string | null; budget_tokens?: number | null }
-    | null
-    | undefined
-  )[]
-  /** The first one given counts. */
-  efforts: readonly (string | null | undefined)[]
-  model: string | null | undefined
+  thinking?: Maybe<boolean | { type?: Maybe<string>; budget_tokens?: Maybe<number> }>
+  think?: Maybe<boolean>
+  reasoning?: Maybe<{ effort?: Maybe<string>; enabled?: Maybe<boolean> }>
+  reasoning_effort?: Maybe<string>
+  output_config?: Maybe<{ effort?: Maybe<string> }>
+  chat_template_kwargs?: Maybe<{
+    enable_thinking?: Maybe<boolean>
+    thinking?: Maybe<boolean>
+    reasoning_effort?: Maybe<string>
+  }>
+  model?: Maybe<string>
 }
 
 /**
@@ -37,7 +40,16 @@ interface ThinkingFields {
  * default.
  */
 export function resolveThinking(fields: ThinkingFields, defaults: AnswerDefaults): Thinking {
-  const given = fields.switches.filter((value) => value !== null && value !== undefined)
+  const { thinking, think, reasoning, chat_template_kwargs: kwargs } = fields
+  const switches = [thinking, think, kwargs?.enable_thinking, kwargs?.thinking, reasoning?.enabled]
+  // The first one given counts.
+  const efforts = [
+    fields.output_config?.effort,
+    fields.reasoning_effort,
+    reasoning?.effort,
+    kwargs?.reasoning_effort,
+  ]
+  const given = switches.filter((value) => value !== null && value !== undefined)
   const states = given.map((value) =>
     typeof value === "boolean"
       ? value
@@ -51,7 +63,7 @@ export function resolveThinking(fields: ThinkingFields, defaults: AnswerDefaults
     typeof value === "boolean" ? undefined : (value.budget_tokens ?? undefined),
   )
   const budget = budgets.find((value) => value !== undefined) ?? defaults.reasoningBudget
-  const word = fields.efforts.find((value) => value !== null && value !== undefined)
+  const word = efforts.find((value) => value !== null && value !== undefined)
   const effort = typeof word === "string" ? parseEffort(word) : undefined
   if (states.includes(false) || effort === "none") return { level: "off", budget: undefined }
   if (effort !== undefined) return { level: effort, budget }
@@ -86,56 +98,11 @@ export function resolveModelName(
   return name
 }
 
-/** Refuses known fields whose value asks for something this server does not do. */
-export function checkUnsupported(fields: UnsupportedFields & { response_format?: unknown }): void {
-  if (typeof fields.n === "number" && fields.n !== 1)
-    throw invalid(
-      `n is ${fields.n}; only 1 is supported, send the request again for another answer`,
-      "n",
-    )
-  const bias = fields.logit_bias
-  if (bias !== undefined && bias !== null && Object.keys(bias).length > 0)
-    throw invalid("logit_bias is not supported; leave it out", "logit_bias")
-  checkNeutral("frequency_penalty", fields.frequency_penalty, 0)
-  checkNeutral("presence_penalty", fields.presence_penalty, 0)
-  checkNeutral("repetition_penalty", fields.repetition_penalty, 1)
-  checkFormat(fields.response_format, "response_format")
-}
-
-function checkNeutral(name: string, value: number | null | undefined, neutral: number): void {
-  if (value === undefined || value === null || value === neutral) return
-  throw invalid(
-    `${name} is ${value}; penalties are not supported, send ${neutral} or leave it out`,
-    name,
-  )
-}
-
-/** Only free text can be produced; JSON modes need constrained decoding. */
-export function checkFormat(format: unknown, param: string): void {
-  if (format === undefined || format === null) return
-  const type = typeof format === "object" && "type" in format ? format.type : format
-  if (type === "text") return
-  throw invalid(
-    `${param} of type ${JSON.stringify(type)} is not supported until constrained decoding ` +
-      `exists; use "text"`,
-    param,
-  )
-}
-
-/**
- * OpenAI's tool_choice: "none" removes the tools, "auto" and nothing keep them, the rest is
- * refused.
- */
+/** "none" hides the tools from the model. */
 export function toolsAllowed(choice: unknown): boolean {
   const word =
     typeof choice === "object" && choice !== null && "type" in choice ? choice.type : choice
-  if (word === undefined || word === null || word === "auto") return true
-  if (word === "none") return false
-  throw invalid(
-    `tool_choice ${JSON.stringify(choice)} is not supported until constrained decoding exists; ` +
-      `use "auto" or "none"`,
-    "tool_choice",
-  )
+  return word !== "none"
 }
 
 /** Sampling settings for the engine; absent and null fields keep the engine's defaults. */

@@ -1,5 +1,7 @@
 // Turns anything that was thrown into the error that the client reads.
 import { RequestError } from "@ds4/chat"
+import type { TSchema } from "@sinclair/typebox"
+import type { TypeCheck } from "@sinclair/typebox/compiler"
 import { ValidationError } from "elysia"
 import { ApiError, invalid } from "./api-error.ts"
 import { expectedOf } from "./expected.ts"
@@ -20,7 +22,7 @@ interface SchemaFault {
 
 /** Makes a schema violation a 400 that names the field: "messages[0].role". */
 function fromValidation(error: ValidationError): ApiError {
-  const fault = error.all[0] as SchemaFault | undefined
+  const fault = firstFault(error)
   const param = fieldName(fault?.path ?? "")
   if (fault !== undefined && fault.value === undefined && Object.hasOwn(MISSING_WORDS, param))
     return invalid(MISSING_WORDS[param] ?? "", param)
@@ -32,6 +34,12 @@ function fromValidation(error: ValidationError): ApiError {
       `${fault?.schema === undefined ? error.message : expectedOf(fault.schema)}`,
     param,
   )
+}
+
+/** The first fault only: a body of megabytes may have a fault in each of its items. */
+function firstFault(error: ValidationError): SchemaFault | undefined {
+  const { validator, value } = error as unknown as { validator: TypeCheck<TSchema>; value: unknown }
+  return validator.Errors(value).First()
 }
 
 /** "/messages/0/role" → "messages[0].role". */

@@ -21,7 +21,7 @@ describe("bodies", () => {
     [
       { messages: [] },
       "messages",
-      "messages is []; expected an array of at least 1, each an object",
+      "messages is []; expected an array of at least 1 and at most 100000, each an object",
     ],
     [
       { ...CHAT, temperature: "hot" },
@@ -41,9 +41,9 @@ describe("bodies", () => {
     [{ ...CHAT, max_tokens: "5" }, "max_tokens", 'max_tokens is "5"'],
     [{ messages: [{ role: 5, content: "a" }] }, "messages[0].role", "messages[0].role is 5"],
     [{ ...CHAT, top_logprobs: 21 }, "top_logprobs", "top_logprobs is 21"],
-    [{ ...CHAT, n: 2 }, "n", "only 1 is supported"],
+    [{ ...CHAT, n: 2 }, "n", "n 2 is not supported: only one answer is given"],
     [{ ...CHAT, logit_bias: { 5: 1 } }, "logit_bias", "not supported"],
-    [{ ...CHAT, frequency_penalty: 0.5 }, "frequency_penalty", "penalties are not supported"],
+    [{ ...CHAT, frequency_penalty: 0.5 }, "frequency_penalty", "there are no penalties"],
     [{ ...CHAT, response_format: { type: "json_object" } }, "response_format", "not supported"],
     [{ ...CHAT, tool_choice: "required" }, "tool_choice", "not supported"],
     [

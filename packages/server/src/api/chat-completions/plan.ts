@@ -2,14 +2,14 @@
 import { chatRequest, type Prompt, type ReadRequest } from "@ds4/chat"
 import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
-import type { ChatRequest } from "./schema.ts"
+import { refuseUnsupported } from "../../fields/refuse-unsupported.ts"
+import { CHAT_FIELDS, type ChatRequest } from "./schema.ts"
 import type { AnswerDefaults } from "../../settings.ts"
 import { chatCompletion, ChatStreamWriter } from "./writer.ts"
 import type { CompletionIdentity } from "../../answer/openai-fields.ts"
 import { randomId } from "../../answer/random-id.ts"
 import { invalid } from "../../http/api-error.ts"
 import {
-  checkUnsupported,
   resolveModelName,
   resolveThinking,
   samplingOf,
@@ -25,19 +25,12 @@ interface ReadChat {
 }
 
 function readChat(body: ChatRequest, defaults: AnswerDefaults): ReadChat {
+  refuseUnsupported(CHAT_FIELDS, body)
   const { tools: _dropped, ...withoutTools } = body
   const read = chatRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, {
     profile: defaults.template,
   })
-  const kwargs = body.chat_template_kwargs
-  const thinking = resolveThinking(
-    {
-      switches: [body.thinking, body.think, kwargs?.enable_thinking, kwargs?.thinking],
-      efforts: [body.reasoning_effort, body.reasoning?.effort, kwargs?.reasoning_effort],
-      model: body.model,
-    },
-    defaults,
-  )
+  const thinking = resolveThinking(body, defaults)
   return { read, thinking }
 }
 
@@ -57,7 +50,6 @@ export async function prepareChat(
   model: ServedModel,
   context: PrepareContext,
 ): Promise<PreparedAnswer> {
-  checkUnsupported(body)
   const name = resolveModelName(body.model, model, context.defaults)
   const topLogprobs = readLogprobs(body)
   const { read, thinking } = readChat(body, context.defaults)

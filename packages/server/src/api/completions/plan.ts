@@ -3,16 +3,11 @@ import type { Segment } from "@ds4/tokenizer"
 import { invalid } from "../../http/api-error.ts"
 import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
-import type { CompletionRequest } from "./schema.ts"
+import { refuseUnsupported } from "../../fields/refuse-unsupported.ts"
+import { COMPLETION_FIELDS, type CompletionRequest } from "./schema.ts"
 import { textCompletion, type TextStreamOptions, TextStreamWriter } from "./writer.ts"
 import { randomId } from "../../answer/random-id.ts"
-import {
-  checkUnsupported,
-  outputLimit,
-  resolveModelName,
-  samplingOf,
-  stopStringsOf,
-} from "../../answer/policy.ts"
+import { outputLimit, resolveModelName, samplingOf, stopStringsOf } from "../../answer/policy.ts"
 import { type PrepareContext, sessionHintOf } from "../../answer/prompt.ts"
 
 interface RawPrompt {
@@ -26,14 +21,16 @@ export async function prepareCompletion(
   model: ServedModel,
   context: PrepareContext,
 ): Promise<PreparedAnswer> {
-  checkUnsupported(body)
-  if (body.suffix !== undefined && body.suffix !== null)
-    throw invalid("suffix is not supported; the model has no fill-in form", "suffix")
-  if (body.best_of !== undefined && body.best_of !== null && body.best_of !== 1)
-    throw invalid(`best_of is ${body.best_of}; only 1 is supported`, "best_of")
+  refuseUnsupported(COMPLETION_FIELDS, body)
   const name = resolveModelName(body.model, model, context.defaults)
-  const prompt = await readPrompt(body.prompt, model)
   const withLogprobs = body.logprobs !== undefined && body.logprobs !== null
+  if (withLogprobs && body.echo === true && body.max_tokens === 0)
+    throw invalid(
+      "echo true with logprobs and max_tokens 0 is not supported: log-probabilities are given of " +
+        "the answer, not of the prompt; leave out logprobs",
+      "echo",
+    )
+  const prompt = await readPrompt(body, model)
   const options: TextStreamOptions = {
     includeUsage: body.stream_options?.include_usage === true,
     logprobs: withLogprobs,
@@ -66,36 +63,48 @@ export async function prepareCompletion(
   }
 }
 
-/** One text, one text in an array, or token ids. */
+/** One text or one list of token ids, bare or in an array. */
 async function readPrompt(
-  prompt: CompletionRequest["prompt"],
+  { prompt, special }: CompletionRequest,
   model: ServedModel,
 ): Promise<RawPrompt> {
   const { tokenizer } = model.chat
-  if (typeof prompt === "string") return encodeRaw(prompt, model)
-  const [first, ...others] = prompt
-  if (first === undefined)
-    throw invalid("prompt is an empty array; expected one text or token ids", "prompt")
-  if (typeof first === "string") {
-    if (others.length > 0)
-      throw invalid(`prompt has ${prompt.length} texts; send one request for each`, "prompt")
-    return encodeRaw(first, model)
-  }
-  const ids = prompt.filter((each) => typeof each === "number")
-  checkTokenIds(ids, tokenizer.vocab, "prompt")
+  const one = onePrompt(prompt)
+  if (typeof one === "string") return encodeRaw(one, special !== false, model)
+  checkTokenIds(one, tokenizer.vocab, "prompt")
   return {
-    text: tokenizer.decode(ids),
-    tokens: first === tokenizer.bos ? ids : [tokenizer.bos, ...ids],
+    text: tokenizer.decode(one),
+    tokens: one[0] === tokenizer.bos ? one : [tokenizer.bos, ...one],
   }
 }
 
-async function encodeRaw(text: string, { chat }: ServedModel): Promise<RawPrompt> {
+/** @throws ApiError for none and for several: a request has one answer */
+function onePrompt(prompt: CompletionRequest["prompt"]): string | number[] {
+  if (typeof prompt === "string") return prompt
+  const ids = prompt.filter((each) => typeof each === "number")
+  if (ids.length > 0) return ids
+  const [first, ...others] = prompt.filter((each) => typeof each !== "number")
+  if (first === undefined)
+    throw invalid("prompt is an empty array; expected one text or token ids", "prompt")
+  if (typeof first !== "string" && first.length === 0)
+    throw invalid("prompt[0] has no token ids; expected at least one", "prompt[0]")
+  if (others.length > 0)
+    throw invalid(`prompt has ${prompt.length} prompts; send one request for each`, "prompt")
+  return first
+}
+
+/** @param special control strings in the text become control tokens */
+async function encodeRaw(
+  text: string,
+  special: boolean,
+  { chat }: ServedModel,
+): Promise<RawPrompt> {
   const { tokenizer } = chat
   const bosText = tokenizer.decode([tokenizer.bos])
   const plain = text.startsWith(bosText) ? text.slice(bosText.length) : text
   const segments: Segment[] = [
     { text: bosText, control: true },
-    { text: plain, control: false },
+    { text: plain, control: special },
   ]
   return { text, tokens: await chat.encode(segments) }
 }

@@ -1,9 +1,9 @@
 // POST /v1/messages: body to prompt, plan and writers.
 import { anthropicRequest, type ReadRequest } from "@ds4/chat"
-import { invalid } from "../../http/api-error.ts"
 import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
-import type { MessagesRequest } from "./schema.ts"
+import { refuseUnsupported } from "../../fields/refuse-unsupported.ts"
+import { MESSAGES_FIELDS, type MessagesRequest } from "./schema.ts"
 import type { AnswerDefaults } from "../../settings.ts"
 import { anthropicMessage, MessageStreamWriter } from "./writer.ts"
 import { randomId } from "../../answer/random-id.ts"
@@ -13,6 +13,7 @@ import {
   samplingOf,
   stopStringsOf,
   type Thinking,
+  toolsAllowed,
 } from "../../answer/policy.ts"
 import { chatPlan, type PrepareContext, renderPrompt } from "../../answer/prompt.ts"
 
@@ -22,26 +23,12 @@ interface ReadMessages {
 }
 
 function readMessages(body: MessagesRequest, defaults: AnswerDefaults): ReadMessages {
+  refuseUnsupported(MESSAGES_FIELDS, body)
   const { tools: _dropped, ...withoutTools } = body
-  const choice = body.tool_choice?.type ?? "auto"
-  if (choice !== "auto" && choice !== "none") {
-    throw invalid(
-      `tool_choice of type ${JSON.stringify(choice)} is not supported until constrained ` +
-        `decoding exists; use "auto" or "none"`,
-      "tool_choice",
-    )
-  }
-  const read = anthropicRequest(choice === "none" ? withoutTools : body, {
+  const read = anthropicRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, {
     profile: defaults.template,
   })
-  const thinking = resolveThinking(
-    {
-      switches: [body.thinking],
-      efforts: [body.output_config?.effort, body.reasoning_effort],
-      model: body.model,
-    },
-    defaults,
-  )
+  const thinking = resolveThinking(body, defaults)
   return { read, thinking }
 }
 

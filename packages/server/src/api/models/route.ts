@@ -2,25 +2,12 @@ import { Elysia } from "elysia"
 import { ApiError } from "../../http/api-error.ts"
 import type { ServedModel, ServingState } from "../../serving/serving-state.ts"
 import type { ServerSettings } from "../../settings.ts"
+import { CHAT_FIELDS } from "../chat-completions/schema.ts"
 
-const SUPPORTED_PARAMETERS = [
-  "tools",
-  "tool_choice",
-  "parallel_tool_calls",
-  "max_tokens",
-  "max_completion_tokens",
-  "temperature",
-  "top_p",
-  "top_k",
-  "min_p",
-  "stop",
-  "seed",
-  "stream",
-  "logprobs",
-  "top_logprobs",
-  "reasoning_effort",
-  "thinking",
-] as const
+/** What a request may set, from the table that reads it. */
+const SUPPORTED_PARAMETERS = Object.entries(CHAT_FIELDS)
+  .filter(([name, { use }]) => use === "read" && name !== "messages" && name !== "model")
+  .map(([name]) => name)
 
 function openaiModel(model: ServedModel, settings: ServerSettings): Record<string, unknown> {
   const context = model.chat.engine.model.contextTokens

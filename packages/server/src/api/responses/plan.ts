@@ -1,14 +1,13 @@
 // POST /v1/responses: body to prompt, plan and writers.
 import { responsesRequest } from "@ds4/chat"
-import { invalid } from "../../http/api-error.ts"
 import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
-import type { ResponsesRequest } from "./schema.ts"
+import { refuseUnsupported } from "../../fields/refuse-unsupported.ts"
+import { RESPONSES_FIELDS, type ResponsesRequest } from "./schema.ts"
 import { type ResponseIdentity, ResponseStreamWriter } from "./writer.ts"
 import { randomId } from "../../answer/random-id.ts"
 import type { ToolNames } from "./items.ts"
 import {
-  checkFormat,
   resolveModelName,
   resolveThinking,
   samplingOf,
@@ -17,43 +16,19 @@ import {
 } from "../../answer/policy.ts"
 import { chatPlan, type PrepareContext, renderPrompt, sessionHintOf } from "../../answer/prompt.ts"
 
-const REPLAY =
-  "nothing is stored on this server: send the whole conversation as `input`, output items of " +
-  "earlier responses included"
-
-/** Fields that are known and ask for what this server does not do. */
-function checkUnsupportedResponse(body: ResponsesRequest): void {
-  if (body.previous_response_id !== undefined && body.previous_response_id !== null) {
-    throw invalid(`previous_response_id is not supported; ${REPLAY}`, "previous_response_id")
-  }
-  if (body.conversation !== undefined && body.conversation !== null)
-    throw invalid(`conversation is not supported; ${REPLAY}`, "conversation")
-  if (body.background === true)
-    throw invalid("background is not supported; read the stream", "background")
-  if (body.truncation === "auto")
-    throw invalid(
-      'truncation "auto" is not supported; nothing is ever cut silently, use "disabled"',
-      "truncation",
-    )
-  checkFormat(body.text?.format, "text.format")
-}
-
 export async function prepareResponse(
   body: ResponsesRequest,
   headers: Headers,
   model: ServedModel,
   context: PrepareContext,
 ): Promise<PreparedAnswer> {
-  checkUnsupportedResponse(body)
+  refuseUnsupported(RESPONSES_FIELDS, body)
   const name = resolveModelName(body.model, model, context.defaults)
   const { tools: _dropped, ...withoutTools } = body
   const read = responsesRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, {
     profile: context.defaults.template,
   })
-  const thinking = resolveThinking(
-    { switches: [], efforts: [body.reasoning?.effort], model: body.model },
-    context.defaults,
-  )
+  const thinking = resolveThinking(body, context.defaults)
   const prompt = await renderPrompt(read, thinking, model, context)
   const plan = chatPlan(
     prompt,
