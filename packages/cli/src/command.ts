@@ -27,6 +27,8 @@ interface CommandSpec<C extends CommandName> {
   readonly examples: readonly string[]
   /** Most positionals; more is a usage error. */
   readonly maxPositionals: number
+  /** The words that a positional may be, where it is no text and no path. */
+  readonly words?: readonly string[]
   run(context: CommandContext<C>): Promise<ExitCode>
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
-import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { chatScript } from "../testing/chat-script.ts"
 import { ChatServer } from "../testing/chat-server.ts"
@@ -222,5 +222,67 @@ describe("files of a chat", () => {
       "/.local/state/ds4/chats/mine.json",
       "/.local/state/ds4/history",
     ])
+  })
+})
+
+describe("Tab in a terminal", () => {
+  /** Types, presses Tab and waits for what the line has become. */
+  const completes = async (program: TerminalProgram, typed: string, line: string) => {
+    program.type(`${typed}\t`)
+    await program.until(`> ${line}`)
+    program.type("\x15") // Ctrl+U clears the line
+    await program.until("\x1b[J> \r")
+  }
+
+  test("completes slash commands, their words, files and @files", async () => {
+    await using program = chat()
+    writeFileSync(join(program.home, "notes.txt"), "alpha\n")
+    mkdirSync(join(program.home, "folder"))
+    writeFileSync(join(program.home, "folder/inner.md"), "beta\n")
+    await program.prompt()
+    for (const [typed, line] of [
+      ["/ret", "/retry "],
+      ["/re", "/re"],
+      ["/think hi", "/think high "],
+      ["/set top-", "/set top-"],
+      ["/set reas", "/set reasoning-budget "],
+      ["/help exp", "/help export "],
+      ["/read no", "/read notes.txt "],
+      ["/read notes.txt fol", "/read notes.txt folder/"],
+      ["/export folder/in", "/export folder/inner.md "],
+      ["explain @no", "explain @notes.txt "],
+      ["look at folder/i", "look at folder/inner.md "],
+    ] as const)
+      await completes(program, typed, line)
+    program.type("see @no\tplease\r")
+    await program.until("2 out")
+    expect(server.requests[0]?.messages[0]?.content).toContain("alpha")
+  })
+
+  test("shows what fits where it is not certain, and the line stays", async () => {
+    await using program = chat()
+    await program.prompt()
+    program.type("/re\t")
+    await program.until("/read")
+    await program.until("/reasoning")
+    await program.until("/retry")
+    await program.until("> /re")
+    program.type("try\x15hello\r")
+    await program.until("You said: hello")
+  })
+
+  test("offers saved conversations, and is a tab in front of a line", async () => {
+    await using program = chat()
+    await program.prompt()
+    program.type("hello\r")
+    await program.until("2 out")
+    await program.prompt()
+    program.type("/save talk-one\r")
+    await program.until("saved")
+    await program.prompt()
+    await completes(program, "/load ta", "/load talk-one ")
+    program.type("\tindented\r")
+    await program.until("You said: \tindented")
+    expect(server.requests.at(-1)?.messages.at(-1)?.content).toBe("\tindented")
   })
 })

@@ -118,6 +118,7 @@ export const bench = defineCommand({
     "ds4 bench moe --full --peer",
   ],
   maxPositionals: 1,
+  words: ["moe"],
   run: async ({ flags, io, positionals, prepareNative, prepareBenchmarks }) => {
     const [what] = positionals
     if (what !== undefined && what !== "moe")

@@ -6,6 +6,7 @@ import { answerSettings, systemText } from "../answer-settings.ts"
 import type { BackendDescription } from "../backend/backend.ts"
 import { openBackend } from "../backend/open-backend.ts"
 import { ChatSession } from "../chat/chat-session.ts"
+import { completeLine } from "../chat/complete-line.ts"
 import { ConversationStore } from "../chat/conversation-store.ts"
 import { runLines } from "../chat/line-loop.ts"
 import { Repl, type ReplOptions } from "../chat/repl.ts"
@@ -110,6 +111,7 @@ async function runInteractive(shown: Omit<ReplOptions, "editor">): Promise<ExitC
     history,
     screen,
     editExternally: (text) => editExternally(io, text),
+    complete: (text) => completeLine(text, shown.store),
   })
   const onResize = () => editor.redraw()
   process.stdout.on("resize", onResize)

@@ -1,3 +1,4 @@
+import { candidateRows, completedWord, type Completer } from "./completion.ts"
 import { EditBuffer } from "./edit-buffer.ts"
 import type { History } from "./history.ts"
 import { HistorySearch } from "./history-search.ts"
@@ -23,13 +24,13 @@ interface LineEditorOptions {
   readonly screen: Screen
   /** Opens a text in the person's editor and returns what they saved. */
   readonly editExternally: (text: string) => string
+  readonly complete: Completer
 }
 
 type Action = (buffer: EditBuffer) => void
 
 const EDITS: ReadonlyMap<KeyName, Action> = new Map<KeyName, Action>([
   ["newline", (buffer) => buffer.insert("\n")],
-  ["tab", (buffer) => buffer.insert("\t")],
   ["backspace", (buffer) => buffer.deleteLeft()],
   ["delete", (buffer) => buffer.deleteRight()],
   ["left", (buffer) => buffer.left()],
@@ -103,6 +104,7 @@ export class LineEditor {
     const edit = EDITS.get(name)
     if (edit !== undefined) edit(this.buffer)
     else if (name === "enter") this.enter()
+    else if (name === "tab") this.completeWord()
     else if (name === "up" || name === "ctrl-p") this.upOrDown(-1)
     else if (name === "down" || name === "ctrl-n") this.upOrDown(1)
     else if (name === "ctrl-c") this.interrupt()
@@ -122,6 +124,32 @@ export class LineEditor {
     }
     this.options.history.add(this.buffer.text)
     this.finish({ type: "line", text: action.text })
+  }
+
+  /** Completes the word before the cursor as far as is certain, or shows what it can become. */
+  private completeWord(): void {
+    const before = this.buffer.text.slice(0, this.buffer.cursor)
+    const completion = this.options.complete(before)
+    if (completion === undefined) {
+      this.buffer.insert("\t")
+      return
+    }
+    const { begin, candidates } = completion
+    const word = before.slice(begin)
+    const completed = completedWord(word, candidates)
+    if (completed !== undefined) this.buffer.insert(completed.slice(word.length))
+    else if (candidates.length > 1)
+      this.printBelow(candidateRows(candidates, this.options.screen.columns()))
+  }
+
+  /** Prints lines under the text; the prompt is drawn anew under them. */
+  private printBelow(lines: readonly string[]): void {
+    const { cursor } = this.buffer
+    this.buffer.cursor = this.buffer.text.length
+    this.draw()
+    this.options.screen.write(`\r\n${lines.join("\r\n")}\r\n`)
+    this.buffer.cursor = cursor
+    this.drawnCursorRow = 0
   }
 
   private interrupt(): void {

@@ -16,15 +16,17 @@ function overview(): string {
     'Enter sends; Alt+Enter, Ctrl+J or a trailing \\ adds a line; """ opens and closes a block.',
     "Ctrl+C stops an answer; twice at the prompt leaves. Ctrl+R searches the history, Ctrl+X " +
       "Ctrl+E opens $EDITOR,",
-    "Ctrl+T hides or shows reasoning while it arrives.",
+    "Ctrl+T hides or shows reasoning while it arrives. Tab completes commands and files.",
   ].join("\n")
 }
 
-const SLASH_COMMANDS: readonly SlashCommand[] = [
+/** Every command of the chat. */
+export const SLASH_COMMANDS: readonly SlashCommand[] = [
   {
     name: "help",
     usage: "[COMMAND]",
     summary: "this text",
+    takes: () => SLASH_COMMANDS.map(({ name }) => name),
     run: (argument, { say }) => {
       const command = argument === "" ? undefined : find(argument.replace(/^\//, ""))
       say(

@@ -26,11 +26,15 @@ function exportTo(path: string, context: SlashContext): void {
   )
 }
 
+const savedNames = ({ store }: Pick<SlashContext, "store">): string[] =>
+  store.list().map(({ name }) => name)
+
 /** Commands that read and write files and saved conversations. */
 export const FILE_COMMANDS: readonly SlashCommand[] = [
   {
     name: "read",
     usage: "FILE…",
+    takes: "paths",
     summary: "attach files to the next question (@path in a line does the same)",
     run: async (argument, context) => {
       const paths = argument.split(/\s+/).filter(Boolean)
@@ -50,6 +54,7 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
   {
     name: "save",
     usage: "[NAME]",
+    takes: savedNames,
     summary: "save the conversation",
     run: (argument, { session, backend, store, say }) => {
       const name =
@@ -65,6 +70,7 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
   {
     name: "load",
     usage: "NAME",
+    takes: savedNames,
     summary: "go on with a saved conversation",
     run: (argument, { session, store, say }) => {
       const saved = store.load(argument)
@@ -97,6 +103,7 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
   {
     name: "rm",
     usage: "NAME",
+    takes: savedNames,
     summary: "delete a saved conversation",
     run: (argument, { store, say }) => {
       store.remove(argument)
@@ -107,6 +114,7 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
   {
     name: "export",
     usage: "FILE.md|FILE.json",
+    takes: "paths",
     summary: "write the conversation to a file",
     run: (argument, context) => {
       exportTo(argument, context)

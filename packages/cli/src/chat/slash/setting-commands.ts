@@ -56,6 +56,7 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
   {
     name: "think",
     usage: "low|high|max|off",
+    takes: () => OPTIONS.think.choices,
     summary: "reasoning before the answer, from the next question on",
     run: (argument, { session, say }) => {
       if (argument !== "" && !isThinkingLevel(argument))
@@ -69,6 +70,7 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
   {
     name: "reasoning",
     usage: "show|hide",
+    takes: () => ["show", "hide"],
     summary: "whether reasoning is printed",
     run: (argument, { display, say }) => {
       if (argument !== "show" && argument !== "hide")
@@ -92,6 +94,7 @@ export const SETTING_COMMANDS: readonly SlashCommand[] = [
   {
     name: "set",
     usage: "[NAME VALUE]",
+    takes: () => SETTINGS.map(({ flag }) => flag),
     summary: "show or change temp, top-p, top-k, min-p, seed, max-tokens, reasoning-budget",
     run: (argument, { session, say }) => {
       const [name = "", value] = argument.split(/\s+/, 2)

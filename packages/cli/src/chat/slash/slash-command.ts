@@ -26,6 +26,8 @@ export interface SlashCommand {
   readonly name: string
   readonly usage: string
   readonly summary: string
+  /** The words that Tab offers for the argument: paths, or the first one among these. */
+  readonly takes?: "paths" | ((known: Pick<SlashContext, "store">) => readonly string[])
   run(argument: string, context: SlashContext): SlashResult | Promise<SlashResult>
 }
 
