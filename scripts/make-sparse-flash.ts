@@ -202,7 +202,7 @@ export async function makeSparseGguf(
       const tensor = tensors[index]
       if (tensor !== undefined) await fill(tensor, sink)
     },
-    { skippedBytes },
+    { skippedBytes, overwrite: true },
   )
   return (await stat(path)).size
 }
@@ -270,7 +270,7 @@ export async function makeSparseSafetensors(
         const item = pieces[piece]
         if (item !== undefined) await fill(item, sink)
       },
-      { skippedBytes: shardBytes - (await writtenBytes(pieces, fill)) },
+      { skippedBytes: shardBytes - (await writtenBytes(pieces, fill)), overwrite: true },
     )
     total += shardBytes
   }

@@ -45,8 +45,8 @@ function codeOf(error: unknown): string | undefined {
 }
 
 /**
- * The exit code for whatever a command threw: errors of the engine and of model files are known by
- * their code.
+ * The exit code for whatever a command threw: errors of the engine, of model files and of outputs
+ * are known by their name and code.
  */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode
@@ -54,6 +54,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   const kind = error instanceof Error ? error.name : ""
   const code = codeOf(error)
   if (kind === "ModelFileError") return EXIT.model
+  if (kind === "OutputError" && code !== "IO") return EXIT.usage
   if (kind === "EngineError") {
     if (code === "DEVICE_MEMORY") return EXIT.memory
     if (code === "FORMAT") return EXIT.model

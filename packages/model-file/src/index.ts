@@ -24,7 +24,11 @@ export {
   type StoredSafetensor,
 } from "./inventory.ts"
 export { diskFiles, type ByteSource } from "./byte-source.ts"
-export { type ByteSink, type WriteOptions } from "./atomic-file.ts"
+export { type ByteSink } from "./output/byte-sink.ts"
+export { openGrowingOutput, type GrowingOutput } from "./output/growing-output.ts"
+export { OutputError, type OutputErrorCode } from "./output/output-error.ts"
+export { outputTarget, STANDARD_OUTPUT, type OutputTarget } from "./output/output-target.ts"
+export { writeOutput, writeTextOutput, type WriteOptions } from "./output/write-output.ts"
 export { type GgufValue } from "./gguf/metadata.ts"
 export { writeGguf, layoutGguf, type GgufTensorPlan } from "./gguf/writer.ts"
 export { metadataFromConfig, type GgufDialect } from "./gguf/config-writer.ts"

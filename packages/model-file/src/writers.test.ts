@@ -2,7 +2,9 @@ import { afterAll, expect, test } from "bun:test"
 import { mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { writeAtomically, type ByteSink } from "./atomic-file.ts"
+import type { ByteSink } from "./output/byte-sink.ts"
+import { OutputError, type OutputErrorCode } from "./output/output-error.ts"
+import { writeOutput, type WriteOptions } from "./output/write-output.ts"
 import { diskFiles } from "./byte-source.ts"
 import { readGgufHeader } from "./gguf/header.ts"
 import { writeGguf } from "./gguf/writer.ts"
@@ -15,6 +17,22 @@ import { SMALL_CONFIG, ggufModel } from "./testing/small-models.ts"
 const folder = await mkdtemp(join(tmpdir(), "ds4-writers-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
+/** Expects an OutputError of this code whose message holds every one of `words`. */
+async function expectOutputError(
+  action: Promise<unknown>,
+  code: OutputErrorCode,
+  ...words: string[]
+): Promise<void> {
+  const outcome = await action.then(
+    () => "was written",
+    (error: unknown) => error,
+  )
+  if (!(outcome instanceof OutputError))
+    throw new Error(`expected an OutputError ${code}, got ${String(outcome)}`)
+  expect({ code: outcome.code, message: outcome.message }).toMatchObject({ code })
+  for (const word of words) expect(outcome.message).toContain(word)
+}
+
 /** Bytes that differ from place to place. */
 const pattern = (bytes: number, seed: number): Uint8Array =>
   Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + seed * 7) % 251)
@@ -22,16 +40,22 @@ const pattern = (bytes: number, seed: number): Uint8Array =>
 async function writeSmall(
   path: string,
   fill?: (index: number, sink: ByteSink, bytes: number) => Promise<void>,
+  options: WriteOptions = {},
 ): Promise<void> {
   const model = ggufModel()
   const sizes = model.tensors.map(
     ({ type, shape }) => (shape.reduce((a, b) => a * b, 1) / type.block) * type.blockBytes,
   )
-  await writeGguf(path, model, async (index, sink) => {
-    const bytes = sizes[index] ?? 0
-    if (fill === undefined) await sink.write(new Uint8Array(bytes))
-    else await fill(index, sink, bytes)
-  })
+  await writeGguf(
+    path,
+    model,
+    async (index, sink) => {
+      const bytes = sizes[index] ?? 0
+      if (fill === undefined) await sink.write(new Uint8Array(bytes))
+      else await fill(index, sink, bytes)
+    },
+    options,
+  )
 }
 
 test(
@@ -71,7 +95,7 @@ test("a written model opens with its configuration", async () => {
 
 test("skipped bytes read as zeros and take no room", async () => {
   const path = join(folder, "sparse")
-  await writeAtomically(
+  await writeOutput(
     path,
     2 ** 30,
     async (sink) => {
@@ -103,14 +127,19 @@ test("an error while writing leaves the old file and nothing else", async () => 
   const path = join(folder, "kept.gguf")
   await Bun.write(path, "old")
   const before = await readdir(folder)
-  const failing = writeSmall(path, async (index, sink, bytes) => {
-    if (index === 20) throw new Error("stopped on purpose")
-    await sink.write(new Uint8Array(bytes))
-  })
+  const overwrite = { overwrite: true }
+  const failing = writeSmall(
+    path,
+    async (index, sink, bytes) => {
+      if (index === 20) throw new Error("stopped on purpose")
+      await sink.write(new Uint8Array(bytes))
+    },
+    overwrite,
+  )
   expect(failing).rejects.toThrow("stopped on purpose")
   await failing.catch(() => undefined)
   await expectRefusal(
-    writeSmall(path, (_, sink) => sink.write(new Uint8Array(1))),
+    writeSmall(path, (_, sink) => sink.write(new Uint8Array(1)), overwrite),
     "SHAPE",
     "token_embd.weight",
     "given 1 bytes",
@@ -123,7 +152,7 @@ test("too little room is noticed before anything is written", async () => {
   const path = join(folder, "large")
   const before = await readdir(folder)
   let filled = false
-  const write = writeAtomically(
+  const write = writeOutput(
     path,
     2 ** 40,
     () => {
@@ -132,14 +161,14 @@ test("too little room is noticed before anything is written", async () => {
     },
     { freeBytes: () => Promise.resolve(2 ** 39) },
   )
-  await expectRefusal(write, "IO", String(2 ** 40), String(2 ** 39))
-  await expectRefusal(
-    writeAtomically(path, 2 ** 60, () => Promise.resolve()),
+  await expectOutputError(write, "IO", String(2 ** 40), String(2 ** 39))
+  await expectOutputError(
+    writeOutput(path, 2 ** 60, () => Promise.resolve()),
     "IO",
     "free",
   ) // as the real disk says
-  await expectRefusal(
-    writeAtomically(join(folder, "no/such/folder/file"), 1, () => Promise.resolve()),
+  await expectOutputError(
+    writeOutput(join(folder, "no/such/folder/file"), 1, () => Promise.resolve()),
     "IO",
     "ENOENT",
   )
@@ -167,15 +196,15 @@ test.skipIf(disk === undefined)(
   async () => {
     const path = join(disk ?? "", "model.gguf")
     await Bun.write(path, "old")
-    const write = writeAtomically(
+    const write = writeOutput(
       path,
       2 ** 22,
       async (sink) => {
         for (let i = 0; i < 64; i++) await sink.write(pattern(2 ** 16, i))
       },
-      { freeBytes: () => Promise.resolve(2 ** 40) },
+      { overwrite: true, freeBytes: () => Promise.resolve(2 ** 40) },
     )
-    await expectRefusal(write, "IO", "the disk is full")
+    await expectOutputError(write, "IO", "the disk is full")
     expect(await readdir(disk ?? "")).toEqual(["model.gguf"])
     expect(await Bun.file(path).text()).toBe("old")
   },
@@ -205,7 +234,7 @@ test("a safetensors file is read back", async () => {
   for (const [index, { offset, bytes }] of header.entries.entries())
     expect([...(await source.read(offset, bytes))]).toEqual([...pattern(bytes, index)])
   await expectRefusal(
-    writeSafetensors(path, plan, (_, sink) => sink.write(new Uint8Array(1))),
+    writeSafetensors(path, plan, (_, sink) => sink.write(new Uint8Array(1)), { overwrite: true }),
     "SHAPE",
     "tensor a",
   )

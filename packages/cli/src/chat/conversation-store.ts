@@ -1,15 +1,7 @@
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs"
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { Message } from "@ds4/chat"
+import { writeTextOutput } from "@ds4/model-file"
 import { CliError, EXIT, messageOf, usageError } from "../errors.ts"
 
 /** A conversation as it lies on disk. */
@@ -76,12 +68,13 @@ function parseSaved(path: string, text: string): SavedConversation {
 export class ConversationStore {
   constructor(private readonly folder: string) {}
 
-  save(name: string, conversation: SavedConversation): string {
+  async save(name: string, conversation: SavedConversation): Promise<string> {
     const path = this.pathOf(name)
     mkdirSync(this.folder, { recursive: true, mode: 0o700 })
-    const partial = `${path}.${process.pid}`
-    writeFileSync(partial, `${JSON.stringify(conversation, undefined, 2)}\n`, { mode: 0o600 })
-    renameSync(partial, path)
+    await writeTextOutput(path, `${JSON.stringify(conversation, undefined, 2)}\n`, {
+      overwrite: true,
+      mode: 0o600,
+    })
     return path
   }
 

@@ -36,6 +36,7 @@ export async function runLines(options: LineLoopOptions): Promise<ExitCode> {
         io,
         attachments,
         display,
+        confirm: () => Promise.resolve(false),
         say,
       })
       if (result.next === "quit") return EXIT.done

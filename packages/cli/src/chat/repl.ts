@@ -205,8 +205,14 @@ export class Repl {
       io,
       attachments: this.attachments,
       display: this.display,
+      confirm: (question) => this.confirm(question),
       say: (text) => this.say(text),
     }
+  }
+
+  private async confirm(question: string): Promise<boolean> {
+    const answer = await this.options.editor.read(`${question} [y/N] `, "", false)
+    return answer.type === "line" && /^\s*y(es)?\s*$/i.test(answer.text)
   }
 
   private say(text: string): void {

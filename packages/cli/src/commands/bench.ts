@@ -1,5 +1,5 @@
-import { writeFileSync } from "node:fs"
 import type { NativeEngine } from "@ds4/engine"
+import { outputTarget, STANDARD_OUTPUT, writeTextOutput } from "@ds4/model-file"
 import type { OptionValues } from "@ds4/options"
 import { benchMoe } from "../bench/moe.ts"
 import { engineText } from "../bench/engine-text.ts"
@@ -128,11 +128,13 @@ export const bench = defineCommand({
       prepareBenchmarks()
       return await benchMoe(flags, io)
     }
+    if (flags.csv !== undefined) outputTarget(flags.csv, flags.force) // before it takes minutes
     const { engine } = await loadEngine(flags, io, prepareNative)
     try {
       const run = await measured(engine, flags, io)
-      if (flags.csv !== undefined) writeFileSync(flags.csv, csv(run))
-      io.out(flags.json ? json(run) : table(run))
+      if (flags.csv !== undefined)
+        await writeTextOutput(flags.csv, csv(run), { overwrite: flags.force })
+      if (flags.csv !== STANDARD_OUTPUT) io.out(flags.json ? json(run) : table(run))
       return EXIT.done
     } finally {
       await engine.close()

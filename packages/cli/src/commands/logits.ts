@@ -1,12 +1,13 @@
 import type { NativeEngine } from "@ds4/engine"
 import type { Progress } from "@ds4/progress"
+import { outputTarget, type WriteOptions } from "@ds4/model-file"
 import { defineCommand } from "../command.ts"
 import { EXIT, usageError } from "../errors.ts"
 import type { Io } from "../io.ts"
 import { loadEngine } from "../load-engine.ts"
 import { compareExperts } from "../logits/compare-experts.ts"
 import { compareNumerics } from "../logits/compare-numerics.ts"
-import { writeDump, writeWhole } from "../logits/safetensors-dump.ts"
+import { writeDump, writeParts } from "../logits/safetensors-dump.ts"
 import { engineSwitches } from "../logits/switches.ts"
 import { progressOf } from "../progress-of.ts"
 import { readIdsFlag } from "../read-ids.ts"
@@ -20,12 +21,13 @@ function watch(progress: Progress, ids: readonly number[]): void {
   progress.begin({ label: "computing logits", unit: "tokens", total: ids.length }, true)
 }
 
-function writeRaw(
+async function writeRaw(
   path: string,
   engine: NativeEngine,
   ids: readonly number[],
+  options: WriteOptions,
   progress: Progress,
-): void {
+): Promise<void> {
   function* rows() {
     for (const { position, logits } of engine.logits(ids, { mode: "all" })) {
       yield new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength)
@@ -33,11 +35,17 @@ function writeRaw(
     }
   }
   watch(progress, ids)
-  writeWhole(path, rows()) // x86-64 is little-endian, as the file is
+  const bytes = ids.length * engine.model.vocab * Float32Array.BYTES_PER_ELEMENT
+  await writeParts(path, bytes, rows(), options) // x86-64 is little-endian, as the file is
 }
 
 /** One step over all ids with the trace on. */
-function dumpTrace(path: string, engine: NativeEngine, ids: readonly number[]): number {
+async function dumpTrace(
+  path: string,
+  engine: NativeEngine,
+  ids: readonly number[],
+  options: WriteOptions,
+): Promise<number> {
   engine.trace.enable(true)
   const session = engine.openSession(ids.length)
   try {
@@ -46,7 +54,7 @@ function dumpTrace(path: string, engine: NativeEngine, ids: readonly number[]): 
       name,
       values: engine.trace.read(name),
     }))
-    writeDump(path, arrays)
+    await writeDump(path, arrays, options)
     return arrays.length
   } finally {
     session.close()
@@ -83,20 +91,21 @@ interface Outputs {
   readonly topK: number
   readonly isTopAsked: boolean
   readonly isJson: boolean
+  readonly overwrite: boolean
 }
 
 /** Writes the files that are asked for; without one, or if asked, prints the positions. */
-function write(
+async function write(
   io: Io,
   engine: NativeEngine,
   ids: readonly number[],
-  { rawPath, dumpPath, topK, isTopAsked, isJson }: Outputs,
-): void {
+  { rawPath, dumpPath, topK, isTopAsked, isJson, overwrite }: Outputs,
+): Promise<void> {
   using progress = progressOf(io)
-  if (rawPath !== undefined) writeRaw(rawPath, engine, ids, progress)
+  if (rawPath !== undefined) await writeRaw(rawPath, engine, ids, { overwrite }, progress)
   if (dumpPath !== undefined) {
     watch(progress, ids)
-    const arrays = dumpTrace(dumpPath, engine, ids)
+    const arrays = await dumpTrace(dumpPath, engine, ids, { overwrite })
     progress.stop()
     io.err(`${arrays} arrays in ${dumpPath}\n`)
   }
@@ -134,6 +143,8 @@ export const logits = defineCommand({
       return EXIT.done
     }
     if (path === undefined) throw usageError("--ids FILE is missing: a JSON array of token ids")
+    for (const output of [flags["raw-logits"], flags.dump])
+      if (output !== undefined) outputTarget(output, flags.force)
     const { engine } = await loadEngine(flags, io, prepareNative, {
       switches: engineSwitches(flags["leave-out"]),
       ...(flags.dump === undefined
@@ -141,12 +152,13 @@ export const logits = defineCommand({
         : { maxStepTokens: Math.max(flags["prefill-chunk"] ?? 0, DUMP_STEP_TOKENS) }),
     })
     try {
-      write(io, engine, readIdsFlag("ids", path, engine.model.vocab), {
+      await write(io, engine, readIdsFlag("ids", path, engine.model.vocab), {
         rawPath: flags["raw-logits"],
         dumpPath: flags.dump,
         topK: flags["top-k"] === 0 ? DEFAULT_TOP : flags["top-k"],
         isTopAsked: sources.flags.has("top-k"),
         isJson: flags.json,
+        overwrite: flags.force,
       })
       return EXIT.done
     } finally {

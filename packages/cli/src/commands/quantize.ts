@@ -1,6 +1,5 @@
-import { existsSync } from "node:fs"
 import type { QuantizeProgress } from "@ds4/engine"
-import { ModelFileError, openModelFile, type ModelFile } from "@ds4/model-file"
+import { openModelFile, outputTarget, STANDARD_OUTPUT, type ModelFile } from "@ds4/model-file"
 import type { OptionValues } from "@ds4/options"
 import { defineCommand } from "../command.ts"
 import { CliError, EXIT, usageError } from "../errors.ts"
@@ -59,7 +58,10 @@ export const quantize = defineCommand({
   name: "quantize",
   usage: "INPUT OUTPUT.gguf [FLAGS]",
   summary: "makes a GGUF file from a safetensors folder or another GGUF file",
-  details: "On any error, a full disk included, nothing is left behind.",
+  details: [
+    "On any error, a full disk included, nothing is left behind. OUTPUT - is standard output.",
+    "Pipes and devices get the bytes and stay; through a symbolic link its file is written.",
+  ].join("\n"),
   examples: [
     "ds4 quantize DeepSeek-V4-Flash/ flash.gguf",
     "ds4 quantize DeepSeek-V4-Flash/ flash-q8.gguf --recipe q8",
@@ -70,8 +72,9 @@ export const quantize = defineCommand({
     const [input, output] = positionals
     if (input === undefined || output === undefined)
       throw usageError("expected an input and an output: ds4 quantize INPUT OUTPUT.gguf")
-    if (!flags.force && existsSync(output))
-      throw usageError(`${output} exists already; choose another name, or --force overwrites it`)
+    if (output === STANDARD_OUTPUT && io.isOutputTerminal)
+      throw usageError("a GGUF file is nothing for a terminal: name a file, or pipe the output")
+    outputTarget(output, flags.force) // refused before the model is read
     const file = await openModelFile(modelPath(input, io))
     prepareNative()
     const abort = new AbortController()
@@ -79,12 +82,10 @@ export const quantize = defineCommand({
     process.on("SIGINT", onInterrupt)
     try {
       const written = await write(file, output, flags, io, abort.signal)
-      io.out(flags.json ? `${JSON.stringify(written)}\n` : line(written))
+      const report = output === STANDARD_OUTPUT ? io.err : io.out
+      report(flags.json ? `${JSON.stringify(written)}\n` : line(written))
       return EXIT.done
     } catch (error) {
-      // A fault of the output says nothing about the model.
-      if (error instanceof ModelFileError && error.path === output)
-        throw new CliError(EXIT.failed, error.message, { cause: error })
       if (!abort.signal.aborted) throw error
       throw new CliError(EXIT.interrupted, "interrupted; nothing was written", { cause: error })
     } finally {

@@ -1,3 +1,4 @@
+import { outputTarget } from "@ds4/model-file"
 import type { OptionValues } from "@ds4/options"
 import { answerSettings, systemText } from "../answer-settings.ts"
 import type { Backend } from "../backend/backend.ts"
@@ -74,6 +75,7 @@ export const run = defineCommand({
       batch === undefined
         ? await readPrompt({ positionals, prompt: flags.prompt, file: flags.file, io })
         : ""
+    if (out !== undefined) outputTarget(out, flags.force) // refused before a model is loaded
     const abort = new AbortController()
     const onInterrupt = () =>
       abort.signal.aborted ? process.exit(EXIT.interrupted) : abort.abort()
@@ -83,7 +85,15 @@ export const run = defineCommand({
     const { signal } = abort
     try {
       if (batch !== undefined && out !== undefined)
-        return await runBatch({ backend, settings, input: batch, output: out, io, signal })
+        return await runBatch({
+          backend,
+          settings,
+          input: batch,
+          output: out,
+          overwrite: flags.force,
+          io,
+          signal,
+        })
       const isRendered = flags.raw || text.startsWith(RENDERED)
       const question = questionOf(text, systemText(flags), isRendered)
       const request: RunRequest = { question, settings, signal }

@@ -1,4 +1,4 @@
-import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { writeOutput, type WriteOptions } from "@ds4/model-file"
 
 /** A named f32 array, flat. */
 interface DumpedArray {
@@ -7,7 +7,11 @@ interface DumpedArray {
 }
 
 /** Writes flat f32 arrays as a safetensors file; nothing is left behind on an error. */
-export function writeDump(path: string, arrays: readonly DumpedArray[]): void {
+export async function writeDump(
+  path: string,
+  arrays: readonly DumpedArray[],
+  options: WriteOptions,
+): Promise<void> {
   let offset = 0
   const entries = arrays.map(({ name, values }) => {
     const begin = offset
@@ -18,26 +22,30 @@ export function writeDump(path: string, arrays: readonly DumpedArray[]): void {
   const padded = Buffer.concat([header, Buffer.alloc((8 - (header.length % 8)) % 8, " ")])
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(padded.length))
-  writeWhole(path, [
+  const parts = [
     length,
     padded,
     ...arrays.map(
       ({ values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
     ),
-  ])
+  ]
+  const bytes = parts.reduce((sum, part) => sum + part.length, 0)
+  await writeParts(path, bytes, parts, options)
 }
 
-/** Writes parts one after another to a new file, which takes its name when it is complete. */
-export function writeWhole(path: string, parts: Iterable<Uint8Array>): void {
-  const partial = `${path}.${process.pid}.partial`
-  const descriptor = openSync(partial, "w")
-  try {
-    for (const part of parts)
-      for (let at = 0; at < part.length; ) at += writeSync(descriptor, part, at)
-    closeSync(descriptor)
-    renameSync(partial, path)
-  } catch (error) {
-    rmSync(partial, { force: true })
-    throw error
-  }
+/** Writes parts one after another, `bytes` in all. @throws OutputError */
+export async function writeParts(
+  path: string,
+  bytes: number,
+  parts: Iterable<Uint8Array>,
+  options: WriteOptions,
+): Promise<void> {
+  await writeOutput(
+    path,
+    bytes,
+    async (sink) => {
+      for (const part of parts) await sink.write(part)
+    },
+    options,
+  )
 }

@@ -1,5 +1,5 @@
-import { appendFileSync, writeFileSync } from "node:fs"
 import { chatRequest, RequestError } from "@ds4/chat"
+import { openGrowingOutput } from "@ds4/model-file"
 import { Progress } from "@ds4/progress"
 import { readTextFlag } from "../answer-settings.ts"
 import type { AnswerSettings, Backend, Question } from "../backend/backend.ts"
@@ -13,6 +13,7 @@ interface BatchOptions {
   readonly settings: AnswerSettings
   readonly input: string
   readonly output: string
+  readonly overwrite: boolean
   readonly io: Io
   readonly signal: AbortSignal
 }
@@ -54,6 +55,7 @@ export async function runBatch({
   settings,
   input,
   output,
+  overwrite,
   io,
   signal,
 }: BatchOptions): Promise<ExitCode> {
@@ -62,7 +64,8 @@ export async function runBatch({
     .map((text, index) => ({ text, index }))
     .filter(({ text }) => text.trim() !== "")
   const requests = lines.map(({ text, index }) => parseLine(input, text, index))
-  writeFileSync(output, "")
+  await using opened = await openGrowingOutput(output, { overwrite })
+  const encoder = new TextEncoder()
   using progress = progressOf(io)
   progress.begin({ label: "answered", unit: "items", total: requests.length })
   let failed = 0
@@ -78,7 +81,7 @@ export async function runBatch({
       failed += 1
       result = { error: messageOf(error) }
     }
-    appendFileSync(output, `${JSON.stringify({ id, ...result })}\n`)
+    await opened.sink.write(encoder.encode(`${JSON.stringify({ id, ...result })}\n`))
     progress.update(index + 1)
   }
   if (failed === 0) return EXIT.done

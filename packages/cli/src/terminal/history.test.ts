@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, expect, test } from "bun:test"
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
+import {
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { HistorySearch } from "./history-search.ts"
@@ -44,4 +52,21 @@ test("search goes backwards, again further, and can be given up", () => {
   expect(search.found).toBe("git log")
   expect(search.take({ type: "key", name: "ctrl-g" })).toBe("cancelled")
   expect(search.original).toBe("draft")
+})
+
+test("a history that is a link stays a link: to a file elsewhere, or to nowhere", () => {
+  const [file, link, silent] = ["kept", "link", "silent"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
+  writeFileSync(file, "before\n")
+  symlinkSync(file, link)
+  symlinkSync("/dev/null", silent)
+  for (const path of [link, silent]) {
+    new History(path).add("typed")
+    expect(lstatSync(path).isSymbolicLink()).toBe(true)
+  }
+  expect(readFileSync(file, "utf8")).toBe("before\ntyped\n")
+  expect(lstatSync("/dev/null").isCharacterDevice()).toBe(true)
 })

@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
+import { outputTarget } from "@ds4/model-file"
 
 const LIMIT = 2000
 
@@ -41,9 +42,15 @@ export class History {
 
   private save(): void {
     mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 })
-    const partial = `${this.path}.${process.pid}`
-    writeFileSync(partial, `${this.entries.map(escape).join("\n")}\n`, { mode: 0o600 })
+    const text = `${this.entries.map(escape).join("\n")}\n`
+    const target = outputTarget(this.path, true)
+    if (target.kind !== "file") {
+      writeFileSync(this.path, text) // a link to /dev/null keeps nothing, and stays
+      return
+    }
+    const partial = `${target.path}.${process.pid}`
+    writeFileSync(partial, text, { mode: 0o600 })
     chmodSync(partial, 0o600)
-    renameSync(partial, this.path)
+    renameSync(partial, target.path)
   }
 }

@@ -59,6 +59,7 @@ export class LineEditor {
   private prompt = ""
   private drawnCursorRow = 0
   private historyIndex = 0
+  private isKept = true
   private draft = ""
   private isAfterCtrlX = false
   private search: HistorySearch | undefined
@@ -66,9 +67,13 @@ export class LineEditor {
 
   constructor(private readonly options: LineEditorOptions) {}
 
-  /** Reads one text; `initial` is put into the line first. */
-  read(prompt: string, initial = ""): Promise<ReadResult> {
+  /**
+   * Reads one text; `initial` is put into the line first.
+   * @param isKept whether the text goes into the history
+   */
+  read(prompt: string, initial = "", isKept = true): Promise<ReadResult> {
     this.prompt = prompt
+    this.isKept = isKept
     this.buffer.set(initial)
     this.historyIndex = this.options.history.entries.length
     this.drawnCursorRow = 0
@@ -122,7 +127,7 @@ export class LineEditor {
       this.buffer.set(action.text)
       return
     }
-    this.options.history.add(this.buffer.text)
+    if (this.isKept) this.options.history.add(this.buffer.text)
     this.finish({ type: "line", text: action.text })
   }
 

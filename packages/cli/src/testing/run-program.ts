@@ -21,7 +21,12 @@ export class Workplace implements Disposable {
 
   async run(
     args: readonly string[],
-    options: { input?: string; environment?: Readonly<Record<string, string>> } = {},
+    options: {
+      input?: string
+      environment?: Readonly<Record<string, string>>
+      /** A file that takes standard output; `out` is then empty. */
+      outputFile?: string
+    } = {},
   ): Promise<ProgramResult> {
     const child = Bun.spawn([process.execPath, ENTRY, ...args], {
       cwd: this.folder,
@@ -33,12 +38,12 @@ export class Workplace implements Disposable {
         ...options.environment,
       },
       stdin: new TextEncoder().encode(options.input ?? ""),
-      stdout: "pipe",
+      stdout: options.outputFile === undefined ? "pipe" : Bun.file(options.outputFile),
       stderr: "pipe",
     })
     const [code, out, err] = await Promise.all([
       child.exited,
-      child.stdout.text(),
+      child.stdout instanceof ReadableStream ? child.stdout.text() : "",
       child.stderr.text(),
     ])
     return { code, out, err }

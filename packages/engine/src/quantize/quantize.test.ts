@@ -255,7 +255,7 @@ test("whatever fails leaves nothing behind and an old file untouched", async () 
   const source = sources["tiny-a"]
   const overwrite = true
   expect(await failure(quantize(source, path, nativeConvertRows))).toMatchObject({
-    code: "IO",
+    code: "EXISTS",
     message: expect.stringContaining("exists already"),
   })
   expect(

@@ -1,9 +1,9 @@
 // A GGUF file from any model that opens, tensor by tensor. Memory use does not depend on the
 // model's size.
 import {
-  ModelFileError,
   diskFiles,
   metadataFromConfig,
+  outputTarget,
   writeGguf,
   type GgufValue,
   type ModelFile,
@@ -56,8 +56,8 @@ export async function quantizePlan(
 /**
  * Writes `target` from `file`. On any error, a full disk included, nothing is left behind and a
  * file that was there stays as it was.
- * @throws ModelFileError IO, UNSUPPORTED, SHAPE or VALUE (a NaN scale), naming the tensor; the
- * signal's reason when aborted.
+ * @throws OutputError for the target; ModelFileError IO, UNSUPPORTED, SHAPE or VALUE (a NaN scale),
+ * naming the tensor; the signal's reason when aborted.
  */
 export async function quantize(
   file: ModelFile,
@@ -65,11 +65,7 @@ export async function quantize(
   convert: ConvertRows,
   options: QuantizeOptions = {},
 ): Promise<QuantizePlan> {
-  if (options.overwrite !== true && (await diskFiles.kind(target)) !== undefined) {
-    throw new ModelFileError("IO", "exists already; choose another name or allow overwriting", {
-      path: target,
-    })
-  }
+  outputTarget(target, options.overwrite === true) // before anything is planned
   const plan = await quantizePlan(file, options)
   const files = await Promise.all(file.files.map(({ path }) => diskFiles.open(path)))
   let writtenBytes = 0
@@ -101,7 +97,10 @@ export async function quantize(
       }
       await writeTensor({ tensor, files, convert, sink: counting, signal: options.signal })
     },
-    options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes },
+    {
+      overwrite: options.overwrite === true,
+      ...(options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes }),
+    },
   )
   return plan
 }

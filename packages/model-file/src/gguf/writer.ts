@@ -1,6 +1,7 @@
 // Writes one GGUF file: header first, then each tensor as it comes, so that nothing large is held
 // in memory.
-import { countingSink, writeAtomically, type ByteSink, type WriteOptions } from "../atomic-file.ts"
+import { countingSink, type ByteSink } from "../output/byte-sink.ts"
+import { writeOutput, type WriteOptions } from "../output/write-output.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import { elementBytes, type TensorType } from "../tensor-types.ts"
 import { GGUF_MAGIC, GGUF_VERSION, alignmentOf } from "./header.ts"
@@ -182,7 +183,7 @@ function planBytes({ name, type, shape }: GgufTensorPlan): number {
 
 /**
  * Writes a GGUF file. `fill` is called for each tensor in order and must give it exactly its bytes.
- * @throws ModelFileError IO; on any error no file is left behind.
+ * @throws OutputError; on any error no file is left behind.
  */
 export async function writeGguf(
   path: string,
@@ -191,7 +192,7 @@ export async function writeGguf(
   options: WriteOptions = {},
 ): Promise<void> {
   const { header, places, fileBytes } = layoutGguf(plan)
-  await writeAtomically(
+  await writeOutput(
     path,
     fileBytes,
     async (sink) => {

@@ -1,5 +1,6 @@
 // Writes one safetensors file, tensor by tensor.
-import { countingSink, writeAtomically, type ByteSink, type WriteOptions } from "../atomic-file.ts"
+import { countingSink, type ByteSink } from "../output/byte-sink.ts"
+import { writeOutput, type WriteOptions } from "../output/write-output.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import { DTYPE_BYTES, type SafetensorsDtype } from "./header.ts"
 
@@ -40,7 +41,7 @@ export function layoutSafetensors(
 /**
  * Writes a safetensors file. `fill` is called for each tensor in order and must give it exactly its
  * bytes.
- * @throws ModelFileError IO; on any error no file is left behind.
+ * @throws OutputError; on any error no file is left behind.
  */
 export async function writeSafetensors(
   path: string,
@@ -49,7 +50,7 @@ export async function writeSafetensors(
   options: WriteOptions & { readonly metadata?: Readonly<Record<string, string>> } = {},
 ): Promise<void> {
   const { header, bytes, fileBytes } = layoutSafetensors(tensors, options.metadata)
-  await writeAtomically(
+  await writeOutput(
     path,
     fileBytes,
     async (sink) => {

@@ -57,7 +57,12 @@ export const MEASUREMENT_OPTIONS = {
     help: "measurements; median and spread are printed",
     commands: ["bench"],
   },
-  csv: { kind: "path", value: "FILE", help: "also write a CSV file", commands: ["bench"] },
+  csv: {
+    kind: "path",
+    value: "FILE",
+    help: "also write a CSV file; - prints it in place of the table",
+    commands: ["bench"],
+  },
   full: {
     kind: "switch",
     help: "bench moe: every measurement at full size, some minutes",

@@ -21,5 +21,9 @@ export const QUANTIZE_OPTIONS = {
       "loss",
     commands: ["quantize"],
   },
-  force: { kind: "switch", help: "overwrite an existing output", commands: ["quantize"] },
+  force: {
+    kind: "switch",
+    help: "overwrite an existing output",
+    commands: ["quantize", "run", "bench", "logits"],
+  },
 } as const satisfies Record<string, OptionSpec>

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs"
+import { outputTarget, writeTextOutput } from "@ds4/model-file"
 import { usageError } from "../../errors.ts"
 import { attachFile } from "../attach-file.ts"
 import { STAY, type SlashCommand, type SlashContext } from "./slash-command.ts"
@@ -15,15 +15,18 @@ function markdown({ session }: SlashContext): string {
     .join("\n")
 }
 
-function exportTo(path: string, context: SlashContext): void {
+/** Writes the conversation; false when a file that exists shall stay. */
+async function exportTo(path: string, context: SlashContext): Promise<boolean> {
   const isJson = path.endsWith(".json")
   if (!isJson && !path.endsWith(".md")) throw usageError("say /export FILE.md or /export FILE.json")
-  writeFileSync(
-    path,
-    isJson
-      ? `${JSON.stringify(context.session.conversation(), undefined, 2)}\n`
-      : markdown(context),
-  )
+  const text = isJson
+    ? `${JSON.stringify(context.session.conversation(), undefined, 2)}\n`
+    : markdown(context)
+  const target = outputTarget(path, true)
+  const exists = target.kind === "file" && target.exists
+  if (exists && !(await context.confirm(`${path} exists already; overwrite it?`))) return false
+  await writeTextOutput(path, text, { overwrite: exists })
+  return true
 }
 
 const savedNames = ({ store }: Pick<SlashContext, "store">): string[] =>
@@ -56,14 +59,15 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
     usage: "[NAME]",
     takes: savedNames,
     summary: "save the conversation",
-    run: (argument, { session, backend, store, say }) => {
+    run: async (argument, { session, backend, store, say }) => {
       const name =
         argument === ""
           ? `chat-${new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, "-")}`
           : argument
       const { messages, system, isUnfinished } = session
       const { model } = backend.description
-      say(`saved ${store.save(name, { version: 1, model, system, messages, isUnfinished })}`)
+      const saved = { version: 1, model, system, messages, isUnfinished } as const
+      say(`saved ${await store.save(name, saved)}`)
       return STAY
     },
   },
@@ -116,9 +120,11 @@ export const FILE_COMMANDS: readonly SlashCommand[] = [
     usage: "FILE.md|FILE.json",
     takes: "paths",
     summary: "write the conversation to a file",
-    run: (argument, context) => {
-      exportTo(argument, context)
-      context.say(`wrote ${argument}`)
+    run: async (argument, context) => {
+      const isWritten = await exportTo(argument, context)
+      context.say(
+        isWritten ? `wrote ${argument}` : `${argument} stays as it was; /export to another name`,
+      )
       return STAY
     },
   },

@@ -18,6 +18,8 @@ export interface SlashContext {
   /** Texts that go in front of the next question. */
   readonly attachments: string[]
   readonly display: { showsReasoning: boolean }
+  /** Asks a question that is answered by yes or no; without a terminal the answer is no. */
+  readonly confirm: (question: string) => Promise<boolean>
   /** Prints a line about what was done. */
   readonly say: (text: string) => void
 }

@@ -14,6 +14,32 @@ afterEach(() => server[Symbol.dispose]())
 const chat = (...args: string[]) => new TerminalProgram(["chat", "--url", server.url, ...args])
 
 describe("slash commands", () => {
+  test("export asks before it overwrites; anything but yes leaves the file", async () => {
+    await using program = chat()
+    await program.prompt()
+    program.type("first\r")
+    await program.until("You said: first")
+    await program.prompt()
+    const path = join(program.home, "talk.md")
+    writeFileSync(path, "precious")
+    for (const no of ["n\r", "\r", "\x04", "yesterday\r"]) {
+      program.type("/export talk.md\r")
+      await program.until("overwrite it? [y/N]")
+      program.type(no)
+      await program.until("stays as it was")
+      await program.prompt()
+      expect(readFileSync(path, "utf8")).toBe("precious")
+    }
+    program.type("/export talk.md\r")
+    await program.until("overwrite it? [y/N]")
+    program.type("y\r")
+    await program.until("wrote talk.md")
+    expect(readFileSync(path, "utf8")).toContain("You said: first")
+    await program.prompt()
+    program.type("/export other.md\r")
+    await program.until("wrote other.md")
+  })
+
   test("undo, retry and edit rewind the conversation", async () => {
     await using program = chat()
     await program.prompt()
