@@ -1,5 +1,7 @@
 // JSON with the facts that JSON.parse loses and a prompt needs. These are the order of keys that
 // look like integers, the spelling of numbers, and the received text of an object.
+import { pythonNumber } from "./python-number.ts"
+
 /** Deeper documents are refused: the readers recurse, and no legitimate document nests so far. */
 export const MAX_JSON_DEPTH = 128
 
@@ -176,13 +178,16 @@ export const tryParseJsonNode = (text: string): JsonNode | undefined => {
 }
 
 /**
- * spaced: `", "` and `": "`, as the vendor's encoder writes; minified: no white space. Non-ASCII is
- * kept.
+ * spaced: as the vendor's encoder writes, with `", "`, `": "` and Python's numbers; minified: no
+ * white space, numbers as received. Non-ASCII is kept.
  */
 type JsonStyle = "spaced" | "minified"
 
+const isNumber = (literal: string): boolean => /^[-0-9]/.test(literal)
+
 export const writeJsonNode = (node: JsonNode, style: JsonStyle): string => {
-  if (node.kind === "literal") return node.text
+  if (node.kind === "literal")
+    return style === "spaced" && isNumber(node.text) ? pythonNumber(node.text) : node.text
   if (node.kind === "string") return JSON.stringify(node.value)
   const comma = style === "spaced" ? ", " : ","
   if (node.kind === "array")

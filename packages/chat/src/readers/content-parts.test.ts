@@ -102,6 +102,6 @@ describe("media inside a tool's result is refused, not dropped", () => {
         { type: "input_text", text: "a" },
         { type: "output_text", text: "b" },
       ]),
-    ).toBe("ab")
+    ).toBe("a\n\nb")
   })
 })

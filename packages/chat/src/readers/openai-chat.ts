@@ -23,6 +23,7 @@ import {
   contentText,
   declaredAsReceived,
   responseSchema,
+  resultSeparator,
 } from "./request.ts"
 import { RequestError } from "./request-error.ts"
 
@@ -64,10 +65,13 @@ const readAssistant = (path: string, message: Fields, content: string): Assistan
 const readMessage = (path: string, raw: unknown, { profile }: ReadOptions): Message | undefined => {
   const message = fieldsAt(path, raw)
   const role = message.role ?? "user"
+  const isCompat = profile === "compat"
+  const isResult = role === "tool" || role === "function"
   const content = contentText(
     `${path}.content`,
     message.content,
-    profile === "compat" ? "skip" : "chat",
+    isCompat ? "skip" : "chat",
+    isResult ? resultSeparator(isCompat) : "",
   )
   switch (role) {
     case "system":
@@ -87,7 +91,7 @@ const readMessage = (path: string, raw: unknown, { profile }: ReadOptions): Mess
         toolCallId: optionalStringAt(`${path}.tool_call_id`, message.tool_call_id) ?? "",
       }
     default:
-      if (profile === "compat") return undefined
+      if (isCompat) return undefined
       throw new RequestError(
         `${path}.role: expected system, developer, user, assistant or tool, got ` +
           `${JSON.stringify(role)}`,

@@ -20,6 +20,7 @@ import {
   contentText,
   partText,
   responseSchema,
+  resultSeparator,
 } from "./request.ts"
 import { RequestError } from "./request-error.ts"
 import { CUSTOM_INPUT, type ToolIdentity, readResponseTools } from "./response-tools.ts"
@@ -90,11 +91,11 @@ const checkOutput = (path: string, output: unknown): void => {
 }
 
 /** The text of an output: its text parts joined, or the JSON of anything else. */
-const outputText = (path: string, output: unknown): string => {
+const outputText = (path: string, output: unknown, separator: string): string => {
   if (output === undefined || output === null || typeof output === "string") return output ?? ""
   checkOutput(path, output)
   if (!Array.isArray(output) || !output.every(isTextPart)) return jsonSourceOf(output)
-  return output.map((part, index) => partText(`${path}[${index}]`, part) ?? "").join("")
+  return output.map((part, index) => partText(`${path}[${index}]`, part) ?? "").join(separator)
 }
 
 const isTextPart = (part: unknown): boolean => isFields(part) && typeof part.text === "string"
@@ -251,10 +252,11 @@ class ItemReader {
     }
     if (Array.isArray(item.tools)) this.foundTools.push(...(item.tools as unknown[]))
     const output = item.output ?? (Array.isArray(item.tools) ? item.tools : undefined)
+    const separator = resultSeparator(this.options.profile === "compat")
     this.messages.push({
       role: "tool",
       toolCallId: callId,
-      content: outputText(`${path}.output`, output),
+      content: outputText(`${path}.output`, output, separator),
     })
   }
 }

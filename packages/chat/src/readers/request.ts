@@ -31,14 +31,18 @@ export const partText = (path: string, part: unknown): string | undefined => {
   return stringAt(`${path}.${field}`, fields[field])
 }
 
+/** Parts of a tool's result stand apart, as in the vendor's encoder; those of a message do not. */
+export const resultSeparator = (isCompat: boolean): string => (isCompat ? "" : "\n\n")
+
 /**
- * Content as one string: parts are joined without a separator.
+ * Content as one string: parts are joined, by default without a separator.
  * @param otherParts the API whose words refuse parts that are no text; "skip" leaves them out
  */
 export const contentText = (
   path: string,
   content: unknown,
   otherParts: PartPlace | "skip",
+  separator = "",
 ): string => {
   if (content === null || content === undefined) return ""
   if (typeof content === "string") return content
@@ -49,7 +53,7 @@ export const contentText = (
       throw refusedPart(partPath, fieldsAt(partPath, part), otherParts)
     return text ?? ""
   })
-  return texts.join("")
+  return texts.join(separator)
 }
 
 /** Arguments arrive as JSON text, or as the object itself. */

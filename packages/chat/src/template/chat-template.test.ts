@@ -6,6 +6,7 @@ import { detectEffortTable, parseEffort } from "./effort.ts"
 import type { RenderOptions } from "./render-options.ts"
 import { orderToolResults } from "./result-order.ts"
 import { segmentsText } from "./segment-writer.ts"
+import { turnsOf } from "./turns.ts"
 import type { Profile } from "./tools-block.ts"
 import { OutputParser } from "../parser/output-parser.ts"
 import { BOS, KNOWN_SPECIALS } from "@ds4/tokenizer/special-tokens"
@@ -153,42 +154,45 @@ describe("reference layout", () => {
 })
 
 describe("order of tool results", () => {
-  const ids = (messages: readonly Message[]): string[] =>
-    messages.map((message) => (message.role === "tool" ? (message.toolCallId ?? "") : message.role))
+  const places = (messages: readonly Message[]): string[] =>
+    orderToolResults(turnsOf(messages)).map((turn) =>
+      turn.role === "user"
+        ? turn.parts.map((part) => (part.role === "tool" ? part.toolCallId : part.role)).join(" ")
+        : turn.role,
+    )
   const result = (toolCallId: string): Message => ({
     role: "tool",
     content: toolCallId,
     toolCallId,
   })
+  const calls = (...ids: string[]): Message => ({
+    role: "assistant",
+    content: "",
+    toolCalls: ids.map((id) => call(id)),
+  })
+  const user: Message = { role: "user", content: "u" }
+
   test("follows the calls; unknown ids and other messages keep their places", () => {
-    const assistant: Message = {
-      role: "assistant",
-      content: "",
-      toolCalls: [call("a"), call("b"), call("c")],
-    }
-    const user: Message = { role: "user", content: "u" }
-    const messages = [
-      assistant,
-      result("c"),
-      result("x"),
-      user,
-      result("a"),
-      result("b"),
-      assistant,
-      result("b"),
-      result("a"),
-    ]
-    expect(ids(orderToolResults(messages))).toEqual([
-      "assistant",
-      "a",
-      "x",
-      "user",
-      "b",
-      "c",
-      "assistant",
-      "a",
-      "b",
-    ])
+    const turn = [result("c"), result("x"), user, result("a"), result("b")]
+    expect(
+      places([calls("a", "b", "c"), ...turn, calls("b", "a"), result("a"), result("b")]),
+    ).toEqual(["assistant", "a x user b c", "assistant", "b a"])
+  })
+
+  test("holds beyond an answer without calls, and within one turn only", () => {
+    const reminder: Message = { role: "latest_reminder", content: "r" }
+    expect(
+      places([
+        calls("a", "b"),
+        { role: "assistant", content: "wait" },
+        result("b"),
+        result("a"),
+        reminder,
+        result("b"),
+        reminder,
+        result("a"),
+      ]),
+    ).toEqual(["assistant", "assistant", "a b", "latest_reminder", "b", "latest_reminder", "a"])
   })
 })
 

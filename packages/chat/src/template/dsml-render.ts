@@ -26,11 +26,16 @@ const defuse = (value: string, tag: string, replacement: string): string =>
 /** The text between the tags of a tool result. */
 export const toolResultText = (content: string): string => defuse(content, RESULT_CLOSE, "&lt;")
 
-const argumentsOf = (text: string): ReadonlyMap<string, JsonNode> => {
+/**
+ * Arguments that are no JSON object become one parameter of that name, as in the vendor's encoder.
+ * Blank ones and `null` are none: clients send them for tools without parameters.
+ */
+const argumentsOf = (text: string, profile: Profile): ReadonlyMap<string, JsonNode> => {
   const node = tryParseJsonNode(text)
-  return node?.kind === "object"
-    ? node.members
-    : new Map([["arguments", { kind: "string", value: text }]])
+  if (node?.kind === "object") return node.members
+  const isNone = text.trim() === "" || (node?.kind === "literal" && node.text === "null")
+  if (isNone && profile === "reference") return new Map()
+  return new Map([["arguments", { kind: "string", value: text }]])
 }
 
 const writeParameter = (
@@ -67,8 +72,9 @@ export const writeCalls = (
       .control(`<${DSML}invoke name="`)
       .plain(profile === "compat" ? escapeName(call.name) : call.name)
       .control('">\n')
-    for (const [key, value] of argumentsOf(call.arguments))
-      writeParameter(writer, key, value, profile)
+    const members = argumentsOf(call.arguments, profile)
+    for (const [key, value] of members) writeParameter(writer, key, value, profile)
+    if (members.size === 0 && profile === "reference") writer.control("\n")
     writer.control(`</${DSML}invoke>\n`)
   }
   writer.control(`</${DSML}tool_calls>`)

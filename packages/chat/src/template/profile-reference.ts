@@ -1,57 +1,66 @@
-// Profile `reference`: byte for byte what the vendor's encoder produces.
+// Profile `reference`: byte for byte what the vendor's encoder produces. docs/chat-template.md says
+// where it differs on purpose, with the reason.
 import { writeJsonNode } from "../json/json-node.ts"
 import { jsonNodeOf } from "../json/json-value.ts"
-import { LATEST_REMINDER, taskToken } from "@ds4/tokenizer/special-tokens"
+import { LATEST_REMINDER } from "@ds4/tokenizer/special-tokens"
 import type { AssistantMessage, Conversation, Message } from "./conversation.ts"
 import { orderToolResults } from "./result-order.ts"
 import { RESPONSE_FORMAT_HEADING } from "./tools-block.ts"
+import { type Turn, turnsOf, type UserTurn } from "./turns.ts"
 import type { TurnWriter } from "./turn-writer.ts"
 
-const isUserLike = ({ role }: Message): boolean =>
-  role !== "assistant" && role !== "latest_reminder"
+type DeveloperTurn = Extract<Turn, { role: "developer" }>
 
 class ReferenceRenderer {
-  /**
-   * user: the open turn, which takes further parts; task: closed by a task token that stands for
-   * the marker.
-   */
-  private state: "none" | "user" | "assistant" | "task" = "none"
-  private readonly messages: readonly Message[]
+  private readonly headTexts: readonly string[]
+  private readonly turns: readonly Turn[]
   private readonly keepsAllReasoning: boolean
   private readonly lastUserIndex: number
 
   constructor(
     private readonly conversation: Conversation,
-    private readonly turns: TurnWriter,
+    private readonly writer: TurnWriter,
   ) {
-    this.messages = orderToolResults(conversation.messages)
-    this.lastUserIndex = this.messages.findLastIndex(isUserLike)
+    const { messages, tools } = conversation
+    const firstAssistant = messages.findIndex(({ role }) => role === "assistant")
+    const isHead = ({ role }: Message, index: number): boolean =>
+      role === "system" && (firstAssistant < 0 || index < firstAssistant)
+    this.headTexts = messages.filter(isHead).map(({ content }) => content)
+    this.turns = orderToolResults(
+      turnsOf(messages.filter((message, index) => !isHead(message, index))),
+    )
+    this.lastUserIndex = this.turns.findLastIndex(
+      ({ role }) => role === "user" || role === "developer",
+    )
     this.keepsAllReasoning =
-      (conversation.tools?.length ?? 0) > 0 ||
-      conversation.messages.some(
-        (message) => message.role === "developer" && (message.tools?.length ?? 0) > 0,
-      )
+      (tools?.length ?? 0) > 0 ||
+      this.turns.some((turn) => turn.role === "developer" && (turn.tools?.length ?? 0) > 0)
   }
 
   render(): void {
-    const firstAssistant = this.messages.findIndex(({ role }) => role === "assistant")
-    const isHead = ({ role }: Message, index: number): boolean =>
-      role === "system" && (firstAssistant < 0 || index < firstAssistant)
-    this.head(this.messages.filter(isHead).map(({ content }) => content))
-    this.messages.forEach((message, index) => {
-      if (!isHead(message, index)) this.message(message, index)
+    this.head()
+    this.turns.forEach((turn, index) => {
+      if (turn.role === "assistant") this.assistant(turn, index)
+      else if (turn.role === "user") this.user(turn)
+      else if (turn.role === "developer") this.developer(turn)
+      else this.writer.out.control(LATEST_REMINDER).plain(turn.content)
+      this.task(index)
     })
-    if (this.state !== "task" && this.turns.options.continueFinal !== true)
-      this.turns.generationPrompt()
+    if (this.taskAt(this.turns.length - 1) === undefined && !this.isContinued)
+      this.writer.generationPrompt()
   }
 
-  private head(systemTexts: readonly string[]): void {
-    const { out } = this.turns
+  private get isContinued(): boolean {
+    return this.writer.options.continueFinal === true
+  }
+
+  private head(): void {
+    const { out } = this.writer
     const { tools, responseFormat } = this.conversation
-    out.plain(systemTexts.filter((text) => text !== "").join("\n\n"))
+    out.plain(this.headTexts.filter((text) => text !== "").join("\n\n"))
     if (tools !== undefined && tools.length > 0) {
       out.control("\n\n")
-      this.turns.toolsBlock(tools)
+      this.writer.toolsBlock(tools)
     }
     if (responseFormat !== undefined) {
       out
@@ -60,43 +69,45 @@ class ReferenceRenderer {
     }
   }
 
-  private openPart(): void {
-    if (this.state === "user") this.turns.out.control("\n\n")
-    else this.turns.userMarker()
-    this.state = "user"
+  private user({ parts }: UserTurn): void {
+    this.writer.userMarker()
+    parts.forEach((part, index) => {
+      if (index > 0) this.writer.out.control("\n\n")
+      if (part.role === "tool") this.writer.toolResult(part.content)
+      else this.writer.out.plain(part.content)
+    })
   }
 
-  private message(message: Message, index: number): void {
-    const { out } = this.turns
-    if (message.role === "assistant") return this.assistant(message, index)
-    if (message.role === "latest_reminder") {
-      out.control(LATEST_REMINDER).plain(message.content)
-      this.state = "none"
-      return
-    }
-    this.openPart()
-    if (message.role === "tool") this.turns.toolResult(message.content)
-    else out.plain(message.content)
-    if (message.role === "developer" && message.tools !== undefined && message.tools.length > 0) {
-      out.control("\n\n")
-      this.turns.toolsBlock(message.tools)
-    }
-    if (message.role === "user" && message.task !== undefined) {
-      out.control(taskToken(message.task))
-      this.state = "task"
-    }
+  private developer({ content, tools }: DeveloperTurn): void {
+    this.writer.userMarker()
+    this.writer.out.plain(content)
+    if (tools === undefined || tools.length === 0) return
+    this.writer.out.control("\n\n")
+    this.writer.toolsBlock(tools)
   }
 
   private assistant(message: AssistantMessage, index: number): void {
-    const { options } = this.turns
-    const isKept = options.thinking && (this.keepsAllReasoning || index > this.lastUserIndex)
-    const isOpen = options.continueFinal === true && index === this.messages.length - 1
-    if (this.state !== "task") {
-      this.turns.assistantMarker()
-      this.turns.thinkingPart(isKept ? (message.reasoning ?? "") : undefined, message, isOpen)
+    const isKept =
+      this.writer.options.thinking && (this.keepsAllReasoning || index > this.lastUserIndex)
+    const isOpen = this.isContinued && index === this.turns.length - 1
+    // The token of a task stands for marker and thinking.
+    if (this.taskAt(index - 1) === undefined) {
+      this.writer.assistantMarker()
+      this.writer.thinkingPart(isKept ? (message.reasoning ?? "") : undefined, message, isOpen)
     }
-    this.turns.assistantBody(message, isOpen)
-    this.state = message.task === undefined ? "assistant" : "task"
+    this.writer.assistantBody(message, isOpen)
+  }
+
+  private taskAt(index: number): UserTurn["task"] {
+    const turn = this.turns[index]
+    return turn?.role === "user" || turn?.role === "assistant" ? turn.task : undefined
+  }
+
+  /** The token of a task, unless the user goes on. */
+  private task(index: number): void {
+    const task = this.taskAt(index)
+    const next = this.turns[index + 1]?.role
+    if (task !== undefined && next !== "user" && next !== "developer") this.writer.task(task)
   }
 }
 

@@ -1,31 +1,35 @@
-import type { Message } from "./conversation.ts"
+import type { ToolCall } from "./conversation.ts"
+import type { Turn, UserPart, UserTurn } from "./turns.ts"
 
-const reorderRun = (run: readonly Message[], order: ReadonlyMap<string, number>): Message[] => {
-  const isKnown = (message: Message): boolean =>
-    message.role === "tool" && order.has(message.toolCallId ?? "")
-  const rank = (message: Message): number =>
-    message.role === "tool" ? (order.get(message.toolCallId ?? "") ?? 0) : 0
-  const known = run.filter(isKnown).toSorted((a, b) => rank(a) - rank(b))
-  return run.map((message) => (isKnown(message) ? (known.shift() ?? message) : message))
+/** Place of each call in its turn, by id. */
+type CallOrder = ReadonlyMap<string, number>
+
+const orderOf = (calls: readonly ToolCall[]): CallOrder =>
+  new Map(calls.map(({ id }, index) => [id, index] as const).filter(([id]) => id !== ""))
+
+const reordered = (turn: UserTurn, order: CallOrder): UserTurn => {
+  const rank = (part: UserPart): number | undefined =>
+    part.role === "tool" ? order.get(part.toolCallId ?? "") : undefined
+  const known = turn.parts
+    .filter((part) => rank(part) !== undefined)
+    .toSorted((a, b) => (rank(a) ?? 0) - (rank(b) ?? 0))
+    .values()
+  const parts = turn.parts.map((part) =>
+    rank(part) === undefined ? part : (known.next().value ?? part),
+  )
+  return { ...turn, parts }
 }
 
 /**
- * Puts tool results in the order of the calls that they answer. Results of the assistant turn
- * before them change places among themselves; everything else stays where it is.
+ * Puts tool results in the order of the calls that they answer: those of the last turn before them
+ * that made any. The results of a turn change places among themselves. Everything else stays where
+ * it is, results of unknown calls included.
  */
-export const orderToolResults = (messages: readonly Message[]): Message[] => {
-  const ordered: Message[] = []
-  let run: Message[] = []
-  let order: ReadonlyMap<string, number> = new Map()
-  for (const message of messages) {
-    if (message.role !== "assistant") {
-      run.push(message)
-      continue
-    }
-    ordered.push(...reorderRun(run, order), message)
-    run = []
-    order = new Map(message.toolCalls?.map((call, index) => [call.id, index]))
-  }
-  ordered.push(...reorderRun(run, order))
-  return ordered
+export const orderToolResults = (turns: readonly Turn[]): Turn[] => {
+  let order: CallOrder = new Map()
+  return turns.map((turn) => {
+    if (turn.role === "assistant" && (turn.toolCalls?.length ?? 0) > 0)
+      order = orderOf(turn.toolCalls ?? [])
+    return turn.role === "user" ? reordered(turn, order) : turn
+  })
 }

@@ -6,6 +6,7 @@ import {
   THINK_OPEN,
   USER,
   taskToken,
+  type Task,
 } from "@ds4/tokenizer/special-tokens"
 import type { AssistantMessage, ToolDeclaration } from "./conversation.ts"
 import { toolResultText, writeCalls } from "./dsml-render.ts"
@@ -53,9 +54,7 @@ export class TurnWriter {
     this.out.plain(message.content)
     if (message.toolCalls !== undefined && message.toolCalls.length > 0)
       this.calls(message.toolCalls)
-    if (isOpen) return
-    this.out.control(EOS)
-    if (message.task !== undefined) this.out.control(taskToken(message.task))
+    if (!isOpen) this.out.control(EOS)
   }
 
   private calls(calls: NonNullable<AssistantMessage["toolCalls"]>): void {
@@ -65,8 +64,17 @@ export class TurnWriter {
     else for (const segment of hit.segments) this.out.verbatim(segment)
   }
 
+  /** Ends a turn in place of a generation prompt. An action is decided in a turn of its own. */
+  task(task: Task): void {
+    if (task === "action") this.openTurn()
+    this.out.control(taskToken(task))
+  }
+
   generationPrompt(): void {
-    if (this.options.addGenerationPrompt === false) return
+    if (this.options.addGenerationPrompt !== false) this.openTurn()
+  }
+
+  private openTurn(): void {
     this.out.control(ASSISTANT + (this.options.thinking ? THINK_OPEN : THINK_CLOSE))
   }
 }
