@@ -13,9 +13,12 @@ export type AnswerSettings = Pick<
   "sampling" | "maxTokens" | "stopStrings" | "reasoningBudget" | "keepReasoning" | "loopGuard"
 > & { readonly thinking: ThinkingLevel }
 
+/** A conversation to answer, with the place where the answer begins. */
+type AskedConversation = Conversation & Pick<AnswerRequest, "continueFinal" | "addGenerationPrompt">
+
 /** A conversation to answer, or a prompt that is already rendered. */
 export type Question =
-  | { readonly type: "conversation"; readonly conversation: Conversation }
+  | { readonly type: "conversation"; readonly conversation: AskedConversation }
   | { readonly type: "rendered"; readonly text: string }
 
 export interface BackendDescription {

@@ -22,6 +22,19 @@ test("a server reads the conversation that was sent", () => {
   expect(chatRequest(JSON.parse(JSON.stringify(body))).conversation).toEqual(CONVERSATION)
 })
 
+test("a server is told where the answer begins", () => {
+  const messages = [{ role: "assistant", content: "so" }] as const
+  expect(requestBody("m", { messages, continueFinal: true })).toMatchObject({
+    messages: [{ role: "assistant", content: "so", prefix: true }],
+    continue_final_message: true,
+    add_generation_prompt: false,
+  })
+  const whole = requestBody("m", { messages, addGenerationPrompt: false })
+  expect(whole).toMatchObject({ messages: [{ role: "assistant", content: "so" }] })
+  expect(whole).toMatchObject({ add_generation_prompt: false })
+  expect(whole).not.toHaveProperty("continue_final_message")
+})
+
 test("only settings that are set are sent; thinking becomes an effort word", () => {
   expect(JSON.parse(JSON.stringify(requestBody("m", { messages: [] })))).toEqual({
     model: "m",

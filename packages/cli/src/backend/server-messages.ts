@@ -24,9 +24,12 @@ function wireTool({ definition, ...tool }: ToolDeclaration): Record<string, unkn
 }
 
 /** A last message to go on in is marked for vLLM and SGLang, and for the vendor's API. */
-function wireMessages({ messages, continueFinal }: AnswerRequest): Record<string, unknown> {
-  const wire = messages.map(wireMessage)
-  if (continueFinal !== true) return { messages: wire }
+function wireMessages(request: AnswerRequest): Record<string, unknown> {
+  const wire = request.messages.map(wireMessage)
+  if (request.continueFinal !== true)
+    return request.addGenerationPrompt === false
+      ? { messages: wire, add_generation_prompt: false }
+      : { messages: wire }
   return {
     messages: wire.with(-1, { ...wire.at(-1), prefix: true }),
     continue_final_message: true,

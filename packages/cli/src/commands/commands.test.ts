@@ -84,6 +84,27 @@ describe("text tools", () => {
     expect(thinking.text).toEndWith("<think>")
     expect((thinking.ids as number[]).length).toBeGreaterThan(4)
   })
+
+  test("render keeps what JSON.parse loses, and ends the prompt as the request asks", async () => {
+    const tool = '{"name":"f","parameters":{"2":1.0,"1":1e5}}'
+    const render = async (last: string, more = "") => {
+      const messages = `[{"role":"user","content":"u"},${last}]`
+      const tools = `[{"type":"function","function":${tool}}]`
+      const input = `{"messages":${messages},"tools":${tools}${more},"reasoning_effort":"none"}`
+      return await work.run(["render"], { input })
+    }
+    const answer = '{"role":"assistant","content":"so"}'
+    const { out } = await render(answer)
+    expect(out).toContain('{"name": "f", "parameters": {"2": 1.0, "1": 100000.0}}')
+    expect(out).toEndWith("so<｜end▁of▁sentence｜><｜Assistant｜></think>\n")
+    expect((await render(answer, ',"continue_final_message":true')).out).toEndWith("</think>so\n")
+    expect((await render(answer, ',"add_generation_prompt":false')).out).toEndWith(
+      "so<｜end▁of▁sentence｜>\n",
+    )
+    const refused = await render('{"role":"user","content":"v","prefix":true}')
+    expect(refused.code).toBe(2)
+    expect(refused.err).toContain("messages[1].prefix")
+  })
 })
 
 describe("settings", () => {

@@ -2,7 +2,10 @@ import {
   chatRequest,
   detectEffortTable,
   parseEffort,
+  parseJson,
+  type ReadRequest,
   renderChat,
+  RequestError,
   segmentsText,
   type Effort,
 } from "@ds4/chat"
@@ -15,13 +18,22 @@ import { readPrompt } from "../read-prompt.ts"
 function parseBody(text: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseJson(text) // keeps the order of keys and the spelling of numbers in schemas
   } catch (error) {
     throw usageError(`the request is not JSON: ${messageOf(error)}`)
   }
   if (Array.isArray(value)) return { messages: value }
   if (typeof value === "object" && value !== null && "messages" in value) return { ...value }
   throw usageError('expected a request body with "messages", or an array of messages')
+}
+
+/** A body that is no conversation is refused by the name of the field. */
+function readRequest(body: Record<string, unknown>, profile: "reference" | "compat"): ReadRequest {
+  try {
+    return chatRequest(body, { profile })
+  } catch (error) {
+    throw error instanceof RequestError ? usageError(error.message) : error
+  }
 }
 
 /**
@@ -62,7 +74,7 @@ export const render = defineCommand({
         io: path === undefined || path === "-" ? io : { ...io, isInputTerminal: true },
       }),
     )
-    const request = chatRequest(body, { profile: flags.template })
+    const request = readRequest(body, flags.template)
     for (const warning of request.warnings) io.err(`ds4: ${warning}\n`)
     const effortTable = detectEffortTable(flags.model === undefined ? [] : [flags.model])
     const segments = renderChat(request.conversation, {

@@ -1,4 +1,4 @@
-import { chatRequest, RequestError } from "@ds4/chat"
+import { chatRequest, parseJson, RequestError } from "@ds4/chat"
 import { openGrowingOutput } from "@ds4/model-file"
 import { Progress } from "@ds4/progress"
 import { readTextFlag } from "../answer-settings.ts"
@@ -28,7 +28,7 @@ function parseLine(path: string, text: string, index: number): BatchLine {
   const bad = (why: string) => usageError(`${path}:${index + 1}: ${why}`)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseJson(text) // keeps the order of keys and the spelling of numbers in schemas
   } catch (error) {
     throw bad(`not JSON: ${messageOf(error)}`)
   }
@@ -39,8 +39,9 @@ function parseLine(path: string, text: string, index: number): BatchLine {
     return { id, question: questionOf(value.prompt, undefined, false) }
   if (!("messages" in value)) throw bad('expected a "prompt" text or "messages"')
   try {
-    const { conversation } = chatRequest(value)
-    return { id, question: { type: "conversation", conversation } }
+    const { conversation, continueFinal, addGenerationPrompt } = chatRequest(value)
+    const asked = { ...conversation, continueFinal, addGenerationPrompt }
+    return { id, question: { type: "conversation", conversation: asked } }
   } catch (error) {
     throw error instanceof RequestError ? bad(error.message) : error
   }
