@@ -26,8 +26,13 @@ export {
   type Effort,
   type ThinkingLevel,
 } from "./template/effort.ts"
-export { JsonError } from "./json/json-node.ts"
-export { parseJson } from "./json/json-value.ts"
+export { JsonError } from "./json/json-lexer.ts"
+export {
+  JsonLimitError,
+  type JsonLimits,
+  parseJson,
+  parseJsonInSlices,
+} from "./json/json-value.ts"
 export { OutputParser } from "./parser/output-parser.ts"
 export type { OutputEvent } from "./parser/events.ts"
 export { chatRequest } from "./readers/openai-chat.ts"

@@ -13,7 +13,7 @@ import { errorResponse, errorShapeOf } from "./http/api-error.ts"
 import { apiPage } from "./http/api-page.ts"
 import { toApiError } from "./http/error-map.ts"
 import { checkHost, checkKey, checkOrigin, corsHeaders } from "./http/guards.ts"
-import { readJson, tooLarge } from "./http/json-body.ts"
+import { JsonBodies, tooLarge } from "./http/json-body.ts"
 import { type ListenAddress, Listener } from "./http/listener.ts"
 import { type RequestContext, RequestContexts } from "./http/request-context.ts"
 import type { RequestLog } from "./http/request-log.ts"
@@ -48,6 +48,7 @@ export interface App {
 export function createApp(dependencies: AppDependencies): App {
   const { settings } = dependencies
   const contexts = new RequestContexts()
+  const bodies = new JsonBodies(settings.maxBodyBytes)
   const registered: Registered = { routes: () => [] }
   let table: RouteTable | undefined
   const routes = () => (table ??= new RouteTable(registered.routes()))
@@ -60,7 +61,7 @@ export function createApp(dependencies: AppDependencies): App {
       })
       return admit(request, context, settings)
     })
-    .onParse(async ({ request }) => readJson(request, settings.maxBodyBytes))
+    .onParse(async ({ request }) => bodies.read(request))
     .onError(({ error, code, request }) => {
       const context = contexts.of(request)
       const shaped = toApiError(error, code, context, routes())

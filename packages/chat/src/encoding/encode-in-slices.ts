@@ -9,6 +9,9 @@ const SLICE_UNITS = 16_384
  */
 const BACKGROUND_UNITS = 131_072
 
+/** Ids that are copied before the event loop turns; another thread gives millions at once. */
+const IDS_PER_TURN = 262_144
+
 interface Encoders {
   tokenizer: Tokenizer
   /** Encodes elsewhere what would hold up the event loop; without it everything is encoded here. */
@@ -29,8 +32,8 @@ export async function encodeInSlices(
   const ids: number[] = []
   for (const batch of sliceSegments(segments, sliceUnits)) {
     const isLong = background !== undefined && unitsOf(batch) > BACKGROUND_UNITS
-    for (const id of isLong ? await background.encode(batch) : tokenizer.encodeSegments(batch))
-      ids.push(id)
+    const encoded = isLong ? await background.encode(batch) : tokenizer.encodeSegments(batch)
+    for (const id of encoded) if (ids.push(id) % IDS_PER_TURN === 0) await nextTurn()
     await nextTurn()
   }
   return ids

@@ -1,5 +1,6 @@
 // JSON with the facts that JSON.parse loses and a prompt needs. These are the order of keys that
 // look like integers, the spelling of numbers, and the received text of an object.
+import { JsonError, JsonLexer } from "./json-lexer.ts"
 import { pythonNumber } from "./python-number.ts"
 
 /** Deeper documents are refused: the readers recurse, and no legitimate document nests so far. */
@@ -20,152 +21,69 @@ export type JsonNode =
   /** A number, true, false or null, spelled as received. */
   | { readonly kind: "literal"; readonly text: string }
 
-export class JsonError extends Error {
-  override readonly name = "JsonError"
-  constructor(
-    /** In UTF-16 units from the start of the text. */
-    readonly offset: number,
-    message: string,
-  ) {
-    super(message)
-  }
-}
-
-const LITERAL = /true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
-// Without escapes, which is nearly always, the value is a plain slice.
-// oxlint-disable-next-line no-control-regex -- JSON forbids raw control characters inside strings
-const PLAIN_STRING = /"[^"\\\u0000-\u001f]*"/y
-
-class Reader {
-  private index = 0
+class NodeReader {
+  private readonly lexer: JsonLexer
   private depth = 0
-  constructor(private readonly text: string) {}
-
-  private fail(expected: string): JsonError {
-    const found =
-      this.index < this.text.length
-        ? JSON.stringify(this.text.slice(this.index, this.index + 12))
-        : "the end"
-    return new JsonError(
-      this.index,
-      `invalid JSON at offset ${this.index}: expected ${expected}, found ${found}`,
-    )
-  }
-
-  private skipSpace(): void {
-    for (;;) {
-      const unit = this.text.charCodeAt(this.index)
-      if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && unit !== 0x09) return
-      this.index++
-    }
-  }
-
-  private accept(character: string): boolean {
-    this.skipSpace()
-    if (this.text[this.index] !== character) return false
-    this.index++
-    return true
-  }
-
-  private match(pattern: RegExp): string | undefined {
-    pattern.lastIndex = this.index
-    const found = pattern.exec(this.text)
-    if (found === null) return undefined
-    this.index = pattern.lastIndex
-    return found[0]
-  }
-
-  private string(): string {
-    this.skipSpace()
-    const plain = this.match(PLAIN_STRING)
-    if (plain !== undefined) return plain.slice(1, -1)
-    return this.escapedString()
-  }
-
-  /**
-   * Not by a pattern: repeating an alternation over megabytes exhausts the regular expression
-   * engine.
-   */
-  private escapedString(): string {
-    const begin = this.index
-    if (this.text[begin] !== '"') throw this.fail("a string")
-    let end = this.text.indexOf('"', begin + 1)
-    while (end >= 0 && this.isEscaped(end)) end = this.text.indexOf('"', end + 1)
-    if (end < 0) throw this.fail("a string with its closing quote")
-    try {
-      // a JSON string literal or a SyntaxError
-      const value = JSON.parse(this.text.slice(begin, end + 1)) as string
-      this.index = end + 1
-      return value
-    } catch {
-      throw this.fail("a string without control characters and unknown escapes")
-    }
-  }
-
-  /** Whether an odd number of backslashes stands before `index`. */
-  private isEscaped(index: number): boolean {
-    let backslashes = 0
-    while (this.text[index - 1 - backslashes] === "\\") backslashes++
-    return backslashes % 2 === 1
+  constructor(text: string) {
+    this.lexer = new JsonLexer(text)
   }
 
   private object(begin: number): JsonNode {
+    const { lexer } = this
     const members = new Map<string, JsonNode>()
-    if (!this.accept("}")) {
+    if (!lexer.accept("}")) {
       do {
-        const key = this.string()
-        if (!this.accept(":")) throw this.fail('":"')
+        const key = lexer.string()
+        if (!lexer.accept(":")) throw lexer.fail('":"')
         members.set(key, this.value())
-      } while (this.accept(","))
-      if (!this.accept("}")) throw this.fail('"," or "}"')
+      } while (lexer.accept(","))
+      if (!lexer.accept("}")) throw lexer.fail('"," or "}"')
     }
-    return { kind: "object", members, source: this.text.slice(begin, this.index) }
+    return { kind: "object", members, source: lexer.text.slice(begin, lexer.index) }
   }
 
   private array(begin: number): JsonNode {
+    const { lexer } = this
     const items: JsonNode[] = []
-    if (!this.accept("]")) {
+    if (!lexer.accept("]")) {
       do items.push(this.value())
-      while (this.accept(","))
-      if (!this.accept("]")) throw this.fail('"," or "]"')
+      while (lexer.accept(","))
+      if (!lexer.accept("]")) throw lexer.fail('"," or "]"')
     }
-    return { kind: "array", items, source: this.text.slice(begin, this.index) }
+    return { kind: "array", items, source: lexer.text.slice(begin, lexer.index) }
   }
 
   private value(): JsonNode {
-    this.skipSpace()
-    const begin = this.index
-    const first = this.text[begin]
+    const { lexer } = this
+    const first = lexer.peek()
+    const begin = lexer.index
     if (first === "{" || first === "[") {
-      if (++this.depth > MAX_JSON_DEPTH)
-        throw new JsonError(
-          begin,
-          `JSON nests deeper than ${MAX_JSON_DEPTH} levels at offset ${begin}`,
-        )
-      this.index++
+      if (++this.depth > MAX_JSON_DEPTH) throw tooDeep(begin)
+      lexer.index++
       const node = first === "{" ? this.object(begin) : this.array(begin)
       this.depth--
       return node
     }
-    if (first === '"') return { kind: "string", value: this.string() }
-    const literal = this.match(LITERAL)
-    if (literal === undefined) throw this.fail("a JSON value")
-    return { kind: "literal", text: literal }
+    return first === '"'
+      ? { kind: "string", value: lexer.string() }
+      : { kind: "literal", text: lexer.literal() }
   }
 
   document(): JsonNode {
     const node = this.value()
-    this.skipSpace()
-    if (this.index < this.text.length) throw this.fail("the end of the document")
+    this.lexer.end()
     return node
   }
 }
+
+export const tooDeep = (offset: number): JsonError =>
+  new JsonError(offset, `JSON nests deeper than ${MAX_JSON_DEPTH} levels at offset ${offset}`)
 
 /**
  * Strict JSON. Of a repeated key the last value counts, at the first one's place. @throws JsonError
  * with the offset
  */
-export const parseJsonNode = (text: string): JsonNode => new Reader(text).document()
+export const parseJsonNode = (text: string): JsonNode => new NodeReader(text).document()
 
 /** The same, with undefined in place of the error. */
 export const tryParseJsonNode = (text: string): JsonNode | undefined => {

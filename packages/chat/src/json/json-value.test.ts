@@ -1,14 +1,16 @@
 import { describe, expect, test } from "bun:test"
 import {
-  JsonError,
   MAX_JSON_DEPTH,
   jsonNodesEqual,
   parseJsonNode,
   tryParseJsonNode,
   writeJsonNode,
 } from "./json-node.ts"
-import { jsonNodeOf, jsonSourceOf, parseJson } from "./json-value.ts"
+import { JsonError } from "./json-lexer.ts"
+import { jsonNodeOf, jsonSourceOf, parseJson, parseJsonInSlices } from "./json-value.ts"
 import { Random } from "@ds4/model-file/testing"
+
+const NO_LIMITS = { values: Infinity, containers: Infinity, members: Infinity }
 
 const offsetOf = (text: string): number => {
   try {
@@ -92,6 +94,15 @@ describe("JSON that keeps its spelling", () => {
         expected = undefined
       }
       const node = tryParseJsonNode(text)
+      let read: { value: unknown } | undefined
+      try {
+        read = { value: parseJson(text) }
+      } catch (error) {
+        if (!(error instanceof JsonError)) throw error
+        // Both readers find the same fault.
+        expect({ text, offset: error.offset }).toEqual({ text, offset: offsetOf(text) })
+      }
+      expect({ text, read }).toEqual({ text, read: expected })
       expect({
         text,
         actual:
@@ -136,6 +147,42 @@ describe("values that remember their text", () => {
     const value = parseJson('{"__proto__": {"x": 1}}') as object
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype)
     expect(Object.keys(value)).toEqual(["__proto__"])
+  })
+
+  test("read in slices they are the same, and the loop turns in between", async () => {
+    const text = JSON.stringify(
+      Array.from({ length: 60_000 }, (_, index) => ({ index, text: `é"${index}`, list: [null] })),
+    )
+    let turns = 0
+    let isRunning = true
+    const turn = (): void => {
+      turns++
+      if (isRunning) setImmediate(turn)
+    }
+    turn()
+    const value = (await parseJsonInSlices(text, NO_LIMITS)) as object[]
+    isRunning = false
+    expect(value).toEqual(JSON.parse(text) as object[])
+    expect(jsonSourceOf(value[7])).toBe('{"index":7,"text":"é\\"7","list":[null]}')
+    expect(turns).toBeGreaterThan(3)
+  })
+
+  test("a document with more than it may have is refused, and its member named", async () => {
+    const fault = (text: string, limits: object) =>
+      parseJsonInSlices(text, { ...NO_LIMITS, ...limits }).catch((error: unknown) => error)
+    const body = '{"a": [1, {}, []], "b": {"c": [[2]]}}'
+    expect(await fault(body, { containers: 7, values: 9 })).toEqual(JSON.parse(body))
+    expect(await fault(body, { containers: 6 })).toMatchObject({
+      member: "b",
+      message: expect.stringContaining("more than 6 objects and arrays"),
+    })
+    expect(await fault(body, { members: 2 })).toMatchObject({ member: "b" })
+    expect(await fault(body, { values: 3 })).toMatchObject({
+      member: "a",
+      offset: 10,
+      message: expect.stringContaining("more than 3 values"),
+    })
+    expect(await fault("[1,2]", { values: 2 })).toMatchObject({ member: undefined })
   })
 
   test("a long string with escapes is read", () => {

@@ -1,8 +1,6 @@
-import { type ApiError, invalid } from "../http/api-error.ts"
+import { invalid } from "../http/api-error.ts"
+import { shownValue } from "../http/shown-value.ts"
 import type { FieldTable } from "./field.ts"
-
-/** A value as it stands in messages, at most this many characters. */
-const MAX_SHOWN = 120
 
 /**
  * Refuses the first field whose value asks for what is not done here: 400 with its name and the
@@ -15,14 +13,9 @@ export function refuseUnsupported(fields: FieldTable, body: object): void {
     const value = valueAt(body, name)
     if (value === undefined || value === null) continue
     const why = field.refusal(value)
-    if (why !== undefined) throw notSupported(name, value, why)
+    if (why !== undefined)
+      throw invalid(`${name} ${shownValue(value)} is not supported: ${why}`, name)
   }
-}
-
-function notSupported(name: string, value: unknown, why: string): ApiError {
-  const json = JSON.stringify(value) ?? "nothing"
-  const shown = json.length > MAX_SHOWN ? `${json.slice(0, MAX_SHOWN)}…` : json
-  return invalid(`${name} ${shown} is not supported: ${why}`, name)
 }
 
 /** The value at a name with dots, of own properties only. */

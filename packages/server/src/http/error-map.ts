@@ -5,6 +5,7 @@ import type { TypeCheck } from "@sinclair/typebox/compiler"
 import { ValidationError } from "elysia"
 import { ApiError, invalid } from "./api-error.ts"
 import { expectedOf } from "./expected.ts"
+import { shownValue } from "./shown-value.ts"
 import type { RouteTable } from "./route-table.ts"
 
 /** Messages that clients of older servers match, for a required field that is missing. */
@@ -26,8 +27,7 @@ function fromValidation(error: ValidationError): ApiError {
   const param = fieldName(fault?.path ?? "")
   if (fault !== undefined && fault.value === undefined && Object.hasOwn(MISSING_WORDS, param))
     return invalid(MISSING_WORDS[param] ?? "", param)
-  const shown =
-    fault?.value === undefined ? "nothing" : (JSON.stringify(fault.value) ?? "nothing").slice(0, 80)
+  const shown = shownValue(fault?.value)
   if (param === "") return invalid(`the body must be a JSON object; got ${shown}`)
   return invalid(
     `${param} is ${shown}; expected ` +

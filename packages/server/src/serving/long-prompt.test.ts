@@ -1,23 +1,10 @@
 import { expect, test } from "bun:test"
 import { harness, listen } from "../testing/harness.ts"
+import { worstHealth } from "../testing/worst-health.ts"
 
 /** Text of `bytes` bytes in lines, as source code has them. */
 const textOf = (bytes: number) =>
   'the world and {\n  tool123 = "value" // there\n'.repeat(Math.ceil(bytes / 45)).slice(0, bytes)
-
-/** The longest time that /health took while `work` ran. */
-async function worstHealth(url: string, work: Promise<unknown>): Promise<number> {
-  let isRunning = true
-  void work.finally(() => (isRunning = false))
-  let worstMs = 0
-  while (isRunning) {
-    const begin = performance.now()
-    await (await fetch(`${url}/health`)).text()
-    worstMs = Math.max(worstMs, performance.now() - begin)
-    await Bun.sleep(2)
-  }
-  return worstMs
-}
 
 test("health is answered while a prompt of 4 MB is read, in one message or many", async () => {
   const server = listen({ contextTokens: 10_000_000 })
