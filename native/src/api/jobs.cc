@@ -1,4 +1,6 @@
 // ds4_job_*, and the calls that prepare for jobs: the vocabulary's bytes and the waker.
+#include <cstddef>
+#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
@@ -6,6 +8,7 @@
 #include "api/boundary.h"
 #include "api/copy_text.h"
 #include "core/engine.h"
+#include "core/sampling/tool_tags.h"
 #include "core/scheduler/generation_request.h"
 #include "core/scheduler/scheduler.h"
 #include "ds4.h"
@@ -46,6 +49,21 @@ static std::vector<std::string> split_strings(const uint8_t *bytes, const uint32
     return strings;
 }
 
+// Options of a caller that may not know the last fields, which are 0 then.
+static ds4_job_options read_options(const ds4_job_options *options) {
+    constexpr uint32_t kShortest = offsetof(ds4_job_options, tool_names);
+    if (options->struct_bytes < kShortest || options->struct_bytes > sizeof(ds4_job_options) ||
+        options->sampling.struct_bytes != sizeof(ds4_sampling))
+        ds4::fail(DS4_ERR_ARGUMENT,
+                  "options.struct_bytes is %u and options.sampling.struct_bytes %u; expected %u to "
+                  "%zu and %zu",
+                  options->struct_bytes, options->sampling.struct_bytes, kShortest,
+                  sizeof(ds4_job_options), sizeof(ds4_sampling));
+    ds4_job_options read = {};
+    std::memcpy(&read, options, options->struct_bytes);
+    return read;
+}
+
 ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job_options *options,
                          const int32_t *tokens, uint32_t prompt_count, const uint8_t *stop_strings,
                          const uint32_t *stop_string_lengths, uint32_t stop_string_count,
@@ -56,20 +74,15 @@ ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job
         require_pointer(options, "options");
         require_pointer(tokens, "tokens");
         require_pointer(out_job, "out_job");
-        if (options->struct_bytes != sizeof(ds4_job_options) ||
-            options->sampling.struct_bytes != sizeof(ds4_sampling))
-            ds4::fail(DS4_ERR_ARGUMENT,
-                      "options.struct_bytes is %u and options.sampling.struct_bytes %u; expected "
-                      "%zu and %zu",
-                      options->struct_bytes, options->sampling.struct_bytes,
-                      sizeof(ds4_job_options), sizeof(ds4_sampling));
+        const ds4_job_options read = read_options(options);
         const int32_t *const stop_tokens = tokens + prompt_count;
         *out_job = engine->scheduler().start({
             .session = session,
-            .options = *options,
+            .options = read,
             .prompt = {tokens, stop_tokens},
-            .stop_tokens = {stop_tokens, stop_tokens + options->stop_token_count},
+            .stop_tokens = {stop_tokens, stop_tokens + read.stop_token_count},
             .stop_strings = split_strings(stop_strings, stop_string_lengths, stop_string_count),
+            .tool_names = ds4::read_tool_names(read.tool_names),
         });
     });
 }

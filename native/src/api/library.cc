@@ -99,7 +99,7 @@ constexpr Field kJobOptions[] = {
     DS4_FIELD(ds4_job_options, logprobs),          DS4_FIELD(ds4_job_options, tool_zones),
     DS4_FIELD(ds4_job_options, stop_token_count),  DS4_FIELD(ds4_job_options, reasoning_budget),
     DS4_FIELD(ds4_job_options, think_close_token), DS4_FIELD(ds4_job_options, reserved),
-    DS4_FIELD(ds4_job_options, sampling),
+    DS4_FIELD(ds4_job_options, sampling),          DS4_FIELD(ds4_job_options, tool_names),
 };
 constexpr Field kJobState[] = {
     DS4_FIELD(ds4_job_state, struct_bytes),   DS4_FIELD(ds4_job_state, status),

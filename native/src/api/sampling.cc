@@ -67,6 +67,14 @@ ds4_status ds4_zones_open(ds4_zones **out_zones) {
 
 void ds4_zones_close(ds4_zones *zones) { delete zones; }
 
+ds4_status ds4_zones_declare(ds4_zones *zones, const char *tool_names) {
+    return guarded([&] {
+        require_pointer(zones, "zones");
+        require_pointer(tool_names, "tool_names");
+        zones->tracker = ds4::ZoneTracker(ds4::read_tool_names(tool_names));
+    });
+}
+
 ds4_status ds4_zones_feed(ds4_zones *zones, const uint8_t *bytes, uint64_t byte_count,
                           uint32_t *out_zone) {
     return guarded([&] {
@@ -74,5 +82,13 @@ ds4_status ds4_zones_feed(ds4_zones *zones, const uint8_t *bytes, uint64_t byte_
         require_pointer(out_zone, "out_zone");
         if (byte_count > 0) require_pointer(bytes, "bytes");
         *out_zone = zones->tracker.feed({bytes, size_t(byte_count)});
+    });
+}
+
+ds4_status ds4_zones_closed(ds4_zones *zones, uint32_t *out_blocks) {
+    return guarded([&] {
+        require_pointer(zones, "zones");
+        require_pointer(out_blocks, "out_blocks");
+        *out_blocks = zones->tracker.closed_blocks();
     });
 }

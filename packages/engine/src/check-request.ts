@@ -71,6 +71,7 @@ export function checkRequest(
     logprobs: request.logprobs === true || topLogprobs > 0,
     topLogprobs,
     toolZones: request.toolZones ?? false,
+    toolNames: request.toolNames,
     reasoningBudget: whole(request.reasoningBudget ?? 0, 0, 0xffffffff, "reasoningBudget"),
     thinkCloseToken,
     sampling: checkSampling(request.sampling ?? {}),

@@ -44,7 +44,9 @@ export const DS4_SYMBOLS = {
   ds4_sampler_random: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   ds4_zones_open: { args: ["ptr"], returns: "i32" },
   ds4_zones_close: { args: ["ptr"], returns: "void" },
+  ds4_zones_declare: { args: ["ptr", "ptr"], returns: "i32" },
   ds4_zones_feed: { args: ["ptr", "ptr", "u64", "ptr"], returns: "i32" },
+  ds4_zones_closed: { args: ["ptr", "ptr"], returns: "i32" },
   ds4_engine_set_vocabulary: { args: ["ptr", "ptr", "u64", "ptr", "u32"], returns: "i32" },
   ds4_engine_set_waker: { args: ["ptr", "ptr"], returns: "i32" },
   ds4_job_start: {
@@ -165,6 +167,7 @@ export const JOB_OPTIONS = struct("ds4_job_options", {
   think_close_token: "i32",
   reserved: "u32",
   sampling: SAMPLING,
+  tool_names: "ptr",
 })
 export const JOB_STATE = struct("ds4_job_state", {
   struct_bytes: "u32",

@@ -109,9 +109,11 @@ export interface GenerateRequest {
   readonly topLogprobs?: number
   /**
    * Decode the syntax of tool calls greedily, and end the answer with reason "stop" where a block
-   * of them closes.
+   * of them closes. Only blocks count that are spelled as trained and no sample in Markdown code.
    */
   readonly toolZones?: boolean
+  /** The tools whose calls count for toolZones; default: any. */
+  readonly toolNames?: readonly string[]
   /** After so many tokens without thinkCloseToken it is forced. */
   readonly reasoningBudget?: number
   /** The prompt ends inside thinking, and this token ends it. */

@@ -11,7 +11,7 @@ using namespace ds4;
 namespace {
 
 std::unique_ptr<GenerationJob> job_with(uint32_t prompt_tokens) {
-    GenerationRequest request{nullptr, {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}};
+    GenerationRequest request{nullptr, {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}, {}};
     request.options.max_tokens = 1'000'000;
     request.options.think_close_token = -1;
     request.options.sampling = {sizeof(ds4_sampling), 0.0f, 1.0f, 0.0f, 0, 0, 1};

@@ -13,7 +13,7 @@ GenerationJob::GenerationJob(uint64_t id, GenerationRequest request, uint32_t ro
     : id(id), session(request.session), tag(request.options.tag), options_(request.options),
       prompt_(std::move(request.prompt)), stop_tokens_(std::move(request.stop_tokens)),
       vocabulary_(std::move(vocabulary)), room_(room), sampler_(request.options.sampling),
-      stop_strings_(std::move(request.stop_strings)) {}
+      stop_strings_(std::move(request.stop_strings)), zones_(std::move(request.tool_names)) {}
 
 GenerationJob::Phase GenerationJob::phase() const {
     if (status_ != DS4_JOB_RUNNING) return Phase::Terminal;
@@ -80,15 +80,38 @@ void GenerationJob::report(const ds4_job_token &token) {
 // Stop strings and tool blocks count in the answer only, never in the thinking before it. Returns
 // DS4_FINISH_*.
 uint32_t GenerationJob::read_token(int32_t token) {
+    std::span<const uint8_t> bytes;
+    if (vocabulary_ != nullptr) bytes = vocabulary_->bytes(token);
     if (is_thinking()) {
-        if (token == options_.think_close_token)
-            closed_thinking_ = true;
-        else
+        if (!closes_thinking(token, bytes)) {
             thinking_tokens_++;
-        return DS4_FINISH_NONE;
+            return DS4_FINISH_NONE;
+        }
+        closed_thinking_ = true;
     }
-    if (vocabulary_ == nullptr) return DS4_FINISH_NONE;
-    const std::span<const uint8_t> bytes = vocabulary_->bytes(token);
+    return read_answer(bytes);
+}
+
+// Leaves in bytes what follows the closing tag.
+bool GenerationJob::closes_thinking(int32_t token, std::span<const uint8_t> &bytes) {
+    const bool is_close_token = token == options_.think_close_token;
+    if (is_close_token || vocabulary_ == nullptr) {
+        bytes = {};
+        return is_close_token;
+    }
+    const std::span<const uint8_t> tag = vocabulary_->bytes(options_.think_close_token);
+    for (size_t i = 0; i < bytes.size() && !tag.empty(); i++) {
+        // The tag's first byte does not occur in it again, so nothing else can begin inside.
+        if (bytes[i] != tag[close_matched_]) close_matched_ = 0;
+        if (bytes[i] == tag[close_matched_]) close_matched_++;
+        if (close_matched_ < tag.size()) continue;
+        bytes = bytes.subspan(i + 1);
+        return true;
+    }
+    return false;
+}
+
+uint32_t GenerationJob::read_answer(std::span<const uint8_t> bytes) {
     if (options_.tool_zones != 0) {
         zones_.feed(bytes);
         if (zones_.closed_blocks() > 0) return DS4_FINISH_STOP;

@@ -60,13 +60,15 @@ class GenerationJob {
 
     void report(const ds4_job_token &token);
     uint32_t read_token(int32_t token);
+    uint32_t read_answer(std::span<const uint8_t> bytes);
+    bool closes_thinking(int32_t token, std::span<const uint8_t> &bytes);
     void finish(uint32_t finish);
     bool is_thinking() const { return options_.think_close_token >= 0 && !closed_thinking_; }
 
     const ds4_job_options options_;
     const std::vector<int32_t> prompt_;
     const std::vector<int32_t> stop_tokens_;
-    const std::shared_ptr<const Vocabulary> vocabulary_; // null without stop strings and zones
+    const std::shared_ptr<const Vocabulary> vocabulary_; // may be null without those two
     uint32_t room_;
     Sampler sampler_;
     StopStrings stop_strings_;
@@ -81,6 +83,7 @@ class GenerationJob {
     bool last_token_is_fed_ = true;
     bool closed_thinking_ = false;
     uint32_t thinking_tokens_ = 0;
+    size_t close_matched_ = 0; // so many bytes of the closing tag's text have been read
     int32_t stop_token_ = -1;
     uint32_t stop_string_ = StopStrings::kNone;
     std::deque<ds4_job_token> produced_;

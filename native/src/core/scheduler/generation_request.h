@@ -14,8 +14,9 @@ struct GenerationRequest {
     std::vector<int32_t> prompt; // new tokens, >= 1
     std::vector<int32_t> stop_tokens;
     std::vector<std::string> stop_strings;
+    std::vector<std::string> tool_names; // of options.tool_names, which must not be read later
 
-    // Whether the job reads the bytes of its tokens, which needs the vocabulary.
+    // Whether the job cannot do without the bytes of its tokens, which needs the vocabulary.
     bool reads_bytes() const { return !stop_strings.empty() || options.tool_zones != 0; }
 };
 

@@ -85,12 +85,10 @@ uint64_t Scheduler::start(GenerationRequest request) {
     if (const GenerationJob *job = owner(request.session))
         fail(DS4_ERR_ARGUMENT, "the session belongs to job %llu, which has not been freed",
              static_cast<unsigned long long>(job->id));
-    const bool reads_bytes = request.reads_bytes();
-    if (reads_bytes && vocabulary_ == nullptr)
+    if (request.reads_bytes() && vocabulary_ == nullptr)
         fail(DS4_ERR_ARGUMENT, "stop strings and tool zones need ds4_engine_set_vocabulary first");
     const uint64_t id = next_id_;
-    auto job = std::make_unique<GenerationJob>(id, std::move(request), room,
-                                               reads_bytes ? vocabulary_ : nullptr);
+    auto job = std::make_unique<GenerationJob>(id, std::move(request), room, vocabulary_);
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
     active_.reserve(active_.size() +
                     1); // nothing may throw once the job is in one of the two lists

@@ -27,7 +27,7 @@ void set_letters(Scheduler &scheduler) {
 }
 
 GenerationRequest request(FakeSession &session, std::vector<int32_t> prompt, uint32_t max_tokens) {
-    GenerationRequest made{session.handle(), {}, std::move(prompt), {}, {}};
+    GenerationRequest made{session.handle(), {}, std::move(prompt), {}, {}, {}};
     made.options.struct_bytes = sizeof(ds4_job_options);
     made.options.max_tokens = max_tokens;
     made.options.think_close_token = -1;
@@ -207,6 +207,31 @@ TEST("the end of a tool block ends the job, and its syntax is decoded greedily")
         CHECK(session.tokens == range(2, 7));
     }
     CHECK(opened > 2);
+}
+
+TEST("thinking that ends in plain text is over, and nothing is forced any more") {
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
+    std::vector<std::string> texts(FakeExecutor::kVocab, "x");
+    texts[5] = "a</thi";
+    texts[6] = "nk>b";
+    texts[9] = "STOP";
+    texts[40] = "</think>";
+    std::vector<uint8_t> bytes;
+    std::vector<uint32_t> offsets = {0};
+    for (const std::string &text : texts) {
+        bytes.insert(bytes.end(), text.begin(), text.end());
+        offsets.push_back(uint32_t(bytes.size()));
+    }
+    scheduler.set_vocabulary(bytes, offsets);
+    FakeSession session;
+    GenerationRequest made = request(session, {2}, 30);
+    made.options.think_close_token = 40;
+    made.options.reasoning_budget = 6;
+    made.stop_strings = {"STOP"};
+    const Result result = wait(scheduler, scheduler.start(std::move(made)));
+    CHECK(result.ids == range(3, 10));
+    CHECK(result.state.finish == DS4_FINISH_STOP_STRING);
 }
 
 TEST("bad requests are refused with a status and start nothing") {

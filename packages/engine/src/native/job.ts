@@ -1,9 +1,11 @@
 // One running generation of the native scheduler: start, poll what it produced, cancel, free.
-import { readText, type ReadValues } from "@ds4/ffi"
+import { ptr } from "bun:ffi"
+import { cString, readText, type ReadValues } from "@ds4/ffi"
 import { engineError, type EngineError } from "../errors.ts"
 import { engineLibrary } from "../library.ts"
 import { FINISH, JOB, JOB_OPTIONS, JOB_STATE, JOB_TOKEN } from "../symbols.ts"
 import type { EndReason, GeneratedToken } from "../types.ts"
+import { steadyBytes } from "./background.ts"
 import type { EngineHandle } from "./engine-handle.ts"
 import type { SessionHandle } from "./session.ts"
 import { WakeUp } from "./wake-up.ts"
@@ -17,6 +19,8 @@ export interface JobRequest {
   readonly logprobs: boolean
   readonly topLogprobs: number
   readonly toolZones: boolean
+  /** Tools whose calls count; undefined: any. */
+  readonly toolNames: readonly string[] | undefined
   readonly reasoningBudget: number
   readonly thinkCloseToken: number
   readonly sampling: {
@@ -40,7 +44,13 @@ const REASONS: ReadonlyMap<number, EndReason> = new Map([
   [FINISH.STOP_STRING, "stop-string"],
 ])
 
-function optionsOf(request: JobRequest, tag: WakeUp["tag"]) {
+/** Names as the library takes them. One with a line feed is no name that a tag could hold. */
+export function toolNameLines(names: readonly string[]): Uint8Array<ArrayBuffer> {
+  const lines = names.filter((name) => !/[\n\0]/.test(name)).map((name) => `${name}\n`)
+  return cString(lines.join(""))
+}
+
+function optionsOf(request: JobRequest, tag: WakeUp["tag"], names: Uint8Array | undefined) {
   const { sampling } = request
   return {
     tag,
@@ -51,6 +61,7 @@ function optionsOf(request: JobRequest, tag: WakeUp["tag"]) {
     stop_token_count: request.stopTokens.length,
     reasoning_budget: request.reasoningBudget,
     think_close_token: request.thinkCloseToken,
+    ...(names === undefined ? {} : { tool_names: ptr(names) }),
     sampling: {
       temperature: sampling.temperature,
       top_p: sampling.topP,
@@ -68,6 +79,8 @@ export class Job {
   private readonly stateBytes = JOB_STATE.create()
   private readonly stateView = new DataView(this.stateBytes.buffer)
   private readonly id: bigint
+  /** Memory that the start of the job reads. */
+  private readonly toolNames: Uint8Array | undefined
   state: JobState
   private isFreed = false
 
@@ -79,7 +92,9 @@ export class Job {
   ) {
     const { symbols, check } = engineLibrary()
     const strings = request.stopStrings.map((text) => new TextEncoder().encode(text))
-    const options = JOB_OPTIONS.create(optionsOf(request, this.wakeUp.tag))
+    if (request.toolNames !== undefined)
+      this.toolNames = steadyBytes(toolNameLines(request.toolNames))
+    const options = JOB_OPTIONS.create(optionsOf(request, this.wakeUp.tag, this.toolNames))
     const tokens = new Int32Array([...request.prompt, ...request.stopTokens])
     const out = new BigUint64Array(1)
     try {

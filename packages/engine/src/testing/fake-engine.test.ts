@@ -98,6 +98,17 @@ test("the end of a tool block ends the answer when zones are on", async () => {
   expect(text).toBe(`text${block}`)
   expect(end.reason).toBe("stop")
   expect((await collect(engine, { promptTokens: [1] })).text).toEndWith("and more")
+  const declared = { promptTokens: [1], toolZones: true, toolNames: ["b"] }
+  expect((await collect(engine, declared)).text).toEndWith("and more")
+  for (const other of [`\`\`\`\n${block}`, block.replace("name=", ""), "<tool_calls></tool_calls>"])
+    expect(
+      (
+        await collect(
+          make(() => `${other} and more`),
+          { promptTokens: [1], toolZones: true },
+        )
+      ).text,
+    ).toEndWith("and more")
 })
 
 test("logprobs are given when asked for, with as many alternatives", async () => {

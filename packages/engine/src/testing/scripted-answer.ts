@@ -1,13 +1,13 @@
 // The decode loop of the fake engine: scripted tokens under the native stop rules.
 import type { Tokenizer } from "@ds4/tokenizer"
 import type { JobRequest } from "../native/job.ts"
+import { closesBlock } from "./closes-block.ts"
 import type { GeneratedToken, GenerateEvent } from "../types.ts"
 
-type End = Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">
+/** The end of thinking in ordinary tokens. */
+const THINK_CLOSE = "</think>"
 
-const BLOCK_ENDS = ["</｜DSML｜tool_calls>", "</DSML｜tool_calls>", "\n</tool_calls>"].map((text) =>
-  Buffer.from(text).toString("latin1"),
-)
+type End = Omit<Extract<GenerateEvent, { type: "end" }>, "type" | "usage">
 
 export class Answer {
   end: End | undefined
@@ -15,6 +15,7 @@ export class Answer {
   private generated = 0
   private thinkingTokens = 0
   private isThinking: boolean
+  private thinking = "" // its end
   /** Bytes of the answer, one character each. */
   private text = ""
   private readonly room: number
@@ -64,6 +65,10 @@ export class Answer {
     return this.tokens[this.next++] ?? this.tokenizer.eos
   }
 
+  private get utf8Text(): string {
+    return Buffer.from(this.text, "latin1").toString("utf8")
+  }
+
   private token(id: number): GeneratedToken {
     const { logprobs, topLogprobs } = this.job
     if (!logprobs) return { id }
@@ -76,14 +81,16 @@ export class Answer {
   }
 
   private read(id: number): void {
-    const { thinkCloseToken, stopStrings, toolZones, maxTokens } = this.job
+    const { thinkCloseToken, stopStrings, toolZones, toolNames, maxTokens } = this.job
+    const text = Buffer.from(this.tokenizer.tokenBytes(id)).toString("latin1")
     if (this.isThinking) {
-      if (id === thinkCloseToken) this.isThinking = false
+      this.thinking = (this.thinking + text).slice(-THINK_CLOSE.length)
+      if (id === thinkCloseToken || this.thinking === THINK_CLOSE) this.isThinking = false
       else this.thinkingTokens++
     } else {
-      this.text += Buffer.from(this.tokenizer.tokenBytes(id)).toString("latin1")
+      this.text += text
       const hit = this.stops.findIndex((text) => this.text.includes(text))
-      if (toolZones && BLOCK_ENDS.some((text) => this.text.includes(text)))
+      if (toolZones && text.includes(">") && closesBlock(this.utf8Text, toolNames))
         this.end = { reason: "stop" }
       else if (hit >= 0) this.end = { reason: "stop-string", stopString: stopStrings[hit] ?? "" }
     }
