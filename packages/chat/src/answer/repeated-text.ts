@@ -11,18 +11,18 @@ interface Repetition {
 
 /** Tokens between two searches. Their places depend on the answer alone, not on its batches. */
 const SEARCH_INTERVAL = 64
-/** The same in data, where a search looks at many tokens. */
-const DATA_SEARCH_INTERVAL = 512
+/** The same in a repetition that may go on: there a search looks at many tokens. */
+const LATER_SEARCH_INTERVAL = 512
 /** Periods above this are not found; with four of them they bound what one search looks at. */
 const MAX_PERIOD = 512
 const MIN_REPEATS = 4
 /** A repeated text of words ends an answer when it is longer than this. */
 const MAX_WORDS = 500
-/** The same inside a call: files legitimately hold equal lines. */
-const MAX_WORDS_IN_CALL = 2000
+/** The same inside a call, where a file is written: its lines may be equal. */
+const MAX_IN_CALL = 16_384
 /** The same for separators, rows of zeros, base64 of equal bytes and other text without words. */
 const MAX_DATA = 8192
-const WINDOW = MAX_DATA + DATA_SEARCH_INTERVAL
+const WINDOW = MAX_IN_CALL + LATER_SEARCH_INTERVAL
 /** A period is judged by at least so many tokens. */
 const MIN_SAMPLE = 128
 
@@ -48,11 +48,11 @@ export class RepeatedText {
   find(ids: readonly number[], isInCall: boolean): string | undefined {
     if (ids.length < this.nextSearch) return undefined
     this.nextSearch = ids.length + SEARCH_INTERVAL
-    const limit = isInCall ? MAX_WORDS_IN_CALL : MAX_WORDS
     const found = this.longest(ids)
-    if (found === undefined || found.length <= limit) return undefined
-    if (found.length <= MAX_DATA && !this.hasWords(ids, found)) {
-      this.nextSearch = ids.length + DATA_SEARCH_INTERVAL
+    if (found === undefined || found.length <= MAX_WORDS) return undefined
+    const limit = isInCall ? MAX_IN_CALL : MAX_DATA
+    if (found.length <= limit && (isInCall || !this.hasWords(ids, found))) {
+      this.nextSearch = ids.length + LATER_SEARCH_INTERVAL
       return undefined
     }
     return `the last ${found.length} tokens repeat a text of ${found.period} tokens`
