@@ -283,7 +283,7 @@ export async function makeSparseSafetensors(
 }
 
 /** Flash cut after `layers` layers. */
-function firstLayers(layers: number): ModelConfig {
+export function firstLayers(layers: number): ModelConfig {
   const { compressRatios, swigluLimit, sharedSwigluLimit, hashLayers } = FLASH_CONFIG
   if (!Number.isInteger(layers) || layers < 1 || layers > FLASH_CONFIG.layers)
     throw new Error(`LAYERS is ${layers}; expected 1..${FLASH_CONFIG.layers}`)

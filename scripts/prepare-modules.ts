@@ -7,14 +7,17 @@ import { fileURLToPath } from "node:url"
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 const INSTALLED = join(ROOT, "node_modules/.ds4-installed")
 
+/** The command's own --quiet, before anything can parse it. */
+const IS_QUIET = process.argv.slice(2).some((word) => word === "-q" || word === "--quiet")
+
 /** Tells on stderr: stdout may be data. */
 export function say(text: string): void {
-  process.stderr.write(`ds4: ${text}\n`)
+  if (!IS_QUIET) process.stderr.write(`ds4: ${text}\n`)
 }
 
 /** Ends the process with status 1. */
 export function fail(text: string): never {
-  say(text)
+  process.stderr.write(`ds4: ${text}\n`)
   process.exit(1)
 }
 
@@ -55,10 +58,10 @@ export function prepareModules(needed: Extent = "commands"): void {
   const extent = needed === "commands" && (isFirst || last?.extent === "commands") ? needed : "all"
   const flags = ["--frozen-lockfile", ...(extent === "commands" ? ["--production"] : [])]
   say(`installing node modules (bun install ${flags.join(" ")})`)
-  const install = Bun.spawnSync([process.execPath, "install", ...flags], {
-    cwd: ROOT,
-    stdio: ["ignore", 2, 2],
-  })
-  if (install.exitCode !== 0) fail("bun install failed; its message is above")
+  const install = Bun.spawnSync(
+    [process.execPath, "install", ...flags, ...(IS_QUIET ? ["--silent"] : [])],
+    { cwd: ROOT, stdio: ["ignore", 2, 2] },
+  )
+  if (install.exitCode !== 0) fail(`bun install ${flags.join(" ")} failed in ${ROOT}`)
   writeFileSync(INSTALLED, `${lock} ${extent}`)
 }

@@ -15,7 +15,7 @@ namespace ds4 {
 #define DS4_EXTENSION_FUNCTIONS(row)                                                               \
     row(abi_version) row(last_error) row(status) row(engine_create_json) row(engine_describe)      \
         row(moe_forward2) row(moe_submit) row(engine_wait) row(engine_work) row(moe_create_mixed)  \
-            row(moe_load_matrices)
+            row(moe_load_matrices) row(load_progress)
 
 struct ExpertFunctions {
 #define DS4_MEMBER(name) decltype(&ktb_##name) name = nullptr;

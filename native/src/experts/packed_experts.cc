@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
+#include <thread>
 
 #include "base/fail.h"
 #include "base/thread_pool.h"
@@ -15,6 +19,8 @@
 
 namespace ds4 {
 namespace {
+
+constexpr std::chrono::milliseconds kReportPause{100};
 
 std::string options_text(const ExpertOptions &options, const char *isa, const char *numerics,
                          int engine_threads) {
@@ -99,6 +105,30 @@ void PackedExperts::report(uint64_t done, uint64_t total) const {
     std::atomic_ref<uint64_t>(progress_->done_bytes).store(done, std::memory_order_relaxed);
 }
 
+void PackedExperts::report_layer(uint64_t done, uint64_t layer_bytes, uint64_t total) const {
+    uint64_t packed = 0, all = 0;
+    if (call_.load_progress(engine_.get(), &packed, &all) != KTB_OK) return;
+    // Until the library begins, its counts are those of the layer before, which is complete.
+    if (packed < all)
+        report(done + uint64_t(double(layer_bytes) * double(packed) / double(all)), total);
+}
+
+// A layer takes seconds: a thread tells how far it is while this one waits for the library.
+int PackedExperts::load_layer(int layer, uint64_t done, uint64_t total) {
+    if (!library_->has_extension()) return load_kt_kernel(layer);
+    if (progress_ == nullptr) return load_matrices(layer);
+    const uint64_t layer_bytes = bytes_of(tensors_[size_t(layer)]);
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::jthread watch([&](const std::stop_token &stop) {
+        std::unique_lock lock(mutex);
+        while (!wake.wait_for(lock, stop, kReportPause, [] { return false; }) &&
+               !stop.stop_requested())
+            report_layer(done, layer_bytes, total);
+    });
+    return load_matrices(layer);
+}
+
 PackedExperts::LayerHandle PackedExperts::create(int layer) {
     const LayerTensors &t = tensors_[size_t(layer)];
     const float limit = shape_.layer[size_t(layer)].swiglu_limit;
@@ -132,7 +162,7 @@ void PackedExperts::load() {
         advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
             file.expect(begin, end);
         });
-        const int code = library_->has_extension() ? load_matrices(l) : load_kt_kernel(l);
+        const int code = load_layer(l, done, total);
         if (code != KTB_OK) fail_at(l, code, "could not be packed");
         advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
             file.drop(begin, end);

@@ -68,6 +68,9 @@ class PackedExperts {
     int load_kt_kernel(int layer);
     [[noreturn]] void fail_at(int layer, int code, const char *what) const;
     void report(uint64_t done, uint64_t total) const;
+    // Within a layer of so many bytes, of which the library packs some at a time.
+    void report_layer(uint64_t done, uint64_t layer_bytes, uint64_t total) const;
+    int load_layer(int layer, uint64_t done, uint64_t total);
     template <typename Advice>
     void advise(int layer, const Advice &advice) const; // advice(file, begin, end)
 

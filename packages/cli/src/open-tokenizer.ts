@@ -1,14 +1,15 @@
-import { openModelFile, type ModelFile } from "@ds4/model-file"
+import type { ModelFile } from "@ds4/model-file"
 import { loadTokenizer, type Tokenizer } from "@ds4/tokenizer"
 import { CliError, EXIT } from "./errors.ts"
 import type { Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"
+import { openModel } from "./open-model.ts"
 
 /** A model's tokenizer without its engine; a tokenizer.json may stand alone. */
 export async function openTokenizer(model: string | undefined, io: Io): Promise<Tokenizer> {
   const path = modelPath(model, io)
   if (path.endsWith(".json")) return await loadTokenizer({ kind: "tokenizer.json", path })
-  return await tokenizerOf(await openModelFile(path))
+  return await tokenizerOf(await openModel(path, io))
 }
 
 /** The tokenizer of an opened model file. */

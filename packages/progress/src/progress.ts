@@ -66,23 +66,26 @@ export class Progress implements Disposable {
     this.done = 0
     this.samples = []
     if (this.screen === undefined) return
-    if (this.lines > 0 && !this.screen.isTerminal)
-      this.dueMs = Math.min(this.dueMs, Math.max(now, this.lastMs + PIPE_STAGE_PAUSE_MS))
+    this.hasNews()
     this.timer ??= setInterval(() => this.show(TICK_MS), TICK_MS)
     this.timer.unref()
-    if (isBlocking) this.dueMs = now
+    if (isBlocking && (this.lines === 0 || this.screen.isTerminal)) this.dueMs = now
     this.show(0)
   }
 
   /** Tells how much of the stage is done, and how much there is if that is known only now. */
   update(done: number, total?: number): void {
     if (this.stage === undefined) return
-    if (total !== undefined && total !== this.stage.total) this.stage = { ...this.stage, total }
+    if (total !== undefined && total !== this.stage.total) {
+      this.stage = { ...this.stage, total }
+      this.hasNews()
+    }
     this.done = done
     const ms = performance.now()
     const last = this.samples.at(-1)
     if (last === undefined || (ms - last.ms >= SAMPLE_MS && done > last.done)) {
       this.samples.push({ ms, done })
+      if (this.samples.length === 2) this.hasNews() // from here on there is a rate
       while ((this.samples[1]?.ms ?? Infinity) < ms - RATE_WINDOW_MS) this.samples.shift()
     }
     this.show(REDRAW_MS)
@@ -104,6 +107,12 @@ export class Progress implements Disposable {
 
   [Symbol.dispose](): void {
     this.stop()
+  }
+
+  /** In a pipe what is new is told soon, though not at once. */
+  private hasNews(): void {
+    if (this.screen?.isTerminal === false && this.lines > 0)
+      this.dueMs = Math.min(this.dueMs, this.lastMs + PIPE_STAGE_PAUSE_MS)
   }
 
   private rate(nowMs: number): number | undefined {

@@ -1,7 +1,6 @@
 import type { EnginePlan } from "@ds4/engine"
 import {
   describeModelFile,
-  openModelFile,
   tensorTypeName,
   type ModelDescription,
   type ModelFile,
@@ -10,6 +9,7 @@ import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "@ds4/progress"
 import { modelPath } from "../model-path.ts"
+import { openModel } from "../open-model.ts"
 import { tokenizerOf } from "../open-tokenizer.ts"
 
 interface TokenizerFacts {
@@ -133,7 +133,7 @@ export const inspect = defineCommand({
   ],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
-    const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))
+    const file = await openModel(modelPath(positionals[0] ?? flags.model, io), io)
     const description = describeModelFile(file)
     const tokenizer = await tokenizerFacts(file)
     const plan = await enginePlan(file)

@@ -1,11 +1,12 @@
 import type { QuantizeProgress } from "@ds4/engine"
-import { openModelFile, outputTarget, STANDARD_OUTPUT, type ModelFile } from "@ds4/model-file"
+import { outputTarget, STANDARD_OUTPUT, type ModelFile } from "@ds4/model-file"
 import type { OptionValues } from "@ds4/options"
 import { defineCommand } from "../command.ts"
 import { CliError, EXIT, usageError } from "../errors.ts"
 import { formatBytes } from "@ds4/progress"
 import type { Io } from "../io.ts"
 import { modelPath } from "../model-path.ts"
+import { openModel } from "../open-model.ts"
 import { progressOf } from "../progress-of.ts"
 
 type QuantizeFlags = OptionValues<"recipe" | "experts" | "force">
@@ -75,7 +76,7 @@ export const quantize = defineCommand({
     if (output === STANDARD_OUTPUT && io.isOutputTerminal)
       throw usageError("a GGUF file is nothing for a terminal: name a file, or pipe the output")
     outputTarget(output, flags.force) // refused before the model is read
-    const file = await openModelFile(modelPath(input, io))
+    const file = await openModel(modelPath(input, io), io)
     prepareNative()
     const abort = new AbortController()
     const onInterrupt = () => abort.abort(new Error("interrupted; nothing was written"))

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto"
-import { openModelFile, verifyModelFile, type ModelFile } from "@ds4/model-file"
+import { verifyModelFile, type ModelFile } from "@ds4/model-file"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { modelPath } from "../model-path.ts"
+import { openModel } from "../open-model.ts"
 import { progressOf } from "../progress-of.ts"
 
 /** SHA-256 of every file, as the publishers of weights list them. */
@@ -31,7 +32,7 @@ export const verify = defineCommand({
   examples: ["ds4 verify model.gguf", "ds4 verify DeepSeek-V4-Flash/ --json"],
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
-    const file = await openModelFile(modelPath(positionals[0] ?? flags.model, io))
+    const file = await openModel(modelPath(positionals[0] ?? flags.model, io), io)
     const totalBytes = file.files.reduce((sum, { bytes }) => sum + bytes, 0)
     using progress = progressOf(io)
     progress.begin({ label: "checking values", unit: "bytes" })
