@@ -10,7 +10,7 @@ import { responses } from "./api/responses/route.ts"
 import { statistics } from "./api/statistics/route.ts"
 import { tokens } from "./api/tokens/route.ts"
 import { errorResponse, errorShapeOf } from "./http/api-error.ts"
-import { apiPage } from "./http/api-page.ts"
+import { apiPage, isApiPage } from "./http/api-page.ts"
 import { toApiError } from "./http/error-map.ts"
 import { checkHost, checkKey, checkOrigin, corsHeaders } from "./http/guards.ts"
 import { JsonBodies, tooLarge } from "./http/json-body.ts"
@@ -73,7 +73,15 @@ export function createApp(dependencies: AppDependencies): App {
       record(dependencies, contexts.of(request), routes(), statusOf(set.status, response)),
     )
     .use(endpoints(dependencies, contexts))
-    .use(apiPage(() => registered.routes()))
+    .use(
+      apiPage(
+        () => registered.routes(),
+        () => ({
+          needsKey: settings.access.apiKeys.length > 0,
+          modelId: dependencies.state.model?.id,
+        }),
+      ),
+    )
   registered.routes = () => app.routes
   const listener = new Listener(async (request, disconnect) => {
     contexts.of(request).disconnect = disconnect
@@ -103,7 +111,7 @@ function admit(
   checkHost(request.headers.get("host"), access)
   checkOrigin(request, access)
   if (request.method === "OPTIONS") return new Response(null, { status: 204 })
-  if (!OPEN_PATHS.has(context.path)) checkKey(request.headers, access)
+  if (!OPEN_PATHS.has(context.path) && !isApiPage(context.path)) checkKey(request.headers, access)
   if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes)
     throw tooLarge(maxBodyBytes)
   return undefined

@@ -1,16 +1,19 @@
 // The API page at /swagger: swagger-ui-dist served from this machine, reading /swagger/json.
 // Offline by design.
 import { Elysia } from "elysia"
-import { filterPaths, registerSchemaPath } from "@elysiajs/swagger/utils"
+import { type DescriptionFacts, describeRoutes, type RouteList } from "../openapi/description.ts"
 import { ApiError } from "./api-error.ts"
 
-const ASSETS = new Map(
-  Object.entries({
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "favicon-32x32.png": "image/png",
-  }),
-)
+const ASSETS: ReadonlyMap<string, string> = new Map([
+  ["swagger-ui-bundle.js", "text/javascript; charset=utf-8"],
+  ["swagger-ui.css", "text/css; charset=utf-8"],
+  ["favicon-32x32.png", "image/png"],
+])
+
+/** Whether a path is the page's; it opens without a key, which is given on it. */
+export function isApiPage(path: string): boolean {
+  return /^\/swagger(\/json|\/assets\/[^/]+)?\/?$/.test(path)
+}
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -24,53 +27,30 @@ const PAGE = `<!doctype html>
 <div id="swagger-ui"></div>
 <script src="/swagger/assets/swagger-ui-bundle.js"></script>
 <script>
-SwaggerUIBundle({ url: "/swagger/json", dom_id: "#swagger-ui", validatorUrl: null })
+SwaggerUIBundle({
+  url: "/swagger/json",
+  dom_id: "#swagger-ui",
+  validatorUrl: null,
+  persistAuthorization: true,
+  defaultModelsExpandDepth: 0,
+})
 </script>
 </body>
 </html>
 `
 
-/** One registered route, as far as the description needs it. */
-type RouteList = Elysia["routes"]
-
-const INFO = {
-  title: "ds4 HTTP API",
-  version: "0.1.0",
-  description:
-    "OpenAI chat completions, completions and Responses, Anthropic messages, and the server's " +
-    "own endpoints.",
-}
-
-/** OpenAPI 3.0.3 of the given routes, from the schemas that validate them. */
-function describeRoutes(routes: RouteList): Record<string, unknown> {
-  const paths: Record<string, Record<string, unknown>> = {}
-  for (const route of routes) {
-    const hooks = route.hooks as { detail?: { hide?: boolean } } | undefined
-    if (hooks?.detail?.hide === true) continue
-    registerSchemaPath({
-      schema: paths,
-      hook: route.hooks,
-      method: route.method as "GET",
-      path: route.path,
-      models: {},
-      contentType: ["application/json"],
-    })
-  }
-  return {
-    openapi: "3.0.3",
-    info: INFO,
-    paths: filterPaths(paths, { excludeStaticFile: false, exclude: [] }),
-  }
-}
-
-export const apiPage = (routes: () => RouteList) =>
+/**
+ * @param routes all routes of the finished application
+ * @param facts what the description says of this server
+ */
+export const apiPage = (routes: () => RouteList, facts: () => DescriptionFacts) =>
   new Elysia({ name: "http/api-page" })
     .get(
       "/swagger",
       () => new Response(PAGE, { headers: { "content-type": "text/html; charset=utf-8" } }),
       { detail: { hide: true } },
     )
-    .get("/swagger/json", () => describeRoutes(routes()), { detail: { hide: true } })
+    .get("/swagger/json", () => describeRoutes(routes(), facts()), { detail: { hide: true } })
     .get(
       "/swagger/assets/:file",
       ({ params }) => {

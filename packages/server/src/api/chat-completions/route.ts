@@ -1,4 +1,6 @@
 import { Elysia } from "elysia"
+import { operation } from "../../openapi/operation.ts"
+import { ChatCompletion } from "./answer-schema.ts"
 import type { Answers } from "../../serving/answers.ts"
 import { prepareChat } from "./plan.ts"
 import { ChatRequest } from "./schema.ts"
@@ -11,11 +13,14 @@ export const chatCompletions = (answers: Answers) => {
   return new Elysia({ name: "api/chat-completions" })
     .post("/v1/chat/completions", answer, {
       body: ChatRequest,
-      detail: {
+      detail: operation({
         summary: "Chat completion",
-        description: "A stream of server-sent events with stream: true.",
-        tags: ["OpenAI"],
-      },
+        tag: "OpenAI",
+        answer: ChatCompletion,
+        stream: "with stream: true, frames `data: {chat.completion.chunk}` and a last `[DONE]`",
+        readsBody: true,
+        failures: [404, 499],
+      }),
     })
     .post("/chat/completions", answer, { body: ChatRequest, detail: { hide: true } })
 }

@@ -1,4 +1,6 @@
 import { Elysia } from "elysia"
+import { operation } from "../../openapi/operation.ts"
+import { TextCompletion } from "./answer-schema.ts"
 import type { Answers } from "../../serving/answers.ts"
 import { prepareCompletion } from "./plan.ts"
 import { CompletionRequest } from "./schema.ts"
@@ -11,11 +13,14 @@ export const completions = (answers: Answers) => {
   return new Elysia({ name: "api/completions" })
     .post("/v1/completions", answer, {
       body: CompletionRequest,
-      detail: {
+      detail: operation({
         summary: "Text completion of a raw prompt",
-        description: "A stream of server-sent events with stream: true.",
-        tags: ["OpenAI"],
-      },
+        tag: "OpenAI",
+        answer: TextCompletion,
+        stream: "with stream: true, frames `data: {text_completion}` and a last `[DONE]`",
+        readsBody: true,
+        failures: [404, 499],
+      }),
     })
     .post("/completions", answer, { body: CompletionRequest, detail: { hide: true } })
 }

@@ -1,4 +1,6 @@
 import { Elysia } from "elysia"
+import { operation } from "../../openapi/operation.ts"
+import { AnthropicMessage, TokenCount } from "./answer-schema.ts"
 import type { Answers } from "../../serving/answers.ts"
 import { countPromptTokens, prepareMessages } from "./plan.ts"
 import { MessagesRequest } from "./schema.ts"
@@ -20,11 +22,25 @@ export const messages = (answers: Answers) => {
   return new Elysia({ name: "api/messages" })
     .post("/v1/messages", answer, {
       body: MessagesRequest,
-      detail: { summary: "Anthropic message", tags: ["Anthropic"] },
+      detail: operation({
+        summary: "Anthropic message",
+        tag: "Anthropic",
+        answer: AnthropicMessage,
+        stream: "with stream: true, named events from `message_start` to `message_stop`",
+        readsBody: true,
+        failures: [404, 499],
+        errors: "AnthropicError",
+      }),
     })
     .post("/v1/messages/count_tokens", count, {
       body: MessagesRequest,
-      detail: { summary: "Tokens of a prompt", tags: ["Anthropic"] },
+      detail: operation({
+        summary: "Tokens of a prompt",
+        tag: "Anthropic",
+        answer: TokenCount,
+        readsBody: true,
+        errors: "AnthropicError",
+      }),
     })
     .post("/messages", answer, hidden)
     .post("/messages/count_tokens", count, hidden)

@@ -1,4 +1,6 @@
 import { Elysia } from "elysia"
+import { Type } from "@sinclair/typebox"
+import { operation } from "../../openapi/operation.ts"
 import { ApiError } from "../../http/api-error.ts"
 import type { ServedModel, ServingState } from "../../serving/serving-state.ts"
 import type { ServerSettings } from "../../settings.ts"
@@ -8,6 +10,27 @@ import { CHAT_FIELDS } from "../chat-completions/schema.ts"
 const SUPPORTED_PARAMETERS = Object.entries(CHAT_FIELDS)
   .filter(([name, { use }]) => use === "read" && name !== "messages" && name !== "model")
   .map(([name]) => name)
+
+const Model = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal("model"),
+    created: Type.Integer(),
+    owned_by: Type.String(),
+    name: Type.String(),
+    context_length: Type.Integer(),
+    max_model_len: Type.Integer(),
+    top_provider: Type.Object({
+      context_length: Type.Integer(),
+      max_completion_tokens: Type.Integer(),
+      is_moderated: Type.Boolean(),
+    }),
+    supported_parameters: Type.Array(Type.String()),
+    description: Type.Optional(Type.String()),
+  },
+  { description: "OpenAI's model object" },
+)
+const ModelList = Type.Object({ object: Type.Literal("list"), data: Type.Array(Model) })
 
 function openaiModel(model: ServedModel, settings: ServerSettings): Record<string, unknown> {
   const context = model.chat.engine.model.contextTokens
@@ -73,10 +96,25 @@ export const models = (state: ServingState, settings: ServerSettings) => {
       ? anthropicModel(model)
       : openaiModel(model, settings)
   }
-  const tags = ["models"]
   return new Elysia({ name: "api/models" })
-    .get("/v1/models", list, { detail: { summary: "List the served model", tags } })
-    .get("/v1/models/:id", one, { detail: { summary: "One model", tags } })
+    .get("/v1/models", list, {
+      detail: operation({
+        summary: "List the served model",
+        description: "In Anthropic's shape with an `anthropic-version` header.",
+        tag: "models",
+        answer: ModelList,
+        failures: [503],
+      }),
+    })
+    .get("/v1/models/:id", one, {
+      detail: operation({
+        summary: "One model",
+        tag: "models",
+        answer: Model,
+        failures: [404, 503],
+        id: { description: "the name of the served model", example: "demo" },
+      }),
+    })
     .get("/v1/models/*", one, { detail: { hide: true } })
     .get("/models", list, { detail: { hide: true } })
     .get("/models/:id", one, { detail: { hide: true } })

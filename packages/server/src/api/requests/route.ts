@@ -1,10 +1,30 @@
 import { Elysia } from "elysia"
+import { Type } from "@sinclair/typebox"
+import { operation } from "../../openapi/operation.ts"
 import { ApiError } from "../../http/api-error.ts"
 import {
   type ActiveRequest,
   CancelReason,
   type RequestRegistry,
 } from "../../serving/request-registry.ts"
+
+const ActiveList = Type.Object({
+  object: Type.Literal("list"),
+  data: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      endpoint: Type.String(),
+      model: Type.String(),
+      phase: Type.String({ description: "waiting, prefill or decode" }),
+      age_ms: Type.Number(),
+      queue_position: Type.Union([Type.Integer(), Type.Null()]),
+      prompt_tokens: Type.Integer(),
+      processed_tokens: Type.Integer(),
+      output_tokens: Type.Integer(),
+    }),
+  ),
+})
+const Cancelled = Type.Object({ id: Type.String(), cancelled: Type.Literal(true) })
 
 /** The generation requests that wait or run, and the way to cancel one. */
 export const requests = (registry: RequestRegistry) => {
@@ -33,10 +53,25 @@ export const requests = (registry: RequestRegistry) => {
           reason: "request_not_found",
         })
   }
-  const tags = ["server"]
   return new Elysia({ name: "api/requests" })
     .get("/v1/requests", () => ({ object: "list", data: registry.list().map(describe) }), {
-      detail: { summary: "Waiting and running requests", tags },
+      detail: operation({
+        summary: "Waiting and running requests",
+        tag: "server",
+        answer: ActiveList,
+      }),
     })
-    .delete("/v1/requests/:id", cancel, { detail: { summary: "Cancel a request", tags } })
+    .delete("/v1/requests/:id", cancel, {
+      detail: operation({
+        summary: "Cancel a request",
+        description: "404 for a request that is complete: there is nothing to cancel.",
+        tag: "server",
+        answer: Cancelled,
+        failures: [404],
+        id: {
+          description: "the x-request-id of the request, or the id of its answer",
+          example: `req_${"0".repeat(32)}`,
+        },
+      }),
+    })
 }

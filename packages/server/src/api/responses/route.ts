@@ -1,4 +1,6 @@
 import { Elysia } from "elysia"
+import { operation } from "../../openapi/operation.ts"
+import { CancelledResponse, ResponseObject } from "./answer-schema.ts"
 import { ApiError } from "../../http/api-error.ts"
 import type { Answers } from "../../serving/answers.ts"
 import { prepareResponse } from "./plan.ts"
@@ -7,6 +9,8 @@ import { ResponsesRequest } from "./schema.ts"
 const REPLAY_HINT =
   "responses are not stored here; send the whole conversation as `input`, with the output items " +
   "of earlier responses"
+
+const ID = { description: "the id of the response", example: `resp_${"0".repeat(32)}` }
 
 export const responses = (answers: Answers) => {
   const answer = ({ body, request }: { body: ResponsesRequest; request: Request }) =>
@@ -24,18 +28,37 @@ export const responses = (answers: Answers) => {
       return { id: params.id, object: "response", status: "cancelled" }
     return notStored({ params })
   }
-  const tags = ["OpenAI"]
   return new Elysia({ name: "api/responses" })
     .post("/v1/responses", answer, {
       body: ResponsesRequest,
-      detail: { summary: "Response", description: "Nothing is stored.", tags },
+      detail: operation({
+        summary: "Response",
+        description: "Nothing is stored.",
+        tag: "OpenAI",
+        answer: ResponseObject,
+        stream: "with stream: true, named events from `response.created` to `response.completed`",
+        readsBody: true,
+        failures: [404, 499],
+      }),
     })
     .post("/responses", answer, { body: ResponsesRequest, detail: { hide: true } })
     .get("/v1/responses/:id", notStored, {
-      detail: { summary: "Always 404: nothing is stored", tags },
+      detail: operation({
+        summary: "Always 404: nothing is stored",
+        tag: "OpenAI",
+        answer: ResponseObject,
+        failures: [404],
+        id: ID,
+      }),
     })
     .delete("/v1/responses/:id", notStored, { detail: { hide: true } })
     .post("/v1/responses/:id/cancel", cancel, {
-      detail: { summary: "Cancel a running response", tags },
+      detail: operation({
+        summary: "Cancel a running response",
+        tag: "OpenAI",
+        answer: CancelledResponse,
+        failures: [404],
+        id: ID,
+      }),
     })
 }

@@ -1,7 +1,21 @@
 import { Elysia } from "elysia"
+import { Type } from "@sinclair/typebox"
+import { operation } from "../../openapi/operation.ts"
 import type { RequestRegistry } from "../../serving/request-registry.ts"
 import type { ServingState } from "../../serving/serving-state.ts"
 import type { Gauges, Statistics } from "../../serving/statistics.ts"
+
+const Counters = Type.Object(
+  {
+    uptime_seconds: Type.Number(),
+    active: Type.Integer(),
+    running: Type.Integer(),
+    queued: Type.Integer(),
+    sessions: Type.Integer(),
+    resident_bytes: Type.Integer(),
+  },
+  { additionalProperties: true },
+)
 
 /** Counters and gauges of the server, as JSON and as Prometheus text. */
 export const statistics = (
@@ -18,10 +32,15 @@ export const statistics = (
     new Response(counters.toPrometheus(gauges()), {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
     })
-  const tags = ["server"]
   return new Elysia({ name: "api/statistics" })
     .get("/v1/stats", () => counters.toJson(gauges()), {
-      detail: { summary: "Counters as JSON", tags },
+      detail: operation({ summary: "Counters as JSON", tag: "server", answer: Counters }),
     })
-    .get("/metrics", prometheus, { detail: { summary: "Counters as Prometheus text", tags } })
+    .get("/metrics", prometheus, {
+      detail: operation({
+        summary: "Counters as Prometheus text",
+        tag: "server",
+        answer: "the text format of Prometheus",
+      }),
+    })
 }

@@ -1,4 +1,5 @@
 import { Type } from "@sinclair/typebox"
+import { operation } from "../../openapi/operation.ts"
 import { Elysia } from "elysia"
 import type { Answers } from "../../serving/answers.ts"
 import { renderChatBody } from "../chat-completions/plan.ts"
@@ -12,17 +13,23 @@ const TokenizeRequest = Type.Object(
       Type.Boolean({ description: "control strings in the text become control tokens" }),
     ),
   },
-  { additionalProperties: true },
+  { additionalProperties: true, example: { content: "Hello world" } },
 )
 
 const DetokenizeRequest = Type.Object(
   { tokens: Type.Array(Type.Integer({ minimum: 0 })) },
-  { additionalProperties: true },
+  { additionalProperties: true, example: { tokens: [100, 101, 102] } },
 )
+
+const TokenIds = Type.Object({ tokens: Type.Array(Type.Integer()) })
+const PlainText = Type.Object({ content: Type.String() })
+const RenderedPrompt = Type.Object({
+  prompt: Type.String({ description: "/v1/completions reads it" }),
+  tokens: Type.Array(Type.Integer()),
+})
 
 /** Text to ids, ids to text, and a chat body to its prompt. */
 export const tokens = (answers: Answers) => {
-  const tags = ["tokens"]
   return new Elysia({ name: "api/tokens" })
     .post(
       "/tokenize",
@@ -31,7 +38,15 @@ export const tokens = (answers: Answers) => {
           { text: body.content, control: body.special === true },
         ]),
       }),
-      { body: TokenizeRequest, detail: { summary: "Text to token ids", tags } },
+      {
+        body: TokenizeRequest,
+        detail: operation({
+          summary: "Text to token ids",
+          tag: "tokens",
+          answer: TokenIds,
+          readsBody: true,
+        }),
+      },
     )
     .post(
       "/detokenize",
@@ -40,7 +55,15 @@ export const tokens = (answers: Answers) => {
         checkTokenIds(body.tokens, tokenizer.vocab, "tokens")
         return { content: tokenizer.decode(body.tokens) }
       },
-      { body: DetokenizeRequest, detail: { summary: "Token ids to text", tags } },
+      {
+        body: DetokenizeRequest,
+        detail: operation({
+          summary: "Token ids to text",
+          tag: "tokens",
+          answer: PlainText,
+          readsBody: true,
+        }),
+      },
     )
     .post(
       "/apply-template",
@@ -51,6 +74,14 @@ export const tokens = (answers: Answers) => {
           tokens: rendered.tokens,
         }
       },
-      { body: ChatRequest, detail: { summary: "The prompt of a chat request", tags } },
+      {
+        body: ChatRequest,
+        detail: operation({
+          summary: "The prompt of a chat request",
+          tag: "tokens",
+          answer: RenderedPrompt,
+          readsBody: true,
+        }),
+      },
     )
 }
