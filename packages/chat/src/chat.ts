@@ -73,7 +73,7 @@ export class Chat implements AsyncDisposable {
       segments,
       tokens: await this.encode(segments),
       isThinking: startsInThinking(segments, continueFinal),
-      toolNames: (request.tools ?? []).map(({ name }) => name),
+      tools: request.tools ?? [],
       messages: request.messages,
       ...(continued === undefined ? {} : { continued }),
     }
@@ -85,7 +85,7 @@ export class Chat implements AsyncDisposable {
       segments,
       tokens: await this.encode(segments),
       isThinking: startsInThinking(segments),
-      toolNames: [],
+      tools: [],
     }
   }
 

@@ -19,6 +19,8 @@ const ANSWERS = [
   "</think>\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke>\nnot a call",
 ]
 
+const named = (names: readonly string[]) => names.map((name) => ({ name }))
+
 interface Case {
   text: string
   isThinking: boolean
@@ -66,7 +68,7 @@ function read(
   { text, isThinking, toolNames, options, isCut }: Case,
   sizes: () => number,
 ): Record<string, unknown> {
-  const reader = new AnswerReader(tokenizer, { isThinking, toolNames }, options)
+  const reader = new AnswerReader(tokenizer, { isThinking, tools: named(toolNames) }, options)
   const tokens = tokenizer
     .encodeSegments([{ text, control: true }])
     .map((id, index): GeneratedToken => ({ id, logprob: -index, top: [{ id, logprob: -index }] }))
@@ -105,7 +107,7 @@ describe("batches of tokens", () => {
   })
 
   test("text of one part is one event in a batch", () => {
-    const reader = new AnswerReader(tokenizer, { isThinking: true, toolNames: [] })
+    const reader = new AnswerReader(tokenizer, { isThinking: true, tools: [] })
     const ids = tokenizer.encodeSegments([{ text: "a b</think>c d e", control: true }])
     const kinds = reader.push(ids.map((id) => ({ id }))).map(({ type }) => type)
     expect(kinds).toEqual(["reasoning", "text"])
@@ -118,7 +120,11 @@ describe("the end of an answer", () => {
     options: ReaderOptions,
     toolNames: string[] = ["run_cmd", "find"],
   ) => {
-    const reader = new AnswerReader(tokenizer, { isThinking: false, toolNames }, options)
+    const reader = new AnswerReader(
+      tokenizer,
+      { isThinking: false, tools: named(toolNames) },
+      options,
+    )
     const ids = tokenizer.encodeSegments([{ text, control: true }])
     reader.push(ids.map((id) => ({ id })))
     return reader

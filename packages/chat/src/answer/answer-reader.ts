@@ -27,8 +27,8 @@ interface SampledBlock {
 }
 
 /** An agent works on its own: nobody reads along who would end an answer that goes in circles. */
-function isAgentPrompt({ toolNames, messages = [] }: Pick<Prompt, "toolNames" | "messages">) {
-  return toolNames.length > 0 || messages.some(({ role }) => role === "tool")
+function isAgentPrompt({ tools, messages = [] }: Pick<Prompt, "tools" | "messages">) {
+  return tools.length > 0 || messages.some(({ role }) => role === "tool")
 }
 
 export class AnswerReader {
@@ -54,7 +54,7 @@ export class AnswerReader {
 
   constructor(
     private readonly tokenizer: Tokenizer,
-    prompt: Pick<Prompt, "isThinking" | "toolNames" | "messages">,
+    prompt: Pick<Prompt, "isThinking" | "tools" | "messages">,
     private readonly options: ReaderOptions = {},
   ) {
     this.isInReasoning = prompt.isThinking
@@ -62,7 +62,7 @@ export class AnswerReader {
     this.decoder = tokenizer.streamDecoder()
     this.parser = new OutputParser({
       thinking: prompt.isThinking,
-      tools: prompt.toolNames.map((name) => ({ name })),
+      tools: prompt.tools,
       stopStrings: options.stopStrings ?? [],
       strictTools: options.strictTools ?? false,
       newCallId: options.newCallId,

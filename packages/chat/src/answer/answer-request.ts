@@ -1,5 +1,6 @@
 import type { SamplingOptions } from "@ds4/engine"
 import type { Segment } from "@ds4/tokenizer"
+import type { CallableTool } from "../parser/declared-tools.ts"
 import type { PromptEnding } from "../template/render-options.ts"
 import type { Conversation, Message } from "../template/conversation.ts"
 import type { ThinkingLevel } from "../template/effort.ts"
@@ -57,8 +58,8 @@ export interface Prompt {
   readonly tokens: readonly number[]
   /** The answer begins inside reasoning. */
   readonly isThinking: boolean
-  /** Names of declared tools; without any, nothing is read as a call. */
-  readonly toolNames: readonly string[]
+  /** Declared tools; without any, nothing is read as a call. */
+  readonly tools: readonly CallableTool[]
   /** The conversation, for the loop guard: it compares calls with earlier ones. */
   readonly messages?: readonly Message[]
   /** The partial answer that is continued. */

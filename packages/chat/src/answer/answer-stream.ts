@@ -132,11 +132,11 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
 
 function engineRequest(
   { tokenizer }: AnswerParts,
-  { tokens, isThinking, toolNames }: Prompt,
+  { tokens, isThinking, tools }: Prompt,
   options: AnswerOptions,
   ending: AbortSignal,
 ): GenerateRequest {
-  const hasTools = toolNames.length > 0
+  const hasTools = tools.length > 0
   const thinkClose = tokenizer.special.get(THINK_CLOSE)
   // With tools prompts show all reasoning, so that nothing is left out.
   const shownAs =

@@ -46,11 +46,12 @@ describe("a control token that belongs into prompts", () => {
     })
     const call = toolBlock({ name: "find", arguments: { city: `Rome${control}` } })
     const { reason, text } = await told(`a${call}`, "off", { tools: TOOLS })
-    expect([reason, text.includes(control)]).toEqual(["stop", false])
+    // The answer ends in the value, and what is missing is supplied.
+    expect([reason, text.includes(control)]).toEqual(["tool-calls", false])
   })
 
   test.each(ENDING)("%s written with ordinary tokens is text", (control) => {
-    const reader = new AnswerReader(tokenizer, { isThinking: false, toolNames: [] })
+    const reader = new AnswerReader(tokenizer, { isThinking: false, tools: [] })
     reader.push(tokenizer.encode(`see ${control} there`).map((id) => ({ id })))
     reader.end("stop")
     expect(reader.content).toBe(`see ${control} there`)
@@ -117,7 +118,7 @@ describe("the marks of thinking and of tags", () => {
     const tokens = tokenizer.encodeSegments([{ text: "one two three</think>Yes.", control: true }])
     const close = tokenizer.special.get("</think>") ?? -1
     const forced = [...tokens.slice(0, 3), close, ...tokens.slice(3)]
-    const reader = new AnswerReader(tokenizer, { isThinking: true, toolNames: [] })
+    const reader = new AnswerReader(tokenizer, { isThinking: true, tools: [] })
     reader.push(forced.map((id) => ({ id })))
     reader.end("stop")
     expect(reader.reasoning + reader.content).toBe("one two threeYes.")

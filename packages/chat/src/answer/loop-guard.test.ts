@@ -120,7 +120,7 @@ test("the guard costs little time", async () => {
   const timeOf = (loopGuard: boolean): number => {
     const reader = new AnswerReader(
       tokenizer,
-      { isThinking: false, toolNames: ["find"] },
+      { isThinking: false, tools: [{ name: "find" }] },
       { loopGuard },
     )
     const begin = performance.now()

@@ -1,5 +1,5 @@
-// Delivers one call. Its arguments are held until it is complete, so that a call which never
-// completes is not delivered in half. Only a long call begins to stream before its end.
+// Delivers one call. It begins to stream with its first argument, so that a call without any is
+// told from one that was cut off before them.
 import { tryParseJsonNode, writeJsonNode } from "../json/json-node.ts"
 import type { OutputEvent, ParsedCall } from "./events.ts"
 
@@ -18,6 +18,7 @@ export class CallStream {
   private streamed = "" // all pieces of the arguments so far
   private isStarted = false
   private hasStreamedMember = false
+  private hasRepeatedKey = false
   repaired = false
 
   /**
@@ -35,6 +36,11 @@ export class CallStream {
   /** Whether part of this call is out already and cannot be taken back. */
   get hasBegun(): boolean {
     return this.isStarted
+  }
+
+  /** Whether an argument has been begun. */
+  get hasArguments(): boolean {
+    return this.members.size > 0 || this.openString !== undefined
   }
 
   private args(text: string): void {
@@ -75,14 +81,21 @@ export class CallStream {
   }
 
   private add(key: string, member: Member): void {
-    this.members.set(key, member)
+    this.setMember(key, member)
     if (this.isStarted) this.args(this.memberHead(key) + member.sampled)
-    else this.grow(key.length + member.sampled.length)
+    else this.grow(key.length + 1 + member.sampled.length)
+  }
+
+  /** The last value of a repeated key counts. */
+  private setMember(key: string, member: Member): void {
+    if (this.members.has(key)) this.repaired = this.hasRepeatedKey = true
+    this.members.set(key, member)
   }
 
   beginString(key: string): void {
     this.openString = { key, text: "" }
     if (this.isStarted) this.args(`${this.memberHead(key)}"`)
+    else this.grow(key.length + 1)
   }
 
   /** @param piece decoded text that splits no character */
@@ -99,24 +112,33 @@ export class CallStream {
     this.openString = undefined
     const json = JSON.stringify(text)
     if (this.isStarted) this.args('"')
-    this.members.set(key, { sampled: json, minified: json })
+    this.setMember(key, { sampled: json, minified: json })
   }
 
   /** Delivers what was held, and the end. */
   finish(): ParsedCall {
     if (!this.isStarted) this.start()
     this.args("}")
-    const call = { id: this.id, name: this.name, arguments: this.streamed }
-    this.emit({ type: "tool-call-end", index: this.index, call })
+    const { id, name, repaired, index } = this
+    this.emit({
+      type: "tool-call-end",
+      index,
+      call: { id, name, arguments: this.wholeArguments() },
+    })
     const members = Array.from(
       this.members,
       ([key, { minified }]) => `${JSON.stringify(key)}: ${minified}`,
     )
-    return {
-      id: this.id,
-      name: this.name,
-      arguments: `{${members.join(", ")}}`,
-      repaired: this.repaired,
-    }
+    return { id, name, arguments: `{${members.join(", ")}}`, repaired }
+  }
+
+  /** The pieces as one text, with every key once. */
+  private wholeArguments(): string {
+    if (!this.hasRepeatedKey) return this.streamed
+    const members = Array.from(
+      this.members,
+      ([key, { sampled }]) => `${JSON.stringify(key)}:${sampled}`,
+    )
+    return `{${members.join(",")}}`
   }
 }

@@ -33,37 +33,33 @@ describe("thinking", () => {
     expect(result.block).toBe(`\n\n${RUN}`)
   })
 
-  test("not with strict tools, not for an undeclared tool, not when incomplete", () => {
+  test("not with strict tools, for an undeclared tool, when cut or withdrawn", () => {
     const undeclared = block(invoke("other", ""))
-    const cases: readonly (readonly [string, boolean])[] = [
-      [RUN, true],
-      [undeclared, false],
-      [RUN.slice(0, -3), false],
+    const cases: readonly (readonly [string, boolean, "stop" | "cut"])[] = [
+      [RUN, true, "stop"],
+      [undeclared, false, "stop"],
+      [RUN, false, "cut"],
+      [RUN.slice(0, -3), false, "cut"],
+      [RUN.slice(0, 70), false, "stop"],
+      [`${RUN} No.`, false, "stop"],
+      [`${RUN}\n\nOr rather ${"not ".repeat(200)}`, false, "stop"],
     ]
-    for (const [text, strictTools] of cases) {
-      const result = parse(`Now.\n${text}`, { thinking: true, strictTools })
+    for (const [text, strictTools, finish] of cases) {
+      const result = parse(`Now.\n${text}`, { thinking: true, strictTools }, finish)
       expect([result.reasoning, result.content, result.calls]).toEqual([`Now.\n${text}`, "", []])
     }
   })
 
-  test(
-    "text goes on after a quoted block: it stays reasoning without holding the stream back " +
-      "for ever",
-    () => {
-      const parser = new OutputParser({ thinking: true, tools: TOOLS })
-      const events: OutputEvent[] = parser.push(`like ${RUN} and `)
-      expect(events.map((event) => ("text" in event ? event.text : event.type)).join("")).toBe(
-        "like",
-      )
-      events.push(...parser.push("so on ".repeat(60)))
-      expect(
-        events.map((event) => ("text" in event ? event.text : event.type)).join(""),
-      ).toStartWith(`like ${RUN} and so on`)
-      parser.push("</think>done")
-      parser.end("stop")
-      expect([parser.result.content, parser.result.calls]).toEqual(["done", []])
-    },
-  )
+  test("text goes on after a quoted block: it is reasoning at once", () => {
+    const parser = new OutputParser({ thinking: true, tools: TOOLS })
+    const text = (events: readonly OutputEvent[]) =>
+      events.map((event) => ("text" in event ? event.text : event.type)).join("")
+    expect(text(parser.push(`like ${RUN} `))).toBe("like")
+    expect(text(parser.push("and"))).toBe(` ${RUN} and`)
+    parser.push("</think>done")
+    parser.end("stop")
+    expect([parser.result.content, parser.result.calls]).toEqual(["done", []])
+  })
 
   test("stop strings do not count inside", () => {
     const result = parse("say STOP</think>go STOP now", { thinking: true, stopStrings: ["STOP"] })
@@ -99,9 +95,12 @@ describe("spelling", () => {
     expect([result.content, result.calls, result.finish]).toEqual([undeclared, [], "stop"])
   })
 
-  test("a well-formed block passes an undeclared name on", () => {
-    expect(called(parse(block(invoke("other", parameter("p", "1")))))).toEqual([
-      ["other", { p: "1" }, false],
+  test("a block of an undeclared tool is text, and so is what follows", () => {
+    const text = `So:\n${block(invoke("other", parameter("p", "1")))}\nand on.`
+    const { content, calls, finish, warnings } = parse(text)
+    expect([content, calls, finish]).toEqual([text, [], "stop"])
+    expect(warnings).toEqual([
+      'a call was left as text: it names "other", which is not among the declared tools',
     ])
   })
 
@@ -197,9 +196,13 @@ describe("cut by a limit", () => {
     ])
   })
 
-  test("without a complete call the text is content", () => {
-    const text = `Sure.\n\n${two.slice(0, 60)}`
-    expect(parse(text, {}, "cut")).toMatchObject({ content: text, calls: [], finish: "length" })
+  test("without a complete call the text before it is the content", () => {
+    for (let end = 3; end < two.indexOf("</｜DSML｜invoke>"); end++)
+      expect(parse(`Sure.\n\n${two.slice(0, end)}`, {}, "cut")).toMatchObject({
+        content: "Sure.",
+        calls: [],
+        finish: "length",
+      })
   })
 
   test("in the middle of thinking it is reasoning", () => {
@@ -213,8 +216,27 @@ describe("cut by a limit", () => {
 
 describe("delivery", () => {
   const long = block(invoke("run", parameter("text", "0123456789".repeat(300))))
-  test("a short call is held until it is complete", () => {
+  test("arguments stream as they are made", () => {
     const parser = new OutputParser({ thinking: false, tools: TOOLS })
+    const body = '<b>&amp; "q"'
+    const text = block(invoke("run", parameter("p", body)))
+    const begin = text.indexOf(body)
+    const before = parser.push(text.slice(0, begin))
+    expect(before.map(({ type }) => type).slice(0, 2)).toEqual([
+      "tool-call-start",
+      "tool-call-arguments",
+    ])
+    const pieces = Array.from(body, (character) => parser.push(character))
+    // Only what may begin a tag or its escape waits for the next character.
+    expect(pieces.map((events) => events.length)).toEqual(
+      Array.from(body, (character) => ("<&".includes(character) ? 0 : 1)),
+    )
+    parser.push(text.slice(begin + body.length))
+    expect(called(parser.result)).toEqual([["run", { p: body }, false]])
+  })
+
+  test("a call is held until it is complete when that is asked for", () => {
+    const parser = new OutputParser({ thinking: false, tools: TOOLS, holdArgumentUnits: Infinity })
     const types: string[] = []
     for (const character of RUN.slice(0, RUN.indexOf("</｜DSML｜invoke>")))
       types.push(...parser.push(character).map(({ type }) => type))

@@ -30,6 +30,9 @@ const parse = (
   return parser.result
 }
 
+const note = (problem: string): string =>
+  `[A tool call in this answer could not be read: ${problem}.]`
+
 /**
  * Answers to recorded cases in which the specification departs from the recorded server.
  */
@@ -43,6 +46,26 @@ const DIFFERENT: Readonly<
     arguments: ['{"cwd": "."}'],
   },
   "bad-json": { content: "", reasoning: "", arguments: ['{"argv": "[1, 2"}'] },
+  // No entity is decoded: the recorded server corrupted HTML, XML and code that calls carried.
+  "nested-params": {
+    content: "",
+    reasoning: "",
+    arguments: ['{"path": "a/f", "edits": {"old":"a &lt;b&gt;","new":"c"}}'],
+  },
+  "entities-string": {
+    content: "",
+    reasoning: "",
+    arguments: ['{"cwd": "&lt;a&gt; &amp; &quot;b&quot; &apos;c&apos; &copy;"}'],
+  },
+  // The markup of a call that cannot be read is not shown; a sentence stands for it.
+  "missing-name": { content: `try\n\n${note("it names no tool")}`, reasoning: "", arguments: [] },
+  "foreign-tag": {
+    content: `<task>x</task>\n\n${note("nothing was called")}`,
+    reasoning: "",
+    arguments: [],
+  },
+  // At the model's own end the missing closing tags are supplied.
+  unterminated: { content: "try", reasoning: "", arguments: ['{"p": "1"}'] },
   "dup-param": { content: "", reasoning: "", arguments: ['{"a": "2"}'] },
 }
 
@@ -55,15 +78,6 @@ describe("recorded parses", () => {
         expect(result.content).toBe(different.content)
         expect(result.reasoning).toBe(different.reasoning)
         expect(result.calls.map((call) => call.arguments)).toEqual(different.arguments)
-      } else if (!expected.ok) {
-        expect(result).toEqual({
-          content: text,
-          reasoning: "",
-          calls: [],
-          finish: "stop",
-          stopString: undefined,
-          block: undefined,
-        })
       } else {
         expect(result.content).toBe(expected.content ?? "")
         expect(result.reasoning).toBe(expected.reasoning ?? "")

@@ -1,4 +1,4 @@
-import type { ToolDeclaration } from "../template/conversation.ts"
+import type { CallableTool } from "./declared-tools.ts"
 import type { ParsedCall } from "./events.ts"
 
 /** Why the engine stopped feeding: cut means by the token limit, the context limit or a cancel. */
@@ -8,7 +8,7 @@ export interface OutputParserOptions {
   /** The generation prompt ended with `<think>`. */
   readonly thinking: boolean
   /** Declared tools. Without any, nothing is read as a call. */
-  readonly tools?: readonly Pick<ToolDeclaration, "name">[]
+  readonly tools?: readonly CallableTool[]
   /** Cut the answer before the earliest of these; looked for in content only. */
   readonly stopStrings?: readonly string[]
   /**
@@ -20,8 +20,7 @@ export interface OutputParserOptions {
   readonly newCallId?: () => string
   /**
    * Characters of argument text beyond which a call is delivered piece by piece before it is
-   * complete (default 1024). 0 streams every call at once, Infinity none: then no call is ever
-   * delivered in part.
+   * complete (default 0: from its first argument on). Infinity: no call is ever delivered in part.
    */
   readonly holdArgumentUnits?: number
 }
@@ -38,4 +37,6 @@ export interface OutputResult {
    * complete block.
    */
   readonly block: string | undefined
+  /** Sentences about what was left out or could not be read; for a log. */
+  readonly warnings: readonly string[]
 }

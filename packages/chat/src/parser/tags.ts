@@ -1,161 +1,223 @@
-// The tags of a call block, in the spellings models produce. Every head ("<" or "</", marker, name)
-// is one of a small set of literals, so "could this become a tag?" is a prefix test.
+// The tags of tool calls in every spelling that models produce; docs/formats/tool-calls.md lists
+// them. A tag is decided by its own text, so that the cuts of a stream cannot matter.
 import { DSML } from "@ds4/tokenizer/special-tokens"
+import { PARTIAL } from "./text-search.ts"
+import { MAX_TAG_UNITS, readAttributes } from "./tag-attributes.ts"
 
-type TagName = "tool_calls" | "invoke" | "parameter"
-
-/**
- * full: `<｜DSML｜…`, as trained. short: the first bar missing. plain: no marker at all.
- * irregular: doubled bars or a space after the marker, accepted only for declared tools.
- */
-export type Family = "full" | "short" | "plain" | "irregular"
+/** wrapper: `tool_calls`. unknown: a marked tag of another name, or of none. */
+type TagName = "wrapper" | "invoke" | "parameter" | "unknown"
 
 export interface Tag {
   readonly name: TagName
   readonly isClosing: boolean
-  readonly family: Family
+  /** Ends in `/>`. */
+  readonly isSelfClosing: boolean
+  /** The text between `<` or `</` and the name; empty: the plain spelling. */
+  readonly marker: string
   readonly attributes: ReadonlyMap<string, string>
-  /** Spelled as trained: no typographic quotes, no stray space. */
+  /** Attribute values that stand without a key. */
+  readonly bare: readonly string[]
+  /** Spelled as trained, or in the short or plain form: no repair was needed to read it. */
   readonly isRegular: boolean
   /** Index after the tag. */
   readonly end: number
 }
 
-/** The text ends before it is decided whether a tag stands here. */
-export const PARTIAL = "partial"
+type Match = Tag | typeof PARTIAL | undefined
 
-const BAR = "\uff5c"
-const REGULAR_MARKERS: readonly (readonly [string, Family])[] = [
-  [DSML, "full"],
-  [DSML.slice(1), "short"],
-  ["", "plain"],
-]
-const IRREGULAR_MARKERS: readonly (readonly [string, Family])[] = ["", BAR, BAR + BAR]
-  .flatMap((before) =>
-    [BAR, BAR + BAR].flatMap((after) => ["", " "].map((space) => `${before}DSML${after}${space}`)),
-  )
-  .filter((marker) => !REGULAR_MARKERS.some(([regular]) => regular === marker))
-  .map((marker) => [marker, "irregular"] as const)
+const REGULAR_MARKERS: ReadonlySet<string> = new Set([DSML, DSML.slice(1), ""])
+const REGULAR_NAMES: ReadonlySet<string> = new Set(["tool_calls", "invoke", "parameter"])
+
+const wrapperNames = ["tool", "function"].flatMap((first) =>
+  ["_", "", "-", " "].flatMap((link) => [`${first}${link}calls`, `${first}${link}call`]),
+)
+const longestFirst = (names: readonly (readonly [string, TagName])[]) =>
+  names.toSorted(([a], [b]) => b.length - a.length)
+const MARKED_NAMES = longestFirst([
+  ...wrapperNames.map((name) => [name, "wrapper"] as const),
+  ["invoke", "invoke"],
+  ["function", "invoke"],
+  ["call", "invoke"],
+  ["parameter", "parameter"],
+  ["param", "parameter"],
+  ["argument", "parameter"],
+  ["arg", "parameter"],
+])
+const PLAIN_NAMES = longestFirst([
+  ["tool_calls", "wrapper"],
+  ["function_calls", "wrapper"],
+  ["invoke", "invoke"],
+  ["parameter", "parameter"],
+])
+
+const MAX_BARS = 4
+const MAX_UNKNOWN_UNITS = 40
+const SLASH = 0x2f
+const SPACE = 0x20
+
+/** Vertical bars of every kind that models take for the trained one. */
+const isBar = (unit: number): boolean =>
+  unit === 0xff5c || unit === 0x7c || unit === 0x2502 || unit === 0x2223 || unit === 0xa6
+const isSlash = (unit: number): boolean => unit === SLASH
+const isSpace = (unit: number): boolean => unit === SPACE
+const isNameUnit = (unit: number): boolean =>
+  (unit >= 0x61 && unit <= 0x7a) ||
+  (unit >= 0x41 && unit <= 0x5a) ||
+  (unit >= 0x30 && unit <= 0x39) ||
+  unit === 0x5f ||
+  unit === 0x2e ||
+  unit === 0x2d
+
+/** Index after at most `limit` units that match, from `index` on. */
+const skip = (
+  text: string,
+  index: number,
+  matches: (unit: number) => boolean,
+  limit: number,
+): number => {
+  let end = index
+  while (end < text.length && end - index < limit && matches(text.charCodeAt(end))) end++
+  return end
+}
 
 interface Head {
-  readonly text: string
   readonly name: TagName
-  readonly family: Family
   readonly isClosing: boolean
-}
-
-const headsOf = (markers: readonly (readonly [string, Family])[]): Head[] =>
-  markers.flatMap(([marker, family]) =>
-    (["tool_calls", "invoke", "parameter"] as const).flatMap((name) => [
-      { text: `<${marker}${name}`, name, family, isClosing: false },
-      { text: `</${marker}${name}`, name, family, isClosing: true },
-    ]),
-  )
-
-const ALL_HEADS = headsOf([...REGULAR_MARKERS, ...IRREGULAR_MARKERS])
-const OPENER_HEADS = ALL_HEADS.filter(({ name, isClosing }) => name === "tool_calls" && !isClosing)
-const FAMILY_HEADS: Readonly<Record<Family, readonly Head[]>> = {
-  full: ALL_HEADS.filter(({ family }) => family === "full"),
-  short: ALL_HEADS.filter(({ family }) => family === "short"),
-  plain: ALL_HEADS.filter(({ family }) => family === "plain"),
-  irregular: ALL_HEADS.filter(({ family }) => family !== "plain"),
-}
-const MARKED_HEADS = FAMILY_HEADS.irregular
-
-/**
- * No sane tag is longer; without a bound a missing bracket would hold back everything that follows.
- */
-const MAX_TAG_UNITS = 4096
-
-const SPACE = /\s/
-const OPENING_QUOTE = /["'\u201c\u201d\u201e\u2018\u2019]/
-const isTypographic = (quote: string): boolean => quote !== '"' && quote !== "'"
-const closes = (open: string, candidate: string): boolean =>
-  isTypographic(open) ? OPENING_QUOTE.test(candidate) : candidate === open
-
-interface Attributes {
-  readonly values: Map<string, string>
-  readonly end: number
+  readonly marker: string
   readonly isRegular: boolean
+  readonly end: number
 }
 
-/** Reads `name="value"` pairs up to and including the bracket. */
-const readAttributes = (text: string, index: number): Attributes | typeof PARTIAL | undefined => {
-  const values = new Map<string, string>()
-  const begin = index
-  let isRegular = true
-  for (;;) {
-    while (index < text.length && SPACE.test(text.charAt(index))) index++
-    if (text[index] === ">") return { values, end: index + 1, isRegular }
-    const keyBegin = index
-    while (/[A-Za-z_]/.test(text.charAt(index))) index++
-    const key = text.slice(keyBegin, index)
-    if (index >= text.length) return text.length - begin > MAX_TAG_UNITS ? undefined : PARTIAL
-    if (key === "" || text[index] !== "=") return undefined
-    const quote = text.charAt(++index)
-    if (quote === "") return PARTIAL
-    if (!OPENING_QUOTE.test(quote)) return undefined
-    const valueBegin = ++index
-    while (index < text.length && !closes(quote, text.charAt(index))) index++
-    if (index >= text.length) return text.length - begin > MAX_TAG_UNITS ? undefined : PARTIAL
-    if (isTypographic(quote)) isRegular = false
-    values.set(key, text.slice(valueBegin, index++))
+/** Index after "DSML" of any case, "partial" when the text ends inside it. */
+const matchWord = (text: string, index: number): number | typeof PARTIAL | undefined => {
+  if ((text.charCodeAt(index) | SPACE) !== 0x64 && index < text.length) return undefined
+  const found = text.slice(index, index + 4).toUpperCase()
+  if (found === "DSML") return index + 4
+  return found.length < 4 && "DSML".startsWith(found) ? PARTIAL : undefined
+}
+
+interface Marker {
+  readonly text: string
+  readonly hasWord: boolean
+  readonly isClosing: boolean
+  readonly end: number
+}
+
+const readMarker = (text: string, begin: number): Marker | typeof PARTIAL => {
+  const bars = skip(text, begin, isBar, MAX_BARS)
+  const word = matchWord(text, skip(text, bars, isSpace, 1))
+  if (word === PARTIAL) return PARTIAL
+  if (word === undefined)
+    return { text: text.slice(begin, bars), hasWord: false, isClosing: false, end: bars }
+  const after = skip(text, skip(text, word, isSpace, 1), isBar, MAX_BARS)
+  const slash = skip(text, after, isSlash, 1)
+  const end = skip(text, slash, isSpace, 2)
+  if (end >= text.length) return PARTIAL
+  return {
+    text: text.slice(begin, after) + text.slice(slash, end),
+    hasWord: true,
+    isClosing: slash > after,
+    end,
   }
 }
 
-const matchHeads = (
-  heads: readonly Head[],
+type Names = readonly (readonly [string, TagName])[]
+const byFirstUnit = (names: Names): ReadonlyMap<number, Names> =>
+  Map.groupBy(names, ([literal]) => literal.charCodeAt(0))
+const MARKED_BY_UNIT = byFirstUnit(MARKED_NAMES)
+const PLAIN_BY_UNIT = byFirstUnit(PLAIN_NAMES)
+
+const readName = (
   text: string,
-  index: number,
-): Tag | typeof PARTIAL | undefined => {
-  let isPartial = false
-  for (const head of heads) {
-    if (!text.startsWith(head.text, index)) {
-      const available = text.length - index
-      if (available < head.text.length && head.text.startsWith(text.slice(index))) isPartial = true
-      continue
-    }
-    const attributes = readAttributes(text, index + head.text.length)
-    if (attributes === PARTIAL) return PARTIAL
-    if (attributes === undefined) continue
-    const { values, end, isRegular } = attributes
-    const isTight = values.size > 0 || end === index + head.text.length + 1
-    const { name, isClosing, family } = head
-    return {
-      name,
-      isClosing,
-      family,
-      attributes: values,
-      end,
-      isRegular: isRegular && isTight && family !== "irregular",
-    }
+  begin: number,
+  isMarked: boolean,
+  allowsUnknown: boolean,
+): { name: TagName; end: number } | typeof PARTIAL | undefined => {
+  if (begin >= text.length) return PARTIAL
+  const unit = text.charCodeAt(begin)
+  const names = isMarked ? MARKED_BY_UNIT.get(unit | SPACE) : PLAIN_BY_UNIT.get(unit)
+  for (const [literal, name] of names ?? []) {
+    const found = text.slice(begin, begin + literal.length)
+    if ((isMarked ? found.toLowerCase() : found) !== literal.slice(0, found.length)) continue
+    const end = begin + literal.length
+    if (end >= text.length) return PARTIAL
+    if (!isNameUnit(text.charCodeAt(end))) return { name, end }
   }
-  return isPartial ? PARTIAL : undefined
+  if (!allowsUnknown) return undefined
+  const end = skip(text, begin, isNameUnit, MAX_UNKNOWN_UNITS)
+  return end >= text.length ? PARTIAL : { name: "unknown", end }
 }
 
-/** A block opener of any family at `index`. */
-export const matchOpener = (text: string, index: number): Tag | typeof PARTIAL | undefined => {
-  const tag = matchHeads(OPENER_HEADS, text, index)
-  return tag === undefined || tag === PARTIAL || tag.attributes.size === 0 ? tag : undefined
+const readHead = (text: string, index: number): Head | typeof PARTIAL | undefined => {
+  const slash = skip(text, index + 1, isSpace, 1)
+  const isSlashed = text.charCodeAt(slash) === SLASH
+  const begin = skip(text, isSlashed ? slash + 1 : slash, isSpace, 1)
+  if (begin >= text.length) return PARTIAL
+  const marker = readMarker(text, begin)
+  if (marker === PARTIAL) return PARTIAL
+  const isMarked = marker.text !== ""
+  // "< invoke" and "</ invoke" are no plain tags
+  const blanks = begin - index - (isSlashed ? 2 : 1)
+  if (!isMarked && blanks > 0) return undefined
+  const found = readName(text, marker.end, isMarked, marker.hasWord)
+  if (found === undefined || found === PARTIAL) return found
+  const spelled = text.slice(marker.end, found.end)
+  return {
+    name: found.name,
+    isClosing: isSlashed || marker.isClosing,
+    marker: marker.text,
+    isRegular: blanks === 0 && REGULAR_MARKERS.has(marker.text) && REGULAR_NAMES.has(spelled),
+    end: found.end,
+  }
 }
 
-/**
- * A tag between values of a block of `family`: marked blocks take every marked spelling, plain ones
- * only plain.
- */
-export const matchTag = (
-  text: string,
-  index: number,
-  family: Family,
-): Tag | typeof PARTIAL | undefined =>
-  matchHeads(family === "plain" ? FAMILY_HEADS.plain : MARKED_HEADS, text, index)
+/** Without a bracket or the end of a line no tag is decided; most of a tag arrives so. */
+const mayBeDecided = (text: string, index: number): boolean => {
+  for (let at = index; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit === 0x3e || unit === 0x3c || unit === 0x0a) return true
+  }
+  return text.length - index > MAX_TAG_UNITS
+}
 
-/**
- * A tag inside a value, where only the block's own spelling counts: anything else is the value's
- * text.
- */
-export const matchTagInValue = (
-  text: string,
-  index: number,
-  family: Family,
-): Tag | typeof PARTIAL | undefined => matchHeads(FAMILY_HEADS[family], text, index)
+/** Units that may follow the `<` of a tag; most other markup is told apart here. */
+const FIRST_UNITS: ReadonlySet<number> = new Set(
+  Array.from("/ dD\uff5c|\u2502\u2223\u00a6", (character) => character.charCodeAt(0)).concat(
+    ...PLAIN_BY_UNIT.keys(),
+  ),
+)
+
+/** The tag that begins with the `<` at `index`; "partial" when the text ends too early. */
+export const matchTag = (text: string, index: number): Match => {
+  if (index + 1 < text.length && !FIRST_UNITS.has(text.charCodeAt(index + 1))) return undefined
+  const head = readHead(text, index)
+  if (head === undefined || head === PARTIAL) return head
+  if (!mayBeDecided(text, head.end)) return PARTIAL
+  const isMarked = head.marker !== ""
+  const attributes = readAttributes(text, head.end, isMarked)
+  if (attributes === undefined || attributes === PARTIAL) return attributes
+  const hasAttributes = attributes.values.size > 0 || attributes.bare.length > 0
+  // Only a tag of ours is worth a repair.
+  if (head.name === "unknown" && (hasAttributes || text[attributes.end - 1] !== ">"))
+    return undefined
+  const isTight = hasAttributes || attributes.end === head.end + 1
+  return {
+    // `<…tool_call name="f">` and the like: the name belongs to a call
+    name:
+      head.name === "wrapper" && isMarked && attributes.values.has("name") ? "invoke" : head.name,
+    isClosing: head.isClosing,
+    isSelfClosing: attributes.isSelfClosing,
+    marker: head.marker,
+    attributes: attributes.values,
+    bare: attributes.bare,
+    isRegular: head.isRegular && attributes.isRegular && isTight,
+    end: attributes.end,
+  }
+}
+
+export const isMarkedTag = ({ marker }: Tag): boolean => marker !== ""
+
+/** Text at the end of an answer that is the beginning of a tag, and of nothing else. */
+export const isTagBeginning = (text: string): boolean =>
+  /^< ?\/? ?[\uff5c|\u2502\u2223\u00a6]/.test(text) ||
+  /^<\/?(?:dsml|tool_calls|function_calls|(?:invoke|parameter) )/i.test(text)

@@ -1,4 +1,7 @@
 // Left-to-right search in text that is still growing.
+/** The text ends before it is decided what stands here. */
+export const PARTIAL = "partial"
+
 /** A match, the place of one that more text may complete, or nothing. */
 type Finding<T> =
   | { readonly at: number; readonly found: T }
@@ -8,7 +11,7 @@ export interface Matcher<T> {
   /** UTF-16 units a match can begin with. */
   readonly firstUnits: ReadonlySet<number>
   /** The match at `index`; "partial" when the text ends before that is decided. */
-  match(text: string, index: number): T | "partial" | undefined
+  match(text: string, index: number): T | typeof PARTIAL | undefined
 }
 
 /**
@@ -24,8 +27,8 @@ export const findFirst = <T>(
   for (let at = begin; at < text.length; at++) {
     if (!matcher.firstUnits.has(text.charCodeAt(at))) continue
     const found = matcher.match(text, at)
-    if (found === undefined || (found === "partial" && isFinal)) continue
-    return found === "partial" ? { at, found: undefined } : { at, found }
+    if (found === undefined || (found === PARTIAL && isFinal)) continue
+    return found === PARTIAL ? { at, found: undefined } : { at, found }
   }
   return undefined
 }
@@ -35,12 +38,12 @@ export const matchLiteral = (
   text: string,
   index: number,
   literals: readonly string[],
-): { literal: string } | "partial" | undefined => {
+): { literal: string } | typeof PARTIAL | undefined => {
   let isPartial = false
   for (const literal of literals) {
     if (text.startsWith(literal, index)) return { literal }
     if (text.length - index < literal.length && literal.startsWith(text.slice(index)))
       isPartial = true
   }
-  return isPartial ? "partial" : undefined
+  return isPartial ? PARTIAL : undefined
 }

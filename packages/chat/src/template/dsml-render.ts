@@ -2,11 +2,12 @@
 // control.
 import { type JsonNode, tryParseJsonNode, writeJsonNode } from "../json/json-node.ts"
 import { DSML } from "@ds4/tokenizer/special-tokens"
+import { escapeClosingTag, PARAMETER_CLOSE } from "../parser/closing-tag-escape.ts"
+import { isReadWhole } from "../parser/value-end.ts"
 import type { ToolCall } from "./conversation.ts"
 import type { SegmentWriter } from "./segment-writer.ts"
 import type { Profile } from "./tools-block.ts"
 
-const PARAMETER_CLOSE = `</${DSML}parameter>`
 const RESULT_CLOSE = "</tool_result>"
 
 const escapeName = (name: string): string =>
@@ -38,20 +39,39 @@ const argumentsOf = (text: string, profile: Profile): ReadonlyMap<string, JsonNo
   return new Map([["arguments", { kind: "string", value: text }]])
 }
 
+interface ParameterText {
+  readonly isString: boolean
+  readonly body: string
+}
+
+/** JSON in which no tag can be read. */
+const withoutTags = (json: string): string => json.replaceAll("<", "\\u003c")
+
+const jsonText = (value: JsonNode, profile: Profile): ParameterText => {
+  const json = writeJsonNode(value, profile === "reference" ? "spaced" : "minified")
+  const body = defuse(json, PARAMETER_CLOSE, "\\u003c")
+  return { isString: false, body: isReadWhole(body) ? body : withoutTags(json) }
+}
+
+/**
+ * The text between a parameter's tags. A string that would not be read back as it is, because it
+ * holds tags of the syntax, is written as JSON.
+ */
+const parameterText = (value: JsonNode, profile: Profile): ParameterText => {
+  if (value.kind !== "string") return jsonText(value, profile)
+  const body = escapeClosingTag(value.value)
+  return body !== undefined && isReadWhole(body)
+    ? { isString: true, body }
+    : { isString: false, body: withoutTags(JSON.stringify(value.value)) }
+}
+
 const writeParameter = (
   writer: SegmentWriter,
   key: string,
   value: JsonNode,
   profile: Profile,
 ): void => {
-  const isString = value.kind === "string"
-  const body = isString
-    ? defuse(value.value, PARAMETER_CLOSE, "&lt;")
-    : defuse(
-        writeJsonNode(value, profile === "reference" ? "spaced" : "minified"),
-        PARAMETER_CLOSE,
-        "\\u003c",
-      )
+  const { isString, body } = parameterText(value, profile)
   writer
     .control(`<${DSML}parameter name="`)
     .plain(profile === "compat" ? escapeName(key) : key)

@@ -45,7 +45,7 @@ export async function prepareCompletion(
   return {
     id: identity.id,
     plan: {
-      prompt: { segments: [], tokens: prompt.tokens, isThinking: false, toolNames: [] },
+      prompt: { segments: [], tokens: prompt.tokens, isThinking: false, tools: [] },
       options: {
         stopStrings: stopStringsOf(body.stop),
         maxTokens: outputLimit(prompt.tokens.length, body.max_tokens, model, context.defaults, {

@@ -1,0 +1,21 @@
+/** Text that has arrived and is not decided yet. */
+export class TextBuffer {
+  text = ""
+  /** Everything that was taken since the owner last cleared it. */
+  taken = ""
+  /** Units that were ever taken. */
+  total = 0
+
+  append(text: string): void {
+    this.text += text
+  }
+
+  /** Removes and returns the first `units` units. */
+  take(units: number): string {
+    const piece = this.text.slice(0, units)
+    this.text = this.text.slice(units)
+    this.taken += piece
+    this.total += piece.length
+    return piece
+  }
+}
