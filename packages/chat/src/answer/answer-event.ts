@@ -64,6 +64,8 @@ export interface FinishEvent {
   readonly stopString: string | undefined
   /** A sentence about the end, for people: what was repeated, with reason "repetition". */
   readonly detail?: string | undefined
+  /** Sentences about tool calls that could not be read; for a log. */
+  readonly warnings?: readonly string[]
   readonly usage: AnswerUsage
   /** The answer as a message, ready to be appended to the conversation. */
   readonly message: AssistantMessage

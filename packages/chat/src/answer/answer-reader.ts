@@ -91,6 +91,11 @@ export class AnswerReader {
     return this.finish === "repetition" ? this.guard?.finding : undefined
   }
 
+  /** Sentences about tool calls that could not be read. */
+  get warnings(): readonly string[] {
+    return this.parser.result.warnings
+  }
+
   /** Takes tokens in the order in which they were sampled; those after the end are ignored. */
   push(tokens: readonly GeneratedToken[]): ReadEvent[] {
     const events: OutputEvent[] = []

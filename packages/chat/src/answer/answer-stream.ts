@@ -113,6 +113,7 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
       reason: this.reader.finish ?? "stop",
       stopString: this.reader.stopString,
       detail: this.reader.detail,
+      warnings: this.reader.warnings,
       usage: this.usage,
       message: this.message(),
     }

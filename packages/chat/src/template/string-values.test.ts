@@ -65,7 +65,7 @@ const readAgain = (text: string): unknown[] => {
 describe("rendering a call and reading it again", () => {
   test.each(["reference", "compat"] as const)("gives every string, profile %s", (profile) => {
     const random = new Random(11)
-    for (let round = 0; round < 3000; round++) {
+    for (let round = 0; round < 1000; round++) {
       const value = random.text(PIECES, random.below(9))
       const args = random.pick([
         { content: value },

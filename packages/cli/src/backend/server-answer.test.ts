@@ -53,6 +53,19 @@ test("a repetition is told from a limit", () => {
   ])
 })
 
+test("a call that a limit cut is begun and not delivered", () => {
+  const piece = { index: 0, id: "call_1", function: { name: "find", arguments: '{"city":"Be' } }
+  const events = eventsOf(delta({ tool_calls: [piece] }), {
+    choices: [{ delta: {}, finish_reason: "length" }],
+  })
+  expect(events.map(({ type }) => type)).toEqual([
+    "tool-call-start",
+    "tool-call-arguments",
+    "finish",
+  ])
+  expect(events.at(-1)).toMatchObject({ reason: "length", message: { content: "" } })
+})
+
 test("a stream without an end was cancelled", () => {
   expect(eventsOf(delta({ content: "half" })).at(-1)).toMatchObject({
     type: "finish",

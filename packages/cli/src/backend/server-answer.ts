@@ -33,6 +33,16 @@ const FINISHES: Readonly<Record<string, FinishReason>> = {
   tool_calls: "tool-calls",
 }
 
+/** A limit may cut a call in its arguments. */
+function isComplete(call: ToolCall): boolean {
+  try {
+    JSON.parse(call.arguments)
+    return true
+  } catch {
+    return false
+  }
+}
+
 export class ServerAnswer {
   private reasoning = ""
   private content = ""
@@ -67,6 +77,7 @@ export class ServerAnswer {
   /** The last events: the ends of the calls, and the finish. */
   *end(): Generator<AnswerEvent> {
     for (const [index, call] of this.calls) {
+      if (!isComplete(call)) continue
       this.complete.push(call)
       yield { type: "tool-call-end", index, call }
     }

@@ -41,6 +41,8 @@ export interface Outcome {
   /** The string that ended the answer, with finish "stop-string". */
   stopString: string | undefined
   detail?: FinishDetail | undefined
+  /** Sentences about tool calls that could not be read; for the log. */
+  warnings?: readonly string[]
   usage: TokenUsage
   prefillMs: number
   decodeMs: number

@@ -109,14 +109,14 @@ describe("recorded response streams", () => {
 })
 
 describe("on purpose different: a malformed block", () => {
-  const LOST = "\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke>\n</｜DSML｜tool_calls>"
+  const TOLD = "try\n\n[A tool call in this answer could not be read: it names no tool.]"
   test.each(
     cases
       .filter(({ id }) => id.endsWith("-bad-call"))
       .map((recorded) => [recorded.id, recorded] as const),
-  )("%s: the withheld bytes are flushed as content", (_, recorded) => {
+  )("%s: a sentence tells of it", (_, recorded) => {
     const { text, answer, outcome } = play(recorded, writerOf(recorded))
-    expect(answer.content).toBe(`try${LOST}`)
+    expect(answer.content).toBe(TOLD)
     expect(answer.calls).toEqual([])
     expect(outcome.finish).toBe("stop")
     const streamed = read(text)
@@ -129,7 +129,7 @@ describe("on purpose different: a malformed block", () => {
               .join(""),
       )
       .join("")
-    expect(streamed).toBe(`try${LOST}`)
+    expect(streamed).toBe(TOLD)
   })
 })
 

@@ -23,7 +23,7 @@ interface GenerationLine {
   prefillMs: number
   decodeMs: number
   finish: string
-  /** Parts of the request that were left out. */
+  /** Parts of the request that were left out, and calls that could not be read. */
   warnings: readonly string[]
 }
 

@@ -9,7 +9,7 @@ export function recordAnswer(
   failure: unknown,
   { statistics, log }: { statistics: Statistics; log: RequestLog },
 ): void {
-  const { usage, finish, detail, prefillMs, decodeMs } = generation.outcome
+  const { usage, finish, detail, warnings = [], prefillMs, decodeMs } = generation.outcome
   const { ttftMs, queueMs } = generation
   const status = failure === undefined ? 200 : failure instanceof ApiError ? failure.status : 500
   const isCancelled = active.controller.signal.aborted
@@ -31,7 +31,11 @@ export function recordAnswer(
       ...figures,
       finish:
         failure === undefined ? (detail?.type ?? finish) : isCancelled ? "cancelled" : "error",
-      warnings: [...(prepared.warnings ?? []), ...(detail === undefined ? [] : [detail.message])],
+      warnings: [
+        ...(prepared.warnings ?? []),
+        ...warnings,
+        ...(detail === undefined ? [] : [detail.message]),
+      ],
     },
   })
 }

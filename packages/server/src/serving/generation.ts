@@ -79,6 +79,7 @@ export class Generation {
     return {
       finish: finishOf(this.finish),
       detail: detailOf(this.finish),
+      warnings: this.finish?.warnings ?? [],
       stopString: this.finish?.stopString,
       usage,
       prefillMs,
