@@ -54,6 +54,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   const kind = error instanceof Error ? error.name : ""
   const code = codeOf(error)
   if (kind === "ModelFileError") return EXIT.model
+  if (kind === "TokenizerError" && code !== "UNKNOWN_ID") return EXIT.model
   if (kind === "OutputError" && code !== "IO") return EXIT.usage
   if (kind === "EngineError") {
     if (code === "DEVICE_MEMORY") return EXIT.memory

@@ -1,6 +1,11 @@
-import type { EngineDescription, EngineOptions, ExpertOptions, NativeEngine } from "@ds4/engine"
-import type { ModelFile } from "@ds4/model-file"
-import type { Tokenizer } from "@ds4/tokenizer"
+import type {
+  EngineDescription,
+  EngineOptions,
+  ExpertOptions,
+  LoadedModel,
+  LoadedWeights,
+  NativeEngine,
+} from "@ds4/engine"
 import type { ModelOptionName, OptionValues } from "@ds4/options"
 import { usageError } from "./errors.ts"
 import { reportLoad } from "@ds4/progress"
@@ -8,13 +13,9 @@ import { dim, noteOnce, type Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"
 import { progressOf } from "./progress-of.ts"
 
-export type ModelFlags = OptionValues<ModelOptionName>
+type EngineModule = typeof import("@ds4/engine")
 
-interface LoadedModel {
-  readonly file: ModelFile
-  readonly tokenizer: Tokenizer
-  readonly engine: NativeEngine
-}
+export type ModelFlags = OptionValues<ModelOptionName>
 
 /**
  * The engine options that the model flags ask for. Throws a usage error for a backend that this
@@ -41,32 +42,53 @@ export async function expertOptionsOf(flags: ModelFlags): Promise<ExpertOptions>
 }
 
 /**
- * Loads the model that the flags name; without one the embedded model, which is said on stderr.
+ * Loads the model that the flags name, for a chat; without one the embedded model, which is said on
+ * stderr.
  * @param more options that a command adds, such as switches
  */
-export async function loadEngine(
+export async function loadChatModel(
   flags: ModelFlags,
   io: Io,
   prepareNative: () => void,
   more: EngineOptions = {},
 ): Promise<LoadedModel> {
+  return await load(flags, io, prepareNative, (engine, path, options) =>
+    engine.loadModel(path, { ...options, ...more }),
+  )
+}
+
+/** Loads as loadChatModel does, for work on token ids alone: the model may have no vocabulary. */
+export async function loadEngine(
+  flags: ModelFlags,
+  io: Io,
+  prepareNative: () => void,
+  more: EngineOptions = {},
+): Promise<LoadedWeights> {
+  return await load(flags, io, prepareNative, (engine, path, options) =>
+    engine.loadWeights(path, { ...options, ...more }),
+  )
+}
+
+async function load<Loaded extends LoadedWeights>(
+  flags: ModelFlags,
+  io: Io,
+  prepareNative: () => void,
+  open: (engine: EngineModule, path: string, options: EngineOptions) => Promise<Loaded>,
+): Promise<Loaded> {
   const asked = engineOptions(flags)
   const path = modelPath(flags.model, io)
   prepareNative()
   // loads the library: only commands that compute pay for it
-  const { contextNote, expertsText, loadModel } = await import("@ds4/engine")
+  const module = await import("@ds4/engine")
   const progress = progressOf(io)
   const startMs = performance.now()
   try {
-    const loaded = await loadModel(path, {
-      ...asked,
-      experts: await expertOptionsOf(flags),
-      onLoad: reportLoad(progress),
-      ...more,
-    })
+    const experts = await expertOptionsOf(flags)
+    const loaded = await open(module, path, { ...asked, experts, onLoad: reportLoad(progress) })
     progress.stop()
-    if (progress.wasShown) io.err(`${dim(io, loadedText(loaded.engine, startMs, expertsText))}\n`)
-    const note = contextNote(flags.ctx, loaded.engine.model)
+    if (progress.wasShown)
+      io.err(`${dim(io, loadedText(loaded.engine, startMs, module.expertsText))}\n`)
+    const note = module.contextNote(flags.ctx, loaded.engine.model)
     if (note !== undefined) noteOnce(io, `ds4: ${note}`)
     return loaded
   } finally {

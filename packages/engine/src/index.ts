@@ -1,6 +1,12 @@
 export { NativeEngine, type EngineTrace } from "./client.ts"
 export { EMBEDDED_MODEL_NOTE, EMBEDDED_MODEL_PATH } from "./embedded-model.ts"
-export { loadModel, openEngine, type LoadedModel } from "./load-model.ts"
+export {
+  loadModel,
+  loadWeights,
+  openEngine,
+  type LoadedModel,
+  type LoadedWeights,
+} from "./load-model.ts"
 export { planEngine, type EnginePlan } from "./plan-engine.ts"
 export { expertOptions, type ExpertFlags } from "./expert-flags.ts"
 export { contextNote } from "./context-note.ts"

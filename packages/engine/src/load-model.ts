@@ -1,5 +1,5 @@
 import { openModelFile, tensorTypeName, withExpertWeights, type ModelFile } from "@ds4/model-file"
-import { loadTokenizer, type Tokenizer } from "@ds4/tokenizer"
+import { modelTokenizer, type Tokenizer } from "@ds4/tokenizer"
 import { NativeEngine } from "./client.ts"
 import { EMBEDDED_MODEL_PATH, isEmbeddedModel } from "./embedded-model.ts"
 import { EngineError } from "./errors.ts"
@@ -9,6 +9,11 @@ export interface LoadedModel {
   readonly file: ModelFile
   readonly tokenizer: Tokenizer
   readonly engine: NativeEngine
+}
+
+/** A model for work on token ids, which may have no vocabulary. */
+export type LoadedWeights = Omit<LoadedModel, "tokenizer"> & {
+  readonly tokenizer: Tokenizer | undefined
 }
 
 /**
@@ -33,24 +38,54 @@ export async function loadModel(
   path: string | undefined,
   options: EngineOptions = {},
 ): Promise<LoadedModel> {
-  const begin = (stage: LoadProgress["stage"]): void =>
-    options.onLoad?.({ stage, doneBytes: 0, totalBytes: 0 })
-  begin("file")
-  const model = await openModelFile(path ?? EMBEDDED_MODEL_PATH)
-  const weights = options.experts?.weightsPath
-  const file = weights === undefined ? model : await withExpertWeights(model, weights)
-  if (options.experts?.method !== undefined) checkMethod(file, options.experts.method)
-  if (file.tokenizer === undefined) {
+  const file = await openFile(path, options)
+  const tokenizer = await readVocabulary(file, options, true)
+  if (tokenizer === undefined) {
     throw new EngineError(
       "FORMAT",
       `${file.path} carries no vocabulary: expected tokenizer.ggml.* metadata in a GGUF, or a ` +
         `tokenizer.json in the folder`,
     )
   }
-  begin("vocabulary")
-  const tokenizer = await loadTokenizer(file.tokenizer)
-  begin("weights")
   return { file, tokenizer, engine: await openEngine(file, tokenizer, options) }
+}
+
+/**
+ * Loads as loadModel does, also a model without a vocabulary or one that cannot chat. A vocabulary
+ * that is there must be sound.
+ * @throws ModelFileError, TokenizerError or EngineError
+ */
+export async function loadWeights(
+  path: string | undefined,
+  options: EngineOptions = {},
+): Promise<LoadedWeights> {
+  const file = await openFile(path, options)
+  const tokenizer = await readVocabulary(file, options, false)
+  return { file, tokenizer, engine: await openEngine(file, tokenizer, options) }
+}
+
+function begin(stage: LoadProgress["stage"], { onLoad }: EngineOptions): void {
+  onLoad?.({ stage, doneBytes: 0, totalBytes: 0 })
+}
+
+async function openFile(path: string | undefined, options: EngineOptions): Promise<ModelFile> {
+  begin("file", options)
+  const model = await openModelFile(path ?? EMBEDDED_MODEL_PATH)
+  const weights = options.experts?.weightsPath
+  const file = weights === undefined ? model : await withExpertWeights(model, weights)
+  if (options.experts?.method !== undefined) checkMethod(file, options.experts.method)
+  return file
+}
+
+async function readVocabulary(
+  file: ModelFile,
+  options: EngineOptions,
+  requireChat: boolean,
+): Promise<Tokenizer | undefined> {
+  begin("vocabulary", options)
+  const tokenizer = await modelTokenizer(file, { requireChat })
+  begin("weights", options)
+  return tokenizer
 }
 
 /** Packed FP4 of the official files and MXFP4 blocks of GGUF files are the same numbers. */

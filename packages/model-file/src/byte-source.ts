@@ -1,5 +1,7 @@
 // How the readers reach bytes. The disk in production; tests inject headers without data behind
 // them.
+import type { Stats } from "node:fs"
+import { readdir } from "node:fs/promises"
 import { ModelFileError } from "./model-file-error.ts"
 
 /** One file that can be read in pieces. */
@@ -14,9 +16,11 @@ export interface ByteSource {
 export interface FileAccess {
   kind(path: string): Promise<"file" | "folder" | undefined>
   open(path: string): Promise<ByteSource>
+  /** Names of what a folder holds, sorted; empty where they may not be read. */
+  list(folder: string): Promise<readonly string[]>
 }
 
-async function statOf(path: string): Promise<{ size: number; isDirectory(): boolean } | undefined> {
+async function statOf(path: string): Promise<Stats | undefined> {
   try {
     return await Bun.file(path).stat()
   } catch (error) {
@@ -75,10 +79,16 @@ export const diskFiles: FileAccess = {
     const stat = await statOf(path)
     if (stat === undefined) throw new ModelFileError("NOT_FOUND", "no such file", { path })
     if (stat.isDirectory()) throw new ModelFileError("IO", "is a folder, expected a file", { path })
+    if (!stat.isFile())
+      throw new ModelFileError("IO", "is a device, pipe or socket, expected a file", { path })
     return {
       path,
       bytes: stat.size,
       read: (offset, length) => readSlice(path, stat.size, offset, length),
     }
+  },
+  async list(folder) {
+    const names: string[] = await readdir(folder).catch(() => [])
+    return names.sort()
   },
 }

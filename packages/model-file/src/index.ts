@@ -23,6 +23,8 @@ export {
   type ExpectedTensor,
   type StoredSafetensor,
 } from "./inventory.ts"
+export { FOREIGN_HEAD_BYTES, foreignFile } from "./foreign-file.ts"
+export { parsePythonJson } from "./safetensors/json.ts"
 export { diskFiles, type ByteSource } from "./byte-source.ts"
 export { type ByteSink } from "./output/byte-sink.ts"
 export { openGrowingOutput, type GrowingOutput } from "./output/growing-output.ts"

@@ -27,6 +27,21 @@ export class MetadataReader {
     throw this.wrong(key, "a whole number", value)
   }
 
+  /** A token id; of a list the first, which is the one that a model was trained to write. */
+  tokenId(key: string): number {
+    const value = this.required(key, undefined)
+    if (!Array.isArray(value)) return this.whole(key)
+    const [first] = value as unknown[]
+    if (value.length > 0 && value.every((id) => Number.isSafeInteger(id))) return Number(first)
+    throw this.wrong(key, "a whole number or a list of them", value)
+  }
+
+  /** A text that nothing depends on: another kind of value counts as none. */
+  label(key: string, fallback: string): string {
+    const value = this.raw(key)
+    return typeof value === "string" ? value : fallback
+  }
+
   /** A number, rounded to float32: the engine's precision, and what GGUF stores. */
   float(key: string, fallback?: number): number {
     const value = this.required(key, fallback)

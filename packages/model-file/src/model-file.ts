@@ -5,7 +5,7 @@ import type { TensorEntry } from "./tensor-table.ts"
 
 /** Where the vocabulary is: in the GGUF metadata, or in a tokenizer.json beside the shards. */
 export type TokenizerSource =
-  | { kind: "gguf"; metadata: ReadonlyMap<string, unknown> }
+  | { kind: "gguf"; path: string; metadata: ReadonlyMap<string, unknown> }
   | { kind: "tokenizer.json"; path: string }
 
 /**

@@ -50,7 +50,7 @@ async function openGguf(path: string, access: FileAccess): Promise<ModelFile> {
     ignoredTensors: table.ignored,
     warnings: table.warnings,
     metadata,
-    tokenizer: hasVocabulary ? { kind: "gguf", metadata } : undefined,
+    tokenizer: hasVocabulary ? { kind: "gguf", path, metadata } : undefined,
   }
 }
 

@@ -1,6 +1,7 @@
 // Options → settings → listen → load. The port answers /health while the model is still loading.
 import { EngineError, type LoadProgress } from "@ds4/engine"
 import { ModelFileError } from "@ds4/model-file"
+import { TokenizerError } from "@ds4/tokenizer"
 import { effectiveOptions, helpOf, OptionError, parseArguments, withConfigFile } from "@ds4/options"
 import { reportLoad } from "@ds4/progress"
 import { type App, createApp } from "./app.ts"
@@ -130,7 +131,11 @@ async function load(
 /** Exit code of a failed load. */
 function loadExitCode(error: unknown): number {
   if (error instanceof EngineError && error.code === "DEVICE_MEMORY") return EXIT.memory
-  return error instanceof ModelFileError || error instanceof EngineError ? EXIT.model : EXIT.failed
+  const isModel =
+    error instanceof ModelFileError ||
+    error instanceof TokenizerError ||
+    error instanceof EngineError
+  return isModel ? EXIT.model : EXIT.failed
 }
 
 function messageOf(error: unknown): string {

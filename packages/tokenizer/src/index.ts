@@ -1,4 +1,4 @@
-export { loadTokenizer, type Segment, type Tokenizer } from "./tokenizer.ts"
+export { loadTokenizer, modelTokenizer, type Segment, type Tokenizer } from "./tokenizer.ts"
 export { TokenizerError, type TokenizerErrorCode } from "./tokenizer-error.ts"
 export { CODE_POINT_OF_BYTE } from "./bpe/byte-map.ts"
 export { SPLIT_PATTERNS } from "./bpe/pretokenizer.ts"

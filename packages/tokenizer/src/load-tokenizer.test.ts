@@ -40,7 +40,7 @@ const metadataOf = async (): Promise<Map<string, unknown>> => {
 describe("both loaders", () => {
   test("give the same vocabulary for a small model", async () => {
     const { vocabulary } = await load(smallDocument())
-    const again = buildVocabulary(readTokenizerGguf(tokenizerGgufMetadata(vocabulary)))
+    const again = buildVocabulary(readTokenizerGguf(tokenizerGgufMetadata(vocabulary), "x.gguf"))
     expect(again).toEqual(vocabulary)
   })
 
@@ -54,7 +54,7 @@ describe("both loaders", () => {
         BigInt64Array.from(metadata.get("tokenizer.ggml.token_type") as Int32Array, BigInt),
       )
       metadata.set("tokenizer.ggml.bos_token_id", 0n)
-      expect(buildVocabulary(readTokenizerGguf(metadata))).toEqual(vocabulary)
+      expect(buildVocabulary(readTokenizerGguf(metadata, "x.gguf"))).toEqual(vocabulary)
     },
   )
 
@@ -189,15 +189,26 @@ describe("GGUF metadata", () => {
     test(`refuses ${name}`, async () => {
       const metadata = await metadataOf()
       metadata.set(key, value)
-      const error = await refusal(loadTokenizer({ kind: "gguf", metadata }))
+      const error = await refusal(loadTokenizer({ kind: "gguf", path: "x.gguf", metadata }))
       expect(error.code).toBe(code as TokenizerError["code"])
+      expect(error.message).toStartWith("x.gguf: ")
       if (typeof value === "string") expect(error.message).toContain(value)
     })
   }
+  test("takes the first of several end tokens", async () => {
+    const metadata = await metadataOf()
+    const eos = Number(metadata.get("tokenizer.ggml.eos_token_id"))
+    metadata.set("tokenizer.ggml.eos_token_id", [eos, 3])
+    expect((await loadTokenizer({ kind: "gguf", path: "x.gguf", metadata })).eos).toBe(eos)
+    metadata.set("tokenizer.ggml.eos_token_id", [])
+    await refusal(loadTokenizer({ kind: "gguf", path: "x.gguf", metadata }))
+  })
   test("accepts the sibling name of the pre-tokenizer", async () => {
     const metadata = await metadataOf()
     metadata.set("tokenizer.ggml.pre", "deepseek-v3")
-    expect((await loadTokenizer({ kind: "gguf", metadata })).encode("hello")).toHaveLength(1)
+    expect(
+      (await loadTokenizer({ kind: "gguf", path: "x.gguf", metadata })).encode("hello"),
+    ).toHaveLength(1)
   })
 })
 

@@ -5,7 +5,7 @@ import { StretchCache } from "./bpe/stretch-cache.ts"
 import { readTokenizerGguf } from "./bpe/tokenizer-gguf.ts"
 import { readTokenizerJson } from "./bpe/tokenizer-json.ts"
 import { type Vocabulary, buildVocabulary, tokenByteTable } from "./bpe/vocabulary.ts"
-import type { TokenizerSource } from "@ds4/model-file"
+import type { ModelFile, TokenizerSource } from "@ds4/model-file"
 import { REQUIRED_SPECIALS } from "./special-tokens.ts"
 import { TokenizerError } from "./tokenizer-error.ts"
 
@@ -131,13 +131,13 @@ class BpeTokenizer implements Tokenizer {
  * Checks that the control tokens every conversation needs exist.
  * @throws TokenizerError MISSING_SPECIAL naming all that are absent
  */
-const requireChatTokens = ({ special }: Pick<Tokenizer, "special">): void => {
+const requireChatTokens = ({ special }: Pick<Tokenizer, "special">, origin: string): void => {
   const missing = REQUIRED_SPECIALS.filter((text) => !special.has(text))
   if (missing.length === 0) return
   throw new TokenizerError(
     "MISSING_SPECIAL",
-    `the vocabulary lacks ${missing.length} of the ${REQUIRED_SPECIALS.length} control tokens ` +
-      `that chat needs: ${missing.join(" ")}; this is not a DeepSeek V4 vocabulary`,
+    `${origin}: the vocabulary lacks ${missing.length} of the ${REQUIRED_SPECIALS.length} ` +
+      `control tokens that chat needs: ${missing.join(" ")}; this is not a DeepSeek V4 vocabulary`,
   )
 }
 
@@ -148,8 +148,9 @@ const requireChatTokens = ({ special }: Pick<Tokenizer, "special">): void => {
 export const createTokenizer = (
   vocabulary: Vocabulary,
   options: TokenizerOptions = {},
+  origin = "vocabulary",
 ): Tokenizer => {
-  if (options.requireChat !== false) requireChatTokens(vocabulary)
+  if (options.requireChat !== false) requireChatTokens(vocabulary, origin)
   return new BpeTokenizer(vocabulary, options.legacySpecials === true)
 }
 
@@ -164,7 +165,25 @@ export const loadTokenizer = async (
 ): Promise<Tokenizer> => {
   const parts =
     source.kind === "gguf"
-      ? readTokenizerGguf(source.metadata)
+      ? readTokenizerGguf(source.metadata, source.path)
       : await readTokenizerJson(source.path)
-  return createTokenizer(buildVocabulary(parts), options)
+  return createTokenizer(buildVocabulary(parts), options, parts.origin)
+}
+
+/**
+ * The tokenizer of an opened model; undefined where it carries no vocabulary.
+ * @throws TokenizerError, FORMAT also for a vocabulary of more ids than the model has rows
+ */
+export const modelTokenizer = async (
+  { tokenizer: source, config, path }: Pick<ModelFile, "tokenizer" | "config" | "path">,
+  options: TokenizerOptions = {},
+): Promise<Tokenizer | undefined> => {
+  if (source === undefined) return undefined
+  const tokenizer = await loadTokenizer(source, options)
+  if (tokenizer.vocab <= config.vocab) return tokenizer
+  throw new TokenizerError(
+    "FORMAT",
+    `${path}: the vocabulary has ${tokenizer.vocab} ids, the model rows for ${config.vocab}: ` +
+      `they do not belong together`,
+  )
 }

@@ -2,7 +2,7 @@ import { chatWith } from "@ds4/chat"
 import type { EngineDescription } from "@ds4/engine"
 import type { ModelOptionName, OptionValues } from "@ds4/options"
 import type { Io } from "../io.ts"
-import { loadEngine } from "../load-engine.ts"
+import { loadChatModel } from "../load-engine.ts"
 import type { Backend } from "./backend.ts"
 import { LocalBackend } from "./local-backend.ts"
 import { RemoteBackend } from "./remote-backend.ts"
@@ -22,7 +22,7 @@ export async function openBackend(
       ...(flags.model === undefined ? {} : { model: flags.model }),
     })
   }
-  const loaded = await loadEngine(flags, io, prepareNative)
+  const loaded = await loadChatModel(flags, io, prepareNative)
   return new LocalBackend(chatWith(loaded), placeText(loaded.engine.describe()))
 }
 

@@ -9,7 +9,7 @@ import {
   type SuiteSummary,
 } from "../eval/run-suite.ts"
 import { readSuite, SUITES, type Suite, type SuiteItem } from "../eval/suite.ts"
-import { loadEngine } from "../load-engine.ts"
+import { loadChatModel } from "../load-engine.ts"
 import { progressOf } from "../progress-of.ts"
 
 function row(name: string, { right, total, percent, goalPercent }: Share): string {
@@ -85,7 +85,7 @@ export const evaluate = defineCommand({
       )
     const suite = await readSuite(source)
     const items = itemsOf(suite, positionals)
-    const loaded = await loadEngine(flags, io, prepareNative, { maxSessions: 1 })
+    const loaded = await loadChatModel(flags, io, prepareNative, { maxSessions: 1 })
     // Items are independent: none repeats the sampled ids of another one's answer.
     const chat = chatWith(loaded, { answers: 0, toolCalls: { maxIds: 0 } })
     const results: ItemResult[] = []

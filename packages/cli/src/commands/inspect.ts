@@ -5,12 +5,12 @@ import {
   type ModelDescription,
   type ModelFile,
 } from "@ds4/model-file"
+import { modelTokenizer } from "@ds4/tokenizer"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "@ds4/progress"
 import { modelPath } from "../model-path.ts"
 import { openModel } from "../open-model.ts"
-import { tokenizerOf } from "../open-tokenizer.ts"
 
 interface TokenizerFacts {
   readonly vocab: number
@@ -20,8 +20,9 @@ interface TokenizerFacts {
 }
 
 async function tokenizerFacts(file: ModelFile): Promise<TokenizerFacts | undefined> {
-  if (file.tokenizer === undefined) return undefined
-  const { vocab, special, bos, eos } = await tokenizerOf(file)
+  const tokenizer = await modelTokenizer(file)
+  if (tokenizer === undefined) return undefined
+  const { vocab, special, bos, eos } = tokenizer
   return { vocab, specialTokens: special.size, bos, eos }
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import { verifyModelFile, type ModelFile } from "@ds4/model-file"
+import { modelTokenizer } from "@ds4/tokenizer"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { modelPath } from "../model-path.ts"
@@ -33,6 +34,7 @@ export const verify = defineCommand({
   maxPositionals: 1,
   run: async ({ flags, io, positionals }) => {
     const file = await openModel(modelPath(positionals[0] ?? flags.model, io), io)
+    await modelTokenizer(file, { requireChat: false }) // a damaged vocabulary is damage, too
     const totalBytes = file.files.reduce((sum, { bytes }) => sum + bytes, 0)
     using progress = progressOf(io)
     progress.begin({ label: "checking values", unit: "bytes" })

@@ -3,6 +3,7 @@ import type { Pointer } from "bun:ffi"
 import { setImmediate as turn } from "node:timers/promises"
 import { cString } from "@ds4/ffi"
 import { TENSOR_KINDS, type ModelConfig, type ModelFile, type TensorEntry } from "@ds4/model-file"
+import { EngineError } from "../errors.ts"
 import { engineLibrary } from "../library.ts"
 import { LAYER_OPTIONS, SHAPE, TENSOR } from "../symbols.ts"
 import { openPointer, OutHandle } from "./handle.ts"
@@ -20,8 +21,17 @@ const KIND_IDS: ReadonlyMap<string, number> = new Map(
 export class NativeModel implements Disposable {
   private constructor(private handle: Pointer | undefined) {}
 
-  /** @throws EngineError FORMAT or IO naming the tensor or file at fault */
+  /** @throws EngineError FORMAT or IO naming the tensor, and the file at fault */
   static async open(file: ModelFile): Promise<NativeModel> {
+    try {
+      return await NativeModel.build(file)
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.message.includes(file.path)) throw error
+      throw new EngineError(error.code, `${file.path}: ${error.message}`, { cause: error })
+    }
+  }
+
+  private static async build(file: ModelFile): Promise<NativeModel> {
     const { symbols, check } = engineLibrary()
     const out = new OutHandle()
     const { config } = file

@@ -1,6 +1,6 @@
 // tokenizer.ggml.* records of a quantised file, from whatever vocabulary the source has.
-import { ModelFileError, type GgufValue, type ModelFile } from "@ds4/model-file"
-import { loadTokenizer, tokenizerGgufMetadata } from "@ds4/tokenizer"
+import type { GgufValue, ModelFile } from "@ds4/model-file"
+import { modelTokenizer, tokenizerGgufMetadata } from "@ds4/tokenizer"
 
 const record = (value: string | number | readonly string[] | Int32Array): GgufValue => {
   if (typeof value === "string") return { type: "string", value }
@@ -19,21 +19,14 @@ const NO_VOCABULARY: ReadonlyMap<string, GgufValue> = new Map([
 ])
 
 /**
- * @throws ModelFileError VALUE when the vocabulary has more ids than the model has rows;
- * TokenizerError when it cannot be read.
+ * @throws TokenizerError when the vocabulary cannot be read or has more ids than the model has rows
  */
 export async function vocabularyMetadata(file: ModelFile): Promise<ReadonlyMap<string, GgufValue>> {
-  if (file.tokenizer === undefined) return NO_VOCABULARY
-  const { vocabulary } = await loadTokenizer(file.tokenizer, { requireChat: false })
-  const rows = file.config.vocab
-  if (vocabulary.tokens.length > rows) {
-    throw new ModelFileError(
-      "VALUE",
-      `the vocabulary has ${vocabulary.tokens.length} ids; the model has rows for ${rows}`,
-      { path: file.path },
-    )
-  }
-  const padding = Array.from({ length: rows - vocabulary.tokens.length }, () => undefined)
+  const tokenizer = await modelTokenizer(file, { requireChat: false })
+  if (tokenizer === undefined) return NO_VOCABULARY
+  const { vocabulary } = tokenizer
+  const missing = file.config.vocab - vocabulary.tokens.length
+  const padding = Array.from({ length: missing }, () => undefined)
   const padded = { ...vocabulary, tokens: [...vocabulary.tokens, ...padding] }
   return new Map([...tokenizerGgufMetadata(padded)].map(([key, value]) => [key, record(value)]))
 }

@@ -38,14 +38,14 @@ export function configFromGguf(
   keys.only("rope.scaling.type", "yarn")
   const { layers, mtpBlocks } = layersOf(keys, hasTensor)
   const config: ModelConfig = {
-    name: general.text("general.name", fallbackName),
+    name: general.label("general.name", fallbackName),
     layers,
     mtpBlocks,
     ...shapeOf(keys, layers),
     ...constantsOf(keys, layers),
     vocab: vocabulary(keys, general),
-    bosTokenId: general.whole("tokenizer.ggml.bos_token_id"),
-    eosTokenId: general.whole("tokenizer.ggml.eos_token_id"),
+    bosTokenId: general.tokenId("tokenizer.ggml.bos_token_id"),
+    eosTokenId: general.tokenId("tokenizer.ggml.eos_token_id"),
   }
   checkModelConfig(config, path)
   if (config.headDim !== keys.whole("attention.value_length", config.headDim)) {

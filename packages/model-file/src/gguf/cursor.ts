@@ -12,6 +12,7 @@ class NeedMoreBytes extends Error {
 }
 
 // ignoreBOM keeps a leading U+FEFF: a token may be one.
+const LATIN1 = new TextDecoder("latin1")
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Reads values one after another from the window. */
@@ -81,6 +82,13 @@ export class Cursor {
     return Number(value)
   }
 
+  /** A string as `text` reads it, of any bytes. */
+  label(limit: number, what: string): string {
+    const length = this.count(limit, `length of ${what}`)
+    const begin = this.take(length)
+    return readable(this.window.subarray(begin, begin + length))
+  }
+
   /** A length-prefixed UTF-8 string of at most `limit` bytes. */
   text(limit: number, what: string): string {
     const length = this.count(limit, `length of ${what}`)
@@ -93,6 +101,15 @@ export class Cursor {
         cause: error,
       })
     }
+  }
+}
+
+/** Text of a value that nothing depends on: what is not UTF-8 is read as Latin-1. */
+function readable(bytes: Uint8Array): string {
+  try {
+    return UTF8.decode(bytes)
+  } catch {
+    return LATIN1.decode(bytes)
   }
 }
 

@@ -120,6 +120,11 @@ test("a header longer than the first window is read in windows, and the data is 
   expect(files.bytesRead()).toBeLessThan(6 * large.head.length)
 })
 
+const LFS_POINTER = `version https://git-lfs.github.com/spec/v1
+oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
+size 86720111200
+`
+
 test("files of another kind or version are refused", async () => {
   await expectRefusal(read(bytes(["raw", "PK34567890123456789012345"])), "FORMAT", "GGUF")
   await expectRefusal(
@@ -132,7 +137,43 @@ test("files of another kind or version are refused", async () => {
     "UNSUPPORTED",
     "big-endian",
   )
-  await expectRefusal(read(new Uint8Array(0)), "FORMAT", "ends at byte 0")
+  await expectRefusal(read(new Uint8Array(0)), "FORMAT", "the file is empty")
+  for (const [head, advice] of [
+    [LFS_POINTER, "is a Git LFS pointer, which stands for a file of 86720111200 bytes"],
+    ["\n<!DOCTYPE html><title>Sign in</title>", "web page"],
+    ["ggjt\x01\0\0\0....................", "before GGUF"],
+    ["PK\x03\x04....................", "PyTorch"],
+    ['\x10\0\0\0\0\0\0\0{"a":{}}        ', "name the folder"],
+    ["\0".repeat(400), "begins with zeros"],
+  ] as const)
+    await expectRefusal(read(bytes(["raw", head])), "FORMAT", advice)
+})
+
+test("values that nothing depends on may be odd: not UTF-8, a boolean of 7", async () => {
+  const latin1 = bytes(
+    ...opening(0, 4),
+    ...text("general.author"),
+    ["u32", 8],
+    ...text("Jos?"),
+    ...text("general.?"),
+    ["u32", 7],
+    ["raw", "\x07"],
+    ...text("tags"),
+    ["u32", 9],
+    ["u32", 8],
+    ["u64", 2],
+    ...text("a?"),
+    ...text("b"),
+    ...text("general.score"),
+    ["u32", 6],
+    ["u32", 0x7fc00000],
+  )
+  const read1 = latin1.map((byte) => (byte === 0x3f ? 0xe9 : byte))
+  const { metadata } = await read(read1)
+  expect(metadata.get("general.author")?.value).toBe("José")
+  expect(metadata.get("general.é")?.value).toBe(true)
+  expect(metadata.get("tags")?.value).toEqual(["aé", "b"])
+  expect(metadata.get("general.score")?.value).toBeNaN()
 })
 
 test("hostile counts are refused before anything is allocated", async () => {
@@ -200,9 +241,9 @@ test("faults of metadata records name the key", async () => {
     "value type 13",
   )
   await expectRefusal(
-    read(bytes(...opening(0, 1), ...text("k"), ["u32", 7], ["raw", "\x02"])),
+    read(bytes(...opening(0, 1), ...text("deepseek4.k"), ["u32", 7], ["raw", "\x02"])),
     "FORMAT",
-    '"k"',
+    '"deepseek4.k"',
     "boolean 2",
   )
   await expectRefusal(
@@ -220,9 +261,11 @@ test("faults of metadata records name the key", async () => {
     "FORMAT",
     '"k" appears twice',
   )
-  const broken = bytes(...opening(0, 1), ...text("k"), ["u32", 8], ...text("xyz"))
-  broken[broken.length - 1] = 0xff
-  await expectRefusal(read(broken), "FORMAT", "UTF-8")
+  for (const key of ["general.architecture", "deepseek4.k", "tokenizer.ggml.pre", "split.k"]) {
+    const broken = bytes(...opening(0, 1), ...text(key), ["u32", 8], ...text("xyz"))
+    broken[broken.length - 1] = 0xff
+    await expectRefusal(read(broken), "FORMAT", "UTF-8", key)
+  }
   for (const value of [0, 3, 2 ** 21]) {
     await expectRefusal(
       read(bytes(...opening(0, 1), ...text("general.alignment"), ["u32", 4], ["u32", value])),

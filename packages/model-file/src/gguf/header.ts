@@ -9,11 +9,12 @@ import {
   MAX_TENSORS,
   MAX_TENSOR_NAME_BYTES,
 } from "../limits.ts"
+import { FOREIGN_HEAD_BYTES, foreignFile } from "../foreign-file.ts"
 import { shown } from "../metadata-reader.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import { elementBytes, tensorTypeById, type TensorType } from "../tensor-types.ts"
 import { GgufHeaderReader, type Cursor } from "./cursor.ts"
-import { MetadataBudget, readMetadataRecord, type GgufValue } from "./metadata.ts"
+import { MetadataBudget, quotedKey, readMetadataRecord, type GgufValue } from "./metadata.ts"
 
 export const GGUF_MAGIC = 0x46554747 // "GGUF" read as a little-endian u32
 export const GGUF_VERSION = 3
@@ -55,6 +56,9 @@ interface DirectoryEntry {
  */
 export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
   const { path } = source
+  const head = await source.read(0, Math.min(FOREIGN_HEAD_BYTES, source.bytes))
+  const hint = isGguf(head) ? undefined : foreignFile(head)
+  if (hint !== undefined) throw new ModelFileError("FORMAT", hint, { path })
   const reader = await GgufHeaderReader.open(source)
   const counts = await reader.record("the file header", (cursor) => readCounts(cursor, path))
   const metadata = await readMetadata(reader, source, counts.records)
@@ -72,6 +76,9 @@ export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
   checkOverlap(tensors, path)
   return { metadata, tensors, alignment, dataBegin }
 }
+
+const isGguf = (head: Uint8Array): boolean =>
+  head.length >= 4 && new DataView(head.buffer, head.byteOffset).getUint32(0, true) === GGUF_MAGIC
 
 function readCounts(cursor: Cursor, path: string): Counts {
   const magic = cursor.u32()
@@ -108,7 +115,7 @@ async function readMetadata(
       readMetadataRecord(cursor, budget, source.path),
     )
     if (metadata.has(key))
-      throw new ModelFileError("FORMAT", `metadata key "${key}" appears twice`, {
+      throw new ModelFileError("FORMAT", `metadata key ${quotedKey(key)} appears twice`, {
         path: source.path,
       })
     metadata.set(key, value)

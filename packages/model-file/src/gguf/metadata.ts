@@ -118,17 +118,34 @@ export function readMetadataRecord(
 ): { key: string; value: GgufValue } {
   const mark = budget.mark()
   try {
-    const key = cursor.text(MAX_KEY_BYTES, "a metadata key")
-    const type = valueType(cursor, `metadata key "${key}"`, path)
+    const key = cursor.label(MAX_KEY_BYTES, "a metadata key")
+    const record = { quoted: quotedKey(key), isNeeded: NEEDED.test(key), path }
+    const type = valueType(cursor, `metadata key ${record.quoted}`, path)
     const value: GgufValue =
       type === "array"
-        ? readArray(cursor, budget, key, path, 1)
-        : { type, value: readScalar(cursor, type, key, path) }
+        ? readArray(cursor, budget, record, 1)
+        : { type, value: scalarReader(cursor, type, record)() }
     return { key, value }
   } catch (error) {
     budget.reset(mark)
     throw error
   }
+}
+
+const SHOWN_KEY = 60
+
+/** A key for a message: in quotes, with its control characters escaped, and not too long. */
+export const quotedKey = (key: string): string =>
+  JSON.stringify(key.length > SHOWN_KEY ? `${key.slice(0, SHOWN_KEY)}…` : key)
+
+/** Keys whose values must be right to the last bit; the rest is for people. */
+const NEEDED = /^(?:general\.(?:architecture|alignment)$|deepseek4\.|tokenizer\.ggml\.|split\.)/
+
+/** Facts of the key whose value is read: once a record, not once an element. */
+interface RecordKey {
+  readonly quoted: string
+  readonly isNeeded: boolean
+  readonly path: string
 }
 
 function valueType(cursor: Cursor, what: string, path: string): GgufScalarType | "array" {
@@ -143,52 +160,63 @@ function valueType(cursor: Cursor, what: string, path: string): GgufScalarType |
   return type
 }
 
-function readScalar(cursor: Cursor, type: GgufScalarType, key: string, path: string): Plain {
+/** Reads one value of a type at a call; arrays have millions of them. */
+function scalarReader(cursor: Cursor, type: GgufScalarType, record: RecordKey): () => Plain {
   switch (type) {
+    case "u8":
+      return () => cursor.u8()
     case "u64":
-      return narrow(cursor.u64())
+      return () => narrow(cursor.u64())
     case "i64":
-      return narrow(cursor.i64())
-    case "string":
-      return cursor.text(MAX_GGUF_HEADER_BYTES, `the string of "${key}"`)
-    case "bool": {
-      const byte = cursor.u8()
-      if (byte > 1)
-        throw new ModelFileError(
-          "FORMAT",
-          `metadata key "${key}" holds the boolean ${byte}; expected 0 or 1`,
-          { path },
-        )
-      return byte === 1
+      return () => narrow(cursor.i64())
+    case "string": {
+      const what = `the string of ${record.quoted}`
+      return record.isNeeded
+        ? () => cursor.text(MAX_GGUF_HEADER_BYTES, what)
+        : () => cursor.label(MAX_GGUF_HEADER_BYTES, what)
     }
+    case "bool":
+      return () => readBoolean(cursor, record)
     default:
-      return cursor[type]()
+      return () => cursor[type]()
   }
+}
+
+function readBoolean(cursor: Cursor, { quoted, isNeeded, path }: RecordKey): boolean {
+  const byte = cursor.u8()
+  if (byte > 1 && isNeeded)
+    throw new ModelFileError(
+      "FORMAT",
+      `metadata key ${quoted} holds the boolean ${byte}; expected 0 or 1`,
+      { path },
+    )
+  return byte !== 0
 }
 
 function readArray(
   cursor: Cursor,
   budget: MetadataBudget,
-  key: string,
-  path: string,
+  record: RecordKey,
   depth: number,
 ): GgufValue {
+  const { quoted, path } = record
   if (depth > MAX_METADATA_DEPTH)
     throw new ModelFileError(
       "RANGE",
-      `metadata key "${key}" nests arrays deeper than ${MAX_METADATA_DEPTH}`,
+      `metadata key ${quoted} nests arrays deeper than ${MAX_METADATA_DEPTH}`,
       { path },
     )
-  const element = valueType(cursor, `the array "${key}"`, path)
-  const count = cursor.count(MAX_METADATA_ELEMENTS, `count of the array "${key}"`)
-  budget.spend(count, LEAST_BYTES[element], `metadata key "${key}"`)
+  const element = valueType(cursor, `the array ${quoted}`, path)
+  const count = cursor.count(MAX_METADATA_ELEMENTS, `count of the array ${quoted}`)
+  budget.spend(count, LEAST_BYTES[element], `metadata key ${quoted}`)
   if (element === "array") {
     const value: GgufValue[] = []
-    for (let i = 0; i < count; i++) value.push(readArray(cursor, budget, key, path, depth + 1))
+    for (let i = 0; i < count; i++) value.push(readArray(cursor, budget, record, depth + 1))
     return { type: "array", element, value }
   }
   const value: Plain[] = []
-  for (let i = 0; i < count; i++) value.push(readScalar(cursor, element, key, path))
+  const next = scalarReader(cursor, element, record)
+  for (let i = 0; i < count; i++) value.push(next())
   return { type: "array", element, value }
 }
 

@@ -26,8 +26,8 @@ export function configFromJson(
     layers,
     ...shapeOf(keys),
     ...constantsOf(keys, layers),
-    bosTokenId: keys.whole("bos_token_id"),
-    eosTokenId: keys.whole("eos_token_id"),
+    bosTokenId: keys.tokenId("bos_token_id"),
+    eosTokenId: keys.tokenId("eos_token_id"),
     mtpBlocks: keys.whole("num_nextn_predict_layers", 0),
   }
   checkModelConfig(config, path)

@@ -2,6 +2,7 @@
 // model.safetensors, and perhaps a tokenizer.json.
 import { join } from "node:path"
 import type { FileAccess } from "../byte-source.ts"
+import { folderAdvice } from "../folder-advice.ts"
 import { MAX_FILES, MAX_JSON_BYTES } from "../limits.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import type { StoredTensor } from "../stored-tensor.ts"
@@ -42,7 +43,9 @@ export async function readSafetensorsFolder(
 ): Promise<SafetensorsFolder> {
   const configPath = join(folder, "config.json")
   if ((await access.kind(configPath)) !== "file")
-    throw new ModelFileError("MISSING", "the folder has no config.json", { path: folder })
+    throw new ModelFileError("MISSING", await folderAdvice(access, folder, "config.json"), {
+      path: folder,
+    })
   const config = await readJsonObject(await access.open(configPath), MAX_JSON_BYTES)
   const index = await readIndex(access, folder)
   const shards = index === undefined ? [SINGLE] : [...new Set(index.shardOf.values())].sort()
@@ -58,7 +61,7 @@ export async function readSafetensorsFolder(
       throw new ModelFileError(
         "MISSING",
         index === undefined
-          ? `has neither ${INDEX} nor ${SINGLE}`
+          ? await folderAdvice(access, folder, `${INDEX} and no ${SINGLE}`)
           : `shard ${shard} of the index is missing`,
         { path: folder },
       )

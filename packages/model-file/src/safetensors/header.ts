@@ -1,6 +1,7 @@
 // One safetensors file: u64 header length, a JSON header of name -> {dtype, shape, data_offsets},
 // data. Offsets count from the end of the header and must cover the data without gap or overlap.
 import type { ByteSource } from "../byte-source.ts"
+import { FOREIGN_HEAD_BYTES, foreignFile } from "../foreign-file.ts"
 import { MAX_SAFETENSORS_HEADER_BYTES, MAX_TENSORS, MAX_TENSOR_NAME_BYTES } from "../limits.ts"
 import { ModelFileError } from "../model-file-error.ts"
 import { isObject, parseJsonObject } from "./json.ts"
@@ -60,10 +61,13 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
       `has ${source.bytes} bytes, too few for a safetensors header`,
       { path },
     )
-  const head = await source.read(0, LENGTH_BYTES)
+  const beginning = await source.read(0, Math.min(FOREIGN_HEAD_BYTES, source.bytes))
+  const head = beginning.subarray(0, LENGTH_BYTES)
   const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true)
   const most = Math.min(MAX_SAFETENSORS_HEADER_BYTES, source.bytes - LENGTH_BYTES)
   if (length > BigInt(most)) {
+    const hint = foreignFile(beginning)
+    if (hint !== undefined) throw new ModelFileError("FORMAT", hint, { path })
     throw new ModelFileError(
       "RANGE",
       `claims a header of ${length} bytes; at most ${most} are possible in this file of ` +

@@ -1,6 +1,7 @@
 // JSON of untrusted files: size-limited, UTF-8, an object at the top, and no key twice in one
 // object. JSON.parse alone would silently keep the last of two equal keys.
 import type { ByteSource } from "../byte-source.ts"
+import { foreignFile } from "../foreign-file.ts"
 import { ModelFileError } from "../model-file-error.ts"
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
@@ -17,16 +18,27 @@ interface ParsedObject {
 /** Parses `bytes` as a JSON object. `what` names them in errors. */
 export function parseJsonObject(bytes: Uint8Array, what: string, path: string): ParsedObject {
   let text: string
-  let value: unknown
   try {
     text = UTF8.decode(bytes)
+  } catch (error) {
+    throw notJson(what, path, error)
+  }
+  return parseJsonText(text, what, path)
+}
+
+const notJson = (what: string, path: string, cause: unknown): ModelFileError =>
+  new ModelFileError(
+    "FORMAT",
+    `${what} is not JSON (${cause instanceof Error ? cause.message : String(cause)})`,
+    { path, cause },
+  )
+
+function parseJsonText(text: string, what: string, path: string): ParsedObject {
+  let value: unknown
+  try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new ModelFileError(
-      "FORMAT",
-      `${what} is not JSON (${error instanceof Error ? error.message : String(error)})`,
-      { path, cause: error },
-    )
+    throw notJson(what, path, error)
   }
   if (!isObject(value))
     throw new ModelFileError(
@@ -43,7 +55,35 @@ export function parseJsonObject(bytes: Uint8Array, what: string, path: string): 
   return { members: new Map(Object.entries(value)), depth, hasLoneSurrogate }
 }
 
-/** Reads and parses a whole JSON file of at most `limit` bytes. */
+/**
+ * JSON.parse that takes what Python writes for numbers that JSON lacks. NaN becomes the text "NaN",
+ * so that a reader who needs a number refuses it by name.
+ * @throws SyntaxError
+ */
+export function parsePythonJson(text: string): unknown {
+  return JSON.parse(standardJson(text))
+}
+
+const BARE_NUMBER = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/gs
+const STANDARD: Readonly<Record<string, string>> = {
+  NaN: '"NaN"',
+  "-NaN": '"NaN"',
+  Infinity: "1e999",
+  "-Infinity": "-1e999",
+}
+
+function standardJson(text: string): string {
+  if (!/NaN|Infinity/.test(text)) return text
+  return text.replaceAll(BARE_NUMBER, (match) => STANDARD[match] ?? match)
+}
+
+/** A key that nobody needs may hold a byte that is not UTF-8, as an author's name does. */
+const LENIENT_UTF8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/**
+ * Reads and parses a whole JSON file of at most `limit` bytes, as Python writes it.
+ * @throws ModelFileError FORMAT, RANGE or UNEXPECTED
+ */
 export async function readJsonObject(
   source: ByteSource,
   limit: number,
@@ -52,7 +92,15 @@ export async function readJsonObject(
     throw new ModelFileError("RANGE", `has ${source.bytes} bytes; the limit is ${limit}`, {
       path: source.path,
     })
-  return parseJsonObject(await source.read(0, source.bytes), "the file", source.path).members
+  const bytes = await source.read(0, source.bytes)
+  const text = standardJson(LENIENT_UTF8.decode(bytes))
+  try {
+    return parseJsonText(text, "the file", source.path).members
+  } catch (error) {
+    const hint = foreignFile(bytes)
+    if (hint === undefined) throw error
+    throw new ModelFileError("FORMAT", hint, { path: source.path, cause: error })
+  }
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

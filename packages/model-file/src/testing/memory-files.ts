@@ -29,6 +29,11 @@ export function memoryFiles(contents: MemoryContents): MemoryFiles {
         [...contents.keys()].some((name) => name.startsWith(`${path}/`)) ? "folder" : undefined,
       )
     },
+    list(folder) {
+      const below = [...contents.keys()].filter((name) => name.startsWith(`${folder}/`))
+      const names = below.map((name) => name.slice(folder.length + 1).split("/")[0] ?? "")
+      return Promise.resolve([...new Set(names)].toSorted())
+    },
     open(path) {
       const file = fileAt(path)
       if (file === undefined)

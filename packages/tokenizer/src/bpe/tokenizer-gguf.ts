@@ -11,9 +11,25 @@ const UNUSED = 5
 /** Names of tokenizer.ggml.pre that mean the three patterns of this family. */
 const KNOWN_PRETOKENIZERS: readonly string[] = ["joyai-llm", "deepseek-v3"]
 
-const ORIGIN = "GGUF metadata"
+/** The metadata, with the file's path for messages. */
+class Metadata {
+  constructor(
+    private readonly values: ReadonlyMap<string, unknown>,
+    readonly path: string,
+  ) {}
 
-const mistyped = (key: string, expected: string, value: unknown): TokenizerError => {
+  has(key: string): boolean {
+    return this.values.has(key)
+  }
+  get(key: string): unknown {
+    return this.values.get(key)
+  }
+  mistyped(key: string, expected: string, value: unknown): TokenizerError {
+    return mistyped(this.path, key, expected, value)
+  }
+}
+
+const mistyped = (path: string, key: string, expected: string, value: unknown): TokenizerError => {
   const came =
     value === undefined
       ? "missing"
@@ -22,55 +38,61 @@ const mistyped = (key: string, expected: string, value: unknown): TokenizerError
             typeof part === "bigint" ? String(part) : part,
           ) ?? typeof value
         ).slice(0, 80)
-  return new TokenizerError("FORMAT", `${ORIGIN}: ${key} is ${came}; expected ${expected}`)
+  return new TokenizerError("FORMAT", `${path}: ${key} is ${came}; expected ${expected}`)
 }
 
-const stringAt = (metadata: ReadonlyMap<string, unknown>, key: string): string => {
+const stringAt = (metadata: Metadata, key: string): string => {
   const value = metadata.get(key)
   if (typeof value === "string") return value
-  throw mistyped(key, "a string", value)
+  throw metadata.mistyped(key, "a string", value)
 }
 
 /** Array values may be plain arrays or any typed array. */
-const itemsAt = (metadata: ReadonlyMap<string, unknown>, key: string): readonly unknown[] => {
+const itemsAt = (metadata: Metadata, key: string): readonly unknown[] => {
   const value = metadata.get(key)
   if (Array.isArray(value)) return value
   if (ArrayBuffer.isView(value) && Symbol.iterator in value)
     return Array.from(value as Iterable<unknown>)
-  throw mistyped(key, "an array", value)
+  throw metadata.mistyped(key, "an array", value)
 }
 
-const stringsAt = (metadata: ReadonlyMap<string, unknown>, key: string): readonly string[] =>
+const stringsAt = (metadata: Metadata, key: string): readonly string[] =>
   itemsAt(metadata, key).map((item, index) => {
     if (typeof item === "string") return item
-    throw mistyped(`${key}[${index}]`, "a string", item)
+    throw metadata.mistyped(`${key}[${index}]`, "a string", item)
   })
 
-const integer = (key: string, value: unknown): number => {
+const integer = (metadata: Metadata, key: string, value: unknown): number => {
   const number = typeof value === "bigint" ? Number(value) : value
   if (typeof number === "number" && Number.isSafeInteger(number)) return number
-  throw mistyped(key, "an integer", value)
+  throw metadata.mistyped(key, "an integer", value)
 }
 
-const readMerge = (merge: string, rank: number): readonly [string, string] => {
+/** An id, or the first of a list of them. */
+const tokenId = (metadata: Metadata, key: string): number => {
+  const value = metadata.get(key)
+  return integer(metadata, key, Array.isArray(value) ? (value as unknown[])[0] : value)
+}
+
+const readMerge = (metadata: Metadata, merge: string, rank: number): readonly [string, string] => {
   const space = merge.indexOf(" ")
   if (space > 0 && space < merge.length - 1) return [merge.slice(0, space), merge.slice(space + 1)]
-  throw mistyped(`tokenizer.ggml.merges[${rank}]`, '"left right"', merge)
+  throw metadata.mistyped(`tokenizer.ggml.merges[${rank}]`, '"left right"', merge)
 }
 
-const checkKind = (metadata: ReadonlyMap<string, unknown>): void => {
+const checkKind = (metadata: Metadata): void => {
   const model = stringAt(metadata, "tokenizer.ggml.model")
   if (model !== "gpt2") {
     throw new TokenizerError(
       "UNSUPPORTED",
-      `${ORIGIN}: tokenizer.ggml.model is "${model}"; expected "gpt2" (byte-level BPE)`,
+      `${metadata.path}: tokenizer.ggml.model is "${model}"; expected "gpt2" (byte-level BPE)`,
     )
   }
   const pre = stringAt(metadata, "tokenizer.ggml.pre")
   if (!KNOWN_PRETOKENIZERS.includes(pre)) {
     throw new TokenizerError(
       "UNSUPPORTED",
-      `${ORIGIN}: tokenizer.ggml.pre is "${pre}"; expected one of ` +
+      `${metadata.path}: tokenizer.ggml.pre is "${pre}"; expected one of ` +
         `${KNOWN_PRETOKENIZERS.join(", ")}`,
     )
   }
@@ -80,18 +102,22 @@ const checkKind = (metadata: ReadonlyMap<string, unknown>): void => {
  * Reads the vocabulary out of GGUF metadata.
  * @throws TokenizerError FORMAT or UNSUPPORTED, naming the key
  */
-export const readTokenizerGguf = (metadata: ReadonlyMap<string, unknown>): VocabularyParts => {
+export const readTokenizerGguf = (
+  values: ReadonlyMap<string, unknown>,
+  path: string,
+): VocabularyParts => {
+  const metadata = new Metadata(values, path)
   checkKind(metadata)
   const texts = stringsAt(metadata, "tokenizer.ggml.tokens")
   const types = metadata.has("tokenizer.ggml.token_type")
     ? itemsAt(metadata, "tokenizer.ggml.token_type").map((type) =>
-        integer("tokenizer.ggml.token_type", type),
+        integer(metadata, "tokenizer.ggml.token_type", type),
       )
     : texts.map(() => NORMAL)
   if (types.length !== texts.length) {
     throw new TokenizerError(
       "FORMAT",
-      `${ORIGIN}: tokenizer.ggml.token_type has ${types.length} entries; expected ` +
+      `${metadata.path}: tokenizer.ggml.token_type has ${types.length} entries; expected ` +
         `${texts.length}, as many as there are tokens`,
     )
   }
@@ -104,10 +130,12 @@ export const readTokenizerGguf = (metadata: ReadonlyMap<string, unknown>): Vocab
   return {
     tokens,
     special,
-    merges: stringsAt(metadata, "tokenizer.ggml.merges").map(readMerge),
-    bos: integer("tokenizer.ggml.bos_token_id", metadata.get("tokenizer.ggml.bos_token_id")),
-    eos: integer("tokenizer.ggml.eos_token_id", metadata.get("tokenizer.ggml.eos_token_id")),
-    origin: ORIGIN,
+    merges: stringsAt(metadata, "tokenizer.ggml.merges").map((merge, rank) =>
+      readMerge(metadata, merge, rank),
+    ),
+    bos: tokenId(metadata, "tokenizer.ggml.bos_token_id"),
+    eos: tokenId(metadata, "tokenizer.ggml.eos_token_id"),
+    origin: path,
   }
 }
 

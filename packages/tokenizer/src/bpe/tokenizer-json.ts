@@ -1,5 +1,6 @@
 // tokenizer.json (with config.json / generation_config.json beside it) -> VocabularyParts.
 import { dirname, join } from "node:path"
+import { foreignFile, parsePythonJson } from "@ds4/model-file"
 import { BOS, EOS } from "../special-tokens.ts"
 import { TokenizerError } from "../tokenizer-error.ts"
 import { SPLIT_PATTERNS } from "./pretokenizer.ts"
@@ -138,18 +139,35 @@ const readMerge = (path: string, merge: unknown, rank: number): readonly [string
   )
 }
 
-const readJson = async (path: string): Promise<unknown> => {
-  let text: string
+const UTF8 = new TextDecoder("utf-8", { fatal: true }) // a BOM is left out
+const LENIENT_UTF8 = new TextDecoder("utf-8")
+
+const bytesOf = async (path: string): Promise<Uint8Array> => {
   try {
-    text = await Bun.file(path).text()
+    return await Bun.file(path).bytes()
   } catch (cause) {
     throw new TokenizerError("IO", `${path}: cannot be read; expected a tokenizer.json`, { cause })
   }
+}
+
+const readJson = async (path: string, decoder: TextDecoder): Promise<unknown> => {
+  const bytes = await bytesOf(path)
   try {
-    return JSON.parse(text) as unknown
+    return parsePythonJson(decoder.decode(bytes))
   } catch (cause) {
-    throw new TokenizerError("FORMAT", `${path}: not JSON (${String(cause)})`, { cause })
+    const reason = foreignFile(bytes) ?? `not JSON (${String(cause)})`
+    throw new TokenizerError("FORMAT", `${path}: ${reason}`, { cause })
   }
+}
+
+/**
+ * A configuration beside the vocabulary. A damaged one counts as none: the reader of the weights
+ * has refused a bad config.json, and the vocabulary knows its BOS and EOS.
+ */
+const configAt = async (path: string): Promise<Json | undefined> => {
+  if (!(await Bun.file(path).exists())) return undefined
+  const value = await readJson(path, LENIENT_UTF8).catch(() => undefined)
+  return isObject(value) ? value : undefined
 }
 
 interface Neighbours {
@@ -165,8 +183,8 @@ const readNeighbours = async (path: string): Promise<Neighbours> => {
   let found: Neighbours = { bos: undefined, eos: undefined, vocab: 0 }
   for (const name of ["generation_config.json", "config.json"]) {
     const neighbour = join(dirname(path), name)
-    if (!(await Bun.file(neighbour).exists())) continue
-    const config = objectAt(neighbour, "the document", await readJson(neighbour))
+    const config = await configAt(neighbour)
+    if (config === undefined) continue
     const id = (field: string): number | undefined => {
       const raw = config[field]
       const value: unknown = Array.isArray(raw) ? raw[0] : raw
@@ -186,7 +204,7 @@ const readNeighbours = async (path: string): Promise<Neighbours> => {
  * @throws TokenizerError IO, FORMAT or UNSUPPORTED, naming the file and the field
  */
 export const readTokenizerJson = async (path: string): Promise<VocabularyParts> => {
-  const document = objectAt(path, "the document", await readJson(path))
+  const document = objectAt(path, "the document", await readJson(path, UTF8))
   checkNormalizer(path, document.normalizer)
   checkPretokenizer(path, document.pre_tokenizer)
   const model = objectAt(path, "model", document.model)
