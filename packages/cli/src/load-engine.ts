@@ -86,7 +86,7 @@ async function load<Loaded extends LoadedWeights>(
     const experts = await expertOptionsOf(flags)
     const loaded = await open(module, path, { ...asked, experts, onLoad: reportLoad(progress) })
     progress.stop()
-    if (progress.wasShown)
+    if (progress.wasShown && performance.now() - startMs >= LONG_LOAD_MS)
       io.err(`${dim(io, loadedText(loaded.engine, startMs, module.expertsText))}\n`)
     const note = module.contextNote(flags.ctx, loaded.engine.model)
     if (note !== undefined) noteOnce(io, `ds4: ${note}`)
@@ -95,6 +95,9 @@ async function load<Loaded extends LoadedWeights>(
     progress.stop()
   }
 }
+
+/** A load that takes longer gets a closing line. */
+const LONG_LOAD_MS = 1000
 
 /** The closing line of a load that took long enough to be watched: what it came to. */
 function loadedText(

@@ -12,7 +12,7 @@ const TICK_MS = 200
 const REDRAW_MS = 100
 /** Waits that end sooner show nothing. */
 const TERMINAL_PATIENCE_MS = 150
-const PIPE_PATIENCE_MS = 400
+const PIPE_PATIENCE_MS = 700
 /** Pauses between lines that stay: the longer the wait, the fewer. */
 const PIPE_PAUSES_MS = [5_000, 10_000, 20_000, 30_000] as const
 /** A new stage is told even when the last line is recent, but not at once. */
