@@ -8,9 +8,9 @@ namespace ds4 {
 static constexpr size_t kMaxDepth = 128;
 // A model that writes more digits or blanks than this has lost its way.
 static constexpr size_t kMaxLiteral = 64;
-static constexpr int kMaxBlanks = 256;
+static constexpr int kMaxJsonBlanks = 256;
 
-static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+static bool is_json_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 bool JsonSyntax::feed(char c) {
     if (in_string_) {
@@ -39,7 +39,7 @@ bool JsonSyntax::feed(char c) {
         }
         if (!end_literal()) return false;
     }
-    if (is_blank(c)) return ++blanks_ <= kMaxBlanks;
+    if (is_json_blank(c)) return ++blanks_ <= kMaxJsonBlanks;
     blanks_ = 0;
     return feed_structure(c);
 }

@@ -10,9 +10,9 @@ static constexpr std::string_view kBlock = "tool_calls>";
 // The longest opener, and what the parser looks at before a plain one.
 static constexpr size_t kRecent = 96;
 // More white space than this belongs to no block.
-static constexpr uint32_t kMaxBlanks = 1024;
+static constexpr uint32_t kMaxBlockBlanks = 1024;
 
-static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_block_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 uint32_t ZoneTracker::feed(std::span<const uint8_t> bytes) {
     for (const uint8_t byte : bytes) feed_byte(char(byte));
@@ -93,7 +93,7 @@ void ZoneTracker::feed_between(char c) {
     if (c == '<') {
         state_ = State::Tag;
         tag_ = "<";
-    } else if (!is_blank(c) || ++blanks_ > kMaxBlanks) {
+    } else if (!is_block_blank(c) || ++blanks_ > kMaxBlockBlanks) {
         leave(c);
     } else {
         code_.feed(c);
