@@ -11,6 +11,8 @@ namespace {
 
 // Everything that models write in the place of the bar of a marker.
 constexpr std::string_view kBars[] = {"｜", "|", "│", "∣", "¦"};
+constexpr std::string_view kPlainInValues[] = {"<invoke", "<parameter", "</invoke", "</tool_calls",
+                                               "</function_calls"};
 constexpr std::string_view kPlainTags[] = {"<invoke", "<parameter", "<function_calls"};
 
 enum class Match { No, Beginning, Whole };
@@ -27,6 +29,13 @@ bool begins_opener(std::string_view text) {
     });
 }
 
+std::string lower_case(std::string_view text) {
+    std::string lower(text);
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return char(std::tolower(c)); });
+    return lower;
+}
+
 // A bar, or "dsml" in any case, behind "<" with blanks and slashes.
 Match match_marker(std::string_view text) {
     const size_t begin = text.find_first_not_of(" /", 1);
@@ -34,13 +43,33 @@ Match match_marker(std::string_view text) {
     const std::string_view rest = text.substr(begin);
     Match best = Match::No;
     for (const std::string_view bar : kBars) best = std::max(best, match(rest, bar));
-    std::string lower(rest);
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return char(std::tolower(c)); });
-    return std::max(best, match(lower, "dsml"));
+    return std::max(best, match(lower_case(rest), "dsml"));
+}
+
+// Whether "dsml" stands behind "<" with blanks, slashes and bars.
+bool has_marker_word(std::string_view text) {
+    size_t at = 1;
+    for (bool skipped = true; skipped;) {
+        skipped = at < text.size() && (text[at] == ' ' || text[at] == '/');
+        if (skipped) at++;
+        for (const std::string_view bar : kBars) {
+            if (!text.substr(at).starts_with(bar)) continue;
+            at += bar.size();
+            skipped = true;
+        }
+    }
+    return lower_case(text.substr(at)).starts_with("dsml");
 }
 
 } // namespace
+
+bool ends_value_elsewhere(std::string_view text, std::string_view marker) {
+    const std::string closer = "</" + std::string(marker) + "parameter>";
+    if (closer.starts_with(text)) return false;
+    if (has_marker_word(text)) return true;
+    return marker.empty() && std::any_of(std::begin(kPlainInValues), std::end(kPlainInValues),
+                                         [&](auto tag) { return text.starts_with(tag); });
+}
 
 bool ForeignTags::feed(char c) {
     if (c == '<') candidate_.clear();

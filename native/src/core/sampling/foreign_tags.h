@@ -16,4 +16,8 @@ class ForeignTags {
     std::string candidate_; // from its "<" on; empty: none
 };
 
+// Whether text in a value, from a "<" on, is a tag of a block in any spelling. The value's own
+// closing tag, of the family of marker, is none. The parser may end the value there.
+bool ends_value_elsewhere(std::string_view text, std::string_view marker);
+
 } // namespace ds4

@@ -12,6 +12,9 @@ static constexpr size_t kRecent = 96;
 // More white space than this belongs to no block.
 static constexpr uint32_t kMaxBlockBlanks = 1024;
 
+// Markers and names of tags are shorter than this, in any spelling.
+static constexpr size_t kMaxTagHead = 40;
+
 static bool is_block_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 uint32_t ZoneTracker::feed(std::span<const uint8_t> bytes) {
@@ -129,6 +132,7 @@ void ZoneTracker::act(ToolTag tag) {
         state_ = tag == ToolTag::JsonValue ? State::Json : State::StringBody;
         json_ = {};
         held_.clear();
+        bracket_.clear();
         return;
     case ToolTag::None:
     case ToolTag::Partial: return;
@@ -138,6 +142,11 @@ void ZoneTracker::act(ToolTag tag) {
 // A closing tag may begin at any '<' of a value. Only the parser of the whole answer knows other
 // ends.
 void ZoneTracker::feed_payload(char c) {
+    if (c == '<')
+        bracket_ = "<";
+    else if (!bracket_.empty() && bracket_.size() < kMaxTagHead)
+        bracket_ += c;
+    if (!bracket_.empty() && ends_value_elsewhere(bracket_, marker_)) return leave(c);
     const bool in_string = state_ == State::Json && json_.in_string();
     if (!held_.empty()) {
         const std::string closer = "</" + marker_ + "parameter>";

@@ -57,6 +57,7 @@ class ZoneTracker {
     uint32_t blanks_ = 0; // white space since the last tag
     std::string tag_;     // in a tag: its bytes so far
     std::string held_;    // in a payload: the beginning of a closing tag
+    std::string bracket_; // in a payload: the bytes from the last "<" on, as far as a tag may go
     JsonSyntax json_;
     uint32_t closed_blocks_ = 0;
 };

@@ -116,6 +116,18 @@ TEST("a value that is no JSON, or that never ends, is sampled") {
     CHECK(zone_after(value + "words</｜DSML｜parameter>\n") == DS4_ZONE_STRUCTURAL);
 }
 
+TEST("a value in which another tag of a block stands is left to the parser") {
+    const std::string value = kOpener + kInvoke + kString + "x";
+    for (const char *const tag :
+         {"</｜DSML｜invoke>", "<｜DSML｜tool_calls>", "</|dsml|", "< ｜｜DSML"})
+        CHECK(zone_after(value + tag + "y</") == DS4_ZONE_OUTSIDE);
+    for (const char *const text : {"</invoke>", "<b>", "a <| b", "DSML", "<<", "</｜"})
+        CHECK(zone_after(value + text + "y</｜DSML｜parameter>") == DS4_ZONE_STRUCTURAL);
+    const std::string plain = "<tool_calls>\n<invoke name=\"f\">\n<parameter name=\"a\">";
+    CHECK(zone_after(plain + "</b>x</") == DS4_ZONE_STRUCTURAL);
+    CHECK(zone_after(plain + "</invoke>x</") == DS4_ZONE_OUTSIDE);
+}
+
 TEST("a block in Markdown code is a sample") {
     const std::string block = kOpener + "\n" + kInvoke;
     for (const char *const code : {"```\n", "Use it:\n\n```xml\n", "~~~\n", "- so:\n  ```\n  ",

@@ -138,7 +138,6 @@ function engineRequest(
   ending: AbortSignal,
 ): GenerateRequest {
   const hasTools = tools.length > 0
-  const toolNames = tools.map(({ name }) => name)
   const thinkClose = tokenizer.special.get(THINK_CLOSE)
   // With tools prompts show all reasoning, so that nothing is left out.
   const shownAs =
