@@ -28,16 +28,27 @@ const RenderedPrompt = Type.Object({
   tokens: Type.Array(Type.Integer()),
 })
 
+/** Ids that are written before the event loop turns. */
+const IDS_PER_TURN = 65_536
+
+/** `{"tokens":[…]}`; millions of ids are written in slices, between which the loop turns. */
+async function writtenIds(ids: readonly number[]): Promise<Response> {
+  const pieces: string[] = []
+  for (let begin = 0; begin < ids.length; begin += IDS_PER_TURN) {
+    if (begin > 0) await new Promise((resolve) => setImmediate(resolve))
+    pieces.push(ids.slice(begin, begin + IDS_PER_TURN).join(","))
+  }
+  const headers = { "content-type": "application/json" }
+  return new Response(`{"tokens":[${pieces.join(",")}]}`, { headers })
+}
+
 /** Text to ids, ids to text, and a chat body to its prompt. */
 export const tokens = (answers: Answers) => {
   return new Elysia({ name: "api/tokens" })
     .post(
       "/tokenize",
-      async ({ body }) => ({
-        tokens: await answers.model.chat.encode([
-          { text: body.content, control: body.special === true },
-        ]),
-      }),
+      async ({ body: { content, special } }) =>
+        writtenIds(await answers.model.chat.encode([{ text: content, control: special === true }])),
       {
         body: TokenizeRequest,
         detail: operation({
