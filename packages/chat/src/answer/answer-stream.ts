@@ -151,9 +151,7 @@ function engineRequest(
     signal: options.signal === undefined ? ending : AbortSignal.any([options.signal, ending]),
     ...(sampling === undefined ? {} : { sampling }),
     ...(topLogprobs === undefined ? {} : { logprobs: true, topLogprobs }),
-    ...(hasTools && options.greedyToolSyntax !== false
-      ? { toolZones: true, toolNames: tools.map(({ name }) => name) }
-      : {}),
+    ...(hasTools && options.greedyToolSyntax !== false ? { toolZones: true, toolNames } : {}),
     ...(isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
     ...(isThinking && reasoningBudget !== undefined ? { reasoningBudget } : {}),
     ...(shownAs === undefined ? {} : { shownAs }),

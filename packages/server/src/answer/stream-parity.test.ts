@@ -6,7 +6,37 @@ import { harness } from "../testing/harness.ts"
 import { parseFrames } from "../testing/frames.ts"
 
 const FIXTURES = join(import.meta.dir, "../../../chat/fixtures/parse.json")
-const { cases } = (await Bun.file(FIXTURES).json()) as { cases: { id: string; text: string }[] }
+const recorded = (await Bun.file(FIXTURES).json()) as { cases: { id: string; text: string }[] }
+
+const invoke = (name: string) =>
+  `<｜DSML｜invoke name="${name}">\n<｜DSML｜parameter name="p" string="true">1</｜DSML｜parameter>\n` +
+  "</｜DSML｜invoke>\n"
+const unclosed = [
+  {
+    id: "text after an open block",
+    text: `a\n\n<｜DSML｜tool_calls>\n${invoke("a")}And more text.`,
+  },
+  {
+    id: "text between calls",
+    text: `<｜DSML｜tool_calls>\n${invoke("a")}Then\n${invoke("b")}or so`,
+  },
+  { id: "a bad call after a good one", text: `${invoke("a")}<｜DSML｜invoke>\n</｜DSML｜invoke>` },
+  { id: "an open value", text: invoke("a").slice(0, 75) },
+  {
+    id: "a repeated key",
+    text: invoke("a").replace(
+      "</｜DSML｜invoke>",
+      `${invoke("a").split("\n")[1]}\n</｜DSML｜invoke>`,
+    ),
+  },
+]
+const cases = recorded.cases.concat(
+  unclosed.map(({ id, text }) => ({ id, text: `Thought.</think>${text}` })),
+)
+
+/** Kinds of blocks or items in their order, neighbours of one kind joined. */
+const orderOf = (parts: readonly { type: string }[]): string[] =>
+  parts.map(({ type }) => type).filter((type, index, types) => type !== types[index - 1])
 
 interface Told {
   reasoning: string
@@ -139,6 +169,9 @@ for (const batchTokens of [1, 1000]) {
       })
       expect(blocksTold((anthropic.whole as { content: Block[] }).content)).toEqual(chatWhole)
       expect(blocksTold(gatherBlocks(anthropic.frames))).toEqual(chatWhole)
+      expect(orderOf(gatherBlocks(anthropic.frames))).toEqual(
+        orderOf((anthropic.whole as { content: Block[] }).content),
+      )
 
       const responses = await read("/v1/responses", {
         input: "hi",
@@ -148,6 +181,9 @@ for (const batchTokens of [1, 1000]) {
       expect(itemsTold((responses.whole as { output: Item[] }).output)).toEqual(chatWhole)
       const last = responses.frames.at(-1) as { response: { output: Item[] } } | undefined
       expect(itemsTold(last?.response.output ?? [])).toEqual(chatWhole)
+      expect(orderOf(last?.response.output ?? [])).toEqual(
+        orderOf((responses.whole as { output: Item[] }).output),
+      )
     },
   )
 }

@@ -1,23 +1,32 @@
-import type { OutputEvent } from "@ds4/chat"
+import type { OutputEvent, ToolCall } from "@ds4/chat"
 import type { LogprobLists, OutputBatch } from "./output-batch.ts"
 
-interface Call {
-  id: string
-  name: string
-  arguments: string
-}
+/** A piece of an answer between others; a call is complete. */
+type TranscriptPart =
+  | { readonly type: "reasoning" | "text"; readonly text: string }
+  | { readonly type: "call"; readonly call: ToolCall }
 
 /** The whole answer, gathered from the same events that a stream shows. */
 export class Transcript {
-  reasoning = ""
-  content = ""
-  private readonly started: Call[] = []
-  private readonly ended = new Set<number>()
+  private readonly gathered: TranscriptPart[] = []
   readonly logprobs: LogprobLists = { content: [], reasoning: [] }
 
+  /** Reasoning, text and calls in their order. Only calls have neighbours of their kind. */
+  get parts(): readonly TranscriptPart[] {
+    return this.gathered
+  }
+
+  get reasoning(): string {
+    return this.textOf("reasoning")
+  }
+
+  get content(): string {
+    return this.textOf("text")
+  }
+
   /** Complete calls; one that was cut by a limit is not among them. */
-  get calls(): readonly Call[] {
-    return this.started.filter((_, index) => this.ended.has(index))
+  get calls(): readonly ToolCall[] {
+    return this.gathered.flatMap((part) => (part.type === "call" ? [part.call] : []))
   }
 
   add(batch: OutputBatch): void {
@@ -27,27 +36,17 @@ export class Transcript {
     this.logprobs.reasoning.push(...batch.logprobs.reasoning)
   }
 
+  private textOf(type: "reasoning" | "text"): string {
+    return this.gathered.map((part) => (part.type === type ? part.text : "")).join("")
+  }
+
   private addEvent(event: OutputEvent): void {
-    switch (event.type) {
-      case "reasoning":
-        this.reasoning += event.text
-        break
-      case "text":
-        this.content += event.text
-        break
-      case "tool-call-start":
-        this.started[event.index] = { id: event.id, name: event.name, arguments: "" }
-        break
-      case "tool-call-arguments": {
-        const call = this.started[event.index]
-        if (call === undefined)
-          throw new Error(`arguments of tool call ${event.index} came before its start`)
-        call.arguments += event.text
-        break
-      }
-      case "tool-call-end":
-        this.ended.add(event.index)
-        break
-    }
+    if (event.type === "tool-call-end") this.gathered.push({ type: "call", call: event.call })
+    if (event.type !== "reasoning" && event.type !== "text") return
+    const { type, text } = event
+    const last = this.gathered.at(-1)
+    if (last?.type === type)
+      this.gathered[this.gathered.length - 1] = { type, text: last.text + text }
+    else this.gathered.push({ type, text })
   }
 }

@@ -63,23 +63,29 @@ function callInput(argumentsText: string): Record<string, unknown> {
   }
 }
 
+function contentBlock(
+  part: Transcript["parts"][number],
+  { id: signature }: MessageIdentity,
+): Record<string, unknown> {
+  switch (part.type) {
+    case "reasoning":
+      return { type: "thinking", thinking: part.text, signature }
+    case "text":
+      return { type: "text", text: part.text }
+    case "call": {
+      const { id, name, arguments: text } = part.call
+      return { type: "tool_use", id, name, input: callInput(text) }
+    }
+  }
+}
+
 /** The whole `message` object; `content` is never empty. */
 export function anthropicMessage(
   identity: MessageIdentity,
   answer: Transcript,
   outcome: Outcome,
 ): Record<string, unknown> {
-  const content: Record<string, unknown>[] = []
-  if (answer.reasoning !== "")
-    content.push({ type: "thinking", thinking: answer.reasoning, signature: identity.id })
-  if (answer.content !== "") content.push({ type: "text", text: answer.content })
-  for (const call of answer.calls)
-    content.push({
-      type: "tool_use",
-      id: call.id,
-      name: call.name,
-      input: callInput(call.arguments),
-    })
+  const content = answer.parts.map((part) => contentBlock(part, identity))
   if (content.length === 0) content.push({ type: "text", text: "" })
   return {
     id: identity.id,

@@ -4,14 +4,19 @@ import type { Transcript } from "../../answer/transcript.ts"
 /** The events of a gathered answer, in the order in which they came. */
 export function eventsOf(answer: Transcript): OutputEvent[] {
   const events: OutputEvent[] = []
-  if (answer.reasoning !== "") events.push({ type: "reasoning", text: answer.reasoning })
-  if (answer.content !== "") events.push({ type: "text", text: answer.content })
-  answer.calls.forEach((call, index) => {
+  let index = 0
+  for (const part of answer.parts) {
+    if (part.type !== "call") {
+      events.push(part)
+      continue
+    }
+    const { id, name, arguments: text } = part.call
     events.push(
-      { type: "tool-call-start", index, id: call.id, name: call.name },
-      { type: "tool-call-arguments", index, text: call.arguments },
-      { type: "tool-call-end", index, call },
+      { type: "tool-call-start", index, id, name },
+      { type: "tool-call-arguments", index, text },
+      { type: "tool-call-end", index, call: part.call },
     )
-  })
+    index++
+  }
   return events
 }
