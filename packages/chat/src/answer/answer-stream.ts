@@ -151,7 +151,9 @@ function engineRequest(
     signal: options.signal === undefined ? ending : AbortSignal.any([options.signal, ending]),
     ...(sampling === undefined ? {} : { sampling }),
     ...(topLogprobs === undefined ? {} : { logprobs: true, topLogprobs }),
-    ...(hasTools && options.greedyToolSyntax !== false ? { toolZones: true, toolNames } : {}),
+    ...(hasTools && options.greedyToolSyntax !== false
+      ? { toolZones: true, toolNames: tools.map(({ name }) => name) }
+      : {}),
     ...(isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
     ...(isThinking && reasoningBudget !== undefined ? { reasoningBudget } : {}),
     ...(shownAs === undefined ? {} : { shownAs }),

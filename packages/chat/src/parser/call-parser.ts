@@ -8,10 +8,11 @@ import {
   openedParameter,
   valueOf,
 } from "./block-parameter.ts"
+import { isWrapperName } from "./wrapper-name.ts"
 import type { CallStream } from "./call-stream.ts"
 import { partialEscapeUnits, unescapeClosingTag } from "./closing-tag-escape.ts"
 import type { ParsedCall } from "./events.ts"
-import { isSpaceUnit } from "./lookahead.ts"
+import { spaceUnits } from "./lookahead.ts"
 import { isMarkedTag, matchTag, type Tag } from "./tags.ts"
 import type { TextBuffer } from "./text-buffer.ts"
 import { PARTIAL } from "./text-search.ts"
@@ -25,25 +26,6 @@ interface CallContext {
   isDeclared(name: string): boolean
   /** Whether the name means this call's tool. */
   isSameTool(name: string): boolean
-}
-
-/** Names that models give to a parameter which holds all arguments as one object. */
-const WRAPPERS: ReadonlySet<string> = new Set([
-  "arguments",
-  "parameters",
-  "args",
-  "params",
-  "kwargs",
-  "input",
-])
-/** The names that count as such even when the tool's schema is unknown. */
-const SURE_WRAPPERS: ReadonlySet<string> = new Set(["arguments", "parameters"])
-
-/** Length of the white space at the beginning. */
-const spaceUnits = (text: string): number => {
-  let end = 0
-  while (end < text.length && isSpaceUnit(text.charCodeAt(end))) end++
-  return end
 }
 
 type Step = "again" | "waiting" | "ended"
@@ -75,6 +57,11 @@ export class CallParser {
       hasOpen ||
       this.strayMembers !== undefined
     )
+  }
+
+  /** The call was not spelled as trained. */
+  markRepaired(): void {
+    this.stream.repaired = true
   }
 
   private get isEmpty(): boolean {
@@ -183,12 +170,9 @@ export class CallParser {
     if (this.streams(parameter)) this.stream.beginString(parameter.key ?? "")
   }
 
-  /** Whether this name stands for all arguments: no argument of the tool is called so. */
   private mayWrap(key: string): boolean {
-    const { properties } = this.context
     const isFirst = !this.stream.hasArguments && this.wrapper === undefined
-    const names = properties.size > 0 ? WRAPPERS : SURE_WRAPPERS
-    return isFirst && names.has(key) && !properties.has(key)
+    return isFirst && isWrapperName(key, this.context.properties)
   }
 
   /** Ends the innermost open parameter and hands its value to its parent, or to the call. */

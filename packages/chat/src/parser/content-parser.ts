@@ -1,7 +1,5 @@
 // Reads an answer after its reasoning: text and calls. A tag is a call's only where what follows it
 // says so; samples in code, calls of undeclared tools and mentions in prose stay text.
-import { nameIn } from "./block-parameter.ts"
-import { CallParser } from "./call-parser.ts"
 import { PROBLEMS, problemNote, undeclaredProblem } from "./call-problem.ts"
 import { CallStream } from "./call-stream.ts"
 import { CodeSpans } from "./code-spans.ts"
@@ -9,11 +7,11 @@ import { type ContentHit, ContentMatcher } from "./content-matcher.ts"
 import { type CallBlock, ContentState, newBlock } from "./content-state.ts"
 import type { DeclaredTools } from "./declared-tools.ts"
 import type { OutputEvent, ParsedCall } from "./events.ts"
-import { isSpaceUnit } from "./lookahead.ts"
 import type { EngineFinish } from "./parser-options.ts"
-import { isMarkedTag, type Tag } from "./tags.ts"
+import type { Tag } from "./tags.ts"
+import { type OpenCall, openCall } from "./open-call.ts"
+import { TextCursor } from "./text-cursor.ts"
 import { TextBuffer } from "./text-buffer.ts"
-import { findFirst } from "./text-search.ts"
 
 interface ContentContext {
   readonly tools: DeclaredTools
@@ -22,16 +20,6 @@ interface ContentContext {
   readonly holdArgumentUnits: number
   newCallId(): string
   emit(event: OutputEvent): void
-}
-
-/** A call that is being read. */
-interface OpenCall {
-  readonly parser: CallParser
-  /** Undefined: the call goes to nobody. */
-  readonly name: string | undefined
-  /** Why a call that goes to nobody is none; undefined: its tool is not declared. */
-  readonly problem: string | undefined
-  readonly sampledName: string
 }
 
 /** The beginning of an opening tag, as far as its name. */
@@ -54,9 +42,7 @@ export class ContentParser {
   private readonly input = new TextBuffer()
   private readonly code = new CodeSpans()
   private readonly matcher: ContentMatcher
-  private scanned = 0 // no match begins before this index of the buffer
-  // so many units at the start of the buffer are white space waiting for a tag
-  private heldSpace = 0
+  private readonly cursor = new TextCursor()
   private call: OpenCall | undefined
   private callCount = 0
   private strayTags = 0 // in a row
@@ -128,32 +114,13 @@ export class ContentParser {
     this.emitText(text, end)
   }
 
-  /**
-   * Start of the white space that ends at `end`; what was held before need not be looked at again.
-   */
-  private spaceStart(end: number): number {
-    let start = end
-    while (start > this.heldSpace && isSpaceUnit(this.input.text.charCodeAt(start - 1))) start--
-    return start === this.heldSpace ? 0 : start
-  }
-
   private search(): boolean {
-    const { text } = this.input
-    const finding = findFirst(text, this.scanned, this.matcher, this.state.isFinal)
-    if (finding?.found !== undefined) {
-      this.act(finding.found, finding.at)
-      return true
-    }
-    const resume = finding?.at ?? text.length
-    const endsInPair =
-      !this.state.isFinal && resume > 0 && (text.charCodeAt(resume - 1) & 0xfc00) === 0xd800
-    const limit = endsInPair ? resume - 1 : resume
-    const holdsSpace = this.state.isFinal ? this.state.followsTag : !this.context.tools.isEmpty
-    const end = holdsSpace ? this.spaceStart(limit) : limit
-    this.emitUpTo(end)
-    this.scanned = resume - end
-    this.heldSpace = limit - end
-    return false
+    const { isFinal, followsTag } = this.state
+    const holdsSpace = isFinal ? followsTag : !this.context.tools.isEmpty
+    const next = this.cursor.search(this.input.text, this.matcher, { holdsSpace, isFinal })
+    if (next.found === undefined) this.emitUpTo(next.text)
+    else this.act(next.found, next.at)
+    return next.found !== undefined
   }
 
   private act(hit: ContentHit, at: number): void {
@@ -167,7 +134,7 @@ export class ContentParser {
       this.isDone = true
       return
     }
-    const begin = this.spaceStart(at)
+    const begin = this.cursor.spaceStart(this.input.text, at)
     this.emitUpTo(begin)
     if (this.state.block === undefined) this.input.taken = ""
     this.state.block ??= newBlock()
@@ -179,7 +146,7 @@ export class ContentParser {
   private leaveTag(): void {
     this.code.startLine()
     this.state.leaveTag()
-    this.scanned = this.heldSpace = 0
+    this.cursor.reset()
   }
 
   /** The answer ends in what may have become a tag. */
@@ -234,30 +201,20 @@ export class ContentParser {
 
   private openCall(tag: Tag, block: CallBlock): void {
     this.strayTags = 0
-    const sampledName = (tag.name === "invoke" ? nameIn(tag) : undefined) ?? ""
-    const tool = this.context.tools.resolve(sampledName)
-    const stream =
-      tool === undefined
-        ? new CallStream(-1, "", sampledName, Infinity, () => {})
-        : this.openStream(tool.name)
-    if (tool !== undefined) {
-      block.problems.push(...block.undeclared.splice(0).map(undeclaredProblem))
-      stream.repaired = block.isIrregular || !tool.isExact || !block.isWrapped
-    }
-    const parser = new CallParser(this.input, stream, {
-      isPlain: !isMarkedTag(tag),
-      properties: this.context.tools.propertiesOf(tool?.name ?? ""),
-      isDeclared: (name) => this.context.tools.resolve(name) !== undefined,
-      isSameTool: (name) =>
-        this.context.tools.resolve(name)?.name === tool?.name && tool !== undefined,
+    const { tools } = this.context
+    const call = openCall(tag, {
+      input: this.input,
+      tools,
+      stream: (name) => this.openStream(name),
     })
-    const problem =
-      tag.name === "parameter" ? PROBLEMS.noTool : sampledName === "" ? PROBLEMS.noName : undefined
-    this.call = { parser, name: tool?.name, sampledName, problem }
-    if (tag.name === "parameter") parser.openParameter(tag)
-    if (!tag.isSelfClosing) return
-    parser.finish(true)
-    this.finishCall(this.call, block)
+    this.call = call
+    if (call.name !== undefined) {
+      block.problems.push(...block.undeclared.splice(0).map(undeclaredProblem))
+      if (block.isIrregular || !block.isWrapped) call.parser.markRepaired()
+    }
+    if (!tag.isSelfClosing || tag.name === "parameter") return
+    call.parser.finish(true)
+    this.finishCall(call, block)
   }
 
   private openStream(name: string): CallStream {

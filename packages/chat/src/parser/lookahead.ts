@@ -8,6 +8,13 @@ const MAX_BLANK_UNITS = 1024
 export const isSpaceUnit = (unit: number): boolean =>
   unit === 0x20 || (unit >= 0x09 && unit <= 0x0d)
 
+/** Length of the white space at the beginning. */
+export const spaceUnits = (text: string): number => {
+  let end = 0
+  while (end < text.length && isSpaceUnit(text.charCodeAt(end))) end++
+  return end
+}
+
 type Following =
   | { readonly kind: "tag"; readonly tag: Tag; readonly hasLineBreak: boolean }
   /** The answer ends here, or in the beginning of a tag. */

@@ -5,10 +5,11 @@ import { CodeSpans } from "./code-spans.ts"
 import { ContentParser } from "./content-parser.ts"
 import { DeclaredTools } from "./declared-tools.ts"
 import type { AnswerPart, OutputEvent } from "./events.ts"
-import { holdsOnlyClosers, isSpaceUnit } from "./lookahead.ts"
+import { holdsOnlyClosers } from "./lookahead.ts"
 import type { EngineFinish, OutputParserOptions, OutputResult } from "./parser-options.ts"
 import { isMarkedTag, matchTag } from "./tags.ts"
-import { type Matcher, findFirst, matchLiteral, PARTIAL } from "./text-search.ts"
+import { TextCursor } from "./text-cursor.ts"
+import { type Matcher, matchLiteral, PARTIAL } from "./text-search.ts"
 
 type State = "start" | "thinking" | "considering" | "content"
 /** close: the tag that ends the reasoning. opener: a tag that may begin a call. */
@@ -30,9 +31,7 @@ const randomCallId = (): string =>
 export class OutputParser {
   private state: State
   private buffer = "" // reasoning that is not decided yet
-  private scanned = 0 // no match begins before this index of the buffer
-  // so many units at the start of the buffer are white space waiting for an opener
-  private heldSpace = 0
+  private readonly cursor = new TextCursor()
   private lastUnit = "\n" // decides whether the buffer starts a line
   private events: OutputEvent[] = []
   private considered: Considered | undefined
@@ -169,31 +168,13 @@ export class OutputParser {
     this.events.push({ type: "reasoning", text })
   }
 
-  /**
-   * Start of the white space that ends at `end`; what was held before need not be looked at again.
-   */
-  private spaceStart(end: number): number {
-    let start = end
-    while (start > this.heldSpace && isSpaceUnit(this.buffer.charCodeAt(start - 1))) start--
-    return start === this.heldSpace ? 0 : start
-  }
-
   private search(isFinal: boolean): boolean {
-    const finding = findFirst(this.buffer, this.scanned, this.matcher, isFinal)
-    if (finding?.found !== undefined) {
-      if (finding.found.kind === "close") this.closeReasoning(finding.at)
-      else this.openConsidered(finding.at, finding.found.end)
-      return true
-    }
-    const resume = finding?.at ?? this.buffer.length
-    const endsInPair =
-      !isFinal && resume > 0 && (this.buffer.charCodeAt(resume - 1) & 0xfc00) === 0xd800
-    const limit = endsInPair ? resume - 1 : resume
-    const end = this.looksForCalls && !isFinal ? this.spaceStart(limit) : limit
-    this.emitUpTo(end)
-    this.scanned = resume - end
-    this.heldSpace = limit - end
-    return false
+    const holdsSpace = this.looksForCalls && !isFinal
+    const next = this.cursor.search(this.buffer, this.matcher, { holdsSpace, isFinal })
+    if (next.found === undefined) this.emitUpTo(next.text)
+    else if (next.found.kind === "close") this.closeReasoning(next.at)
+    else this.openConsidered(next.at, next.found.end)
+    return next.found !== undefined
   }
 
   private closeReasoning(at: number): void {
@@ -204,7 +185,7 @@ export class OutputParser {
   }
 
   private openConsidered(at: number, end: number): void {
-    const begin = this.spaceStart(at)
+    const begin = this.cursor.spaceStart(this.buffer, at)
     this.emitUpTo(begin)
     const events: OutputEvent[] = []
     const parser = this.contentParser([], this.lastUnit, (event) => events.push(event))
@@ -243,7 +224,7 @@ export class OutputParser {
     this.considered = undefined
     this.state = "thinking"
     this.buffer = text
-    this.scanned = this.heldSpace = 0
+    this.cursor.reset()
     this.emitUpTo(Math.max(certain, openerEnd))
     return true
   }
