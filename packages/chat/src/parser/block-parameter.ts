@@ -27,12 +27,24 @@ interface ParameterValue {
 export const nameIn = ({ attributes, bare }: Tag): string | undefined =>
   attributes.get("name") ?? attributes.get("tool") ?? attributes.get("key") ?? bare[0]
 
+/** Types of JSON schema that some models write in the place of the `string` attribute. */
+const JSON_TYPES: ReadonlySet<string> = new Set([
+  "number",
+  "integer",
+  "boolean",
+  "object",
+  "array",
+  "null",
+])
+
 /** @param properties names of the tool's arguments, of which a misspelled key means one */
 export const openedParameter = (tag: Tag, properties: ReadonlySet<string>): BlockParameter => {
   const name = nameIn(tag)
   const key = name === undefined ? undefined : (closestName(properties, name) ?? name)
   const mark = tag.attributes.get("string")?.trim().toLowerCase()
-  const kind = mark === undefined ? "unknown" : mark === "false" ? "json" : "string"
+  const type = tag.attributes.get("type")?.trim().toLowerCase()
+  const isJson = mark === "false" || (mark === undefined && JSON_TYPES.has(type ?? ""))
+  const kind = isJson ? "json" : mark === undefined ? "unknown" : "string"
   return { key, kind, marker: tag.marker, text: "", children: new Map() }
 }
 

@@ -1,6 +1,7 @@
 // Which of some declared names a sampled one means.
 
-const PREFIX = /^(?:functions?|tools?)[.:/]\s*/i
+/** A name space before the name: `functions.` and the like. */
+const PREFIX = /^.*[.:/]\s*/s
 
 /** XML's five entities, in which a prompt of the compat profile writes names. */
 const decoded = (name: string): string =>

@@ -15,6 +15,9 @@ export type ContentHit =
 /** Text in which a plain block that was left as text is looked for. */
 const PLAIN_OPENER_UNITS = 64
 
+/** The part of a line that is looked at for other tags. */
+const MENTION_UNITS = 512
+
 export class ContentMatcher implements Matcher<ContentHit> {
   readonly firstUnits: ReadonlySet<number>
 
@@ -45,7 +48,6 @@ export class ContentMatcher implements Matcher<ContentHit> {
       if (!isBeginning) return PARTIAL
       return this.code.isCodeAt(text, index) === true ? undefined : { beginning: text.slice(index) }
     }
-    const before = index > 0 ? text.charAt(index - 1) : this.state.lastUnit
     const isInBlock = this.isInBlock(tag, text, index)
     if (!isMarkedTag(tag) && !isInBlock && !this.beginsPlainBlock(text, index)) return undefined
     const isCode = this.code.isCodeAt(text, index)
@@ -56,7 +58,7 @@ export class ContentMatcher implements Matcher<ContentHit> {
       isFinal: this.state.isFinal,
       isInBlock,
       startsLine: this.startsLine(text, index),
-      followsBlank: before === " " || before === "\t",
+      isMention: this.isMention(text, index),
       resolve: (name) => this.tools.resolve(name),
     })
     if (verdict === PARTIAL) return PARTIAL
@@ -82,6 +84,13 @@ export class ContentMatcher implements Matcher<ContentHit> {
 
   private isBehindTag(text: string, index: number): boolean {
     return this.state.followsTag && text.slice(0, index).trim() === ""
+  }
+
+  private isMention(text: string, index: number): boolean {
+    if (this.startsLine(text, index)) return false
+    const before = this.state.sinceTag.slice(-MENTION_UNITS) + text.slice(0, index)
+    const line = before.slice(before.lastIndexOf("\n") + 1)
+    return /^>|\s$|<\/?[\uff5c|]/.test(line.slice(-MENTION_UNITS).trimStart())
   }
 
   /** Only blanks stand between the line's start and `index`. */

@@ -14,6 +14,8 @@ import { TextCursor } from "./text-cursor.ts"
 import { TextBuffer } from "./text-buffer.ts"
 
 interface ContentContext {
+  /** Closing a block does not end the answer: only what follows shows whether it was meant. */
+  readonly readsOn: boolean
   readonly tools: DeclaredTools
   /** End the answer; no part of it. */
   readonly stopStrings: readonly string[]
@@ -93,11 +95,11 @@ export class ContentParser {
   }
 
   /** @param units of the input that were just taken for it; undefined: it is not the model's */
-  private emitText(text: string, units?: number): void {
+  private emitText(text: string, units?: number, isSample = false): void {
     const piece = this.content === "" && this.state.followsTag ? text.trimStart() : text
     if (piece === "") return
     if (units !== undefined) this.firstTextAt ??= this.input.total - units
-    this.state.append(piece)
+    this.state.append(piece, isSample)
     this.strayTags = 0
     this.context.emit({ type: "text", text: piece })
   }
@@ -183,9 +185,11 @@ export class ContentParser {
 
   private closeBlock(block: CallBlock): void {
     if (this.calls.length > 0) {
+      this.isClosed = true
+      if (this.context.readsOn) return
       if (!block.hasText && block.problems.length === 0) this.blockText = this.input.taken
       this.tellProblems(block)
-      this.isDone = this.isClosed = true
+      this.isDone = true
       return
     }
     if (block.undeclared.length > 0) return this.releaseSample(block)
@@ -259,7 +263,7 @@ export class ContentParser {
       this.warn(`a call was left as text: ${undeclaredProblem(name)}`)
     this.state.block = undefined
     this.state.followsTag = false
-    this.emitText(this.input.taken, 0)
+    this.emitText(this.input.taken, 0, true)
     this.input.taken = ""
     if (block.hasText && block.problems.length === 0) block.problems.push(PROBLEMS.noCall)
     this.endProblems(block)

@@ -25,6 +25,8 @@ export const newBlock = (): CallBlock => ({
 
 export class ContentState {
   text = ""
+  /** The text that followed the last tag, without samples. */
+  sinceTag = ""
   /** From the first tag on that was a call's. */
   block: CallBlock | undefined
   /** Nothing but white space was emitted since the last tag. */
@@ -35,8 +37,9 @@ export class ContentState {
   /** @param lastUnit the character before the text that comes next; after a tag a line begins */
   constructor(public lastUnit: string) {}
 
-  append(text: string): void {
+  append(text: string, isSample: boolean): void {
     this.text += text
+    if (!isSample) this.sinceTag += text
     this.lastUnit = text.at(-1) ?? this.lastUnit
     this.followsTag = false
   }
@@ -45,5 +48,6 @@ export class ContentState {
   leaveTag(): void {
     this.lastUnit = "\n"
     this.followsTag = true
+    this.sinceTag = ""
   }
 }

@@ -22,8 +22,6 @@ type Following =
   | { readonly kind: "text"; readonly first: string; readonly hasLineBreak: boolean }
 
 /** The first thing after the white space at `index`. */
-export function following(text: string, index: number, isFinal: true): Following
-export function following(text: string, index: number, isFinal: boolean): Following | typeof PARTIAL
 export function following(
   text: string,
   index: number,
@@ -67,14 +65,4 @@ export const continuesCall = (
     at = next.tag.end
   }
   return false
-}
-
-/** Whether nothing but closing tags and white space stands here, or may come to stand here. */
-export const holdsOnlyClosers = (text: string): boolean => {
-  for (let at = 0; ; ) {
-    const next = following(text, at, true)
-    if (next.kind !== "tag") return next.kind === "end"
-    if (!next.tag.isClosing) return false
-    at = next.tag.end
-  }
 }

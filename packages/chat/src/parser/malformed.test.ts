@@ -61,6 +61,15 @@ describe("thinking", () => {
     expect([parser.result.content, parser.result.calls]).toEqual(["done", []])
   })
 
+  test("blocks in a row are all called", () => {
+    const result = parse(`Now.\n\n${RUN}\n\n${RUN}\n</｜DSML｜invoke>`, { thinking: true })
+    expect([result.reasoning, result.content, result.finish]).toEqual(["Now.", "", "tool_calls"])
+    expect(called(result)).toEqual([
+      ["run", { p: "1" }, false],
+      ["run", { p: "1" }, false],
+    ])
+  })
+
   test("stop strings do not count inside", () => {
     const result = parse("say STOP</think>go STOP now", { thinking: true, stopStrings: ["STOP"] })
     expect([result.reasoning, result.content, result.stopString]).toEqual([

@@ -5,7 +5,6 @@ import { CodeSpans } from "./code-spans.ts"
 import { ContentParser } from "./content-parser.ts"
 import { DeclaredTools } from "./declared-tools.ts"
 import type { AnswerPart, OutputEvent } from "./events.ts"
-import { holdsOnlyClosers } from "./lookahead.ts"
 import type { EngineFinish, OutputParserOptions, OutputResult } from "./parser-options.ts"
 import { isMarkedTag, matchTag } from "./tags.ts"
 import { TextCursor } from "./text-cursor.ts"
@@ -51,8 +50,7 @@ export class OutputParser {
       firstUnits: new Set([0x3c]),
       match: (text, index) => this.match(text, index),
     }
-    const stopStrings = (options.stopStrings ?? []).filter((text) => text !== "")
-    this.content = this.contentParser(stopStrings, "\n", (event) => this.events.push(event))
+    this.content = this.contentParser((event) => this.events.push(event), false)
   }
 
   /** The answer is over, by a complete call block or a stop string: generation should stop. */
@@ -66,14 +64,19 @@ export class OutputParser {
     return this.state === "considering" ? "call" : "reasoning"
   }
 
-  private contentParser(
-    stopStrings: readonly string[],
-    lastUnit: string,
-    emit: (event: OutputEvent) => void,
-  ): ContentParser {
-    const { newCallId = randomCallId, holdArgumentUnits = 0 } = this.options
-    const { tools } = this
-    return new ContentParser({ tools, stopStrings, holdArgumentUnits, newCallId, emit }, lastUnit)
+  private contentParser(emit: (event: OutputEvent) => void, isConsidered: boolean): ContentParser {
+    const { newCallId = randomCallId, holdArgumentUnits = 0, stopStrings = [] } = this.options
+    return new ContentParser(
+      {
+        tools: this.tools,
+        stopStrings: isConsidered ? [] : stopStrings.filter((text) => text !== ""),
+        holdArgumentUnits,
+        newCallId,
+        emit,
+        readsOn: isConsidered,
+      },
+      isConsidered ? this.lastUnit : "\n",
+    )
   }
 
   /** Takes generated text as it was decoded; returns what became certain. */
@@ -188,7 +191,7 @@ export class OutputParser {
     const begin = this.cursor.spaceStart(this.buffer, at)
     this.emitUpTo(begin)
     const events: OutputEvent[] = []
-    const parser = this.contentParser([], this.lastUnit, (event) => events.push(event))
+    const parser = this.contentParser((event) => events.push(event), true)
     this.considered = { text: "", openerEnd: end - begin, parser, events }
     this.state = "considering"
   }
@@ -202,7 +205,7 @@ export class OutputParser {
     this.buffer = ""
     const close = considered.text.indexOf(THINK_CLOSE, Math.max(0, seen - THINK_CLOSE.length + 1))
     if (close >= 0) return this.releaseConsidered(considered, close)
-    if (parser.isDone && !holdsOnlyClosers(parser.rest))
+    if (parser.rest.trim() !== "")
       return this.releaseConsidered(considered, considered.text.length - parser.rest.length)
     if (parser.firstTextAt !== undefined)
       return this.releaseConsidered(considered, parser.firstTextAt)

@@ -19,7 +19,7 @@ export const MAX_TAG_UNITS = 4096
 const MAX_BARE = 2
 
 const SPACE = /[\s,;]/
-const QUOTE = /["'\u201c\u201d\u201e\u201f\u2018\u2019\u00ab\u00bb]/
+const QUOTE = /["'`\u00b4\u201c\u201d\u201e\u201f\u2018\u2019\u00ab\u00bb]/
 const KEY_CHARACTER = /[A-Za-z0-9_-]/
 const UNQUOTED_END = /[\s>"'<]/
 /** Characters that may follow a closing quote. */
@@ -175,9 +175,13 @@ class AttributeReader {
   private take(key: string | undefined, index: number): true | typeof PARTIAL | undefined {
     let begin = index
     while (this.text[begin] === " ") begin++
+    // Quotes escaped as in JSON.
+    const isEscaped = this.text[begin] === "\\"
+    if (isEscaped) begin++
     if (begin > index) this.isRegular = false
-    const value = readValue(this.text, begin)
-    if (value === undefined || value === PARTIAL) return value
+    const read = readValue(this.text, begin)
+    if (read === undefined || read === PARTIAL) return read
+    const value = isEscaped ? { ...read, text: read.text.replace(/\\$/, "") } : read
     if (!value.isRegular || key === undefined) this.isRegular = false
     if (key === undefined) this.bare.push(value.text)
     else this.values.set(key.toLowerCase(), value.text)

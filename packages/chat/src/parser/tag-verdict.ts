@@ -11,8 +11,8 @@ interface Surroundings {
   readonly isInBlock: boolean
   /** Nothing but blanks stands before the tag on its line. */
   readonly startsLine: boolean
-  /** A blank stands before the tag. */
-  readonly followsBlank: boolean
+  /** Prose stands before the tag on its line, with a blank after it or another tag in it. */
+  readonly isMention: boolean
   /** The declared tool that a name means. */
   resolve(name: string): unknown
 }
@@ -62,10 +62,10 @@ const judgeInvoke = (tag: Tag, around: Surroundings): Verdict => {
 const isInside = (tag: Tag): boolean =>
   tag.name === "parameter" || (tag.name === "invoke" && tag.isClosing)
 
-/** A closing tag without its opening one. Prose puts a blank before it, or goes on behind it. */
+/** A closing tag without its opening one. Prose stands around it on its line. */
 const judgeStray = (tag: Tag, around: Surroundings): Verdict => {
   if (around.isInBlock) return true
-  if (!isMarkedTag(tag) || (around.followsBlank && !around.startsLine)) return false
+  if (!isMarkedTag(tag) || around.isMention) return false
   const next = following(around.text, tag.end, around.isFinal)
   if (next === PARTIAL) return PARTIAL
   return next.kind !== "text" || next.hasLineBreak

@@ -52,12 +52,16 @@ const PLAIN_NAMES = longestFirst([
 
 const MAX_BARS = 4
 const MAX_UNKNOWN_UNITS = 40
+const MAX_OTHER_WORD_UNITS = 8
 const SLASH = 0x2f
 const SPACE = 0x20
 
+/** Box drawing, mathematical, broken, phonetic and ornamental bars. */
+const OTHER_BARS: readonly number[] = [0x2502, 0x2223, 0xa6, 0x1c0, 0x2758, 0xffe8]
+
 /** Vertical bars of every kind that models take for the trained one. */
 const isBar = (unit: number): boolean =>
-  unit === 0xff5c || unit === 0x7c || unit === 0x2502 || unit === 0x2223 || unit === 0xa6
+  unit === 0xff5c || unit === 0x7c || OTHER_BARS.includes(unit)
 const isSlash = (unit: number): boolean => unit === SLASH
 const isSpace = (unit: number): boolean => unit === SPACE
 const isNameUnit = (unit: number): boolean =>
@@ -96,6 +100,14 @@ const matchWord = (text: string, index: number): number | typeof PARTIAL | undef
   return found.length < 4 && "DSML".startsWith(found) ? PARTIAL : undefined
 }
 
+/** Index after another word and a bar in the place of "DSML"; `index` if there is none. */
+const skipOtherWord = (text: string, index: number): number | typeof PARTIAL => {
+  const word = skip(text, index, isNameUnit, MAX_OTHER_WORD_UNITS)
+  const end = skip(text, word, isBar, MAX_BARS)
+  if (end >= text.length) return PARTIAL
+  return word > index && end > word ? end : index
+}
+
 interface Marker {
   readonly text: string
   readonly hasWord: boolean
@@ -107,8 +119,11 @@ const readMarker = (text: string, begin: number): Marker | typeof PARTIAL => {
   const bars = skip(text, begin, isBar, MAX_BARS)
   const word = matchWord(text, skip(text, bars, isSpace, 1))
   if (word === PARTIAL) return PARTIAL
-  if (word === undefined)
-    return { text: text.slice(begin, bars), hasWord: false, isClosing: false, end: bars }
+  if (word === undefined) {
+    const end = bars > begin ? skipOtherWord(text, bars) : bars
+    if (end === PARTIAL) return PARTIAL
+    return { text: text.slice(begin, end), hasWord: false, isClosing: false, end }
+  }
   const after = skip(text, skip(text, word, isSpace, 1), isBar, MAX_BARS)
   const slash = skip(text, after, isSlash, 1)
   const end = skip(text, slash, isSpace, 2)
@@ -182,7 +197,8 @@ const mayBeDecided = (text: string, index: number): boolean => {
 
 /** Units that may follow the `<` of a tag; most other markup is told apart here. */
 const FIRST_UNITS: ReadonlySet<number> = new Set(
-  Array.from("/ dD\uff5c|\u2502\u2223\u00a6", (character) => character.charCodeAt(0)).concat(
+  Array.from("/ dD\uff5c|", (character) => character.charCodeAt(0)).concat(
+    ...OTHER_BARS,
     ...PLAIN_BY_UNIT.keys(),
   ),
 )
@@ -219,5 +235,5 @@ export const isMarkedTag = ({ marker }: Tag): boolean => marker !== ""
 
 /** Text at the end of an answer that is the beginning of a tag, and of nothing else. */
 export const isTagBeginning = (text: string): boolean =>
-  /^< ?\/? ?[\uff5c|\u2502\u2223\u00a6]/.test(text) ||
+  /^< ?\/? ?[\uff5c|\u2502\u2223\u00a6\u01c0\u2758\uffe8]/.test(text) ||
   /^<\/?(?:dsml|tool_calls|function_calls|(?:invoke|parameter) )/i.test(text)
