@@ -88,7 +88,7 @@ export class ContentMatcher implements Matcher<ContentHit> {
 
   private isMention(text: string, index: number): boolean {
     if (this.startsLine(text, index)) return false
-    const before = this.state.sinceTag.slice(-MENTION_UNITS) + text.slice(0, index)
+    const before = this.state.sinceTag(MENTION_UNITS) + text.slice(0, index)
     const line = before.slice(before.lastIndexOf("\n") + 1)
     return /^>|\s$|<\/?[\uff5c|]/.test(line.slice(-MENTION_UNITS).trimStart())
   }

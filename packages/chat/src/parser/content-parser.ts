@@ -110,8 +110,7 @@ export class ContentParser {
     if (this.state.block !== undefined && this.state.block.undeclared.length > 0)
       this.releaseSample(this.state.block)
     if (this.state.block !== undefined) this.state.block.hasText = true
-    const text = this.input.take(end)
-    this.input.taken = ""
+    const text = this.input.takeText(end)
     if (!this.context.tools.isEmpty) this.code.take(text)
     this.emitText(text, end)
   }

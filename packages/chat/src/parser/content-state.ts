@@ -25,8 +25,7 @@ export const newBlock = (): CallBlock => ({
 
 export class ContentState {
   text = ""
-  /** The text that followed the last tag, without samples. */
-  sinceTag = ""
+  private lastTagAt = 0
   /** From the first tag on that was a call's. */
   block: CallBlock | undefined
   /** Nothing but white space was emitted since the last tag. */
@@ -37,9 +36,14 @@ export class ContentState {
   /** @param lastUnit the character before the text that comes next; after a tag a line begins */
   constructor(public lastUnit: string) {}
 
+  /** The end of the text that followed the last tag, without samples. */
+  sinceTag(units: number): string {
+    return this.text.slice(Math.max(this.lastTagAt, this.text.length - units))
+  }
+
   append(text: string, isSample: boolean): void {
     this.text += text
-    if (!isSample) this.sinceTag += text
+    if (isSample) this.lastTagAt = this.text.length
     this.lastUnit = text.at(-1) ?? this.lastUnit
     this.followsTag = false
   }
@@ -48,6 +52,6 @@ export class ContentState {
   leaveTag(): void {
     this.lastUnit = "\n"
     this.followsTag = true
-    this.sinceTag = ""
+    this.lastTagAt = this.text.length
   }
 }

@@ -195,17 +195,25 @@ const mayBeDecided = (text: string, index: number): boolean => {
   return text.length - index > MAX_TAG_UNITS
 }
 
-/** Units that may follow the `<` of a tag; most other markup is told apart here. */
-const FIRST_UNITS: ReadonlySet<number> = new Set(
-  Array.from("/ dD\uff5c|", (character) => character.charCodeAt(0)).concat(
-    ...OTHER_BARS,
-    ...PLAIN_BY_UNIT.keys(),
-  ),
+/** The first two letters of plain names and of the marker's word, by the first one. */
+const SECOND_UNITS: ReadonlyMap<number, number> = new Map(
+  ["ds", "Ds", "to", "fu", "in", "pa"].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)]),
 )
+
+/** Tells most other markup from a tag by its first letters. */
+const mayBeTag = (text: string, index: number): boolean => {
+  const begin = text.charCodeAt(index + 1) === SLASH ? index + 2 : index + 1
+  if (begin >= text.length) return true
+  const unit = text.charCodeAt(begin)
+  if (unit === SPACE || isBar(unit)) return true
+  const second = SECOND_UNITS.get(unit)
+  if (second === undefined) return false
+  return begin + 1 >= text.length || (text.charCodeAt(begin + 1) | SPACE) === second
+}
 
 /** The tag that begins with the `<` at `index`; "partial" when the text ends too early. */
 export const matchTag = (text: string, index: number): Match => {
-  if (index + 1 < text.length && !FIRST_UNITS.has(text.charCodeAt(index + 1))) return undefined
+  if (!mayBeTag(text, index)) return undefined
   const head = readHead(text, index)
   if (head === undefined || head === PARTIAL) return head
   if (!mayBeDecided(text, head.end)) return PARTIAL

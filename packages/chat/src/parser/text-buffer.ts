@@ -10,6 +10,15 @@ export class TextBuffer {
     this.text += text
   }
 
+  /** The same for plain text, which ends what was taken before. */
+  takeText(units: number): string {
+    const piece = this.text.slice(0, units)
+    this.text = this.text.slice(units)
+    this.taken = ""
+    this.total += piece.length
+    return piece
+  }
+
   /** Removes and returns the first `units` units. */
   take(units: number): string {
     const piece = this.text.slice(0, units)
