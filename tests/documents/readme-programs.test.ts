@@ -22,6 +22,7 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "packages/model-file/README.md": [/^demo 7 \d+ \d+\n$/],
   "packages/options/README.md": [/^9000 4096 127\.0\.0\.1 \[\]\n$/],
+  "packages/progress/README.md": [/^1010 MiB\n$/],
   "packages/server/README.md": [/42/],
   "packages/tokenizer/README.md": [/^\d+ Name a prime\.\n$/],
 }

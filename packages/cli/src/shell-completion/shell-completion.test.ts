@@ -60,7 +60,7 @@ describe("bash", () => {
       ["chat", "--think", "="],
       ["high", "low", "max", "off"],
     ],
-    [["chat", "--think", "--no"], []],
+    [["chat", "--think", "--no"], ["--no-loop-guard"]],
     [["serve", "--por"], ["--port"]],
     [["logits", "--ra"], ["--raw"]], // spelled so in this command only
     [
