@@ -37,7 +37,7 @@ for (const [name, command] of [
 ] as const) {
   test(`port, model name and limits of ds4.toml reach ${name}`, async () => {
     const port = await freePort()
-    configure(`port = ${port}`, 'model-id = "from-the-file"', "max-tokens = 7", "quiet = true")
+    configure(`port = ${port}`, 'model-id = "from-the-file"', "max-tokens = 7")
     const server = await home.serve([...command])
     try {
       expect(server.url).toBe(`http://127.0.0.1:${port}`)
