@@ -7,7 +7,7 @@ const TREE = join(import.meta.dir, "..")
 /** Programs and libraries that are built together, by what they are for. */
 const TARGETS = {
   libraries: ["ds4", "kt_bridge"],
-  benchmarks: ["matvec_bench", "kt_moe_bench"],
+  benchmarks: ["matvec_bench", "kt_moe_bench", "engine_bench"],
   tests: ["ds4_tests", "ktb_tests"],
 } as const
 type TargetGroup = keyof typeof TARGETS

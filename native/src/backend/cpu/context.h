@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "backend/cpu/first_use.h"
+#include "backend/cpu/kernels/cache_kernels.h"
 #include "backend/cpu/kernels/matmul.h"
 #include "base/thread_pool.h"
 #include "kv/cache_layout.h"
@@ -20,6 +21,7 @@ struct Context {
     ThreadPool &pool;
     Isa isa;
     const VectorKernels &vectors;
+    const CacheKernels &cache_kernels;
     Precision precision; // of activations entering quantised matrices
     bool shared_clamp;
     CacheLayout cache;

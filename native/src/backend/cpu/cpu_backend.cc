@@ -91,6 +91,7 @@ Context make_context(const Model &model, const EngineOptions &options, ThreadPoo
                    pool,
                    isa,
                    vector_kernels(isa),
+                   cache_kernels(isa),
                    fast ? Precision::int8 : Precision::f32,
                    (options.switches & DS4_SWITCH_NO_SHARED_CLAMP) == 0,
                    cache_layout(shape, options),

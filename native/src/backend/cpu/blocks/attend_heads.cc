@@ -4,42 +4,93 @@
 #include <cmath>
 
 namespace ds4::cpu {
+namespace {
+
+constexpr int64_t kHighest = 0, kTotal = 1, kSums = 2; // places in a partial
+
+// Scales scores by head_dim^(-1/2) and turns them into weights. sink: minus infinity if it counts
+// in another slice.
+void soften(float *scores, int64_t count, int64_t dim, float sink, float *partial) {
+    const float scale = float(1.0 / std::sqrt(double(dim)));
+    float highest = sink;
+    for (int64_t i = 0; i < count; i++) scores[i] *= scale, highest = std::max(highest, scores[i]);
+    float total = std::exp(sink - highest); // the sink adds to the denominator only
+    for (int64_t i = 0; i < count; i++)
+        scores[i] = std::exp(scores[i] - highest), total += scores[i];
+    partial[kHighest] = highest, partial[kTotal] = total;
+}
+
+// Adds the sums of a later slice to those of the earlier ones.
+void merge(float *sum, const float *slice, int64_t dim) {
+    const float highest = std::max(sum[kHighest], slice[kHighest]),
+                old_weight = std::exp(sum[kHighest] - highest),
+                new_weight = std::exp(slice[kHighest] - highest);
+    sum[kHighest] = highest;
+    for (int64_t i = kTotal; i < kSums + dim; i++)
+        sum[i] = sum[i] * old_weight + slice[i] * new_weight;
+}
+
+void write_head(const HeadsInput &in, const float *partial, const float *angles, int64_t head,
+                const HeadsOutput &out) {
+    const int64_t dim = in.shape.head_dim, per_group = in.shape.heads / in.shape.o_groups;
+    const int rotary = in.shape.rope_dim;
+    float *to = out.values + (head / per_group * out.rows + out.row) * in.shape.group_width() +
+                head % per_group * dim;
+    const float inverse = 1.0f / partial[kTotal];
+    for (int64_t d = 0; d < dim; d++) to[d] = partial[kSums + d] * inverse;
+    rotate(to + dim - rotary, angles, rotary, true); // undoes the rotation of the values
+}
+
+} // namespace
+
+int64_t slice_floats(const Shape &shape, const HeadsRows &keys, int64_t heads) {
+    const int64_t compressed = std::min(kSliceRows, keys.compressed_count);
+    return heads * (keys.window_count + compressed + shape.head_dim);
+}
+
+void attend_slice(const HeadsInput &in, const HeadsRows &keys, int64_t slice, const float *q,
+                  int64_t begin, int64_t end, float *scratch, float *partials) {
+    const int64_t dim = in.shape.head_dim, heads = end - begin, stride = partial_floats(in.shape);
+    const int64_t window = slice == 0 ? keys.window_count : 0, first = slice * kSliceRows,
+                  compressed = std::min(kSliceRows, keys.compressed_count - first),
+                  count = window + compressed;
+    const float *entries = keys.compressed + first * dim;
+    float *scores = scratch, *sums = scores + heads * count;
+    if (window > 0)
+        in.vectors.score_rows(scores, count, q + begin * dim, keys.window, heads, window, dim);
+    if (compressed > 0)
+        in.vectors.score_rows(scores + window, count, q + begin * dim, entries, heads, compressed,
+                              dim);
+    for (int64_t h = 0; h < heads; h++)
+        soften(scores + h * count, count, dim, slice == 0 ? in.sinks[begin + h] : -INFINITY,
+               partials + h * stride);
+    std::fill_n(sums, heads * dim, 0.0f);
+    if (window > 0) in.vectors.weighted_rows(sums, scores, count, keys.window, heads, window, dim);
+    if (compressed > 0)
+        in.vectors.weighted_rows(sums, scores + window, count, entries, heads, compressed, dim);
+    for (int64_t h = 0; h < heads; h++)
+        std::copy_n(sums + h * dim, dim, partials + h * stride + kSums);
+}
+
+void finish_head(const HeadsInput &in, float *partials, int64_t slices, int64_t stride,
+                 const float *angles, int64_t head, const HeadsOutput &out) {
+    for (int64_t slice = 1; slice < slices; slice++)
+        merge(partials, partials + slice * stride, in.shape.head_dim);
+    write_head(in, partials, angles, head, out);
+}
 
 void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, const float *angles,
                   int64_t begin, int64_t end, Buffer &scratch, const HeadsOutput &out) {
-    const int64_t dim = in.shape.head_dim, heads = end - begin,
-                  count = keys.window_count + keys.compressed_count;
-    const int64_t per_group = in.shape.heads / in.shape.o_groups,
-                  group_width = in.shape.group_width();
-    const int rotary = in.shape.rope_dim;
-    float *scores = scratch.get<float>(heads * count + heads * dim), *sums = scores + heads * count;
-    in.vectors.score_rows(scores, count, q + begin * dim, keys.window, heads, keys.window_count,
-                          dim);
-    if (keys.compressed_count > 0)
-        in.vectors.score_rows(scores + keys.window_count, count, q + begin * dim, keys.compressed,
-                              heads, keys.compressed_count, dim);
-    float inverse[kHeadBlock];
-    const float scale = float(1.0 / std::sqrt(double(dim)));
-    for (int64_t h = 0; h < heads; h++) {
-        float *s = scores + h * count, highest = in.sinks[begin + h];
-        for (int64_t i = 0; i < count; i++) s[i] *= scale, highest = std::max(highest, s[i]);
-        float total =
-            std::exp(in.sinks[begin + h] - highest); // the sink adds to the denominator only
-        for (int64_t i = 0; i < count; i++) s[i] = std::exp(s[i] - highest), total += s[i];
-        inverse[h] = 1.0f / total;
+    const int64_t stride = partial_floats(in.shape), heads = end - begin;
+    float *sums = scratch.get<float>(2 * heads * stride + slice_floats(in.shape, keys, heads)),
+          *slice_sums = sums + heads * stride, *rest = slice_sums + heads * stride;
+    attend_slice(in, keys, 0, q, begin, end, rest, sums);
+    for (int64_t slice = 1; slice < keys.slices(); slice++) {
+        attend_slice(in, keys, slice, q, begin, end, rest, slice_sums);
+        for (int64_t h = 0; h < heads; h++)
+            merge(sums + h * stride, slice_sums + h * stride, in.shape.head_dim);
     }
-    std::fill_n(sums, heads * dim, 0.0f);
-    in.vectors.weighted_rows(sums, scores, count, keys.window, heads, keys.window_count, dim);
-    if (keys.compressed_count > 0)
-        in.vectors.weighted_rows(sums, scores + keys.window_count, count, keys.compressed, heads,
-                                 keys.compressed_count, dim);
-    for (int64_t h = 0; h < heads; h++) {
-        const int64_t head = begin + h, group = head / per_group;
-        float *to =
-            out.values + (group * out.rows + out.row) * group_width + head % per_group * dim;
-        for (int64_t d = 0; d < dim; d++) to[d] = sums[h * dim + d] * inverse[h];
-        rotate(to + dim - rotary, angles, rotary, true); // undoes the rotation of the values
-    }
+    for (int64_t h = 0; h < heads; h++) write_head(in, sums + h * stride, angles, begin + h, out);
 }
 
 } // namespace ds4::cpu

@@ -78,13 +78,36 @@ std::vector<double> expected(const Case &c) {
 
 TEST("attention over window and compressed rows equals a float64 loop for every kernel set") {
     for (const Isa isa : unit::every_isa())
-        for (const auto &[window, compressed] :
-             {std::pair<int64_t, int64_t>{1, 0}, {16, 0}, {127, 1}, {128, 512}, {3, 17}}) {
+        for (const auto &[window, compressed] : {std::pair<int64_t, int64_t>{1, 0},
+                                                 {16, 0},
+                                                 {127, 1},
+                                                 {128, 512},
+                                                 {3, 17},
+                                                 {128, 2500}}) {
             const Case c = make_case(window, compressed, 0.3f);
             const std::vector<float> out = run(c, isa);
             const std::vector<double> reference = expected(c);
             for (size_t i = 0; i < out.size(); i++) CHECK_CLOSE(out[i], reference[i], 2e-6);
         }
+}
+
+TEST("slices summed apart and merged afterwards give the bits of one call") {
+    const Case c = make_case(128, 3 * kSliceRows + 5, 0.3f);
+    const Shape shape = unit::shape();
+    const HeadsInput in{shape, vector_kernels(machine::best_isa()), c.sinks.data()};
+    const HeadsRows keys{c.window.data(), c.window_count, c.compressed.data(), c.compressed_count};
+    CHECK(keys.slices() == 4);
+    const int64_t floats = partial_floats(shape), stride = kHeads * floats;
+    std::vector<float> partials(size_t(keys.slices() * stride)), angles(64, 0.0f),
+        out(kHeads * kDim, NAN), scratch(size_t(slice_floats(shape, keys, kHeads)));
+    std::fill_n(angles.begin(), 32, 1.0f);
+    for (int64_t slice = keys.slices() - 1; slice >= 0; slice--)
+        attend_slice(in, keys, slice, c.q.data(), 0, kHeads, scratch.data(),
+                     partials.data() + slice * stride);
+    for (int64_t head = 0; head < kHeads; head++)
+        finish_head(in, partials.data() + head * floats, keys.slices(), stride, angles.data(), head,
+                    {out.data(), 0, 1});
+    CHECK(out == run(c, machine::best_isa()));
 }
 
 TEST("a sink of minus infinity is no sink, and a huge sink leaves almost nothing") {

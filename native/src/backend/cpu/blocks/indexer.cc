@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+
+#include "format/scalar.h"
 
 namespace ds4::cpu {
 namespace {
-constexpr int64_t kKeyBlock = 8192;                 // keys decoded at a time
-constexpr int64_t kTile = 256;                      // keys of one work item
+constexpr int64_t kKeyBlock = 8192;                 // plain keys decoded at a time
+constexpr int64_t kTile = RowPages::kPageRows;      // keys of one work item, consecutive in memory
+constexpr int64_t kChoiceBlock = 16384;             // scores of one work item of a single choice
 constexpr int64_t kScoreBudget = int64_t(16) << 20; // floats
 } // namespace
 
@@ -15,14 +17,79 @@ int64_t Indexer::queries_per_call(int64_t last_position) const {
     return std::max<int64_t>(1, kScoreBudget / std::max<int64_t>(1, visible(last_position)));
 }
 
+float Indexer::weight_scale() const {
+    const Shape &shape = context_.shape;
+    return float(1.0 / std::sqrt(double(shape.index_head_dim) * double(shape.index_heads)));
+}
+
 void Indexer::select(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end,
                      int32_t *chosen) {
+    stride_ = visible(in.first + end - 1);
+    scores_pointer_ = scores_.get<float>((end - begin) * stride_);
+    if (context_.cache.index.storage == RowStorage::packed)
+        score_packed(in, keys, begin, end);
+    else
+        score_plain(in, keys, begin, end);
+    choose(in, begin, end, chosen);
+}
+
+// The queries are rounded to FP4 already, so their codes lose nothing.
+Indexer::PackedQueries Indexer::pack(const IndexQueries &in, int64_t begin, int64_t end) {
+    const Shape &shape = context_.shape;
+    const IndexRowFormat &format = context_.cache.index;
+    const int64_t heads = shape.index_heads, dim = shape.index_head_dim,
+                  groups = dim / kIndexGroupChannels, rows = (end - begin) * heads,
+                  row_bytes = format.bytes();
+    const PackedQueries out{codes_.get<int8_t>(rows * dim), sums_.get<int32_t>(rows * groups),
+                            scales_.get<float>(rows * groups), weights_.get<float>(rows)};
+    const float scale = weight_scale();
+    context_.each_with_worker(rows, [&](int64_t i, int worker) {
+        uint8_t *row = scratch_[size_t(worker)].get<uint8_t>(row_bytes);
+        format.encode_transformed(in.queries + (begin * heads + i) * dim, row);
+        out.weights[i] = in.weights[begin * heads + i] * scale;
+        for (int64_t g = 0; g < groups; g++) {
+            int8_t *codes = out.codes + i * dim + g * kIndexGroupChannels;
+            int32_t sum = 0;
+            for (int j = 0; j < kIndexGroupChannels / 2; j++) {
+                const uint8_t pair = row[g * kIndexGroupChannels / 2 + j];
+                codes[j] = int8_t(e2m1_doubled(pair & 15u));
+                codes[kIndexGroupChannels / 2 + j] = int8_t(e2m1_doubled(uint32_t(pair >> 4)));
+                sum += codes[j] + codes[kIndexGroupChannels / 2 + j];
+            }
+            out.sums[i * groups + g] = 12 * sum;
+            out.scales[i * groups + g] = e8m0_as_exponent(row[dim / 2 + g]) * 0.25f;
+        }
+    });
+    return out;
+}
+
+void Indexer::score_packed(const IndexQueries &in, const RowPages &keys, int64_t begin,
+                           int64_t end) {
+    const Shape &shape = context_.shape;
+    const int64_t heads = shape.index_heads, dim = shape.index_head_dim,
+                  groups = dim / kIndexGroupChannels, queries = end - begin,
+                  tiles = (stride_ + kTile - 1) / kTile;
+    const PackedQueries packed = pack(in, begin, end);
+    context_.each(queries * tiles, [&](int64_t item) {
+        const int64_t q = item % queries, first = item / queries * kTile;
+        const int64_t count = std::min(kTile, visible(in.first + begin + q) - first);
+        if (count <= 0) return; // entries that close later
+        const IndexQuery query{int(heads),
+                               int(groups),
+                               packed.codes + q * heads * dim,
+                               packed.sums + q * heads * groups,
+                               packed.scales + q * heads * groups,
+                               packed.weights + q * heads};
+        context_.cache_kernels.score_index_rows(query, keys.row(first), count,
+                                                scores_pointer_ + q * stride_ + first);
+    });
+}
+
+void Indexer::score_plain(const IndexQueries &in, const RowPages &keys, int64_t begin,
+                          int64_t end) {
     const Shape &shape = context_.shape;
     const int64_t heads = shape.index_heads, dim = shape.index_head_dim, queries = end - begin;
-    stride_ = visible(in.first + end - 1);
-    float *scores = scores_.get<float>(queries * stride_);
-    scores_pointer_ = scores;
-    const float scale = float(1.0 / std::sqrt(double(dim) * double(heads)));
+    const float scale = weight_scale();
     for (int64_t base = 0; base < stride_; base += kKeyBlock) {
         const int64_t rows = std::min(kKeyBlock, stride_ - base);
         float *block = keys_.get<float>(rows * dim);
@@ -41,7 +108,7 @@ void Indexer::select(const IndexQueries &in, const RowPages &keys, int64_t begin
                         *weights = in.weights + (begin + q) * heads;
             context_.vectors.score_rows(products, kTile, query, block + first * dim, heads, count,
                                         dim);
-            float *out = scores + q * stride_ + base + first;
+            float *out = scores_pointer_ + q * stride_ + base + first;
             std::fill_n(out, count, 0.0f);
             for (int64_t h = 0; h < heads; h++) {
                 const float weight = weights[h] * scale;
@@ -50,26 +117,38 @@ void Indexer::select(const IndexQueries &in, const RowPages &keys, int64_t begin
             }
         });
     }
+}
+
+void Indexer::choose(const IndexQueries &in, int64_t begin, int64_t end, int32_t *chosen) {
+    const int64_t queries = end - begin, top_k = context_.shape.index_top_k;
+    if (queries == 1 && stride_ > 2 * std::max(kChoiceBlock, top_k))
+        return choose_in_blocks(visible(in.first + begin), chosen);
     context_.each_with_worker(queries, [&](int64_t q, int worker) {
-        choose(scores + q * stride_, visible(in.first + begin + q), chosen + q * shape.index_top_k,
-               order_[size_t(worker)]);
+        top_[size_t(worker)].choose(scores_pointer_ + q * stride_, visible(in.first + begin + q),
+                                    top_k, chosen + q * top_k);
     });
 }
 
-void Indexer::choose(const float *scores, int64_t visible, int32_t *chosen,
-                     std::vector<int32_t> &order) const {
-    const int64_t top_k = context_.shape.index_top_k;
-    order.resize(size_t(visible));
-    std::iota(order.begin(), order.end(), 0);
-    // Equal scores go to the smaller index; a NaN never wins.
-    const auto better = [scores](int32_t a, int32_t b) {
-        const float x = std::isnan(scores[a]) ? -INFINITY : scores[a],
-                    y = std::isnan(scores[b]) ? -INFINITY : scores[b];
-        return x != y ? x > y : a < b;
-    };
-    std::nth_element(order.begin(), order.begin() + (top_k - 1), order.end(), better);
-    std::copy_n(order.begin(), top_k, chosen);
-    std::sort(chosen, chosen + top_k);
+// One query: every thread chooses among blocks of scores, and the best of those are chosen again.
+void Indexer::choose_in_blocks(int64_t visible, int32_t *chosen) {
+    const int64_t top_k = context_.shape.index_top_k, block = std::max(kChoiceBlock, top_k),
+                  blocks = (visible + block - 1) / block;
+    int32_t *ids = block_ids_.get<int32_t>(blocks * top_k);
+    float *best = block_scores_.get<float>(blocks * top_k);
+    const auto kept = [&](int64_t b) { return std::min(top_k, visible - b * block); };
+    context_.each_with_worker(blocks, [&](int64_t b, int worker) {
+        const float *scores = scores_pointer_ + b * block;
+        int32_t *of_block = ids + b * top_k;
+        top_[size_t(worker)].choose(scores, std::min(block, visible - b * block), kept(b),
+                                    of_block);
+        for (int64_t i = 0; i < kept(b); i++) {
+            best[b * top_k + i] = scores[of_block[i]];
+            of_block[i] += int32_t(b * block);
+        }
+    });
+    // All blocks but the last keep top_k, so the candidates lie together, ascending by id.
+    top_[0].choose(best, (blocks - 1) * top_k + kept(blocks - 1), top_k, chosen);
+    for (int64_t i = 0; i < top_k; i++) chosen[i] = ids[chosen[i]];
 }
 
 } // namespace ds4::cpu

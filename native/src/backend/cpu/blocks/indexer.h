@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "backend/cpu/blocks/top_rows.h"
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/context.h"
 #include "backend/cpu/sequence.h"
@@ -20,7 +21,7 @@ class Indexer {
   public:
     explicit Indexer(const Context &context)
         : context_(context), scratch_(size_t(context.pool.threads())),
-          order_(size_t(context.pool.threads())) {}
+          top_(size_t(context.pool.threads())) {}
 
     // Number of entries that a token may see: floor((position + 1) / 4).
     static int64_t visible(int64_t position) { return (position + 1) / 4; }
@@ -36,15 +37,25 @@ class Indexer {
     int64_t queries_per_call(int64_t last_position) const;
 
   private:
-    void choose(const float *scores, int64_t visible, int32_t *chosen,
-                std::vector<int32_t> &order) const;
+    // Queries as the integer products read them: [queries].
+    struct PackedQueries {
+        int8_t *codes;
+        int32_t *sums;
+        float *scales, *weights;
+    };
+    PackedQueries pack(const IndexQueries &in, int64_t begin, int64_t end);
+    void score_packed(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end);
+    void score_plain(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end);
+    void choose(const IndexQueries &in, int64_t begin, int64_t end, int32_t *chosen);
+    void choose_in_blocks(int64_t visible, int32_t *chosen);
+    float weight_scale() const;
 
     const Context &context_;
-    Buffer keys_, scores_;
+    Buffer keys_, scores_, codes_, sums_, scales_, weights_, block_ids_, block_scores_;
     float *scores_pointer_ = nullptr;
     int64_t stride_ = 0;
     std::vector<Buffer> scratch_; // one a worker
-    std::vector<std::vector<int32_t>> order_;
+    std::vector<TopRows> top_;
 };
 
 } // namespace ds4::cpu

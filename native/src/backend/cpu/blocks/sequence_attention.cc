@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "backend/cpu/blocks/attend_heads.h"
-
 namespace ds4::cpu {
 namespace {
 
@@ -39,10 +37,11 @@ void SequenceAttention::load_window(Call &call) {
     uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
     context_.each(kept + rows.count, [&](int64_t i) {
         if (i < kept)
-            return format.decode(call.cache.window.row(call.window_first + i), window + i * dim);
+            return context_.cache_kernels.decode_kv_row(
+                format, call.cache.window.row(call.window_first + i), window + i * dim);
         uint8_t *row = encoded + (i - kept) * row_bytes;
         format.encode(call.in.kv + (rows.first_row + i - kept) * dim, row);
-        format.decode(row, window + i * dim);
+        context_.cache_kernels.decode_kv_row(format, row, window + i * dim);
     });
     call.cache.window.stage(rows.position, rows.count, encoded, row_bytes);
     if (call.trace != nullptr)
@@ -58,9 +57,21 @@ void SequenceAttention::load_entries(Call &call) {
     const int64_t count = call.facts.has_indexer() ? std::min(visible, top_k) : visible;
     float *entries = entries_.get<float>(count * dim);
     context_.each(count, [&](int64_t i) {
-        context_.cache.kv.decode(call.cache.compressed.row(i), entries + i * dim);
+        context_.cache_kernels.decode_kv_row(context_.cache.kv, call.cache.compressed.row(i),
+                                             entries + i * dim);
     });
     call.entries = entries;
+}
+
+// selected_entries: those of this query, or null for the shared ones.
+HeadsRows SequenceAttention::rows_of(const Call &call, int64_t query,
+                                     const float *selected_entries) const {
+    const int64_t position = call.rows.position + query,
+                  low = std::max<int64_t>(0, position - (context_.shape.sliding_window - 1));
+    const bool selected = selected_entries != nullptr;
+    return {call.window + (low - call.window_first) * context_.shape.head_dim, position - low + 1,
+            selected ? selected_entries : call.entries,
+            selected ? context_.shape.index_top_k : call.facts.visible_entries(position)};
 }
 
 // Attention of the queries begin..end-1. selected_entries: [end - begin, index_top_k, head_dim], or
@@ -68,23 +79,46 @@ void SequenceAttention::load_entries(Call &call) {
 void SequenceAttention::attend(const Call &call, int64_t begin, int64_t end,
                                const float *selected_entries) {
     const Shape &shape = context_.shape;
-    const SequenceRows &rows = call.rows;
-    const int64_t dim = shape.head_dim, top_k = shape.index_top_k;
+    const int64_t entries = shape.index_top_k * int64_t(shape.head_dim);
     const HeadsInput in{shape, context_.vectors, call.in.sinks};
     const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock;
+    const auto keys_of = [&](int64_t t) {
+        return rows_of(call, t,
+                       selected_entries == nullptr ? nullptr
+                                                   : selected_entries + (t - begin) * entries);
+    };
+    if (end - begin == 1 && context_.pool.threads() > 1 && keys_of(begin).slices() > 1)
+        return attend_in_slices(call, begin, keys_of(begin));
     context_.each_with_worker((end - begin) * blocks, [&](int64_t item, int worker) {
-        const int64_t t = begin + item / blocks, position = rows.position + t,
-                      head = item % blocks * kHeadBlock;
-        const int64_t low = std::max<int64_t>(0, position - (shape.sliding_window - 1));
-        const bool selected = selected_entries != nullptr;
-        const HeadsRows keys{call.window + (low - call.window_first) * dim, position - low + 1,
-                             selected ? selected_entries + (t - begin) * top_k * dim : call.entries,
-                             selected ? top_k : call.facts.visible_entries(position)};
-        const int64_t row = rows.first_row + t;
-        attend_heads(in, keys, call.in.q + row * shape.attention_width(),
+        const int64_t t = begin + item / blocks, head = item % blocks * kHeadBlock,
+                      row = call.rows.first_row + t;
+        attend_heads(in, keys_of(t), call.in.q + row * shape.attention_width(),
                      call.in.angles + row * shape.rope_dim, head,
                      std::min<int64_t>(head + kHeadBlock, shape.heads), scores_[size_t(worker)],
                      HeadsOutput{call.heads_out, row, call.total_rows});
+    });
+}
+
+// One query over so many entries that head blocks alone do not occupy all threads.
+void SequenceAttention::attend_in_slices(const Call &call, int64_t query, const HeadsRows &keys) {
+    const Shape &shape = context_.shape;
+    const HeadsInput in{shape, context_.vectors, call.in.sinks};
+    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock, slices = keys.slices(),
+                  floats = partial_floats(shape), stride = shape.heads * floats,
+                  row = call.rows.first_row + query;
+    const float *q = call.in.q + row * shape.attention_width(),
+                *angles = call.in.angles + row * shape.rope_dim;
+    float *partials = partials_.get<float>(slices * stride);
+    context_.each_with_worker(slices * blocks, [&](int64_t item, int worker) {
+        const int64_t slice = item / blocks, head = item % blocks * kHeadBlock,
+                      end = std::min<int64_t>(head + kHeadBlock, shape.heads);
+        attend_slice(in, keys, slice, q, head, end,
+                     scores_[size_t(worker)].get<float>(slice_floats(shape, keys, end - head)),
+                     partials + slice * stride + head * floats);
+    });
+    context_.each(shape.heads, [&](int64_t head) {
+        finish_head(in, partials + head * floats, slices, stride, angles, head,
+                    HeadsOutput{call.heads_out, row, call.total_rows});
     });
 }
 
@@ -117,7 +151,8 @@ void SequenceAttention::attend_selected(const Call &call, int64_t begin) {
             const int64_t end = std::min(scored, t + kGatherBatch);
             float *gathered = gathered_.get<float>((end - t) * top_k * dim);
             context_.each((end - t) * top_k, [&](int64_t i) {
-                context_.cache.kv.decode(call.cache.compressed.row(chosen[i]), gathered + i * dim);
+                context_.cache_kernels.decode_kv_row(
+                    context_.cache.kv, call.cache.compressed.row(chosen[i]), gathered + i * dim);
             });
             attend(call, t, end, gathered);
         }

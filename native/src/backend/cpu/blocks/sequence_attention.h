@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "backend/cpu/blocks/attend_heads.h"
 #include "backend/cpu/blocks/indexer.h"
 #include "backend/cpu/blocks/step_rows.h"
 #include "backend/cpu/buffer.h"
@@ -51,12 +52,14 @@ class SequenceAttention {
     bool selects(const Call &call, int64_t position) const;
     void load_window(Call &call);
     void load_entries(Call &call);
+    HeadsRows rows_of(const Call &call, int64_t query, const float *selected_entries) const;
     void attend(const Call &call, int64_t begin, int64_t end, const float *selected_entries);
+    void attend_in_slices(const Call &call, int64_t query, const HeadsRows &keys);
     void attend_selected(const Call &call, int64_t begin);
 
     const Context &context_;
     Indexer indexer_;
-    Buffer kv_rows_, window_, entries_, gathered_, chosen_;
+    Buffer kv_rows_, window_, entries_, gathered_, chosen_, partials_;
     std::vector<Buffer> scores_; // one a worker
 };
 

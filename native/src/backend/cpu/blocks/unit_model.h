@@ -38,6 +38,7 @@ struct Bench {
                                  pool,
                                  isa,
                                  vector_kernels(isa),
+                                 cache_kernels(isa),
                                  Precision::f32,
                                  true,
                                  CacheLayout{dims, {512, 64, storage}, {128, storage}},
