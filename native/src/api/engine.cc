@@ -64,7 +64,7 @@ ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *items, uint3
                      items[i].token_count, (unsigned long long)(token_count - used),
                      (unsigned long long)token_count);
             steps.push_back(
-                {items[i].session, tokens + used, items[i].token_count, items[i].logits});
+                {items[i].session, tokens + used, items[i].token_count, items[i].logits, {}});
             used += items[i].token_count;
             rows += items[i].logits == DS4_LOGITS_ALL    ? items[i].token_count
                     : items[i].logits == DS4_LOGITS_LAST ? 1
@@ -78,7 +78,7 @@ ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *items, uint3
         if (logits_capacity < needed)
             fail(DS4_ERR_ARGUMENT, "logits_capacity is %llu; %llu are needed",
                  (unsigned long long)logits_capacity, (unsigned long long)needed);
-        engine->engine->step(steps, out_logits);
+        engine->engine->step_apart(steps, out_logits);
     });
 }
 

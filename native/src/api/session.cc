@@ -11,8 +11,9 @@ namespace {
 
 ds4::Engine &engine_of(const ds4_session *session) {
     require_pointer(session, "session");
-    if (session->engine == nullptr) fail(DS4_ERR_ARGUMENT, "the session's engine has been closed");
-    return *session->engine->engine;
+    const ds4_engine *engine = session->engine.load();
+    if (engine == nullptr) fail(DS4_ERR_ARGUMENT, "the session's engine has been closed");
+    return *engine->engine;
 }
 
 } // namespace
@@ -33,10 +34,10 @@ ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *optio
 void ds4_session_close(ds4_session *session) {
     if (session == nullptr) return;
     guarded([&] {
-        if (session->engine == nullptr)
+        if (const ds4_engine *engine = session->engine.load(); engine == nullptr)
             delete session; // its engine is gone
         else
-            session->engine->engine->close_session(session);
+            engine->engine->close_session(session);
     });
 }
 
@@ -50,7 +51,8 @@ uint64_t ds4_session_bytes(const ds4_session *session) {
 
 ds4_status ds4_session_reset(ds4_session *session) {
     return guarded([&] {
-        engine_of(session).with_session(session, [](ds4::SequenceState &state) { state.reset(); });
+        engine_of(session).change_session(session,
+                                          [](ds4::SequenceState &state) { state.reset(); });
     });
 }
 
@@ -63,7 +65,7 @@ ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capaci
     return guarded([&] {
         require_pointer(out, "out");
         require_pointer(out_bytes, "out_bytes");
-        engine_of(session).with_session(session, [&](ds4::SequenceState &state) {
+        engine_of(session).read_session(session, [&](const ds4::SequenceState &state) {
             const uint64_t needed = state.snapshot_bytes();
             if (capacity < needed)
                 fail(DS4_ERR_ARGUMENT, "the snapshot takes %llu bytes; the buffer has %llu",
@@ -77,12 +79,18 @@ ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capaci
 ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count) {
     return guarded([&] {
         require_pointer(bytes, "bytes");
-        engine_of(session).with_session(session, [&](ds4::SequenceState &state) {
+        engine_of(session).change_session(session, [&](ds4::SequenceState &state) {
             state.restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)});
         });
     });
 }
 
 ds4_status ds4_session_cancel(ds4_session *session) {
-    return guarded([&] { engine_of(session).cancel(session); });
+    return guarded([&] {
+        // The engine is not touched: another thread may be closing it.
+        require_pointer(session, "session");
+        if (session->engine.load() == nullptr)
+            fail(DS4_ERR_ARGUMENT, "the session's engine has been closed");
+        session->cancel.request();
+    });
 }

@@ -3,13 +3,13 @@
 // single operator: a GPU captures a step as a graph and fuses across operators. A CPU step has no
 // other boundary that would be useful to cross.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/cancellation.h"
 #include "base/trace.h"
 
 namespace ds4 {
@@ -37,7 +37,7 @@ struct SequenceStep {
     const int32_t *tokens; // [count]
     uint32_t count;        // >= 1
     uint32_t logits;       // DS4_LOGITS_*
-    const std::atomic<bool> *cancelled;
+    CancelWatch cancel;
 };
 
 class Backend {

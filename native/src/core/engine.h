@@ -25,8 +25,11 @@ class Engine : public Executor {
     ds4_session *open_session(uint32_t context_tokens);
     void close_session(ds4_session *session);
 
-    // Executor
+    // Executor, for the scheduler: the sessions belong to its jobs.
     void step(std::span<const StepItem> items, float *logits) override;
+    void claim(ds4_session *session) override;
+    void release_claim(ds4_session *session) noexcept override;
+    CancelWatch watch(const ds4_session *session) const override;
     uint32_t vocab() const override { return uint32_t(model_.shape().vocab); }
     uint32_t max_step_tokens() const override { return options_.max_step_tokens; }
     // Throw DS4_ERR_ARGUMENT for a pointer that is no open session of this engine.
@@ -40,26 +43,39 @@ class Engine : public Executor {
         const std::lock_guard lock(step_mutex_);
         body(static_cast<const Trace *>(trace_.get()));
     }
-    // Runs body while nothing else uses the session; steps of other sessions go on.
-    template <typename Body> void with_session(ds4_session *session, const Body &body) {
-        const Hold hold(*this, {&session, 1});
+    // A step for a caller of its own. Throws DS4_ERR_ARGUMENT if a job owns one of the sessions.
+    void step_apart(std::span<const StepItem> items, float *logits);
+    // Run body while nothing else uses the session, in the order of the calls; steps of other
+    // sessions go on. A session that a job owns is read between two of its steps and not changed.
+    template <typename Body> void read_session(ds4_session *session, const Body &body) {
+        const Hold hold(*this, {&session, 1}, Access::of_job);
+        body(static_cast<const SequenceState &>(*session->state));
+    }
+    template <typename Body> void change_session(ds4_session *session, const Body &body) {
+        const Hold hold(*this, {&session, 1}, Access::apart);
         body(*session->state);
     }
     Scheduler &scheduler() { return scheduler_; }
     std::string describe() const; // JSON
 
   private:
-    // Owns sessions for the length of a call; waits until no other call owns them. Throws for a
-    // pointer that is no open session of this engine.
+    // of_job: the caller changes nothing, or is the job that owns the sessions.
+    enum class Access { apart, of_job };
+    // Owns sessions for the length of a call. Calls that want the same session are served in the
+    // order in which they came. Throws for a pointer that is no open session of this engine, and
+    // for access apart from the job that owns a session.
     class Hold {
       public:
-        Hold(Engine &engine, std::span<ds4_session *const> sessions);
+        Hold(Engine &engine, std::span<ds4_session *const> sessions, Access access);
         ~Hold();
 
       private:
+        bool wants(const ds4_session *session) const;
+        bool is_next() const; // the caller holds sessions_mutex_
         Engine &engine_;
         std::vector<ds4_session *> sessions_;
     };
+    void run_step(std::span<const StepItem> items, float *logits, Access access);
     void check(std::span<const StepItem> items) const;
     void check_open(const ds4_session *session) const; // the caller holds sessions_mutex_
 
@@ -70,6 +86,7 @@ class Engine : public Executor {
     std::mutex step_mutex_; // held by the running step; guards the trace too
     mutable std::mutex sessions_mutex_;
     std::condition_variable idle_;               // notified when a session is no longer busy
+    std::vector<const Hold *> waiting_;          // in the order of their calls
     std::unordered_set<ds4_session *> sessions_; // all open ones
     std::unique_ptr<Trace> trace_;
     Scheduler scheduler_; // last: its thread uses everything above

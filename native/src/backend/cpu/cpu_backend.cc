@@ -227,9 +227,8 @@ void CpuBackend::step(std::span<const SequenceStep> sequences, float *logits, Tr
     embed(rows, streams);
     const StepAngles angles = make_angles(rows);
     const auto all_cancelled = [&] {
-        return std::all_of(sequences.begin(), sequences.end(), [](const SequenceStep &s) {
-            return s.cancelled->load(std::memory_order_relaxed);
-        });
+        return std::all_of(sequences.begin(), sequences.end(),
+                           [](const SequenceStep &s) { return s.cancel.cancelled(); });
     };
     for (int layer = 0; layer < context_.shape.layers; layer++) {
         if (all_cancelled())

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/cancellation.h"
+
 struct ds4_session;
 
 namespace ds4 {
@@ -13,6 +15,7 @@ struct StepItem {
     const int32_t *tokens; // [count], valid until step returns
     uint32_t count;        // >= 1
     uint32_t logits;       // DS4_LOGITS_*; the scheduler asks for NONE or LAST
+    CancelWatch cancel;    // taken when the step was accepted
 };
 
 class Executor {
@@ -25,8 +28,14 @@ class Executor {
     virtual uint32_t max_step_tokens() const = 0;
     virtual uint32_t position(const ds4_session *session) const = 0;
     virtual uint32_t capacity(const ds4_session *session) const = 0; // its context_tokens
-    // May be called from any thread while step runs. A step of this session alone then throws
-    // DS4_ERR_CANCELLED at its next layer boundary. A step that starts later is not affected.
+    // Between the two calls a job owns the session, and its steps alone may change it. Claiming
+    // throws DS4_ERR_ARGUMENT for a pointer that is no open session.
+    virtual void claim(ds4_session *session) = 0;
+    virtual void release_claim(ds4_session *session) noexcept = 0;
+    // A watch for the next step's item. Requests that come from now on cancel it.
+    virtual CancelWatch watch(const ds4_session *session) const = 0;
+    // May be called from any thread. A step of this session alone whose watch was taken before then
+    // throws DS4_ERR_CANCELLED at its next layer boundary.
     virtual void cancel(ds4_session *session) = 0;
 };
 

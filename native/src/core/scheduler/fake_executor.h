@@ -20,7 +20,8 @@ struct FakeSession {
     std::vector<int32_t> tokens;
     uint32_t capacity = 1000;
     bool fails = false;
-    std::atomic<bool> cancelled{false};
+    CancelSource cancel;
+    bool claimed = false;
     ds4_session *handle() { return reinterpret_cast<ds4_session *>(this); }
     static FakeSession *of(const ds4_session *session) {
         return const_cast<FakeSession *>(reinterpret_cast<const FakeSession *>(session));
@@ -32,13 +33,11 @@ class FakeExecutor : public Executor {
     static constexpr uint32_t kVocab = 64;
 
     void step(std::span<const StepItem> items, float *logits) override {
-        for (const StepItem &item : items) FakeSession::of(item.session)->cancelled = false;
         attempts++;
         wait_for_gate();
         if (step_time.count() > 0) sleep(items);
-        if (std::all_of(items.begin(), items.end(), [](const StepItem &item) {
-                return FakeSession::of(item.session)->cancelled.load();
-            }))
+        if (std::all_of(items.begin(), items.end(),
+                        [](const StepItem &item) { return item.cancel.cancelled(); }))
             fail(DS4_ERR_CANCELLED, "cancelled");
         std::vector<uint32_t> sizes;
         for (const StepItem &item : items) {
@@ -66,7 +65,14 @@ class FakeExecutor : public Executor {
     uint32_t capacity(const ds4_session *session) const override {
         return FakeSession::of(session)->capacity;
     }
-    void cancel(ds4_session *session) override { FakeSession::of(session)->cancelled = true; }
+    void claim(ds4_session *session) override { FakeSession::of(session)->claimed = true; }
+    void release_claim(ds4_session *session) noexcept override {
+        FakeSession::of(session)->claimed = false;
+    }
+    CancelWatch watch(const ds4_session *session) const override {
+        return FakeSession::of(session)->cancel.watch();
+    }
+    void cancel(ds4_session *session) override { FakeSession::of(session)->cancel.request(); }
 
     // While the gate is closed, steps wait at their start. Jobs started meanwhile are planned
     // together.
@@ -104,7 +110,7 @@ class FakeExecutor : public Executor {
     void sleep(std::span<const StepItem> items) const {
         const auto end = std::chrono::steady_clock::now() + step_time;
         while (std::chrono::steady_clock::now() < end) {
-            if (items.size() == 1 && FakeSession::of(items[0].session)->cancelled) return;
+            if (items.size() == 1 && items[0].cancel.cancelled()) return;
             std::this_thread::sleep_for(std::chrono::microseconds(200));
         }
     }

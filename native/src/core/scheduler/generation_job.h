@@ -28,6 +28,7 @@ class GenerationJob {
     // Settle: the last token, after the end is known. Terminal: nothing.
     enum class Phase { Prefill, Decode, Settle, Terminal };
     Phase phase() const;
+    ds4_status error() const { return error_; } // DS4_OK unless the job has failed
     uint32_t prompt_left() const { return uint32_t(prompt_.size()) - prompt_processed_; }
     // The tokens that the next step feeds: in prefill the rest of the prompt, else the one token
     // that is not in the session yet.

@@ -24,22 +24,29 @@ struct Scheduler::Outcome {
     size_t row = 0; // index into logits_
     std::optional<ds4_job_token> token;
 
-    bool attempt(const auto &action) {
-        status = DS4_OK;
-        text.clear();
+    bool attempt(const auto &action) noexcept {
+        set(DS4_OK, "");
         try {
             action();
         } catch (const Error &error) {
-            status = error.status();
-            text = error.what();
+            set(error.status(), error.what());
         } catch (const std::bad_alloc &) {
-            status = DS4_ERR_DEVICE_MEMORY;
-            text = "out of host memory during a step";
+            set(DS4_ERR_DEVICE_MEMORY, "out of host memory during a step");
         } catch (const std::exception &error) {
-            status = DS4_ERR_INTERNAL;
-            text = error.what();
+            set(DS4_ERR_INTERNAL, error.what());
         }
         return status == DS4_OK;
+    }
+
+  private:
+    // Without memory for the text the status has to do.
+    void set(ds4_status new_status, const char *what) noexcept {
+        status = new_status;
+        try {
+            text = what;
+        } catch (const std::bad_alloc &) {
+            text.clear();
+        }
     }
 };
 
@@ -88,11 +95,20 @@ uint64_t Scheduler::start(GenerationRequest request) {
     if (request.reads_bytes() && vocabulary_ == nullptr)
         fail(DS4_ERR_ARGUMENT, "stop strings and tool zones need ds4_engine_set_vocabulary first");
     const uint64_t id = next_id_;
+    ds4_session *const session = request.session;
     auto job = std::make_unique<GenerationJob>(id, std::move(request), room, vocabulary_);
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-    active_.reserve(active_.size() +
-                    1); // nothing may throw once the job is in one of the two lists
-    GenerationJob *const added = jobs_.emplace(id, std::move(job)).first->second.get();
+    // Nothing may throw once the job is in one of the two lists.
+    active_.reserve(active_.size() + 1);
+    wakes_.reserve(active_.size() + 1);
+    executor_.claim(job->session);
+    GenerationJob *added = nullptr;
+    try {
+        added = jobs_.emplace(id, std::move(job)).first->second.get();
+    } catch (...) {
+        executor_.release_claim(session);
+        throw;
+    }
     active_.push_back(added);
     next_id_++;
     work_.notify_one();
@@ -123,7 +139,9 @@ void Scheduler::poll(uint64_t id, ds4_job_token *tokens, uint32_t capacity, ds4_
 
 std::string Scheduler::error(uint64_t id) {
     const std::lock_guard lock(mutex_);
-    return find(id).error_text;
+    const GenerationJob &job = find(id);
+    if (job.error_text.empty() && job.error() == DS4_ERR_DEVICE_MEMORY) return "out of host memory";
+    return job.error_text;
 }
 
 void Scheduler::cancel(uint64_t id) {
@@ -137,7 +155,7 @@ void Scheduler::cancel(uint64_t id) {
             executor_.cancel(job.session);
         } else {
             job.cancel();
-            std::erase(active_, &job);
+            retire(job);
             request_wake(job, wakes);
         }
     }
@@ -167,14 +185,20 @@ void Scheduler::release(const ds4_session *session) {
         });
         GenerationJob *const job = owner(session);
         if (job == nullptr) return;
-        job->session = nullptr;
         if (job->phase() != Phase::Terminal) {
             job->cancel();
-            std::erase(active_, job);
+            retire(*job);
             request_wake(*job, wakes);
         }
+        job->session = nullptr;
     }
     wake(wakes);
+}
+
+// The job has come to its end: it takes no step any more, and its session is free.
+void Scheduler::retire(GenerationJob &job) noexcept {
+    std::erase(active_, &job);
+    executor_.release_claim(job.session);
 }
 
 void Scheduler::request_wake(GenerationJob &job, Wakes &wakes) {
@@ -194,42 +218,72 @@ void Scheduler::run() {
     while (true) {
         work_.wait(lock, [this] { return stopping_ || !active_.empty(); });
         if (stopping_) break;
-        step(lock, planner_.plan(active_));
+        if (plan_step())
+            step(lock);
+        else
+            fail_newest(lock);
     }
     for (auto &[id, job] : jobs_) job->cancel();
 }
 
-// Runs one step of the batch. The lock is held on entry and on return, but not during the step and
-// the sampling.
-void Scheduler::step(std::unique_lock<std::mutex> &lock, const Batch &batch) {
-    std::vector<StepItem> items;
-    for (const BatchEntry &entry : batch) {
-        const uint32_t logits =
-            entry.job->wants_logits(entry.count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
-        items.push_back({entry.job->session, entry.job->next_tokens(), entry.count, logits});
-        entry.job->in_step = true;
+// Chooses the next step's batch; returns false, with nothing changed, if memory is short.
+bool Scheduler::plan_step() noexcept {
+    try {
+        batch_ = planner_.plan(active_);
+        items_.clear();
+        for (const auto &[job, count] : batch_) {
+            const uint32_t logits = job->wants_logits(count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
+            items_.push_back(
+                {job->session, job->next_tokens(), count, logits, executor_.watch(job->session)});
+        }
+        outcomes_.clear();
+        outcomes_.resize(batch_.size());
+    } catch (const std::exception &) {
+        return false;
     }
+    for (const BatchEntry &entry : batch_) entry.job->in_step = true;
+    return true;
+}
+
+// The newest job gives way to those that have run so far.
+void Scheduler::fail_newest(std::unique_lock<std::mutex> &lock) noexcept {
+    GenerationJob &job = *active_.back();
+    job.fail(DS4_ERR_DEVICE_MEMORY, {});
+    retire(job);
+    wakes_.clear();
+    request_wake(job, wakes_);
+    lock.unlock();
+    wake(wakes_);
+    lock.lock();
+}
+
+// Runs the step of batch_. The lock is held on entry and on return, but not during the step and the
+// sampling.
+void Scheduler::step(std::unique_lock<std::mutex> &lock) noexcept {
     lock.unlock();
     const auto begin = std::chrono::steady_clock::now();
-    std::vector<Outcome> outcomes(batch.size());
-    evaluate(items, outcomes);
+    evaluate(items_, outcomes_);
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
         std::chrono::steady_clock::now() - begin);
-    sample(batch, items, outcomes);
+    sample(batch_, items_, outcomes_);
     lock.lock();
 
-    planner_.record_step(batch, uint64_t(took.count()));
-    Wakes wakes;
-    for (size_t i = 0; i < batch.size(); i++) {
-        GenerationJob &job = *batch[i].job;
+    planner_.record_step(batch_, uint64_t(took.count()));
+    wakes_.clear();
+    for (size_t i = 0; i < batch_.size(); i++) {
+        GenerationJob &job = *batch_[i].job;
         job.in_step = false;
-        settle(job, batch[i].count, outcomes[i]);
-        if (job.phase() == Phase::Terminal) std::erase(active_, &job);
-        request_wake(job, wakes);
+        try {
+            settle(job, batch_[i].count, outcomes_[i]);
+        } catch (const std::bad_alloc &) {
+            job.fail(DS4_ERR_DEVICE_MEMORY, {});
+        }
+        if (job.phase() == Phase::Terminal) retire(job);
+        request_wake(job, wakes_);
     }
     lock.unlock();
     stepped_.notify_all();
-    wake(wakes);
+    wake(wakes_);
     lock.lock();
 }
 
@@ -274,9 +328,9 @@ void Scheduler::sample(const Batch &batch, std::span<const StepItem> items,
     }
 }
 
-void Scheduler::settle(GenerationJob &job, uint32_t count, const Outcome &outcome) {
+void Scheduler::settle(GenerationJob &job, uint32_t count, Outcome &outcome) {
     if (outcome.status == DS4_ERR_CANCELLED) return job.cancel();
-    if (outcome.status != DS4_OK) return job.fail(outcome.status, outcome.text);
+    if (outcome.status != DS4_OK) return job.fail(outcome.status, std::move(outcome.text));
     job.advance(count, outcome.token ? &*outcome.token : nullptr);
     // A job whose end is known only settles, which takes one step. It goes on in spite of the
     // cancel, so that the session can be reused.

@@ -57,10 +57,13 @@ class Scheduler {
     using Wakes = std::vector<uint32_t>; // tags for the waker, called after the lock is released
 
     void run();
-    void step(std::unique_lock<std::mutex> &lock, const Batch &batch);
+    bool plan_step() noexcept;
+    void step(std::unique_lock<std::mutex> &lock) noexcept;
+    void fail_newest(std::unique_lock<std::mutex> &lock) noexcept;
+    void retire(GenerationJob &job) noexcept;
     void evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes);
     void sample(const Batch &batch, std::span<const StepItem> items, std::span<Outcome> outcomes);
-    void settle(GenerationJob &job, uint32_t count, const Outcome &outcome);
+    void settle(GenerationJob &job, uint32_t count, Outcome &outcome);
     static void request_wake(GenerationJob &job, Wakes &wakes);
     void wake(const Wakes &wakes) const;
     GenerationJob &find(uint64_t id);
@@ -77,7 +80,12 @@ class Scheduler {
     std::atomic<void (*)(uint32_t)> wake_ = nullptr;
     uint64_t next_id_ = 1;
     bool stopping_ = false;
-    std::vector<float> logits_; // [rows, vocab], used by thread_ alone
+    // Used by thread_ alone: the current step, its logits [rows, vocab], and the jobs to wake.
+    Batch batch_;
+    std::vector<StepItem> items_;
+    std::vector<Outcome> outcomes_;
+    std::vector<float> logits_;
+    Wakes wakes_; // has room for every active job
     std::thread thread_;
 };
 
