@@ -2,11 +2,13 @@
 
 #include <system_error>
 
+#include "base/blocked_signals.h"
 #include "pool/expert_error.h"
 
 namespace ds4::ktb {
 
 SubstituteThreads::SubstituteThreads(int workers) {
+    const BlockedSignals blocked;
     try {
         for (int index = 1; index < workers; index++)
             threads_.emplace_back([this, index] {

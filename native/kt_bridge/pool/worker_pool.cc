@@ -10,6 +10,7 @@
 #include <set>
 #include <system_error>
 
+#include "base/blocked_signals.h"
 #include "pool/expert_error.h"
 #include "machine/topology.h"
 
@@ -144,21 +145,16 @@ void WorkerPool::place(const PoolOptions &options, const machine::Topology &topo
 }
 
 void WorkerPool::launch() {
-    sigset_t every, before;
-    sigfillset(&every);
-    // Workers inherit the mask: signals belong to the host's threads.
-    pthread_sigmask(SIG_SETMASK, &every, &before);
+    const BlockedSignals blocked;
     try {
         threads_.reserve(workers_.size());
         for (const Worker &worker : workers_)
             threads_.emplace_back([this, &worker] { loop(worker); });
     } catch (const std::system_error &error) {
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
         stop();
         fail(KTB_ERR_MEMORY, "cannot start worker %zu of %zu: %s", threads_.size() + 1,
              workers_.size(), error.what());
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void WorkerPool::stop() {

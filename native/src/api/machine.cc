@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "api/boundary.h"
+#include "base/allowed_cpus.h"
 #include "base/json.h"
 #include "ds4.h"
 #include "machine/control_groups.h"
@@ -49,7 +50,7 @@ std::string cpu_members() {
            ",\"isa\":" + json_quoted(isa_name(machine::best_isa())) +
            ",\"isas\":" + quoted_list(sets) +
            ",\"usable_cores\":" + std::to_string(machine::usable_cores()) +
-           ",\"affinity_cpus\":" + std::to_string(machine::allowed_cpus().size()) +
+           ",\"affinity_cpus\":" + std::to_string(ds4::allowed_cpus().size()) +
            ",\"cgroup_cpus\":" + quota_text;
 }
 

@@ -1,7 +1,5 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -10,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/allowed_cpus.h"
 #include "base/assert.h"
+#include "base/blocked_signals.h"
 #include "base/fail.h"
 #include "ds4.h"
 
@@ -27,18 +27,11 @@ inline void pause_cpu() {
 #endif
 }
 
-int schedulable_cpus() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
-}
-
 // Time to poll before sleeping. Regions of one step are some microseconds apart, and steps tens of
 // them, so decoding rarely sleeps. Where every core has a worker, polling for longer would take
 // time from them.
 std::chrono::microseconds spin_time(int threads) {
-    const int cpus = schedulable_cpus();
+    const int cpus = int(allowed_cpus().size());
     if (threads > cpus) return std::chrono::microseconds(0);
     return std::chrono::microseconds(threads == cpus || cpus <= 4 ? 60 : 1000);
 }
@@ -111,6 +104,7 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
         fail(DS4_ERR_ARGUMENT, "a thread pool needs at least 1 thread, got %d", threads);
     state_->threads = threads;
     state_->spin = spin_time(threads);
+    const BlockedSignals blocked;
     try {
         for (int worker = 1; worker < threads; worker++)
             state_->workers.emplace_back([state = state_.get(), worker] { state->work(worker); });

@@ -1,5 +1,8 @@
 #include "base/thread_pool.h"
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +91,19 @@ TEST("pools come and go while their workers spin or sleep") {
         is_refused = error.status() == DS4_ERR_ARGUMENT;
     }
     CHECK(is_refused);
+}
+
+TEST("workers take no signal of the process but those of their own faults") {
+    ThreadPool pool(3);
+    std::atomic<int> wrong{0};
+    pool.run([&](int worker, int) {
+        sigset_t blocked;
+        pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+        const bool is_caller = worker == 0;
+        if (sigismember(&blocked, SIGINT) != (is_caller ? 0 : 1)) wrong++;
+        if (sigismember(&blocked, SIGBUS) != 0) wrong++;
+    });
+    CHECK(wrong == 0);
 }
 
 TEST("shares cover everything once, begin at steps and differ by at most one step") {

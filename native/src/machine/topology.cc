@@ -5,8 +5,8 @@
 #include <map>
 #include <set>
 
+#include "base/allowed_cpus.h"
 #include "machine/control_groups.h"
-#include "machine/usable_cores.h"
 
 namespace ds4::machine {
 namespace {

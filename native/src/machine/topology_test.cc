@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/allowed_cpus.h"
 #include "base/test.h"
 #include "machine/machine_tree_for_tests.h"
 #include "machine/usable_cores.h"
@@ -96,5 +97,5 @@ TEST("this machine has at least one core, node and usable CPU") {
     CHECK(topology.usable >= 1 && topology.usable <= int(topology.cores.size()));
     CHECK(std::is_sorted(topology.nodes.begin(), topology.nodes.end()));
     CHECK(topology.memory_nodes >= 1 && usable_cores() >= 1);
-    CHECK(usable_cores() <= int(allowed_cpus().size()));
+    CHECK(usable_cores() <= int(ds4::allowed_cpus().size()));
 }

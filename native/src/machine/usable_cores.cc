@@ -1,29 +1,11 @@
 #include "machine/usable_cores.h"
 
 #include <algorithm>
-#include <sched.h>
 
+#include "base/allowed_cpus.h"
 #include "machine/control_groups.h"
 
 namespace ds4::machine {
-
-// A machine with more than 1024 CPUs needs a larger set than cpu_set_t. The call fails for a set
-// that is too small.
-std::vector<int> allowed_cpus() {
-    std::vector<int> allowed;
-    for (int cpus = 1024; cpus <= 1 << 20 && allowed.empty(); cpus *= 4) {
-        cpu_set_t *set = CPU_ALLOC(cpus);
-        if (set == nullptr) break;
-        const size_t bytes = CPU_ALLOC_SIZE(cpus);
-        CPU_ZERO_S(bytes, set);
-        if (sched_getaffinity(0, bytes, set) == 0)
-            for (int cpu = 0; cpu < cpus; cpu++)
-                if (CPU_ISSET_S(cpu, bytes, set)) allowed.push_back(cpu);
-        CPU_FREE(set);
-    }
-    if (allowed.empty()) allowed.push_back(0);
-    return allowed;
-}
 
 int usable_cores() {
     const int cpus = int(allowed_cpus().size());

@@ -30,6 +30,7 @@ MappedFile::MappedFile(const std::string &path) : path_(path) {
             fail(DS4_ERR_IO, "cannot map %llu bytes of %s: %s", (unsigned long long)bytes_,
                  path.c_str(), std::strerror(reason));
         data_ = static_cast<const uint8_t *>(mapped);
+        guard_ = LostPageGuard(data_, bytes_);
     } else {
         ::close(descriptor);
     }
@@ -57,11 +58,12 @@ void MappedFile::drop(const uint8_t *begin, const uint8_t *end) const {
 }
 
 MappedFile::~MappedFile() {
+    guard_ = LostPageGuard(); // before its addresses can belong to another mapping
     if (data_ != nullptr) ::munmap(const_cast<uint8_t *>(data_), bytes_);
 }
 
 MappedFile::MappedFile(MappedFile &&other) noexcept
     : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)),
-      bytes_(std::exchange(other.bytes_, 0)) {}
+      bytes_(std::exchange(other.bytes_, 0)), guard_(std::move(other.guard_)) {}
 
 } // namespace ds4

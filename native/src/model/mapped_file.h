@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "model/lost_pages.h"
+
 namespace ds4 {
 
 class MappedFile {
@@ -17,6 +19,9 @@ class MappedFile {
     const std::string &path() const { return path_; }
     const uint8_t *data() const { return data_; }
     uint64_t bytes() const { return bytes_; }
+    // Whether a read has met a page that is no longer there: the file was truncated, or its disk
+    // failed. Such pages read as zeros.
+    bool has_lost_pages() const { return guard_.has_lost_pages(); }
     bool holds(const uint8_t *begin, const uint8_t *end) const {
         return data_ != nullptr && begin >= data_ && end <= data_ + bytes_ && begin < end;
     }
@@ -29,6 +34,7 @@ class MappedFile {
     std::string path_;
     const uint8_t *data_ = nullptr;
     uint64_t bytes_ = 0;
+    LostPageGuard guard_;
 };
 
 } // namespace ds4

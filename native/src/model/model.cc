@@ -211,6 +211,16 @@ void Model::seal() {
     sealed_ = true;
 }
 
+void Model::check_files() const {
+    for (const MappedFile &file : files_)
+        if (file.has_lost_pages())
+            fail(
+                DS4_ERR_IO,
+                "%s has been truncated, or cannot be read, since it was opened; put the whole file "
+                "in its place and load the model again",
+                file.path().c_str());
+}
+
 uint64_t Model::mapped_bytes() const {
     uint64_t total = 0;
     for (const MappedFile &file : files_) total += file.bytes();

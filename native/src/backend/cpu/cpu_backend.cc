@@ -110,6 +110,7 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     const char *numerics = context_.precision == Precision::int8 ? "int8" : "f32";
     experts_ = place_experts({model, options.experts, context_.cache}, {isa, numerics, pool_});
     context_.packed = experts_.packed.get();
+    model.check_files(); // packing has read the experts
 }
 
 std::unique_ptr<SequenceState> CpuBackend::open_sequence(uint32_t context_tokens) {
@@ -220,6 +221,7 @@ void CpuBackend::head(const StepRows &rows, const float *streams, float *logits,
 }
 
 void CpuBackend::step(std::span<const SequenceStep> sequences, float *logits, Trace *trace) {
+    model_.check_files();
     const StepRows rows = gather(sequences);
     for (const SequenceRows &sequence : rows.sequences)
         sequence.sequence->reserve(uint32_t(sequence.count));
@@ -238,6 +240,7 @@ void CpuBackend::step(std::span<const SequenceStep> sequences, float *logits, Tr
     }
     head(rows, streams, logits, trace);
     if (all_cancelled()) fail(DS4_ERR_CANCELLED, "the step was cancelled after its last layer");
+    model_.check_files(); // some weights may have been read as zeros
     for (size_t i = 0; i < sequences.size(); i++)
         rows.sequences[i].sequence->commit(sequences[i].tokens, sequences[i].count);
 }

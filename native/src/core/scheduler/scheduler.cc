@@ -5,6 +5,7 @@
 #include <new>
 #include <optional>
 
+#include "base/blocked_signals.h"
 #include "base/error.h"
 #include "base/fail.h"
 #include "core/scheduler/executor.h"
@@ -97,7 +98,10 @@ uint64_t Scheduler::start(GenerationRequest request) {
     const uint64_t id = next_id_;
     ds4_session *const session = request.session;
     auto job = std::make_unique<GenerationJob>(id, std::move(request), room, vocabulary_);
-    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    if (!thread_.joinable()) {
+        const BlockedSignals blocked;
+        thread_ = std::thread([this] { run(); });
+    }
     // Nothing may throw once the job is in one of the two lists.
     active_.reserve(active_.size() + 1);
     wakes_.reserve(active_.size() + 1);

@@ -43,14 +43,12 @@ inline int64_t partial_floats(const Shape &shape) { return shape.head_dim + 2; }
 void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, const float *angles,
                   int64_t begin, int64_t end, Buffer &scratch, const HeadsOutput &out);
 
-// The same in two acts, for slices on several threads: the sums of one slice, then the output of
-// one head from the sums of all slices, which lie `stride` floats apart and are overwritten.
-// scratch: [slice_floats]; partials: [end - begin, partial_floats].
+// Attention in two acts, so that slices can run on several threads. First the sums of one slice.
+// scratch is [slice_floats], partials are [end - begin, partial_floats].
 int64_t slice_floats(const Shape &shape, const HeadsRows &keys, int64_t heads);
 void attend_slice(const HeadsInput &in, const HeadsRows &keys, int64_t slice, const float *q,
                   int64_t begin, int64_t end, float *scratch, float *partials);
-// Then the output of one head. The sums of its slices lie `stride` floats apart and are
-// overwritten.
+// Then the output of one head. The sums of its slices lie `stride` floats apart and change.
 void finish_head(const HeadsInput &in, float *partials, int64_t slices, int64_t stride,
                  const float *angles, int64_t head, const HeadsOutput &out);
 

@@ -1,0 +1,98 @@
+#include "model/lost_pages.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <mutex>
+#include <utility>
+
+namespace ds4 {
+namespace {
+
+// The handler reads these without a lock, so a slot is valid while `bytes` is not 0.
+struct Slot {
+    std::atomic<uintptr_t> begin{0};
+    std::atomic<uint64_t> bytes{0};
+    std::atomic<bool> lost{false};
+};
+constexpr int kSlots = 1024;
+Slot slots[kSlots];
+std::mutex slots_mutex; // of threads that register
+struct sigaction previous{};
+uintptr_t page_bytes = 4096;
+
+// Only calls that are safe in a signal handler. mmap is a plain system call on Linux.
+bool replace_lost_page(uintptr_t address) {
+    for (Slot &slot : slots) {
+        const uint64_t bytes = slot.bytes.load(std::memory_order_acquire);
+        const uintptr_t begin = slot.begin.load(std::memory_order_relaxed);
+        if (bytes == 0 || address < begin || address - begin >= bytes) continue;
+        void *page = reinterpret_cast<void *>(address / page_bytes * page_bytes);
+        if (::mmap(page, page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+            MAP_FAILED)
+            return false;
+        slot.lost.store(true, std::memory_order_release);
+        return true;
+    }
+    return false;
+}
+
+void on_bus_error(int signal, siginfo_t *info, void *context) {
+    if (replace_lost_page(reinterpret_cast<uintptr_t>(info->si_addr))) return;
+    if ((previous.sa_flags & SA_SIGINFO) != 0 && previous.sa_sigaction != nullptr)
+        return previous.sa_sigaction(signal, info, context);
+    if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN &&
+        previous.sa_handler != nullptr)
+        return previous.sa_handler(signal);
+    ::signal(SIGBUS, SIG_DFL); // the faulting read repeats and ends the process
+}
+
+void install_once() {
+    static const bool installed = [] {
+        page_bytes = uintptr_t(::sysconf(_SC_PAGESIZE));
+        struct sigaction action{};
+        action.sa_sigaction = on_bus_error;
+        action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+        ::sigemptyset(&action.sa_mask);
+        return ::sigaction(SIGBUS, &action, &previous) == 0;
+    }();
+    static_cast<void>(installed);
+}
+
+} // namespace
+
+LostPageGuard::LostPageGuard(const uint8_t *data, uint64_t bytes) {
+    if (bytes == 0) return;
+    install_once();
+    const std::lock_guard lock(slots_mutex);
+    for (int i = 0; i < kSlots && slot_ < 0; i++) {
+        if (slots[i].bytes.load(std::memory_order_relaxed) != 0) continue;
+        slots[i].begin.store(reinterpret_cast<uintptr_t>(data), std::memory_order_relaxed);
+        slots[i].lost.store(false, std::memory_order_relaxed);
+        slots[i].bytes.store(bytes, std::memory_order_release);
+        slot_ = i;
+    }
+}
+
+LostPageGuard::~LostPageGuard() {
+    if (slot_ < 0) return;
+    const std::lock_guard lock(slots_mutex);
+    slots[slot_].bytes.store(0, std::memory_order_release);
+}
+
+LostPageGuard::LostPageGuard(LostPageGuard &&other) noexcept
+    : slot_(std::exchange(other.slot_, -1)) {}
+
+LostPageGuard &LostPageGuard::operator=(LostPageGuard &&other) noexcept {
+    std::swap(slot_, other.slot_);
+    if (this != &other) LostPageGuard(std::move(other)); // frees the slot that was held before
+    return *this;
+}
+
+bool LostPageGuard::has_lost_pages() const {
+    return slot_ >= 0 && slots[slot_].lost.load(std::memory_order_acquire);
+}
+
+} // namespace ds4
