@@ -274,6 +274,9 @@ DS4_API void ds4_session_close(ds4_session *session);
 DS4_API uint32_t ds4_session_position(const ds4_session *session);
 /* Thread: any. Host bytes that the session holds. */
 DS4_API uint64_t ds4_session_bytes(const ds4_session *session);
+/* Calls that would change a session (reset, restore, a step of ds4_engine_step) are refused with
+ * DS4_ERR_ARGUMENT while a job that owns it runs. Calls that wait for a session are served in the
+ * order in which they came; a snapshot comes between two steps of a job. */
 /* Thread: one. Back to position 0. */
 DS4_API ds4_status ds4_session_reset(ds4_session *session);
 /* Thread: one. Bytes that ds4_session_snapshot would write now. */

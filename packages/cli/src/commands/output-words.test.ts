@@ -46,7 +46,7 @@ const CASES: readonly Case[] = [
   { args: ["logits", "--compare", "experts"] },
   { args: ["quantize", "demo", "new.gguf", "--force"] },
   { args: ["bench", ...SMALL, "-c", "64k"] },
-  { args: ["eval", "tool-result"] },
+  { args: ["eval", "fact"] },
   { args: ["doctor"] },
   { args: ["config"] },
   { args: ["config", "--config", "ds4.toml"] },
