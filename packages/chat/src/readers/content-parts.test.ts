@@ -47,7 +47,7 @@ describe("a part that is no text is refused by a sentence of its own, at its pla
   test("reasoning, calls and results name the place where they belong", () => {
     const said = (read: () => unknown) => refusal(read).message
     const thinking = { type: "thinking", thinking: "hm" }
-    expect(said(() => chat(thinking, "assistant"))).toContain("reasoning_content")
+    expect(said(() => chat(thinking, "user"))).toContain("reasoning_content")
     expect(said(() => messages(thinking))).toContain("belong to assistant messages")
     expect(said(() => responses(thinking))).toContain('an item of the type "reasoning"')
     expect(said(() => chat({ type: "tool_use" }))).toContain("tool_calls")

@@ -104,3 +104,26 @@ describe("chat completions", () => {
     expect(refusal(() => chatRequest(body)).param).toBe(param)
   })
 })
+
+test("reasoning that comes back as a part of an answer's content is its reasoning", () => {
+  const answer = (content: unknown, more = {}) =>
+    chatRequest({
+      messages: [
+        { role: "user", content: "hi" },
+        { role: "assistant", content, ...more },
+        { role: "user", content: "b" },
+      ],
+    }).conversation.messages[1]
+  const text = { type: "text", text: "a" }
+  const told = { role: "assistant" as const, content: "a", reasoning: "t" }
+  expect(answer([{ type: "thinking", thinking: "t", signature: "s" }, text])).toEqual(told)
+  expect(answer([{ type: "reasoning", text: "t" }, text])).toEqual(told)
+  expect(answer([{ type: "redacted_thinking", data: "x" }, text])).toEqual({
+    role: "assistant",
+    content: "a",
+  })
+  expect(answer([{ type: "thinking", thinking: "x" }, text], { reasoning_content: "t" })).toEqual(
+    told,
+  )
+  expect(() => answer([{ type: "thinking" }, text])).toThrow("messages[1].content[0].thinking")
+})

@@ -8,6 +8,7 @@ import type {
 import {
   type Fields,
   fieldsAt,
+  isFields,
   itemsAt,
   nameAt,
   optionalBooleanAt,
@@ -47,10 +48,40 @@ const readCall = (path: string, call: unknown): ToolCall => {
   }
 }
 
-const readAssistant = (path: string, message: Fields, content: string): AssistantMessage => {
-  const reasoning = ["reasoning_content", "reasoning", "reasoning_text"]
-    .map((field) => optionalStringAt(`${path}.${field}`, message[field]))
-    .find((text) => text !== undefined)
+/** Kinds of parts in which clients send an answer's reasoning back, and the field of their text. */
+const REASONING_PARTS: ReadonlyMap<unknown, string> = new Map([
+  ["thinking", "thinking"],
+  ["reasoning", "text"],
+  ["reasoning_text", "text"],
+])
+
+/**
+ * The reasoning among the parts of an answer, and its content with empty texts in their place, so
+ * that the other parts keep their paths. Sealed reasoning of other models is left out.
+ */
+const withoutReasoning = (path: string, raw: unknown): { content: unknown; reasoning: string } => {
+  if (!Array.isArray(raw)) return { content: raw, reasoning: "" }
+  let reasoning = ""
+  const content = raw.map((part: unknown, index): unknown => {
+    if (!isFields(part)) return part
+    const field = REASONING_PARTS.get(part.type)
+    if (field === undefined && part.type !== "redacted_thinking") return part
+    if (field !== undefined) reasoning += stringAt(`${path}[${index}].${field}`, part[field])
+    return { type: "text", text: "" }
+  })
+  return { content, reasoning }
+}
+
+const readAssistant = (
+  path: string,
+  message: Fields,
+  content: string,
+  partsReasoning: string,
+): AssistantMessage => {
+  const reasoning =
+    ["reasoning_content", "reasoning", "reasoning_text"]
+      .map((field) => optionalStringAt(`${path}.${field}`, message[field]))
+      .find((text) => text !== undefined) ?? (partsReasoning === "" ? undefined : partsReasoning)
   const toolCalls = itemsAt(`${path}.tool_calls`, message.tool_calls).map((call, index) =>
     readCall(`${path}.tool_calls[${index}]`, call),
   )
@@ -67,9 +98,13 @@ const readMessage = (path: string, raw: unknown, { profile }: ReadOptions): Mess
   const role = message.role ?? "user"
   const isCompat = profile === "compat"
   const isResult = role === "tool" || role === "function"
+  const parts =
+    role === "assistant" && !isCompat
+      ? withoutReasoning(`${path}.content`, message.content)
+      : { content: message.content, reasoning: "" }
   const content = contentText(
     `${path}.content`,
-    message.content,
+    parts.content,
     isCompat ? "skip" : "chat",
     isResult ? resultSeparator(isCompat) : "",
   )
@@ -82,7 +117,7 @@ const readMessage = (path: string, raw: unknown, { profile }: ReadOptions): Mess
     case "latest_reminder":
       return { role: "latest_reminder", content }
     case "assistant":
-      return readAssistant(path, message, content)
+      return readAssistant(path, message, content, parts.reasoning)
     case "tool":
     case "function":
       return {
