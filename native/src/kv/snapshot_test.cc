@@ -6,23 +6,12 @@
 #include "base/error.h"
 #include "base/test.h"
 #include "ds4.h"
+#include "kv/layout_for_tests.h"
 
 using namespace ds4;
+using namespace ds4::test;
 
 namespace {
-
-// A layer of each kind; rows of the sizes that DeepSeek V4 has.
-Shape small_shape() {
-    Shape shape{};
-    shape.layers = 3, shape.vocab = 100, shape.sliding_window = 8, shape.head_dim = 512;
-    shape.rope_dim = 64, shape.index_head_dim = 128;
-    shape.layer = {{0, 0, 0, false}, {4, 0, 0, false}, {128, 0, 0, false}};
-    return shape;
-}
-
-CacheLayout layout_of(const Shape &shape) {
-    return {shape, {512, 64, RowStorage::packed}, {128, RowStorage::packed}};
-}
 
 std::vector<uint8_t> snapshot_of(const CacheLayout &layout, const std::vector<int32_t> &tokens) {
     std::vector<uint8_t> out(snapshot_bytes(layout, uint32_t(tokens.size())));
@@ -44,8 +33,8 @@ ds4_status status_of(const CacheLayout &layout, uint32_t capacity, std::span<con
 } // namespace
 
 TEST("a snapshot has the rows that its number of tokens needs, and no others") {
-    const Shape shape = small_shape();
-    const CacheLayout layout = layout_of(shape);
+    const Shape shape = cache_shape();
+    const CacheLayout layout = packed_layout(shape);
     const SnapshotSections window = snapshot_sections(layout, shape.layer[0], 10);
     CHECK(window.count == 1 && window.section[0].first == 2 && window.section[0].count == 8 &&
           window.section[0].row_bytes == 584);
@@ -68,7 +57,7 @@ TEST("a snapshot has the rows that its number of tokens needs, and no others") {
 
 TEST("snapshots of DeepSeek V4 Flash and Pro have the documented sizes") {
     const auto model = [](int layers, int first_ratio) {
-        Shape shape = small_shape();
+        Shape shape = cache_shape();
         shape.layers = layers, shape.sliding_window = 128;
         shape.layer.clear();
         for (int l = 0; l < layers; l++)
@@ -76,17 +65,17 @@ TEST("snapshots of DeepSeek V4 Flash and Pro have the documented sizes") {
         return shape;
     };
     const Shape flash = model(43, 0), pro = model(61, 128);
-    CHECK(snapshot_bytes(layout_of(flash), 1) == 322'116);
-    CHECK(snapshot_bytes(layout_of(flash), 1000) == 16'102'976);
-    CHECK(snapshot_bytes(layout_of(flash), 32768) == 119'360'552);
-    CHECK(snapshot_bytes(layout_of(pro), 1) == 469'844);
-    CHECK(snapshot_bytes(layout_of(pro), 1000) == 24'014'944);
-    CHECK(snapshot_bytes(layout_of(pro), 1048576) == 5'285'827'624);
+    CHECK(snapshot_bytes(packed_layout(flash), 1) == 322'116);
+    CHECK(snapshot_bytes(packed_layout(flash), 1000) == 16'102'976);
+    CHECK(snapshot_bytes(packed_layout(flash), 32768) == 119'360'552);
+    CHECK(snapshot_bytes(packed_layout(pro), 1) == 469'844);
+    CHECK(snapshot_bytes(packed_layout(pro), 1000) == 24'014'944);
+    CHECK(snapshot_bytes(packed_layout(pro), 1048576) == 5'285'827'624);
 }
 
 TEST("a snapshot is read back by the layout that wrote it and refused by any other") {
-    const Shape shape = small_shape();
-    const CacheLayout layout = layout_of(shape);
+    const Shape shape = cache_shape();
+    const CacheLayout layout = packed_layout(shape);
     const std::vector<int32_t> tokens{1, 2, 99, 0, 5};
     std::vector<uint8_t> bytes = snapshot_of(layout, tokens);
     const SnapshotContents contents = read_snapshot(layout, 5, bytes);

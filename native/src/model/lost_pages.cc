@@ -76,18 +76,22 @@ LostPageGuard::LostPageGuard(const uint8_t *data, uint64_t bytes) {
     }
 }
 
-LostPageGuard::~LostPageGuard() {
+void LostPageGuard::release() noexcept {
     if (slot_ < 0) return;
     const std::lock_guard lock(slots_mutex);
     slots[slot_].bytes.store(0, std::memory_order_release);
+    slot_ = -1;
 }
+
+LostPageGuard::~LostPageGuard() { release(); }
 
 LostPageGuard::LostPageGuard(LostPageGuard &&other) noexcept
     : slot_(std::exchange(other.slot_, -1)) {}
 
 LostPageGuard &LostPageGuard::operator=(LostPageGuard &&other) noexcept {
-    std::swap(slot_, other.slot_);
-    if (this != &other) LostPageGuard(std::move(other)); // frees the slot that was held before
+    if (this == &other) return *this;
+    release();
+    slot_ = std::exchange(other.slot_, -1);
     return *this;
 }
 

@@ -19,6 +19,7 @@ class LostPageGuard {
     bool has_lost_pages() const;
 
   private:
+    void release() noexcept;
     int slot_ = -1;
 };
 

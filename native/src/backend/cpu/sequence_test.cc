@@ -4,26 +4,15 @@
 #include "base/error.h"
 #include "base/test.h"
 #include "ds4.h"
+#include "kv/layout_for_tests.h"
 
 using namespace ds4;
 using namespace ds4::cpu;
 using namespace ds4::test;
 
-namespace {
-
-Shape small_shape() {
-    Shape shape{};
-    shape.layers = 3, shape.vocab = 100, shape.sliding_window = 8, shape.head_dim = 512;
-    shape.rope_dim = 64, shape.index_head_dim = 128;
-    shape.layer = {{0, 0, 0, false}, {4, 0, 0, false}, {128, 0, 0, false}};
-    return shape;
-}
-
-} // namespace
-
 TEST("a sequence that would outgrow the memory is refused, and goes on when there is room") {
-    const Shape shape = small_shape();
-    Sequence sequence({shape, {512, 64, RowStorage::packed}, {128, RowStorage::packed}}, 1 << 20);
+    const Shape shape = cache_shape();
+    Sequence sequence(packed_layout(shape), 1 << 20);
     const uint64_t before = sequence.bytes();
     std::string text;
     try {

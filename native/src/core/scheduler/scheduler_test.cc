@@ -15,15 +15,23 @@ using ds4::test::FakeSession;
 
 namespace {
 
-// Token t is the one byte '0' + t.
-void set_letters(Scheduler &scheduler) {
+// texts: those of tokens 0, 1 and so on.
+void set_texts(Scheduler &scheduler, const std::vector<std::string> &texts) {
     std::vector<uint8_t> bytes;
     std::vector<uint32_t> offsets = {0};
-    for (uint32_t id = 0; id < FakeExecutor::kVocab; id++) {
-        bytes.push_back(uint8_t('0' + id));
+    for (const std::string &text : texts) {
+        bytes.insert(bytes.end(), text.begin(), text.end());
         offsets.push_back(uint32_t(bytes.size()));
     }
     scheduler.set_vocabulary(bytes, offsets);
+}
+
+// Token t is the one byte '0' + t.
+void set_letters(Scheduler &scheduler) {
+    std::vector<std::string> texts;
+    for (uint32_t id = 0; id < FakeExecutor::kVocab; id++)
+        texts.push_back(std::string(1, char('0' + id)));
+    set_texts(scheduler, texts);
 }
 
 GenerationRequest request(FakeSession &session, std::vector<int32_t> prompt, uint32_t max_tokens) {
@@ -183,13 +191,7 @@ TEST("the end of a tool block ends the job, and its syntax is decoded greedily")
     texts[4] = "\n<invoke name=\"a\">\n</invoke>\n";
     texts[5] = "</tool_";
     texts[6] = "calls>";
-    std::vector<uint8_t> bytes;
-    std::vector<uint32_t> offsets = {0};
-    for (const std::string &text : texts) {
-        bytes.insert(bytes.end(), text.begin(), text.end());
-        offsets.push_back(uint32_t(bytes.size()));
-    }
-    scheduler.set_vocabulary(bytes, offsets);
+    set_texts(scheduler, texts);
     // hot enough that the chance of following the fake model by luck is nil; only the first token
     // may be sampled
     int opened = 0;
@@ -217,13 +219,7 @@ TEST("thinking that ends in plain text is over, and nothing is forced any more")
     texts[6] = "nk>b";
     texts[9] = "STOP";
     texts[40] = "</think>";
-    std::vector<uint8_t> bytes;
-    std::vector<uint32_t> offsets = {0};
-    for (const std::string &text : texts) {
-        bytes.insert(bytes.end(), text.begin(), text.end());
-        offsets.push_back(uint32_t(bytes.size()));
-    }
-    scheduler.set_vocabulary(bytes, offsets);
+    set_texts(scheduler, texts);
     FakeSession session;
     GenerationRequest made = request(session, {2}, 30);
     made.options.think_close_token = 40;
