@@ -19,11 +19,13 @@ namespace ds4 {
 class SequenceState {
   public:
     virtual ~SequenceState() = default;
-    // These four may be called from any thread, also while a step runs.
+    // These five may be called from any thread, also while a step runs.
     virtual uint32_t position() const = 0;
     virtual uint32_t capacity() const = 0; // tokens
     virtual uint64_t bytes() const = 0;
     virtual uint64_t snapshot_bytes() const = 0;
+    // The longest step of which a part may become current; of a longer one, all or nothing may.
+    virtual uint32_t max_partial_step() const = 0;
 
     virtual void reset() = 0;
     virtual void snapshot(uint8_t *out) const = 0; // snapshot_bytes() bytes

@@ -9,6 +9,13 @@ int64_t CacheLayout::first_compressor_position(const LayerShape &layer, int64_t 
     return std::max<int64_t>(0, window - (layer.compressor_halves() - 1) * layer.compress_ratio);
 }
 
+uint32_t CacheLayout::max_partial_step() const {
+    int64_t shortest = shape.sliding_window;
+    for (const LayerShape &layer : shape.layer)
+        if (layer.compress_ratio != 0) shortest = std::min(shortest, compressor_slots(layer));
+    return uint32_t(shortest);
+}
+
 uint64_t CacheLayout::sequence_bytes(uint32_t tokens) const {
     uint64_t total = uint64_t(tokens) * sizeof(int32_t);
     for (const LayerShape &layer : shape.layer) {

@@ -22,6 +22,9 @@ struct CacheLayout {
     static int64_t compressor_row_bytes(const LayerShape &layer, int dim) {
         return int64_t(layer.compressor_halves()) * dim * 4;
     }
+    // The longest step of which a part may be kept. A longer one overwrites, in the shortest ring
+    // of rows, what the tokens before the dropped ones need.
+    uint32_t max_partial_step() const;
     // The first position whose compressor rows are still needed after n tokens.
     static int64_t first_compressor_position(const LayerShape &layer, int64_t n);
 

@@ -35,8 +35,8 @@ void RowRing::stage(int64_t first, int64_t count, const uint8_t *rows, int64_t s
                     size_t(row_bytes_));
 }
 
-void RowRing::commit() {
-    for (int64_t i = 0; i < staged_count_; i++)
+void RowRing::commit(int64_t end) {
+    for (int64_t i = 0; i < staged_count_ && staged_first_ + i < end; i++)
         std::memcpy(row(staged_first_ + i), staged_.data() + i * row_bytes_, size_t(row_bytes_));
     staged_count_ = 0;
     if (staged_.capacity() > size_t(row_bytes_) * 8)
@@ -122,13 +122,26 @@ std::vector<std::pair<RowPages *, int64_t>> Sequence::growing(size_t layer, int6
     return {{&layers_[layer].compressed, rows}, {&layers_[layer].index, rows}};
 }
 
-void Sequence::commit(const int32_t *tokens, uint32_t count) {
+template <typename Visit> void Sequence::each_ring(const Visit &visit) {
     for (LayerCache &layer : layers_) {
-        layer.window.commit();
+        visit(layer.window);
         for (auto *state : {layer.compressor.get(), layer.index_compressor.get()})
-            if (state != nullptr) state->values.commit(), state->scores.commit();
+            if (state != nullptr) visit(state->values), visit(state->scores);
     }
-    tokens_.insert(tokens_.end(), tokens, tokens + count);
+}
+
+void Sequence::commit(const int32_t *tokens, uint32_t kept) {
+    const int64_t begin = int64_t(position()), end = begin + kept;
+    each_ring([&](const RowRing &ring) {
+        if (!ring.can_commit(begin, end))
+            fail(DS4_ERR_ARGUMENT,
+                 "%u tokens of a step cannot be kept: all can, none can, and some of a step of at "
+                 "most %u tokens",
+                 kept, max_partial_step());
+    });
+    each_ring([&](RowRing &ring) { ring.commit(end); });
+    // Compressed entries of dropped tokens lie past the count and are written again.
+    tokens_.insert(tokens_.end(), tokens, tokens + kept);
     publish();
 }
 

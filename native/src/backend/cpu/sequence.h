@@ -1,6 +1,6 @@
 // The cache of one sequence in host memory. A step reads it and stages the rows of the new tokens;
-// commit() makes the staged rows current. Until then nothing that the old position needs is
-// overwritten, so a step can be dropped at any layer boundary.
+// commit() makes the rows of the tokens that are kept current. Until then nothing that the old
+// position needs is overwritten, so a step can be dropped, whole or in part.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -55,7 +55,13 @@ class RowRing {
     // rows: those of positions first..first+count-1, `stride` bytes apart. Keeps the last `slots`
     // of them.
     void stage(int64_t first, int64_t count, const uint8_t *rows, int64_t stride);
-    void commit();
+    // Can rows before `end` become current, given that the sequence stands at `position`?
+    bool can_commit(int64_t position, int64_t end) const {
+        return staged_count_ == 0 || end == position || end == staged_first_ + staged_count_ ||
+               (end < staged_first_ + staged_count_ && staged_first_ == position);
+    }
+    // Makes the staged rows of positions before `end` current and drops the others.
+    void commit(int64_t end);
     int64_t row_bytes() const { return row_bytes_; }
     uint64_t bytes() const { return rows_.size() + staged_.capacity(); }
 
@@ -96,6 +102,7 @@ class Sequence : public SequenceState {
     uint64_t bytes() const override { return bytes_.load(std::memory_order_relaxed); }
     void reset() override;
     uint64_t snapshot_bytes() const override;
+    uint32_t max_partial_step() const override { return layout_.max_partial_step(); }
     void snapshot(uint8_t *out) const override;
     void restore(std::span<const uint8_t> bytes) override;
 
@@ -104,11 +111,15 @@ class Sequence : public SequenceState {
     // what `available` returns throw Error(DS4_ERR_DEVICE_MEMORY) before anything has changed. The
     // system would promise that memory and end the process when it is written.
     void reserve(uint32_t count, const std::function<uint64_t()> &available = available_memory);
-    void commit(const int32_t *tokens, uint32_t count);
+    // Makes the first `kept` tokens of the step that was staged current and drops the rest. kept is
+    // all of them, none, or any number if the step had at most max_partial_step() tokens. Throws
+    // Error(DS4_ERR_ARGUMENT) for another number, before anything has changed.
+    void commit(const int32_t *tokens, uint32_t kept);
 
   private:
     static uint64_t available_memory();
     std::vector<std::pair<RowPages *, int64_t>> growing(size_t layer, int64_t tokens);
+    template <typename Visit> void each_ring(const Visit &visit);
     void publish(); // position and bytes, after a change
 
     const CacheLayout layout_;

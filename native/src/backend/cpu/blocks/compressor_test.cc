@@ -60,7 +60,7 @@ Entries compress(const Stream &stream, int64_t tokens, const LayerShape &layer,
                        [&](int64_t window, const float *entry) {
                            entries[window].assign(entry, entry + kDim);
                        });
-        state.values.commit(), state.scores.commit();
+        state.values.commit(begin + size), state.scores.commit(begin + size);
         begin += size;
     }
     return entries;
