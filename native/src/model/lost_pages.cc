@@ -11,11 +11,32 @@
 namespace ds4 {
 namespace {
 
-// The handler reads these without a lock, so a slot is valid while `bytes` is not 0.
+// The handler reads a slot without a lock. Begin and size belong together, so their version tells
+// whether the slot changed in between; it is odd while it does. A slot of 0 bytes is free.
 struct Slot {
+    std::atomic<uint32_t> version{0};
     std::atomic<uintptr_t> begin{0};
     std::atomic<uint64_t> bytes{0};
     std::atomic<bool> lost{false};
+
+    // The caller holds slots_mutex.
+    void set(uintptr_t new_begin, uint64_t new_bytes) {
+        version.fetch_add(1, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_release);
+        begin.store(new_begin, std::memory_order_relaxed);
+        bytes.store(new_bytes, std::memory_order_relaxed);
+        if (new_bytes != 0) lost.store(false, std::memory_order_relaxed);
+        version.fetch_add(1, std::memory_order_release);
+    }
+    // A mapping that is registered throughout the call is always seen.
+    bool holds(uintptr_t address) const {
+        const uint32_t before = version.load(std::memory_order_acquire);
+        const uintptr_t first = begin.load(std::memory_order_relaxed);
+        const uint64_t count = bytes.load(std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_acquire);
+        const bool unchanged = before % 2 == 0 && version.load(std::memory_order_relaxed) == before;
+        return unchanged && address >= first && address - first < count;
+    }
 };
 constexpr int kSlots = 1024;
 Slot slots[kSlots];
@@ -26,9 +47,7 @@ uintptr_t page_bytes = 4096;
 // Only calls that are safe in a signal handler. mmap is a plain system call on Linux.
 bool replace_lost_page(uintptr_t address) {
     for (Slot &slot : slots) {
-        const uint64_t bytes = slot.bytes.load(std::memory_order_acquire);
-        const uintptr_t begin = slot.begin.load(std::memory_order_relaxed);
-        if (bytes == 0 || address < begin || address - begin >= bytes) continue;
+        if (!slot.holds(address)) continue;
         void *page = reinterpret_cast<void *>(address / page_bytes * page_bytes);
         if (::mmap(page, page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
             MAP_FAILED)
@@ -69,9 +88,7 @@ LostPageGuard::LostPageGuard(const uint8_t *data, uint64_t bytes) {
     const std::lock_guard lock(slots_mutex);
     for (int i = 0; i < kSlots && slot_ < 0; i++) {
         if (slots[i].bytes.load(std::memory_order_relaxed) != 0) continue;
-        slots[i].begin.store(reinterpret_cast<uintptr_t>(data), std::memory_order_relaxed);
-        slots[i].lost.store(false, std::memory_order_relaxed);
-        slots[i].bytes.store(bytes, std::memory_order_release);
+        slots[i].set(reinterpret_cast<uintptr_t>(data), bytes);
         slot_ = i;
     }
 }
@@ -79,7 +96,7 @@ LostPageGuard::LostPageGuard(const uint8_t *data, uint64_t bytes) {
 void LostPageGuard::release() noexcept {
     if (slot_ < 0) return;
     const std::lock_guard lock(slots_mutex);
-    slots[slot_].bytes.store(0, std::memory_order_release);
+    slots[slot_].set(0, 0);
     slot_ = -1;
 }
 

@@ -18,28 +18,30 @@ void FirstUse::check(const Matrix &matrix, int layer, const char *name, int expe
     const uint64_t bytes = row_bytes(matrix.type, uint64_t(matrix.cols));
     const int64_t scale_cols =
         matrix.type == DS4_TYPE_F8_E4M3 ? (matrix.cols + 127) / 128 : matrix.cols / 32;
-    std::atomic<int64_t> bad{matrix.rows};
-    std::atomic<const char *> defect{nullptr};
+    const auto defect_of = [&](int64_t row) {
+        const int64_t scale_row = matrix.type == DS4_TYPE_F8_E4M3 ? row / 128 : row;
+        const uint8_t *scales =
+            matrix.scales == nullptr ? nullptr : matrix.scales + scale_row * scale_cols;
+        return row_defect(matrix.type, matrix.data + uint64_t(row) * bytes, scales, matrix.cols);
+    };
+    std::atomic<int64_t> first_bad{matrix.rows};
     pool_.run([&](int worker, int workers) {
         const WorkRange range = share(matrix.rows, worker, workers);
-        for (int64_t row = range.begin; row < range.end; row++) {
-            const int64_t scale_row = matrix.type == DS4_TYPE_F8_E4M3 ? row / 128 : row;
-            const uint8_t *scales =
-                matrix.scales == nullptr ? nullptr : matrix.scales + scale_row * scale_cols;
-            const char *found =
-                row_defect(matrix.type, matrix.data + uint64_t(row) * bytes, scales, matrix.cols);
-            if (found == nullptr) continue;
-            bad = row, defect = found;
-            return;
+        int64_t row = range.begin;
+        while (row < range.end && defect_of(row) == nullptr) row++;
+        if (row == range.end) return;
+        int64_t lowest = first_bad.load();
+        while (row < lowest && !first_bad.compare_exchange_weak(lowest, row)) {
         }
     });
-    if (defect == nullptr) return;
+    const int64_t bad = first_bad.load();
+    if (bad == matrix.rows) return;
     const std::string where = layer < 0
                                   ? name
                                   : "blk." + std::to_string(layer) + "." + name +
                                         (expert < 0 ? "" : ", expert " + std::to_string(expert));
     fail(DS4_ERR_FORMAT, "%s, row %lld: %s; the file is damaged (`ds4 verify` reads all of it)",
-         where.c_str(), (long long)bad.load(), defect.load());
+         where.c_str(), (long long)bad, defect_of(bad));
 }
 
 void FirstUse::layer(int layer, const LayerWeights &w) {
