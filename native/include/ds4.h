@@ -5,7 +5,13 @@
  * the other except a handle by the matching _close. Handles are opaque; _close accepts NULL.
  * "Thread: any" functions may be called from any thread at any time. "Thread: one" functions must
  * not be called concurrently on the same handle.
- */
+ *
+ * Structs grow at their end, and 0 is every new field's default. struct_bytes is the size that the
+ * caller's header gives. In a shorter struct the missing fields are 0. In a longer one the bytes
+ * that the library does not know must be 0, else the call is refused. Unknown bytes of a struct
+ * that the library fills become 0. A struct inside another one never grows: its new fields go to
+ * the end of the outer one. Structs in arrays have their size in the struct that opens the handle.
+ * ds4_load_progress never grows. */
 #ifndef DS4_H
 #define DS4_H
 #include <stdint.h>
@@ -150,6 +156,9 @@ typedef struct ds4_shape {
     float yarn_factor, yarn_beta_fast, yarn_beta_slow;
     uint32_t yarn_original_tokens;
     float routed_scale;
+    /* sizeof of the structs in arrays that this model is given */
+    uint32_t layer_options_bytes; /* 0: 16 */
+    uint32_t tensor_bytes;        /* 0: 88 */
 } ds4_shape;
 
 typedef struct ds4_layer_options {
@@ -243,6 +252,9 @@ typedef struct ds4_engine_options {
     uint32_t session_tokens;
     const char *expert_library;  /* path of libkt_bridge; NULL: beside this library */
     ds4_load_progress *progress; /* NULL, or valid until the call returns */
+    /* sizeof of the structs in arrays that this engine is given or fills */
+    uint32_t step_item_bytes; /* 0: 16 */
+    uint32_t job_token_bytes; /* 0: 172 */
 } ds4_engine_options;
 
 DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,

@@ -6,6 +6,7 @@
 
 #include "api/boundary.h"
 #include "api/copy_text.h"
+#include "api/growable.h"
 #include "api/model_handle.h"
 #include "backend/engine_options.h"
 #include "backend/open_backend.h"
@@ -18,14 +19,30 @@ using ds4::api::guarded;
 using ds4::api::guarded_value;
 using ds4::api::require_pointer;
 
+namespace {
+
+// Sizes in the first ds4.h, which a caller has that states none.
+constexpr uint32_t kStepItemBytes = 16, kJobTokenBytes = 172;
+
+ds4_engine_options widened_options(const ds4_engine_options *options) {
+    return options == nullptr ? ds4_engine_options{} : ds4::api::widened(options);
+}
+
+} // namespace
+
 ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,
                            ds4_engine **out_engine) {
     return guarded([&] {
         require_pointer(model, "model");
         require_pointer(out_engine, "out_engine");
+        const ds4_engine_options full = widened_options(options);
         auto handle = std::make_unique<ds4_engine>();
-        handle->engine = std::make_unique<ds4::Engine>(
-            model->model, ds4::read_engine_options(options), handle.get());
+        handle->step_item_bytes = ds4::api::checked_stride(ds4::api::layout_of<ds4_step_item>(),
+                                                           full.step_item_bytes, kStepItemBytes);
+        handle->job_token_bytes = ds4::api::checked_stride(ds4::api::layout_of<ds4_job_token>(),
+                                                           full.job_token_bytes, kJobTokenBytes);
+        handle->engine = std::make_unique<ds4::Engine>(model->model, ds4::read_engine_options(full),
+                                                       handle.get());
         *out_engine = handle.release();
     });
 }
@@ -35,7 +52,8 @@ ds4_status ds4_engine_plan(ds4_model *model, const ds4_engine_options *options, 
     return guarded([&] {
         require_pointer(model, "model");
         require_pointer(out_bytes, "out_bytes");
-        const std::string plan = ds4::plan_backend(model->model, ds4::read_engine_options(options));
+        const std::string plan =
+            ds4::plan_backend(model->model, ds4::read_engine_options(widened_options(options)));
         *out_bytes = copy_text(plan, text, capacity);
     });
 }
@@ -49,13 +67,15 @@ uint64_t ds4_engine_describe(ds4_engine *engine, char *text, uint64_t capacity) 
     });
 }
 
-ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *items, uint32_t item_count,
+ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *first_item, uint32_t item_count,
                            const int32_t *tokens, uint64_t token_count, float *out_logits,
                            uint64_t logits_capacity) {
     return guarded([&] {
         require_pointer(engine, "engine");
-        require_pointer(items, "items");
+        require_pointer(first_item, "items");
         require_pointer(tokens, "tokens");
+        const std::vector<ds4_step_item> items =
+            ds4::api::widened_elements(first_item, item_count, engine->step_item_bytes);
         std::vector<ds4::StepItem> steps;
         uint64_t used = 0, rows = 0;
         for (uint32_t i = 0; i < item_count; i++) {

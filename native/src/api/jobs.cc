@@ -1,12 +1,13 @@
 // ds4_job_*, and the calls that prepare for jobs: the vocabulary's bytes and the waker.
+#include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "api/boundary.h"
 #include "api/copy_text.h"
+#include "api/growable.h"
 #include "core/engine.h"
 #include "core/sampling/tool_tags.h"
 #include "core/scheduler/generation_request.h"
@@ -49,19 +50,33 @@ static std::vector<std::string> split_strings(const uint8_t *bytes, const uint32
     return strings;
 }
 
-// Options of a caller that may not know the last fields, which are 0 then.
 static ds4_job_options read_options(const ds4_job_options *options) {
-    constexpr uint32_t kShortest = offsetof(ds4_job_options, tool_names);
-    if (options->struct_bytes < kShortest || options->struct_bytes > sizeof(ds4_job_options) ||
-        options->sampling.struct_bytes != sizeof(ds4_sampling))
-        ds4::fail(DS4_ERR_ARGUMENT,
-                  "options.struct_bytes is %u and options.sampling.struct_bytes %u; expected %u to "
-                  "%zu and %zu",
-                  options->struct_bytes, options->sampling.struct_bytes, kShortest,
-                  sizeof(ds4_job_options), sizeof(ds4_sampling));
-    ds4_job_options read = {};
-    std::memcpy(&read, options, options->struct_bytes);
+    ds4_job_options read = ds4::api::widened(options);
+    if (options->struct_bytes <= offsetof(ds4_job_options, think_close_token))
+        read.think_close_token = -1;
+    constexpr size_t kSamplingEnd = offsetof(ds4_job_options, sampling) + sizeof(ds4_sampling);
+    if (options->struct_bytes >= kSamplingEnd)
+        read.sampling = ds4::api::widened_within(read.sampling);
     return read;
+}
+
+// Drains the job into an array of the caller whose structs are longer than this library's.
+static void poll_apart(ds4_engine *engine, uint64_t job, ds4_job_token *tokens, uint32_t capacity,
+                       ds4_job_state &state) {
+    const uint32_t stride = engine->job_token_bytes;
+    auto *out = reinterpret_cast<uint8_t *>(tokens);
+    uint32_t total = 0;
+    for (;;) {
+        ds4_job_token some[16];
+        const uint32_t room = std::min<uint32_t>(capacity - total, 16);
+        engine->scheduler().poll(job, some, room, state);
+        for (uint32_t i = 0; i < state.token_count; i++)
+            ds4::api::narrow(ds4::api::layout_of<ds4_job_token>(), &some[i], 0,
+                             out + uint64_t(total + i) * stride, stride);
+        total += state.token_count;
+        if (state.token_count < room || total == capacity) break;
+    }
+    state.token_count = total;
 }
 
 ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job_options *options,
@@ -93,11 +108,15 @@ ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tok
         require_pointer(engine, "engine");
         require_pointer(out_state, "out_state");
         if (capacity > 0) require_pointer(out_tokens, "out_tokens");
-        if (out_state->struct_bytes != sizeof(ds4_job_state))
-            ds4::fail(DS4_ERR_ARGUMENT,
-                      "out_state.struct_bytes is %u; this library's ds4_job_state has %zu bytes",
-                      out_state->struct_bytes, sizeof(ds4_job_state));
-        engine->scheduler().poll(job, out_tokens, capacity, *out_state);
+        const ds4::api::StructLayout &layout = ds4::api::layout_of<ds4_job_state>();
+        ds4::api::check_struct_bytes(layout, out_state->struct_bytes);
+        ds4_job_state state{};
+        if (engine->job_token_bytes == sizeof(ds4_job_token))
+            engine->scheduler().poll(job, out_tokens, capacity, state);
+        else
+            poll_apart(engine, job, out_tokens, capacity, state);
+        ds4::api::narrow(layout, &state, sizeof state.struct_bytes, out_state,
+                         out_state->struct_bytes);
     });
 }
 

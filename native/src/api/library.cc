@@ -1,158 +1,26 @@
 // Version, last error, and the layout of the header's structs for the tests of bindings.
-#include <cstddef>
-#include <span>
 #include <string>
 
 #include "api/boundary.h"
+#include "api/struct_layouts.h"
 #include "ds4.h"
 
-namespace {
-
-struct Field {
-    const char *name;
-    size_t offset;
-};
-#define DS4_FIELD(type, field) {#field, offsetof(type, field)}
-
-constexpr Field kShape[] = {
-    DS4_FIELD(ds4_shape, struct_bytes),
-    DS4_FIELD(ds4_shape, layers),
-    DS4_FIELD(ds4_shape, hidden),
-    DS4_FIELD(ds4_shape, vocab),
-    DS4_FIELD(ds4_shape, heads),
-    DS4_FIELD(ds4_shape, head_dim),
-    DS4_FIELD(ds4_shape, rope_dim),
-    DS4_FIELD(ds4_shape, q_lora_rank),
-    DS4_FIELD(ds4_shape, o_groups),
-    DS4_FIELD(ds4_shape, o_lora_rank),
-    DS4_FIELD(ds4_shape, experts),
-    DS4_FIELD(ds4_shape, experts_per_token),
-    DS4_FIELD(ds4_shape, moe_intermediate_size),
-    DS4_FIELD(ds4_shape, hash_layers),
-    DS4_FIELD(ds4_shape, sliding_window),
-    DS4_FIELD(ds4_shape, index_heads),
-    DS4_FIELD(ds4_shape, index_head_dim),
-    DS4_FIELD(ds4_shape, index_top_k),
-    DS4_FIELD(ds4_shape, streams),
-    DS4_FIELD(ds4_shape, sinkhorn_iterations),
-    DS4_FIELD(ds4_shape, context_tokens),
-    DS4_FIELD(ds4_shape, normalise_weights),
-    DS4_FIELD(ds4_shape, norm_epsilon),
-    DS4_FIELD(ds4_shape, hc_epsilon),
-    DS4_FIELD(ds4_shape, rope_theta),
-    DS4_FIELD(ds4_shape, compress_rope_theta),
-    DS4_FIELD(ds4_shape, yarn_factor),
-    DS4_FIELD(ds4_shape, yarn_beta_fast),
-    DS4_FIELD(ds4_shape, yarn_beta_slow),
-    DS4_FIELD(ds4_shape, yarn_original_tokens),
-    DS4_FIELD(ds4_shape, routed_scale),
-};
-constexpr Field kLayerOptions[] = {
-    DS4_FIELD(ds4_layer_options, compress_ratio),
-    DS4_FIELD(ds4_layer_options, swiglu_limit),
-    DS4_FIELD(ds4_layer_options, shared_swiglu_limit),
-    DS4_FIELD(ds4_layer_options, reserved),
-};
-constexpr Field kTensor[] = {
-    DS4_FIELD(ds4_tensor, kind),        DS4_FIELD(ds4_tensor, layer),
-    DS4_FIELD(ds4_tensor, expert),      DS4_FIELD(ds4_tensor, type),
-    DS4_FIELD(ds4_tensor, rows),        DS4_FIELD(ds4_tensor, cols),
-    DS4_FIELD(ds4_tensor, depth),       DS4_FIELD(ds4_tensor, file),
-    DS4_FIELD(ds4_tensor, scale_file),  DS4_FIELD(ds4_tensor, offset),
-    DS4_FIELD(ds4_tensor, bytes),       DS4_FIELD(ds4_tensor, scale_offset),
-    DS4_FIELD(ds4_tensor, scale_bytes), DS4_FIELD(ds4_tensor, name_offset),
-    DS4_FIELD(ds4_tensor, reserved),
-};
-constexpr Field kLoadProgress[] = {
-    DS4_FIELD(ds4_load_progress, done_bytes),
-    DS4_FIELD(ds4_load_progress, total_bytes),
-    DS4_FIELD(ds4_load_progress, cancel),
-    DS4_FIELD(ds4_load_progress, reserved),
-};
-constexpr Field kEngineOptions[] = {
-    DS4_FIELD(ds4_engine_options, struct_bytes),   DS4_FIELD(ds4_engine_options, numerics),
-    DS4_FIELD(ds4_engine_options, switches),       DS4_FIELD(ds4_engine_options, isa),
-    DS4_FIELD(ds4_engine_options, threads),        DS4_FIELD(ds4_engine_options, max_step_tokens),
-    DS4_FIELD(ds4_engine_options, experts),        DS4_FIELD(ds4_engine_options, expert_numerics),
-    DS4_FIELD(ds4_engine_options, expert_threads), DS4_FIELD(ds4_engine_options, expert_parts),
-    DS4_FIELD(ds4_engine_options, expert_layers),  DS4_FIELD(ds4_engine_options, session_tokens),
-    DS4_FIELD(ds4_engine_options, expert_library), DS4_FIELD(ds4_engine_options, progress),
-};
-constexpr Field kSessionOptions[] = {
-    DS4_FIELD(ds4_session_options, struct_bytes),
-    DS4_FIELD(ds4_session_options, context_tokens),
-};
-constexpr Field kStepItem[] = {
-    DS4_FIELD(ds4_step_item, session),
-    DS4_FIELD(ds4_step_item, token_count),
-    DS4_FIELD(ds4_step_item, logits),
-};
-constexpr Field kSampling[] = {
-    DS4_FIELD(ds4_sampling, struct_bytes), DS4_FIELD(ds4_sampling, temperature),
-    DS4_FIELD(ds4_sampling, top_p),        DS4_FIELD(ds4_sampling, min_p),
-    DS4_FIELD(ds4_sampling, top_k),        DS4_FIELD(ds4_sampling, reserved),
-    DS4_FIELD(ds4_sampling, seed),
-};
-constexpr Field kJobOptions[] = {
-    DS4_FIELD(ds4_job_options, struct_bytes),      DS4_FIELD(ds4_job_options, tag),
-    DS4_FIELD(ds4_job_options, max_tokens),        DS4_FIELD(ds4_job_options, top_logprobs),
-    DS4_FIELD(ds4_job_options, logprobs),          DS4_FIELD(ds4_job_options, tool_zones),
-    DS4_FIELD(ds4_job_options, stop_token_count),  DS4_FIELD(ds4_job_options, reasoning_budget),
-    DS4_FIELD(ds4_job_options, think_close_token), DS4_FIELD(ds4_job_options, reserved),
-    DS4_FIELD(ds4_job_options, sampling),          DS4_FIELD(ds4_job_options, tool_names),
-};
-constexpr Field kJobState[] = {
-    DS4_FIELD(ds4_job_state, struct_bytes),   DS4_FIELD(ds4_job_state, status),
-    DS4_FIELD(ds4_job_state, finish),         DS4_FIELD(ds4_job_state, token_count),
-    DS4_FIELD(ds4_job_state, pending_tokens), DS4_FIELD(ds4_job_state, prompt_processed),
-    DS4_FIELD(ds4_job_state, generated),      DS4_FIELD(ds4_job_state, stop_token),
-    DS4_FIELD(ds4_job_state, stop_string),    DS4_FIELD(ds4_job_state, error),
-    DS4_FIELD(ds4_job_state, prefill_us),     DS4_FIELD(ds4_job_state, decode_us),
-};
-constexpr Field kJobToken[] = {
-    DS4_FIELD(ds4_job_token, id),           DS4_FIELD(ds4_job_token, logprob),
-    DS4_FIELD(ds4_job_token, top_count),    DS4_FIELD(ds4_job_token, top_ids),
-    DS4_FIELD(ds4_job_token, top_logprobs),
-};
-
-struct StructLayout {
-    const char *name;
-    size_t bytes;
-    std::span<const Field> fields;
-};
-// In the order of ds4.h.
-constexpr StructLayout kStructs[] = {
-    {"ds4_shape", sizeof(ds4_shape), kShape},
-    {"ds4_layer_options", sizeof(ds4_layer_options), kLayerOptions},
-    {"ds4_tensor", sizeof(ds4_tensor), kTensor},
-    {"ds4_load_progress", sizeof(ds4_load_progress), kLoadProgress},
-    {"ds4_engine_options", sizeof(ds4_engine_options), kEngineOptions},
-    {"ds4_session_options", sizeof(ds4_session_options), kSessionOptions},
-    {"ds4_step_item", sizeof(ds4_step_item), kStepItem},
-    {"ds4_sampling", sizeof(ds4_sampling), kSampling},
-    {"ds4_job_options", sizeof(ds4_job_options), kJobOptions},
-    {"ds4_job_state", sizeof(ds4_job_state), kJobState},
-    {"ds4_job_token", sizeof(ds4_job_token), kJobToken},
-};
-
-std::string layout() {
+static std::string layout_text() {
     std::string text;
-    for (const StructLayout &each : kStructs) {
+    for (const ds4::api::StructLayout &each : ds4::api::struct_layouts()) {
         text += std::string(each.name) + " " + std::to_string(each.bytes) + "\n";
-        for (const Field &field : each.fields)
+        for (const ds4::api::StructField &field : each.fields)
             text += std::string(each.name) + "." + field.name + " " + std::to_string(field.offset) +
                     "\n";
     }
     return text;
 }
 
-} // namespace
-
 uint32_t ds4_abi_version(void) { return DS4_ABI_VERSION; }
 
 const char *ds4_last_error(void) { return ds4::api::error_text().text; }
 
 const char *ds4_abi_layout(void) {
-    static const std::string text = layout();
+    static const std::string text = layout_text();
     return text.c_str();
 }

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "api/boundary.h"
+#include "api/growable.h"
 #include "core/sampling/sampler.h"
 #include "core/sampling/zone_tracker.h"
 #include "ds4.h"
@@ -22,11 +23,7 @@ ds4_status ds4_sampler_open(const ds4_sampling *settings, ds4_sampler **out_samp
     return guarded([&] {
         require_pointer(settings, "settings");
         require_pointer(out_sampler, "out_sampler");
-        if (settings->struct_bytes != sizeof(ds4_sampling))
-            ds4::fail(DS4_ERR_ARGUMENT,
-                      "settings.struct_bytes is %u; this library's ds4_sampling has %zu bytes",
-                      settings->struct_bytes, sizeof(ds4_sampling));
-        *out_sampler = new ds4_sampler{ds4::Sampler(*settings)};
+        *out_sampler = new ds4_sampler{ds4::Sampler(ds4::api::widened(settings))};
     });
 }
 

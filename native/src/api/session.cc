@@ -1,5 +1,6 @@
 // ds4_session_*: check arguments, call core, translate exceptions.
 #include "api/boundary.h"
+#include "api/growable.h"
 #include "core/engine.h"
 #include "ds4.h"
 
@@ -24,10 +25,7 @@ ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *optio
         require_pointer(engine, "engine");
         require_pointer(options, "options");
         require_pointer(out_session, "out_session");
-        if (options->struct_bytes != sizeof(ds4_session_options))
-            fail(DS4_ERR_ARGUMENT, "ds4_session_options: struct_bytes is %u; expected %zu",
-                 options->struct_bytes, sizeof(ds4_session_options));
-        *out_session = engine->engine->open_session(options->context_tokens);
+        *out_session = engine->engine->open_session(ds4::api::widened(options).context_tokens);
     });
 }
 

@@ -16,8 +16,7 @@ struct EngineOptions {
     ExpertOptions experts;
 };
 
-// raw: null for all defaults. A struct of an older header is shorter and gets defaults for the
-// fields that it lacks. Throws Error(DS4_ERR_ARGUMENT) with the field and its range.
-EngineOptions read_engine_options(const ds4_engine_options *raw);
+// Throws Error(DS4_ERR_ARGUMENT) with the field and its range.
+EngineOptions read_engine_options(const ds4_engine_options &raw);
 
 } // namespace ds4

@@ -96,5 +96,7 @@ class Engine : public Executor {
 
 struct ds4_engine {
     std::unique_ptr<ds4::Engine> engine;
+    // From one struct of the caller's arrays to the next.
+    uint32_t step_item_bytes, job_token_bytes;
     ds4::Scheduler &scheduler() { return engine->scheduler(); }
 };

@@ -96,12 +96,16 @@ void check_relations(const ds4_shape &raw) {
 
 } // namespace
 
-Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
-                 uint32_t layer_count) {
+void check_shape(const ds4_shape &raw, uint32_t layer_count) {
     check_ranges(raw);
     check_relations(raw);
     if (layer_count != raw.layers)
         fail(DS4_ERR_ARGUMENT, "%u layer options came for %u layers", layer_count, raw.layers);
+}
+
+Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
+                 uint32_t layer_count) {
+    check_shape(raw, layer_count);
     Shape shape{};
     shape.layers = int(raw.layers), shape.hidden = int(raw.hidden), shape.vocab = int(raw.vocab);
     shape.heads = int(raw.heads), shape.head_dim = int(raw.head_dim),
@@ -128,6 +132,9 @@ Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
                  options.compress_ratio);
         if (!std::isfinite(options.swiglu_limit) || !std::isfinite(options.shared_swiglu_limit))
             fail(DS4_ERR_FORMAT, "the SwiGLU limit of layer %u is not finite", l);
+        if (options.reserved != 0)
+            fail(DS4_ERR_ARGUMENT, "the reserved field of layer %u's options is %u; expected 0", l,
+                 options.reserved);
         shape.layer.push_back({int(options.compress_ratio), options.swiglu_limit,
                                options.shared_swiglu_limit, l < raw.hash_layers});
     }

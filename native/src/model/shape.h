@@ -45,6 +45,8 @@ struct Shape {
 };
 
 // Throws Error(DS4_ERR_FORMAT) with the field, its range and the value that came.
+void check_shape(const ds4_shape &raw, uint32_t layer_count);
+// The same, then the shape. layer_options: [layer_count].
 Shape make_shape(const ds4_shape &raw, const ds4_layer_options *layer_options,
                  uint32_t layer_count);
 

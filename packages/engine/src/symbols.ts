@@ -91,6 +91,8 @@ export const SHAPE = struct("ds4_shape", {
   yarn_beta_slow: "f32",
   yarn_original_tokens: "u32",
   routed_scale: "f32",
+  layer_options_bytes: "u32",
+  tensor_bytes: "u32",
 })
 export const LAYER_OPTIONS = struct("ds4_layer_options", {
   compress_ratio: "u32",
@@ -136,6 +138,8 @@ export const ENGINE_OPTIONS = struct("ds4_engine_options", {
   session_tokens: "u32",
   expert_library: "ptr",
   progress: "ptr",
+  step_item_bytes: "u32",
+  job_token_bytes: "u32",
 })
 export const SESSION_OPTIONS = struct("ds4_session_options", {
   struct_bytes: "u32",

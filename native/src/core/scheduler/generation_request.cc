@@ -46,6 +46,9 @@ void check_request(const GenerationRequest &request, uint32_t vocab) {
     if (options.top_logprobs > 0 && options.logprobs == 0)
         fail(DS4_ERR_ARGUMENT, "top_logprobs is %u but logprobs is 0; set logprobs to 1",
              options.top_logprobs);
+    if (options.reserved != 0 || options.sampling.reserved != 0)
+        fail(DS4_ERR_ARGUMENT, "the reserved fields of job and sampling are %u and %u; expected 0",
+             options.reserved, options.sampling.reserved);
     if (options.think_close_token >= 0)
         check_ids({options.think_close_token}, "think_close_token", vocab);
     if (options.reasoning_budget > 0 && options.think_close_token < 0)
