@@ -284,7 +284,8 @@ DS4_API ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_option
 DS4_API void ds4_session_close(ds4_session *session);
 /* Thread: any. Tokens processed so far. */
 DS4_API uint32_t ds4_session_position(const ds4_session *session);
-/* Thread: any. Host bytes that the session holds. */
+/* Thread: any. Host bytes that the session holds: its rings of recent rows, and whole pages of
+ * 2,048 tokens. A page that it shares counts in full. */
 DS4_API uint64_t ds4_session_bytes(const ds4_session *session);
 /* Calls that would change a session (reset, restore, a step of ds4_engine_step) are refused with
  * DS4_ERR_ARGUMENT while a job that owns it runs. Calls that wait for a session are served in the

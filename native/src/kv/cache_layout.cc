@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kv/page_pool.h"
+
 namespace ds4 {
 
 int64_t CacheLayout::first_compressor_position(const LayerShape &layer, int64_t n) {
@@ -16,15 +18,21 @@ uint32_t CacheLayout::max_partial_step() const {
     return uint32_t(shortest);
 }
 
-uint64_t CacheLayout::sequence_bytes(uint32_t tokens) const {
-    uint64_t total = uint64_t(tokens) * sizeof(int32_t);
+uint64_t CacheLayout::ring_bytes() const {
+    int64_t total = 0;
     for (const LayerShape &layer : shape.layer) {
-        total += uint64_t(shape.sliding_window) * uint64_t(kv.bytes());
-        if (layer.compress_ratio != 0)
-            total += uint64_t(tokens) / uint64_t(layer.compress_ratio) *
-                     uint64_t(kv.bytes() + (layer.has_indexer() ? index.bytes() : 0));
+        total += int64_t(shape.sliding_window) * kv.bytes();
+        if (layer.compress_ratio == 0) continue;
+        const int64_t slots = 2 * compressor_slots(layer); // of values and of scores
+        total += slots * compressor_row_bytes(layer, shape.head_dim);
+        if (layer.has_indexer()) total += slots * compressor_row_bytes(layer, shape.index_head_dim);
     }
-    return total;
+    return uint64_t(total);
+}
+
+uint64_t CacheLayout::sequence_bytes(uint32_t tokens) const {
+    return ring_bytes() +
+           uint64_t(PageLayout::pages(tokens)) * PagePool::page_bytes(PageLayout(*this));
 }
 
 } // namespace ds4

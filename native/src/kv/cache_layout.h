@@ -9,7 +9,7 @@
 namespace ds4 {
 
 struct CacheLayout {
-    const Shape &shape;
+    Shape shape;
     KvRowFormat kv;       // window rows and compressed entries
     IndexRowFormat index; // index rows, in layers with an indexer
 
@@ -28,7 +28,9 @@ struct CacheLayout {
     // The first position whose compressor rows are still needed after n tokens.
     static int64_t first_compressor_position(const LayerShape &layer, int64_t n);
 
-    // Bytes of the rows and ids of a sequence of `tokens` tokens; compressor rows are not counted.
+    // Bytes of the rings of one sequence: window rows and compressor rows of all layers.
+    uint64_t ring_bytes() const;
+    // Bytes of a sequence of `tokens` tokens: its rings and whole pages (kv/page_layout.h).
     uint64_t sequence_bytes(uint32_t tokens) const;
 };
 

@@ -8,6 +8,7 @@
 #include "backend/cpu/blocks/hyper_connections.h"
 #include "backend/cpu/blocks/moe.h"
 #include "backend/cpu/context.h"
+#include "backend/cpu/host_memory.h"
 #include "ds4.h"
 #include "experts/expert_placement.h"
 #include "backend/cpu/sequence.h"
@@ -62,6 +63,7 @@ class CpuBackend : public Backend {
     const Model &model_;
     Weights weights_;
     ThreadPool pool_;
+    std::shared_ptr<PagePool> pages_;
     FirstUse first_use_;
     Context context_;
     ExpertPlacement experts_;
@@ -104,6 +106,7 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
       first_use_(pool_, model.shape().layers, model.shape().experts),
       context_(make_context(model, options, pool_)), mixing_(context_), attention_(context_),
       moe_(context_) {
+    pages_ = host_pages(context_.cache);
     context_.first_use = &first_use_;
     // Where the caller named no instruction set, the expert library measures and chooses its own.
     const char *isa = options.isa == DS4_ISA_AUTO ? "auto" : isa_name(context_.isa);
@@ -117,7 +120,7 @@ std::unique_ptr<SequenceState> CpuBackend::open_sequence(uint32_t context_tokens
     if (context_tokens < 1 || context_tokens > context_.shape.context_tokens)
         fail(DS4_ERR_ARGUMENT, "context_tokens is %u; this model allows 1..%u", context_tokens,
              context_.shape.context_tokens);
-    return std::make_unique<Sequence>(context_.cache, context_tokens);
+    return std::make_unique<Sequence>(pages_, context_tokens);
 }
 
 CpuBackend::StepRows CpuBackend::gather(std::span<const SequenceStep> sequences) const {
@@ -249,7 +252,8 @@ std::string CpuBackend::describe() const {
     return std::string("\"backend\":\"cpu\",\"isa\":\"") + isa_name(context_.isa) +
            "\",\"threads\":" + std::to_string(pool_.threads()) + ",\"activations\":\"" +
            (context_.precision == Precision::int8 ? "int8" : "f32") +
-           "\",\"experts\":" + experts_.describe();
+           "\",\"cache_bytes\":" + std::to_string(pages_->bytes()) +
+           ",\"experts\":" + experts_.describe();
 }
 
 } // namespace

@@ -4,42 +4,16 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
-#include "kv/cache_layout.h"
+#include "kv/page_table.h"
 #include "kv/snapshot.h"
 #include "model/shape.h"
 
 namespace ds4::cpu {
-
-// Append-only rows in pages: growing copies nothing. Rows past the count may be overwritten.
-class RowPages {
-  public:
-    static constexpr int64_t kPageRows = 256;
-    explicit RowPages(int64_t row_bytes) : row_bytes_(row_bytes) {}
-    // Makes rows 0..count-1 writable.
-    void reserve(int64_t count);
-    // Bytes that reserve(count) would allocate.
-    uint64_t missing_bytes(int64_t count) const;
-    uint8_t *row(int64_t index) {
-        return pages_[size_t(index / kPageRows)].get() + index % kPageRows * row_bytes_;
-    }
-    const uint8_t *row(int64_t index) const {
-        return pages_[size_t(index / kPageRows)].get() + index % kPageRows * row_bytes_;
-    }
-    int64_t row_bytes() const { return row_bytes_; }
-    uint64_t bytes() const { return uint64_t(pages_.size()) * kPageRows * uint64_t(row_bytes_); }
-    void clear() { pages_.clear(); }
-
-  private:
-    int64_t row_bytes_;
-    std::vector<std::unique_ptr<uint8_t[]>> pages_;
-};
 
 // Rows of the last `slots` positions; position p lies in slot p mod slots. New rows are staged and
 // become current at commit.
@@ -82,10 +56,10 @@ struct CompressorState {
 };
 
 struct LayerCache {
-    RowRing window;             // rows of the sliding window
-    RowPages compressed, index; // empty where the layer has none
+    RowRing window;              // rows of the sliding window
+    PagedRows compressed, index; // of no rows where the layer has none
     std::unique_ptr<CompressorState> compressor, index_compressor;
-    LayerCache(const CacheLayout &layout, const LayerShape &layer);
+    LayerCache(const PageTable &pages, int layer);
     // A row by its kind in the snapshot format.
     uint8_t *row(CacheRows rows, int64_t index);
     const uint8_t *row(CacheRows rows, int64_t index) const {
@@ -95,37 +69,34 @@ struct LayerCache {
 
 class Sequence : public SequenceState {
   public:
-    Sequence(const CacheLayout &layout, uint32_t capacity);
+    Sequence(std::shared_ptr<PagePool> pool, uint32_t capacity);
 
     uint32_t position() const override { return position_.load(std::memory_order_acquire); }
     uint32_t capacity() const override { return capacity_; }
     uint64_t bytes() const override { return bytes_.load(std::memory_order_relaxed); }
     void reset() override;
     uint64_t snapshot_bytes() const override;
-    uint32_t max_partial_step() const override { return layout_.max_partial_step(); }
+    uint32_t max_partial_step() const override { return layout().max_partial_step(); }
     void snapshot(uint8_t *out) const override;
     void restore(std::span<const uint8_t> bytes) override;
 
     LayerCache &layer(int index) { return layers_[size_t(index)]; }
-    // Makes rows writable up to the position after `count` more tokens. Rows that do not fit in
-    // what `available` returns throw Error(DS4_ERR_DEVICE_MEMORY) before anything has changed. The
-    // system would promise that memory and end the process when it is written.
-    void reserve(uint32_t count, const std::function<uint64_t()> &available = available_memory);
+    // Makes rows writable up to the position after `count` more tokens. Throws before anything has
+    // changed: Error(DS4_ERR_DEVICE_MEMORY) for pages that do not fit in the memory that is left.
+    void reserve(uint32_t count);
     // Makes the first `kept` tokens of the step that was staged current and drops the rest. kept is
     // all of them, none, or any number if the step had at most max_partial_step() tokens. Throws
     // Error(DS4_ERR_ARGUMENT) for another number, before anything has changed.
     void commit(const int32_t *tokens, uint32_t kept);
 
   private:
-    static uint64_t available_memory();
-    std::vector<std::pair<RowPages *, int64_t>> growing(size_t layer, int64_t tokens);
+    const CacheLayout &layout() const { return pages_.pool().layout; }
     template <typename Visit> void each_ring(const Visit &visit);
-    void publish(); // position and bytes, after a change
+    void publish(uint32_t position); // and the bytes, after a change
 
-    const CacheLayout layout_;
+    PageTable pages_;
     uint32_t capacity_;
     std::vector<LayerCache> layers_;
-    std::vector<int32_t> tokens_;
     std::atomic<uint32_t> position_{0};
     std::atomic<uint64_t> bytes_{0};
 };

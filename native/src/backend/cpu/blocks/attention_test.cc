@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backend/cpu/blocks/unit_model.h"
+#include "backend/cpu/host_memory.h"
 #include "base/test.h"
 
 using namespace ds4;
@@ -24,7 +25,7 @@ struct Run {
 Run run_layer(unit::Bench &bench, int layer, const LayerWeights &weights, const float *x,
               int64_t count, std::vector<int64_t> chunks) {
     Attention attention(bench.context);
-    Sequence sequence(bench.context.cache, 4096);
+    Sequence sequence(host_pages(bench.context.cache), 4096);
     Run run;
     run.out.assign(size_t(count * 256), NAN);
     for (int64_t begin = 0, i = 0; begin < count; i++) {
@@ -43,7 +44,7 @@ Run run_layer(unit::Bench &bench, int layer, const LayerWeights &weights, const 
         sequence.commit(tokens.data(), uint32_t(size));
         begin += size;
     }
-    const RowPages &index = sequence.layer(layer).index;
+    const PagedRows &index = sequence.layer(layer).index;
     if (bench.dims.layer[size_t(layer)].has_indexer())
         for (int64_t i = 0; i < count / 4; i++)
             run.index_rows.insert(run.index_rows.end(), index.row(i),
@@ -197,8 +198,9 @@ TEST("the indexer scores and chooses as recorded") {
     for (const Isa isa : unit::every_isa()) {
         unit::Bench bench(isa, RowStorage::f32);
         const Context &context = bench.context;
-        RowPages keys(context.cache.index.bytes());
-        keys.reserve(11);
+        Sequence sequence(host_pages(context.cache), 44);
+        sequence.reserve(44);
+        const PagedRows &keys = sequence.layer(1).index;
         for (int64_t i = 0; i < 11; i++)
             std::memcpy(keys.row(i), file["index_keys"].floats() + i * 128, 512);
         Activations x;

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/assert.h"
 #include "format/scalar.h"
 
 namespace ds4::cpu {
 namespace {
 constexpr int64_t kKeyBlock = 8192;                 // plain keys decoded at a time
-constexpr int64_t kTile = RowPages::kPageRows;      // keys of one work item, consecutive in memory
+constexpr int64_t kTile = 256;                      // keys of one work item, consecutive in memory
 constexpr int64_t kChoiceBlock = 16384;             // scores of one work item of a single choice
 constexpr int64_t kScoreBudget = int64_t(16) << 20; // floats
 } // namespace
@@ -22,8 +23,9 @@ float Indexer::weight_scale() const {
     return float(1.0 / std::sqrt(double(shape.index_head_dim) * double(shape.index_heads)));
 }
 
-void Indexer::select(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end,
+void Indexer::select(const IndexQueries &in, const PagedRows &keys, int64_t begin, int64_t end,
                      int32_t *chosen) {
+    DS4_ASSERT(keys.run() % kTile == 0);
     stride_ = visible(in.first + end - 1);
     scores_pointer_ = scores_.get<float>((end - begin) * stride_);
     if (context_.cache.index.storage == RowStorage::packed)
@@ -63,7 +65,7 @@ Indexer::PackedQueries Indexer::pack(const IndexQueries &in, int64_t begin, int6
     return out;
 }
 
-void Indexer::score_packed(const IndexQueries &in, const RowPages &keys, int64_t begin,
+void Indexer::score_packed(const IndexQueries &in, const PagedRows &keys, int64_t begin,
                            int64_t end) {
     const Shape &shape = context_.shape;
     const int64_t heads = shape.index_heads, dim = shape.index_head_dim,
@@ -85,7 +87,7 @@ void Indexer::score_packed(const IndexQueries &in, const RowPages &keys, int64_t
     });
 }
 
-void Indexer::score_plain(const IndexQueries &in, const RowPages &keys, int64_t begin,
+void Indexer::score_plain(const IndexQueries &in, const PagedRows &keys, int64_t begin,
                           int64_t end) {
     const Shape &shape = context_.shape;
     const int64_t heads = shape.index_heads, dim = shape.index_head_dim, queries = end - begin;

@@ -28,7 +28,7 @@ class Indexer {
     // Scores the queries begin..end-1 of `in` and selects for each the ids of its best index_top_k
     // entries, ascending: chosen [end - begin, index_top_k]. Only for queries that see more than
     // index_top_k entries.
-    void select(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end,
+    void select(const IndexQueries &in, const PagedRows &keys, int64_t begin, int64_t end,
                 int32_t *chosen);
     const float *scores(int64_t query_in_call) const {
         return scores_pointer_ + query_in_call * stride_;
@@ -44,8 +44,8 @@ class Indexer {
         float *scales, *weights;
     };
     PackedQueries pack(const IndexQueries &in, int64_t begin, int64_t end);
-    void score_packed(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end);
-    void score_plain(const IndexQueries &in, const RowPages &keys, int64_t begin, int64_t end);
+    void score_packed(const IndexQueries &in, const PagedRows &keys, int64_t begin, int64_t end);
+    void score_plain(const IndexQueries &in, const PagedRows &keys, int64_t begin, int64_t end);
     void choose(const IndexQueries &in, int64_t begin, int64_t end, int32_t *chosen);
     void choose_in_blocks(int64_t visible, int32_t *chosen);
     float weight_scale() const;

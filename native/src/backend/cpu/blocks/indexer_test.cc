@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/cpu/blocks/unit_model.h"
+#include "backend/cpu/host_memory.h"
 #include "base/test.h"
 
 using namespace ds4;
@@ -19,16 +20,18 @@ constexpr int64_t kHeads = 16, kDim = 128, kTop = 6;
 // Keys of a long context: several pages, several blocks of every loop, and equal rows far apart.
 struct LongContext {
     unit::Bench bench;
-    RowPages keys;
+    Sequence sequence;
+    const PagedRows &keys;
     std::vector<float> decoded; // [count, dim]
     std::vector<float> queries, weights;
     int64_t count;
 
     LongContext(RowStorage storage, int64_t count, int64_t queries_count, int threads)
-        : bench(machine::best_isa(), storage, threads), keys(bench.context.cache.index.bytes()),
-          count(count) {
+        : bench(machine::best_isa(), storage, threads),
+          sequence(host_pages(bench.context.cache), uint32_t(count * 4)),
+          keys(sequence.layer(1).index), count(count) {
         const IndexRowFormat &format = bench.context.cache.index;
-        keys.reserve(count);
+        sequence.reserve(uint32_t(count * 4));
         decoded.resize(size_t(count * kDim));
         std::vector<float> x(kDim);
         for (int64_t i = 0; i < count; i++) {

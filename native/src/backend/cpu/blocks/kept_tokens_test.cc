@@ -5,6 +5,7 @@
 
 #include "backend/cpu/blocks/attention.h"
 #include "backend/cpu/blocks/unit_model.h"
+#include "backend/cpu/host_memory.h"
 #include "base/error.h"
 #include "base/test.h"
 
@@ -29,7 +30,7 @@ class Layers {
   public:
     explicit Layers(const Numerics &numerics)
         : bench_(machine::best_isa(), numerics.storage), attention_(bench_.context),
-          sequence(bench_.context.cache, 4096) {
+          sequence(host_pages(bench_.context.cache), 4096) {
         bench_.context.precision = numerics.precision;
         for (LayerWeights &w : weights_) unit::add_attention(w, attention_file_);
         weights_[1].compressor = unit::compressor(four_, "attn.compressor");
