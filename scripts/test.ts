@@ -42,6 +42,11 @@ const stages = [
     turbo(["test", "--continue=dependencies-successful", "--concurrency=2", ...flags]),
   ),
 ]
+// in CI only: it compiles files again, one at a time
+if (process.env.CI === "true" && flags.length === 0)
+  stages.push(
+    stage("mutations", () => script("scripts/mutations.ts", "--changed", "--seconds", "120")),
+  )
 const tally = await tallyReports(ROOT)
 console.log(`\n${tallyLine(tally)}`)
 process.exit(stages.every(Boolean) && isGreen(tally) ? 0 : 1)

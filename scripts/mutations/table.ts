@@ -1,0 +1,7 @@
+// All mutations. A reviewer's idea of a fault is a row here, and a test that notices it.
+import { ATTENTION_ROWS } from "./attention-rows.ts"
+import { BLOCK_ROWS } from "./block-rows.ts"
+import type { Mutation } from "./mutation.ts"
+import { PACKAGE_ROWS } from "./package-rows.ts"
+
+export const MUTATIONS: readonly Mutation[] = [...ATTENTION_ROWS, ...BLOCK_ROWS, ...PACKAGE_ROWS]
