@@ -3,7 +3,7 @@
 // by the processor time of all threads, which other work on the machine does not change. Prints a
 // table, or with --json one object a line.
 //   matvec_bench [--threads N] [--mib N] [--repeats N] [--isa NAME] [--type NAME] [--prefill]
-//   [--json]
+//   [--packed] [--json]
 #include <sys/mman.h>
 #include <time.h>
 
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "backend/cpu/kernels/matmul.h"
+#include "backend/cpu/kernels/strips.h"
 #include "ds4.h"
 #include "format/convert.h"
 #include "matvec_weights.h"
@@ -32,7 +33,7 @@ struct Options {
     int threads = 2, repeats = 7;
     int64_t mib = 512;
     std::string isa, type;
-    bool prefill = false, json = false;
+    bool prefill = false, packed = false, json = false;
 };
 
 double seconds_since(Clock::time_point begin) {
@@ -120,6 +121,24 @@ Case make_case(const Bench &bench, uint32_t type) {
     return c;
 }
 
+// Strips of the weights, where --packed asks for them and the type has them.
+struct Strips {
+    std::vector<uint8_t> memory;
+    Strips(const Options &options, cpu::Matrix &weight, Isa isa, cpu::Precision precision) {
+        if (!options.packed || precision != cpu::Precision::int8 ||
+            !cpu::has_strips(weight.type, isa))
+            return;
+        const uint64_t bytes = cpu::packed_bytes(weight.type, weight.rows, weight.cols);
+        const int64_t strips = (weight.rows + cpu::kStripRows - 1) / cpu::kStripRows;
+        memory.resize(bytes + 64);
+        uint8_t *first =
+            memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+        for (int64_t i = 0; i < strips; i++)
+            cpu::pack_strip(weight, i, first + i * int64_t(bytes) / strips);
+        weight.strips = first;
+    }
+};
+
 struct Result {
     const char *scenario;
     uint32_t type;
@@ -155,7 +174,8 @@ void report(const Options &options, const Result &r) {
 // Each repeat measures the read rate next to the product, so that the ratio survives a noisy
 // neighbour.
 void run_matvec(Bench &bench, uint32_t type, Isa isa, cpu::Precision precision) {
-    const Case c = make_case(bench, type);
+    Case c = make_case(bench, type);
+    const Strips strips(bench.options, c.weight, isa, precision);
     std::vector<float> x(kCols), y(size_t(c.weight.rows));
     for (size_t i = 0; i < x.size(); i++) x[i] = float(int(i * 37 % 101) - 50) / 50.0f;
     std::vector<uint8_t> scratch(cpu::activation_bytes(1, kCols, precision) + 64);
@@ -183,6 +203,7 @@ void run_matvec(Bench &bench, uint32_t type, Isa isa, cpu::Precision precision) 
 void run_prefill(Bench &bench, uint32_t type, Isa isa, cpu::Precision precision, int64_t tokens) {
     Case c = make_case(bench, type);
     c.weight.rows = std::min<int64_t>(c.weight.rows, 2048);
+    const Strips strips(bench.options, c.weight, isa, precision);
     std::vector<float> x(size_t(kCols * tokens)), y(size_t(c.weight.rows * tokens));
     for (size_t i = 0; i < x.size(); i++) x[i] = float(int(i * 37 % 101) - 50) / 50.0f;
     std::vector<uint8_t> scratch(cpu::activation_bytes(tokens, kCols, precision) + 64);
@@ -225,12 +246,14 @@ Options parse(int argc, char **argv) {
             options.type = value();
         else if (flag == "--prefill")
             options.prefill = true;
+        else if (flag == "--packed")
+            options.packed = true;
         else if (flag == "--json")
             options.json = true;
         else {
             std::fprintf(stderr, "usage: matvec_bench [--threads N] [--mib N] [--repeats N] [--isa "
                                  "NAME] [--type NAME] "
-                                 "[--prefill] [--json]\n");
+                                 "[--prefill] [--packed] [--json]\n");
             std::exit(2);
         }
     }
@@ -255,7 +278,7 @@ int main(int argc, char **argv) {
                 if (!options.prefill)
                     run_matvec(bench, weight.type, isa, precision);
                 else
-                    for (const int64_t tokens : {1, 2, 4, 8, 16, 64, 256})
+                    for (const int64_t tokens : {1, 2, 3, 4, 6, 8, 16, 64, 256, 512})
                         run_prefill(bench, weight.type, isa, precision, tokens);
             }
         }

@@ -205,7 +205,8 @@ enum {
     DS4_SWITCH_NO_KV_ROUNDING = 1,    /* KV rows kept in f32 */
     DS4_SWITCH_NO_INDEX_ROUNDING = 2, /* index rows kept in f32, no Hadamard, no FP4 */
     DS4_SWITCH_NO_SHARED_CLAMP = 4,   /* shared expert without its SwiGLU limit */
-    DS4_SWITCH_F32_ACTIVATIONS = 8    /* no int8 activations in fast */
+    DS4_SWITCH_F32_ACTIVATIONS = 8,   /* no int8 activations in fast */
+    DS4_SWITCH_MAPPED_DENSE = 16      /* dense matrices stay in the file, none is packed */
 };
 
 /* Where the routed experts run.

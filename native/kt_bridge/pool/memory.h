@@ -1,49 +1,24 @@
-// Anonymous memory placed on a NUMA node, in huge pages where the system has them.
+// Memory placed on a NUMA node, with the library's own errors.
 #pragma once
-#include <cstddef>
-#include <cstdint>
-#include <utility>
+#include "base/error.h"
+#include "machine/placed_memory.h"
+#include "machine/red_zone.h"
+#include "pool/expert_error.h"
 
 namespace ds4::ktb {
 
-enum class HugePages { automatic, two_mib, one_gib, off };
+using machine::allow, machine::forbid, machine::kRedZoneBytes;
+using machine::HugePages, machine::Placement, machine::PageUse, machine::page_use;
 
-struct Placement {
-    int node = -1; // -1: wherever first touched
-    HugePages huge = HugePages::automatic;
-};
-
-// Owns one mapping, which is zero-filled. It is aligned to 2 MiB when it is at least that large,
-// else to a page.
-class Mapping {
+class Mapping : public machine::Mapping {
   public:
     Mapping() = default;
     // Throws KTB_ERR_MEMORY naming the bytes, and the node when strict binding fails.
-    Mapping(size_t bytes, const Placement &placement);
-    Mapping(Mapping &&other) noexcept { swap(other); }
-    Mapping &operator=(Mapping &&other) noexcept { return swap(other), *this; }
-    ~Mapping();
-    uint8_t *data() const { return data_; }
-    size_t bytes() const { return bytes_; }
-
-  private:
-    bool map_huge(HugePages huge);
-    void map_pages(HugePages huge);
-    void swap(Mapping &other) {
-        std::swap(data_, other.data_), std::swap(bytes_, other.bytes_);
-        std::swap(base_, other.base_), std::swap(base_bytes_, other.base_bytes_);
+    Mapping(size_t bytes, const Placement &placement) try : machine
+        ::Mapping(bytes, placement) {}
+    catch (const Error &error) {
+        fail(KTB_ERR_MEMORY, "%s", error.what());
     }
-    void *base_ = nullptr; // what was mapped; data_ is the aligned part of it
-    size_t base_bytes_ = 0;
-    uint8_t *data_ = nullptr;
-    size_t bytes_ = 0;
 };
-
-struct PageUse {
-    uint64_t resident_bytes = 0;
-    uint64_t huge_bytes = 0; // of the resident ones, in pages of 2 MiB or more
-};
-// Pages that the kernel gave to ranges [begin, end) of this process; zeros when it does not say.
-PageUse page_use(const std::pair<const uint8_t *, size_t> *ranges, size_t count);
 
 } // namespace ds4::ktb

@@ -6,7 +6,8 @@
 namespace ds4 {
 EngineOptions read_engine_options(const ds4_engine_options &raw) {
     constexpr uint32_t kKnownSwitches = DS4_SWITCH_NO_KV_ROUNDING | DS4_SWITCH_NO_INDEX_ROUNDING |
-                                        DS4_SWITCH_NO_SHARED_CLAMP | DS4_SWITCH_F32_ACTIVATIONS;
+                                        DS4_SWITCH_NO_SHARED_CLAMP | DS4_SWITCH_F32_ACTIVATIONS |
+                                        DS4_SWITCH_MAPPED_DENSE;
     if (raw.numerics > DS4_NUMERICS_PLAIN)
         fail(DS4_ERR_ARGUMENT, "numerics is %u; expected 0 (fast), 1 (trained) or 2 (plain)",
              raw.numerics);

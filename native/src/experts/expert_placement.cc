@@ -29,11 +29,7 @@ bool is_automatic(const ExpertOptions &options) {
 
 MemoryNeeds needs_of(const PlacementInput &input, int packed_layers) {
     const Model &model = input.model;
-    const uint32_t wanted = input.options.session_tokens;
-    const uint32_t session_tokens =
-        std::min(wanted == 0 ? kSessionTokens : wanted, model.shape().context_tokens);
-    return memory_needs(model.layers(), packed_layers, model.used_bytes(),
-                        input.cache.sequence_bytes(session_tokens));
+    return memory_needs(model.layers(), packed_layers, model.used_bytes(), session_bytes(input));
 }
 
 int packed_layers(const PlacementInput &input) {
@@ -73,6 +69,12 @@ std::string planned_place(const PlacementInput &input, uint64_t available) {
 }
 
 } // namespace
+
+uint64_t session_bytes(const PlacementInput &input) {
+    const uint32_t wanted = input.options.session_tokens;
+    return input.cache.sequence_bytes(
+        std::min(wanted == 0 ? kSessionTokens : wanted, input.model.shape().context_tokens));
+}
 
 const char *expert_numerics(uint32_t requested, const char *automatic) {
     switch (requested) {

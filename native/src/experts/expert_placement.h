@@ -36,6 +36,9 @@ struct ExpertPlacement {
     std::string describe() const; // JSON object
 };
 
+// Bytes of the cache of one session of the length that the options name.
+uint64_t session_bytes(const PlacementInput &input);
+
 // Packs the experts where the options ask for it. Where they leave the choice, packs if the library
 // is there, holds the model's types and everything fits in memory. Throws Error for a packing that
 // was asked for and is impossible, and for any failure once loading has begun.

@@ -230,6 +230,7 @@ export const SWITCHES = {
   noIndexRounding: 2,
   noSharedClamp: 4,
   f32Activations: 8,
+  mappedDense: 16,
 } as const
 export const LOGITS = { NONE: 0, LAST: 1, ALL: 2 } as const
 export const JOB = { RUNNING: 1, DONE: 0, CANCELLED: 2, FAILED: 3 } as const

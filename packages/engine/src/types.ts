@@ -70,12 +70,17 @@ export interface LoadProgress {
   readonly totalBytes: number
 }
 
-/** Deviations from the chosen numerics, for comparison with engines that leave a rounding out. */
+/**
+ * Deviations from the chosen numerics, for comparison with engines that leave a rounding out, and
+ * one from the chosen memory.
+ */
 export interface EngineSwitches {
   readonly noKvRounding?: boolean
   readonly noIndexRounding?: boolean
   readonly noSharedClamp?: boolean
   readonly f32Activations?: boolean
+  /** Dense matrices stay in the file: none is packed. */
+  readonly mappedDense?: boolean
 }
 
 export interface SamplingOptions {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "pool/expert_error.h"
-#include "pool/red_zone.h"
 #include "machine/memory.h"
 
 namespace ds4::ktb {

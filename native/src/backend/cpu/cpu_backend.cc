@@ -11,6 +11,7 @@
 #include "backend/cpu/host_memory.h"
 #include "ds4.h"
 #include "experts/expert_placement.h"
+#include "backend/cpu/packed_dense.h"
 #include "backend/cpu/sequence.h"
 #include "machine/usable_cores.h"
 #include "backend/cpu/weights.h"
@@ -67,6 +68,7 @@ class CpuBackend : public Backend {
     FirstUse first_use_;
     Context context_;
     ExpertPlacement experts_;
+    PackedDense dense_;
     HyperConnections mixing_;
     Attention attention_;
     Moe moe_;
@@ -113,7 +115,11 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     const char *numerics = context_.precision == Precision::int8 ? "int8" : "f32";
     experts_ = place_experts({model, options.experts, context_.cache}, {isa, numerics, pool_});
     context_.packed = experts_.packed.get();
-    model.check_files(); // packing has read the experts
+    dense_.pack(weights_, model.files(), pool_,
+                {context_.isa, context_.precision,
+                 (options.switches & DS4_SWITCH_MAPPED_DENSE) == 0,
+                 session_bytes({model, options.experts, context_.cache})});
+    model.check_files(); // packing has read the weights
 }
 
 std::unique_ptr<SequenceState> CpuBackend::open_sequence(uint32_t context_tokens) {
@@ -253,7 +259,7 @@ std::string CpuBackend::describe() const {
            "\",\"threads\":" + std::to_string(pool_.threads()) + ",\"activations\":\"" +
            (context_.precision == Precision::int8 ? "int8" : "f32") +
            "\",\"cache_bytes\":" + std::to_string(pages_->bytes()) +
-           ",\"experts\":" + experts_.describe();
+           ",\"dense\":" + dense_.describe() + ",\"experts\":" + experts_.describe();
 }
 
 } // namespace

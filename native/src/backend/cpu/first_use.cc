@@ -12,7 +12,8 @@
 namespace ds4::cpu {
 
 void FirstUse::check(const Matrix &matrix, int layer, const char *name, int expert) {
-    if (matrix.data == nullptr) return; // a layer without this tensor
+    if (matrix.data == nullptr) return;   // a layer without this tensor
+    if (matrix.strips != nullptr) return; // packing has read it
     const TypeTraits &traits = *type_traits(matrix.type);
     if (traits.block_elements == 1 && !traits.separate_scales) return; // plain types have no scales
     const uint64_t bytes = row_bytes(matrix.type, uint64_t(matrix.cols));

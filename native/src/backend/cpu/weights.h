@@ -40,6 +40,7 @@ struct Weights {
     Floats output_norm;
     MixWeights output_mix;
     std::vector<LayerWeights> layers;
+    Weights() = default;
     explicit Weights(const Model &model);
 };
 

@@ -39,9 +39,9 @@ template <typename Dense> inline DenseRow dense_row(const RowLayout &layout, int
             Dense::kScaleBytes != 0 ? weight.scales + scale_row : nullptr};
 }
 
-// R rows times T tokens with weights read directly from memory, for one or two tokens.
+// R rows times T tokens from `first` on, with weights read directly from memory.
 template <typename Ops, typename Dense, int R, int T>
-inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t row) {
+inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t first, int64_t row) {
     const int64_t cols = task.weight.cols;
     DenseRow rows[R];
     const float *x[T];
@@ -49,7 +49,7 @@ inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) rows[r] = dense_row<Dense>(layout, row + r);
 #pragma GCC unroll 8
-    for (int t = 0; t < T; t++) x[t] = token_values(task, t);
+    for (int t = 0; t < T; t++) x[t] = token_values(task, first + t);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -79,15 +79,16 @@ inline void dense_tile(const RowsTask &task, const RowLayout &layout, int64_t ro
             float sum = Ops::total(sums[r][t]);
             for (int64_t j = i; j < cols; j++)
                 sum = __builtin_fmaf(Dense::load_one(rows[r], j), x[t][j], sum);
-            task.y[t * task.y_stride + row + r] = sum;
+            task.y[(first + t) * task.y_stride + row + r] = sum;
         }
 }
 
 template <typename Ops, typename Dense, int T>
-void dense_rows(const RowsTask &task, const RowLayout &layout) {
+void dense_rows(const RowsTask &task, const RowLayout &layout, int64_t first) {
     int64_t row = task.row_begin;
-    for (; row + 4 <= task.row_end; row += 4) dense_tile<Ops, Dense, 4, T>(task, layout, row);
-    for (; row < task.row_end; row++) dense_tile<Ops, Dense, 1, T>(task, layout, row);
+    for (; row + 4 <= task.row_end; row += 4)
+        dense_tile<Ops, Dense, 4, T>(task, layout, first, row);
+    for (; row < task.row_end; row++) dense_tile<Ops, Dense, 1, T>(task, layout, first, row);
 }
 
 // Decodes channels [first, first + count) of a row into scratch. `first` is a multiple of the
@@ -212,14 +213,23 @@ void rows_through_scratch(const RowsTask &task, const RowLayout &layout) {
     }
 }
 
+// Up to so many tokens read the weights where they are, a tile of tokens at a time. The rows of a
+// chunk stay in the second-level cache for the next tile.
+constexpr int kFewTokens = 6;
+
 template <typename Ops, typename Dense> void rows_f32_dense(const RowsTask &task) {
     const RowLayout layout = row_layout(task.weight);
-    if (task.count == 1)
-        dense_rows<Ops, Dense, 1>(task, layout);
-    else if (task.count == 2)
-        dense_rows<Ops, Dense, 2>(task, layout);
-    else
-        rows_through_scratch<Ops, DenseSource<Ops, Dense>>(task, layout);
+    if (task.count > kFewTokens)
+        return rows_through_scratch<Ops, DenseSource<Ops, Dense>>(task, layout);
+    constexpr int kTokens = Ops::kTileTokens;
+    int64_t first = 0;
+    for (; first + kTokens <= task.count; first += kTokens)
+        dense_rows<Ops, Dense, kTokens>(task, layout, first);
+    if constexpr (kTokens > 3)
+        if (task.count - first == 3) return dense_rows<Ops, Dense, 3>(task, layout, first);
+    if constexpr (kTokens > 2)
+        if (task.count - first == 2) return dense_rows<Ops, Dense, 2>(task, layout, first);
+    if (task.count > first) dense_rows<Ops, Dense, 1>(task, layout, first);
 }
 
 template <typename Ops, typename Decoder> void rows_f32_block(const RowsTask &task) {

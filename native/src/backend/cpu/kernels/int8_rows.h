@@ -88,6 +88,19 @@ void fused_rows(const RowsTask &task, const RowLayout &layout, const TokenRow *t
     for (; row < task.row_end; row++) fused_tile<Ops, Decoder, 1, T>(task, layout, row, tokens);
 }
 
+// Up to so many tokens are taken two at a time: the rows of a chunk stay in the second-level cache.
+constexpr int kPairedTokens = 6;
+
+template <typename Ops, typename Decoder>
+void fused_pair(const RowsTask &task, const RowLayout &layout, int64_t first) {
+    RowsTask part = task;
+    part.y += first * task.y_stride;
+    TokenRow tokens[2] = {token_groups(task, first)};
+    if (first + 1 == task.count) return fused_rows<Ops, Decoder, 1>(part, layout, tokens);
+    tokens[1] = token_groups(task, first + 1);
+    fused_rows<Ops, Decoder, 2>(part, layout, tokens);
+}
+
 // For more tokens: decodes a panel of rows into scratch, some groups at a time, and multiplies it
 // with all tokens.
 constexpr int kPanelRows = 8;
@@ -165,11 +178,9 @@ void panel_rows(Panel<Ops, Decoder> &panel, const RowsTask &task, const RowLayou
 
 template <typename Ops, typename Decoder> void rows_int8(const RowsTask &task) {
     const RowLayout layout = row_layout(task.weight);
-    if (task.count <= 2) {
-        TokenRow tokens[2];
-        for (int64_t i = 0; i < task.count; i++) tokens[i] = token_groups(task, i);
-        if (task.count == 1) fused_rows<Ops, Decoder, 1>(task, layout, tokens);
-        if (task.count == 2) fused_rows<Ops, Decoder, 2>(task, layout, tokens);
+    if (task.count <= kPairedTokens) {
+        for (int64_t first = 0; first < task.count; first += 2)
+            fused_pair<Ops, Decoder>(task, layout, first);
         return;
     }
     Panel<Ops, Decoder> panel;

@@ -156,6 +156,11 @@ void quantise_generic(const float *values, int64_t cols, ActivationGroup *out) {
         for (int i = 0; i < 4; i++) sum += first[i] + first[64 + i];
         out[lane / 16].sums[lane % 16] = -128 * sum;
     }
+    for (int64_t block = 0; block < groups * kGroupBlocks; block++) {
+        ActivationGroup &group = out[block / kGroupBlocks];
+        const int32_t *sums = group.sums + block % kGroupBlocks * 4;
+        group.starts[block % kGroupBlocks] = kFloatBias + sums[0] + sums[1] + sums[2] + sums[3];
+    }
 }
 
 const VectorKernels kVectorKernelsGeneric = {add_scaled, sum_squares, weighted_rows, score_rows};

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/cpu/kernels/row_kernels.h"
+#include "backend/cpu/kernels/strips.h"
 #include "base/assert.h"
 #include "format/convert.h"
 
@@ -12,6 +13,8 @@ namespace {
 
 // Workers get rows in multiples of this, because the kernels take four at a time.
 constexpr int64_t kRowStep = 8;
+// Strips are as wide; a product of more than a few tokens reads activations once for so many rows.
+constexpr int64_t kFewTokens = 6, kPanelRows = 64;
 // Below this cost, in about bytes, a second thread costs more than it saves.
 constexpr int64_t kParallelCost = 48 * 1024;
 constexpr int64_t kChunkCost = 512 * 1024;
@@ -27,11 +30,16 @@ struct Plan {
     RowsTask task;
     RowsFunction function;
     int64_t row_cost; // bytes read, or the equivalent of its arithmetic
-    int64_t rows_per_chunk;
+    int64_t row_step, rows_per_chunk;
     int64_t chunk_end; // number of chunks of all products up to this one, included
 };
 
+bool reads_strips(const Product &product) {
+    return product.weight.strips != nullptr && product.x->precision == Precision::int8;
+}
+
 RowsFunction choose(const Product &product, Isa isa) {
+    if (reads_strips(product)) return strips_function(product.weight.type, isa);
     const RowKernels kernels = row_kernels(product.weight.type, isa);
     DS4_ASSERT(kernels.f32 != nullptr);
     const bool int8 = product.x->precision == Precision::int8 && kernels.int8 != nullptr;
@@ -45,6 +53,8 @@ Plan plan_product(const Product &product, Isa isa) {
     plan.function = choose(product, isa);
     plan.task = {weight,        0,         weight.rows,     product.x, product.row_index,
                  product.count, product.y, product.y_stride};
+    plan.row_step =
+        reads_strips(product) ? (product.count > kFewTokens ? kPanelRows : kStripRows) : kRowStep;
     // One core reads about 20 bytes in the time of 256 multiply-adds.
     plan.row_cost = int64_t(row_bytes(weight.type, uint64_t(weight.cols))) +
                     product.count * weight.cols / 12 + 1;
@@ -113,7 +123,7 @@ void multiply(ThreadPool &pool, Isa isa, std::span<const Product> products) {
     if (chunk_cost > kChunkCost) chunk_cost = kChunkCost;
     int64_t chunks = 0;
     for (Plan &plan : plans) {
-        plan.rows_per_chunk = round_up(chunk_cost / plan.row_cost + 1, kRowStep);
+        plan.rows_per_chunk = round_up(chunk_cost / plan.row_cost + 1, plan.row_step);
         chunks += (plan.task.weight.rows + plan.rows_per_chunk - 1) / plan.rows_per_chunk;
         plan.chunk_end = chunks;
     }

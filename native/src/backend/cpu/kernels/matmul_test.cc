@@ -309,6 +309,7 @@ TEST("all sets quantise activations to the same bytes") {
             CHECK(std::memcmp(first.quants, second.quants, sizeof first.quants) == 0);
             CHECK(std::memcmp(first.scales, second.scales, sizeof first.scales) == 0);
             CHECK(std::memcmp(first.sums, second.sums, sizeof first.sums) == 0);
+            CHECK(std::memcmp(first.starts, second.starts, sizeof first.starts) == 0);
         }
     }
 }

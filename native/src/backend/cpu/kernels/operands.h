@@ -20,11 +20,15 @@ struct Matrix {
     int64_t rows = 0, cols = 0;
     const uint8_t *data = nullptr;   // rows * row bytes, any alignment
     const uint8_t *scales = nullptr; // F8_E4M3 and FP4_PACKED only
+    const uint8_t *strips = nullptr; // the same weights packed (strips.h); null: they are not
 };
 
 // Channels that the kernels take at a time; activation rows are padded to it with zeros.
 inline constexpr int64_t kGroupChannels = 128;
 inline constexpr int64_t kGroupBlocks = 4; // of 32 channels, one activation scale each
+
+// An integer below 2^22 added to these bits gives the float 1.5 * 2^23 + integer.
+inline constexpr int32_t kFloatBias = 0x4b400000;
 
 // 128 channels of one row rounded to int8. The first halves of the four blocks of 32 come first,
 // then the second halves. Channel 32 b + i lies at 16 b + i (i < 16) or 64 + 16 b + i - 16.
@@ -34,7 +38,8 @@ struct alignas(64) ActivationGroup {
     // from it.
     int32_t sums[16];
     float scales[4];     // of blocks 0..3; NaN for a block that holds a NaN or an infinity
-    uint8_t padding[48]; // vectors of a group stay aligned
+    int32_t starts[4];   // of blocks 0..3, for strips: kFloatBias - 128 * the sum of its quants
+    uint8_t padding[32]; // vectors of a group stay aligned
 };
 static_assert(sizeof(ActivationGroup) == 256);
 

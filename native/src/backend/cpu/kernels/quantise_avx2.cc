@@ -64,18 +64,27 @@ inline float quantise_block(const Block &block, int8_t *low, int8_t *high) {
     return scale;
 }
 
-// -128 * (sum of four of the first halves and four of the second), per lane.
-inline void store_sums(const int8_t *quants, int32_t *sums) {
+// -128 * (sum of four of the first halves and four of the second), per lane, and the sums of four
+// such lanes plus kFloatBias.
+inline void store_sums(const int8_t *quants, int32_t *sums, int32_t *starts) {
+    __m256i halves[2];
     for (int part = 0; part < 64; part += 32) {
         const auto load = [&](int offset) {
             return _mm256_load_si256(reinterpret_cast<const __m256i *>(quants + part + offset));
         };
         const __m256i ones = _mm256_set1_epi8(1);
-        const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(ones, load(0)),
+        const __m256i words = _mm256_add_epi16(_mm256_maddubs_epi16(ones, load(0)),
                                                _mm256_maddubs_epi16(ones, load(64)));
-        const __m256i lanes = _mm256_madd_epi16(pairs, _mm256_set1_epi16(-128));
+        const __m256i lanes = _mm256_madd_epi16(words, _mm256_set1_epi16(-128));
         _mm256_store_si256(reinterpret_cast<__m256i *>(sums + part / 4), lanes);
+        halves[part / 32] = lanes;
     }
+    __m256i pairs = _mm256_hadd_epi32(halves[0], halves[1]); // blocks 0 0 2 2, then 1 1 3 3
+    pairs = _mm256_hadd_epi32(pairs, pairs);                 // blocks 0 2 0 2, then 1 3 1 3
+    const __m128i blocks =
+        _mm_unpacklo_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    _mm_store_si128(reinterpret_cast<__m128i *>(starts),
+                    _mm_add_epi32(blocks, _mm_set1_epi32(kFloatBias)));
 }
 
 } // namespace
@@ -91,7 +100,7 @@ void quantise_avx2(const float *values, int64_t cols, ActivationGroup *out) {
             out[group].scales[block] =
                 quantise_block(loaded, place + 16 * block, place + 64 + 16 * block);
         }
-        store_sums(place, out[group].sums);
+        store_sums(place, out[group].sums, out[group].starts);
     }
 }
 

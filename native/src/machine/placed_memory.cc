@@ -1,4 +1,4 @@
-#include "pool/memory.h"
+#include "machine/placed_memory.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -11,17 +11,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "pool/expert_error.h"
-#include "pool/red_zone.h"
+#include "base/fail.h"
+#include "ds4.h"
+#include "machine/red_zone.h"
+#include "machine/topology.h"
 
-namespace ds4::ktb {
+namespace ds4::machine {
 namespace {
 
 constexpr size_t kTwoMib = size_t(2) << 20;
 constexpr size_t kOneGib = size_t(1) << 30;
 // From <linux/mempolicy.h> and <linux/mman.h>, spelled out so that libnuma's headers are not
 // needed.
-constexpr int kBindStrictly = 2;
+constexpr int kBindStrictly = 2, kInterleave = 3;
 constexpr int kHugeShift = 26;
 
 size_t rounded_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -29,11 +31,20 @@ size_t rounded_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit 
 void bind_to_node(void *data, size_t bytes, int node) {
     unsigned long mask[16] = {};
     if (node >= int(sizeof mask * 8))
-        fail(KTB_ERR_MEMORY, "NUMA node %d is beyond the 1024 nodes supported", node);
+        fail(DS4_ERR_DEVICE_MEMORY, "NUMA node %d is beyond the 1024 nodes supported", node);
     mask[node / 64] = 1ul << (node % 64);
     if (syscall(SYS_mbind, data, bytes, kBindStrictly, mask, sizeof mask * 8, 0) != 0)
-        fail(KTB_ERR_MEMORY, "cannot bind %zu bytes to NUMA node %d: %s", bytes, node,
+        fail(DS4_ERR_DEVICE_MEMORY, "cannot bind %zu bytes to NUMA node %d: %s", bytes, node,
              std::strerror(errno));
+}
+
+// Spreads pages over all nodes with memory. A kernel that refuses leaves them where they are first
+// touched, which is only slower.
+void spread_over_nodes(void *data, size_t bytes) {
+    const int nodes = memory_nodes();
+    if (nodes < 2 || nodes > 64) return;
+    const unsigned long mask = nodes == 64 ? ~0ul : (1ul << nodes) - 1;
+    syscall(SYS_mbind, data, bytes, kInterleave, &mask, sizeof mask * 8 + 1, 0);
 }
 
 uint64_t free_huge_bytes() {
@@ -54,6 +65,7 @@ void *map_explicit(size_t bytes, int shift) {
 Mapping::Mapping(size_t bytes, const Placement &placement) : bytes_(bytes) {
     if (bytes == 0) return;
     if (!map_huge(placement.huge)) map_pages(placement.huge);
+    if (placement.node == kEveryNode) spread_over_nodes(base_, base_bytes_);
     if (placement.node >= 0) {
         try {
             bind_to_node(base_, base_bytes_, placement.node);
@@ -78,7 +90,7 @@ bool Mapping::map_huge(HugePages huge) {
         base_ = map_explicit(base_bytes_ = rounded_up(needed, kTwoMib), 21);
     data_ = static_cast<uint8_t *>(base_);
     if (base_ == nullptr && wanted)
-        fail(KTB_ERR_MEMORY,
+        fail(DS4_ERR_DEVICE_MEMORY,
              "no %s huge pages for %zu bytes: configure hugetlb pages or use \"huge\":\"auto\"",
              huge == HugePages::two_mib ? "2 MiB" : "1 GiB", bytes_);
     return base_ != nullptr;
@@ -92,7 +104,7 @@ void Mapping::map_pages(HugePages huge) {
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base_ == MAP_FAILED) {
         base_ = nullptr;
-        fail(KTB_ERR_MEMORY, "cannot map %zu bytes: %s", bytes_, std::strerror(errno));
+        fail(DS4_ERR_DEVICE_MEMORY, "cannot map %zu bytes: %s", bytes_, std::strerror(errno));
     }
     data_ = static_cast<uint8_t *>(base_);
     if (bytes_ < kTwoMib) return;
@@ -132,4 +144,4 @@ PageUse page_use(const std::pair<const uint8_t *, size_t> *ranges, size_t count)
     return use;
 }
 
-} // namespace ds4::ktb
+} // namespace ds4::machine

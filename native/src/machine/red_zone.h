@@ -7,7 +7,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-namespace ds4::ktb {
+namespace ds4::machine {
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr size_t kRedZoneBytes = 64; // behind each buffer
@@ -19,4 +19,4 @@ inline void forbid(const void *, size_t) {}
 inline void allow(const void *, size_t) {}
 #endif
 
-} // namespace ds4::ktb
+} // namespace ds4::machine
