@@ -121,6 +121,25 @@ describe("imports", () => {
       [],
     )
   })
+
+  test("devices know nothing of each other, and one file opens them", () => {
+    const cpu = `#include "base/fail.h"\n#include "backend/cpu/buffer.h"\n`
+    const cuda = `#include "backend/cuda/stream.h"\n`
+    const tree = {
+      "native/src/backend/cuda/cuda_backend.cc": [cpu, 1],
+      "native/src/backend/cuda/kernels/attention.cu": [cpu, 1],
+      "native/src/backend/cuda/attention_test.cc": [cpu, 0], // compares the two
+      "native/src/backend/cpu/cpu_backend.cc": [cuda, 1],
+      "native/src/backend/cpu/kernels/registry.cc": [cuda, 1],
+      "native/src/backend/cpu/blocks/moe.cc": [cpu, 0],
+      "native/src/backend/open_backend.cc": [cpu + cuda, 0],
+      "native/src/backend/step_lane.cc": [cuda, 1],
+      "native/src/core/engine.cc": [cpu + cuda, 2],
+      "native/src/experts/packed_experts.cc": [cpu, 1],
+    } as const
+    for (const [path, [text, count]] of Object.entries(tree))
+      expect([path, find(path, text).length]).toEqual([path, count])
+  })
 })
 
 describe("words", () => {

@@ -32,6 +32,32 @@ const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
   { name: "api", prefix: "native/src/api/" },
 ]
 
+/**
+ * Includes that the order of layers allows and that are forbidden all the same. Devices know
+ * nothing of each other, and one file opens them.
+ */
+const FORBIDDEN_INCLUDES: readonly {
+  readonly from: RegExp
+  readonly to: RegExp
+  readonly reason: string
+}[] = [
+  {
+    from: /^native\/src\/backend\/cpu\//,
+    to: /^native\/src\/backend\/(?!cpu\/)\w+\//,
+    reason: "the CPU backend must not know another device",
+  },
+  {
+    from: /^native\/src\/backend\/(?!cpu\/)\w+\//,
+    to: /^native\/src\/backend\/cpu\//,
+    reason: "a device's backend must not know the CPU's; share by native/src/backend",
+  },
+  {
+    from: /^native\/src\/(?!backend\/\w+\/|backend\/open_backend\.)/,
+    to: /^native\/src\/backend\/\w+\//,
+    reason: "only backend/open_backend.cc knows the devices",
+  },
+]
+
 /** Files that a program of ours may load: no test, no benchmark, no support of either. */
 const PRODUCT = /^packages\/[\w-]+\/(?:src|bin)\/(?!(?:.*\/)?testing\/)(?!.*\.test\.ts$)/
 
@@ -66,26 +92,24 @@ function checkOne(
   return finding(`@ds4/${owner} must not import @ds4/${target}`)
 }
 
+/** Why a file may not include another one, or undefined if it may. */
+function includeFault(path: string, target: string): string | undefined {
+  const rankOf = (each: string): number => LAYERS.findIndex(({ prefix }) => each.startsWith(prefix))
+  const [own, other] = [LAYERS[rankOf(path)], LAYERS[rankOf(target)]]
+  if (own === undefined || other === undefined) return undefined
+  if (rankOf(target) > rankOf(path) && own.name !== other.name)
+    return `${own.name} must not include it: that is ${other.name}, which lies above it`
+  return FORBIDDEN_INCLUDES.find(({ from, to }) => from.test(path) && to.test(target))?.reason
+}
+
 function checkIncludes(file: SourceFile): Finding[] {
-  const rank = LAYERS.findIndex(({ prefix }) => file.path.startsWith(prefix))
-  if (rank === -1 || file.path.endsWith("_test.cc")) return []
-  const findings: Finding[] = []
-  for (const match of file.text.matchAll(/^[ \t]*#include\s+"([^"]+)"/gm)) {
-    const target = `native/src/${match[1] ?? ""}`
-    const targetRank = LAYERS.findIndex(({ prefix }) => target.startsWith(prefix))
-    if (targetRank <= rank || LAYERS[targetRank]?.name === LAYERS[rank]?.name) continue
-    const message =
-      `${LAYERS[rank]?.name} must not include ${match[1]}: that is ` +
-      `${LAYERS[targetRank]?.name}, ` +
-      `which lies above it`
-    findings.push({
-      check: "includes",
-      path: file.path,
-      line: lineAt(file.text, match.index),
-      message,
-    })
-  }
-  return findings
+  if (file.path.endsWith("_test.cc")) return []
+  return [...file.text.matchAll(/^[ \t]*#include\s+"([^"]+)"/gm)].flatMap((match) => {
+    const fault = includeFault(file.path, `native/src/${match[1] ?? ""}`)
+    if (fault === undefined) return []
+    const line = lineAt(file.text, match.index)
+    return [{ check: "includes", path: file.path, line, message: `${match[1]}: ${fault}` }]
+  })
 }
 
 /** Arrows between packages and between native layers never turn back. */
