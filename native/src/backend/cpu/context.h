@@ -16,6 +16,8 @@ class PackedExperts;
 
 namespace ds4::cpu {
 
+class Workspace;
+
 struct Context {
     const Shape &shape;
     ThreadPool &pool;
@@ -28,6 +30,7 @@ struct Context {
     Rope window_rope, compressed_rope;
     FirstUse *first_use = nullptr;   // null: weights are trusted, as in tests of single blocks
     PackedExperts *packed = nullptr; // null: every layer's routed experts are mapped
+    Workspace *workspace = nullptr;  // of the blocks' buffers; null: nobody counts them
 
     const Rope &rope(const LayerShape &layer) const {
         return layer.compress_ratio == 0 ? window_rope : compressed_rope;

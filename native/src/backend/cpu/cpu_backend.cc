@@ -66,14 +66,16 @@ class CpuBackend : public Backend {
     ThreadPool pool_;
     std::shared_ptr<PagePool> pages_;
     FirstUse first_use_;
-    Context context_;
+    Workspace workspace_;
+    Context context_; // knows the workspace before blocks take buffers of it
     ExpertPlacement experts_;
     PackedDense dense_;
     HyperConnections mixing_;
     Attention attention_;
     Moe moe_;
-    Buffer streams_, x_, sublayer_, post_, comb_, window_angles_, compressed_angles_, head_,
-        head_forms_;
+    Buffer streams_{&workspace_}, x_{&workspace_}, sublayer_{&workspace_}, post_{&workspace_},
+        comb_{&workspace_}, window_angles_{&workspace_}, compressed_angles_{&workspace_},
+        head_{&workspace_}, head_forms_{&workspace_};
 };
 
 CacheLayout cache_layout(const Shape &shape, const EngineOptions &options) {
@@ -86,7 +88,8 @@ CacheLayout cache_layout(const Shape &shape, const EngineOptions &options) {
             {shape.index_head_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)}};
 }
 
-Context make_context(const Model &model, const EngineOptions &options, ThreadPool &pool) {
+Context make_context(const Model &model, const EngineOptions &options, ThreadPool &pool,
+                     Workspace &workspace) {
     const Shape &shape = model.shape();
     const Isa isa = chosen_isa(options.isa);
     const bool fast = options.numerics == DS4_NUMERICS_FAST &&
@@ -100,14 +103,17 @@ Context make_context(const Model &model, const EngineOptions &options, ThreadPoo
                    (options.switches & DS4_SWITCH_NO_SHARED_CLAMP) == 0,
                    cache_layout(shape, options),
                    Rope(shape, false),
-                   Rope(shape, true)};
+                   Rope(shape, true),
+                   nullptr,
+                   nullptr,
+                   &workspace};
 }
 
 CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     : model_(model), weights_(model), pool_(chosen_threads(options.threads, model.shape())),
       first_use_(pool_, model.shape().layers, model.shape().experts),
-      context_(make_context(model, options, pool_)), mixing_(context_), attention_(context_),
-      moe_(context_) {
+      context_(make_context(model, options, pool_, workspace_)), mixing_(context_),
+      attention_(context_), moe_(context_) {
     pages_ = host_pages(context_.cache);
     context_.first_use = &first_use_;
     // Where the caller named no instruction set, the expert library measures and chooses its own.
@@ -252,6 +258,7 @@ void CpuBackend::step(std::span<const SequenceStep> sequences, float *logits, Tr
     model_.check_files(); // some weights may have been read as zeros
     for (size_t i = 0; i < sequences.size(); i++)
         rows.sequences[i].sequence->commit(sequences[i].tokens, sequences[i].count);
+    workspace_.end_step();
 }
 
 std::string CpuBackend::describe() const {
@@ -259,6 +266,7 @@ std::string CpuBackend::describe() const {
            "\",\"threads\":" + std::to_string(pool_.threads()) + ",\"activations\":\"" +
            (context_.precision == Precision::int8 ? "int8" : "f32") +
            "\",\"cache_bytes\":" + std::to_string(pages_->bytes()) +
+           ",\"workspace_bytes\":" + std::to_string(workspace_.bytes()) +
            ",\"dense\":" + dense_.describe() + ",\"experts\":" + experts_.describe();
 }
 

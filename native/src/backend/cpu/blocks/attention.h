@@ -40,11 +40,14 @@ class Attention {
     void project_out(const LayerWeights &weights, const float *heads_out, int64_t rows, float *out);
 
     const Context &context_;
+    Workspace *memory_ = context_.workspace;
     Compressor compressor_;
     SequenceAttention sequence_attention_;
-    Buffer q_low_, q_, kv_, compressor_values_, compressor_gate_, index_values_, index_gate_,
-        index_weights_, index_q_;
-    Buffer x_forms_, low_forms_, heads_, heads_forms_, group_low_, group_forms_, row_index_;
+    Buffer q_low_{memory_}, q_{memory_}, kv_{memory_}, compressor_values_{memory_},
+        compressor_gate_{memory_}, index_values_{memory_}, index_gate_{memory_},
+        index_weights_{memory_}, index_q_{memory_};
+    Buffer x_forms_{memory_}, low_forms_{memory_}, heads_{memory_}, heads_forms_{memory_},
+        group_low_{memory_}, group_forms_{memory_}, row_index_{memory_};
 };
 
 } // namespace ds4::cpu

@@ -2,6 +2,7 @@
 // window's tokens. With overlap the tokens of the window before it take part too
 // (docs/numerics.md#compressor).
 #pragma once
+#include <deque>
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/context.h"
 #include "backend/cpu/sequence.h"
@@ -24,8 +25,8 @@ struct CompressorInput {
 class Compressor {
   public:
     explicit Compressor(const Context &context)
-        : context_(context), entries_(size_t(context.pool.threads())),
-          angles_(size_t(context.pool.threads())) {}
+        : context_(context), entries_(worker_buffers(context.workspace, context.pool.threads())),
+          angles_(worker_buffers(context.workspace, context.pool.threads())) {}
 
     template <typename Write>
     void run(const CompressorInput &in, CompressorState &state, const Rope &rope,
@@ -53,7 +54,7 @@ class Compressor {
                             float *entry);
 
     const Context &context_;
-    std::vector<Buffer> entries_, angles_; // one a worker
+    std::deque<Buffer> entries_, angles_; // one a worker
 };
 
 } // namespace ds4::cpu

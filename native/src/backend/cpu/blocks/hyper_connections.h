@@ -28,7 +28,8 @@ class HyperConnections {
     float *mix(const MixWeights &weights, const float *streams, const int32_t *rows, int64_t count);
 
     const Context &context_;
-    Buffer mix_;
+    Workspace *memory_ = context_.workspace;
+    Buffer mix_{memory_};
 };
 
 // pre [streams], post [streams], comb [streams, streams] of one token from its mixing values [(2 +

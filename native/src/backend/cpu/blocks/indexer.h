@@ -1,6 +1,7 @@
 // The indexer of ratio-4 layers scores all visible compressed entries with small heads and keeps
 // the best top-k for attention (docs/numerics.md#indexer).
 #pragma once
+#include <deque>
 #include <vector>
 
 #include "backend/cpu/blocks/top_rows.h"
@@ -20,7 +21,7 @@ struct IndexQueries {
 class Indexer {
   public:
     explicit Indexer(const Context &context)
-        : context_(context), scratch_(size_t(context.pool.threads())),
+        : context_(context), scratch_(worker_buffers(context.workspace, context.pool.threads())),
           top_(size_t(context.pool.threads())) {}
 
     // Number of entries that a token may see: floor((position + 1) / 4).
@@ -51,10 +52,12 @@ class Indexer {
     float weight_scale() const;
 
     const Context &context_;
-    Buffer keys_, scores_, codes_, sums_, scales_, weights_, block_ids_, block_scores_;
+    Workspace *memory_ = context_.workspace;
+    Buffer keys_{memory_}, scores_{memory_}, codes_{memory_}, sums_{memory_}, scales_{memory_},
+        weights_{memory_}, block_ids_{memory_}, block_scores_{memory_};
     float *scores_pointer_ = nullptr;
     int64_t stride_ = 0;
-    std::vector<Buffer> scratch_; // one a worker
+    std::deque<Buffer> scratch_; // one a worker
     std::vector<TopRows> top_;
 };
 

@@ -56,8 +56,11 @@ class Moe {
                      const float *x, int64_t rows, float *out);
 
     const Context &context_;
-    Buffer logits_, ids_, weights_, token_of_, line_of_, weight_of_, begin_, x_forms_;
-    Buffer gate_, up_, hidden_forms_, down_, shared_gate_, shared_up_, shared_forms_, lines_;
+    Workspace *memory_ = context_.workspace;
+    Buffer logits_{memory_}, ids_{memory_}, weights_{memory_}, token_of_{memory_},
+        line_of_{memory_}, weight_of_{memory_}, begin_{memory_}, x_forms_{memory_};
+    Buffer gate_{memory_}, up_{memory_}, hidden_forms_{memory_}, down_{memory_},
+        shared_gate_{memory_}, shared_up_{memory_}, shared_forms_{memory_}, lines_{memory_};
 };
 
 } // namespace ds4::cpu

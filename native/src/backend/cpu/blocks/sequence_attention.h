@@ -1,6 +1,7 @@
 // Attention of one sequence's new tokens over its window and its compressed entries
 // (docs/numerics.md#attention).
 #pragma once
+#include <deque>
 #include <vector>
 
 #include "backend/cpu/blocks/attend_heads.h"
@@ -26,7 +27,8 @@ struct AttentionInput {
 class SequenceAttention {
   public:
     explicit SequenceAttention(const Context &context)
-        : context_(context), indexer_(context), scores_(size_t(context.pool.threads())) {}
+        : context_(context), indexer_(context),
+          scores_(worker_buffers(context.workspace, context.pool.threads())) {}
 
     // Stages the window rows of the new tokens in the sequence and writes the heads' outputs of its
     // rows to heads_out, [o_groups, total_rows, group_width]. The sequence's compressed entries are
@@ -58,9 +60,11 @@ class SequenceAttention {
     void attend_selected(const Call &call, int64_t begin);
 
     const Context &context_;
+    Workspace *memory_ = context_.workspace;
     Indexer indexer_;
-    Buffer kv_rows_, window_, entries_, gathered_, chosen_, partials_;
-    std::vector<Buffer> scores_; // one a worker
+    Buffer kv_rows_{memory_}, window_{memory_}, entries_{memory_}, gathered_{memory_},
+        chosen_{memory_}, partials_{memory_};
+    std::deque<Buffer> scores_; // one a worker
 };
 
 } // namespace ds4::cpu
