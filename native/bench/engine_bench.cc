@@ -1,7 +1,8 @@
 // Steps of the engine on a model of six layers in the width of Flash, with random weights. Suites:
-// decode by context, prefill by context, and several sessions in one step. Times are medians.
+// decode by context, prefill by context, several sessions in one step, and a question and a stream
+// beside a document. Times are medians.
 //
-//   engine_bench [decode|prefill|sessions]... [--threads N] [--layers N] [--repeats N]
+//   engine_bench [decode|prefill|sessions|serving]... [--threads N] [--layers N] [--repeats N]
 //   [--contexts N,N,...] [--chunk N] [--isa auto|generic|avx2|avx512] [--json]
 #include <algorithm>
 #include <chrono>
@@ -13,6 +14,7 @@
 
 #include "engine/flash_width_model.h"
 #include "engine/long_context.h"
+#include "engine/serving.h"
 
 namespace {
 
@@ -21,7 +23,7 @@ using bench::expect_ok;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-    bool decode = false, prefill = false, sessions = false, json = false;
+    bool decode = false, prefill = false, sessions = false, serving = false, json = false;
     uint32_t threads = 1, layers = 6, repeats = 9, chunk = 512, isa = DS4_ISA_AUTO;
     std::vector<uint32_t> contexts{0, 8192, 65536, 262144, 1000000};
 };
@@ -118,6 +120,25 @@ void by_sessions(Engine &engine, const bench::FlashWidthModel &model, const Opti
     for (ds4_session *session : sessions) ds4_session_close(session);
 }
 
+void serving(const Engine &engine, const bench::FlashWidthModel &model, const Options &options) {
+    constexpr uint32_t kDocument = 4000;
+    const bench::ServingFigures f = bench::measure_serving(
+        engine.handle, model.shape().vocab, kDocument, std::max(1u, options.repeats / 3));
+    if (options.json)
+        std::printf("{\"suite\":\"serving\",\"threads\":%u,\"question_alone\":%.4f,"
+                    "\"question_behind\":%.4f,\"stream_alone\":%.2f,\"stream_beside\":%.2f,"
+                    "\"document_alone\":%.3f,\"document_beside\":%.3f}\n",
+                    options.threads, f.question_alone, f.question_behind, f.stream_alone,
+                    f.stream_beside, f.document_alone, f.document_beside);
+    else
+        std::printf("serving  question %.0f ms alone, %.0f ms behind a document of %u tokens; "
+                    "stream %.1f tokens/s alone, %.1f beside it; document %.2f s alone, %.2f s "
+                    "beside a stream\n",
+                    f.question_alone * 1e3, f.question_behind * 1e3, kDocument, f.stream_alone,
+                    f.stream_beside, f.document_alone, f.document_beside);
+    std::fflush(stdout);
+}
+
 std::vector<uint32_t> numbers(const char *text) {
     std::vector<uint32_t> out;
     for (char *end = nullptr; *text != '\0'; text = *end == ',' ? end + 1 : end) {
@@ -128,11 +149,12 @@ std::vector<uint32_t> numbers(const char *text) {
 }
 
 [[noreturn]] void usage(const char *word) {
-    std::fprintf(stderr,
-                 "engine_bench: %s is not understood; engine_bench [decode|prefill|sessions]... "
-                 "[--threads N] [--layers N] [--repeats N] [--contexts N,N,...] [--chunk N] "
-                 "[--isa auto|generic|avx2|avx512] [--json]\n",
-                 word);
+    std::fprintf(
+        stderr,
+        "engine_bench: %s is not understood; engine_bench [decode|prefill|sessions|serving]... "
+        "[--threads N] [--layers N] [--repeats N] [--contexts N,N,...] [--chunk N] "
+        "[--isa auto|generic|avx2|avx512] [--json]\n",
+        word);
     std::exit(2);
 }
 
@@ -147,6 +169,8 @@ Options read_options(int argc, char **argv) {
             options.prefill = true;
         else if (word == "sessions")
             options.sessions = true;
+        else if (word == "serving")
+            options.serving = true;
         else if (word == "--json")
             options.json = true;
         else if (word == "--threads")
@@ -172,8 +196,8 @@ Options read_options(int argc, char **argv) {
     if (options.threads == 0 || options.layers == 0 || options.repeats == 0 || options.chunk == 0 ||
         options.chunk > 512 || options.contexts.empty())
         usage("a number out of range");
-    if (!options.decode && !options.prefill && !options.sessions)
-        options.decode = options.prefill = options.sessions = true;
+    if (!options.decode && !options.prefill && !options.sessions && !options.serving)
+        options.decode = options.prefill = options.sessions = options.serving = true;
     return options;
 }
 
@@ -186,4 +210,5 @@ int main(int argc, char **argv) {
     if (options.decode) by_context(engine, model, options, "decode", 1);
     if (options.prefill) by_context(engine, model, options, "prefill", options.chunk);
     if (options.sessions) by_sessions(engine, model, options);
+    if (options.serving) serving(engine, model, options);
 }

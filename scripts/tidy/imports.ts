@@ -25,6 +25,7 @@ const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
   { name: "format", prefix: "native/src/format/" },
   { name: "model", prefix: "native/src/model/" },
   { name: "kv", prefix: "native/src/kv/" },
+  { name: "sampling", prefix: "native/src/sampling/" },
   { name: "experts", prefix: "native/src/experts/" },
   { name: "kernels", prefix: "native/src/backend/cpu/kernels/" },
   { name: "backend", prefix: "native/src/backend/" },

@@ -83,8 +83,13 @@ ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *first_item, 
                 fail(DS4_ERR_ARGUMENT, "item %u wants %u tokens; %llu of %llu are left", i,
                      items[i].token_count, (unsigned long long)(token_count - used),
                      (unsigned long long)token_count);
-            steps.push_back(
-                {items[i].session, tokens + used, items[i].token_count, items[i].logits, {}});
+            steps.push_back({items[i].session,
+                             tokens + used,
+                             items[i].token_count,
+                             -1,
+                             items[i].logits,
+                             false,
+                             {}});
             used += items[i].token_count;
             rows += items[i].logits == DS4_LOGITS_ALL    ? items[i].token_count
                     : items[i].logits == DS4_LOGITS_LAST ? 1
@@ -105,7 +110,7 @@ ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *first_item, 
 ds4_status ds4_engine_trace(ds4_engine *engine, uint32_t enabled) {
     return guarded([&] {
         require_pointer(engine, "engine");
-        engine->engine->enable_trace(enabled != 0);
+        engine->engine->trace().enable(enabled != 0);
     });
 }
 
@@ -113,7 +118,7 @@ uint64_t ds4_engine_trace_names(ds4_engine *engine, char *text, uint64_t capacit
     return guarded_value(uint64_t(0), [&] {
         require_pointer(engine, "engine");
         std::string names;
-        engine->engine->with_trace([&](const ds4::Trace *trace) {
+        engine->engine->trace().read([&](const ds4::Trace *trace) {
             if (trace == nullptr) return;
             for (const auto &[name, values] : trace->values())
                 names += name + " " + std::to_string(values.size()) + "\n";
@@ -129,7 +134,7 @@ ds4_status ds4_engine_trace_read(ds4_engine *engine, const char *name, float *ou
         require_pointer(name, "name");
         require_pointer(out, "out");
         require_pointer(out_count, "out_count");
-        engine->engine->with_trace([&](const ds4::Trace *trace) {
+        engine->engine->trace().read([&](const ds4::Trace *trace) {
             if (trace == nullptr)
                 fail(DS4_ERR_ARGUMENT, "the trace is off: call ds4_engine_trace first");
             const auto found = trace->values().find(name);

@@ -5,11 +5,13 @@
 
 #include "api/boundary.h"
 #include "api/growable.h"
-#include "core/sampling/sampler.h"
+#include "core/sampling/request_sampling.h"
 #include "core/sampling/zone_tracker.h"
 #include "ds4.h"
+#include "sampling/sampler.h"
 
 struct ds4_sampler {
+    ds4::RequestSampling request;
     ds4::Sampler sampler;
 };
 struct ds4_zones {
@@ -23,7 +25,8 @@ ds4_status ds4_sampler_open(const ds4_sampling *settings, ds4_sampler **out_samp
     return guarded([&] {
         require_pointer(settings, "settings");
         require_pointer(out_sampler, "out_sampler");
-        *out_sampler = new ds4_sampler{ds4::Sampler(ds4::api::widened(settings))};
+        *out_sampler =
+            new ds4_sampler{ds4::RequestSampling(ds4::api::widened(settings)), ds4::Sampler()};
     });
 }
 
@@ -37,7 +40,8 @@ ds4_status ds4_sampler_draw(ds4_sampler *sampler, const float *logits, uint32_t 
         require_pointer(out_token, "out_token");
         if (vocab == 0 || vocab > uint32_t(std::numeric_limits<int32_t>::max()))
             ds4::fail(DS4_ERR_ARGUMENT, "vocab is %u; 1..2147483647 is allowed", vocab);
-        *out_token = sampler->sampler.draw({logits, vocab}, greedy != 0);
+        *out_token =
+            sampler->sampler.sample({logits, vocab}, sampler->request.next(greedy != 0)).id;
     });
 }
 
@@ -48,7 +52,7 @@ ds4_status ds4_sampler_random(ds4_sampler *sampler, uint64_t *out_state, uint64_
         require_pointer(out_state, "out_state");
         require_pointer(out_word, "out_word");
         require_pointer(out_uniform, "out_uniform");
-        const ds4::Rng::Draw draw = sampler->sampler.rng().next();
+        const ds4::Rng::Draw draw = sampler->request.rng().next();
         *out_state = draw.state;
         *out_word = draw.word;
         *out_uniform = draw.uniform;

@@ -18,7 +18,7 @@ class StepsHeldBack {
   public:
     explicit StepsHeldBack(ds4_engine *engine)
         : thread_([this, engine] {
-              engine->engine->with_trace([this](const Trace *) {
+              engine->engine->trace().read([this](const Trace *) {
                   std::unique_lock lock(mutex_);
                   holds_ = true;
                   changed_.notify_all();
@@ -126,7 +126,7 @@ TEST("calls that wait for a session are served in the order in which they came")
             const StepsHeldBack held(engine.engine);
             const auto come = [&](auto call) {
                 callers.emplace_back(call);
-                std::this_thread::sleep_for(std::chrono::milliseconds(10));
+                std::this_thread::sleep_for(std::chrono::milliseconds(30));
             };
             come([&] { step(5); });
             come([&] {

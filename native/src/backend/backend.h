@@ -1,7 +1,7 @@
 // The interface between core and a device. A backend owns kernels, workspace and the memory of
-// sessions; it knows nothing of jobs, sampling or files. One call runs one whole step, never a
-// single operator: a GPU captures a step as a graph and fuses across operators. A CPU step has no
-// other boundary that would be useful to cross.
+// sessions; it knows nothing of jobs or files. It takes whole steps, never a single operator: a GPU
+// captures a step as a graph and fuses across operators. Up to two steps of a lane are in flight,
+// so that a device need not wait for the host between two tokens.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -9,13 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "base/cancellation.h"
-#include "base/trace.h"
+#include "backend/step.h"
 
 namespace ds4 {
 
-// One sequence on a device: cache rows, compressor state, tokens so far. Only Backend::step
-// advances it.
+// One sequence on a device: cache rows, compressor state, tokens so far. Only the commit of a
+// step advances it.
 class SequenceState {
   public:
     virtual ~SequenceState() = default;
@@ -34,21 +33,13 @@ class SequenceState {
     virtual void restore(std::span<const uint8_t> bytes) = 0;
 };
 
-struct SequenceStep {
-    SequenceState *state;
-    const int32_t *tokens; // [count]
-    uint32_t count;        // >= 1
-    uint32_t logits;       // DS4_LOGITS_*
-    CancelWatch cancel;
-};
-
 class Backend {
   public:
     virtual ~Backend() = default;
     virtual std::unique_ptr<SequenceState> open_sequence(uint32_t context_tokens) = 0;
-    // Advances all sequences, or throws and advances none. logits: [rows asked for, vocab] f32 in
-    // order. trace: null, or receives intermediates.
-    virtual void step(std::span<const SequenceStep> sequences, float *logits, Trace *trace) = 0;
+    // The first act of a step; returns at once. The sequences outlive the step. A sequence is in
+    // one lane at a time, and in its next step before that only where a token follows.
+    virtual std::unique_ptr<Step> submit(Lane lane, StepPlan plan) = 0;
     virtual std::string describe() const = 0; // JSON object members, without braces
 };
 

@@ -4,10 +4,17 @@
 #include <unordered_map>
 
 #include "backend/open_backend.h"
+#include "base/error.h"
 #include "base/fail.h"
 #include "ds4.h"
 
 namespace ds4 {
+namespace {
+
+// Tokens of a caller's step that counts as decoding.
+constexpr size_t kMaxDecodeTokens = 16;
+
+} // namespace
 
 Engine::Engine(const Model &model, const EngineOptions &options, ds4_engine *handle)
     : model_(model), options_(options), handle_(handle), backend_(open_backend(model, options)),
@@ -68,7 +75,10 @@ void Engine::claim(ds4_session *session) {
 
 void Engine::release_claim(ds4_session *session) noexcept {
     std::lock_guard lock(sessions_mutex_);
-    if (sessions_.contains(session)) session->claimed = false;
+    if (!sessions_.contains(session)) return;
+    session->claimed = false;
+    session->asked = 0, session->waits = nullptr; // a step that waited is not coming
+    sessions_changed();
 }
 
 CancelWatch Engine::watch(const ds4_session *session) const {
@@ -81,12 +91,13 @@ bool Engine::Hold::wants(const ds4_session *session) const {
     return std::find(sessions_.begin(), sessions_.end(), session) != sessions_.end();
 }
 
-// Nobody owns one of the sessions, and nobody who came earlier waits for one.
+// Nobody uses one of the sessions, and nobody who came earlier waits for one.
 bool Engine::Hold::is_next() const {
-    for (const ds4_session *session : sessions_) engine_.check_open(session);
-    if (std::any_of(sessions_.begin(), sessions_.end(),
-                    [](const ds4_session *session) { return session->busy; }))
-        return false;
+    for (const ds4_session *session : sessions_) {
+        engine_.check_open(session);
+        if (session->busy || session->steps > 0) return false;
+        if (session->asked != 0 && session->asked < place_) return false;
+    }
     for (const Hold *earlier : engine_.waiting_) {
         if (earlier == this) return true;
         for (const ds4_session *session : sessions_)
@@ -107,13 +118,14 @@ Engine::Hold::Hold(Engine &engine, std::span<ds4_session *const> sessions, Acces
         }
     };
     check_owner(); // before the wait too, which would last for a whole step of the job
+    place_ = ++engine_.calls_;
     engine_.waiting_.push_back(this);
     try {
         engine_.idle_.wait(lock, [&] { return is_next(); });
         check_owner();
     } catch (...) {
         std::erase(engine_.waiting_, this);
-        engine_.idle_.notify_all();
+        engine_.sessions_changed();
         throw;
     }
     std::erase(engine_.waiting_, this);
@@ -121,12 +133,59 @@ Engine::Hold::Hold(Engine &engine, std::span<ds4_session *const> sessions, Acces
 }
 
 Engine::Hold::~Hold() {
-    {
-        std::lock_guard lock(engine_.sessions_mutex_);
-        for (ds4_session *session : sessions_) session->busy = false;
-    }
-    engine_.idle_.notify_all();
+    const std::lock_guard lock(engine_.sessions_mutex_);
+    for (ds4_session *session : sessions_) session->busy = false;
+    engine_.sessions_changed();
 }
+
+void Engine::sessions_changed() noexcept {
+    idle_.notify_all();
+    for (ds4_session *session : sessions_)
+        if (session->waits != nullptr) session->waits->step_done();
+}
+
+bool Engine::may_step(ds4_session *session, StepListener &listener) noexcept {
+    const std::lock_guard lock(sessions_mutex_);
+    if (!sessions_.contains(session)) return true; // submit refuses it with a text
+    const uint64_t place = session->asked != 0 ? session->asked : calls_ + 1;
+    const bool must_wait =
+        session->busy || std::any_of(waiting_.begin(), waiting_.end(), [&](const Hold *hold) {
+            return hold->place() < place && hold->wants(session);
+        });
+    session->asked = must_wait ? place : 0;
+    session->waits = must_wait ? &listener : nullptr;
+    if (must_wait) calls_ = std::max(calls_, place);
+    if (!must_wait) idle_.notify_all(); // whoever waited behind the step looks again
+    return !must_wait;
+}
+
+// A step of the scheduler's. Its sessions are in use for as long as it lives.
+class Engine::JobStep : public Step {
+  public:
+    JobStep(Engine &engine, std::span<const StepItem> items) : engine_(engine) {
+        for (const StepItem &item : items) sessions_.push_back(item.session);
+        const std::lock_guard lock(engine_.sessions_mutex_);
+        for (ds4_session *session : sessions_) session->steps++;
+    }
+    ~JobStep() override {
+        inner_.reset(); // waits until the backend has done with the sequences
+        const std::lock_guard lock(engine_.sessions_mutex_);
+        for (ds4_session *session : sessions_) session->steps--;
+        engine_.sessions_changed();
+    }
+    void begin(Lane lane, StepPlan plan) {
+        inner_ = engine_.backend_->submit(lane, std::move(plan));
+    }
+    void control(std::span<const SamplingControl> records) override { inner_->control(records); }
+    bool is_done() const override { return inner_->is_done(); }
+    const StepResult &await() override { return inner_->await(); }
+    void commit(std::span<const uint32_t> kept) override { inner_->commit(kept); }
+
+  private:
+    Engine &engine_;
+    std::vector<ds4_session *> sessions_;
+    std::unique_ptr<Step> inner_;
+};
 
 // Refuses all faults of the caller before any session moves. The caller owns the sessions.
 void Engine::check(std::span<const StepItem> items) const {
@@ -140,13 +199,14 @@ void Engine::check(std::span<const StepItem> items) const {
         if (item.logits > DS4_LOGITS_ALL)
             fail(DS4_ERR_ARGUMENT, "item %zu: logits is %u; expected 0..2", i, item.logits);
         total += item.count;
-        const uint32_t position = item.session->state->position(),
+        // A token that follows comes after the one that the step before it takes.
+        const uint32_t position = item.session->state->position() + (item.follows >= 0 ? 1 : 0),
                        capacity = item.session->state->capacity();
-        if (item.count > capacity - position)
+        if (position > capacity || item.count > capacity - position)
             fail(DS4_ERR_CONTEXT_FULL,
                  "%u tokens at position %u exceed the session's context of %u tokens", item.count,
                  position, capacity);
-        for (uint32_t t = 0; t < item.count; t++)
+        for (uint32_t t = 0; item.follows < 0 && t < item.count; t++)
             if (item.tokens[t] < 0 || item.tokens[t] >= model_.shape().vocab)
                 fail(DS4_ERR_ARGUMENT, "token id %d at index %u is outside the vocabulary of %d",
                      item.tokens[t], t, model_.shape().vocab);
@@ -157,35 +217,50 @@ void Engine::check(std::span<const StepItem> items) const {
              (unsigned long long)total, options_.max_step_tokens);
 }
 
-void Engine::step(std::span<const StepItem> items, float *logits) {
-    run_step(items, logits, Access::of_job);
+StepPlan Engine::plan_of(std::span<const StepItem> items) const {
+    if (items.empty()) fail(DS4_ERR_ARGUMENT, "a step needs at least one item");
+    check(items);
+    StepPlan plan;
+    plan.sequences.reserve(items.size());
+    for (const StepItem &item : items) {
+        plan.sequences.push_back({item.session->state.get(), item.count, item.follows, item.logits,
+                                  item.samples, item.cancel});
+        if (item.follows >= 0)
+            plan.tokens.push_back(-1);
+        else
+            plan.tokens.insert(plan.tokens.end(), item.tokens, item.tokens + item.count);
+    }
+    return plan;
+}
+
+std::unique_ptr<Step> Engine::submit(Lane lane, std::span<const StepItem> items,
+                                     StepListener &listener) {
+    StepPlan plan = plan_of(items);
+    plan.trace = &trace_;
+    plan.listener = &listener;
+    auto step = std::make_unique<JobStep>(*this, items);
+    step->begin(lane, std::move(plan));
+    return step;
 }
 
 void Engine::step_apart(std::span<const StepItem> items, float *logits) {
     std::vector<StepItem> accepted(items.begin(), items.end());
-    for (StepItem &item : accepted) item.cancel = watch(item.session);
-    run_step(accepted, logits, Access::apart);
-}
-
-void Engine::run_step(std::span<const StepItem> items, float *logits, Access access) {
-    if (items.empty()) fail(DS4_ERR_ARGUMENT, "a step needs at least one item");
     std::vector<ds4_session *> sessions;
-    for (const StepItem &item : items) sessions.push_back(item.session);
-    const Hold hold(*this, sessions, access);
-    std::lock_guard lock(step_mutex_);
-    check(items);
-    std::vector<SequenceStep> sequences;
-    sequences.reserve(items.size());
-    for (const StepItem &item : items)
-        sequences.push_back(
-            {item.session->state.get(), item.tokens, item.count, item.logits, item.cancel});
-    if (trace_) trace_->clear();
-    backend_->step(sequences, logits, trace_.get());
-}
-
-void Engine::enable_trace(bool enabled) {
-    std::lock_guard lock(step_mutex_);
-    trace_ = enabled ? std::make_unique<Trace>() : nullptr;
+    std::vector<uint32_t> kept;
+    for (StepItem &item : accepted) {
+        item.cancel = watch(item.session);
+        sessions.push_back(item.session);
+        kept.push_back(item.count);
+    }
+    const Hold hold(*this, sessions, Access::apart);
+    StepPlan plan = plan_of(accepted);
+    plan.logits = logits;
+    plan.trace = &trace_;
+    const Lane lane = plan.tokens.size() <= kMaxDecodeTokens ? Lane::decode : Lane::prefill;
+    const std::unique_ptr<Step> step = backend_->submit(lane, std::move(plan));
+    step->commit(kept);
+    const StepResult &result = step->await();
+    if (result.status != DS4_OK) throw Error(result.status, result.text.c_str());
 }
 
 std::string Engine::describe() const {

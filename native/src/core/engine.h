@@ -1,4 +1,4 @@
-// A model on a backend, its sessions and its scheduler. Steps of one engine are serialised.
+// A model on a backend, its sessions and its scheduler.
 #pragma once
 #include <condition_variable>
 #include <memory>
@@ -26,9 +26,11 @@ class Engine : public Executor {
     void close_session(ds4_session *session);
 
     // Executor, for the scheduler: the sessions belong to its jobs.
-    void step(std::span<const StepItem> items, float *logits) override;
+    std::unique_ptr<Step> submit(Lane lane, std::span<const StepItem> items,
+                                 StepListener &listener) override;
     void claim(ds4_session *session) override;
     void release_claim(ds4_session *session) noexcept override;
+    bool may_step(ds4_session *session, StepListener &listener) noexcept override;
     CancelWatch watch(const ds4_session *session) const override;
     uint32_t vocab() const override { return uint32_t(model_.shape().vocab); }
     uint32_t max_step_tokens() const override { return options_.max_step_tokens; }
@@ -37,16 +39,14 @@ class Engine : public Executor {
     uint32_t capacity(const ds4_session *session) const override;
     void cancel(ds4_session *session) override; // does nothing for such a pointer
 
-    void enable_trace(bool enabled);
-    // Calls body with the trace, or null if it is off, while no step writes to it.
-    template <typename Body> void with_trace(const Body &body) {
-        const std::lock_guard lock(step_mutex_);
-        body(static_cast<const Trace *>(trace_.get()));
-    }
-    // A step for a caller of its own. Throws DS4_ERR_ARGUMENT if a job owns one of the sessions.
+    TraceSlot &trace() { return trace_; }
+    // All four acts of a step for a caller of its own; blocks. logits: [rows asked for, vocab] f32
+    // in item order, or null if none are asked for. Throws Error, with DS4_ERR_ARGUMENT if a job
+    // owns one of the sessions; then no session has moved.
     void step_apart(std::span<const StepItem> items, float *logits);
     // Run body while nothing else uses the session, in the order of the calls; steps of other
     // sessions go on. A session that a job owns is read between two of its steps and not changed.
+    // The job submits no step until the call has had its turn.
     template <typename Body> void read_session(ds4_session *session, const Body &body) {
         const Hold hold(*this, {&session, 1}, Access::of_job);
         body(static_cast<const SequenceState &>(*session->state));
@@ -68,27 +68,32 @@ class Engine : public Executor {
       public:
         Hold(Engine &engine, std::span<ds4_session *const> sessions, Access access);
         ~Hold();
+        uint64_t place() const { return place_; } // in the order of calls
+        bool wants(const ds4_session *session) const;
 
       private:
-        bool wants(const ds4_session *session) const;
         bool is_next() const; // the caller holds sessions_mutex_
         Engine &engine_;
         std::vector<ds4_session *> sessions_;
+        uint64_t place_ = 0;
     };
-    void run_step(std::span<const StepItem> items, float *logits, Access access);
+    class JobStep;
+    StepPlan plan_of(std::span<const StepItem> items) const;
     void check(std::span<const StepItem> items) const;
     void check_open(const ds4_session *session) const; // the caller holds sessions_mutex_
+    // Wakes the calls that wait, and tells the jobs whose steps waited.
+    void sessions_changed() noexcept;
 
     const Model &model_;
     EngineOptions options_;
     ds4_engine *handle_;
     std::unique_ptr<Backend> backend_;
-    std::mutex step_mutex_; // held by the running step; guards the trace too
     mutable std::mutex sessions_mutex_;
-    std::condition_variable idle_;               // notified when a session is no longer busy
+    std::condition_variable idle_;               // notified when a session is less in use
     std::vector<const Hold *> waiting_;          // in the order of their calls
+    uint64_t calls_ = 0;                         // places given
     std::unordered_set<ds4_session *> sessions_; // all open ones
-    std::unique_ptr<Trace> trace_;
+    TraceSlot trace_;
     Scheduler scheduler_; // last: its thread uses everything above
 };
 

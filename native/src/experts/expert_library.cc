@@ -51,6 +51,7 @@ ExpertLibrary::ExpertLibrary(const std::string &path)
                  path_.c_str(), revision >> 16, revision & 0xffff, kRevision >> 16,
                  kRevision & 0xffff, kRevision >> 16);
         DS4_EXTENSION_FUNCTIONS(DS4_FIND)
+        find(functions_.moe_create_shared, "ktb_moe_create_shared", false);
     }
 #undef DS4_FIND
     if (!missing.empty())

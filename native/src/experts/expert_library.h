@@ -21,6 +21,7 @@ struct ExpertFunctions {
 #define DS4_MEMBER(name) decltype(&ktb_##name) name = nullptr;
     DS4_KT_KERNEL_FUNCTIONS(DS4_MEMBER)
     DS4_EXTENSION_FUNCTIONS(DS4_MEMBER)
+    DS4_MEMBER(moe_create_shared) // null in the first revision with the extension
 #undef DS4_MEMBER
 };
 

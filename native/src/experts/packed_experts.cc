@@ -72,11 +72,35 @@ PackedExperts::PackedExperts(std::unique_ptr<ExpertLibrary> library, const Setup
                              ThreadPool &pool)
     : library_(std::move(library)), call_(library_->functions()), shape_(setup.shape),
       tensors_(setup.tensors), files_(setup.files), pool_(pool), progress_(setup.options.progress),
-      numerics_(setup.numerics), layers_(setup.layers), engine_(start(setup)) {
+      numerics_(setup.numerics), isa_(setup.isa), layers_(setup.layers), engine_(start(setup)) {
     for (int l = 0; l < layers_; l++) moes_.push_back(create(l));
 }
 
+PackedExperts::PackedExperts(const PackedExperts &source, ThreadPool &pool)
+    : library_(source.library_), call_(library_->functions()), shape_(source.shape_),
+      tensors_(source.tensors_), files_(nullptr), pool_(pool), progress_(nullptr),
+      numerics_(source.numerics_), isa_(source.isa_), layers_(source.layers_),
+      uses_engine_threads_(true),
+      engine_(start_on_pool(options_text({}, isa_.c_str(), numerics_.c_str(), pool.threads()))),
+      packed_bytes_(source.packed_bytes_) {
+    for (int l = 0; l < layers_; l++) {
+        ktb_moe_t moe = nullptr;
+        const int code =
+            call_.moe_create_shared(engine_.get(), source.moes_[size_t(l)].get(), &moe);
+        if (code != KTB_OK) fail_at(l, code, "cannot be shared");
+        moes_.push_back(LayerHandle(moe, Closer{&call_}));
+    }
+}
+
 PackedExperts::~PackedExperts() = default;
+
+PackedExperts::EngineHandle PackedExperts::start_on_pool(const std::string &options) {
+    const ktb_engine_t engine = call_.engine_create_json(options.c_str());
+    if (engine == nullptr)
+        fail(DS4_ERR_INTERNAL, "the expert library could not start again: %s",
+             library_->last_error("it gives no reason").c_str());
+    return EngineHandle(engine, Closer{&call_});
+}
 
 PackedExperts::EngineHandle PackedExperts::start(const Setup &setup) {
     const ExpertOptions &options = setup.options;

@@ -36,8 +36,14 @@ class PackedExperts {
     // Error(DS4_ERR_ARGUMENT) for a layer that the library cannot hold. The pool outlives the
     // object.
     PackedExperts(std::unique_ptr<ExpertLibrary> library, const Setup &setup, ThreadPool &pool);
+    // The same packed weights on another pool's threads, so that both compute at once. The source
+    // is loaded and can_share().
+    PackedExperts(const PackedExperts &source, ThreadPool &pool);
     ~PackedExperts();
     PackedExperts(const PackedExperts &) = delete;
+
+    // Whether forward may be called from two threads, if each has an object of its own.
+    bool can_share() const { return call_.moe_create_shared != nullptr && uses_engine_threads_; }
 
     // Packs the layers one after another and gives up the file's pages behind each. Throws
     // DS4_ERR_FORMAT for a damaged scale, DS4_ERR_DEVICE_MEMORY, and DS4_ERR_CANCELLED when the
@@ -63,6 +69,7 @@ class PackedExperts {
     using LayerHandle = std::unique_ptr<ktb_moe, Closer>;
 
     EngineHandle start(const Setup &setup);
+    EngineHandle start_on_pool(const std::string &options);
     LayerHandle create(int layer);
     int load_matrices(int layer);
     int load_kt_kernel(int layer);
@@ -74,14 +81,14 @@ class PackedExperts {
     template <typename Advice>
     void advise(int layer, const Advice &advice) const; // advice(file, begin, end)
 
-    std::unique_ptr<ExpertLibrary> library_;
+    std::shared_ptr<ExpertLibrary> library_;
     const ExpertFunctions &call_;
     const Shape &shape_;
     const std::vector<LayerTensors> &tensors_;
     const std::vector<MappedFile> *files_;
     ThreadPool &pool_;
     ds4_load_progress *progress_;
-    std::string numerics_;
+    std::string numerics_, isa_;
     int layers_;
     bool uses_engine_threads_ = false;
     EngineHandle engine_;

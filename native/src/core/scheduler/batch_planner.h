@@ -1,47 +1,60 @@
-// Decides which tokens the next step takes: one of every job that decodes or settles, then prompt
-// chunks into the room that is left.
+// Decides which tokens the next step of a lane takes. Decode lane: one token of every job past its
+// prompt, and short prompts. Prefill lane: chunks of the long prompts.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
+
+#include "core/scheduler/generation_job.h"
 
 namespace ds4 {
 
-class GenerationJob;
-
-// The next `count` tokens of one job.
 struct BatchEntry {
     GenerationJob *job;
-    uint32_t count;
+    GenerationJob::Share share;
 };
 using Batch = std::vector<BatchEntry>;
 
 class BatchPlanner {
   public:
+    // A prompt of so many tokens is read between the tokens of other jobs; a longer one in the
+    // other lane.
+    static constexpr uint32_t kShortPrompt = 64;
+
     explicit BatchPlanner(uint32_t max_step_tokens);
-    // jobs: all that are not terminal, in order of arrival. The sum of counts is at most
-    // max_step_tokens. The batch is empty only if jobs is. Prompts share the room evenly, the
-    // shortest first, so that a short question does not wait for a long document. Prompts that do
-    // not fit take turns.
-    Batch plan(const std::vector<GenerationJob *> &jobs);
-    // Records how long the step of a batch took; call it before the jobs advance. While other jobs
-    // decode, prompt chunks are limited so that a step takes about kMixedStepUs. Where a step of
-    // decoding alone is slow, the limit is kMixedFactor times its duration.
-    void record_step(const Batch &batch, uint64_t microseconds);
+
+    using May = std::function<bool(GenerationJob &)>;
+    // jobs: all that are not terminal, in order of arrival. may: whether a step may take the job's
+    // next share now; asked once for each job that the lane would take. The sum of counts is at
+    // most max_step_tokens. Jobs and prompts that do not fit take turns.
+    Batch plan_decode(const std::vector<GenerationJob *> &jobs, const May &may);
+    // Prompts share the room evenly, the shortest first.
+    Batch plan_prefill(const std::vector<GenerationJob *> &jobs, const May &may);
+
+    // Record how long the step of a batch computed. While others wait, the prompt tokens of the
+    // next step are limited so that it takes about kDecodeStepUs, or kPrefillStepUs in the prefill
+    // lane. Where a step of decoding alone is slow, its limit is kMixedFactor times that.
+    void record_decode(const Batch &batch, uint64_t microseconds);
+    void record_prefill(const Batch &batch, uint64_t microseconds);
 
   private:
     // A stream that waits for its next token should not stall visibly for somebody else's prompt.
-    static constexpr uint64_t kMixedStepUs = 200'000;
+    static constexpr uint64_t kDecodeStepUs = 200'000;
     static constexpr uint64_t kMixedFactor = 3;
-    static constexpr uint32_t kMinChunk = 16;
-    static constexpr uint32_t kFirstChunk = 64; // until a mixed step has been timed
+    static constexpr uint32_t kMinShortPrompt = 16;
+    // A prompt that comes later joins the lane's next step.
+    static constexpr uint64_t kPrefillStepUs = 1'000'000;
+    static constexpr uint32_t kMinChunk = 64;
 
-    Batch take_decodes(const std::vector<GenerationJob *> &jobs,
-                       std::vector<GenerationJob *> &prompts) const;
+    bool is_short(const GenerationJob &job) const { return job.prompt_left() <= short_prompt_; }
+    void add_prompts(Batch &batch, std::vector<GenerationJob *> prompts, uint32_t room) const;
+    uint32_t prefill_room(const std::vector<GenerationJob *> &jobs) const;
 
     uint32_t max_step_tokens_;
-    uint32_t mixed_chunk_;
-    uint64_t decode_us_ = 0; // duration of the last step without prompts
-    uint64_t turn_ = 0;      // rotates the order of service when the room is too small for all
+    uint32_t short_prompt_;
+    uint64_t decode_us_ = 0;   // duration of the last step without prompts
+    double tokens_per_us_ = 0; // of the last step of the prefill lane; 0: none yet
+    uint64_t turn_ = 0;        // rotates the order of service when the room is too small for all
 };
 
 } // namespace ds4

@@ -1,9 +1,11 @@
-// The scheduler's view of an engine: it runs steps over sessions. Engine implements it. Tests put a
-// fake in its place and check order, fairness and cancellation without a model.
+// The scheduler's view of an engine: it submits steps over sessions. Engine implements it. Tests
+// put a fake in its place and check order, fairness and cancellation without a model.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 
+#include "backend/step.h"
 #include "base/cancellation.h"
 
 struct ds4_session;
@@ -12,18 +14,21 @@ namespace ds4 {
 
 struct StepItem {
     ds4_session *session;
-    const int32_t *tokens; // [count], valid until step returns
+    const int32_t *tokens; // [count], read by submit; null for a token that follows
     uint32_t count;        // >= 1
-    uint32_t logits;       // DS4_LOGITS_*; the scheduler asks for NONE or LAST
-    CancelWatch cancel;    // taken when the step was accepted
+    int32_t follows = -1;  // as in StepSequence
+    uint32_t logits = DS4_LOGITS_NONE;
+    bool samples = false;
+    CancelWatch cancel; // taken when the step was accepted
 };
 
 class Executor {
   public:
     virtual ~Executor() = default;
-    // logits: [rows asked for, vocab] f32 in item order, or null if none. Throws ds4::Error; then
-    // no session has moved.
-    virtual void step(std::span<const StepItem> items, float *logits) = 0;
+    // Throws ds4::Error or std::bad_alloc; then nothing was submitted. The sessions are in use
+    // until the step is destroyed. The listener outlives it.
+    virtual std::unique_ptr<Step> submit(Lane lane, std::span<const StepItem> items,
+                                         StepListener &listener) = 0;
     virtual uint32_t vocab() const = 0;
     virtual uint32_t max_step_tokens() const = 0;
     virtual uint32_t position(const ds4_session *session) const = 0;
@@ -32,10 +37,13 @@ class Executor {
     // throws DS4_ERR_ARGUMENT for a pointer that is no open session.
     virtual void claim(ds4_session *session) = 0;
     virtual void release_claim(ds4_session *session) noexcept = 0;
+    // Whether the job that owns the session may submit a step of it now. False while another call
+    // uses it, or waits for it since before the job asked; the listener is told when to ask again.
+    virtual bool may_step(ds4_session *session, StepListener &listener) noexcept = 0;
     // A watch for the next step's item. Requests that come from now on cancel it.
     virtual CancelWatch watch(const ds4_session *session) const = 0;
     // May be called from any thread. A step of this session alone whose watch was taken before then
-    // throws DS4_ERR_CANCELLED at its next layer boundary.
+    // ends with DS4_ERR_CANCELLED at its next layer boundary.
     virtual void cancel(ds4_session *session) = 0;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/fail.h"
-#include "core/sampling/logprobs.h"
 #include "ds4.h"
 
 namespace ds4 {
@@ -12,41 +11,87 @@ GenerationJob::GenerationJob(uint64_t id, GenerationRequest request, uint32_t ro
                              std::shared_ptr<const Vocabulary> vocabulary)
     : id(id), session(request.session), tag(request.options.tag), options_(request.options),
       prompt_(std::move(request.prompt)), stop_tokens_(std::move(request.stop_tokens)),
-      vocabulary_(std::move(vocabulary)), room_(room), sampler_(request.options.sampling),
+      vocabulary_(std::move(vocabulary)), room_(room), sampling_(request.options.sampling),
       stop_strings_(std::move(request.stop_strings)), zones_(std::move(request.tool_names)) {}
 
 GenerationJob::Phase GenerationJob::phase() const {
     if (status_ != DS4_JOB_RUNNING) return Phase::Terminal;
-    if (prompt_left() > 0) return Phase::Prefill;
+    if (prompt_processed_ < prompt_.size()) return Phase::Prefill;
     return finish_ == DS4_FINISH_NONE ? Phase::Decode : Phase::Settle;
 }
 
-const int32_t *GenerationJob::next_tokens() const {
-    return prompt_left() > 0 ? prompt_.data() + prompt_processed_ : &last_token_;
+// A job whose end is known settles in spite of a cancel, so that its session can be reused.
+bool GenerationJob::goes_on() const {
+    return status_ == DS4_JOB_RUNNING && (!cancel_requested || finish_ != DS4_FINISH_NONE);
 }
 
-bool GenerationJob::wants_logits(uint32_t count) const {
-    if (phase() == Phase::Decode) return true;
-    return phase() == Phase::Prefill && count == prompt_left() && options_.max_tokens > 0 &&
-           room_ > prompt_.size();
+// Whether one more token may be sampled after `generated` tokens.
+bool GenerationJob::has_room(uint32_t generated) const {
+    return generated < options_.max_tokens && generated < room_ - prompt_.size();
 }
 
-ds4_job_token GenerationJob::sample(std::span<const float> logits) {
-    ds4_job_token token = {};
+GenerationJob::Share GenerationJob::next_share() const {
+    if (!goes_on()) return {};
+    if (prompt_left() > 0)
+        return in_flight > 0 ? Share{} : first({Input::Prompt, 0, false}, prompt_left());
+    if (in_flight == 0) return {Input::Token, 1, finish_ == DS4_FINISH_NONE};
+    if (in_flight > 1 || !sample_in_flight_ || finish_ != DS4_FINISH_NONE) return {};
+    return {Input::Follow, 1, has_room(generated_ + 1)};
+}
+
+GenerationJob::Share GenerationJob::first(Share share, uint32_t count) const {
+    if (share.input != Input::Prompt) return share;
+    share.count = count;
+    share.samples = count == prompt_left() && has_room(0);
+    return share;
+}
+
+const int32_t *GenerationJob::tokens_of(const Share &share) const {
+    if (share.input == Input::Follow) return nullptr;
+    return share.input == Input::Prompt ? prompt_.data() + prompt_taken_ : &last_token_;
+}
+
+void GenerationJob::take(const Share &share) {
+    if (share.input == Input::Prompt) prompt_taken_ += share.count;
+    sample_in_flight_ = share.samples;
+    in_flight++;
+}
+
+void GenerationJob::put_back(const Share &share, bool controlled) {
+    if (share.input == Input::Prompt) prompt_taken_ -= share.count;
+    if (controlled && has_drawn_) sampling_.undo();
+    if (controlled) has_drawn_ = false;
+    sample_in_flight_ = share.input == Input::Follow;
+    in_flight--;
+}
+
+bool GenerationJob::keeps(const Share &share) const {
+    if (share.input != Input::Follow) return true;
+    return goes_on() && !last_token_is_fed_;
+}
+
+SamplingControl GenerationJob::control(const Share &share) {
+    SamplingControl record;
+    record.samples = share.samples && status_ == DS4_JOB_RUNNING && finish_ == DS4_FINISH_NONE;
+    if (!record.samples) return record;
     if (is_thinking() && options_.reasoning_budget > 0 &&
         thinking_tokens_ >= options_.reasoning_budget)
-        token.id = options_.think_close_token;
+        record.forced = options_.think_close_token;
     else
-        token.id = sampler_.draw(logits, options_.tool_zones != 0 && zones_.greedy());
-    if (options_.logprobs != 0) write_logprobs(logits, token.id, options_.top_logprobs, token);
-    return token;
+        record = sampling_.next(options_.tool_zones != 0 && zones_.greedy());
+    has_drawn_ = record.forced < 0 && !record.greedy;
+    record.logprobs = options_.logprobs != 0;
+    record.top_logprobs = options_.top_logprobs;
+    return record;
 }
 
-void GenerationJob::advance(uint32_t count, const ds4_job_token *token) {
+void GenerationJob::advance(const Share &share, bool kept, const ds4_job_token *token) {
+    in_flight--;
+    if (!kept) return;
     switch (phase()) {
     case Phase::Prefill:
-        prompt_processed_ += count;
-        if (prompt_left() > 0) return;
+        prompt_processed_ += share.count;
+        if (prompt_processed_ < prompt_.size()) return;
         prefilled_ = Clock::now();
         break;
     case Phase::Decode: last_token_is_fed_ = true; break;
@@ -135,12 +180,17 @@ void GenerationJob::cancel() {
     status_ = DS4_JOB_CANCELLED;
 }
 
-void GenerationJob::fail(ds4_status status, std::string text) {
+// Without memory for the text the status has to do.
+void GenerationJob::fail(ds4_status status, const char *text) noexcept {
     if (status_ != DS4_JOB_RUNNING) return;
     if (finish_ == DS4_FINISH_NONE) finished_ = Clock::now();
     status_ = DS4_JOB_FAILED;
     error_ = status;
-    error_text = std::move(text);
+    try {
+        error_text = text;
+    } catch (const std::bad_alloc &) {
+        error_text.clear();
+    }
 }
 
 void GenerationJob::drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
@@ -148,13 +198,15 @@ void GenerationJob::drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_stat
     std::copy_n(produced_.begin(), count, tokens);
     produced_.erase(produced_.begin(), produced_.begin() + count);
 
+    // A step that ran ahead may still use the session.
+    const uint32_t status = in_flight > 0 ? uint32_t(DS4_JOB_RUNNING) : status_;
     const bool is_over = status_ != DS4_JOB_RUNNING || finish_ != DS4_FINISH_NONE;
     const Clock::time_point end = is_over ? finished_ : Clock::now();
-    const Clock::time_point decode_begin = prompt_left() == 0 ? prefilled_ : end;
+    const Clock::time_point decode_begin = prompt_processed_ == prompt_.size() ? prefilled_ : end;
     const auto microseconds = [](Clock::duration d) {
         return uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
     };
-    state.status = status_;
+    state.status = status;
     state.finish = finish_;
     state.token_count = count;
     state.pending_tokens = uint32_t(produced_.size());

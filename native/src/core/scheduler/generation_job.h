@@ -1,5 +1,5 @@
-// One request that is being generated. It holds state and runs nothing: the scheduler gives it
-// logits, and it names the tokens of its next step.
+// One request that is being generated. It holds state and runs nothing. It names what the next step
+// can take and how the token after it is sampled; the scheduler gives it the tokens.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 #include "core/scheduler/generation_request.h"
 #include "core/scheduler/vocabulary.h"
-#include "core/sampling/sampler.h"
+#include "core/sampling/request_sampling.h"
 #include "core/sampling/stop_strings.h"
 #include "core/sampling/zone_tracker.h"
 #include "ds4.h"
@@ -24,26 +24,40 @@ class GenerationJob {
     GenerationJob(uint64_t id, GenerationRequest request, uint32_t room,
                   std::shared_ptr<const Vocabulary> vocabulary);
 
-    // Input of the next step. Prefill: a chunk of the prompt. Decode: the last sampled token.
-    // Settle: the last token, after the end is known. Terminal: nothing.
+    // By the steps that have ended. Prefill: the prompt is being read. Decode: tokens are sampled.
+    // Settle: the end is known, and the last token must still enter the session. Terminal: nothing.
     enum class Phase { Prefill, Decode, Settle, Terminal };
     Phase phase() const;
     ds4_status error() const { return error_; } // DS4_OK unless the job has failed
-    uint32_t prompt_left() const { return uint32_t(prompt_.size()) - prompt_processed_; }
-    // The tokens that the next step feeds: in prefill the rest of the prompt, else the one token
-    // that is not in the session yet.
-    const int32_t *next_tokens() const;
-    bool wants_logits(uint32_t count) const; // after a step of `count` tokens
+    uint32_t prompt_left() const { return uint32_t(prompt_.size()) - prompt_taken_; }
 
-    // Samples the token after a step from its logits, [vocab]. Changes nothing that drain reads:
-    // the scheduler calls it without its lock. A row of a large vocabulary takes as long as a small
-    // step. Throws ds4::Error.
-    ds4_job_token sample(std::span<const float> logits);
-    // Records that a step has fed `count` tokens. token: the one sampled after it, or null.
-    void advance(uint32_t count, const ds4_job_token *token);
+    // The input that a step can take of this job now. Prompt: up to `count` of its next tokens.
+    // Token: the last sampled one. Follow: the one that the step in flight samples.
+    enum class Input { None, Prompt, Token, Follow };
+    struct Share {
+        Input input = Input::None;
+        uint32_t count = 0;
+        bool samples = false; // a token is sampled after it
+    };
+    Share next_share() const;
+    // A part of it: the first `count` tokens.
+    Share first(Share share, uint32_t count) const;
+    const int32_t *tokens_of(const Share &share) const; // null for a token that follows
+    // A step takes the share; it comes back by advance or put_back.
+    void take(const Share &share);
+    // The step did not happen. controlled: its record was asked for, and is asked for again.
+    void put_back(const Share &share, bool controlled);
+
+    // Once all that came before the share's step is known: whether it still belongs to the session.
+    bool keeps(const Share &share) const;
+    // The record of the share's token; `samples` is off if the job has come to its end.
+    SamplingControl control(const Share &share);
+    // The step of the share has ended. kept: whether its tokens are in the session. token: the
+    // sampled one, or null.
+    void advance(const Share &share, bool kept, const ds4_job_token *token);
     // End the job without a DS4_FINISH_* value.
     void cancel();
-    void fail(ds4_status status, std::string text);
+    void fail(ds4_status status, const char *text) noexcept;
 
     // Moves up to `capacity` tokens produced since the last drain into tokens, and fills state.
     void drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state);
@@ -51,8 +65,14 @@ class GenerationJob {
     const uint64_t id;
     ds4_session *session; // null once it has been released
     const uint32_t tag;
-    bool wake_sent = false; // the waker has been called and no poll has come since
-    bool in_step = false;   // the scheduler's thread uses this job outside the lock
+    bool wake_sent = false; // the waker is called or will be, and no poll has come since
+    bool wake_due = false;  // it will be
+    uint32_t in_flight = 0; // steps that have not ended, 0..2
+
+    // Number of the step in flight that was submitted last, and the index of this job's token.
+    uint64_t flight = 0;
+    int32_t sampled_index = -1;
+    bool runs_alone = false; // a step that it shared has failed: the next one is its own
     bool cancel_requested = false;
     std::string error_text;
 
@@ -60,6 +80,8 @@ class GenerationJob {
     using Clock = std::chrono::steady_clock;
 
     void report(const ds4_job_token &token);
+    bool goes_on() const;
+    bool has_room(uint32_t generated) const;
     uint32_t read_token(int32_t token);
     uint32_t read_answer(std::span<const uint8_t> bytes);
     bool closes_thinking(int32_t token, std::span<const uint8_t> &bytes);
@@ -71,14 +93,16 @@ class GenerationJob {
     const std::vector<int32_t> stop_tokens_;
     const std::shared_ptr<const Vocabulary> vocabulary_; // may be null without those two
     uint32_t room_;
-    Sampler sampler_;
+    RequestSampling sampling_;
     StopStrings stop_strings_;
     ZoneTracker zones_;
 
     uint32_t status_ = DS4_JOB_RUNNING;
     uint32_t finish_ = DS4_FINISH_NONE;
     ds4_status error_ = DS4_OK;
-    uint32_t prompt_processed_ = 0;
+    uint32_t prompt_taken_ = 0, prompt_processed_ = 0;
+    bool sample_in_flight_ = false; // the step submitted last samples
+    bool has_drawn_ = false;        // the last record took a number of the generator
     uint32_t generated_ = 0;
     int32_t last_token_ = -1; // sampled and reported
     bool last_token_is_fed_ = true;

@@ -1,7 +1,7 @@
 #include "core/scheduler/generation_request.h"
 
 #include "base/fail.h"
-#include "core/sampling/logprobs.h"
+#include "sampling/control.h"
 #include "ds4.h"
 
 namespace ds4 {

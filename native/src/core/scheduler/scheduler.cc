@@ -1,9 +1,8 @@
 #include "core/scheduler/scheduler.h"
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <new>
-#include <optional>
 
 #include "base/blocked_signals.h"
 #include "base/error.h"
@@ -17,39 +16,7 @@
 namespace ds4 {
 
 using Phase = GenerationJob::Phase;
-
-// The result of one item of a step.
-struct Scheduler::Outcome {
-    ds4_status status = DS4_OK;
-    std::string text;
-    size_t row = 0; // index into logits_
-    std::optional<ds4_job_token> token;
-
-    bool attempt(const auto &action) noexcept {
-        set(DS4_OK, "");
-        try {
-            action();
-        } catch (const Error &error) {
-            set(error.status(), error.what());
-        } catch (const std::bad_alloc &) {
-            set(DS4_ERR_DEVICE_MEMORY, "out of host memory during a step");
-        } catch (const std::exception &error) {
-            set(DS4_ERR_INTERNAL, error.what());
-        }
-        return status == DS4_OK;
-    }
-
-  private:
-    // Without memory for the text the status has to do.
-    void set(ds4_status new_status, const char *what) noexcept {
-        status = new_status;
-        try {
-            text = what;
-        } catch (const std::bad_alloc &) {
-            text.clear();
-        }
-    }
-};
+using Input = GenerationJob::Input;
 
 Scheduler::Scheduler(Executor &executor)
     : executor_(executor), planner_(executor.max_step_tokens()) {}
@@ -60,11 +27,16 @@ Scheduler::~Scheduler() {
         stopping_ = true;
         for (auto &[id, job] : jobs_) {
             job->cancel_requested = true;
-            if (job->in_step) executor_.cancel(job->session);
+            if (job->in_flight > 0) executor_.cancel(job->session);
         }
     }
-    work_.notify_all();
+    step_done();
     if (thread_.joinable()) thread_.join();
+}
+
+void Scheduler::step_done() noexcept {
+    events_.fetch_add(1, std::memory_order_acq_rel);
+    events_.notify_all();
 }
 
 void Scheduler::set_vocabulary(std::span<const uint8_t> bytes, std::span<const uint32_t> offsets) {
@@ -104,7 +76,6 @@ uint64_t Scheduler::start(GenerationRequest request) {
     }
     // Nothing may throw once the job is in one of the two lists.
     active_.reserve(active_.size() + 1);
-    wakes_.reserve(active_.size() + 1);
     executor_.claim(job->session);
     GenerationJob *added = nullptr;
     try {
@@ -115,7 +86,7 @@ uint64_t Scheduler::start(GenerationRequest request) {
     }
     active_.push_back(added);
     next_id_++;
-    work_.notify_one();
+    step_done();
     return id;
 }
 
@@ -149,26 +120,25 @@ std::string Scheduler::error(uint64_t id) {
 }
 
 void Scheduler::cancel(uint64_t id) {
-    Wakes wakes;
     {
         const std::lock_guard lock(mutex_);
         GenerationJob &job = find(id);
         if (job.phase() == Phase::Terminal || job.phase() == Phase::Settle) return;
         job.cancel_requested = true;
-        if (job.in_step) {
+        if (job.in_flight > 0) {
             executor_.cancel(job.session);
         } else {
             job.cancel();
             retire(job);
-            request_wake(job, wakes);
+            request_wake(job);
         }
     }
-    wake(wakes);
+    send_wakes();
 }
 
 void Scheduler::free(uint64_t id) {
     const std::lock_guard lock(mutex_);
-    if (find(id).phase() != Phase::Terminal)
+    if (const GenerationJob &job = find(id); job.phase() != Phase::Terminal || job.in_flight > 0)
         fail(DS4_ERR_ARGUMENT,
              "job %llu is running; cancel it and poll until its status is terminal",
              static_cast<unsigned long long>(id));
@@ -176,169 +146,264 @@ void Scheduler::free(uint64_t id) {
 }
 
 void Scheduler::release(const ds4_session *session) {
-    Wakes wakes;
     {
         std::unique_lock lock(mutex_);
-        if (GenerationJob *job = owner(session); job != nullptr && job->in_step) {
+        if (GenerationJob *job = owner(session); job != nullptr && job->in_flight > 0) {
             job->cancel_requested = true;
             executor_.cancel(job->session);
         }
-        stepped_.wait(lock, [&] {
+        landed_.wait(lock, [&] {
             const GenerationJob *job = owner(session);
-            return job == nullptr || !job->in_step;
+            return job == nullptr || job->in_flight == 0;
         });
         GenerationJob *const job = owner(session);
         if (job == nullptr) return;
         if (job->phase() != Phase::Terminal) {
             job->cancel();
             retire(*job);
-            request_wake(*job, wakes);
+            request_wake(*job);
         }
         job->session = nullptr;
     }
-    wake(wakes);
+    send_wakes();
 }
 
 // The job has come to its end: it takes no step any more, and its session is free.
 void Scheduler::retire(GenerationJob &job) noexcept {
-    std::erase(active_, &job);
-    executor_.release_claim(job.session);
+    if (std::erase(active_, &job) > 0) executor_.release_claim(job.session);
 }
 
-void Scheduler::request_wake(GenerationJob &job, Wakes &wakes) {
+void Scheduler::request_wake(GenerationJob &job) noexcept {
     if (job.wake_sent) return;
-    job.wake_sent = true;
-    wakes.push_back(job.tag);
+    job.wake_sent = job.wake_due = true;
 }
 
-void Scheduler::wake(const Wakes &wakes) const {
-    void (*const function)(uint32_t) = wake_.load();
-    if (function == nullptr) return;
-    for (const uint32_t tag : wakes) function(tag);
+// Calls the waker for the jobs that are due. It is called without the lock, since it may call back.
+void Scheduler::send_wakes() {
+    std::array<uint32_t, 32> tags;
+    size_t count = 0;
+    do {
+        count = 0;
+        {
+            const std::lock_guard lock(mutex_);
+            for (auto &[id, job] : jobs_) {
+                if (!job->wake_due || count == tags.size()) continue;
+                job->wake_due = false;
+                tags[count++] = job->tag;
+            }
+        }
+        void (*const function)(uint32_t) = wake_.load();
+        for (size_t i = 0; i < count && function != nullptr; i++) function(tags[i]);
+    } while (count == tags.size());
 }
 
 void Scheduler::run() {
     std::unique_lock lock(mutex_);
-    while (true) {
-        work_.wait(lock, [this] { return stopping_ || !active_.empty(); });
-        if (stopping_) break;
-        if (plan_step())
-            step(lock);
-        else
-            fail_newest(lock);
+    while (!stopping_) {
+        const uint32_t seen = events_.load(std::memory_order_acquire);
+        const bool progressed = advance();
+        lock.unlock();
+        landed_.notify_all();
+        send_wakes();
+        if (!progressed) events_.wait(seen, std::memory_order_acquire);
+        lock.lock();
     }
-    for (auto &[id, job] : jobs_) job->cancel();
+    prefill_.reset();
+    while (!decode_.empty()) decode_.pop_back();
+    for (auto &[id, job] : jobs_) {
+        job->in_flight = 0;
+        job->cancel();
+    }
 }
 
-// Chooses the next step's batch; returns false, with nothing changed, if memory is short.
-bool Scheduler::plan_step() noexcept {
-    try {
-        batch_ = planner_.plan(active_);
-        items_.clear();
-        for (const auto &[job, count] : batch_) {
-            const uint32_t logits = job->wants_logits(count) ? DS4_LOGITS_LAST : DS4_LOGITS_NONE;
-            items_.push_back(
-                {job->session, job->next_tokens(), count, logits, executor_.watch(job->session)});
-        }
-        outcomes_.clear();
-        outcomes_.resize(batch_.size());
-    } catch (const std::exception &) {
-        return false;
+// Ends the steps that are done and submits those that can be; returns false if there were none.
+bool Scheduler::advance() noexcept {
+    bool progressed = false;
+    if (prefill_ && prefill_->step->is_done()) {
+        land(Lane::prefill, *prefill_);
+        prefill_.reset();
+        progressed = true;
     }
-    for (const BatchEntry &entry : batch_) entry.job->in_step = true;
+    if (!decode_.empty() && decode_.front().step->is_done()) {
+        land(Lane::decode, decode_.front());
+        decode_.pop_front();
+        if (!decode_.empty() && !decode_.front().controlled) control(decode_.front());
+        progressed = true;
+    }
+    progressed = launch(Lane::decode) || progressed;
+    return launch(Lane::prefill) || progressed;
+}
+
+// The batch of the lane's next step, or none.
+std::optional<Batch> Scheduler::plan(Lane lane) {
+    const auto alone = std::find_if(active_.begin(), active_.end(),
+                                    [](const GenerationJob *job) { return job->runs_alone; });
+    const bool isolates = alone != active_.end();
+    if (lane == Lane::decode && isolates) {
+        GenerationJob &job = **alone;
+        if (!decode_.empty() || job.in_flight > 0 || !executor_.may_step(job.session, *this))
+            return std::nullopt;
+        const uint32_t count = std::min(job.next_share().count, executor_.max_step_tokens());
+        return Batch{{&job, job.first(job.next_share(), count)}};
+    }
+    const auto may = [&](GenerationJob &job) {
+        if (job.runs_alone) return false;
+        // A token follows within its lane, from one step to the next.
+        if (job.next_share().input == Input::Follow &&
+            (decode_.empty() || decode_.back().number != job.flight))
+            return false;
+        return executor_.may_step(job.session, *this);
+    };
+    Batch batch = lane == Lane::decode ? planner_.plan_decode(active_, may)
+                                       : planner_.plan_prefill(active_, may);
+    if (batch.empty()) return std::nullopt;
+    return batch;
+}
+
+Scheduler::Flight Scheduler::prepare(Lane lane, const Batch &batch) {
+    Flight flight;
+    std::vector<StepItem> items;
+    items.reserve(batch.size());
+    for (const auto &[job, share] : batch) {
+        items.push_back({job->session, job->tokens_of(share), share.count,
+                         share.input == Input::Follow ? job->sampled_index : -1, DS4_LOGITS_NONE,
+                         share.samples, executor_.watch(job->session)});
+        if (share.samples) flight.records.emplace_back();
+    }
+    flight.kept.resize(batch.size());
+    flight.number = flights_ + 1;
+    flight.batch = batch;
+    flight.step = executor_.submit(lane, items, *this);
+    return flight;
+}
+
+// Submits the lane's next step if there is one. Returns false with nothing changed otherwise.
+bool Scheduler::launch(Lane lane) noexcept {
+    if (lane == Lane::decode ? decode_.size() > 1 : prefill_.has_value()) return false;
+    std::optional<Batch> batch;
+    try {
+        batch = plan(lane);
+        if (!batch) return false;
+        Flight flight = prepare(lane, *batch);
+        if (lane == Lane::decode)
+            decode_.push_back(std::move(flight));
+        else
+            prefill_ = std::move(flight);
+    } catch (const Error &error) {
+        if (!batch) return false;
+        // Running each item of a shared step by itself finds the faulty one.
+        for (const BatchEntry &entry : *batch) entry.job->runs_alone = true;
+        if (batch->size() > 1) return true;
+        GenerationJob &job = *batch->front().job;
+        if (job.in_flight > 0) return false; // its turn comes when that has ended
+        job.fail(ds4_status(error.status()), error.what());
+        end_if_over(job);
+        return true;
+    } catch (const std::exception &) {
+        // With a step in flight there may be memory when it has ended.
+        if (!decode_.empty() || prefill_) return false;
+        fail_newest();
+        return true;
+    }
+    Flight &flight = lane == Lane::decode ? decode_.back() : *prefill_;
+    flights_++;
+    int32_t index = 0;
+    bool follows = false;
+    for (const auto &[job, share] : flight.batch) {
+        job->take(share);
+        job->flight = flight.number;
+        job->sampled_index = share.samples ? index++ : -1;
+        follows = follows || share.input == Input::Follow;
+    }
+    if (!follows) control(flight);
     return true;
 }
 
-// The newest job gives way to those that have run so far.
-void Scheduler::fail_newest(std::unique_lock<std::mutex> &lock) noexcept {
-    GenerationJob &job = *active_.back();
-    job.fail(DS4_ERR_DEVICE_MEMORY, {});
-    retire(job);
-    wakes_.clear();
-    request_wake(job, wakes_);
-    lock.unlock();
-    wake(wakes_);
-    lock.lock();
+// Says how the step's rows are sampled and which of its tokens stay: all that came before it is
+// known.
+void Scheduler::control(Flight &flight) noexcept {
+    size_t record = 0;
+    for (size_t i = 0; i < flight.batch.size(); i++) {
+        const auto &[job, share] = flight.batch[i];
+        flight.kept[i] = job->keeps(share) ? share.count : 0;
+        if (share.samples) flight.records[record++] = job->control(share);
+    }
+    flight.controlled = true;
+    if (!flight.records.empty()) flight.step->control(flight.records);
+    flight.step->commit(flight.kept);
 }
 
-// Runs the step of batch_. The lock is held on entry and on return, but not during the step and the
-// sampling.
-void Scheduler::step(std::unique_lock<std::mutex> &lock) noexcept {
-    lock.unlock();
-    const auto begin = std::chrono::steady_clock::now();
-    evaluate(items_, outcomes_);
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::steady_clock::now() - begin);
-    sample(batch_, items_, outcomes_);
-    lock.lock();
-
-    planner_.record_step(batch_, uint64_t(took.count()));
-    wakes_.clear();
-    for (size_t i = 0; i < batch_.size(); i++) {
-        GenerationJob &job = *batch_[i].job;
-        job.in_step = false;
-        try {
-            settle(job, batch_[i].count, outcomes_[i]);
-        } catch (const std::bad_alloc &) {
-            job.fail(DS4_ERR_DEVICE_MEMORY, {});
-        }
-        if (job.phase() == Phase::Terminal) retire(job);
-        request_wake(job, wakes_);
+// Takes the result of a step that is done, and destroys the step.
+void Scheduler::land(Lane lane, Flight &flight) noexcept {
+    const StepResult &result = flight.step->await();
+    const bool decodes = lane == Lane::decode;
+    if (result.status != DS4_OK && decodes && !decode_.back().controlled) {
+        put_back(decode_.back()); // it ran ahead and stands on this step
+        decode_.pop_back();
     }
-    lock.unlock();
-    stepped_.notify_all();
-    wake(wakes_);
-    lock.lock();
-}
-
-// Runs the items in one step. If that fails, they run one by one, so that only the faulty ones
-// fail. A shared step is cancelled only if all its sessions are, so none of them runs again.
-void Scheduler::evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes) {
-    size_t rows = 0;
-    for (size_t i = 0; i < items.size(); i++) {
-        outcomes[i].row = rows;
-        rows += items[i].logits == DS4_LOGITS_NONE ? 0 : 1;
-    }
-    const uint32_t vocab = executor_.vocab();
-    const auto row = [&](size_t index) {
-        if (logits_.size() < (index + 1) * vocab) logits_.resize((index + 1) * vocab);
-        return logits_.data() + index * vocab;
-    };
-    const auto run_together = [&] {
-        if (rows > 0) row(rows - 1);
-        executor_.step(items, rows > 0 ? logits_.data() : nullptr);
-    };
-    if (outcomes[0].attempt(run_together) || items.size() == 1) return;
-    if (outcomes[0].status == DS4_ERR_CANCELLED) {
-        for (Outcome &outcome : outcomes) outcome.status = DS4_ERR_CANCELLED;
+    if (result.status != DS4_OK && result.status != DS4_ERR_CANCELLED && flight.batch.size() > 1) {
+        for (size_t i = 0; i < flight.batch.size(); i++)
+            if (flight.kept[i] > 0) flight.batch[i].job->runs_alone = true;
+        put_back(flight);
         return;
     }
-    for (size_t i = 0; i < items.size(); i++)
-        outcomes[i].attempt([&] {
-            executor_.step(items.subspan(i, 1),
-                           items[i].logits == DS4_LOGITS_NONE ? nullptr : row(outcomes[i].row));
-        });
-}
-
-void Scheduler::sample(const Batch &batch, std::span<const StepItem> items,
-                       std::span<Outcome> outcomes) {
-    const uint32_t vocab = executor_.vocab();
-    for (size_t i = 0; i < batch.size(); i++) {
-        Outcome &outcome = outcomes[i];
-        if (outcome.status != DS4_OK || items[i].logits == DS4_LOGITS_NONE) continue;
-        outcome.attempt([&] {
-            outcome.token = batch[i].job->sample({logits_.data() + outcome.row * vocab, vocab});
-        });
+    if (result.status == DS4_OK && decodes)
+        planner_.record_decode(flight.batch, result.microseconds);
+    if (result.status == DS4_OK && !decodes)
+        planner_.record_prefill(flight.batch, result.microseconds);
+    size_t sampled = 0;
+    for (size_t i = 0; i < flight.batch.size(); i++) {
+        const auto &[job, share] = flight.batch[i];
+        const ds4_job_token *token = share.samples ? &result.tokens[sampled++] : nullptr;
+        if (token != nullptr && token->id < 0) token = nullptr;
+        settle(flight.batch[i], result.status == DS4_OK && flight.kept[i] > 0, token);
+        if (flight.kept[i] == 0 || result.status == DS4_OK) continue;
+        if (result.status == DS4_ERR_CANCELLED)
+            job->cancel();
+        else
+            job->fail(result.status, result.text.c_str());
+    }
+    flight.step.reset();
+    for (const BatchEntry &entry : flight.batch) {
+        request_wake(*entry.job);
+        end_if_over(*entry.job);
     }
 }
 
-void Scheduler::settle(GenerationJob &job, uint32_t count, Outcome &outcome) {
-    if (outcome.status == DS4_ERR_CANCELLED) return job.cancel();
-    if (outcome.status != DS4_OK) return job.fail(outcome.status, std::move(outcome.text));
-    job.advance(count, outcome.token ? &*outcome.token : nullptr);
+void Scheduler::settle(const BatchEntry &entry, bool kept, const ds4_job_token *token) noexcept {
+    GenerationJob &job = *entry.job;
+    try {
+        job.advance(entry.share, kept, token);
+    } catch (const std::bad_alloc &) {
+        job.fail(DS4_ERR_DEVICE_MEMORY, "out of host memory");
+    }
+    job.runs_alone = false;
     // A job whose end is known only settles, which takes one step. It goes on in spite of the
     // cancel, so that the session can be reused.
     if (job.cancel_requested && job.phase() != Phase::Settle) job.cancel();
+}
+
+// Undoes a step that has not happened, or will not.
+void Scheduler::put_back(Flight &flight) noexcept {
+    flight.step.reset();
+    for (const auto &[job, share] : flight.batch) {
+        job->put_back(share, flight.controlled);
+        if (job->cancel_requested && job->in_flight == 0) job->cancel();
+        end_if_over(*job);
+    }
+}
+
+void Scheduler::end_if_over(GenerationJob &job) noexcept {
+    if (job.phase() != Phase::Terminal || job.in_flight > 0) return;
+    request_wake(job);
+    retire(job);
+}
+
+// The newest job gives way to those that have run so far.
+void Scheduler::fail_newest() noexcept {
+    GenerationJob &job = *active_.back();
+    job.fail(DS4_ERR_DEVICE_MEMORY, "out of host memory");
+    end_if_over(job);
 }
 
 } // namespace ds4

@@ -1,22 +1,23 @@
-// Continuous batching: one thread steps all running jobs of an engine together. The scheduler owns
-// the order of work, the queues of produced tokens and the end of each job. An Executor computes.
+// Runs all jobs of one engine on one thread: admission, steps of two lanes, sampling records, stop
+// conditions. The thread sleeps while nothing can be done.
 //
-// A job passes through prefill (its prompt, in chunks) and decode (one token a step). If its last
-// reported token is not in the session at its end, one settling step without logits feeds it.
-// `finish` is set as soon as the end is known, so that a client can deliver it at once. `status`
-// stays RUNNING until the session is settled; then the session may be reused.
+// In the decode lane the next step is submitted while the last one runs, on the token that it will
+// sample. A token that ends its job makes the step that ran ahead drop it.
 #pragma once
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
+#include "backend/step.h"
 #include "core/scheduler/batch_planner.h"
 
 struct ds4_job_state;
@@ -26,16 +27,14 @@ struct ds4_session;
 namespace ds4 {
 
 class Executor;
-class GenerationJob;
 class Vocabulary;
 struct GenerationRequest;
-struct StepItem;
 
-class Scheduler {
+class Scheduler : private StepListener {
   public:
     // The executor outlives the scheduler. The thread starts with the first job.
     explicit Scheduler(Executor &executor);
-    ~Scheduler(); // cancels every job and joins
+    ~Scheduler() override; // cancels every job and joins
     Scheduler(const Scheduler &) = delete;
     Scheduler &operator=(const Scheduler &) = delete;
 
@@ -53,39 +52,46 @@ class Scheduler {
     void release(const ds4_session *session);
 
   private:
-    struct Outcome;
-    using Wakes = std::vector<uint32_t>; // tags for the waker, called after the lock is released
-
+    // A step in flight with what it takes of which job.
+    struct Flight {
+        uint64_t number = 0;
+        Batch batch;
+        std::vector<SamplingControl> records; // of the entries that sample
+        std::vector<uint32_t> kept;           // by entry
+        bool controlled = false;              // records and kept have been said
+        std::unique_ptr<Step> step;
+    };
+    void step_done() noexcept override; // something has changed for the thread
     void run();
-    bool plan_step() noexcept;
-    void step(std::unique_lock<std::mutex> &lock) noexcept;
-    void fail_newest(std::unique_lock<std::mutex> &lock) noexcept;
+    bool advance() noexcept;
+    bool launch(Lane lane) noexcept;
+    std::optional<Batch> plan(Lane lane);
+    Flight prepare(Lane lane, const Batch &batch);
+    void control(Flight &flight) noexcept;
+    void land(Lane lane, Flight &flight) noexcept;
+    void settle(const BatchEntry &entry, bool kept, const ds4_job_token *token) noexcept;
+    void put_back(Flight &flight) noexcept;
+    void fail_newest() noexcept;
     void retire(GenerationJob &job) noexcept;
-    void evaluate(std::span<const StepItem> items, std::span<Outcome> outcomes);
-    void sample(const Batch &batch, std::span<const StepItem> items, std::span<Outcome> outcomes);
-    void settle(GenerationJob &job, uint32_t count, Outcome &outcome);
-    static void request_wake(GenerationJob &job, Wakes &wakes);
-    void wake(const Wakes &wakes) const;
+    void end_if_over(GenerationJob &job) noexcept;
+    static void request_wake(GenerationJob &job) noexcept;
+    void send_wakes();
     GenerationJob &find(uint64_t id);
     GenerationJob *owner(const ds4_session *session);
 
     Executor &executor_;
     std::mutex mutex_;
-    std::condition_variable work_;    // a job came, or the scheduler stops
-    std::condition_variable stepped_; // a step has ended
+    std::atomic<uint32_t> events_{0}; // counts what the thread has to look at
+    std::condition_variable landed_;  // a step has ended
     std::unordered_map<uint64_t, std::unique_ptr<GenerationJob>> jobs_;
-    std::vector<GenerationJob *> active_; // jobs that are not terminal, in order of arrival
+    std::vector<GenerationJob *> active_; // jobs that have not come to their end, as they arrived
+    std::deque<Flight> decode_;           // at most two: one runs, the next one is ahead
+    std::optional<Flight> prefill_;
     BatchPlanner planner_;
     std::shared_ptr<const Vocabulary> vocabulary_;
     std::atomic<void (*)(uint32_t)> wake_ = nullptr;
-    uint64_t next_id_ = 1;
+    uint64_t next_id_ = 1, flights_ = 0;
     bool stopping_ = false;
-    // Used by thread_ alone: the current step, its logits [rows, vocab], and the jobs to wake.
-    Batch batch_;
-    std::vector<StepItem> items_;
-    std::vector<Outcome> outcomes_;
-    std::vector<float> logits_;
-    Wakes wakes_; // has room for every active job
     std::thread thread_;
 };
 

@@ -43,39 +43,58 @@ TEST("jobs that decode share every step, one token each") {
         jobs.push_back(scheduler.start(request(sessions[i], 1, 20)));
     executor.gate(true);
     for (const uint64_t job : jobs) wait(scheduler, job);
-    CHECK(executor.steps.size() == 31); // 30 tokens and the settling of the first job
+    CHECK(executor.steps().size() == 31); // 30 tokens and the settling of the first job
     const size_t shared = size_t(
-        std::count(executor.steps.begin(), executor.steps.end(), std::vector<uint32_t>(5, 1)));
-    CHECK(shared == 21); // the others' prompt step, 19 decode steps and their settling
+        std::count(executor.steps().begin(), executor.steps().end(), std::vector<uint32_t>(5, 1)));
+    CHECK(shared >= 20); // the others' decode steps, their settling, and their prompts' step
 }
 
-TEST("a long prompt does not keep a decoding job waiting, nor a short prompt behind it") {
+TEST("the next step is submitted before the token of the running one is known") {
     FakeExecutor executor;
-    executor.budget = 100;
     executor.gate(false);
     Scheduler scheduler(executor);
-    FakeSession talking, reading, asking;
-    talking.capacity = reading.capacity = 100'000;
-    const uint64_t talk = scheduler.start(request(talking, 1, 200));
-    executor.wait_until_in_step();
-    const uint64_t read = scheduler.start(request(reading, 5000, 1));
-    const uint64_t ask = scheduler.start(request(asking, 20, 1));
+    FakeSession session;
+    const uint64_t job = scheduler.start(request(session, 1, 3));
+    for (int token = 0; token < 3; token++) executor.let_one_pass();
+    // The prompt's step and the two after it are evaluated. The next one waits at the gate with
+    // the last token, though nobody has polled.
+    while (executor.attempts < 4) std::this_thread::yield();
+    CHECK(poll(scheduler, job).status == DS4_JOB_RUNNING);
     executor.gate(true);
-    wait(scheduler, ask);
-    wait(scheduler, talk);
-    wait(scheduler, read);
-    // until the talk ended every step fed its token, and no step was over the budget
-    size_t with_talk = 0;
-    for (size_t i = 0; i < executor.steps.size(); i++) {
-        uint32_t sum = 0;
-        for (const uint32_t count : executor.steps[i]) sum += count;
-        CHECK(sum <= 100);
-        with_talk += executor.steps[i][0] == 1 && executor.steps[i].size() > 1 ? 1 : 0;
-    }
-    CHECK(with_talk >= 50);
-    // the question, behind the document in order of arrival, is answered by the first step that
-    // both are in
-    CHECK(executor.steps[1] == (std::vector<uint32_t>{1, 20, 44}));
+    CHECK(wait(scheduler, job).generated == 3);
+    CHECK(session.tokens.size() == 4);
+}
+
+TEST("a document is read while others decode, and a short question is answered between") {
+    FakeExecutor executor;
+    executor.prompt_token_time = std::chrono::microseconds(100);
+    Scheduler scheduler(executor);
+    FakeSession talking, reading, asking;
+    talking.limit = reading.limit = 100'000;
+    const uint64_t read = scheduler.start(request(reading, 10'000, 1)); // a second
+    const uint64_t talk = scheduler.start(request(talking, 1, 100));
+    const uint64_t ask = scheduler.start(request(asking, 20, 1));
+    CHECK(wait(scheduler, ask).status == DS4_JOB_DONE);
+    CHECK(wait(scheduler, talk).status == DS4_JOB_DONE);
+    const ds4_job_state state = poll(scheduler, read);
+    CHECK(state.status == DS4_JOB_RUNNING && state.prompt_processed < 9'000);
+    scheduler.cancel(read);
+    CHECK(wait(scheduler, read).status == DS4_JOB_CANCELLED);
+    CHECK(reading.tokens.size() % 512 == 0);
+}
+
+TEST("a job whose session another call uses waits, and the others go on") {
+    FakeExecutor executor;
+    Scheduler scheduler(executor);
+    FakeSession used, free;
+    used.stays_busy = true;
+    const uint64_t waiting = scheduler.start(request(used, 3, 5));
+    CHECK(wait(scheduler, scheduler.start(request(free, 3, 5))).status == DS4_JOB_DONE);
+    CHECK(poll(scheduler, waiting).status == DS4_JOB_RUNNING && used.tokens.empty());
+    used.stays_busy = false;
+    // An engine tells the scheduler to look again; here another job does.
+    CHECK(wait(scheduler, scheduler.start(request(free, 3, 5))).status == DS4_JOB_DONE);
+    CHECK(wait(scheduler, waiting).status == DS4_JOB_DONE);
 }
 
 TEST("more decoding jobs than the step budget take turns, and a prompt still gets in") {
@@ -98,7 +117,7 @@ TEST("a job wakes once until it is polled, again after a poll, and always at its
     const uint64_t job = scheduler.start(request(session, 1, 50, 77));
     while (wakes_of(77) == 0) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    CHECK(wakes_of(77) == 1); // 51 steps have passed, nobody polled
+    CHECK(wakes_of(77) == 1); // all steps have passed, nobody polled
     const ds4_job_state state = poll(scheduler, job);
     CHECK(state.generated == 50 && state.status == DS4_JOB_DONE);
     scheduler.free(job);
@@ -146,14 +165,14 @@ TEST(
     executor.wait_until_in_step();
     uint64_t jobs[2];
     for (int i = 0; i < 2; i++) jobs[i] = scheduler.start(request(others[i], 4, 10));
-    scheduler.cancel(ahead); // its step is over at once: the next one has only the two
-    executor.let_one_pass();
+    scheduler.cancel(ahead);
+    executor.let_one_pass(); // its step; the one behind it has the two jobs
     while (executor.attempts < 2) std::this_thread::yield();
     for (const uint64_t job : jobs) scheduler.cancel(job);
     executor.gate(true);
     wait(scheduler, ahead);
     for (const uint64_t job : jobs) CHECK(wait(scheduler, job).status == DS4_JOB_CANCELLED);
-    CHECK(executor.attempts == 2);
+    CHECK(executor.attempts <= 3); // and what had been planned behind that, at most
     CHECK(others[0].tokens.empty() && others[1].tokens.empty());
 }
 
@@ -163,7 +182,7 @@ TEST("a session taken from a running job ends the job, and nothing steps it afte
     Scheduler scheduler(executor);
     for (int round = 0; round < 200; round++) {
         FakeSession session;
-        session.capacity = 100'000;
+        session.limit = 100'000;
         const uint64_t job = scheduler.start(request(session, 4, 50'000));
         for (int spins = round; spins > 0; spins--) std::this_thread::yield();
         scheduler.release(session.handle());
@@ -189,7 +208,7 @@ TEST("thousands of jobs cancelled at random leave none behind, and every session
             std::mt19937 random(uint32_t(client + 1));
             for (int i = 0; i < kJobs; i++) {
                 FakeSession session;
-                session.capacity = 100'000;
+                session.limit = 100'000;
                 // of the cancelled ones half are about as long as the cancel takes to come, half
                 // are never done by then
                 const uint32_t kind = random() % 4, wanted = kind == 0 ? 50'000 : 1 + random() % 60,

@@ -5,15 +5,13 @@
 #include "base/test.h"
 #include "core/scheduler/jobs_for_tests.h"
 
-// Allocations that fail: those above a size in every thread, and one by its number in all threads
-// but a test's. (Inlined, g++ takes malloc and delete for a mismatched pair.)
+// One allocation fails, by its number among those of all threads but a test's. (Inlined, g++ takes
+// malloc and delete for a mismatched pair.)
 #define DS4_NOINLINE __attribute__((noinline))
-static std::atomic<size_t> largest_allocation = SIZE_MAX;
 static std::atomic<int> allocations_left = -1; // -1: without end
 static thread_local bool is_test_thread = false;
 
 static void *allocate(size_t bytes) noexcept {
-    if (bytes > largest_allocation) return nullptr;
     if (!is_test_thread && allocations_left >= 0 && allocations_left.fetch_sub(1) == 0)
         return nullptr;
     return std::malloc(bytes);
@@ -32,19 +30,6 @@ DS4_NOINLINE void operator delete(void *memory, size_t) noexcept { std::free(mem
 
 using namespace ds4;
 using namespace ds4::test;
-
-TEST("logits that do not fit in memory fail the job, not the process") {
-    FakeExecutor executor;
-    executor.claimed_vocab = 1 << 20;
-    Scheduler scheduler(executor);
-    FakeSession session;
-    largest_allocation = 1 << 20;
-    const ds4_job_state failed = wait(scheduler, scheduler.start(request(session, 2, 1)));
-    largest_allocation = SIZE_MAX;
-    CHECK(failed.status == DS4_JOB_FAILED && failed.error == DS4_ERR_DEVICE_MEMORY);
-    CHECK(session.tokens.empty());
-    CHECK(wait(scheduler, scheduler.start(request(session, 2, 1))).status == DS4_JOB_DONE);
-}
 
 TEST("any allocation of the scheduler's thread may fail: jobs end with a status, and it goes on") {
     is_test_thread = true;

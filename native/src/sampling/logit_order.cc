@@ -1,4 +1,4 @@
-#include "core/sampling/logit_order.h"
+#include "sampling/logit_order.h"
 
 #include <algorithm>
 #include <array>
@@ -11,23 +11,17 @@ namespace ds4 {
 // Below this number of keys a comparison sort is faster than a counting sort.
 static constexpr size_t kRadixFrom = 2048;
 
-static uint64_t key_of(float logit, size_t id) {
+uint64_t LogitOrder::key(float logit, int64_t id) {
     const uint32_t bits = std::bit_cast<uint32_t>(logit == 0.0f ? 0.0f : logit); // -0 equals 0
     const uint32_t descending = (bits & 0x80000000u) != 0 ? bits : ~bits & 0x7fffffffu;
-    return uint64_t(descending) << 32 | id;
+    return uint64_t(descending) << 32 | uint64_t(id);
 }
 
-std::span<const uint64_t> LogitOrder::sort(std::span<const float> logits, float floor) {
-    keys_.clear();
-    for (size_t id = 0; id < logits.size(); id++) {
-        if (std::isfinite(logits[id]) && logits[id] >= floor)
-            keys_.push_back(key_of(logits[id], id));
-    }
-    if (keys_.size() < kRadixFrom)
-        std::sort(keys_.begin(), keys_.end());
+void LogitOrder::sort(std::vector<uint64_t> &keys) {
+    if (keys.size() < kRadixFrom)
+        std::sort(keys.begin(), keys.end());
     else
-        radix_sort();
-    return keys_;
+        radix_sort(keys);
 }
 
 std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, uint32_t count) {
@@ -41,7 +35,7 @@ std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, ui
     };
     for (size_t id = 0; id < logits.size(); id++) {
         if (!std::isfinite(logits[id])) continue;
-        const uint64_t key = key_of(logits[id], id);
+        const uint64_t key = LogitOrder::key(logits[id], int64_t(id));
         if (key >= worst) continue;
         keys_.push_back(key);
         if (keys_.size() >= size_t(count) * 4) cut();
@@ -53,21 +47,21 @@ std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, ui
 
 // Sorts by the logit half of the keys, least significant digit first. The sort is stable and the
 // ids come in ascending order, so equal logits keep that order.
-void LogitOrder::radix_sort() {
+void LogitOrder::radix_sort(std::vector<uint64_t> &keys) {
     constexpr int kDigits = 3, kBits = 11;
     constexpr uint32_t kMask = (1u << kBits) - 1;
     std::array<std::array<uint32_t, 1u << kBits>, kDigits> begins{};
-    for (const uint64_t key : keys_) {
+    for (const uint64_t key : keys) {
         for (int digit = 0; digit < kDigits; digit++)
             begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++;
     }
-    spare_.resize(keys_.size());
+    spare_.resize(keys.size());
     for (int digit = 0; digit < kDigits; digit++) {
         uint32_t begin = 0;
         for (uint32_t &count : begins[size_t(digit)]) begin += std::exchange(count, begin);
-        for (const uint64_t key : keys_)
+        for (const uint64_t key : keys)
             spare_[begins[size_t(digit)][key >> (32 + digit * kBits) & kMask]++] = key;
-        keys_.swap(spare_);
+        keys.swap(spare_);
     }
 }
 

@@ -1,21 +1,32 @@
-#include "core/sampling/logprobs.h"
+#include "sampling/logprobs.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
-#include "core/sampling/sampler.h"
-#include "ds4.h"
+#include "sampling/control.h"
 
 namespace ds4 {
 
 void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_count,
-                    ds4_job_token &out) {
-    const double largest = double(logits[size_t(largest_logit(logits))]);
+                    RowBlocks &blocks, ds4_job_token &out) {
+    const int64_t vocab = int64_t(logits.size());
+    std::vector<float> highest;
+    blocks.values(vocab, highest, [&](int64_t begin, int64_t end) {
+        return weight_kernels().largest(logits.data() + begin, end - begin);
+    });
+    const double largest = double(*std::max_element(highest.begin(), highest.end()));
+    std::vector<double> sums;
+    blocks.values(vocab, sums, [&](int64_t begin, int64_t end) {
+        double sum = 0.0;
+        for (int64_t id = begin; id < end; id++)
+            if (const float logit = logits[size_t(id)]; std::isfinite(logit))
+                sum += std::exp(double(logit) - largest);
+        return sum;
+    });
     double sum = 0.0;
-    for (const float logit : logits) {
-        if (std::isfinite(logit)) sum += std::exp(double(logit) - largest);
-    }
+    for (const double part : sums) sum += part;
     const double log_sum = largest + std::log(sum);
     out.logprob = float(double(logits[size_t(chosen)]) - log_sum);
 

@@ -10,14 +10,16 @@ namespace ds4 {
 
 class LogitOrder {
   public:
-    // Keys of the finite logits of at least `floor`, sorted. [count]
-    std::span<const uint64_t> sort(std::span<const float> logits, float floor);
-    // The first `count` of that order with no floor, without sorting the others.
-    std::span<const uint64_t> sort_top(std::span<const float> logits, uint32_t count);
+    static uint64_t key(float logit, int64_t id);
     static int32_t id(uint64_t key) { return int32_t(uint32_t(key)); }
 
+    // Sorts keys that came in ascending order of their ids.
+    void sort(std::vector<uint64_t> &keys);
+    // The first `count` keys of the finite logits, sorted, without sorting the others.
+    std::span<const uint64_t> sort_top(std::span<const float> logits, uint32_t count);
+
   private:
-    void radix_sort();
+    void radix_sort(std::vector<uint64_t> &keys);
     std::vector<uint64_t> keys_, spare_;
 };
 

@@ -1,0 +1,220 @@
+#include "sampling/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "base/error.h"
+#include "base/test.h"
+#include "ds4.h"
+#include "machine/instruction_sets.h"
+#include "sampling/weight.h"
+
+using namespace ds4;
+
+namespace {
+
+// The definition by a full sort, with weights of its own: exp in double, in fixed point.
+int32_t plain_draw(const std::vector<float> &logits, const SamplingControl &control) {
+    std::vector<int32_t> ids;
+    for (size_t i = 0; i < logits.size(); i++)
+        if (std::isfinite(logits[i]) && control.allows(int64_t(i))) ids.push_back(int32_t(i));
+    const int32_t best = *std::max_element(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
+        return logits[size_t(a)] < logits[size_t(b)];
+    });
+    if (control.greedy || control.temperature <= 0) return best;
+    const auto weight = [&](int32_t id) {
+        return exp_minus((logits[size_t(best)] - logits[size_t(id)]) / control.temperature);
+    };
+    std::vector<int32_t> kept;
+    if (control.top_k == 0 && control.top_p == 1.0f) {
+        for (const int32_t id : ids)
+            if (!(weight(id) < control.min_p)) kept.push_back(id);
+    } else {
+        std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
+            return logits[size_t(a)] > logits[size_t(b)];
+        });
+        if (control.top_k > 0)
+            ids.resize(std::min<size_t>(ids.size(), std::min(control.top_k, kMaxTopK)));
+        uint64_t total = 0, nucleus = 0;
+        for (const int32_t id : ids) total += fixed_weight(weight(id));
+        const uint64_t wanted = uint64_t(std::ceil(double(control.top_p) * double(total)));
+        for (const int32_t id : ids) {
+            if (weight(id) < control.min_p) break;
+            kept.push_back(id);
+            nucleus += fixed_weight(weight(id));
+            if (nucleus >= wanted) break;
+        }
+    }
+    if (kept.empty()) return best;
+    unsigned __int128 sum = 0;
+    for (const int32_t id : kept) sum += fixed_weight(weight(id));
+    uint64_t rest = uint64_t((sum * uint64_t(control.uniform * 0x1p24f)) >> 24);
+    for (const int32_t id : kept) {
+        if (rest < fixed_weight(weight(id))) return id;
+        rest -= fixed_weight(weight(id));
+    }
+    return -1;
+}
+
+SamplingControl record_of(float temperature, float top_p, float min_p, uint32_t top_k,
+                          float uniform) {
+    SamplingControl control;
+    control.greedy = false;
+    control.temperature = temperature, control.top_p = top_p, control.min_p = min_p,
+    control.top_k = top_k, control.uniform = uniform;
+    return control;
+}
+
+float uniform_of(std::mt19937 &random) { return float(random() >> 8) * 0x1p-24f; }
+
+std::vector<float> normal_row(std::mt19937 &random, size_t size, float spread) {
+    std::normal_distribution<float> normal(0.0f, spread);
+    std::vector<float> logits(size);
+    for (float &logit : logits)
+        logit = random() % 50 == 0 ? -std::numeric_limits<float>::infinity() : normal(random);
+    if (!std::isfinite(logits[0])) logits[0] = 0.0f;
+    return logits;
+}
+
+} // namespace
+
+TEST("the sampler equals a plain full sort, draw for draw, over random settings, logits and "
+     "masks") {
+    std::mt19937 random(7);
+    const float temperatures[] = {0.1f, 0.6f, 1.0f, 1.7f, 8.0f, 100.0f},
+                tops[] = {0.1f, 0.8f, 0.95f, 0.9999999f, 1.0f},
+                mins[] = {0.0f, 0.0f, 0.0002f, 0.05f, 0.5f, 1.0f},
+                spreads[] = {0.01f, 1.0f, 4.0f, 40.0f};
+    const uint32_t ks[] = {0, 0, 0, 1, 40, 5000}, sizes[] = {1, 2, 17, 300, 5003};
+    size_t wrong = 0;
+    ThreadPool pool(3);
+    Sampler alone, together(&pool);
+    for (int round = 0; round < 3000; round++) {
+        const std::vector<float> logits =
+            normal_row(random, sizes[random() % 5], spreads[random() % 4]);
+        std::vector<uint32_t> mask(logits.size() / 32 + 1, 0);
+        for (uint32_t &word : mask) word = uint32_t(random()) | 1u;
+        SamplingControl control =
+            record_of(temperatures[random() % 6], tops[random() % 5], mins[random() % 6],
+                      ks[random() % 6], uniform_of(random));
+        if (random() % 3 == 0) control.mask = mask.data();
+        const int32_t expected = plain_draw(logits, control);
+        wrong += alone.sample(logits, control).id == expected ? 0 : 1;
+        wrong += together.sample(logits, control).id == expected ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+}
+
+TEST("rows of the model's size with a long tail: narrow and wide nuclei, any number of threads") {
+    std::mt19937 random(11);
+    ThreadPool pool(4);
+    Sampler alone, together(&pool);
+    for (const float spread : {0.3f, 2.5f, 4.0f}) {
+        const std::vector<float> logits = normal_row(random, 129280, spread);
+        for (const auto &[temperature, top_p, min_p, top_k] : {std::tuple{1.0f, 0.95f, 0.0f, 0u},
+                                                               {1.0f, 1.0f, 0.05f, 0u},
+                                                               {0.7f, 0.9f, 0.0f, 50u},
+                                                               {3.0f, 0.999f, 0.0f, 0u},
+                                                               {1.0f, 0.9f, 0.00001f, 0u},
+                                                               {1.0f, 1.0f, 0.0f, 0u}})
+            for (const float uniform : {0.0f, 0.3f, 0x1.fffffep-1f}) {
+                const SamplingControl control =
+                    record_of(temperature, top_p, min_p, top_k, uniform);
+                const int32_t expected = plain_draw(logits, control);
+                CHECK(alone.sample(logits, control).id == expected);
+                CHECK(together.sample(logits, control).id == expected);
+            }
+    }
+}
+
+TEST("shares of drawn tokens are those of the softmax") {
+    const std::vector<float> logits = {0.0f, 1.0f, 2.0f, -1.0f, 2.0f};
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(double(logit) / 0.8);
+    Sampler sampler;
+    std::vector<double> share(logits.size(), 0.0);
+    constexpr int kDraws = 1 << 14;
+    for (int i = 0; i < kDraws; i++) // evenly spread draws: no statistics needed
+        share[size_t(
+            sampler.sample(logits, record_of(0.8f, 1.0f, 0.0f, 0, float(i) / kDraws)).id)] +=
+            1.0 / kDraws;
+    for (size_t id = 0; id < logits.size(); id++)
+        CHECK_CLOSE(share[id], std::exp(double(logits[id]) / 0.8) / sum, 2.0 / kDraws);
+}
+
+TEST("weights of all instruction sets have the same bits, close to exp") {
+    std::mt19937 random(5);
+    double worst = 0;
+    for (const int64_t count : {1, 7, 8, 9, 15, 16, 17, 31, 1000, 1024}) {
+        std::vector<float> logits = normal_row(random, size_t(count), 12.0f);
+        if (count > 9) logits[3] = std::numeric_limits<float>::quiet_NaN();
+        const WeightKernels *sets[] = {&kWeightKernelsGeneric, &kWeightKernelsAvx2,
+                                       &kWeightKernelsAvx512};
+        const Isa isas[] = {Isa::generic, Isa::avx2, Isa::avx512};
+        const float largest = kWeightKernelsGeneric.largest(logits.data(), count);
+        for (const float min_p : {0.0f, 0.03f, 2.0f}) {
+            std::vector<float> expected(size_t(count) + 1, -5.0f);
+            const uint64_t sum = kWeightKernelsGeneric.weigh(logits.data(), count, largest, 1.3f,
+                                                             min_p, expected.data());
+            for (size_t set = 0; set < 3; set++) {
+                if (!machine::has(isas[set])) continue;
+                std::vector<float> out(size_t(count) + 1, -5.0f);
+                CHECK(sets[set]->largest(logits.data(), count) == largest);
+                CHECK(sets[set]->weigh(logits.data(), count, largest, 1.3f, min_p, out.data()) ==
+                      sum);
+                CHECK(out == expected);
+            }
+            for (int64_t i = 0; i < count && min_p == 0.0f; i++) {
+                if (expected[size_t(i)] == 0.0f) continue;
+                const double exact = std::exp(-double((largest - logits[size_t(i)]) / 1.3f));
+                worst = std::max(worst, std::fabs(double(expected[size_t(i)]) / exact - 1.0));
+            }
+        }
+    }
+    CHECK(worst > 0 && worst < 4e-7);
+}
+
+TEST("a greedy record takes the lowest id of equals, a forced one its token, a mask its bits") {
+    const std::vector<float> logits = {1.0f, 3.0f, 3.0f, std::numeric_limits<float>::quiet_NaN()};
+    Sampler sampler;
+    SamplingControl control;
+    CHECK(sampler.sample(logits, control).id == 1);
+    const uint32_t mask = 0b1101;
+    control.mask = &mask;
+    CHECK(sampler.sample(logits, control).id == 2);
+    control.forced = 0;
+    control.logprobs = true;
+    const ds4_job_token token = sampler.sample(logits, control);
+    CHECK(token.id == 0);
+    CHECK_CLOSE(token.logprob, 1.0 - std::log(std::exp(1.0) + 2 * std::exp(3.0)), 1e-6);
+}
+
+TEST("rows without an allowed finite logit and forced ids outside the row are refused") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const auto status_of = [](const std::vector<float> &logits,
+                              const SamplingControl &control) -> int32_t {
+        try {
+            Sampler().sample(logits, control);
+        } catch (const Error &error) {
+            return error.status();
+        }
+        return DS4_OK;
+    };
+    CHECK(status_of({nan, nan}, {}) == DS4_ERR_INTERNAL);
+    const uint32_t nothing = 0;
+    SamplingControl control;
+    control.mask = &nothing;
+    CHECK(status_of({1.0f, 2.0f}, control) == DS4_ERR_INTERNAL);
+    SamplingControl forced;
+    forced.forced = 2;
+    CHECK(status_of({1.0f, 2.0f}, forced) == DS4_ERR_ARGUMENT);
+}
+
+TEST("min_p above 1 leaves nothing and falls back to the largest logit") {
+    const std::vector<float> logits = {0.0f, 2.0f, 1.0f};
+    Sampler sampler;
+    CHECK(sampler.sample(logits, record_of(1.0f, 1.0f, 2.0f, 0, 0.0f)).id == 1);
+    CHECK(sampler.sample(logits, record_of(1.0f, 0.5f, 2.0f, 0, 0.0f)).id == 1);
+}
