@@ -44,7 +44,7 @@ struct Engine {
     Engine &operator=(const Engine &) = delete;
 
     ds4_session *open(const std::vector<uint8_t> &snapshot, uint32_t context) const {
-        const ds4_session_options raw{sizeof raw, context};
+        const ds4_session_options raw{sizeof raw, context, nullptr};
         ds4_session *session = nullptr;
         expect_ok(ds4_session_open(handle, &raw, &session), "ds4_session_open");
         if (!snapshot.empty())
@@ -97,7 +97,7 @@ void by_context(Engine &engine, const bench::FlashWidthModel &model, const Optio
         const uint32_t room = count * (repeats + 1);
         if (context + room > model.shape().context_tokens) continue;
         std::vector<uint8_t> snapshot;
-        if (context > 0) snapshot = bench::random_snapshot(model.shape(), context);
+        if (context > 0) snapshot = bench::random_snapshot(engine.handle, model.shape(), context);
         ds4_session *session = engine.open(snapshot, context + room);
         const double seconds = engine.median({session}, count, repeats);
         if (first == 0) first = seconds;
@@ -108,7 +108,8 @@ void by_context(Engine &engine, const bench::FlashWidthModel &model, const Optio
 
 // One row a number of sessions. The ratio is the rate of all sessions over that of one alone.
 void by_sessions(Engine &engine, const bench::FlashWidthModel &model, const Options &options) {
-    const std::vector<uint8_t> snapshot = bench::random_snapshot(model.shape(), 1024);
+    const std::vector<uint8_t> snapshot =
+        bench::random_snapshot(engine.handle, model.shape(), 1024);
     std::vector<ds4_session *> sessions;
     double one = 0;
     for (const uint32_t count : {1u, 2u, 3u, 4u, 6u, 8u}) {

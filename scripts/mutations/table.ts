@@ -1,7 +1,13 @@
 // All mutations. A reviewer's idea of a fault is a row here, and a test that notices it.
 import { ATTENTION_ROWS } from "./attention-rows.ts"
 import { BLOCK_ROWS } from "./block-rows.ts"
+import { KV_ROWS } from "./kv-rows.ts"
 import type { Mutation } from "./mutation.ts"
 import { PACKAGE_ROWS } from "./package-rows.ts"
 
-export const MUTATIONS: readonly Mutation[] = [...ATTENTION_ROWS, ...BLOCK_ROWS, ...PACKAGE_ROWS]
+export const MUTATIONS: readonly Mutation[] = [
+  ...ATTENTION_ROWS,
+  ...BLOCK_ROWS,
+  ...KV_ROWS,
+  ...PACKAGE_ROWS,
+]

@@ -2,6 +2,9 @@
 
 #include <cstring>
 
+#include "backend/cpu/host_memory.h"
+#include "engine/flash_width_model.h"
+#include "kv/recent_rows.h"
 #include "kv/snapshot.h"
 
 namespace ds4::bench {
@@ -42,33 +45,69 @@ class RowPool {
     std::vector<uint8_t> kv_, index_;
 };
 
+// That of the engine's own snapshots: a session that has no tokens has a header.
+CacheIdentity identity_of(ds4_engine *engine) {
+    const ds4_session_options options{sizeof options, 1, nullptr};
+    ds4_session *session = nullptr;
+    expect_ok(ds4_session_open(engine, &options, &session), "ds4_session_open");
+    uint8_t bytes[256];
+    uint64_t count = 0;
+    expect_ok(ds4_session_snapshot(session, bytes, sizeof bytes, &count), "ds4_session_snapshot");
+    ds4_session_close(session);
+    return SnapshotHeader::read({bytes, size_t(count)}).identity;
+}
+
+void fill_rows(const PageTable &table, const RowPool &pool, uint32_t n) {
+    const CacheLayout &layout = table.pool().layout;
+    for (size_t l = 0; l < layout.shape.layer.size(); l++) {
+        const PageLayout::Layer &rows = table.pool().pages.layer(int(l));
+        const PagedRows compressed(table, rows.compressed), index(table, rows.index);
+        const int64_t count = layout.shape.layer[l].visible_entries(int64_t(n) - 1);
+        for (int64_t i = 0; i < count; i++) {
+            std::memcpy(compressed.row(i), pool.kv(i), size_t(compressed.row_bytes()));
+            if (index.row_bytes() > 0)
+                std::memcpy(index.row(i), pool.index(i), size_t(index.row_bytes()));
+        }
+    }
+}
+
+void fill_recent(uint8_t *cursor, const CacheLayout &layout, const RowPool &pool, Random &random,
+                 uint32_t n) {
+    for (const LayerShape &layer : layout.shape.layer)
+        for (const RecentSection &section : recent_sections(layout, layer, n))
+            for (int64_t i = 0; i < section.count; i++, cursor += section.row_bytes) {
+                if (section.rows == RecentRows::window) {
+                    std::memcpy(cursor, pool.kv(section.first + i), size_t(section.row_bytes));
+                    continue;
+                }
+                for (int64_t at = 0; at < section.row_bytes; at += 4) {
+                    const float value = random.next();
+                    std::memcpy(cursor + at, &value, 4);
+                }
+            }
+}
+
 } // namespace
 
-std::vector<uint8_t> random_snapshot(const Shape &shape, uint32_t n) {
+std::vector<uint8_t> random_snapshot(ds4_engine *engine, const Shape &shape, uint32_t n) {
     const CacheLayout layout{shape,
                              {shape.head_dim, shape.rope_dim, RowStorage::packed},
                              {shape.index_head_dim, RowStorage::packed}};
+    const std::shared_ptr<PagePool> pages = cpu::host_pages(layout, identity_of(engine));
     Random random;
     const RowPool pool(layout, random);
-    std::vector<int32_t> tokens(n);
-    for (uint32_t i = 0; i < n; i++) tokens[i] = int32_t(i * 7919u % uint32_t(shape.vocab));
-    std::vector<uint8_t> bytes(snapshot_bytes(layout, n));
-    uint8_t *cursor = write_snapshot_tokens(tokens, bytes.data());
-    for (const LayerShape &layer : shape.layer)
-        for (const SnapshotSection &section : snapshot_sections(layout, layer, n))
-            for (int64_t i = 0; i < section.count; i++, cursor += section.row_bytes) {
-                const int64_t row = section.first + i;
-                if (section.rows == CacheRows::window || section.rows == CacheRows::compressed)
-                    std::memcpy(cursor, pool.kv(row), size_t(section.row_bytes));
-                else if (section.rows == CacheRows::index)
-                    std::memcpy(cursor, pool.index(row), size_t(section.row_bytes));
-                else
-                    for (int64_t at = 0; at < section.row_bytes; at += 4) {
-                        const float value = random.next();
-                        std::memcpy(cursor + at, &value, 4);
-                    }
-            }
-    write_snapshot_header(layout, n, bytes.data());
+    PageTable table(pages);
+    table.make_writable(0, n);
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t token = int32_t(i * 7919u % uint32_t(shape.vocab));
+        table.write_tokens(i, &token, 1);
+    }
+    fill_rows(table, pool, n);
+    CacheBlock recent(pages, recent_bytes(layout, n));
+    fill_recent(recent.data(), layout, pool, random, n);
+    const Mark mark(pages, n, table.share(n), std::move(recent));
+    std::vector<uint8_t> bytes(snapshot_bytes(*pages, n));
+    write_snapshot(mark, bytes.data());
     return bytes;
 }
 

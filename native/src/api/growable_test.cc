@@ -160,8 +160,8 @@ TEST("engine and session options of an older or a newer header are accepted") {
         session = nullptr;
         return ds4_session_open(engine, wanted, &session);
     };
-    check_longer(ds4_session_options{0, 64}, open_session);
-    Sized<ds4_session_options> bare({0, 64}, 4);
+    check_longer(ds4_session_options{0, 64, nullptr}, open_session);
+    Sized<ds4_session_options> bare({0, 64, nullptr}, 4);
     CHECK(open_session(bare.get()) == DS4_ERR_ARGUMENT &&
           contains(ds4_last_error(), "context_tokens is 0"));
     ds4_session_close(session);
@@ -284,7 +284,7 @@ TEST("steps and polls use the strides that the engine was opened with") {
     options.step_item_bytes = sizeof(LongerItem), options.job_token_bytes = sizeof(LongerToken);
     ds4_engine *engine = nullptr;
     expect_ok(ds4_engine_open(model, &options, &engine));
-    const ds4_session_options context{sizeof context, 64};
+    const ds4_session_options context{sizeof context, 64, nullptr};
     ds4_session *sessions[2] = {};
     for (ds4_session *&each : sessions) expect_ok(ds4_session_open(engine, &context, &each));
     LongerItem items[2] = {{{sessions[0], 2, DS4_LOGITS_LAST}, 0},

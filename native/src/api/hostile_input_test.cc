@@ -98,7 +98,7 @@ TEST("a snapshot with any byte of its header changed, cut anywhere or too long i
     const auto restore = [&](const uint8_t *bytes, uint64_t count) {
         taken += ds4_session_restore(other, bytes, count) == DS4_OK ? 1 : 0;
     };
-    for (size_t i = 0; i < 40; i++)
+    for (size_t i = 0; i < 48; i++)
         for (const uint8_t flip : {1, 128, 255}) {
             std::vector<uint8_t> lie = saved;
             lie[i] ^= flip;

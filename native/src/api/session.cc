@@ -1,6 +1,7 @@
 // ds4_session_*: check arguments, call core, translate exceptions.
 #include "api/boundary.h"
 #include "api/growable.h"
+#include "api/mark_handle.h"
 #include "core/engine.h"
 #include "ds4.h"
 
@@ -25,7 +26,9 @@ ds4_status ds4_session_open(ds4_engine *engine, const ds4_session_options *optio
         require_pointer(engine, "engine");
         require_pointer(options, "options");
         require_pointer(out_session, "out_session");
-        *out_session = engine->engine->open_session(ds4::api::widened(options).context_tokens);
+        const ds4_session_options full = ds4::api::widened(options);
+        *out_session = engine->engine->open_session(
+            full.context_tokens, full.mark == nullptr ? nullptr : full.mark->mark.get());
     });
 }
 
@@ -63,23 +66,41 @@ ds4_status ds4_session_snapshot(ds4_session *session, void *out, uint64_t capaci
     return guarded([&] {
         require_pointer(out, "out");
         require_pointer(out_bytes, "out_bytes");
-        engine_of(session).read_session(session, [&](const ds4::SequenceState &state) {
-            const uint64_t needed = state.snapshot_bytes();
-            if (capacity < needed)
-                fail(DS4_ERR_ARGUMENT, "the snapshot takes %llu bytes; the buffer has %llu",
-                     (unsigned long long)needed, (unsigned long long)capacity);
-            state.snapshot(static_cast<uint8_t *>(out));
-            *out_bytes = needed;
-        });
+        const auto mark = engine_of(session).mark_session(session);
+        const uint64_t needed = ds4::snapshot_bytes(mark->pool(), mark->position());
+        if (capacity < needed)
+            fail(DS4_ERR_ARGUMENT, "the snapshot takes %llu bytes; the buffer has %llu",
+                 (unsigned long long)needed, (unsigned long long)capacity);
+        ds4::write_snapshot(*mark, static_cast<uint8_t *>(out));
+        *out_bytes = needed;
     });
 }
 
 ds4_status ds4_session_restore(ds4_session *session, const void *bytes, uint64_t byte_count) {
     return guarded([&] {
         require_pointer(bytes, "bytes");
-        engine_of(session).change_session(session, [&](ds4::SequenceState &state) {
-            state.restore({static_cast<const uint8_t *>(bytes), size_t(byte_count)});
-        });
+        ds4::Engine &engine = engine_of(session);
+        ds4::SnapshotReader reader = engine.snapshot_reader();
+        reader.write({static_cast<const uint8_t *>(bytes), size_t(byte_count)});
+        const std::shared_ptr<const ds4::Mark> mark = reader.finish();
+        engine.change_session(session, [&](ds4::SequenceState &state) { state.resume(*mark); });
+    });
+}
+
+ds4_status ds4_session_mark(ds4_session *session, ds4_mark **out_mark) {
+    return guarded([&] {
+        require_pointer(out_mark, "out_mark");
+        auto handle = std::make_unique<ds4_mark>();
+        handle->mark = engine_of(session).mark_session(session);
+        *out_mark = handle.release();
+    });
+}
+
+ds4_status ds4_session_cut(ds4_session *session, const ds4_mark *mark) {
+    return guarded([&] {
+        require_pointer(mark, "mark");
+        engine_of(session).change_session(
+            session, [&](ds4::SequenceState &state) { state.cut(*mark->mark); });
     });
 }
 

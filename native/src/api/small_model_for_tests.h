@@ -25,8 +25,10 @@ inline void expect_ok(ds4_status status) {
 
 struct SmallModelOptions {
     uint32_t type =
-        DS4_TYPE_F32; // of matrices: F32, F16 or BF16; vectors are F32, the table is I64
-    uint64_t odd = 0; // every tensor begins this many bytes past a multiple of 64
+        DS4_TYPE_F32;     // of matrices: F32, F16 or BF16; vectors are F32, the table is I64
+    uint64_t odd = 0;     // every tensor begins this many bytes past a multiple of 64
+    uint64_t seed = 0;    // of the weights
+    int64_t altered = -1; // the first byte of this tensor has another lowest bit; -1: of none
 };
 
 // The parts of a model before they are given to the library; a test may change them.
@@ -40,6 +42,7 @@ class SmallModel {
     std::string path;
 
     explicit SmallModel(const SmallModelOptions &options = {}) {
+        state_ += options.seed;
         shape.struct_bytes = sizeof shape;
         shape.layers = 3, shape.hidden = 64, shape.vocab = 48, shape.heads = 4,
         shape.head_dim = 128, shape.rope_dim = 64;
@@ -62,6 +65,7 @@ class SmallModel {
             else
                 for (int layer = 0; layer < facts.layers; layer++) add(facts, kind, layer, options);
         }
+        if (options.altered >= 0) bytes_[tensors[size_t(options.altered)].offset] ^= 1;
         char name[] = "/tmp/ds4-small-model-XXXXXX";
         const int file = ::mkstemp(name);
         if (file < 0 || ::write(file, bytes_.data(), bytes_.size()) != ssize_t(bytes_.size()))
@@ -159,7 +163,7 @@ struct SmallEngine {
     SmallEngine &operator=(const SmallEngine &) = delete;
 
     ds4_session *open_session(uint32_t context_tokens = 4096) const {
-        const ds4_session_options options{sizeof options, context_tokens};
+        const ds4_session_options options{sizeof options, context_tokens, nullptr};
         ds4_session *session = nullptr;
         expect_ok(ds4_session_open(engine, &options, &session));
         return session;

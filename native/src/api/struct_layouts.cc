@@ -77,6 +77,7 @@ constexpr StructField kEngineOptions[] = {
 constexpr StructField kSessionOptions[] = {
     DS4_FIELD(ds4_session_options, struct_bytes),
     DS4_FIELD(ds4_session_options, context_tokens),
+    DS4_FIELD(ds4_session_options, mark),
 };
 constexpr StructField kStepItem[] = {
     DS4_FIELD(ds4_step_item, session),

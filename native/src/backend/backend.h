@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/step.h"
+#include "kv/mark.h"
 
 namespace ds4 {
 
@@ -27,16 +28,23 @@ class SequenceState {
     virtual uint32_t max_partial_step() const = 0;
 
     virtual void reset() = 0;
-    virtual void snapshot(uint8_t *out) const = 0; // snapshot_bytes() bytes
-    // Throws Error(DS4_ERR_FORMAT) and leaves the state as it was if the bytes are not a snapshot
-    // for this model and numerics.
-    virtual void restore(std::span<const uint8_t> bytes) = 0;
+    // The state at this position. Throws std::bad_alloc or Error(DS4_ERR_DEVICE_MEMORY). Steps
+    // that follow leave the mark as it is.
+    virtual std::shared_ptr<const Mark> mark() = 0;
+    // Goes on from any mark of the same backend. Throws and keeps its state:
+    // Error(DS4_ERR_ARGUMENT) for a mark of another backend, Error(DS4_ERR_CONTEXT_FULL) for one
+    // past the capacity.
+    virtual void resume(const Mark &mark) = 0;
+    // Comes back to a mark at a position that it has passed with the same tokens. Throws
+    // Error(DS4_ERR_ARGUMENT) for another mark and keeps its state.
+    virtual void cut(const Mark &mark) = 0;
 };
 
 class Backend {
   public:
     virtual ~Backend() = default;
     virtual std::unique_ptr<SequenceState> open_sequence(uint32_t context_tokens) = 0;
+    virtual PagePool &pages() const = 0; // of all its sequences
     // The first act of a step; returns at once. The sequences outlive the step. A sequence is in
     // one lane at a time, and in its next step before that only where a token follows.
     virtual std::unique_ptr<Step> submit(Lane lane, StepPlan plan) = 0;

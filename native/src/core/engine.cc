@@ -26,9 +26,10 @@ Engine::~Engine() {
     for (ds4_session *session : sessions_) session->engine = nullptr;
 }
 
-ds4_session *Engine::open_session(uint32_t context_tokens) {
+ds4_session *Engine::open_session(uint32_t context_tokens, const Mark *mark) {
     auto session = std::make_unique<ds4_session>();
     session->state = backend_->open_sequence(context_tokens);
+    if (mark != nullptr) session->state->resume(*mark);
     session->engine = handle_;
     std::lock_guard lock(sessions_mutex_);
     sessions_.insert(session.get());

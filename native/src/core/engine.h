@@ -12,6 +12,7 @@
 #include "core/scheduler/executor.h"
 #include "core/scheduler/scheduler.h"
 #include "core/session.h"
+#include "kv/snapshot_reader.h"
 #include "base/trace.h"
 #include "model/model.h"
 
@@ -22,7 +23,8 @@ class Engine : public Executor {
     Engine(const Model &model, const EngineOptions &options, ds4_engine *handle);
     ~Engine() override;
 
-    ds4_session *open_session(uint32_t context_tokens);
+    // mark: null for a session at position 0.
+    ds4_session *open_session(uint32_t context_tokens, const Mark *mark);
     void close_session(ds4_session *session);
 
     // Executor, for the scheduler: the sessions belong to its jobs.
@@ -44,16 +46,20 @@ class Engine : public Executor {
     // in item order, or null if none are asked for. Throws Error, with DS4_ERR_ARGUMENT if a job
     // owns one of the sessions; then no session has moved.
     void step_apart(std::span<const StepItem> items, float *logits);
-    // Run body while nothing else uses the session, in the order of the calls; steps of other
-    // sessions go on. A session that a job owns is read between two of its steps and not changed.
-    // The job submits no step until the call has had its turn.
-    template <typename Body> void read_session(ds4_session *session, const Body &body) {
-        const Hold hold(*this, {&session, 1}, Access::of_job);
-        body(static_cast<const SequenceState &>(*session->state));
-    }
+    // Runs body while nothing else uses the session, in the order of the calls; steps of other
+    // sessions go on. Throws DS4_ERR_ARGUMENT if a job owns it.
     template <typename Body> void change_session(ds4_session *session, const Body &body) {
         const Hold hold(*this, {&session, 1}, Access::apart);
         body(*session->state);
+    }
+    // The session's state between two of its steps. A job that owns it goes on, and submits no step
+    // until the call has had its turn.
+    std::shared_ptr<const Mark> mark_session(ds4_session *session) {
+        const Hold hold(*this, {&session, 1}, Access::of_job);
+        return session->state->mark();
+    }
+    SnapshotReader snapshot_reader() const {
+        return {backend_->pages().shared_from_this(), model_.shape().context_tokens};
     }
     Scheduler &scheduler() { return scheduler_; }
     std::string describe() const; // JSON

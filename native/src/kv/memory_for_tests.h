@@ -48,8 +48,9 @@ class CountingMemory : public CacheMemory {
 
 // The counts outlive the pool.
 inline std::shared_ptr<PagePool> counting_pages(const CacheLayout &layout,
-                                                CountingMemory::Counts &counts) {
-    return std::make_shared<PagePool>(layout, std::make_unique<CountingMemory>(counts));
+                                                CountingMemory::Counts &counts,
+                                                const CacheIdentity &identity = {}) {
+    return std::make_shared<PagePool>(layout, identity, std::make_unique<CountingMemory>(counts));
 }
 
 } // namespace ds4::test

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "kv/cache_identity.h"
 #include "kv/cache_layout.h"
 #include "kv/cache_memory.h"
 #include "kv/page_layout.h"
@@ -26,6 +27,11 @@ class CacheBlock {
     CacheBlock(CacheBlock &&other) noexcept
         : pool_(std::move(other.pool_)), data_(std::exchange(other.data_, nullptr)),
           bytes_(std::exchange(other.bytes_, 0)) {}
+    CacheBlock &operator=(CacheBlock &&other) noexcept {
+        std::swap(pool_, other.pool_), std::swap(data_, other.data_),
+            std::swap(bytes_, other.bytes_);
+        return *this;
+    }
     CacheBlock(const CacheBlock &) = delete;
     CacheBlock &operator=(const CacheBlock &) = delete;
 
@@ -50,10 +56,12 @@ using PageRefs = std::vector<std::shared_ptr<Page>>;
 
 class PagePool : public std::enable_shared_from_this<PagePool> {
   public:
-    PagePool(CacheLayout layout, std::unique_ptr<CacheMemory> memory)
-        : layout(std::move(layout)), pages(this->layout), memory_(std::move(memory)) {}
+    PagePool(CacheLayout layout, const CacheIdentity &identity, std::unique_ptr<CacheMemory> memory)
+        : layout(std::move(layout)), identity(identity), pages(this->layout),
+          memory_(std::move(memory)) {}
 
     const CacheLayout layout;
+    const CacheIdentity identity;
     const PageLayout pages;
 
     CacheMemory &memory() const { return *memory_; }

@@ -3,137 +3,127 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/assert.h"
+#include "base/checksum.h"
 #include "base/fail.h"
 #include "ds4.h"
+#include "kv/recent_rows.h"
 
 namespace ds4 {
 namespace {
 
-constexpr char kMagic[8] = {'D', 'S', '4', 'S', 'E', 'Q', '\0', '\1'}; // the last byte: version
+constexpr char kMagic[7] = {'D', 'S', '4', 'S', 'E', 'Q', '\0'};
+constexpr uint8_t kVersion = 2;
+constexpr uint64_t kChecksumBytes = 8;
 
-struct Header {
-    char magic[8];
-    uint64_t bytes;    // of the whole snapshot
-    uint64_t checksum; // of everything after the header
-    uint64_t layout;   // fingerprint of shape and row formats
-    uint32_t tokens, reserved;
+struct RawHeader {
+    char magic[7];
+    uint8_t version;
+    uint64_t bytes, model;
+    uint32_t numerics, tokens, page_tokens, reserved;
+    uint64_t checksum; // of the bytes before it
 };
-static_assert(sizeof(Header) == 40);
+static_assert(sizeof(RawHeader) == SnapshotHeader::kBytes);
 
-// FNV-1a with a shift, eight bytes a round and the rest one by one.
-uint64_t checksum(const uint8_t *bytes, uint64_t count) {
-    uint64_t hash = 1469598103934665603ull;
-    uint64_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        uint64_t word;
-        std::memcpy(&word, bytes + i, 8);
-        hash = (hash ^ word) * 1099511628211ull;
-        hash ^= hash >> 29;
-    }
-    for (; i < count; i++) hash = (hash ^ bytes[i]) * 1099511628211ull;
-    return hash;
+uint64_t checksum_of(const RawHeader &raw) {
+    const auto *bytes = reinterpret_cast<const uint8_t *>(&raw);
+    return region_checksum({bytes, sizeof raw - kChecksumBytes}, 0);
 }
 
-// Equal for two layouts only if the rows of one mean the same in the other.
-uint64_t fingerprint(const CacheLayout &layout) {
-    const Shape &shape = layout.shape;
-    const int32_t facts[] = {shape.layers,          shape.vocab,
-                             shape.sliding_window,  layout.kv.channels,
-                             layout.kv.rotary,      int32_t(layout.kv.storage),
-                             layout.index.channels, int32_t(layout.index.storage)};
-    uint64_t hash = checksum(reinterpret_cast<const uint8_t *>(facts), sizeof facts);
-    for (const LayerShape &layer : shape.layer) hash = hash * 31 + uint64_t(layer.compress_ratio);
-    return hash;
+int64_t tokens_in_page(uint32_t n, uint32_t page) {
+    return std::min(PageLayout::kTokens, int64_t(n) - int64_t(page) * PageLayout::kTokens);
 }
 
-Header header_for(const CacheLayout &layout, uint32_t n) {
-    Header header{};
-    std::memcpy(header.magic, kMagic, sizeof kMagic);
-    header.bytes = snapshot_bytes(layout, n);
-    header.layout = fingerprint(layout);
-    header.tokens = n;
-    return header;
+void finish_region(uint8_t *out, uint64_t bytes, uint32_t region) {
+    const uint64_t sum = region_checksum({out, size_t(bytes - kChecksumBytes)}, region);
+    std::memcpy(out + bytes - kChecksumBytes, &sum, kChecksumBytes);
 }
 
-Header checked_header(const CacheLayout &layout, uint32_t capacity,
-                      std::span<const uint8_t> bytes) {
-    Header header{};
-    if (bytes.size() < sizeof header)
-        fail(DS4_ERR_FORMAT, "a snapshot of %zu bytes is shorter than its header", bytes.size());
-    std::memcpy(&header, bytes.data(), sizeof header);
-    const Header expected = header_for(layout, header.tokens);
-    if (std::memcmp(header.magic, expected.magic, sizeof header.magic) != 0 || header.reserved != 0)
-        fail(DS4_ERR_FORMAT, "not a snapshot of this version");
-    if (header.layout != expected.layout)
-        fail(DS4_ERR_FORMAT,
-             "the snapshot was made by another model shape or with other cache numerics");
-    if (header.tokens > capacity)
-        fail(DS4_ERR_CONTEXT_FULL, "the snapshot holds %u tokens; this session's context is %u",
-             header.tokens, capacity);
-    if (header.bytes != expected.bytes || bytes.size() != expected.bytes)
-        fail(DS4_ERR_FORMAT, "a snapshot of %u tokens takes %llu bytes; %zu came", header.tokens,
-             (unsigned long long)expected.bytes, bytes.size());
-    if (header.checksum != checksum(bytes.data() + sizeof header, bytes.size() - sizeof header))
-        fail(DS4_ERR_FORMAT, "the snapshot is damaged: its checksum does not fit");
-    return header;
+void write_page(const Mark &mark, uint32_t page, uint8_t *out) {
+    const Page &from = *mark.pages()[page];
+    const int64_t tokens = tokens_in_page(mark.position(), page);
+    std::memcpy(out, from.tokens.data(), size_t(tokens) * sizeof(int32_t));
+    uint8_t *cursor = out + tokens * int64_t(sizeof(int32_t));
+    mark.pool().pages.each_filled(tokens, [&](int64_t offset, int64_t bytes) {
+        mark.pool().memory().read(from.rows.data() + offset, cursor, uint64_t(bytes));
+        cursor += bytes;
+    });
 }
 
 } // namespace
 
-SnapshotSections snapshot_sections(const CacheLayout &layout, const LayerShape &layer, int64_t n) {
-    const Shape &shape = layout.shape;
-    SnapshotSections sections;
-    const auto add = [&](CacheRows rows, int64_t first, int64_t end, int64_t row_bytes) {
-        sections.section[sections.count++] = {rows, first, end - first, row_bytes};
-    };
-    add(CacheRows::window, std::max<int64_t>(0, n - shape.sliding_window), n, layout.kv.bytes());
-    if (layer.compress_ratio == 0) return sections;
-    const int64_t closed = n / layer.compress_ratio,
-                  live = CacheLayout::first_compressor_position(layer, n),
-                  row = CacheLayout::compressor_row_bytes(layer, shape.head_dim);
-    add(CacheRows::compressed, 0, closed, layout.kv.bytes());
-    add(CacheRows::compressor_values, live, n, row);
-    add(CacheRows::compressor_scores, live, n, row);
-    if (!layer.has_indexer()) return sections;
-    const int64_t index_row = CacheLayout::compressor_row_bytes(layer, shape.index_head_dim);
-    add(CacheRows::index, 0, closed, layout.index.bytes());
-    add(CacheRows::index_compressor_values, live, n, index_row);
-    add(CacheRows::index_compressor_scores, live, n, index_row);
-    return sections;
+uint64_t region_checksum(std::span<const uint8_t> bytes, uint32_t region) {
+    Checksum sum(region);
+    sum.add(bytes.data(), bytes.size());
+    return sum.value();
 }
 
-uint64_t snapshot_bytes(const CacheLayout &layout, uint32_t n) {
-    uint64_t total = sizeof(Header) + uint64_t(n) * sizeof(int32_t);
-    for (const LayerShape &layer : layout.shape.layer)
-        for (const SnapshotSection &section : snapshot_sections(layout, layer, n))
-            total += uint64_t(section.count) * uint64_t(section.row_bytes);
+uint32_t snapshot_region_count(uint32_t n) { return uint32_t(PageLayout::pages(n)) + 2; }
+
+uint64_t snapshot_region_bytes(const PagePool &pool, uint32_t n, uint32_t region) {
+    DS4_ASSERT(region < snapshot_region_count(n));
+    if (region == 0) return SnapshotHeader::kBytes;
+    if (region + 1 == snapshot_region_count(n))
+        return recent_bytes(pool.layout, n) + kChecksumBytes;
+    const int64_t tokens = tokens_in_page(n, region - 1);
+    int64_t total = tokens * int64_t(sizeof(int32_t)) + int64_t(kChecksumBytes);
+    pool.pages.each_filled(tokens, [&](int64_t, int64_t bytes) { total += bytes; });
+    return uint64_t(total);
+}
+
+uint64_t snapshot_bytes(const PagePool &pool, uint32_t n) {
+    const uint32_t whole = n / uint32_t(PageLayout::kTokens), regions = snapshot_region_count(n);
+    uint64_t total = SnapshotHeader::kBytes + snapshot_region_bytes(pool, n, regions - 1);
+    if (whole > 0) total += whole * snapshot_region_bytes(pool, n, 1);
+    if (n % PageLayout::kTokens != 0) total += snapshot_region_bytes(pool, n, whole + 1);
     return total;
 }
 
-uint8_t *write_snapshot_tokens(std::span<const int32_t> tokens, uint8_t *out) {
-    uint8_t *cursor = out + sizeof(Header);
-    if (!tokens.empty()) std::memcpy(cursor, tokens.data(), tokens.size_bytes());
-    return cursor + tokens.size_bytes();
+void write_snapshot_region(const Mark &mark, uint32_t region, uint8_t *out) {
+    const PagePool &pool = mark.pool();
+    const uint32_t n = mark.position();
+    if (region == 0) return SnapshotHeader{snapshot_bytes(pool, n), pool.identity, n}.write(out);
+    if (region + 1 < snapshot_region_count(n))
+        write_page(mark, region - 1, out);
+    else
+        pool.memory().read(mark.recent(), out, mark.recent_bytes());
+    finish_region(out, snapshot_region_bytes(pool, n, region), region);
 }
 
-void write_snapshot_header(const CacheLayout &layout, uint32_t n, uint8_t *out) {
-    Header header = header_for(layout, n);
-    header.checksum = checksum(out + sizeof header, header.bytes - sizeof header);
-    std::memcpy(out, &header, sizeof header);
+void write_snapshot(const Mark &mark, uint8_t *out) {
+    for (uint32_t i = 0; i < snapshot_region_count(mark.position()); i++) {
+        write_snapshot_region(mark, i, out);
+        out += snapshot_region_bytes(mark.pool(), mark.position(), i);
+    }
 }
 
-SnapshotContents read_snapshot(const CacheLayout &layout, uint32_t capacity,
-                               std::span<const uint8_t> bytes) {
-    const Header header = checked_header(layout, capacity, bytes);
-    const uint8_t *cursor = bytes.data() + sizeof header;
-    std::vector<int32_t> tokens(header.tokens);
-    if (!tokens.empty()) std::memcpy(tokens.data(), cursor, tokens.size() * sizeof(int32_t));
-    for (const int32_t token : tokens)
-        if (token < 0 || token >= layout.shape.vocab)
-            fail(DS4_ERR_FORMAT, "the snapshot holds token id %d; the vocabulary has %d", token,
-                 layout.shape.vocab);
-    cursor += tokens.size() * sizeof(int32_t);
-    return {std::move(tokens), cursor};
+void SnapshotHeader::write(uint8_t *out) const {
+    RawHeader raw{};
+    std::memcpy(raw.magic, kMagic, sizeof kMagic);
+    raw.version = kVersion, raw.bytes = bytes, raw.model = identity.model,
+    raw.numerics = identity.numerics, raw.tokens = tokens,
+    raw.page_tokens = uint32_t(PageLayout::kTokens);
+    raw.checksum = checksum_of(raw);
+    std::memcpy(out, &raw, sizeof raw);
+}
+
+SnapshotHeader SnapshotHeader::read(std::span<const uint8_t> bytes) {
+    RawHeader raw;
+    DS4_ASSERT(bytes.size() >= sizeof raw);
+    std::memcpy(&raw, bytes.data(), sizeof raw);
+    if (std::memcmp(raw.magic, kMagic, sizeof kMagic) != 0)
+        fail(DS4_ERR_FORMAT, "not a snapshot: it does not begin with DS4SEQ");
+    if (raw.version != kVersion)
+        fail(DS4_ERR_FORMAT,
+             "the snapshot has format %u, and this library reads format %u; make it again from its "
+             "tokens",
+             raw.version, kVersion);
+    if (raw.checksum != checksum_of(raw))
+        fail(DS4_ERR_FORMAT, "the snapshot is damaged: the checksum of its header does not fit");
+    if (raw.page_tokens != PageLayout::kTokens || raw.reserved != 0)
+        fail(DS4_ERR_FORMAT, "the snapshot has pages of %u tokens; expected %lld", raw.page_tokens,
+             (long long)PageLayout::kTokens);
+    return {raw.bytes, {raw.model, raw.numerics}, raw.tokens};
 }
 
 } // namespace ds4

@@ -1,57 +1,40 @@
-// The byte format of a session snapshot (docs/formats/snapshot.md): header, token ids, then the
-// cache rows of every layer. All row counts follow from the number of tokens, so a snapshot holds
-// no count that could disagree with its rows.
+// The byte format of a snapshot (docs/formats/snapshot.md): a mark as a header, a region for each
+// page and one for the recent rows. Every region ends with its checksum. All sizes follow from the
+// number of tokens, so no count in a snapshot can disagree with its rows.
 #pragma once
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "kv/cache_layout.h"
+#include "kv/cache_identity.h"
+#include "kv/mark.h"
+#include "kv/page_pool.h"
 
 namespace ds4 {
 
-// Kinds of cache rows, in the order in which a layer writes them.
-enum class CacheRows {
-    window,
-    compressed,
-    compressor_values,
-    compressor_scores,
-    index,
-    index_compressor_values,
-    index_compressor_scores,
+// Regions of a snapshot of n tokens: 0 is the header, the last one holds the recent rows.
+uint32_t snapshot_region_count(uint32_t n);
+uint64_t snapshot_region_bytes(const PagePool &pool, uint32_t n, uint32_t region);
+// The sum over all regions.
+uint64_t snapshot_bytes(const PagePool &pool, uint32_t n);
+
+// out: snapshot_region_bytes() bytes. May run beside steps of any sequence.
+void write_snapshot_region(const Mark &mark, uint32_t region, uint8_t *out);
+// All regions, one after another; out: snapshot_bytes() bytes.
+void write_snapshot(const Mark &mark, uint8_t *out);
+
+struct SnapshotHeader {
+    static constexpr uint64_t kBytes = 48;
+    uint64_t bytes; // of the whole snapshot
+    CacheIdentity identity;
+    uint32_t tokens;
+
+    // bytes: at least kBytes. Throws Error(DS4_ERR_FORMAT) for anything but a whole header of this
+    // version, and says which version it is of.
+    static SnapshotHeader read(std::span<const uint8_t> bytes);
+    void write(uint8_t *out) const;
 };
 
-// Consecutive rows of one kind. first is a position, or an entry's index for compressed and index
-// rows.
-struct SnapshotSection {
-    CacheRows rows;
-    int64_t first, count, row_bytes;
-};
-struct SnapshotSections {
-    SnapshotSection section[7];
-    int count = 0;
-    const SnapshotSection *begin() const { return section; }
-    const SnapshotSection *end() const { return section + count; }
-};
-// The sections of a layer after n tokens, in order.
-SnapshotSections snapshot_sections(const CacheLayout &layout, const LayerShape &layer, int64_t n);
-
-// Bytes of a snapshot of n tokens.
-uint64_t snapshot_bytes(const CacheLayout &layout, uint32_t n);
-
-// Writes the token ids and returns where the rows of the first layer begin. out has
-// snapshot_bytes() bytes.
-uint8_t *write_snapshot_tokens(std::span<const int32_t> tokens, uint8_t *out);
-// Writes the header with its checksum, after everything else is in its place.
-void write_snapshot_header(const CacheLayout &layout, uint32_t n, uint8_t *out);
-
-struct SnapshotContents {
-    std::vector<int32_t> tokens;
-    const uint8_t *rows; // of the first layer, within the given bytes
-};
-// Checks everything but the rows' values and reads the token ids. Throws Error: DS4_ERR_FORMAT for
-// bytes that are no snapshot of this layout, DS4_ERR_CONTEXT_FULL for more than `capacity` tokens.
-SnapshotContents read_snapshot(const CacheLayout &layout, uint32_t capacity,
-                               std::span<const uint8_t> bytes);
+// The checksum at the end of a region: of its other bytes, seeded with its number.
+uint64_t region_checksum(std::span<const uint8_t> bytes, uint32_t region);
 
 } // namespace ds4

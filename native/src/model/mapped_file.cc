@@ -57,6 +57,10 @@ void MappedFile::drop(const uint8_t *begin, const uint8_t *end) const {
     if (holds(begin, end)) advise(begin, end, MADV_DONTNEED);
 }
 
+void MappedFile::read_ahead(bool enabled) const {
+    if (data_ != nullptr) advise(data_, data_ + bytes_, enabled ? MADV_NORMAL : MADV_RANDOM);
+}
+
 MappedFile::~MappedFile() {
     guard_ = LostPageGuard(); // before its addresses can belong to another mapping
     if (data_ != nullptr) ::munmap(const_cast<uint8_t *>(data_), bytes_);

@@ -29,6 +29,8 @@ class MappedFile {
     // long. Dropped bytes stay valid: a read takes them from the file again.
     void expect(const uint8_t *begin, const uint8_t *end) const;
     void drop(const uint8_t *begin, const uint8_t *end) const;
+    // Whether a read of a page takes its neighbours from the file too, as it does at first.
+    void read_ahead(bool enabled) const;
 
   private:
     std::string path_;

@@ -11,6 +11,7 @@ import { Generation } from "./generation.ts"
 import { EngineHandle, type EngineDescription, type StepItem } from "./native/engine-handle.ts"
 import { Job, type JobRequest } from "./native/job.ts"
 import { NativeModel } from "./native/native-model.ts"
+import { MarkHandle } from "./native/mark.ts"
 import { SessionHandle } from "./native/session.ts"
 import { KeepAlive } from "./native/wake-up.ts"
 import { type Lease, SessionPool } from "./session-pool.ts"
@@ -190,9 +191,20 @@ export class NativeEngine implements InferenceEngine {
   /**
    * A session outside the pool, for snapshots and single steps. The caller closes it before the
    * engine.
+   *
+   * @param mark where it begins; else at position 0
    */
-  openSession(contextTokens: number = this.model.contextTokens): SessionHandle {
-    return SessionHandle.open(this.engine, contextTokens)
+  openSession(contextTokens: number = this.model.contextTokens, mark?: MarkHandle): SessionHandle {
+    return SessionHandle.open(this.engine, contextTokens, mark)
+  }
+
+  /**
+   * The mark whose snapshot these bytes are, cut anywhere.
+   *
+   * @throws EngineError FORMAT, CONTEXT_FULL or DEVICE_MEMORY
+   */
+  async importMark(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<MarkHandle> {
+    return await MarkHandle.import(this.engine, chunks)
   }
 
   /**

@@ -16,6 +16,7 @@ export { machine } from "./library.ts"
 export { nativeConvertRows } from "./convert-rows.ts"
 export type { LogitsOptions, LogitsRow } from "./logits.ts"
 export type { EngineDescription, StepItem } from "./native/engine-handle.ts"
+export type { MarkHandle } from "./native/mark.ts"
 export type { SessionHandle } from "./native/session.ts"
 export {
   quantize,

@@ -34,6 +34,18 @@ export const DS4_SYMBOLS = {
   ds4_session_snapshot: { args: ["ptr", "ptr", "u64", "ptr"], returns: "i32" },
   ds4_session_restore: { args: ["ptr", "ptr", "u64"], returns: "i32" },
   ds4_session_cancel: { args: ["ptr"], returns: "i32" },
+  ds4_session_mark: { args: ["ptr", "ptr"], returns: "i32" },
+  ds4_session_cut: { args: ["ptr", "ptr"], returns: "i32" },
+  ds4_mark_close: { args: ["ptr"], returns: "void" },
+  ds4_mark_position: { args: ["ptr"], returns: "u32" },
+  ds4_mark_bytes: { args: ["ptr"], returns: "u64" },
+  ds4_mark_region_count: { args: ["ptr"], returns: "u32" },
+  ds4_mark_region_bytes: { args: ["ptr", "u32"], returns: "u64" },
+  ds4_mark_read_region: { args: ["ptr", "u32", "ptr", "u64", "ptr"], returns: "i32" },
+  ds4_mark_import_open: { args: ["ptr", "ptr"], returns: "i32" },
+  ds4_mark_import_write: { args: ["ptr", "ptr", "u64"], returns: "i32" },
+  ds4_mark_import_finish: { args: ["ptr", "ptr"], returns: "i32" },
+  ds4_mark_import_close: { args: ["ptr"], returns: "void" },
   ds4_engine_step: { args: ["ptr", "ptr", "u32", "ptr", "u64", "ptr", "u64"], returns: "i32" },
   ds4_engine_trace: { args: ["ptr", "u32"], returns: "i32" },
   ds4_engine_trace_names: { args: ["ptr", "ptr", "u64"], returns: "u64" },
@@ -144,6 +156,7 @@ export const ENGINE_OPTIONS = struct("ds4_engine_options", {
 export const SESSION_OPTIONS = struct("ds4_session_options", {
   struct_bytes: "u32",
   context_tokens: "u32",
+  mark: "ptr",
 })
 export const STEP_ITEM = struct("ds4_step_item", {
   session: "ptr",

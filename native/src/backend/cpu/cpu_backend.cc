@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "backend/cache_options.h"
 #include "backend/cpu/context.h"
 #include "backend/cpu/cpu_lane.h"
 #include "backend/cpu/host_memory.h"
@@ -53,6 +54,7 @@ class CpuBackend : public Backend {
     CpuBackend(const Model &model, const EngineOptions &options);
 
     std::unique_ptr<SequenceState> open_sequence(uint32_t context_tokens) override;
+    PagePool &pages() const override { return *pages_; }
     std::unique_ptr<Step> submit(Lane lane, StepPlan plan) override;
     std::string describe() const override;
 
@@ -70,27 +72,15 @@ class CpuBackend : public Backend {
     std::vector<std::unique_ptr<StepLane>> lanes_;  // after what they run
 };
 
-CacheLayout cache_layout(const Shape &shape, const EngineOptions &options) {
-    const bool plain = options.numerics == DS4_NUMERICS_PLAIN;
-    const auto storage = [&](uint32_t off) {
-        return plain || (options.switches & off) != 0 ? RowStorage::f32 : RowStorage::packed;
-    };
-    return {shape,
-            {shape.head_dim, shape.rope_dim, storage(DS4_SWITCH_NO_KV_ROUNDING)},
-            {shape.index_head_dim, storage(DS4_SWITCH_NO_INDEX_ROUNDING)}};
-}
-
 Context make_context(const Model &model, const EngineOptions &options, ThreadPool &pool) {
     const Shape &shape = model.shape();
     const Isa isa = chosen_isa(options.isa);
-    const bool fast = options.numerics == DS4_NUMERICS_FAST &&
-                      (options.switches & DS4_SWITCH_F32_ACTIVATIONS) == 0;
     return Context{shape,
                    pool,
                    isa,
                    vector_kernels(isa),
                    cache_kernels(isa),
-                   fast ? Precision::int8 : Precision::f32,
+                   reduces_activations(options) ? Precision::int8 : Precision::f32,
                    (options.switches & DS4_SWITCH_NO_SHARED_CLAMP) == 0,
                    cache_layout(shape, options),
                    Rope(shape, false),
@@ -106,7 +96,7 @@ LaneSetup::LaneSetup(const Model &model, const EngineOptions &options, int threa
 CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     : weights_(model), first_(model, options, chosen_threads(options.threads, model.shape())) {
     Context &context = first_.context;
-    pages_ = host_pages(context.cache);
+    pages_ = host_pages(context.cache, cache_identity(model, options));
     // Where the caller named no instruction set, the expert library measures and chooses its own.
     const char *isa = options.isa == DS4_ISA_AUTO ? "auto" : isa_name(context.isa);
     const char *numerics = context.precision == Precision::int8 ? "int8" : "f32";

@@ -34,8 +34,8 @@ void HostMemory::write(uint8_t *to, const void *from_host, uint64_t bytes) {
 
 uint64_t HostMemory::available() const { return machine::available_memory(); }
 
-std::shared_ptr<PagePool> host_pages(const CacheLayout &layout) {
-    return std::make_shared<PagePool>(layout, std::make_unique<HostMemory>());
+std::shared_ptr<PagePool> host_pages(const CacheLayout &layout, const CacheIdentity &identity) {
+    return std::make_shared<PagePool>(layout, identity, std::make_unique<HostMemory>());
 }
 
 } // namespace ds4::cpu

@@ -18,6 +18,6 @@ class HostMemory : public CacheMemory {
 };
 
 // The pages of a backend, or of one test.
-std::shared_ptr<PagePool> host_pages(const CacheLayout &layout);
+std::shared_ptr<PagePool> host_pages(const CacheLayout &layout, const CacheIdentity &identity = {});
 
 } // namespace ds4::cpu

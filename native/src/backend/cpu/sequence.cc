@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/fail.h"
 #include "ds4.h"
+#include "kv/recent_rows.h"
 #include "kv/snapshot.h"
 
 namespace ds4::cpu {
@@ -38,17 +39,15 @@ LayerCache::LayerCache(const PageTable &pages, int layer)
         index_compressor = std::make_unique<CompressorState>(facts, shape.index_head_dim);
 }
 
-uint8_t *LayerCache::row(CacheRows rows, int64_t i) {
+RowRing &LayerCache::ring(RecentRows rows) {
     switch (rows) {
-    case CacheRows::window: return window.row(i);
-    case CacheRows::compressed: return compressed.row(i);
-    case CacheRows::compressor_values: return compressor->values.row(i);
-    case CacheRows::compressor_scores: return compressor->scores.row(i);
-    case CacheRows::index: return index.row(i);
-    case CacheRows::index_compressor_values: return index_compressor->values.row(i);
-    case CacheRows::index_compressor_scores: return index_compressor->scores.row(i);
+    case RecentRows::window: break;
+    case RecentRows::compressor_values: return compressor->values;
+    case RecentRows::compressor_scores: return compressor->scores;
+    case RecentRows::index_compressor_values: return index_compressor->values;
+    case RecentRows::index_compressor_scores: return index_compressor->scores;
     }
-    return nullptr;
+    return window;
 }
 
 template <typename Visit> void Sequence::each_ring(const Visit &visit) {
@@ -100,44 +99,56 @@ void Sequence::commit(const int32_t *tokens, uint32_t kept) {
     publish(uint32_t(end));
 }
 
-uint64_t Sequence::snapshot_bytes() const { return ds4::snapshot_bytes(layout(), position()); }
+uint64_t Sequence::snapshot_bytes() const { return ds4::snapshot_bytes(pages_.pool(), position()); }
 
-void Sequence::snapshot(uint8_t *out) const {
-    const uint32_t n = position();
-    std::vector<int32_t> tokens;
-    for (uint32_t i = 0; i < n; i++) tokens.push_back(pages_.token(i));
-    uint8_t *cursor = write_snapshot_tokens(tokens, out);
+// Calls visit(row, bytes) for the recent rows of a sequence of `position` tokens, in order.
+template <typename Visit> void Sequence::each_recent_row(uint32_t position, const Visit &visit) {
     for (size_t l = 0; l < layers_.size(); l++)
-        for (const SnapshotSection &section :
-             snapshot_sections(layout(), layout().shape.layer[l], n))
-            for (int64_t i = 0; i < section.count; i++, cursor += section.row_bytes)
-                std::memcpy(cursor, layers_[l].row(section.rows, section.first + i),
-                            size_t(section.row_bytes));
-    DS4_ASSERT(cursor == out + snapshot_bytes());
-    write_snapshot_header(layout(), n, out);
+        for (const RecentSection &section :
+             recent_sections(layout(), layout().shape.layer[l], position)) {
+            RowRing &ring = layers_[l].ring(section.rows);
+            for (int64_t i = 0; i < section.count; i++)
+                visit(ring.row(section.first + i), size_t(section.row_bytes));
+        }
 }
 
-void Sequence::restore(std::span<const uint8_t> bytes) {
-    const SnapshotContents contents = read_snapshot(layout(), capacity_, bytes);
-    const uint32_t n = uint32_t(contents.tokens.size());
-    const uint8_t *cursor = contents.rows;
-    // Fills a new sequence first: a failed allocation leaves the old state whole.
-    Sequence restored(pages_.pool().shared_from_this(), capacity_);
-    restored.reserve(n);
-    restored.pages_.write_tokens(0, contents.tokens.data(), n);
-    for (size_t l = 0; l < layers_.size(); l++)
-        for (const SnapshotSection &section :
-             snapshot_sections(layout(), layout().shape.layer[l], n))
-            for (int64_t i = 0; i < section.count; i++, cursor += section.row_bytes)
-                std::memcpy(restored.layers_[l].row(section.rows, section.first + i), cursor,
-                            size_t(section.row_bytes));
-    DS4_ASSERT(cursor == bytes.data() + bytes.size());
-    pages_.assume(restored.pages_.pages());
-    std::vector<RowRing *> rings;
-    each_ring([&](RowRing &ring) { rings.push_back(&ring); });
-    auto to = rings.begin();
-    restored.each_ring([&](RowRing &ring) { std::swap(**to++, ring); });
-    publish(n);
+std::shared_ptr<const Mark> Sequence::mark() {
+    PagePool &pool = pages_.pool();
+    const uint32_t n = position();
+    const uint64_t bytes = recent_bytes(layout(), n);
+    pool.check_room(bytes, n);
+    CacheBlock recent(pool.shared_from_this(), bytes);
+    uint8_t *cursor = recent.data();
+    each_recent_row(n, [&](const uint8_t *row, size_t row_bytes) {
+        std::memcpy(cursor, row, row_bytes);
+        cursor += row_bytes;
+    });
+    DS4_ASSERT(cursor == recent.data() + bytes);
+    return std::make_shared<Mark>(pool.shared_from_this(), n, pages_.share(n), std::move(recent));
+}
+
+void Sequence::resume(const Mark &mark) {
+    if (&mark.pool() != &pages_.pool())
+        fail(DS4_ERR_ARGUMENT, "the mark belongs to another engine; open the session in its own");
+    if (mark.position() > capacity_)
+        fail(DS4_ERR_CONTEXT_FULL, "the mark is at position %u; the session's context is %u",
+             mark.position(), capacity_);
+    pages_.assume(mark.pages()); // nothing below fails
+    const uint8_t *cursor = mark.recent();
+    each_recent_row(mark.position(), [&](uint8_t *row, size_t row_bytes) {
+        std::memcpy(row, cursor, row_bytes);
+        cursor += row_bytes;
+    });
+    publish(mark.position());
+}
+
+void Sequence::cut(const Mark &mark) {
+    if (!mark.begins(pages_, position()))
+        fail(DS4_ERR_ARGUMENT,
+             "the session, at position %u, has not passed the mark at position %u; open a session "
+             "from the mark",
+             position(), mark.position());
+    resume(mark);
 }
 
 } // namespace ds4::cpu

@@ -10,7 +10,8 @@
 
 #include "backend/backend.h"
 #include "kv/page_table.h"
-#include "kv/snapshot.h"
+#include "kv/recent_rows.h"
+#include "kv/mark.h"
 #include "model/shape.h"
 
 namespace ds4::cpu {
@@ -60,11 +61,7 @@ struct LayerCache {
     PagedRows compressed, index; // of no rows where the layer has none
     std::unique_ptr<CompressorState> compressor, index_compressor;
     LayerCache(const PageTable &pages, int layer);
-    // A row by its kind in the snapshot format.
-    uint8_t *row(CacheRows rows, int64_t index);
-    const uint8_t *row(CacheRows rows, int64_t index) const {
-        return const_cast<LayerCache *>(this)->row(rows, index);
-    }
+    RowRing &ring(RecentRows rows);
 };
 
 class Sequence : public SequenceState {
@@ -76,9 +73,10 @@ class Sequence : public SequenceState {
     uint64_t bytes() const override { return bytes_.load(std::memory_order_relaxed); }
     void reset() override;
     uint64_t snapshot_bytes() const override;
+    std::shared_ptr<const Mark> mark() override;
+    void resume(const Mark &mark) override;
+    void cut(const Mark &mark) override;
     uint32_t max_partial_step() const override { return layout().max_partial_step(); }
-    void snapshot(uint8_t *out) const override;
-    void restore(std::span<const uint8_t> bytes) override;
 
     LayerCache &layer(int index) { return layers_[size_t(index)]; }
     // Makes rows writable up to the position after `count` more tokens. Throws before anything has
@@ -92,6 +90,7 @@ class Sequence : public SequenceState {
   private:
     const CacheLayout &layout() const { return pages_.pool().layout; }
     template <typename Visit> void each_ring(const Visit &visit);
+    template <typename Visit> void each_recent_row(uint32_t position, const Visit &visit);
     void publish(uint32_t position); // and the bytes, after a change
 
     PageTable pages_;

@@ -35,8 +35,9 @@ struct FakeSession : SequenceState {
     uint64_t snapshot_bytes() const override { return 0; }
     uint32_t max_partial_step() const override { return 8; }
     void reset() override { tokens.clear(); }
-    void snapshot(uint8_t *) const override {}
-    void restore(std::span<const uint8_t>) override {}
+    std::shared_ptr<const Mark> mark() override { return nullptr; }
+    void resume(const Mark &) override {}
+    void cut(const Mark &) override {}
 };
 
 class FakeExecutor : public Executor {

@@ -8,6 +8,7 @@
 #include "backend/cpu/host_memory.h"
 #include "base/error.h"
 #include "base/test.h"
+#include "kv/snapshot.h"
 
 using namespace ds4;
 using namespace ds4::cpu;
@@ -61,9 +62,9 @@ class Layers {
                            x.data(), count, out.data() + layer * count * kHidden, nullptr);
         return out;
     }
-    std::vector<uint8_t> snapshot() const {
+    std::vector<uint8_t> snapshot() {
         std::vector<uint8_t> bytes(sequence.snapshot_bytes());
-        sequence.snapshot(bytes.data());
+        write_snapshot(*sequence.mark(), bytes.data());
         return bytes;
     }
 
