@@ -21,7 +21,7 @@ class Job {
   public:
     Job(ds4_engine *engine, uint32_t vocab, uint32_t prompt_tokens, uint32_t max_tokens)
         : engine_(engine), begin_(Clock::now()) {
-        const ds4_session_options open{sizeof open, prompt_tokens + max_tokens + 16};
+        const ds4_session_options open{sizeof open, prompt_tokens + max_tokens + 16, nullptr};
         expect_ok(ds4_session_open(engine, &open, &session_), "ds4_session_open");
         std::vector<int32_t> tokens(prompt_tokens);
         for (uint32_t i = 0; i < prompt_tokens; i++) tokens[i] = int32_t(i * 7919 % vocab);
