@@ -51,3 +51,48 @@ TEST("the bytes of a sequence are its rings and whole pages") {
     sequence.reset();
     CHECK(sequence.bytes() == rings && counts.bytes == 0);
 }
+
+TEST("a failed allocation leaves a sequence as it was, when marked, resumed or written to") {
+    CountingMemory::Counts counts;
+    const std::shared_ptr<PagePool> pool = counting_pages(packed_layout(cache_shape()), counts);
+    const auto advance = [](Sequence &sequence, uint32_t count) {
+        const std::vector<int32_t> tokens(count, int32_t(count % 100));
+        sequence.reserve(count);
+        sequence.commit(tokens.data(), count);
+    };
+    const auto fails = [&](const auto &call) {
+        counts.until_failure = 0;
+        bool failed = false;
+        try {
+            call();
+        } catch (const std::bad_alloc &) {
+            failed = true;
+        }
+        counts.until_failure = -1;
+        return failed;
+    };
+    Sequence first(pool, 8192), second(pool, 8192);
+    advance(first, 3000), advance(second, 5);
+    CHECK(fails([&] { first.mark(); }) && first.position() == 3000);
+    const std::shared_ptr<const Mark> mark = first.mark(), other = second.mark();
+    second.resume(*mark);
+    CHECK(second.position() == 3000 && counts.blocks == 2 + 1 + 2);
+    CHECK(fails([&] { second.reserve(1); }) && second.position() == 3000);
+    advance(second, 1); // has a copy of the last page now
+    CHECK(first.position() == 3000 && second.position() == 3001);
+    const auto refused = [](const auto &call) {
+        try {
+            call();
+        } catch (const Error &) {
+            return true;
+        }
+        return false;
+    };
+    Sequence small(pool, 2999),
+        stranger(counting_pages(packed_layout(cache_shape()), counts), 8192);
+    CHECK(refused([&] { small.resume(*mark); }) && small.position() == 0);
+    CHECK(refused([&] { stranger.resume(*mark); }) && stranger.position() == 0);
+    CHECK(refused([&] { first.cut(*other); }) && first.position() == 3000);
+    second.cut(*mark);
+    CHECK(second.position() == 3000);
+}
