@@ -1,9 +1,9 @@
 // Steps of the engine on a model of six layers in the width of Flash, with random weights. Suites:
-// decode by context, prefill by context, several sessions in one step, and a question and a stream
-// beside a document. Times are medians.
+// decode by context, prefill by context, several sessions in one step. Also a question and a stream
+// beside a document, and the choice of a token. Times are medians.
 //
-//   engine_bench [decode|prefill|sessions|serving]... [--threads N] [--layers N] [--repeats N]
-//   [--contexts N,N,...] [--chunk N] [--isa auto|generic|avx2|avx512] [--json]
+//   engine_bench [decode|prefill|sessions|serving|sampler]... [--threads N] [--layers N]
+//   [--repeats N] [--contexts N,N,...] [--chunk N] [--isa auto|generic|avx2|avx512] [--json]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,6 +14,7 @@
 
 #include "engine/flash_width_model.h"
 #include "engine/long_context.h"
+#include "engine/sampling.h"
 #include "engine/serving.h"
 
 namespace {
@@ -23,7 +24,8 @@ using bench::expect_ok;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-    bool decode = false, prefill = false, sessions = false, serving = false, json = false;
+    bool decode = false, prefill = false, sessions = false, serving = false, sampler = false,
+         json = false;
     uint32_t threads = 1, layers = 6, repeats = 9, chunk = 512, isa = DS4_ISA_AUTO;
     std::vector<uint32_t> contexts{0, 8192, 65536, 262144, 1000000};
 };
@@ -150,12 +152,12 @@ std::vector<uint32_t> numbers(const char *text) {
 }
 
 [[noreturn]] void usage(const char *word) {
-    std::fprintf(
-        stderr,
-        "engine_bench: %s is not understood; engine_bench [decode|prefill|sessions|serving]... "
-        "[--threads N] [--layers N] [--repeats N] [--contexts N,N,...] [--chunk N] "
-        "[--isa auto|generic|avx2|avx512] [--json]\n",
-        word);
+    std::fprintf(stderr,
+                 "engine_bench: %s is not understood; engine_bench "
+                 "[decode|prefill|sessions|serving|sampler]... "
+                 "[--threads N] [--layers N] [--repeats N] [--contexts N,N,...] [--chunk N] "
+                 "[--isa auto|generic|avx2|avx512] [--json]\n",
+                 word);
     std::exit(2);
 }
 
@@ -172,6 +174,8 @@ Options read_options(int argc, char **argv) {
             options.sessions = true;
         else if (word == "serving")
             options.serving = true;
+        else if (word == "sampler")
+            options.sampler = true;
         else if (word == "--json")
             options.json = true;
         else if (word == "--threads")
@@ -197,8 +201,10 @@ Options read_options(int argc, char **argv) {
     if (options.threads == 0 || options.layers == 0 || options.repeats == 0 || options.chunk == 0 ||
         options.chunk > 512 || options.contexts.empty())
         usage("a number out of range");
-    if (!options.decode && !options.prefill && !options.sessions && !options.serving)
-        options.decode = options.prefill = options.sessions = options.serving = true;
+    if (!options.decode && !options.prefill && !options.sessions && !options.serving &&
+        !options.sampler)
+        options.decode = options.prefill = options.sessions = options.serving = options.sampler =
+            true;
     return options;
 }
 
@@ -206,6 +212,8 @@ Options read_options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     const Options options = read_options(argc, argv);
+    if (options.sampler) bench::measure_sampling(129280, int(options.threads), options.json);
+    if (!options.decode && !options.prefill && !options.sessions && !options.serving) return 0;
     const bench::FlashWidthModel model(options.layers, 32, 16384);
     Engine engine(model, options);
     if (options.decode) by_context(engine, model, options, "decode", 1);

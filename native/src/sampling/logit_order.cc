@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace ds4 {
@@ -26,18 +27,16 @@ void LogitOrder::sort(std::vector<uint64_t> &keys) {
 
 std::span<const uint64_t> LogitOrder::sort_top(std::span<const float> logits, uint32_t count) {
     keys_.clear();
-    uint64_t worst =
-        ~uint64_t(0); // of the kept ones: nothing at or after it can be among the first
+    // The last kept logit: no smaller one can be among the first, nor an equal one of a later id.
+    float worst = -std::numeric_limits<float>::infinity();
     const auto cut = [&] {
         std::nth_element(keys_.begin(), keys_.begin() + count - 1, keys_.end());
         keys_.resize(count);
-        worst = keys_[count - 1];
+        worst = logits[size_t(id(keys_[count - 1]))];
     };
     for (size_t id = 0; id < logits.size(); id++) {
-        if (!std::isfinite(logits[id])) continue;
-        const uint64_t key = LogitOrder::key(logits[id], int64_t(id));
-        if (key >= worst) continue;
-        keys_.push_back(key);
+        if (!(logits[id] > worst) || !std::isfinite(logits[id])) continue;
+        keys_.push_back(key(logits[id], int64_t(id)));
         if (keys_.size() >= size_t(count) * 4) cut();
     }
     if (keys_.size() > count) cut();

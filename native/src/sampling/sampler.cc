@@ -30,8 +30,10 @@ uint64_t nucleus_amount(float top_p, uint64_t total) {
     return uint64_t(std::ceil(double(top_p) * double(total)));
 }
 
-// Monotone in the logit: a larger one is never in a later bucket.
-int bucket_of(float distance) { return std::min(kBuckets - 1, int(distance * kBucketsPerUnit)); }
+// Monotone in the logit: a larger one is never in a later bucket. per_logit: buckets in a unit.
+int bucket_of(float largest, float logit, float per_logit) {
+    return std::min(kBuckets - 1, int((largest - logit) * per_logit));
+}
 
 } // namespace
 
@@ -207,12 +209,13 @@ Sampler::Place Sampler::locate(std::span<const float> logits, const SamplingCont
         before += histograms_[0][size_t(bucket)];
     // The range of logits is a little wider than the bucket, whose own rule decides.
     const float unit = control.temperature / kBucketsPerUnit;
-    const std::span<const uint64_t> keys = gather(
-        logits, best_.logit - unit * (float(bucket) + 1.5f),
-        best_.logit - unit * (float(bucket) - 0.5f), [&](int64_t id) {
-            return weights_[size_t(id)] > 0.0f &&
-                   bucket_of((best_.logit - logits[size_t(id)]) / control.temperature) == bucket;
-        });
+    const float per_logit = kBucketsPerUnit / control.temperature;
+    const std::span<const uint64_t> keys =
+        gather(logits, best_.logit - unit * (float(bucket) + 1.5f),
+               best_.logit - unit * (float(bucket) - 0.5f), [&](int64_t id) {
+                   return weights_[size_t(id)] > 0.0f &&
+                          bucket_of(best_.logit, logits[size_t(id)], per_logit) == bucket;
+               });
     for (const uint64_t key : keys) {
         before += fixed_weight(weights_[size_t(LogitOrder::id(key))]);
         if (before > amount) return {LogitOrder::id(key), before};
@@ -223,14 +226,15 @@ Sampler::Place Sampler::locate(std::span<const float> logits, const SamplingCont
 // A wide nucleus: weights are summed by buckets of logits, and only two buckets are sorted.
 int32_t Sampler::draw_from_buckets(std::span<const float> logits, const SamplingControl &control,
                                    uint64_t total) {
+    const float per_logit = kBucketsPerUnit / control.temperature;
     histograms_.resize(size_t(blocks_.workers()));
     for (auto &histogram : histograms_) histogram.assign(kBuckets, 0);
     blocks_.each(int64_t(logits.size()), [&](int64_t begin, int64_t end, int64_t, int worker) {
         std::vector<uint64_t> &histogram = histograms_[size_t(worker)];
         for (int64_t id = begin; id < end; id++)
             if (const float weight = weights_[size_t(id)]; weight > 0.0f)
-                histogram[size_t(bucket_of((best_.logit - logits[size_t(id)]) /
-                                           control.temperature))] += fixed_weight(weight);
+                histogram[size_t(bucket_of(best_.logit, logits[size_t(id)], per_logit))] +=
+                    fixed_weight(weight);
     });
     for (size_t worker = 1; worker < histograms_.size(); worker++)
         for (size_t b = 0; b < kBuckets; b++) histograms_[0][b] += histograms_[worker][b];

@@ -34,11 +34,8 @@ static inline float exp_minus(float d) {
     return p * __builtin_bit_cast(float, uint32_t(int32_t(n) + 127) << 23);
 }
 
-// The largest logit weighs 2^40. Truncated, in two digits of 20 bits as the kernels add them.
-static inline uint64_t fixed_weight(float weight) {
-    const float scaled = weight * 0x1p20f;
-    const int32_t high = int32_t(scaled);
-    return uint64_t(high) << 20 | uint64_t(int32_t((scaled - float(high)) * 0x1p20f));
-}
+// The largest logit weighs 2^40. Truncated; the product is exact. Kernels add two digits of 20
+// bits, which is the same.
+static inline uint64_t fixed_weight(float weight) { return uint64_t(int64_t(weight * 0x1p40f)); }
 
 } // namespace ds4
