@@ -125,7 +125,7 @@ Case make_case(const Bench &bench, uint32_t type) {
 struct Strips {
     std::vector<uint8_t> memory;
     Strips(const Options &options, cpu::Matrix &weight, Isa isa, cpu::Precision precision) {
-        if (!options.packed || precision != cpu::Precision::int8 ||
+        if (!options.packed || precision == cpu::Precision::f32 ||
             !cpu::has_strips(weight.type, isa))
             return;
         const uint64_t bytes = cpu::packed_bytes(weight.type, weight.rows, weight.cols);
@@ -152,7 +152,9 @@ struct Result {
 void report(const Options &options, const Result &r) {
     const double rate = median(r.rates), best = *std::max_element(r.rates.begin(), r.rates.end());
     const double ratio = r.ratios.empty() ? 0 : median(r.ratios);
-    const char *precision_name = r.precision == cpu::Precision::int8 ? "int8" : "f32";
+    const char *precision_name = r.precision == cpu::Precision::f32    ? "f32"
+                                 : r.precision == cpu::Precision::int8 ? "int8"
+                                                                       : "bf16";
     const char *unit = std::strcmp(r.scenario, "matvec") == 0 ? "GB/s" : "GFLOP/s";
     if (options.json) {
         std::printf("{\"scenario\":\"%s\",\"type\":\"%s\",\"isa\":\"%s\",\"precision\":\"%s\","
@@ -273,8 +275,13 @@ int main(int argc, char **argv) {
         if (!machine::has(isa) || (!options.isa.empty() && options.isa != isa_name(isa))) continue;
         for (const WeightType &weight : kTypes) {
             if (!options.type.empty() && options.type != type_traits(weight.type)->name) continue;
-            for (const cpu::Precision precision : {cpu::Precision::int8, cpu::Precision::f32}) {
+            for (const cpu::Precision precision :
+                 {cpu::Precision::int8, cpu::Precision::int8_bf16, cpu::Precision::f32}) {
                 if (precision == cpu::Precision::int8 && !weight.int8) continue;
+                if (precision == cpu::Precision::int8_bf16 &&
+                    (!options.packed || weight.type != DS4_TYPE_F8_E4M3 ||
+                     !cpu::has_strips(weight.type, isa)))
+                    continue;
                 if (!options.prefill)
                     run_matvec(bench, weight.type, isa, precision);
                 else

@@ -105,6 +105,7 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     dense_.pack(weights_, model.files(), first_.pool,
                 {context.isa, context.precision, (options.switches & DS4_SWITCH_MAPPED_DENSE) == 0,
                  session_bytes({model, options.experts, context.cache})});
+    context.precision = dense_.precision();
     model.check_files(); // packing has read the weights
     // A caller's number of threads is for both lanes together.
     if (options.threads == 0 && first_.pool.threads() * kLanes <= machine::usable_cores() &&
@@ -122,6 +123,7 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
 void CpuBackend::add_lane_of_its_own(const Model &model, const EngineOptions &options,
                                      int threads) {
     second_ = std::make_unique<LaneSetup>(model, options, threads);
+    second_->context.precision = first_.context.precision;
     if (first_.context.packed == nullptr) return;
     second_->packed = std::make_unique<PackedExperts>(*first_.context.packed, second_->pool);
     second_->context.packed = second_->packed.get();
@@ -145,7 +147,7 @@ std::string CpuBackend::describe() const {
     return std::string("\"backend\":\"cpu\",\"isa\":\"") + isa_name(first_.context.isa) +
            "\",\"threads\":" + std::to_string(first_.pool.threads()) + ",\"lanes\":\"" +
            (second_ != nullptr ? "at once" : "in turns") + "\",\"activations\":\"" +
-           (first_.context.precision == Precision::int8 ? "int8" : "f32") +
+           (first_.context.precision == Precision::f32 ? "f32" : "int8") +
            "\",\"cache_bytes\":" + std::to_string(pages_->bytes()) +
            ",\"workspace_bytes\":" + std::to_string(workspace) + ",\"dense\":" + dense_.describe() +
            ",\"experts\":" + experts_.describe();

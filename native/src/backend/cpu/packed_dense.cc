@@ -1,11 +1,13 @@
 #include "backend/cpu/packed_dense.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "backend/cpu/kernels/strips.h"
 #include "backend/cpu/weights.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
+#include "ds4.h"
 #include "format/convert.h"
 #include "format/row_defect.h"
 #include "machine/memory.h"
@@ -37,14 +39,17 @@ uint64_t stored_row_bytes(const Matrix &matrix) {
 
 bool has_defect(const Matrix &matrix, int64_t strip) {
     const int64_t end = std::min(matrix.rows, (strip + 1) * kStripRows);
-    for (int64_t row = strip * kStripRows; row < end; row++)
-        if (row_defect(matrix.type, matrix.data + uint64_t(row) * stored_row_bytes(matrix), nullptr,
+    for (int64_t row = strip * kStripRows; row < end; row++) {
+        const uint8_t *scales = matrix.scales;
+        if (scales != nullptr) scales += row / 128 * ((matrix.cols + 127) / 128); // F8_E4M3
+        if (row_defect(matrix.type, matrix.data + uint64_t(row) * stored_row_bytes(matrix), scales,
                        matrix.cols) != nullptr)
             return true;
-    return false;
+    }
+    return !is_packable(matrix, strip);
 }
 
-// false: some row has a defect.
+// false: some row has a defect, or a scale that strips cannot hold.
 bool pack_matrix(const Matrix &matrix, ThreadPool &pool, uint8_t *out) {
     const int64_t strips = (matrix.rows + kStripRows - 1) / kStripRows,
                   strip_bytes = int64_t(bytes_of(matrix)) / strips;
@@ -73,7 +78,7 @@ void PackedDense::pack(Weights &weights, const std::vector<MappedFile> &files, T
     const uint64_t available = machine::available_memory();
     if (!wishes.wanted)
         mapped_reason_ = "asked for";
-    else if (wishes.precision != Precision::int8)
+    else if (wishes.precision == Precision::f32)
         mapped_reason_ = "activations are f32";
     else if (total == 0)
         mapped_reason_ = "no matrix has a packed form here";
@@ -81,11 +86,15 @@ void PackedDense::pack(Weights &weights, const std::vector<MappedFile> &files, T
         mapped_reason_ = "dense matrices take " + std::to_string(total) + " bytes and a session " +
                          std::to_string(wishes.reserved_bytes) + "; " + std::to_string(available) +
                          " are available";
+    precision_ = wishes.precision;
     if (!mapped_reason_.empty()) return;
     memory_ = machine::Mapping(total, {machine::kEveryNode, machine::HugePages::automatic});
     uint8_t *next = memory_.data();
     for (Matrix *matrix : matrices) {
-        if (pack_matrix(*matrix, pool, next)) matrix->strips = next, matrices_++;
+        if (pack_matrix(*matrix, pool, next)) {
+            matrix->strips = next, matrices_++;
+            if (matrix->type == DS4_TYPE_F8_E4M3) precision_ = Precision::int8_bf16;
+        }
         next += bytes_of(*matrix);
         const uint8_t *end = matrix->data + uint64_t(matrix->rows) * stored_row_bytes(*matrix);
         if (matrix->strips != nullptr)

@@ -63,6 +63,19 @@ TEST("a matrix with a damaged scale stays mapped, so that its first use names it
     CHECK(c.weights.layers[0].q_a.strips != nullptr);
 }
 
+TEST("packed E4M3 asks for bf16 activations; a matrix with an extreme scale stays mapped") {
+    if (!has_strips(DS4_TYPE_F8_E4M3, Isa::avx512)) return;
+    for (const bool extreme : {false, true}) {
+        Case c;
+        test::Weights gate(DS4_TYPE_F8_E4M3, 160, 200, 4);
+        if (extreme) gate.scales.data()[3] = 250;
+        c.weights.layers[0].shared_gate = gate.matrix;
+        const PackedDense dense = c.packed(Isa::avx512, Precision::int8, true, 0);
+        CHECK((c.weights.layers[0].shared_gate.strips == nullptr) == extreme);
+        CHECK(dense.precision() == (extreme ? Precision::int8 : Precision::int8_bf16));
+    }
+}
+
 TEST("dense matrices stay mapped where memory, the wish, the numerics or the CPU say so") {
     Case c;
     const auto reason = [&](Isa isa, Precision precision, bool wanted, uint64_t reserved) {

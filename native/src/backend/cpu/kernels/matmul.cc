@@ -6,6 +6,7 @@
 #include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/strips.h"
 #include "base/assert.h"
+#include "ds4.h"
 #include "format/convert.h"
 
 namespace ds4::cpu {
@@ -14,7 +15,7 @@ namespace {
 // Workers get rows in multiples of this, because the kernels take four at a time.
 constexpr int64_t kRowStep = 8;
 // Strips are as wide; a product of more than a few tokens reads activations once for so many rows.
-constexpr int64_t kFewTokens = 6, kPanelRows = 64;
+constexpr int64_t kFewTokens = 6, kPanelRows = 128;
 // Below this cost, in about bytes, a second thread costs more than it saves.
 constexpr int64_t kParallelCost = 48 * 1024;
 constexpr int64_t kChunkCost = 512 * 1024;
@@ -35,14 +36,16 @@ struct Plan {
 };
 
 bool reads_strips(const Product &product) {
-    return product.weight.strips != nullptr && product.x->precision == Precision::int8;
+    if (product.weight.strips == nullptr) return false;
+    return product.x->precision == Precision::int8_bf16 ||
+           (product.x->precision == Precision::int8 && product.weight.type == DS4_TYPE_Q8_0);
 }
 
 RowsFunction choose(const Product &product, Isa isa) {
     if (reads_strips(product)) return strips_function(product.weight.type, isa);
     const RowKernels kernels = row_kernels(product.weight.type, isa);
     DS4_ASSERT(kernels.f32 != nullptr);
-    const bool int8 = product.x->precision == Precision::int8 && kernels.int8 != nullptr;
+    const bool int8 = product.x->precision != Precision::f32 && kernels.int8 != nullptr;
     return int8 ? kernels.int8 : kernels.f32;
 }
 
@@ -75,9 +78,11 @@ void run_chunk(const std::vector<Plan> &plans, size_t &hint, int64_t chunk) {
 } // namespace
 
 uint64_t activation_bytes(int64_t count, int64_t cols, Precision precision) {
+    if (precision == Precision::f32) return 0;
+    const uint64_t groups = uint64_t(count * row_groups(cols)) * sizeof(ActivationGroup);
     return precision == Precision::int8
-               ? uint64_t(count * row_groups(cols)) * sizeof(ActivationGroup)
-               : 0;
+               ? groups
+               : groups + uint64_t(halves_count(count, cols)) * sizeof(uint16_t);
 }
 
 Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, int64_t count,
@@ -86,20 +91,26 @@ Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, 
     x.count = count, x.cols = cols, x.precision = precision, x.values = values;
     if (precision == Precision::f32) return x;
     auto *groups = static_cast<ActivationGroup *>(memory);
+    auto *halves = reinterpret_cast<uint16_t *>(groups + count * row_groups(cols));
     const QuantiseFunction quantise = quantise_function(isa);
-    const auto quantise_rows = [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++)
+    const auto prepare_rows = [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
             quantise(values + i * cols, cols, groups + i * row_groups(cols));
+            if (precision == Precision::int8_bf16)
+                round_to_halves_avx512bf16(values + i * cols, cols, halves + i * kHalvesStride,
+                                           count * kHalvesStride);
+        }
     };
     if (count * cols < kParallelChannels) {
-        quantise_rows(0, count);
+        prepare_rows(0, count);
     } else {
         pool.run([&](int worker, int workers) {
             const WorkRange range = share(count, worker, workers);
-            quantise_rows(range.begin, range.end);
+            prepare_rows(range.begin, range.end);
         });
     }
     x.groups = groups;
+    if (precision == Precision::int8_bf16) x.halves = halves;
     return x;
 }
 

@@ -12,7 +12,8 @@ namespace ds4::cpu {
 // int8: activations rounded to int8 per 32 channels (scale amax/127), exact integer sums inside a
 // group, float sums over groups. Only block types (Q8_0, MXFP4, FP4_PACKED, Q2_K, Q4_K, IQ2_XXS)
 // take it; the others fall back to f32.
-enum class Precision { f32, int8 };
+// int8_bf16: as int8, and rounded to bf16 for F8_E4M3 that is packed.
+enum class Precision { f32, int8, int8_bf16 };
 
 // A weight matrix where it lies in the mapped file. Not owning.
 struct Matrix {
@@ -50,7 +51,16 @@ struct Activations {
     int64_t count = 0, cols = 0;
     Precision precision = Precision::f32;
     const float *values = nullptr;           // [count, cols], the caller's, always present
-    const ActivationGroup *groups = nullptr; // [count, P / 128], only if precision is int8
+    const ActivationGroup *groups = nullptr; // [count, P / 128], unless precision is f32
+    // bf16, only if precision is int8_bf16: [cols / 512 rounded up, count, kHalvesStride]. Zeros
+    // past cols. Magnitudes below 2^-100 are zero, so that no product is denormal.
+    const uint16_t *halves = nullptr;
 };
+// Inputs of a row that lie together, and the distance of rows, which is one cache line more. Rows a
+// power of two apart would fall into few sets of the first-level cache.
+inline constexpr int64_t kHalvesInputs = 512, kHalvesStride = kHalvesInputs + 32;
+inline int64_t halves_count(int64_t count, int64_t cols) {
+    return (cols + kHalvesInputs - 1) / kHalvesInputs * count * kHalvesStride;
+}
 
 } // namespace ds4::cpu

@@ -30,6 +30,10 @@ inline const ActivationGroup *token_groups(const RowsTask &task, int64_t i) {
     return task.x->groups +
            source_row(task, i) * ((task.x->cols + kGroupChannels - 1) / kGroupChannels);
 }
+// The first kHalvesInputs inputs; the next ones lie x->count rows on.
+inline const uint16_t *token_halves(const RowsTask &task, int64_t i) {
+    return task.x->halves + source_row(task, i) * kHalvesStride;
+}
 using RowsFunction = void (*)(const RowsTask &task);
 
 // Quantises one row of `cols` values into its groups.

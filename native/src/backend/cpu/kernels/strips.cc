@@ -1,5 +1,6 @@
 #include "backend/cpu/kernels/strips.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -7,6 +8,7 @@
 #include "format/blocks.h"
 #include "format/convert.h"
 #include "format/scalar.h"
+#include "machine/instruction_sets.h"
 
 namespace ds4::cpu {
 namespace {
@@ -39,20 +41,50 @@ void pack_q8_0_strip(const Matrix &weight, int64_t strip, uint8_t *out) {
     }
 }
 
+void pack_f8_strip(const Matrix &weight, int64_t strip, uint8_t *out) {
+    std::memset(out, 0, size_t(strip_tiles(weight.cols) * kF8TileBytes));
+    for (int lane = 0; lane < kStripRows; lane++) {
+        const int64_t row = strip * kStripRows + lane;
+        if (row >= weight.rows) break;
+        const uint8_t *codes = weight.data + row * weight.cols;
+        uint8_t *place = out + lane / 4 * 16 + lane % 4 * 2;
+        for (int64_t i = 0; i < weight.cols; i++)
+            place[i / 4 * 64 + i % 4 / 2 * 8 + i % 2] = codes[i];
+    }
+}
+
+int64_t tile_bytes_of(uint32_t type) {
+    return type == DS4_TYPE_Q8_0 ? kQ8TileBytes : type == DS4_TYPE_F8_E4M3 ? kF8TileBytes : 0;
+}
+
 } // namespace
 
-bool has_strips(uint32_t type, Isa isa) { return type == DS4_TYPE_Q8_0 && isa >= Isa::avx512; }
+bool has_strips(uint32_t type, Isa isa) {
+    if (isa < Isa::avx512) return false;
+    return type == DS4_TYPE_Q8_0 || (type == DS4_TYPE_F8_E4M3 && machine::has_avx512_bf16());
+}
 
-RowsFunction strips_function(uint32_t, Isa isa) {
+bool is_packable(const Matrix &weight, int64_t strip) {
+    if (weight.type != DS4_TYPE_F8_E4M3) return true;
+    const int64_t count = (weight.cols + 127) / 128;
+    const uint8_t *scales = weight.scales + strip * kStripRows / 128 * count;
+    return std::all_of(scales, scales + count, [](uint8_t scale) {
+        return scale >= kLeastStripScale && scale <= kLargestStripScale;
+    });
+}
+
+RowsFunction strips_function(uint32_t type, Isa isa) {
+    if (type == DS4_TYPE_F8_E4M3)
+        return machine::has(Isa::amx) ? strips_f8_amx : strips_f8_avx512bf16;
     return isa >= Isa::avx512 ? strips_q8_0_avx512 : strips_q8_0_generic;
 }
 
 uint64_t packed_bytes(uint32_t type, int64_t rows, int64_t cols) {
-    if (type != DS4_TYPE_Q8_0) return 0;
-    return uint64_t((rows + kStripRows - 1) / kStripRows * strip_tiles(cols) * kQ8TileBytes);
+    return uint64_t((rows + kStripRows - 1) / kStripRows * strip_tiles(cols) * tile_bytes_of(type));
 }
 
 void pack_strip(const Matrix &weight, int64_t strip, uint8_t *out) {
+    if (weight.type == DS4_TYPE_F8_E4M3) return pack_f8_strip(weight, strip, out);
     pack_q8_0_strip(weight, strip, out);
 }
 
