@@ -21,19 +21,18 @@ struct Slot {
 
     // The caller holds slots_mutex.
     void set(uintptr_t new_begin, uint64_t new_bytes) {
+        // Whoever sees one of the new values sees the odd version too.
         version.fetch_add(1, std::memory_order_relaxed);
-        std::atomic_thread_fence(std::memory_order_release);
-        begin.store(new_begin, std::memory_order_relaxed);
-        bytes.store(new_bytes, std::memory_order_relaxed);
+        begin.store(new_begin, std::memory_order_release);
+        bytes.store(new_bytes, std::memory_order_release);
         if (new_bytes != 0) lost.store(false, std::memory_order_relaxed);
         version.fetch_add(1, std::memory_order_release);
     }
     // A mapping that is registered throughout the call is always seen.
     bool holds(uintptr_t address) const {
         const uint32_t before = version.load(std::memory_order_acquire);
-        const uintptr_t first = begin.load(std::memory_order_relaxed);
-        const uint64_t count = bytes.load(std::memory_order_relaxed);
-        std::atomic_thread_fence(std::memory_order_acquire);
+        const uintptr_t first = begin.load(std::memory_order_acquire);
+        const uint64_t count = bytes.load(std::memory_order_acquire);
         const bool unchanged = before % 2 == 0 && version.load(std::memory_order_relaxed) == before;
         return unchanged && address >= first && address - first < count;
     }
