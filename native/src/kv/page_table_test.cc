@@ -60,7 +60,7 @@ class Writer {
   private:
     static constexpr int kRatios[3] = {4, 4, 128};
     static uint8_t filling(int kind, int64_t p, int stream) {
-        return uint8_t(p / 4 * 7 + kind * 61 + stream * 17);
+        return uint8_t(p / 4 * 7 + p / 2048 * 29 + kind * 61 + stream * 17);
     }
     PagedRows rows_[3];
     std::map<int64_t, int32_t> expected_;

@@ -30,7 +30,7 @@ constexpr Numerics kFast{Precision::int8, RowStorage::packed},
 class Layers {
   public:
     explicit Layers(const Numerics &numerics)
-        : bench_(machine::best_isa(), numerics.storage), attention_(bench_.context),
+        : bench_(machine::best_isa(), numerics.storage, 1), attention_(bench_.context),
           sequence(host_pages(bench_.context.cache), 4096) {
         bench_.context.precision = numerics.precision;
         for (LayerWeights &w : weights_) unit::add_attention(w, attention_file_);
@@ -91,7 +91,7 @@ std::vector<int32_t> tokens_from(int64_t position, int64_t count) {
 void check_partial_steps(const Numerics &numerics, int64_t size) {
     Layers plain(numerics), draft(numerics);
     uint32_t state = 7;
-    while (draft.sequence.position() < 280) {
+    while (draft.sequence.position() < 150) {
         state = state * 1664525u + 1013904223u;
         const int64_t position = draft.sequence.position(), kept = (state >> 16) % uint32_t(size);
         std::vector<int32_t> tokens = tokens_from(position, kept);
