@@ -266,13 +266,15 @@ DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *o
  * JSON object, at most capacity bytes with a NUL. *out_bytes is the length needed. "place" of the
  * routed experts is "packed", or "mapped" with a "reason". "experts_bytes", "rest_bytes",
  * "sessions_bytes" and "available_bytes" decide it; the last is null where the system does not
- * say. */
+ * say. "memory" is the engine's account: weights by place, cache of a token and of a session,
+ * workspace of the largest step. */
 DS4_API ds4_status ds4_engine_plan(ds4_model *model, const ds4_engine_options *options, char *text,
                                    uint64_t capacity, uint64_t *out_bytes);
 /* Thread: one. Stops the scheduler, cancels its jobs, joins its threads. A session that is still
  * open afterwards can only be closed. */
 DS4_API void ds4_engine_close(ds4_engine *engine);
-/* Thread: any. JSON: kernel set, threads, numerics, bytes mapped, bytes of workspace. Copies at
+/* Thread: any. JSON: kernel set, threads, numerics, bytes mapped, bytes of workspace in use, and
+ * "memory" as ds4_engine_plan tells it, with what was packed. Copies at
  * most capacity bytes with a NUL and returns the length needed. */
 DS4_API uint64_t ds4_engine_describe(ds4_engine *engine, char *text, uint64_t capacity);
 

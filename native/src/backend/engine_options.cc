@@ -22,8 +22,8 @@ EngineOptions read_engine_options(const ds4_engine_options &raw) {
     EngineOptions options;
     options.numerics = raw.numerics;
     options.switches = raw.switches;
-    options.isa = raw.isa;
-    options.threads = int(raw.threads);
+    options.cpu = {raw.isa, int(raw.threads)};
+    options.session_tokens = raw.session_tokens;
     if (raw.max_step_tokens != 0) options.max_step_tokens = raw.max_step_tokens;
     options.experts = read_expert_options(raw);
     return options;

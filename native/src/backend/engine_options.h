@@ -7,13 +7,20 @@
 
 namespace ds4 {
 
+// Those of the CPU backend alone.
+struct CpuOptions {
+    uint32_t isa = DS4_ISA_AUTO;
+    int threads = 0; // 0: chosen by the backend
+};
+
+// Those of every backend, then a member for each.
 struct EngineOptions {
     uint32_t numerics = DS4_NUMERICS_FAST;
     uint32_t switches = 0; // sum of DS4_SWITCH_*
-    uint32_t isa = DS4_ISA_AUTO;
-    int threads = 0; // 0: chosen by the backend
     uint32_t max_step_tokens = 512;
+    uint32_t session_tokens = 0; // length of the session that memory is left for; 0: a default
     ExpertOptions experts;
+    CpuOptions cpu;
 };
 
 // Throws Error(DS4_ERR_ARGUMENT) with the field and its range.

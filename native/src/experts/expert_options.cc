@@ -38,7 +38,6 @@ ExpertOptions read_expert_options(const ds4_engine_options &raw) {
     options.threads = int(raw.expert_threads);
     options.parts = int(raw.expert_parts);
     options.layers = int(raw.expert_layers);
-    options.session_tokens = raw.session_tokens;
     if (raw.expert_library != nullptr) options.library = raw.expert_library;
     options.progress = raw.progress;
     return options;

@@ -9,11 +9,10 @@ namespace ds4 {
 struct ExpertOptions {
     uint32_t place = DS4_EXPERTS_AUTO;
     uint32_t numerics = DS4_EXPERT_NUMERICS_AUTO;
-    int threads = 0; // workers of the expert library; 0 with parts 0: the engine's threads
-    int parts = 0;   // slices of every expert, one per NUMA node; 0: one for each node
-    int layers = 0;  // number of first layers to pack; 0: all
-    uint32_t session_tokens = 0;           // tokens that `auto` leaves memory for; 0: a default
-    std::string library;                   // path; empty: the library beside this one
+    int threads = 0;     // workers of the expert library; 0 with parts 0: the engine's threads
+    int parts = 0;       // slices of every expert, one per NUMA node; 0: one for each node
+    int layers = 0;      // number of first layers to pack; 0: all
+    std::string library; // path; empty: the library beside this one
     ds4_load_progress *progress = nullptr; // the caller's, alive until the engine is open
 };
 

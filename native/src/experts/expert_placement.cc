@@ -10,15 +10,14 @@
 #include "experts/expert_options.h"
 #include "experts/library_support.h"
 #include "experts/memory_budget.h"
-#include "kv/cache_layout.h"
 #include "machine/memory.h"
 #include "model/model.h"
 
 namespace ds4 {
 namespace {
 
-constexpr uint32_t kSessionTokens = 32768; // the default length of a server's sessions
 constexpr const char *kAskedFor = "asked for";
+const std::string kPackedPlace = "\"place\":\"packed\"";
 
 // A caller that sets any other field of the experts wants them packed.
 bool is_automatic(const ExpertOptions &options) {
@@ -29,7 +28,7 @@ bool is_automatic(const ExpertOptions &options) {
 
 MemoryNeeds needs_of(const PlacementInput &input, int packed_layers) {
     const Model &model = input.model;
-    return memory_needs(model.layers(), packed_layers, model.used_bytes(), session_bytes(input));
+    return memory_needs(model.layers(), packed_layers, model.used_bytes(), input.account);
 }
 
 int packed_layers(const PlacementInput &input) {
@@ -61,7 +60,7 @@ std::string planned_place(const PlacementInput &input, uint64_t available) {
     if (input.options.place == DS4_EXPERTS_MAPPED) return mapped_description(kAskedFor);
     try {
         library_for(input, available);
-        return "\"place\":\"packed\"";
+        return kPackedPlace;
     } catch (const Error &error) {
         if (!is_automatic(input.options)) throw;
         return mapped_description(error.what());
@@ -69,12 +68,6 @@ std::string planned_place(const PlacementInput &input, uint64_t available) {
 }
 
 } // namespace
-
-uint64_t session_bytes(const PlacementInput &input) {
-    const uint32_t wanted = input.options.session_tokens;
-    return input.cache.sequence_bytes(
-        std::min(wanted == 0 ? kSessionTokens : wanted, input.model.shape().context_tokens));
-}
 
 const char *expert_numerics(uint32_t requested, const char *automatic) {
     switch (requested) {
@@ -111,14 +104,15 @@ std::string ExpertPlacement::describe() const {
     return "{" + (packed != nullptr ? packed->describe() : mapped_description(mapped_reason)) + "}";
 }
 
-std::string plan_experts(const PlacementInput &input) {
+ExpertPlan plan_experts(const PlacementInput &input) {
     const uint64_t available = machine::available_memory();
     const MemoryNeeds needs = needs_of(input, packed_layers(input));
-    return "{" + planned_place(input, available) +
-           ",\"experts_bytes\":" + std::to_string(needs.packed) +
-           ",\"rest_bytes\":" + std::to_string(needs.rest) +
-           ",\"sessions_bytes\":" + std::to_string(needs.sessions) + ",\"available_bytes\":" +
-           (available == UINT64_MAX ? "null" : std::to_string(available)) + "}";
+    const std::string place = planned_place(input, available);
+    return {place == kPackedPlace, needs.packed,
+            place + ",\"experts_bytes\":" + std::to_string(needs.packed) +
+                ",\"rest_bytes\":" + std::to_string(needs.rest) +
+                ",\"sessions_bytes\":" + std::to_string(needs.sessions) + ",\"available_bytes\":" +
+                (available == UINT64_MAX ? "null" : std::to_string(available))};
 }
 
 } // namespace ds4

@@ -10,14 +10,14 @@ namespace ds4 {
 
 class Model;
 class ThreadPool;
-struct CacheLayout;
+struct MemoryAccount;
 struct ExpertOptions;
 
 // The facts and wishes that decide the place.
 struct PlacementInput {
     const Model &model; // outlives the packed experts
     const ExpertOptions &options;
-    const CacheLayout &cache;
+    const MemoryAccount &account; // with packed experts
 };
 
 // The means of packed experts.
@@ -36,17 +36,20 @@ struct ExpertPlacement {
     std::string describe() const; // JSON object
 };
 
-// Bytes of the cache of one session of the length that the options name.
-uint64_t session_bytes(const PlacementInput &input);
-
 // Packs the experts where the options ask for it. Where they leave the choice, packs if the library
 // is there, holds the model's types and everything fits in memory. Throws Error for a packing that
 // was asked for and is impossible, and for any failure once loading has begun.
 ExpertPlacement place_experts(const PlacementInput &input, const PackingSetup &setup);
 
-// Decides as place_experts would now, without reading a weight. Returns a JSON object with "place",
-// "reason" where mapped, and the bytes that decide. Throws as place_experts does before it loads.
-std::string plan_experts(const PlacementInput &input);
+struct ExpertPlan {
+    bool is_packed;
+    uint64_t expert_bytes; // to be packed
+    // JSON object members: "place", "reason" where mapped, and the bytes that decide.
+    std::string members;
+};
+// Decides as place_experts would now, without reading a weight. Throws as place_experts does before
+// it loads.
+ExpertPlan plan_experts(const PlacementInput &input);
 
 // The library's name for DS4_EXPERT_NUMERICS_*: "int8", "bf16", "fp8ref" or "f32"; `automatic` for
 // AUTO.

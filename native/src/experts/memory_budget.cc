@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/memory_account.h"
 #include "format/convert.h"
 #include "model/model.h"
 
@@ -18,7 +19,7 @@ std::string gibibytes(uint64_t bytes) {
 } // namespace
 
 MemoryNeeds memory_needs(const std::vector<LayerTensors> &layers, int packed_layers,
-                         uint64_t used_bytes, uint64_t session_bytes) {
+                         uint64_t used_bytes, const MemoryAccount &account) {
     MemoryNeeds needs;
     for (int l = 0; l < packed_layers; l++) {
         const LayerTensors &layer = layers[size_t(l)];
@@ -27,9 +28,20 @@ MemoryNeeds memory_needs(const std::vector<LayerTensors> &layers, int packed_lay
                 needs.packed += matrix.data_bytes() + matrix.scale_bytes();
     }
     needs.rest = used_bytes - std::min(needs.packed, used_bytes);
-    // The workspace of a long prompt stays below 1/32 of the experts of DeepSeek V4 Flash.
-    needs.sessions = session_bytes + needs.packed / 32;
+    needs.sessions = account.session(account.session_tokens) + account.workspace;
     return needs;
+}
+
+// Groups of 32 prepared channels take at most 128 bytes. Tiles round the tokens of each expert up
+// to 16 and hold their channels again. Two strips of sums take at most 64 MiB each.
+uint64_t library_workspace_bytes(const Shape &shape, uint64_t step_tokens) {
+    const uint64_t routes = step_tokens * uint64_t(shape.experts_per_token),
+                   padded = routes + 16 * std::min(routes, uint64_t(shape.experts)),
+                   hidden = uint64_t(shape.hidden), width = uint64_t(shape.moe_intermediate_size);
+    constexpr uint64_t kStripBytes = uint64_t(64) << 20, kGroupBytes = 128, kTileBytes = 40;
+    return step_tokens * hidden / 32 * kGroupBytes + routes * width / 32 * kGroupBytes +
+           padded * (hidden + width) / 32 * kTileBytes +
+           2 * std::min(kStripBytes, routes * hidden * 4);
 }
 
 std::string memory_obstacle(const MemoryNeeds &needs, uint64_t available, bool must_hold_rest) {

@@ -7,16 +7,21 @@
 namespace ds4 {
 
 struct LayerTensors;
+struct MemoryAccount;
+struct Shape;
 
 // In bytes.
 struct MemoryNeeds {
     uint64_t packed = 0;   // experts of the layers to be packed
     uint64_t rest = 0;     // all other weights, mapped
-    uint64_t sessions = 0; // the cache of one session, and the library's workspace
+    uint64_t sessions = 0; // the cache of one session, and the workspace of a step
 };
-// used_bytes: all tensors of the model. session_bytes: the cache of one session.
+// used_bytes: all tensors of the model. account: of an engine with packed experts.
 MemoryNeeds memory_needs(const std::vector<LayerTensors> &layers, int packed_layers,
-                         uint64_t used_bytes, uint64_t session_bytes);
+                         uint64_t used_bytes, const MemoryAccount &account);
+
+// An upper bound on the expert library's own workspace for steps of so many tokens.
+uint64_t library_workspace_bytes(const Shape &shape, uint64_t step_tokens);
 
 // The reason why the needs exceed `available` bytes, or empty if they fit. must_hold_rest counts
 // the mapped weights too: then nothing is read from disk while the engine decodes.

@@ -51,6 +51,7 @@ class PackedExperts {
     void load();
 
     bool has(int layer) const { return layer < layers_; }
+    uint64_t bytes() const { return packed_bytes_; }
     // out [rows, hidden] f32 = sum over the routes of each row. x [rows, hidden] f32; ids,
     // route_weights [rows, experts per token]. Throws Error(DS4_ERR_INTERNAL) with the library's
     // text.

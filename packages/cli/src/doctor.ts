@@ -3,6 +3,7 @@ import { readFileSync, statfsSync } from "node:fs"
 import { join } from "node:path"
 import { formatBytes, formatNumber } from "@ds4/progress"
 import { divergence } from "./logits/divergence.ts"
+import { memoryText } from "./memory-text.ts"
 import { machineFacts, systemFacts } from "./machine-facts.ts"
 
 type Verdict = "ok" | "note" | "problem"
@@ -104,11 +105,13 @@ export async function embeddedModelCheck(): Promise<Check> {
  * for a model that fits.
  */
 export async function expertCheck(): Promise<Check> {
-  const { expertsText, loadModel } = await import("@ds4/engine")
+  const { expertsText, loadModel, memoryAccount } = await import("@ds4/engine")
   const { engine } = await loadModel(undefined, { contextTokens: 64 })
-  const found = expertsText(engine.describe())
+  const description = engine.describe()
   await engine.close()
-  const isPacked = found.startsWith("packed")
+  const place = expertsText(description)
+  const found = `${place}; ${memoryText(memoryAccount(description.memory))}`
+  const isPacked = place.startsWith("packed")
   return {
     name: "experts",
     verdict: isPacked ? "ok" : "note",

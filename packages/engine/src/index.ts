@@ -10,6 +10,7 @@ export {
 export { planEngine, type EnginePlan } from "./plan-engine.ts"
 export { expertOptions, type ExpertFlags } from "./expert-flags.ts"
 export { contextNote } from "./context-note.ts"
+export { memoryAccount, type MemoryAccount } from "./memory-account.ts"
 export { expertsText } from "./experts-text.ts"
 export { EngineError, type EngineErrorCode } from "./errors.ts"
 export { machine } from "./library.ts"

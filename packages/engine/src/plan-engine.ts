@@ -2,6 +2,7 @@ import { readText } from "@ds4/ffi"
 import type { ModelFile } from "@ds4/model-file"
 import { engineLibrary } from "./library.ts"
 import { optionsMemory } from "./native/engine-options.ts"
+import { memoryAccount, type MemoryAccount } from "./memory-account.ts"
 import { NativeModel } from "./native/native-model.ts"
 import type { EngineOptions } from "./types.ts"
 
@@ -13,10 +14,11 @@ export interface EnginePlan {
   readonly expertsBytes: number
   /** All other weights. */
   readonly restBytes: number
-  /** The cache of one session, and the expert library's workspace. */
+  /** The cache of one session and the workspace of a step, where experts are packed. */
   readonly sessionsBytes: number
   /** Undefined: the system does not say. */
   readonly availableBytes: number | undefined
+  readonly memory: MemoryAccount
 }
 
 interface NativePlan {
@@ -26,6 +28,7 @@ interface NativePlan {
   readonly rest_bytes: number
   readonly sessions_bytes: number
   readonly available_bytes: number | null
+  readonly memory: unknown
 }
 
 /**
@@ -56,5 +59,6 @@ export async function planEngine(
     restBytes: plan.rest_bytes,
     sessionsBytes: plan.sessions_bytes,
     availableBytes: plan.available_bytes ?? undefined,
+    memory: memoryAccount(plan.memory),
   }
 }

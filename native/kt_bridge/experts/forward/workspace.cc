@@ -75,6 +75,18 @@ size_t Workspace::carve(const WorkerPool &pool, const ForwardPlan &plan, int par
     return carver.at;
 }
 
+// A prompt's passes find their memory again; decoding needs a thousandth of it.
+void Workspace::review() {
+    constexpr int kReviewPasses = 2048; // one for each layer of 30 to 50 steps
+    peaks_.resize(memory_.size());
+    if (++passes_ < kReviewPasses) return;
+    passes_ = 0;
+    for (size_t part = 0; part < memory_.size(); part++) {
+        if (peaks_[part] * 2 + (size_t(1) << 20) < memory_[part].bytes()) memory_[part] = Mapping();
+        peaks_[part] = 0;
+    }
+}
+
 void Workspace::prepare(const WorkerPool &pool, const ForwardPlan &plan, HugePages huge) {
     const int parts = pool.parts();
     memory_.resize(size_t(parts));
@@ -83,9 +95,11 @@ void Workspace::prepare(const WorkerPool &pool, const ForwardPlan &plan, HugePag
     counters_of_part_ = plan.fused ? 1 : 1 + plan.strips();
     while (counters_.size() < size_t(parts) * size_t(counters_of_part_)) counters_.emplace_back();
     for (Counter &counter : counters_) counter.next.store(0, std::memory_order_relaxed);
+    review();
     int first_worker = 0;
     for (int part = 0; part < parts; part++) {
         const size_t needed = carve(pool, plan, part, first_worker, nullptr);
+        peaks_[size_t(part)] = std::max(peaks_[size_t(part)], needed);
         if (memory_[size_t(part)].bytes() < needed) {
             memory_[size_t(part)] = Mapping();
             const uint64_t available = machine::available_memory();

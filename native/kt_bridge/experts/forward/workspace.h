@@ -1,4 +1,5 @@
-// Buffers of one forward pass, by part. They grow between passes, never during one.
+// Buffers of one forward pass, by part. They grow between passes, never during one. Memory that the
+// last few thousand passes did not need is given back.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -51,6 +52,7 @@ class Workspace {
     }
 
   private:
+    void review();
     size_t carve(const WorkerPool &pool, const ForwardPlan &plan, int part, int first_worker,
                  uint8_t *base);
     std::vector<Mapping> memory_; // per part
@@ -58,6 +60,8 @@ class Workspace {
     std::vector<WorkerBuffers> workers_;
     std::deque<Counter> counters_;
     int counters_of_part_ = 0;
+    std::vector<size_t> peaks_; // per part, the most that a pass since the last review needed
+    int passes_ = 0;
 };
 
 } // namespace ds4::ktb

@@ -5,6 +5,7 @@
 #include "backend/cache_options.h"
 #include "backend/cpu/context.h"
 #include "backend/cpu/cpu_lane.h"
+#include "backend/cpu/cpu_memory.h"
 #include "backend/cpu/host_memory.h"
 #include "backend/cpu/packed_dense.h"
 #include "backend/cpu/sequence.h"
@@ -64,6 +65,7 @@ class CpuBackend : public Backend {
     Weights weights_;
     LaneSetup first_;
     std::shared_ptr<PagePool> pages_;
+    MemoryAccount account_;
     ExpertPlacement experts_;
     PackedDense dense_;
     std::unique_ptr<LaneSetup> second_; // null: the lanes take turns
@@ -72,15 +74,19 @@ class CpuBackend : public Backend {
     std::vector<std::unique_ptr<StepLane>> lanes_;  // after what they run
 };
 
+Precision precision_of(const EngineOptions &options) {
+    return reduces_activations(options) ? Precision::int8 : Precision::f32;
+}
+
 Context make_context(const Model &model, const EngineOptions &options, ThreadPool &pool) {
     const Shape &shape = model.shape();
-    const Isa isa = chosen_isa(options.isa);
+    const Isa isa = chosen_isa(options.cpu.isa);
     return Context{shape,
                    pool,
                    isa,
                    vector_kernels(isa),
                    cache_kernels(isa),
-                   reduces_activations(options) ? Precision::int8 : Precision::f32,
+                   precision_of(options),
                    (options.switches & DS4_SWITCH_NO_SHARED_CLAMP) == 0,
                    cache_layout(shape, options),
                    Rope(shape, false),
@@ -93,22 +99,35 @@ LaneSetup::LaneSetup(const Model &model, const EngineOptions &options, int threa
     context.first_use = &first_use;
 }
 
+MemoryAccount account_of(const Model &model, const EngineOptions &options, const Context &context,
+                         const PackedWeights &packed) {
+    return memory_account(
+        model, options,
+        {context.cache, context.precision, packed.has_experts, context.pool.threads()}, packed);
+}
+
 CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
-    : weights_(model), first_(model, options, chosen_threads(options.threads, model.shape())) {
+    : weights_(model), first_(model, options, chosen_threads(options.cpu.threads, model.shape())) {
     Context &context = first_.context;
     pages_ = host_pages(context.cache, cache_identity(model, options));
     // Where the caller named no instruction set, the expert library measures and chooses its own.
-    const char *isa = options.isa == DS4_ISA_AUTO ? "auto" : isa_name(context.isa);
+    const char *isa = options.cpu.isa == DS4_ISA_AUTO ? "auto" : isa_name(context.isa);
     const char *numerics = context.precision == Precision::int8 ? "int8" : "f32";
-    experts_ = place_experts({model, options.experts, context.cache}, {isa, numerics, first_.pool});
+    account_ = account_of(model, options, context, {.has_experts = true});
+    experts_ = place_experts({model, options.experts, account_}, {isa, numerics, first_.pool});
     context.packed = experts_.packed.get();
+    PackedWeights packed{.has_experts = context.packed != nullptr};
+    if (packed.has_experts) packed.expert_bytes = context.packed->bytes();
+    account_ = account_of(model, options, context, packed);
     dense_.pack(weights_, model.files(), first_.pool,
                 {context.isa, context.precision, (options.switches & DS4_SWITCH_MAPPED_DENSE) == 0,
-                 session_bytes({model, options.experts, context.cache})});
+                 account_.session(account_.session_tokens) + account_.workspace});
     context.precision = dense_.precision();
+    packed.dense_bytes = dense_.bytes();
+    account_ = account_of(model, options, context, packed);
     model.check_files(); // packing has read the weights
     // A caller's number of threads is for both lanes together.
-    if (options.threads == 0 && first_.pool.threads() * kLanes <= machine::usable_cores() &&
+    if (options.cpu.threads == 0 && first_.pool.threads() * kLanes <= machine::usable_cores() &&
         (context.packed == nullptr || context.packed->can_share()))
         add_lane_of_its_own(model, options, first_.pool.threads());
     for (const Lane lane : {Lane::decode, Lane::prefill}) {
@@ -149,7 +168,8 @@ std::string CpuBackend::describe() const {
            (second_ != nullptr ? "at once" : "in turns") + "\",\"activations\":\"" +
            (first_.context.precision == Precision::f32 ? "f32" : "int8") +
            "\",\"cache_bytes\":" + std::to_string(pages_->bytes()) +
-           ",\"workspace_bytes\":" + std::to_string(workspace) + ",\"dense\":" + dense_.describe() +
+           ",\"workspace_bytes\":" + std::to_string(workspace) +
+           ",\"memory\":" + account_.describe() + ",\"dense\":" + dense_.describe() +
            ",\"experts\":" + experts_.describe();
 }
 
@@ -160,8 +180,17 @@ std::unique_ptr<Backend> open_cpu_backend(const Model &model, const EngineOption
 }
 
 std::string plan_cpu_backend(const Model &model, const EngineOptions &options) {
-    chosen_isa(options.isa);
-    return plan_experts({model, options.experts, cache_layout(model.shape(), options)});
+    chosen_isa(options.cpu.isa);
+    const CacheLayout cache = cache_layout(model.shape(), options);
+    const int threads = chosen_threads(options.cpu.threads, model.shape());
+    const WorkspaceFacts facts{cache, precision_of(options), true, threads};
+    const ExpertPlan plan = plan_experts(
+        {model, options.experts, memory_account(model, options, facts, {.has_experts = true})});
+    PackedWeights packed{.has_experts = plan.is_packed};
+    if (plan.is_packed) packed.expert_bytes = plan.expert_bytes;
+    const MemoryAccount account =
+        memory_account(model, options, {cache, facts.precision, plan.is_packed, threads}, packed);
+    return "{" + plan.members + ",\"memory\":" + account.describe() + "}";
 }
 
 } // namespace ds4::cpu

@@ -9,6 +9,7 @@ import { modelTokenizer } from "@ds4/tokenizer"
 import { defineCommand } from "../command.ts"
 import { EXIT } from "../errors.ts"
 import { formatBytes, formatCount } from "@ds4/progress"
+import { memoryText } from "../memory-text.ts"
 import { modelPath } from "../model-path.ts"
 import { openModel } from "../open-model.ts"
 
@@ -84,6 +85,7 @@ function summary(
       `${description.tensorCount} tensors`,
     ...shapeLines(description),
     memoryLine(description, plan),
+    ...(plan === undefined ? [] : [`  ${memoryText(plan.memory)}`]),
     tokenizer === undefined
       ? "  no vocabulary"
       : `  vocabulary of ${tokenizer.vocab}, ${tokenizer.specialTokens} control tokens, begins ` +

@@ -14,8 +14,8 @@ constexpr int64_t kChoiceBlock = 16384;             // scores of one work item o
 constexpr int64_t kScoreBudget = int64_t(16) << 20; // floats
 } // namespace
 
-int64_t Indexer::queries_per_call(int64_t last_position) const {
-    return std::max<int64_t>(1, kScoreBudget / std::max<int64_t>(1, visible(last_position)));
+int64_t Indexer::queries_per_call(int64_t visible) {
+    return std::max<int64_t>(1, kScoreBudget / std::max<int64_t>(1, visible));
 }
 
 float Indexer::weight_scale() const {

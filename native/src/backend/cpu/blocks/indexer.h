@@ -35,7 +35,7 @@ class Indexer {
         return scores_pointer_ + query_in_call * stride_;
     }
     // Number of queries whose scores fit in the bounded buffer of one call.
-    int64_t queries_per_call(int64_t last_position) const;
+    static int64_t queries_per_call(int64_t visible);
 
   private:
     // Queries as the integer products read them: [queries].

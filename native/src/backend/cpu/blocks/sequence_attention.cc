@@ -134,7 +134,8 @@ void SequenceAttention::attend_selected(const Call &call, int64_t begin) {
     SelectionTrace record;
     for (int64_t t = begin; t < rows.count;) {
         // Index keys are decoded once for all queries whose scores fit in the budget together.
-        const int64_t scored = std::min(rows.count, t + indexer_.queries_per_call(last));
+        const int64_t scored =
+            std::min(rows.count, t + Indexer::queries_per_call(Indexer::visible(last)));
         int32_t *chosen = chosen_.get<int32_t>((scored - t) * top_k);
         indexer_.select({rows.position, rows.count, index_q,
                          call.in.index_weights + rows.first_row * shape.index_heads},

@@ -1,0 +1,106 @@
+// The memory that ds4_engine_plan and ds4_engine_describe tell, against the memory that is taken.
+#include <cstdlib>
+#include <string>
+
+#include "api/small_model_for_tests.h"
+#include "base/test.h"
+#include "ds4.h"
+
+using namespace ds4::test;
+
+namespace {
+
+// The number of a JSON member; after: text behind which the member is searched.
+double number(const std::string &json, const char *after, const char *name) {
+    const size_t from = json.find(after);
+    const size_t at = json.find("\"" + std::string(name) + "\":", from == json.npos ? 0 : from);
+    CHECK(from != json.npos && at != json.npos);
+    return at == json.npos ? -1.0 : std::strtod(json.c_str() + at + std::strlen(name) + 3, nullptr);
+}
+
+ds4_engine_options options_for(uint32_t numerics, uint32_t step_tokens) {
+    ds4_engine_options options{};
+    options.struct_bytes = sizeof options, options.numerics = numerics;
+    options.threads = 2, options.max_step_tokens = step_tokens;
+    options.session_tokens = step_tokens, options.experts = DS4_EXPERTS_MAPPED;
+    return options;
+}
+
+std::string describe(ds4_engine *engine) {
+    std::string text(ds4_engine_describe(engine, nullptr, 0), '\0');
+    ds4_engine_describe(engine, text.data(), text.size());
+    return text;
+}
+
+std::string plan(ds4_model *model, const ds4_engine_options &options) {
+    uint64_t bytes = 0;
+    expect_ok(ds4_engine_plan(model, &options, nullptr, 0, &bytes));
+    std::string text(bytes, '\0');
+    expect_ok(ds4_engine_plan(model, &options, text.data(), text.size(), &bytes));
+    return text;
+}
+
+void step(ds4_engine *engine, ds4_session *session, uint32_t count) {
+    std::vector<int32_t> tokens(count);
+    for (uint32_t i = 0; i < count; i++) tokens[i] = int32_t(i * 7 % 48);
+    std::vector<float> logits(48);
+    const ds4_step_item item{session, count, DS4_LOGITS_LAST};
+    expect_ok(ds4_engine_step(engine, &item, 1, tokens.data(), count, logits.data(), 48));
+}
+
+} // namespace
+
+TEST("the workspace that a plan counts is the one that a step of so many tokens takes") {
+    const SmallModel parts;
+    ds4_model *model = parts.open();
+    for (const uint32_t numerics : {DS4_NUMERICS_FAST, DS4_NUMERICS_TRAINED, DS4_NUMERICS_PLAIN})
+        for (const uint32_t tokens : {1u, 7u, 64u, 700u}) {
+            const ds4_engine_options options = options_for(numerics, tokens);
+            const double planned = number(plan(model, options), "\"memory\"", "workspace_bytes");
+            ds4_engine *engine = nullptr;
+            expect_ok(ds4_engine_open(model, &options, &engine));
+            const ds4_session_options context{sizeof context, 2000, nullptr};
+            ds4_session *session = nullptr;
+            expect_ok(ds4_session_open(engine, &context, &session));
+            CHECK(number(describe(engine), "{", "workspace_bytes") == 0);
+            step(engine, session, tokens);
+            const std::string text = describe(engine);
+            const double taken = number(text, "{", "workspace_bytes");
+            CHECK(number(text, "\"memory\"", "workspace_bytes") == planned);
+            // Workers without work in a short step have no buffers.
+            CHECK(taken <= planned && planned <= taken * 1.01 + 12000);
+            // A session also stages the rows of a step, at most as many as its rings hold.
+            const double session_planned = number(text, "\"memory\"", "session_bytes"),
+                         base = number(text, "\"memory\"", "session_base_bytes"),
+                         held = double(ds4_session_bytes(session));
+            CHECK(session_planned <= held && held <= session_planned + base);
+            ds4_session_close(session);
+            ds4_engine_close(engine);
+        }
+    ds4_model_close(model);
+}
+
+TEST("a plan counts weights, a session by its pages, and the cache of a token") {
+    const SmallModel parts;
+    ds4_model *model = parts.open();
+    ds4_engine_options options = options_for(DS4_NUMERICS_FAST, 8);
+    double used = 0;
+    for (const ds4_tensor &tensor : parts.tensors) used += double(tensor.bytes);
+    const auto memory = [&](const char *name) {
+        return number(plan(model, options), "\"memory\"", name);
+    };
+    CHECK(memory("mapped_weight_bytes") == used && memory("packed_weight_bytes") == 0);
+    // An entry has 200 bytes. Layer 1 has one for 4 tokens with an index row of 34 bytes, layer 2
+    // one for 128 tokens. A token's id has 4 bytes.
+    const double exact = 200.0 / 4 + 200.0 / 128 + 34.0 / 4 + 4;
+    CHECK(memory("kv_bytes_per_token") >= exact - 1 && memory("kv_bytes_per_token") <= exact + 1);
+    options.session_tokens = 2048;
+    const double one_page = memory("session_bytes");
+    options.session_tokens = 2049;
+    CHECK(memory("session_tokens") == 2049);
+    CHECK_CLOSE(memory("session_bytes") - one_page, 2048 * exact, 2048);
+    CHECK(one_page - memory("session_base_bytes") == memory("session_bytes") - one_page);
+    options.session_tokens = 0; // a default, and no more than the model allows
+    CHECK(memory("session_tokens") == 4096);
+    ds4_model_close(model);
+}
