@@ -57,7 +57,7 @@ TEST("drafts of which 0 to 4 of 5 tokens are kept give the logits and state of s
     ds4_model *model = parts.open();
     for (const uint32_t numerics : {DS4_NUMERICS_FAST, DS4_NUMERICS_TRAINED, DS4_NUMERICS_PLAIN}) {
         EngineOptions options;
-        options.numerics = numerics, options.threads = 1;
+        options.numerics = numerics, options.cpu.threads = 1;
         const auto backend = cpu::open_cpu_backend(model->model, options);
         const auto draft = backend->open_sequence(4096), plain = backend->open_sequence(4096);
         uint32_t state = 7, steps = 0;
