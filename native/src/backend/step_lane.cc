@@ -156,10 +156,20 @@ std::unique_ptr<Step> StepLane::submit(StepPlan plan) {
     return step;
 }
 
+// Returns when there is a step or the lane stops. The lock is held on entry and on return.
+void StepLane::await_work(std::unique_lock<std::mutex> &lock) {
+    const auto has_work = [this] { return stopping_ || !queue_.empty(); };
+    if (changed_.wait_for(lock, patience_, has_work)) return;
+    lock.unlock();
+    runner_.rest();
+    lock.lock();
+    changed_.wait(lock, has_work);
+}
+
 void StepLane::run() {
     std::unique_lock lock(mutex_);
     for (;;) {
-        changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        await_work(lock);
         if (queue_.empty()) return;
         const std::shared_ptr<State> state = queue_.front();
         lock.unlock();

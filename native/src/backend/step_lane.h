@@ -2,6 +2,7 @@
 // compute on the CPU use it; so do the scheduler's tests.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -33,6 +34,8 @@ class StepRunner {
     virtual void sample(std::span<const SamplingControl> records, std::span<ds4_job_token> out) = 0;
     // The step has come to its end, whatever that was: what it held for sampling may go.
     virtual void leave() noexcept {}
+    // No step has come for a while: memory that only steps need may go. Called once until the next.
+    virtual void rest() noexcept {}
     // Makes the first `kept` tokens of each sequence current, from any thread.
     virtual void commit(const StepPlan &plan, std::span<const int32_t> tokens,
                         std::span<const uint32_t> kept) = 0;
@@ -40,7 +43,10 @@ class StepRunner {
 
 class StepLane {
   public:
-    explicit StepLane(StepRunner &runner) : runner_(runner) {}
+    // patience: time without a step after which the runner rests.
+    explicit StepLane(StepRunner &runner,
+                      std::chrono::milliseconds patience = std::chrono::seconds(5))
+        : runner_(runner), patience_(patience) {}
     ~StepLane(); // every step has been destroyed before
     StepLane(const StepLane &) = delete;
     StepLane &operator=(const StepLane &) = delete;
@@ -53,11 +59,13 @@ class StepLane {
     struct State;
 
     void run();
+    void await_work(std::unique_lock<std::mutex> &lock);
     void execute(State &state) noexcept;
     void evaluate(State &state);
     void apply(State &state, std::unique_lock<std::mutex> &lock) noexcept;
 
     StepRunner &runner_;
+    const std::chrono::milliseconds patience_;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<std::shared_ptr<State>> queue_;

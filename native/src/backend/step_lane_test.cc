@@ -14,7 +14,7 @@ namespace {
 
 // Counts what a lane asks of it; the token after t is t + 1.
 struct CountingRunner : StepRunner {
-    std::atomic<int> evaluated{0}, left{0};
+    std::atomic<int> evaluated{0}, left{0}, rested{0};
     std::atomic<bool> holds{false}, fails{false};
     std::vector<int32_t> tokens; // of the last step
     std::vector<std::vector<uint32_t>> commits;
@@ -33,6 +33,7 @@ struct CountingRunner : StepRunner {
             out[i].id = records[i].samples ? tokens.back() + 1 : -1;
     }
     void leave() noexcept override { left++; }
+    void rest() noexcept override { rested++; }
     void commit(const StepPlan &, std::span<const int32_t>,
                 std::span<const uint32_t> kept) override {
         commits.emplace_back(kept.begin(), kept.end());
@@ -125,4 +126,24 @@ TEST("a token that follows nothing and counts that do not fit are refused") {
     CHECK(refused([&] { lane.submit(plan_of({-1, -1}, 0)); }));
     CHECK(refused([&] { step->commit({&kThree, 1}); }));
     CHECK(refused([&] { step->control({}); }));
+}
+
+TEST("a lane without steps rests once, and goes on with the next one") {
+    CountingRunner runner;
+    StepLane lane(runner, std::chrono::milliseconds(20));
+    const auto run = [&] {
+        const auto step = lane.submit(plan_of({1}));
+        step->control({&kGreedy, 1});
+        step->commit({&kOne, 1});
+        return step->await().status;
+    };
+    for (int round = 1; round <= 2; round++) {
+        CHECK(run() == DS4_OK);
+        for (int i = 0; i < 2000 && runner.rested < round; i++)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        std::this_thread::sleep_for(std::chrono::milliseconds(60));
+        CHECK(runner.rested == round);
+    }
+    StepLane patient(runner, std::chrono::minutes(1)); // ends at once all the same
+    CHECK(patient.submit(plan_of({1})) != nullptr);
 }

@@ -205,6 +205,11 @@ void CpuLane::leave() noexcept {
     has_turn_ = false;
 }
 
+void CpuLane::rest() noexcept {
+    workspace_.release();
+    std::vector<float>().swap(logits_);
+}
+
 void CpuLane::commit(const StepPlan &plan, std::span<const int32_t> tokens,
                      std::span<const uint32_t> kept) {
     size_t first = 0;

@@ -35,6 +35,7 @@ class CpuLane : public StepRunner {
                       const StepInterest &interest) override;
     void sample(std::span<const SamplingControl> records, std::span<ds4_job_token> out) override;
     void leave() noexcept override;
+    void rest() noexcept override;
     void commit(const StepPlan &plan, std::span<const int32_t> tokens,
                 std::span<const uint32_t> kept) override;
     uint64_t workspace_bytes() const { return workspace_.bytes(); } // from any thread
