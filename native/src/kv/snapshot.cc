@@ -14,7 +14,6 @@ namespace {
 
 constexpr char kMagic[7] = {'D', 'S', '4', 'S', 'E', 'Q', '\0'};
 constexpr uint8_t kVersion = 2;
-constexpr uint64_t kChecksumBytes = 8;
 
 struct RawHeader {
     char magic[7];

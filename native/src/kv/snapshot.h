@@ -34,7 +34,8 @@ struct SnapshotHeader {
     void write(uint8_t *out) const;
 };
 
-// The checksum at the end of a region: of its other bytes, seeded with its number.
+constexpr uint64_t kChecksumBytes = 8; // the end of every region
+// The checksum of a region: of its other bytes, seeded with its number.
 uint64_t region_checksum(std::span<const uint8_t> bytes, uint32_t region);
 
 } // namespace ds4

@@ -8,11 +8,6 @@
 #include "kv/recent_rows.h"
 
 namespace ds4 {
-namespace {
-
-constexpr size_t kChecksumBytes = 8;
-
-} // namespace
 
 uint64_t SnapshotReader::wanted() const {
     if (!header_) return SnapshotHeader::kBytes;
