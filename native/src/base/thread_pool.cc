@@ -118,7 +118,22 @@ ThreadPool::~ThreadPool() { state_->stop(); }
 
 int ThreadPool::threads() const { return state_->threads; }
 
+namespace {
+
+thread_local Interlude *interlude = nullptr;
+
+} // namespace
+
+Interlude::Scope::Scope(Interlude *inside) : before_(std::exchange(interlude, inside)) {}
+
+Interlude::Scope::~Scope() { interlude = before_; }
+
+void Interlude::run() {
+    if (interlude != nullptr) interlude->between_regions();
+}
+
 void ThreadPool::run(const RegionFunction &function) {
+    Interlude::run();
     State &state = *state_;
     if (state.threads == 1) {
         function(0, 1);

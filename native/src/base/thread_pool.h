@@ -20,6 +20,27 @@ class RegionFunction {
     void (*call_)(const void *, int, int);
 };
 
+// Something that a thread does between the parallel regions that it starts: for instance, it lets
+// other work have the cores.
+class Interlude {
+  public:
+    virtual ~Interlude() = default;
+    virtual void between_regions() = 0; // may throw, in place of the region
+
+    // Holds for the calling thread while the object lives. Null: none.
+    class Scope {
+      public:
+        explicit Scope(Interlude *interlude);
+        ~Scope();
+        Scope(const Scope &) = delete;
+
+      private:
+        Interlude *before_;
+    };
+    // Runs that of the calling thread, if it has one.
+    static void run();
+};
+
 class ThreadPool {
   public:
     explicit ThreadPool(int threads); // >= 1, the caller included
@@ -29,7 +50,8 @@ class ThreadPool {
 
     int threads() const;
     // Runs function(worker, workers) for every worker in 0..threads-1 and returns when all have.
-    // Not reentrant. An exception thrown by a worker is rethrown here.
+    // Not reentrant. An exception thrown by a worker is rethrown here. The thread's interlude runs
+    // first.
     void run(const RegionFunction &function);
 
   private:

@@ -242,6 +242,9 @@ void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32
         call_.moe_forward_f32(moe, int(rows), x, out, ids, route_weights, false, limit);
         return;
     }
+    // From its submission on the work has the cores.
+    Interlude::run();
+    const Interlude::Scope none(nullptr);
     uint64_t ticket = 0;
     int code = call_.moe_submit(moe, int(rows), x, KTB_IO_F32, out, KTB_IO_F32, ids, route_weights,
                                 0, limit, &ticket);

@@ -35,6 +35,11 @@ void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_
     const uint32_t wanted = std::min(top_count, kMaxTopLogprobs);
     uint32_t count = 0;
     for (size_t id = 0; id < logits.size() && wanted > 0; id++) {
+        if (count == wanted && id % kWeightBlock == 0 &&
+            !(highest[id / kWeightBlock] > logits[size_t(best[count - 1])])) {
+            id += kWeightBlock - 1; // nothing in this block ranks
+            continue;
+        }
         const float logit = logits[id];
         if (!std::isfinite(logit) ||
             (count == wanted && !(logit > logits[size_t(best[count - 1])])))

@@ -13,9 +13,6 @@ namespace {
 
 constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
 
-// Tokens this many temperatures below the largest are tried first: almost every nucleus ends among
-// them.
-constexpr float kFirstReach = 7.0f;
 constexpr int kBuckets = 2048;
 constexpr float kBucketsPerUnit = float(kBuckets) / kWeightReach;
 
@@ -78,16 +75,16 @@ Sampler::Best Sampler::best_of(std::span<const float> logits) {
     return {*block, int32_t(id)};
 }
 
-// Fills weights_ and sums_; returns the sum of all weights.
-uint64_t Sampler::weigh(std::span<const float> logits, const SamplingControl &control,
-                        float min_p) {
+// Fills weights_ and sums_; returns the sums over the row.
+WeightSums Sampler::weigh(std::span<const float> logits, const SamplingControl &control,
+                          float min_p) {
     weights_.resize(logits.size());
     blocks_.values(int64_t(logits.size()), sums_, [&](int64_t begin, int64_t end) {
         return weight_kernels().weigh(logits.data() + begin, end - begin, best_.logit,
                                       control.temperature, min_p, weights_.data() + begin);
     });
-    uint64_t total = 0;
-    for (const uint64_t sum : sums_) total += sum;
+    WeightSums total;
+    for (const WeightSums &sums : sums_) total.all += sums.all, total.near += sums.near;
     return total;
 }
 
@@ -99,10 +96,10 @@ int32_t Sampler::draw(std::span<const float> logits, const SamplingControl &cont
 }
 
 int32_t Sampler::draw_in_id_order(std::span<const float> logits, const SamplingControl &control) {
-    const uint64_t total = weigh(logits, control, control.min_p);
+    const uint64_t total = weigh(logits, control, control.min_p).all;
     uint64_t rest = drawn_amount(control.uniform, total);
     size_t block = 0;
-    for (; rest >= sums_[block]; block++) rest -= sums_[block];
+    for (; rest >= sums_[block].all; block++) rest -= sums_[block].all;
     size_t id = block * size_t(kWeightBlock);
     for (;; id++) {
         const uint64_t weight = fixed_weight(weights_[id]);
@@ -184,20 +181,17 @@ std::span<const uint64_t> Sampler::gather(std::span<const float> logits, float f
 }
 
 int32_t Sampler::draw_from_nucleus(std::span<const float> logits, const SamplingControl &control) {
-    const uint64_t total = weigh(logits, control, 0.0f);
-    // With min_p in play the tokens of interest lie above it, with room for the rounding of exp.
-    const float reach =
-        control.min_p > 0.0f
-            ? std::min(kWeightReach, float(-std::log(double(control.min_p))) + 0.01f)
-            : kFirstReach;
-    const float floor = best_.logit - reach * control.temperature;
-    const std::span<const uint64_t> keys =
-        gather(logits, floor, best_.logit, [](int64_t) { return true; });
-    std::vector<float> weights; // weights_ is still needed
-    const Nucleus nucleus = nucleus_of(keys, logits, control, best_.logit, total, weights);
-    if (nucleus.ends || control.min_p > 0.0f)
-        return draw_from(keys, nucleus, weights, control.uniform);
-    return draw_from_buckets(logits, control, total);
+    const WeightSums total = weigh(logits, control, 0.0f);
+    const bool is_narrow = total.near >= nucleus_amount(control.top_p, total.all);
+    if (!is_narrow && control.min_p <= 0.0f) return draw_from_buckets(logits, control, total.all);
+    // Tokens of less weight are not kept. The reach has room for the rounding of exp.
+    const float least = is_narrow ? std::max(control.min_p, kNearWeight) : control.min_p;
+    const float reach = std::min(kWeightReach, float(-std::log(double(least))) + 0.01f);
+    const std::span<const uint64_t> keys = gather(logits, best_.logit - reach * control.temperature,
+                                                  best_.logit, [](int64_t) { return true; });
+    std::vector<float> weights; // weights_ belongs to all ids
+    const Nucleus nucleus = nucleus_of(keys, logits, control, best_.logit, total.all, weights);
+    return draw_from(keys, nucleus, weights, control.uniform);
 }
 
 // The token at which the sum of weights, in the order of logits, exceeds `amount`.

@@ -29,7 +29,7 @@ class Sampler {
     };
     std::span<const float> masked(std::span<const float> logits, const SamplingControl &control);
     Best best_of(std::span<const float> logits);
-    uint64_t weigh(std::span<const float> logits, const SamplingControl &control, float min_p);
+    WeightSums weigh(std::span<const float> logits, const SamplingControl &control, float min_p);
     int32_t draw(std::span<const float> logits, const SamplingControl &control);
     int32_t draw_in_id_order(std::span<const float> logits, const SamplingControl &control);
     int32_t draw_from_top(std::span<const float> logits, const SamplingControl &control);
@@ -50,7 +50,7 @@ class Sampler {
     LogitOrder order_;
     Best best_{};
     std::vector<float> masked_, weights_, largest_; // [vocab], [vocab], [blocks]
-    std::vector<uint64_t> sums_;                    // [blocks]
+    std::vector<WeightSums> sums_;                  // [blocks]
     std::vector<std::vector<uint64_t>> found_;      // keys, one list a worker
     std::vector<std::vector<uint64_t>> histograms_; // weights by bucket, one a worker
 };

@@ -156,14 +156,14 @@ TEST("weights of all instruction sets have the same bits, close to exp") {
         const float largest = kWeightKernelsGeneric.largest(logits.data(), count);
         for (const float min_p : {0.0f, 0.03f, 2.0f}) {
             std::vector<float> expected(size_t(count) + 1, -5.0f);
-            const uint64_t sum = kWeightKernelsGeneric.weigh(logits.data(), count, largest, 1.3f,
-                                                             min_p, expected.data());
+            const WeightSums sums = kWeightKernelsGeneric.weigh(logits.data(), count, largest, 1.3f,
+                                                                min_p, expected.data());
             for (size_t set = 0; set < 3; set++) {
                 if (!machine::has(isas[set])) continue;
                 std::vector<float> out(size_t(count) + 1, -5.0f);
                 CHECK(sets[set]->largest(logits.data(), count) == largest);
                 CHECK(sets[set]->weigh(logits.data(), count, largest, 1.3f, min_p, out.data()) ==
-                      sum);
+                      sums);
                 CHECK(out == expected);
             }
             for (int64_t i = 0; i < count && min_p == 0.0f; i++) {

@@ -16,16 +16,17 @@ float largest(const float *logits, int64_t count) {
     return best;
 }
 
-uint64_t weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
-               float *out) {
-    uint64_t sum = 0;
+WeightSums weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
+                 float *out) {
+    WeightSums sums;
     for (int64_t i = 0; i < count; i++) {
         const float weight =
             std::isfinite(logits[i]) ? exp_minus((largest - logits[i]) / temperature) : 0.0f;
         out[i] = weight < min_p ? 0.0f : weight;
-        sum += fixed_weight(out[i]);
+        sums.all += fixed_weight(out[i]);
+        if (out[i] >= kNearWeight) sums.near += fixed_weight(out[i]);
     }
-    return sum;
+    return sums;
 }
 
 } // namespace

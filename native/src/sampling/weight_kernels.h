@@ -5,13 +5,20 @@
 
 namespace ds4 {
 
+constexpr float kNearWeight = 0x1p-10f;
+
+struct WeightSums {
+    uint64_t all = 0, near = 0; // near: of the weights of at least kNearWeight
+    bool operator==(const WeightSums &) const = default;
+};
+
 struct WeightKernels {
     // The largest finite logit of [count], or -infinity.
     float (*largest)(const float *logits, int64_t count);
     // out[i]: the weight of logits[i]; 0 where the logit is not finite or the weight is below
-    // min_p. Returns the sum of the fixed-point weights. count <= kWeightBlock.
-    uint64_t (*weigh)(const float *logits, int64_t count, float largest, float temperature,
-                      float min_p, float *out);
+    // min_p. Returns sums of fixed-point weights. count <= kWeightBlock.
+    WeightSums (*weigh)(const float *logits, int64_t count, float largest, float temperature,
+                        float min_p, float *out);
 };
 
 constexpr int64_t kWeightBlock = 1024; // ids whose weights are summed together

@@ -62,9 +62,9 @@ struct Sums { // of the two digits of fixed-point weights
     }
 };
 
-uint64_t weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
-               float *out) {
-    Sums sums;
+WeightSums weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
+                 float *out) {
+    Sums all, near;
     const __m256 top = _mm256_set1_ps(largest), divisor = _mm256_set1_ps(temperature);
     const auto weight_of = [&](const float *from) {
         const __m256 x = _mm256_loadu_ps(from);
@@ -74,7 +74,8 @@ uint64_t weigh(const float *logits, int64_t count, float largest, float temperat
         const __m256 weight = exp_minus_lanes(_mm256_and_ps(d, keep));
         keep = _mm256_and_ps(keep, _mm256_cmp_ps(weight, _mm256_set1_ps(min_p), _CMP_NLT_UQ));
         const __m256 kept = _mm256_and_ps(weight, keep);
-        sums.add(kept);
+        all.add(kept);
+        near.add(_mm256_and_ps(kept, _mm256_cmp_ps(kept, _mm256_set1_ps(kNearWeight), _CMP_GE_OQ)));
         return kept;
     };
     int64_t i = 0;
@@ -86,7 +87,7 @@ uint64_t weigh(const float *logits, int64_t count, float largest, float temperat
         _mm256_storeu_ps(weights, weight_of(rest));
         for (int lane = 0; i + lane < count; lane++) out[i + lane] = weights[lane];
     }
-    return sums.total();
+    return {all.total(), near.total()};
 }
 
 } // namespace

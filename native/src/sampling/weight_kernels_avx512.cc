@@ -37,11 +37,25 @@ __m512 exp_minus_lanes(__m512 d) {
     return _mm512_mul_ps(p, _mm512_castsi512_ps(exponent));
 }
 
-uint64_t weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
-               float *out) {
+// Sums of the two digits of fixed-point weights.
+struct Sums {
+    __m512i high = _mm512_setzero_si512(), low = _mm512_setzero_si512();
+
+    uint64_t total() const {
+        alignas(64) int32_t highs[kLanes], lows[kLanes];
+        _mm512_store_si512(highs, high);
+        _mm512_store_si512(lows, low);
+        uint64_t sum = 0;
+        for (int i = 0; i < kLanes; i++) sum += (uint64_t(highs[i]) << 20) + uint64_t(lows[i]);
+        return sum;
+    }
+};
+
+WeightSums weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
+                 float *out) {
     const __m512 top = _mm512_set1_ps(largest), divisor = _mm512_set1_ps(temperature),
                  nothing = _mm512_set1_ps(-__builtin_inff()), digit = _mm512_set1_ps(0x1p20f);
-    __m512i high = _mm512_setzero_si512(), low = _mm512_setzero_si512();
+    Sums all, near;
     for (int64_t i = 0; i < count; i += kLanes) {
         const __mmask16 inside = lanes_below(count - i);
         const __m512 x = _mm512_mask_loadu_ps(nothing, inside, logits + i);
@@ -54,15 +68,14 @@ uint64_t weigh(const float *logits, int64_t count, float largest, float temperat
         _mm512_mask_storeu_ps(out + i, inside, kept);
         const __m512i whole = _mm512_cvttps_epi32(scaled);
         const __m512 rest = _mm512_sub_ps(scaled, _mm512_cvtepi32_ps(whole));
-        high = _mm512_add_epi32(high, whole);
-        low = _mm512_add_epi32(low, _mm512_cvttps_epi32(_mm512_mul_ps(rest, digit)));
+        const __m512i part = _mm512_cvttps_epi32(_mm512_mul_ps(rest, digit));
+        const __mmask16 is_near = _mm512_cmp_ps_mask(kept, _mm512_set1_ps(kNearWeight), _CMP_GE_OQ);
+        all.high = _mm512_add_epi32(all.high, whole);
+        all.low = _mm512_add_epi32(all.low, part);
+        near.high = _mm512_mask_add_epi32(near.high, is_near, near.high, whole);
+        near.low = _mm512_mask_add_epi32(near.low, is_near, near.low, part);
     }
-    alignas(64) int32_t highs[kLanes], lows[kLanes];
-    _mm512_store_si512(highs, high);
-    _mm512_store_si512(lows, low);
-    uint64_t sum = 0;
-    for (int i = 0; i < kLanes; i++) sum += (uint64_t(highs[i]) << 20) + uint64_t(lows[i]);
-    return sum;
+    return {all.total(), near.total()};
 }
 
 } // namespace

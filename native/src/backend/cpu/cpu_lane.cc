@@ -13,15 +13,19 @@ namespace ds4::cpu {
 
 using Clock = std::chrono::steady_clock;
 
-struct CpuLane::Breath {
+struct CpuLane::Breath : Interlude {
     const StepInterest &interest;
     Turns *turns; // null: never gives way
     int layers;
     Clock::duration away{};
 
-    void take(int layer) {
+    Breath(const StepInterest &interest, Turns *turns, int layers)
+        : interest(interest), turns(turns), layers(layers) {}
+    void check(int layer) const {
         if (interest.is_cancelled())
             fail(DS4_ERR_CANCELLED, "the step was cancelled at layer %d of %d", layer, layers);
+    }
+    void between_regions() override {
         if (turns != nullptr) away += turns->give_way();
     }
 };
@@ -114,7 +118,7 @@ void CpuLane::run_layer(int layer, const StepRows &rows, const StepAngles &angle
     if (trace != nullptr) trace->put("attn_out", layer, y, count * hidden);
     mixing_.expand(y, post, comb, count, streams);
     if (trace != nullptr) trace->put("mid_streams", layer, streams, count * shape.hc_width());
-    breath.take(layer);
+    breath.check(layer);
     enter(w.ffn_mix, w.ffn_norm, "ffn");
     moe_.run(layer, w, rows.tokens.data(), x, count, y, trace);
     if (trace != nullptr) trace->put("ffn_out", layer, y, count * hidden);
@@ -148,7 +152,7 @@ void CpuLane::run(const StepPlan &plan, const StepRows &rows, Trace *trace, Brea
     embed(rows, streams);
     const StepAngles angles = make_angles(rows);
     for (int layer = 0; layer < context_.shape.layers; layer++) {
-        breath.take(layer);
+        breath.check(layer);
         run_layer(layer, rows, angles, streams, trace, breath);
     }
     sampled_rows_.clear();
@@ -165,7 +169,7 @@ void CpuLane::run(const StepPlan &plan, const StepRows &rows, Trace *trace, Brea
                 out = std::copy_n(logits_.data() + row * vocab, vocab, out);
         }
     }
-    breath.take(context_.shape.layers);
+    breath.check(context_.shape.layers);
 }
 
 uint64_t CpuLane::evaluate(const StepPlan &plan, std::span<const int32_t> tokens,
@@ -177,7 +181,8 @@ uint64_t CpuLane::evaluate(const StepPlan &plan, std::span<const int32_t> tokens
     }
     means_.model.check_files();
     const Clock::time_point begin = Clock::now();
-    Breath breath{interest, lane_ == Lane::prefill ? means_.turns : nullptr, context_.shape.layers};
+    Breath breath(interest, lane_ == Lane::prefill ? means_.turns : nullptr, context_.shape.layers);
+    const Interlude::Scope scope(&breath);
     const StepRows rows = gather(plan, tokens);
     run(plan, rows, trace.get(), breath);
     means_.model.check_files(); // some weights may have been read as zeros

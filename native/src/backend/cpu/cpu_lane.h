@@ -47,7 +47,7 @@ class CpuLane : public StepRunner {
         std::vector<int32_t> logits_rows; // to be projected to logits
         std::vector<uint8_t> is_sampled;  // [logits_rows]; the others are the caller's
     };
-    // A place between two blocks of layers: ends a step that nobody wants, gives way.
+    // Ends a step that nobody wants between layers, and gives way between regions.
     struct Breath;
 
     StepRows gather(const StepPlan &plan, std::span<const int32_t> tokens) const;

@@ -42,6 +42,7 @@ void Turns::give_back(Lane lane) noexcept {
 }
 
 Turns::Clock::duration Turns::give_way() {
+    if (!decode_waits_.load(std::memory_order_relaxed)) return {}; // it is asked very often
     std::unique_lock lock(mutex_);
     if (!decode_waits_ || !decode_is_due()) return {};
     const Clock::time_point begin = Clock::now();

@@ -1,8 +1,9 @@
 // Lets the two lanes of a backend compute in turns where they use the same cores. A step of the
-// prefill lane gives way at every block of a layer, so a decode step need not wait for its end. The
+// prefill lane gives way between parallel regions, so a decode step need not wait for its end. The
 // time is shared evenly: after a step of the decode lane the other lane goes on for as
 // long as that took.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -29,7 +30,8 @@ class Turns {
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    bool taken_ = false, decode_waits_ = false, prefill_waits_ = false;
+    bool taken_ = false, prefill_waits_ = false;
+    std::atomic<bool> decode_waits_{false}; // read without the mutex by give_way
     Clock::time_point decode_began_{}, due_{};
 };
 
