@@ -39,7 +39,7 @@ export const BLOCK_ROWS: readonly Mutation[] = [
     file: `${BLOCKS}/compressor.cc`,
     find: "(in.first + t) % in.ratio",
     replace: "t % in.ratio",
-    tests: ["entries close at every window's last token"],
+    tests: ["the position bias is that of the window's positions"],
   },
   {
     name: "one Sinkhorn iteration is missing",
@@ -103,5 +103,33 @@ export const BLOCK_ROWS: readonly Mutation[] = [
     find: "access == Access::apart && session->claimed",
     replace: "access == Access::apart && session->claimed && session->busy && false",
     tests: ["calls that would change a session are refused while a job owns it"],
+  },
+  {
+    name: "the shared expert is clamped by the limit of the routed ones",
+    file: `${BLOCKS}/moe.cc`,
+    find: "context_.shared_clamp ? facts.shared_swiglu_limit : 0.0f",
+    replace: "context_.shared_clamp ? facts.swiglu_limit : 0.0f",
+    tests: ["the shared expert is clamped by its own limit"],
+  },
+  {
+    name: "the switch that turns the shared expert's clamp off does nothing",
+    file: `${BLOCKS}/moe.cc`,
+    find: "context_.shared_clamp ? facts.shared_swiglu_limit : 0.0f",
+    replace: "facts.shared_swiglu_limit",
+    tests: ["the shared expert is clamped by its own limit"],
+  },
+  {
+    name: "every slice of attention counts the sink",
+    file: `${BLOCKS}/attend_heads.cc`,
+    find: "slice == 0 ? in.sinks[begin + h] : -INFINITY",
+    replace: "in.sinks[begin + h]",
+    tests: ["attention over window and compressed rows equals a float64 loop"],
+  },
+  {
+    name: "the largest score of a later slice does not rescale the earlier ones",
+    file: `${BLOCKS}/attend_heads.cc`,
+    find: "sum[i] = sum[i] * old_weight + slice[i] * new_weight;",
+    replace: "sum[i] = sum[i] + slice[i] * new_weight;",
+    tests: ["attention over window and compressed rows equals a float64 loop"],
   },
 ]

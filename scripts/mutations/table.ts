@@ -4,6 +4,7 @@ import { BLOCK_ROWS } from "./block-rows.ts"
 import { KV_ROWS } from "./kv-rows.ts"
 import type { Mutation } from "./mutation.ts"
 import { PACKAGE_ROWS } from "./package-rows.ts"
+import { SESSION_ROWS } from "./session-rows.ts"
 
 export const MUTATIONS: readonly Mutation[] = [
   ...ATTENTION_ROWS,

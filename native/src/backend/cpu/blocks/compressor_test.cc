@@ -165,3 +165,15 @@ TEST("the position bias counts by position within the window") {
                         std::sqrt(squares / kDim + 1e-6),
                     2e-5);
 }
+
+TEST("the position bias is that of the window's positions, wherever a step begins") {
+    for (const int ratio : {4, 128}) {
+        const LayerShape layer{ratio, 10.0f, 10.0f, false};
+        const int halves = layer.compressor_halves();
+        const Stream stream = random_stream(270, halves, 9);
+        const std::vector<float> bias = random_stream(ratio, halves, 11).values;
+        const Entries whole = compress(stream, 270, layer, {270}, bias);
+        CHECK(compress(stream, 270, layer, {3, 130, 1, 5}, bias) == whole);
+        CHECK(compress(stream, 270, layer, {270}, no_bias(layer)) != whole);
+    }
+}

@@ -156,3 +156,32 @@ TEST("the clamp holds the gate from above only, and the other factor on both sid
                 1e-20); // not clamped to -10, whose silu is -4.5e-4
     CHECK_CLOSE(result(50.0f, 3.0f, 0.0f), 3.0 * silu(50.0), 1e-4);
 }
+
+TEST("the shared expert is clamped by its own limit, and the switch turns that one off") {
+    const VectorFile file("unit/moe.safetensors");
+    const LayerWeights weights = recorded_layer(file, false);
+    std::vector<float> x(11 * 256);
+    for (size_t i = 0; i < x.size(); i++) x[i] = 8.0f * file["x"].floats()[i]; // limits are met
+    const auto run = [&](float routed, float shared, bool clamps) {
+        unit::Bench bench(machine::best_isa(), RowStorage::f32);
+        bench.dims.layer[0].swiglu_limit = routed;
+        bench.dims.layer[0].shared_swiglu_limit = shared;
+        bench.context.shared_clamp = clamps;
+        Moe moe(bench.context);
+        std::vector<float> out(x.size());
+        moe.run(0, weights, file["token_ids"].ints(), x.data(), 11, out.data(), nullptr);
+        return out;
+    };
+    const auto largest_difference = [](const std::vector<float> &a, const std::vector<float> &b) {
+        float most = 0.0f;
+        for (size_t i = 0; i < a.size(); i++) most = std::max(most, std::fabs(a[i] - b[i]));
+        return most;
+    };
+    const std::vector<float> both = run(0.5f, 0.25f, true), routed = run(0.5f, 0.0f, true),
+                             shared = run(0.0f, 0.25f, true), none = run(0.0f, 0.0f, true);
+    CHECK(largest_difference(both, routed) > 0.01f && largest_difference(both, shared) > 0.01f);
+    // The two parts are added, so each limit changes the sum by as much whatever the other one is.
+    for (size_t i = 0; i < x.size(); i++)
+        CHECK_CLOSE(both[i] - routed[i], shared[i] - none[i], 2e-4);
+    CHECK(run(0.5f, 0.25f, false) == routed);
+}

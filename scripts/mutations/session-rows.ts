@@ -1,0 +1,111 @@
+// Faults of sessions: cache pages, snapshots, the memory account, the scheduler, the sampler.
+import type { Mutation } from "./mutation.ts"
+
+export const SESSION_ROWS: readonly Mutation[] = [
+  {
+    name: "cache pages past the fourth are those before them",
+    file: "native/src/kv/page_table.h",
+    find: "table_->page(index >> rows_.shift)",
+    replace: "table_->page((index >> rows_.shift) & 3)",
+    tests: ["rows far apart never share their bytes"],
+  },
+  {
+    name: "index rows lie where the compressed entries of their layer do",
+    file: "native/src/kv/page_layout.cc",
+    find: "if (facts.has_indexer()) layer.index = place(",
+    replace: "if (facts.has_indexer()) layer.index = layer.compressed, static_cast<void>(",
+    tests: ["a page holds the entries and index rows of 2048 tokens"],
+  },
+  {
+    name: "token ids of a snapshot are taken unchecked",
+    file: "native/src/kv/snapshot_reader.cc",
+    find: "token < 0 || token >= pool_->layout.shape.vocab)",
+    replace: "token < -1)",
+    tests: ["every token id of a snapshot is checked"],
+  },
+  {
+    name: "a session tells half of its bytes",
+    file: "native/src/backend/cpu/sequence.cc",
+    find: "bytes_.store(total, std::memory_order_relaxed);",
+    replace: "bytes_.store(total / 2, std::memory_order_relaxed);",
+    tests: ["the bytes of a sequence are its rings and whole pages", "the workspace that a plan"],
+  },
+  {
+    name: "the memory account leaves the index rows out",
+    file: "native/src/kv/page_layout.cc",
+    find: "bytes_ += (rows * row_bytes + kAlignment - 1) / kAlignment * kAlignment;",
+    replace:
+      "if (row_bytes > 100) bytes_ += (rows * row_bytes + kAlignment - 1) / kAlignment * kAlignment;",
+    tests: ["the memory account of a sequence counts", "a plan counts weights, a session"],
+  },
+  {
+    name: "the account of a session counts no compressor rows",
+    file: "native/src/kv/cache_layout.cc",
+    find: "total += slots * compressor_row_bytes(layer, shape.head_dim);",
+    replace: "total += 0 * slots;",
+    tests: ["the memory account of a sequence counts"],
+  },
+  {
+    name: "the workspace of an account forgets the queries",
+    file: "native/src/backend/cpu/workspace_bytes.cc",
+    find: "            floats(n * shape_.attention_width());\n",
+    replace: "",
+    tests: ["the workspace that a plan counts"],
+  },
+  {
+    name: "the account has no room for the workspace of a step",
+    file: "native/src/experts/memory_budget.cc",
+    find: "account.session(account.session_tokens) + account.workspace;",
+    replace: "account.session(account.session_tokens);",
+    tests: ["memory decides: for auto everything must fit"],
+  },
+  {
+    name: "scratch memory that no step needs is kept for ever",
+    file: "native/src/backend/cpu/workspace.cc",
+    find: "< buffer->bytes()) buffer->release();",
+    replace: "< 0) buffer->release();",
+    tests: ["memory that no step of a review needed"],
+  },
+  {
+    name: "scratch memory is given back after every step",
+    file: "native/src/backend/cpu/workspace.cc",
+    find: "if (++steps_ < kReviewSteps) return;",
+    replace: "release();",
+    tests: ["memory that no step of a review needed"],
+  },
+  {
+    name: "a house full of decoding jobs keeps prompts out for ever",
+    file: "native/src/core/scheduler/batch_planner.cc",
+    find: "if (room == 0 && !prompts.empty() && turn_ % 8 == 0) {",
+    replace: "if (room == 0 && !prompts.empty() && turn_ % 8 == 9) {",
+    tests: ["a house full of decoding jobs does not keep a prompt out for ever"],
+  },
+  {
+    name: "where prompts do not fit, the shortest wins every time",
+    file: "native/src/core/scheduler/batch_planner.cc",
+    find: "if (prompts.size() > room)",
+    replace: "if (prompts.size() > room + 1000000)",
+    tests: ["more prompts than the step has tokens take turns"],
+  },
+  {
+    name: "a draw that ends a block of weights takes the token before it",
+    file: "native/src/sampling/sampler.cc",
+    find: "if (rest < weight) return int32_t(id);",
+    replace: "if (rest <= weight) return int32_t(id);",
+    tests: ["the sampler equals a plain full sort"],
+  },
+  {
+    name: "a nucleus of less than top_p is enough",
+    file: "native/src/sampling/sampler.cc",
+    find: "return uint64_t(std::ceil(double(top_p) * double(total)));",
+    replace: "return uint64_t(std::ceil(double(top_p) * double(total) * 0.9));",
+    tests: ["the sampler equals a plain full sort"],
+  },
+  {
+    name: "a lane without steps keeps its memory",
+    file: "native/src/backend/step_lane.cc",
+    find: "    runner_.rest();\n",
+    replace: "",
+    tests: ["a lane without steps rests once"],
+  },
+]
