@@ -110,4 +110,25 @@ export const PACKAGE_ROWS: readonly Mutation[] = [
     replace: "ending",
     tests: ["packages/chat/src/open.test.ts"],
   },
+  {
+    name: "of equal merges in a table the last one counts",
+    file: `${TOKENIZER}/bpe/merge-table.ts`,
+    find: "    if (this.slots[slot] !== EMPTY) return\n",
+    replace: "",
+    tests: [`${TOKENIZER}/bpe/merge-table.test.ts`],
+  },
+  {
+    name: "a prompt one token longer than the context is taken",
+    file: "packages/engine/src/check-request.ts",
+    find: "if (promptTokens.length > model.contextTokens) {",
+    replace: "if (promptTokens.length > model.contextTokens + 1) {",
+    tests: ["packages/engine/src/check-request.test.ts"],
+  },
+  {
+    name: "a request that leaves the queue does not let the next one in",
+    file: "packages/engine/src/session-pool.ts",
+    find: "      resolve(undefined)\n      this.serveQueue()",
+    replace: "      resolve(undefined)",
+    tests: ["packages/engine/src/session-pool.test.ts"],
+  },
 ]

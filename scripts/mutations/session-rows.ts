@@ -35,7 +35,7 @@ export const SESSION_ROWS: readonly Mutation[] = [
     file: "native/src/kv/page_layout.cc",
     find: "bytes_ += (rows * row_bytes + kAlignment - 1) / kAlignment * kAlignment;",
     replace:
-      "if (row_bytes > 100) bytes_ += (rows * row_bytes + kAlignment - 1) / kAlignment * kAlignment;",
+      "if (row_bytes > 100) bytes_ += (rows * row_bytes + kAlignment - 1) / kAlignment * 64;",
     tests: ["the memory account of a sequence counts", "a plan counts weights, a session"],
   },
   {

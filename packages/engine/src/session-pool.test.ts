@@ -231,3 +231,15 @@ test(
     expect(opened.length).toBeLessThanOrEqual(4)
   },
 )
+
+test("who leaves the head of the queue lets those in whom it kept waiting", async () => {
+  const { pool } = makePool(2)
+  const first = await lease(pool, [1])
+  first.settling([1, 2])
+  const leaving = new AbortController()
+  const waiting = pool.acquire([1, 2, 3], undefined, leaving.signal) // for the settling session
+  const next = pool.acquire([9], undefined, undefined) // could open one, but came later
+  leaving.abort()
+  expect(await waiting).toBeUndefined()
+  expect((await next)?.cachedTokens).toBe(0)
+})
