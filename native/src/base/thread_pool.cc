@@ -60,6 +60,7 @@ uint32_t await_change(const std::atomic<uint32_t> &word, uint32_t old,
 
 struct ThreadPool::State {
     int threads = 1;
+    std::atomic<uint64_t> regions{0};
     std::chrono::microseconds spin{0};
     const RegionFunction *function = nullptr; // of the region that `generation` started
     alignas(64) std::atomic<uint32_t> generation{0};
@@ -117,6 +118,7 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
 ThreadPool::~ThreadPool() { state_->stop(); }
 
 int ThreadPool::threads() const { return state_->threads; }
+uint64_t ThreadPool::regions() const { return state_->regions.load(std::memory_order_relaxed); }
 
 namespace {
 
@@ -135,6 +137,7 @@ void Interlude::run() {
 void ThreadPool::run(const RegionFunction &function) {
     Interlude::run();
     State &state = *state_;
+    state.regions.fetch_add(1, std::memory_order_relaxed);
     if (state.threads == 1) {
         function(0, 1);
         return;

@@ -49,6 +49,7 @@ class ThreadPool {
     ThreadPool &operator=(const ThreadPool &) = delete;
 
     int threads() const;
+    uint64_t regions() const; // that run has been called for; for tests and measurements
     // Runs function(worker, workers) for every worker in 0..threads-1 and returns when all have.
     // Not reentrant. An exception thrown by a worker is rethrown here. The thread's interlude runs
     // first.

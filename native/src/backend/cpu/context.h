@@ -47,6 +47,14 @@ struct Context {
             for (int64_t i = range.begin; i < range.end; i++) body(i, worker);
         });
     }
+    // The same without threads where all items together are so few channels that handing them over
+    // would take longer than the work.
+    template <typename Body>
+    void each_of_channels(int64_t count, int64_t channels, const Body &body) const {
+        constexpr int64_t kAloneChannels = 8192;
+        if (count * channels > kAloneChannels) return each(count, body);
+        for (int64_t i = 0; i < count; i++) body(i);
+    }
     template <typename Body> void each(int64_t count, const Body &body) const {
         each_with_worker(count, [&](int64_t i, int) { body(i); });
     }

@@ -102,11 +102,7 @@ void CpuLane::run_layer(int layer, const StepRows &rows, const StepAngles &angle
     float *post = post_.get<float>(count * shape.streams),
           *comb = comb_.get<float>(count * shape.streams * shape.streams);
     const auto enter = [&](const MixWeights &mix, const Floats &norm, const char *name) {
-        mixing_.collapse(mix, streams, count, x, post, comb);
-        context_.each(count, [&](int64_t t) {
-            rms_norm(context_.vectors, x + t * hidden, norm.data(), x + t * hidden, hidden,
-                     shape.norm_epsilon);
-        });
+        mixing_.collapse(mix, norm.data(), streams, count, {x, post, comb});
         if (trace == nullptr) return;
         const std::string prefix = name;
         trace->put((prefix + "_in").c_str(), layer, x, count * hidden);

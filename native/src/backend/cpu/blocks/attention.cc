@@ -48,10 +48,10 @@ Attention::Projections Attention::project(const LayerShape &layer, const LayerWe
     return p;
 }
 
-void Attention::finish_queries(const LayerWeights &w, const float *angles, Projections &p,
-                               int64_t rows) {
+void Attention::finish_low(const LayerWeights &w, const float *angles, Projections &p,
+                           int64_t rows) {
     const Shape &shape = context_.shape;
-    const int64_t dim = shape.head_dim, rotary = shape.rope_dim, width = shape.attention_width();
+    const int64_t dim = shape.head_dim, rotary = shape.rope_dim;
     const float epsilon = shape.norm_epsilon;
     context_.each(rows, [&](int64_t t) {
         rms_norm(context_.vectors, p.q_low + t * shape.q_lora_rank, w.q_norm.data(),
@@ -63,34 +63,40 @@ void Attention::finish_queries(const LayerWeights &w, const float *angles, Proje
         context_.pool, context_.isa, p.q_low, rows, shape.q_lora_rank, context_.precision,
         low_forms_.get<uint8_t>(
             int64_t(activation_bytes(rows, shape.q_lora_rank, context_.precision))));
+}
+
+// Queries of attention, and those of the indexer where some query has to select.
+void Attention::make_queries(const LayerWeights &w, const float *angles, bool selects,
+                             Projections &p, int64_t rows) {
+    const Shape &shape = context_.shape;
+    const int64_t dim = shape.head_dim, rotary = shape.rope_dim, width = shape.attention_width(),
+                  index_dim = shape.index_head_dim, index_heads = selects ? shape.index_heads : 0;
     p.q = q_.get<float>(rows * width);
-    const Product product{w.q_b, &p.low, nullptr, rows, p.q, width};
-    multiply(context_.pool, context_.isa, {&product, 1});
-    context_.each(rows * shape.heads, [&](int64_t item) {
-        float *q = p.q + item * dim;
-        rms_norm(context_.vectors, q, nullptr, q, dim, epsilon);
-        rotate(q + dim - rotary, angles + item / shape.heads * rotary, int(rotary), false);
+    p.index_q = selects ? index_q_.get<float>(rows * index_heads * index_dim) : nullptr;
+    const Product products[] = {
+        {w.q_b, &p.low, nullptr, rows, p.q, width},
+        {w.index_q, &p.low, nullptr, rows, p.index_q, index_heads * index_dim}};
+    multiply(context_.pool, context_.isa, {products, size_t(selects ? 2 : 1)});
+    context_.each(rows * (shape.heads + index_heads), [&](int64_t item) {
+        if (item < rows * shape.heads) {
+            float *q = p.q + item * dim;
+            rms_norm(context_.vectors, q, nullptr, q, dim, shape.norm_epsilon);
+            rotate(q + dim - rotary, angles + item / shape.heads * rotary, int(rotary), false);
+            return;
+        }
+        const int64_t head = item - rows * shape.heads;
+        float *q = p.index_q + head * index_dim;
+        rotate(q + index_dim - rotary, angles + head / index_heads * rotary, int(rotary), false);
+        if (context_.cache.index.storage == RowStorage::packed) round_index_row(q, int(index_dim));
     });
 }
 
-void Attention::make_index_queries(const LayerWeights &w, const float *angles,
-                                   std::span<const SequenceRows> sequences, Projections &p,
-                                   int64_t rows) {
-    const Shape &shape = context_.shape;
-    const bool needed = std::any_of(sequences.begin(), sequences.end(), [&](const SequenceRows &s) {
-        return Indexer::visible(s.position + s.count - 1) > shape.index_top_k;
-    });
-    if (!needed) return;
-    const int64_t dim = shape.index_head_dim, rotary = shape.rope_dim,
-                  width = int64_t(shape.index_heads) * dim;
-    p.index_q = index_q_.get<float>(rows * width);
-    const Product product{w.index_q, &p.low, nullptr, rows, p.index_q, width};
-    multiply(context_.pool, context_.isa, {&product, 1});
-    context_.each(rows * shape.index_heads, [&](int64_t item) {
-        float *q = p.index_q + item * dim;
-        rotate(q + dim - rotary, angles + item / shape.index_heads * rotary, int(rotary), false);
-        if (context_.cache.index.storage == RowStorage::packed) round_index_row(q, int(dim));
-    });
+bool Attention::some_select(const LayerShape &layer,
+                            std::span<const SequenceRows> sequences) const {
+    return layer.has_indexer() &&
+           std::any_of(sequences.begin(), sequences.end(), [&](const SequenceRows &s) {
+               return Indexer::visible(s.position + s.count - 1) > context_.shape.index_top_k;
+           });
 }
 
 void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &rows,
@@ -164,8 +170,8 @@ void Attention::run(int layer, const LayerWeights &weights, std::span<const Sequ
     const LayerShape &facts = shape.layer[size_t(layer)];
     const float *angles = facts.compress_ratio == 0 ? all_angles.window : all_angles.compressed;
     Projections p = project(facts, weights, x, rows);
-    finish_queries(weights, angles, p, rows);
-    if (facts.has_indexer()) make_index_queries(weights, angles, sequences, p, rows);
+    finish_low(weights, angles, p, rows);
+    make_queries(weights, angles, some_select(facts, sequences), p, rows);
     float *heads_out = heads_.get<float>(rows * shape.attention_width());
     const AttentionInput input{p.q, p.kv, p.index_q, p.index_weights, angles, weights.sinks.data()};
     for (const SequenceRows &sequence : sequences) {

@@ -31,10 +31,11 @@ class Attention {
     };
     Projections project(const LayerShape &layer, const LayerWeights &weights, const float *x,
                         int64_t rows);
-    void finish_queries(const LayerWeights &weights, const float *angles, Projections &p,
-                        int64_t rows);
-    void make_index_queries(const LayerWeights &weights, const float *angles,
-                            std::span<const SequenceRows> sequences, Projections &p, int64_t rows);
+    // Norm and rope of the low-rank queries and of the new rows.
+    void finish_low(const LayerWeights &weights, const float *angles, Projections &p, int64_t rows);
+    bool some_select(const LayerShape &layer, std::span<const SequenceRows> sequences) const;
+    void make_queries(const LayerWeights &weights, const float *angles, bool selects,
+                      Projections &p, int64_t rows);
     void compress(int layer, const LayerWeights &weights, const SequenceRows &rows,
                   const Projections &p, Trace *trace);
     void project_out(const LayerWeights &weights, const float *heads_out, int64_t rows, float *out);

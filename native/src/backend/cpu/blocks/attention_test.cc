@@ -18,6 +18,7 @@ struct Run {
     std::vector<float> out;
     Trace trace;
     std::vector<uint8_t> index_rows; // as stored
+    uint64_t last_regions = 0;       // parallel regions of the last chunk
 };
 
 // Feeds x [count, 256] through one attention layer in chunks of the given sizes (the last one
@@ -38,8 +39,10 @@ Run run_layer(unit::Bench &bench, int layer, const LayerWeights &weights, const 
         }
         sequence.reserve(uint32_t(size));
         const SequenceRows rows{&sequence, 0, size, begin};
+        const uint64_t regions = bench.pool.regions();
         attention.run(layer, weights, {&rows, 1}, {window.data(), compressed.data()},
                       x + begin * 256, size, run.out.data() + begin * 256, &run.trace);
+        run.last_regions = bench.pool.regions() - regions;
         const std::vector<int32_t> tokens(size_t(size), 1);
         sequence.commit(tokens.data(), uint32_t(size));
         begin += size;
@@ -94,6 +97,8 @@ TEST("window attention with sinks equals the recorded layer, for every kernel se
         unit::Bench bench(isa, RowStorage::f32);
         const Run whole = run_layer(bench, 0, weights, file["x"].floats(), 40, {40});
         CHECK_CLOSE(worst(whole.out, file["out"].floats()), 0.0, 5e-5);
+        const Run step = run_layer(bench, 0, weights, file["x"].floats(), 40, {39, 1});
+        CHECK(step.last_regions <= 6);
         for (const auto &chunks :
              {std::vector<int64_t>{1}, std::vector<int64_t>{15, 1, 17}, std::vector<int64_t>{7}})
             CHECK(run_layer(bench, 0, weights, file["x"].floats(), 40, chunks).out == whole.out);
@@ -132,6 +137,8 @@ TEST("a ratio-4 layer with trained roundings equals the recorded one: rows, choi
             CHECK(int32_t(chosen[i]) == expected.ints()[offset + int64_t(i)]);
         CHECK(run_layer(bench, 1, weights, compressor["x"].floats(), 45, {3, 1, 5, 2}).out ==
               run.out);
+        const Run step = run_layer(bench, 1, weights, compressor["x"].floats(), 45, {44, 1});
+        CHECK(step.last_regions <= 8); // of a token that selects
     }
 }
 

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend/cpu/kernels/row_kernels.h"
+
 namespace ds4::cpu {
 namespace {
 
-constexpr int kMaxStreams = 16; // Shape's limit
+constexpr int kMaxStreams = 16;     // Shape's limit
+constexpr int64_t kTokenBlock = 16; // tokens of one work item, where tokens are divided
 
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
@@ -51,35 +54,62 @@ void hyper_connection_weights(const Shape &shape, const float *mix, const float 
 
 float *HyperConnections::mix(const MixWeights &weights, const float *streams, const int32_t *rows,
                              int64_t count) {
-    const int64_t width = context_.shape.hc_width(), outputs = weights.fn.rows;
+    const int64_t outputs = weights.fn.rows;
     float *mix = mix_.get<float>(count * outputs);
     Activations x;
-    x.count = count, x.cols = width, x.values = streams;
+    x.count = count, x.cols = context_.shape.hc_width(), x.values = streams;
     const Product product{weights.fn, &x, rows, count, mix, outputs};
     multiply(context_.pool, context_.isa, {&product, 1});
-    context_.each(count, [&](int64_t t) {
-        const float *v = streams + (rows == nullptr ? t : rows[t]) * width;
-        const float scale = 1.0f / std::sqrt(context_.vectors.sum_squares(v, width) / float(width) +
-                                             context_.shape.norm_epsilon);
-        for (int64_t i = 0; i < outputs; i++) mix[t * outputs + i] *= scale;
-    });
     return mix;
 }
 
-void HyperConnections::collapse(const MixWeights &weights, const float *streams, int64_t count,
-                                float *x, float *post, float *comb) {
+void HyperConnections::scale_mix(const float *v, int64_t outputs, float *mix) const {
+    const int64_t width = context_.shape.hc_width();
+    const float scale = 1.0f / std::sqrt(context_.vectors.sum_squares(v, width) / float(width) +
+                                         context_.shape.norm_epsilon);
+    for (int64_t i = 0; i < outputs; i++) mix[i] *= scale;
+}
+
+// mix: of this token.
+void HyperConnections::collapse_token(const MixWeights &weights, const float *norm,
+                                      const float *streams, int64_t token, float *mix,
+                                      const Collapsed &out) const {
     const int n = context_.shape.streams;
     const int64_t hidden = context_.shape.hidden;
-    const float *values = mix(weights, streams, nullptr, count);
-    context_.each(count, [&](int64_t t) {
-        float pre[kMaxStreams];
-        hyper_connection_weights(context_.shape, values + t * weights.fn.rows, weights.base.data(),
-                                 weights.scale.data(), pre, post + t * n, comb + t * n * n);
-        const float *in = streams + t * n * hidden;
-        float *out = x + t * hidden;
-        for (int64_t d = 0; d < hidden; d++) out[d] = pre[0] * in[d];
-        for (int j = 1; j < n; j++)
-            context_.vectors.add_scaled(out, pre[j], in + j * hidden, hidden);
+    const float *in = streams + token * n * hidden;
+    scale_mix(in, weights.fn.rows, mix);
+    float pre[kMaxStreams];
+    hyper_connection_weights(context_.shape, mix, weights.base.data(), weights.scale.data(), pre,
+                             out.post + token * n, out.comb + token * n * n);
+    float *x = out.x + token * hidden;
+    for (int64_t d = 0; d < hidden; d++) x[d] = pre[0] * in[d];
+    for (int j = 1; j < n; j++) context_.vectors.add_scaled(x, pre[j], in + j * hidden, hidden);
+    if (norm != nullptr)
+        rms_norm(context_.vectors, x, norm, x, hidden, context_.shape.norm_epsilon);
+}
+
+// Few tokens divide the rows of fn over the threads. Many divide the tokens, in one region: fn has
+// few rows, and a thread finds the streams that it has just multiplied in its cache.
+void HyperConnections::collapse(const MixWeights &weights, const float *norm, const float *streams,
+                                int64_t count, const Collapsed &out) {
+    const int64_t outputs = weights.fn.rows, width = context_.shape.hc_width();
+    if (count < kTokenBlock * context_.pool.threads()) {
+        float *values = mix(weights, streams, nullptr, count);
+        context_.each(count, [&](int64_t t) {
+            collapse_token(weights, norm, streams, t, values + t * outputs, out);
+        });
+        return;
+    }
+    float *values = mix_.get<float>(count * outputs);
+    const RowsFunction multiply_rows = row_kernels(weights.fn.type, context_.isa).f32;
+    context_.each((count + kTokenBlock - 1) / kTokenBlock, [&](int64_t block) {
+        const int64_t first = block * kTokenBlock, tokens = std::min(kTokenBlock, count - first);
+        Activations x;
+        x.count = tokens, x.cols = width, x.values = streams + first * width;
+        multiply_rows(
+            {weights.fn, 0, outputs, &x, nullptr, tokens, values + first * outputs, outputs});
+        for (int64_t t = first; t < first + tokens; t++)
+            collapse_token(weights, norm, streams, t, values + t * outputs, out);
     });
 }
 
@@ -90,7 +120,7 @@ void HyperConnections::expand(const float *y, const float *post, const float *co
     constexpr int64_t kBlock =
         256; // channels of one work item: all streams of a block stay in the first-level cache
     const int64_t blocks = (hidden + kBlock - 1) / kBlock;
-    context_.each(count * blocks, [&](int64_t item) {
+    context_.each_of_channels(count * blocks, kBlock, [&](int64_t item) {
         const int64_t t = item / blocks, begin = item % blocks * kBlock,
                       width = std::min(kBlock, hidden - begin);
         float old[kMaxStreams * kBlock];
@@ -111,15 +141,16 @@ void HyperConnections::collapse_head(const MixWeights &weights, const float *str
                                      const int32_t *rows, int64_t count, float *x) {
     const int n = context_.shape.streams;
     const int64_t hidden = context_.shape.hidden;
-    const float *values = mix(weights, streams, rows, count);
+    float *mixes = mix(weights, streams, rows, count);
     context_.each(count, [&](int64_t t) {
         const float *in = streams + rows[t] * n * hidden;
+        float *values = mixes + t * n;
+        scale_mix(in, n, values);
         float *out = x + t * hidden;
         std::fill_n(out, hidden, 0.0f);
         for (int j = 0; j < n; j++) {
-            const float weight =
-                sigmoid(weights.scale[0] * values[t * n + j] + weights.base[size_t(j)]) +
-                context_.shape.hc_epsilon;
+            const float weight = sigmoid(weights.scale[0] * values[j] + weights.base[size_t(j)]) +
+                                 context_.shape.hc_epsilon;
             context_.vectors.add_scaled(out, weight, in + j * hidden, hidden);
         }
     });

@@ -12,10 +12,15 @@ class HyperConnections {
   public:
     explicit HyperConnections(const Context &context) : context_(context) {}
 
-    // streams [count, streams, hidden] -> x [count, hidden], post [count, streams], comb [count,
-    // streams, streams].
-    void collapse(const MixWeights &weights, const float *streams, int64_t count, float *x,
-                  float *post, float *comb);
+    // The input of a sublayer, and the weights that its output goes back with.
+    struct Collapsed {
+        float *x;           // [count, hidden]
+        float *post, *comb; // [count, streams], [count, streams, streams]
+    };
+    // streams [count, streams, hidden] -> out. norm [hidden]: of the RMSNorm that x ends with;
+    // null: none.
+    void collapse(const MixWeights &weights, const float *norm, const float *streams, int64_t count,
+                  const Collapsed &out);
     // streams_k <- post_k y + sum_j comb[j][k] streams_j, in place.
     void expand(const float *y, const float *post, const float *comb, int64_t count,
                 float *streams) const;
@@ -24,8 +29,12 @@ class HyperConnections {
                        int64_t count, float *x);
 
   private:
-    // fn . v / rms(v) of the selected rows, [count, fn.rows]
+    // fn . v of the selected rows, [count, fn.rows]
     float *mix(const MixWeights &weights, const float *streams, const int32_t *rows, int64_t count);
+    // Divides the mixing values of a token by rms(v).
+    void scale_mix(const float *v, int64_t outputs, float *mix) const;
+    void collapse_token(const MixWeights &weights, const float *norm, const float *streams,
+                        int64_t token, float *mix, const Collapsed &out) const;
 
     const Context &context_;
     Workspace *memory_ = context_.workspace;

@@ -36,12 +36,39 @@ TEST("hyper-connections collapse, mix and expand as recorded") {
         std::vector<float> streams(file["streams"].floats(),
                                    file["streams"].floats() + 6 * 4 * 256),
             x(6 * 256), post(6 * 4), comb(6 * 16);
-        mixing.collapse(mix, streams.data(), 6, x.data(), post.data(), comb.data());
+        mixing.collapse(mix, nullptr, streams.data(), 6, {x.data(), post.data(), comb.data()});
         check_close(x, file["collapsed"].floats(), 2e-5);
         check_close(post, file["post"].floats(), 1e-5);
         check_close(comb, file["comb"].floats(), 1e-5);
         mixing.expand(file["sublayer_out"].floats(), post.data(), comb.data(), 6, streams.data());
         check_close(streams, file["new_streams"].floats(), 2e-5);
+    }
+}
+
+TEST("a prompt's tokens are divided over threads in one region, and a token gets the same bits "
+     "alone") {
+    constexpr int64_t kTokens = 45; // enough for two threads, and a last block that is not full
+    const VectorFile file("unit/hyper.safetensors");
+    for (const Isa isa : unit::every_isa()) {
+        unit::Bench bench(isa, RowStorage::f32);
+        HyperConnections mixing(bench.context);
+        const MixWeights mix = recorded_mix(file, "hc_attn");
+        const std::vector<float> norm(256, 0.75f);
+        std::vector<float> streams, x(kTokens * 256), post(kTokens * 4), comb(kTokens * 16);
+        for (int64_t i = 0; i < kTokens * 1024; i++)
+            streams.push_back(file["streams"].floats()[i % (6 * 1024)] + float(i % 7));
+        const uint64_t before = bench.pool.regions();
+        mixing.collapse(mix, norm.data(), streams.data(), kTokens,
+                        {x.data(), post.data(), comb.data()});
+        CHECK(bench.pool.regions() == before + 1);
+        for (int64_t t = 0; t < kTokens; t++) {
+            std::vector<float> one(256), one_post(4), one_comb(16);
+            mixing.collapse(mix, norm.data(), streams.data() + t * 1024, 1,
+                            {one.data(), one_post.data(), one_comb.data()});
+            CHECK(std::equal(one.begin(), one.end(), x.begin() + t * 256));
+            CHECK(std::equal(one_post.begin(), one_post.end(), post.begin() + t * 4));
+            CHECK(std::equal(one_comb.begin(), one_comb.end(), comb.begin() + t * 16));
+        }
     }
 }
 

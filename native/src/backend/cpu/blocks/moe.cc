@@ -19,15 +19,27 @@ void activate(float *gate, const float *up, int64_t n, float limit, float weight
     }
 }
 
-Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens, const float *x,
-                        int64_t rows, Trace *trace) {
+// The products that need no route: the router, whose input is not rounded, and the shared expert.
+Moe::Hidden Moe::project_unrouted(const LayerWeights &w, const Activations &input) {
+    const Shape &shape = context_.shape;
+    const int64_t width = shape.moe_intermediate_size, rows = input.count;
+    Hidden hidden{};
+    hidden.router = logits_.get<float>(rows * shape.experts);
+    hidden.shared_gate = shared_gate_.get<float>(rows * width);
+    hidden.shared_up = shared_up_.get<float>(rows * width);
+    Activations exact;
+    exact.count = rows, exact.cols = shape.hidden, exact.values = input.values;
+    const Product products[] = {{w.router, &exact, nullptr, rows, hidden.router, shape.experts},
+                                {w.shared_gate, &input, nullptr, rows, hidden.shared_gate, width},
+                                {w.shared_up, &input, nullptr, rows, hidden.shared_up, width}};
+    multiply(context_.pool, context_.isa, products);
+    return hidden;
+}
+
+Moe::Chosen Moe::choose(int layer, const LayerWeights &w, const int32_t *tokens,
+                        const float *logits, int64_t rows, Trace *trace) {
     const Shape &shape = context_.shape;
     const int64_t per_token = shape.experts_per_token, lines = rows * per_token;
-    float *logits = logits_.get<float>(rows * shape.experts);
-    Activations exact;
-    exact.count = rows, exact.cols = shape.hidden, exact.values = x;
-    const Product product{w.router, &exact, nullptr, rows, logits, shape.experts};
-    multiply(context_.pool, context_.isa, {&product, 1});
     const Chosen chosen{ids_.get<int32_t>(lines), weights_.get<float>(lines)};
     context_.each(rows, [&](int64_t t) {
         route_token(shape, w, logits + t * shape.experts, tokens[t], chosen.ids + t * per_token,
@@ -65,15 +77,14 @@ Activations Moe::prepare(const float *values, int64_t count, int64_t cols, Buffe
                                memory.get<uint8_t>(bytes));
 }
 
-Moe::Hidden Moe::project_up(const LayerWeights &w, const Routes &routes, const float *x,
-                            int64_t rows) {
+void Moe::project_up(const LayerWeights &w, const Routes &routes, const Activations &input,
+                     Hidden &hidden) {
     const Shape &shape = context_.shape;
     const int64_t width = shape.moe_intermediate_size, lines = routes.lines;
-    const Activations input = prepare(x, rows, shape.hidden, x_forms_);
-    const Hidden hidden{gate_.get<float>(lines * width), up_.get<float>(lines * width),
-                        shared_gate_.get<float>(rows * width), shared_up_.get<float>(rows * width)};
+    if (lines == 0) return;
+    hidden.gate = gate_.get<float>(lines * width), hidden.up = up_.get<float>(lines * width);
     std::vector<Product> products;
-    for (int e = 0; e < shape.experts && lines > 0; e++) {
+    for (int e = 0; e < shape.experts; e++) {
         const int64_t count = routes.count_of(e), first = routes.begin[e];
         if (count == 0) continue;
         const int32_t *tokens = routes.token_of + first;
@@ -82,10 +93,7 @@ Moe::Hidden Moe::project_up(const LayerWeights &w, const Routes &routes, const f
         products.push_back(
             {w.up[size_t(e)], &input, tokens, count, hidden.up + first * width, width});
     }
-    products.push_back({w.shared_gate, &input, nullptr, rows, hidden.shared_gate, width});
-    products.push_back({w.shared_up, &input, nullptr, rows, hidden.shared_up, width});
     multiply(context_.pool, context_.isa, products);
-    return hidden;
 }
 
 void Moe::activate_all(const LayerShape &facts, const Routes &routes, const Hidden &hidden,
@@ -128,32 +136,27 @@ void Moe::project_down(const LayerWeights &w, const Routes &routes, const Hidden
     });
 }
 
-void Moe::run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes,
-                      const float *x, int64_t rows, float *out) {
-    const Hidden hidden = project_up(weights, routes, x, rows);
-    activate_all(facts, routes, hidden, rows);
-    project_down(weights, routes, hidden, rows, out);
-}
-
 void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
               int64_t rows, float *out, Trace *trace) {
     const LayerShape &facts = context_.shape.layer[size_t(layer)];
-    const Chosen chosen = choose(layer, weights, tokens, x, rows, trace);
-    if (context_.packed != nullptr && context_.packed->has(layer)) {
-        run_experts(facts, weights, Routes{}, x, rows, out);
-        const int64_t hidden = context_.shape.hidden;
-        float *routed = down_.get<float>(rows * hidden);
-        context_.packed->forward(layer, x, rows, chosen.ids, chosen.weights, routed);
-        context_.each(rows, [&](int64_t t) {
-            context_.vectors.add_scaled(out + t * hidden, 1.0f, routed + t * hidden, hidden);
-        });
-        return;
-    }
-    const Routes routes = group(chosen, rows);
-    if (context_.first_use != nullptr)
+    const Activations input = prepare(x, rows, context_.shape.hidden, x_forms_);
+    Hidden hidden = project_unrouted(weights, input);
+    const Chosen chosen = choose(layer, weights, tokens, hidden.router, rows, trace);
+    const bool packed = context_.packed != nullptr && context_.packed->has(layer);
+    const Routes routes = packed ? Routes{} : group(chosen, rows);
+    if (context_.first_use != nullptr && !packed)
         for (int e = 0; e < context_.shape.experts; e++)
             if (routes.count_of(e) > 0) context_.first_use->expert(layer, e, weights);
-    run_experts(facts, weights, routes, x, rows, out);
+    project_up(weights, routes, input, hidden);
+    activate_all(facts, routes, hidden, rows);
+    project_down(weights, routes, hidden, rows, out);
+    if (!packed) return;
+    const int64_t size = context_.shape.hidden;
+    float *routed = down_.get<float>(rows * size);
+    context_.packed->forward(layer, x, rows, chosen.ids, chosen.weights, routed);
+    context_.each_of_channels(rows, size, [&](int64_t t) {
+        context_.vectors.add_scaled(out + t * size, 1.0f, routed + t * size, size);
+    });
 }
 
 } // namespace ds4::cpu

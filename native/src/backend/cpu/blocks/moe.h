@@ -35,25 +35,25 @@ class Moe {
             return lines == 0 ? 0 : begin[expert + 1] - begin[expert];
         }
     };
-    // Gate and up projections; activate turns the gates into the inputs of the down projections.
+    // Router values, gate and up projections; activate turns the gates into the inputs of the down
+    // projections.
     struct Hidden {
+        float *router;                  // [rows, experts]
         float *gate, *up;               // [lines, intermediate]
         float *shared_gate, *shared_up; // [rows, intermediate]
     };
-    Chosen choose(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
-                  int64_t rows, Trace *trace);
+    Hidden project_unrouted(const LayerWeights &weights, const Activations &input);
+    Chosen choose(int layer, const LayerWeights &weights, const int32_t *tokens,
+                  const float *logits, int64_t rows, Trace *trace);
     Routes group(const Chosen &chosen, int64_t rows);
     Activations prepare(const float *values, int64_t count, int64_t cols, Buffer &memory);
-    Hidden project_up(const LayerWeights &weights, const Routes &routes, const float *x,
-                      int64_t rows);
+    void project_up(const LayerWeights &weights, const Routes &routes, const Activations &input,
+                    Hidden &hidden);
     void activate_all(const LayerShape &facts, const Routes &routes, const Hidden &hidden,
                       int64_t rows);
     // Adds the routed lines to the shared expert's output, in the order of each token's slots.
     void project_down(const LayerWeights &weights, const Routes &routes, const Hidden &hidden,
                       int64_t rows, float *out);
-    // out = the shared expert, plus the routed experts of `routes`.
-    void run_experts(const LayerShape &facts, const LayerWeights &weights, const Routes &routes,
-                     const float *x, int64_t rows, float *out);
 
     const Context &context_;
     Workspace *memory_ = context_.workspace;

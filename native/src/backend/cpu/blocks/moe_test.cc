@@ -96,9 +96,11 @@ TEST(
             // one token at a time gives the same bits
             for (int t = 0; t < 11; t++) {
                 std::vector<float> one(256);
+                const uint64_t before = bench.pool.regions();
                 moe.run(0, weights, file["token_ids"].ints() + t, file["x"].floats() + t * 256, 1,
                         one.data(), nullptr);
                 CHECK(std::equal(one.begin(), one.end(), out.begin() + t * 256));
+                CHECK(bench.pool.regions() - before <= (packed ? 3u : 4u));
             }
         }
 }

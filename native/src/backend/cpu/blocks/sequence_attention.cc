@@ -26,16 +26,30 @@ bool SequenceAttention::selects(const Call &call, int64_t position) const {
            call.facts.visible_entries(position) > context_.shape.index_top_k;
 }
 
-// Decodes the kept rows of older positions; rounds the new rows by encoding them, and stages them.
-void SequenceAttention::load_window(Call &call) {
+// Number of entries for queries that do not select: the first ones, which they all share.
+int64_t SequenceAttention::shared_entries(const Call &call) const {
+    if (selects(call, call.rows.position)) return 0;
+    const int64_t visible = call.facts.visible_entries(call.rows.position + call.rows.count - 1);
+    return call.facts.has_indexer() ? std::min<int64_t>(visible, context_.shape.index_top_k)
+                                    : visible;
+}
+
+// Decodes the kept rows of older positions and the shared entries; rounds the new rows by encoding
+// them, and stages them.
+void SequenceAttention::load_rows(Call &call) {
     const SequenceRows &rows = call.rows;
     const KvRowFormat &format = context_.cache.kv;
     const int64_t dim = context_.shape.head_dim, row_bytes = format.bytes();
     call.window_first = std::max<int64_t>(0, rows.position - (context_.shape.sliding_window - 1));
-    const int64_t kept = rows.position - call.window_first;
-    float *window = window_.get<float>((kept + rows.count) * dim);
+    const int64_t kept = rows.position - call.window_first, in_window = kept + rows.count,
+                  shared = shared_entries(call);
+    float *window = window_.get<float>(in_window * dim),
+          *entries = entries_.get<float>(shared * dim);
     uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
-    context_.each(kept + rows.count, [&](int64_t i) {
+    context_.each(in_window + shared, [&](int64_t i) {
+        if (i >= in_window)
+            return context_.cache_kernels.decode_kv_row(
+                format, call.cache.compressed.row(i - in_window), entries + (i - in_window) * dim);
         if (i < kept)
             return context_.cache_kernels.decode_kv_row(
                 format, call.cache.window.row(call.window_first + i), window + i * dim);
@@ -46,21 +60,7 @@ void SequenceAttention::load_window(Call &call) {
     call.cache.window.stage(rows.position, rows.count, encoded, row_bytes);
     if (call.trace != nullptr)
         call.trace->put("raw_rows", call.layer, window + kept * dim, rows.count * dim);
-    call.window = window;
-}
-
-// Decodes the entries for queries that do not select: the first ones, which they all share.
-void SequenceAttention::load_entries(Call &call) {
-    if (selects(call, call.rows.position)) return;
-    const int64_t dim = context_.shape.head_dim, top_k = context_.shape.index_top_k;
-    const int64_t visible = call.facts.visible_entries(call.rows.position + call.rows.count - 1);
-    const int64_t count = call.facts.has_indexer() ? std::min(visible, top_k) : visible;
-    float *entries = entries_.get<float>(count * dim);
-    context_.each(count, [&](int64_t i) {
-        context_.cache_kernels.decode_kv_row(context_.cache.kv, call.cache.compressed.row(i),
-                                             entries + i * dim);
-    });
-    call.entries = entries;
+    call.window = window, call.entries = entries;
 }
 
 // selected_entries: those of this query, or null for the shared ones.
@@ -166,8 +166,7 @@ void SequenceAttention::run(int layer, const SequenceRows &rows, const Attention
                             float *heads_out, int64_t total_rows, Trace *trace) {
     Call call{layer, context_.shape.layer[size_t(layer)], rows, in, heads_out, total_rows,
               trace, rows.sequence->layer(layer)};
-    load_window(call);
-    load_entries(call);
+    load_rows(call);
     int64_t first_selecting = 0;
     while (first_selecting < rows.count && !selects(call, rows.position + first_selecting))
         first_selecting++;

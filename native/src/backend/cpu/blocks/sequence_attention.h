@@ -49,11 +49,11 @@ class SequenceAttention {
         LayerCache &cache;
         const float *window = nullptr; // from position window_first to the last new token
         int64_t window_first = 0;
-        const float *entries = nullptr; // the first compressed entries; null if all queries select
+        const float *entries = nullptr; // the first compressed entries; none if all queries select
     };
     bool selects(const Call &call, int64_t position) const;
-    void load_window(Call &call);
-    void load_entries(Call &call);
+    int64_t shared_entries(const Call &call) const;
+    void load_rows(Call &call);
     HeadsRows rows_of(const Call &call, int64_t query, const float *selected_entries) const;
     void attend(const Call &call, int64_t begin, int64_t end, const float *selected_entries);
     void attend_in_slices(const Call &call, int64_t query, const HeadsRows &keys);
