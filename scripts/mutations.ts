@@ -17,8 +17,10 @@ type Trials = NativeTrials | TypescriptTrials
 
 /** The rows that the options ask for, or why there are none. */
 function selected(options: Options): readonly Mutation[] | string {
-  if (!options.isChangedOnly)
-    return MUTATIONS.filter(({ name, file }) => `${file} ${name}`.includes(options.only))
+  if (!options.isChangedOnly) {
+    const named = MUTATIONS.filter(({ name, file }) => `${file} ${name}`.includes(options.only))
+    return named.length > 0 ? named : `no file or name contains "${options.only}"`
+  }
   const changes = changedFiles(ROOT, options.since)
   if (changes.files === undefined) return `${changes.reason}; none was tried`
   const changed = new Set(changes.files)

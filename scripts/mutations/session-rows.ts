@@ -3,40 +3,11 @@ import type { Mutation } from "./mutation.ts"
 
 export const SESSION_ROWS: readonly Mutation[] = [
   {
-    name: "cache pages past the fourth are those before them",
-    file: "native/src/kv/page_table.h",
-    find: "table_->page(index >> rows_.shift)",
-    replace: "table_->page((index >> rows_.shift) & 3)",
-    tests: ["rows far apart never share their bytes"],
-  },
-  {
     name: "index rows lie where the compressed entries of their layer do",
     file: "native/src/kv/page_layout.cc",
     find: "if (facts.has_indexer()) layer.index = place(",
     replace: "if (facts.has_indexer()) layer.index = layer.compressed, static_cast<void>(",
     tests: ["a page holds the entries and index rows of 2048 tokens"],
-  },
-  {
-    name: "token ids of a snapshot are taken unchecked",
-    file: "native/src/kv/snapshot_reader.cc",
-    find: "token < 0 || token >= pool_->layout.shape.vocab)",
-    replace: "token < -1)",
-    tests: ["every token id of a snapshot is checked"],
-  },
-  {
-    name: "a session tells half of its bytes",
-    file: "native/src/backend/cpu/sequence.cc",
-    find: "bytes_.store(total, std::memory_order_relaxed);",
-    replace: "bytes_.store(total / 2, std::memory_order_relaxed);",
-    tests: ["the bytes of a sequence are its rings and whole pages", "the workspace that a plan"],
-  },
-  {
-    name: "the memory account leaves the index rows out",
-    file: "native/src/kv/page_layout.cc",
-    find: "bytes_ += (rows * row_bytes + kAlignment - 1) / kAlignment * kAlignment;",
-    replace:
-      "if (row_bytes > 100) bytes_ += (rows * row_bytes + kAlignment - 1) / kAlignment * 64;",
-    tests: ["the memory account of a sequence counts", "a plan counts weights, a session"],
   },
   {
     name: "the account of a session counts no compressor rows",
@@ -88,11 +59,11 @@ export const SESSION_ROWS: readonly Mutation[] = [
     tests: ["more prompts than the step has tokens take turns"],
   },
   {
-    name: "a draw that ends a block of weights takes the token before it",
+    name: "a draw at the border of two tokens takes the earlier one",
     file: "native/src/sampling/sampler.cc",
     find: "if (rest < weight) return int32_t(id);",
     replace: "if (rest <= weight) return int32_t(id);",
-    tests: ["the sampler equals a plain full sort"],
+    tests: ["a draw at the very border of two tokens takes the later one"],
   },
   {
     name: "a nucleus of less than top_p is enough",

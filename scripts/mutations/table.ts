@@ -11,4 +11,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...BLOCK_ROWS,
   ...KV_ROWS,
   ...PACKAGE_ROWS,
+  ...SESSION_ROWS,
 ]

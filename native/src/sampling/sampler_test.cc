@@ -218,3 +218,16 @@ TEST("min_p above 1 leaves nothing and falls back to the largest logit") {
     CHECK(sampler.sample(logits, record_of(1.0f, 1.0f, 2.0f, 0, 0.0f)).id == 1);
     CHECK(sampler.sample(logits, record_of(1.0f, 0.5f, 2.0f, 0, 0.0f)).id == 1);
 }
+
+TEST("a draw at the very border of two tokens takes the later one") {
+    const std::vector<float> logits{1.5f, 1.5f, 1.5f, 1.5f};
+    Sampler sampler;
+    for (const int32_t id : {0, 1, 2, 3}) {
+        SamplingControl control;
+        control.greedy = false, control.temperature = 1.0f;
+        control.uniform = 0.25f * float(id); // the weights before it, exactly
+        CHECK(sampler.sample(logits, control).id == id);
+        control.uniform += 0x1.fffff8p-3f; // the last one before the next border
+        CHECK(sampler.sample(logits, control).id == id);
+    }
+}

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { checkRequest } from "./check-request.ts"
 
 const MODEL = { vocab: 10, contextTokens: 8 }
-const prompt = (tokens: number): number[] => new Array<number>(tokens).fill(3)
+const prompt = (tokens: number): number[] => Array.from({ length: tokens }, () => 3)
 
 test("a prompt fills the context at most, and ids lie in the vocabulary", () => {
   expect(checkRequest({ promptTokens: prompt(8) }, MODEL, 1).prompt).toHaveLength(8)
