@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "backend/open_backend.h"
 #include "base/error.h"
@@ -96,7 +97,7 @@ bool Engine::Hold::wants(const ds4_session *session) const {
 bool Engine::Hold::is_next() const {
     for (const ds4_session *session : sessions_) {
         engine_.check_open(session);
-        if (session->busy || session->steps > 0) return false;
+        if (session->busy || session->granted || session->steps > 0) return false;
         if (session->asked != 0 && session->asked < place_) return false;
     }
     for (const Hold *earlier : engine_.waiting_) {
@@ -156,8 +157,15 @@ bool Engine::may_step(ds4_session *session, StepListener &listener) noexcept {
     session->asked = must_wait ? place : 0;
     session->waits = must_wait ? &listener : nullptr;
     if (must_wait) calls_ = std::max(calls_, place);
-    if (!must_wait) idle_.notify_all(); // whoever waited behind the step looks again
+    session->granted = !must_wait;
     return !must_wait;
+}
+
+void Engine::end_planning() noexcept {
+    const std::lock_guard lock(sessions_mutex_);
+    bool any = false;
+    for (ds4_session *session : sessions_) any = std::exchange(session->granted, false) || any;
+    if (any) idle_.notify_all(); // whoever waited behind a step looks again
 }
 
 // A step of the scheduler's. Its sessions are in use for as long as it lives.

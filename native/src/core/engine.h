@@ -33,6 +33,7 @@ class Engine : public Executor {
     void claim(ds4_session *session) override;
     void release_claim(ds4_session *session) noexcept override;
     bool may_step(ds4_session *session, StepListener &listener) noexcept override;
+    void end_planning() noexcept override;
     CancelWatch watch(const ds4_session *session) const override;
     uint32_t vocab() const override { return uint32_t(model_.shape().vocab); }
     uint32_t max_step_tokens() const override { return options_.max_step_tokens; }

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -43,13 +44,14 @@ std::mutex slots_mutex; // of threads that register
 struct sigaction previous{};
 uintptr_t page_bytes = 4096;
 
-// Only calls that are safe in a signal handler. mmap is a plain system call on Linux.
+// Only calls that are safe in a signal handler. The system call itself, since a sanitizer would
+// take its wrapper for a write to the page.
 bool replace_lost_page(uintptr_t address) {
     for (Slot &slot : slots) {
         if (!slot.holds(address)) continue;
         void *page = reinterpret_cast<void *>(address / page_bytes * page_bytes);
-        if (::mmap(page, page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-            MAP_FAILED)
+        if (::syscall(SYS_mmap, page, page_bytes, PROT_READ,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == -1)
             return false;
         slot.lost.store(true, std::memory_order_release);
         return true;

@@ -21,15 +21,15 @@ void HostMemory::release(uint8_t *block, uint64_t) noexcept {
 }
 
 void HostMemory::copy(uint8_t *to, const uint8_t *from, uint64_t bytes) {
-    std::memcpy(to, from, size_t(bytes));
+    if (bytes > 0) std::memcpy(to, from, size_t(bytes));
 }
 
 void HostMemory::read(const uint8_t *from, void *to_host, uint64_t bytes) const {
-    std::memcpy(to_host, from, size_t(bytes));
+    if (bytes > 0) std::memcpy(to_host, from, size_t(bytes));
 }
 
 void HostMemory::write(uint8_t *to, const void *from_host, uint64_t bytes) {
-    std::memcpy(to, from_host, size_t(bytes));
+    if (bytes > 0) std::memcpy(to, from_host, size_t(bytes));
 }
 
 uint64_t HostMemory::available() const { return machine::available_memory(); }

@@ -39,7 +39,10 @@ class Executor {
     virtual void release_claim(ds4_session *session) noexcept = 0;
     // Whether the job that owns the session may submit a step of it now. False while another call
     // uses it, or waits for it since before the job asked; the listener is told when to ask again.
+    // A yes keeps other calls out until end_planning.
     virtual bool may_step(ds4_session *session, StepListener &listener) noexcept = 0;
+    // Whatever may_step allowed has been submitted, or will not be.
+    virtual void end_planning() noexcept = 0;
     // A watch for the next step's item. Requests that come from now on cancel it.
     virtual CancelWatch watch(const ds4_session *session) const = 0;
     // May be called from any thread. A step of this session alone whose watch was taken before then

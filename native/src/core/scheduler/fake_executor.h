@@ -74,6 +74,7 @@ class FakeExecutor : public Executor {
     bool may_step(ds4_session *session, StepListener &) noexcept override {
         return !FakeSession::of(session)->stays_busy;
     }
+    void end_planning() noexcept override {}
     CancelWatch watch(const ds4_session *session) const override {
         return FakeSession::of(session)->cancel.watch();
     }

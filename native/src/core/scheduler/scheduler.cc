@@ -280,6 +280,10 @@ Scheduler::Flight Scheduler::prepare(Lane lane, const Batch &batch) {
 // Submits the lane's next step if there is one. Returns false with nothing changed otherwise.
 bool Scheduler::launch(Lane lane) noexcept {
     if (lane == Lane::decode ? decode_.size() > 1 : prefill_.has_value()) return false;
+    const struct Planning {
+        Executor &executor;
+        ~Planning() { executor.end_planning(); }
+    } planning{executor_};
     std::optional<Batch> batch;
     try {
         batch = plan(lane);
