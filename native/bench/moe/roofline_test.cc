@@ -25,7 +25,7 @@ TEST("an expert of Flash changes from reading to calculating where its intensity
         const Limit limit = limit_of({weights * 17 / 32, 2 * weights * tokens}, machine);
         CHECK(limit.is_memory == (tokens <= 16));
         CHECK_CLOSE(limit.seconds, weights * 17 / 32 / 1e9 * (tokens <= 16 ? 1 : tokens / 16.5),
-                    1e-9);
+                    2e-17);
     }
 }
 

@@ -27,7 +27,7 @@ void check_index_rows(const VectorFile &file, const std::string &prefix, int cha
         float largest = 0.0f;
         for (int i = 0; i < channels; i++) largest = std::max(largest, std::fabs(transformed[i]));
         for (int i = 0; i < channels; i++)
-            CHECK_CLOSE(x[size_t(i)], transformed[i], 1e-6 * largest);
+            CHECK_CLOSE(x[size_t(i)], transformed[i], 5e-7 * largest);
         CHECK(std::memcmp(row.data(), file[prefix + ".packed"].bytes.data() + r * format.bytes(),
                           row.size()) == 0);
         format.decode(row.data(), back.data());

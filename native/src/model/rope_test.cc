@@ -72,7 +72,7 @@ TEST("rotation turns neighbouring channels, and the inverse undoes it") {
                 CHECK_CLOSE(back[i], file["unrotated"].floats()[at + i], tolerance);
             }
             ds4::rotate(x + 64, angles, 64, true);
-            for (int i = 0; i < 128; i++) CHECK_CLOSE(x[i], vectors.floats()[at + i], 2e-6);
+            for (int i = 0; i < 128; i++) CHECK_CLOSE(x[i], vectors.floats()[at + i], 7e-7);
         }
 }
 
@@ -90,5 +90,5 @@ TEST("the released frequencies have the published check values") {
                   {25, 5.37231267e-06},
                   {31, 5.68052904e-07}};
     for (const auto &check : checks)
-        CHECK_CLOSE(rope.frequencies()[check.index] / check.value, 1.0, 1e-6);
+        CHECK_CLOSE(rope.frequencies()[check.index] / check.value, 1.0, 1.2e-7);
 }

@@ -87,7 +87,7 @@ TEST("attention over window and compressed rows equals a float64 loop for every 
             const Case c = make_case(window, compressed, 0.3f);
             const std::vector<float> out = run(c, isa);
             const std::vector<double> reference = expected(c);
-            for (size_t i = 0; i < out.size(); i++) CHECK_CLOSE(out[i], reference[i], 2e-6);
+            for (size_t i = 0; i < out.size(); i++) CHECK_CLOSE(out[i], reference[i], 3.4e-7);
         }
 }
 
@@ -116,7 +116,7 @@ TEST("a sink of minus infinity is no sink, and a huge sink leaves almost nothing
     Case plain = make_case(16, 5, -1e9f);
     const std::vector<double> softmax = expected(plain);
     for (size_t i = 0; i < none.size(); i++) {
-        CHECK_CLOSE(none[i], softmax[i], 2e-6);
-        CHECK_CLOSE(huge[i], 0.0, 1e-20);
+        CHECK_CLOSE(none[i], softmax[i], 2.8e-7);
+        CHECK_CLOSE(huge[i], 0.0, 1e-24);
     }
 }
