@@ -9,6 +9,7 @@ export const OTHER_VARIABLES: readonly { readonly name: string; readonly meaning
   },
   { name: "DS4_TEST_VECTORS", meaning: "native tests: folder of the recorded vectors" },
   { name: "CUDA_VISIBLE_DEVICES", meaning: "the GPUs that CUDA shows to the process" },
+  { name: "CI", meaning: "`true`: the test command also tries mutations of what changed" },
   { name: "CC", meaning: "build time: C compiler" },
   { name: "CXX", meaning: "build time: C++ compiler" },
   {

@@ -30,6 +30,8 @@ const logits = engine.step([{ session, tokens: [1], rows: "LAST" }])
 const tokenMs = performance.now() - started - openMs
 const finite = logits.every((value) => Number.isFinite(value))
 const distinct = new Set(logits).size
+const description = engine.describe()
+const dense = description.dense as { readonly place: string; readonly bytes?: number }
 console.log(
   JSON.stringify({
     layers: file.config.layers,
@@ -39,7 +41,8 @@ console.log(
     finite,
     distinct,
     logits: logits.length,
-    experts: expertsText(engine.describe()),
+    experts: expertsText(description),
+    packedDenseBytes: dense.bytes ?? 0,
     openMs,
     tokenMs,
     ...(await memory()),

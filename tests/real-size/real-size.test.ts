@@ -1,6 +1,6 @@
 // The engine at the real size of Flash: files with every tensor of the release at its real shape
-// and offset, sparse on disk. They are opened, checked and yield a token; the weights are mapped,
-// never copied.
+// and offset, sparse on disk. They are opened, checked and yield a token. Dense matrices may be
+// packed; all other weights are mapped, never copied.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -10,8 +10,8 @@ import { makeSparseGguf, makeSparseSafetensors } from "../../scripts/make-sparse
 setDefaultTimeout(300_000)
 
 /**
- * All the memory of the machine that this must run on, and what a process that copies nothing may
- * hold of its own.
+ * All the memory of the machine that this must run on, and what a process may hold of its own
+ * beside packed dense matrices.
  */
 const MEMORY_BYTES = 24 * 2 ** 30
 const OWN_BYTES = 1.5 * 2 ** 30
@@ -37,6 +37,7 @@ interface Report {
   readonly peakBytes: number
   readonly anonymousBytes: number
   readonly experts: string
+  readonly packedDenseBytes: number
 }
 
 /** Packing that was asked for and cannot be: refused before anything is read. */
@@ -62,7 +63,8 @@ async function oneToken(path: string): Promise<Report> {
   console.log(
     `${gib(report.fileBytes)} GiB of files: open ${(report.openMs / 1000).toFixed(1)} s, one ` +
       `token ${(report.tokenMs / 1000).toFixed(1)} s, peak ${gib(report.peakBytes)} GiB of which ` +
-      `${gib(report.anonymousBytes)} GiB are not mapped files`,
+      `${gib(report.anonymousBytes)} GiB are not mapped files, ` +
+      `${gib(report.packedDenseBytes)} GiB packed dense matrices`,
   )
   return report
 }
@@ -72,7 +74,7 @@ function check(report: Report, fileBytes: number): void {
   expect(report.distinct).toBeGreaterThan(1)
   expect(Math.abs(report.fileBytes - fileBytes) / fileBytes).toBeLessThan(0.01)
   expect(report.peakBytes).toBeLessThan(MEMORY_BYTES)
-  expect(report.anonymousBytes).toBeLessThan(OWN_BYTES)
+  expect(report.anonymousBytes - report.packedDenseBytes).toBeLessThan(OWN_BYTES)
   expect(report.experts).toMatch(
     /^from the mapped file \(routed experts do not fit in memory: experts take [\d.]+ GiB/,
   )
