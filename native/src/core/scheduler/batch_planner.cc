@@ -65,10 +65,16 @@ uint32_t BatchPlanner::prefill_room(const std::vector<GenerationJob *> &jobs) co
 
 Batch BatchPlanner::plan_prefill(const std::vector<GenerationJob *> &jobs, const May &may) {
     turn_++;
-    std::vector<GenerationJob *> prompts;
-    for (GenerationJob *job : jobs)
-        if (job->next_share().input == Input::Prompt && !is_short(*job) && may(*job))
-            prompts.push_back(job);
+    const auto prompts_of = [&](bool short_ones) {
+        std::vector<GenerationJob *> prompts;
+        for (GenerationJob *job : jobs)
+            if (job->next_share().input == Input::Prompt && is_short(*job) == short_ones &&
+                may(*job))
+                prompts.push_back(job);
+        return prompts;
+    };
+    std::vector<GenerationJob *> prompts = prompts_of(false);
+    if (prompts.empty()) prompts = prompts_of(true);
     Batch batch;
     add_prompts(batch, std::move(prompts), prefill_room(jobs));
     return batch;

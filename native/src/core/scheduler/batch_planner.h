@@ -28,7 +28,8 @@ class BatchPlanner {
     // next share now; asked once for each job that the lane would take. The sum of counts is at
     // most max_step_tokens. Jobs and prompts that do not fit take turns.
     Batch plan_decode(const std::vector<GenerationJob *> &jobs, const May &may);
-    // Prompts share the room evenly, the shortest first.
+    // Prompts share the room evenly, the shortest first. Without a long one the lane is free for
+    // short ones that the decode lane has not taken.
     Batch plan_prefill(const std::vector<GenerationJob *> &jobs, const May &may);
 
     // Record how long the step of a batch computed. While others wait, the prompt tokens of the

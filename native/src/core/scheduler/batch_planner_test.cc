@@ -97,6 +97,8 @@ TEST("decoding jobs and short prompts share the decode lane, and long prompts ke
     CHECK(decode[0].job == talk.get() && decode[0].share.input == Input::Token);
     CHECK(decode[1].job == ask.get() && decode[1].share.count == 20 && decode[1].share.samples);
     CHECK(prefill.size() == 1 && prefill[0].job == read.get());
+    // Without the long prompt its lane is free for the short one.
+    CHECK(planner.plan_prefill({ask.get(), talk.get()}, always).at(0).job == ask.get());
     CHECK(planner.plan_decode(jobs, [&](GenerationJob &job) { return &job != talk.get(); })
               .at(0)
               .job == ask.get());
