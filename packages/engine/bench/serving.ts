@@ -33,15 +33,17 @@ async function median(measure: () => Promise<number>): Promise<number> {
 
 let streamed = 0
 const stop = new AbortController()
+/** One answer after another: a small model's context is soon full. */
 async function stream(): Promise<void> {
-  for await (const event of engine.generate({
-    promptTokens: prompt(10),
-    maxTokens: 60_000,
-    sampling: { temperature: 0 },
-    stopTokens: [],
-    signal: stop.signal,
-  }))
-    if (event.type === "tokens") streamed += event.tokens.length
+  while (!stop.signal.aborted)
+    for await (const event of engine.generate({
+      promptTokens: prompt(10),
+      maxTokens: 4_000,
+      sampling: { temperature: 0 },
+      stopTokens: [],
+      signal: stop.signal,
+    }))
+      if (event.type === "tokens") streamed += event.tokens.length
 }
 
 /** Tokens a second of the stream while `work` lasts. */
