@@ -35,7 +35,7 @@ class CountingMemory : public CacheMemory {
         std::memcpy(to, from, bytes);
     }
     void read(const uint8_t *from, void *to_host, uint64_t bytes) const override {
-        std::memcpy(to_host, from, bytes);
+        if (bytes > 0) std::memcpy(to_host, from, bytes);
     }
     void write(uint8_t *to, const void *from_host, uint64_t bytes) override {
         std::memcpy(to, from_host, bytes);
