@@ -14,6 +14,7 @@
 
 #include "engine/flash_width_model.h"
 #include "engine/long_context.h"
+#include "engine/median.h"
 #include "engine/sampling.h"
 #include "engine/serving.h"
 
@@ -73,8 +74,7 @@ struct Engine {
         std::vector<double> times;
         step(sessions, count, 0);
         for (uint32_t i = 1; i <= repeats; i++) times.push_back(step(sessions, count, i));
-        std::sort(times.begin(), times.end());
-        return times[times.size() / 2];
+        return bench::median(times);
     }
 };
 

@@ -3,6 +3,20 @@ import type { Mutation } from "./mutation.ts"
 
 export const SESSION_ROWS: readonly Mutation[] = [
   {
+    name: "a long prompt keeps the cores for its whole step",
+    file: "native/src/base/thread_pool.cc",
+    find: "if (interlude != nullptr) interlude->between_regions();",
+    replace: "",
+    tests: ["tokens are decoded while a long prompt is read"],
+  },
+  {
+    name: "a session may be taken between the leave for a step and the step",
+    file: "native/src/core/engine.cc",
+    find: "session->granted = !must_wait;",
+    replace: "session->granted = false;",
+    tests: ["a session that a step has been allowed on"],
+  },
+  {
     name: "index rows lie where the compressed entries of their layer do",
     file: "native/src/kv/page_layout.cc",
     find: "if (facts.has_indexer()) layer.index = place(",

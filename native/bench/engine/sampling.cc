@@ -1,12 +1,12 @@
 #include "engine/sampling.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <random>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "engine/median.h"
 #include "sampling/sampler.h"
 
 namespace ds4::bench {
@@ -34,8 +34,7 @@ double median_us(Sampler &sampler, const std::vector<std::vector<float>> &rows, 
         sampler.sample(rows[size_t(i) % rows.size()], control);
         times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
     }
-    std::sort(times.begin(), times.end());
-    return times[times.size() / 2];
+    return median(times);
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/flash_width_model.h"
+#include "engine/median.h"
 
 namespace ds4::bench {
 namespace {
@@ -61,11 +62,10 @@ class Job {
     Clock::time_point begin_;
 };
 
-double median(uint32_t repeats, const std::function<double()> &measure) {
+double median_of(uint32_t repeats, const std::function<double()> &measure) {
     std::vector<double> values;
     for (uint32_t i = 0; i < repeats; i++) values.push_back(measure());
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
+    return median(values);
 }
 
 // Tokens a second of the stream while `until` is not reached.
@@ -85,9 +85,9 @@ ServingFigures measure_serving(ds4_engine *engine, uint32_t vocab, uint32_t docu
     const auto ask = [&] { return Job(engine, vocab, kQuestion, 1).first_token(); };
     const auto read = [&] { return Job(engine, vocab, document_tokens, 1).first_token(); };
     ask();
-    figures.question_alone = median(repeats, ask);
-    figures.document_alone = median(repeats, read);
-    figures.question_behind = median(repeats, [&] {
+    figures.question_alone = median_of(repeats, ask);
+    figures.document_alone = median_of(repeats, read);
+    figures.question_behind = median_of(repeats, [&] {
         const Job document(engine, vocab, document_tokens, 1);
         std::this_thread::sleep_for(
             std::chrono::duration<double>(std::min(0.2, figures.document_alone / 4)));
@@ -95,19 +95,18 @@ ServingFigures measure_serving(ds4_engine *engine, uint32_t vocab, uint32_t docu
     });
     const Job stream(engine, vocab, kQuestion, kEndless);
     stream.first_token();
-    figures.stream_alone = median(repeats, [&] {
+    figures.stream_alone = median_of(repeats, [&] {
         const Clock::time_point begin = Clock::now();
         return rate(stream, [&] { return seconds_since(begin) > 1.0; });
     });
     std::vector<double> rates;
-    figures.document_beside = median(repeats, [&] {
+    figures.document_beside = median_of(repeats, [&] {
         const Job document(engine, vocab, document_tokens, 1);
         const Clock::time_point begin = Clock::now();
         rates.push_back(rate(stream, [&] { return document.generated() > 0; }));
         return seconds_since(begin);
     });
-    std::sort(rates.begin(), rates.end());
-    figures.stream_beside = rates[rates.size() / 2];
+    figures.stream_beside = median(rates);
     return figures;
 }
 

@@ -142,6 +142,35 @@ TEST("calls that wait for a session are served in the order in which they came")
     ds4_session_close(session);
 }
 
+TEST("a session that a step has been allowed on is kept from other calls until planning ends") {
+    struct Listener : StepListener {
+        std::atomic<int> told{0};
+        void step_done() noexcept override { told++; }
+    } listener;
+    const SmallModel parts;
+    const SmallEngine engine(parts);
+    ds4_session *session = engine.open_session();
+    Engine &core = *engine.engine->engine;
+    CHECK(core.may_step(session, listener));
+    std::atomic<bool> has_begun{false}, goes_on{false};
+    std::thread caller([&] {
+        core.change_session(session, [&](SequenceState &) {
+            has_begun = true;
+            while (!goes_on) std::this_thread::yield();
+        });
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK(!has_begun);
+    core.end_planning();
+    while (!has_begun) std::this_thread::yield();
+    CHECK(!core.may_step(session, listener) && listener.told == 0);
+    goes_on = true;
+    caller.join();
+    CHECK(listener.told > 0 && core.may_step(session, listener));
+    core.end_planning();
+    ds4_session_close(session);
+}
+
 TEST("a session may be cancelled from another thread while its engine is closed") {
     const SmallModel parts;
     for (int round = 0; round < 50; round++) {
