@@ -10,6 +10,13 @@ export const SESSION_ROWS: readonly Mutation[] = [
     tests: ["tokens are decoded while a long prompt is read"],
   },
   {
+    name: "a lane keeps the cores while it waits for its records",
+    file: "native/src/backend/step_lane.cc",
+    find: "    runner_.pause();\n",
+    replace: "",
+    tests: ["a lane that waits for its records keeps nobody"],
+  },
+  {
     name: "a session may be taken between the leave for a step and the step",
     file: "native/src/core/engine.cc",
     find: "session->granted = !must_wait;",

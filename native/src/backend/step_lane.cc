@@ -207,14 +207,23 @@ void StepLane::evaluate(State &state) {
     if (state.is_cancelled()) fail(DS4_ERR_CANCELLED, "the step was cancelled before it began");
     state.result.microseconds = runner_.evaluate(plan, plan.tokens, state);
     if (state.records.empty()) return;
-    {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return state.controlled || state.dropped; });
-    }
+    await_control(state);
     if (state.dropped) fail(DS4_ERR_CANCELLED, "the step was dropped");
     const Clock::time_point begin = Clock::now();
     runner_.sample(state.records, state.result.tokens);
     state.result.microseconds += microseconds_since(begin);
+}
+
+// Records are mostly said during the forward. While they are not, nothing may wait for this lane:
+// whoever says them may itself wait for the other one.
+void StepLane::await_control(const State &state) {
+    const auto is_said = [&] { return state.controlled || state.dropped; };
+    std::unique_lock lock(mutex_);
+    if (is_said()) return;
+    lock.unlock();
+    runner_.pause();
+    lock.lock();
+    changed_.wait(lock, is_said);
 }
 
 // Carries out the commit that has been said. The lock is held on entry and on return.

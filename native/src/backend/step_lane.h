@@ -30,6 +30,8 @@ class StepRunner {
     // interest is gone. Returns the microseconds of computing.
     virtual uint64_t evaluate(const StepPlan &plan, std::span<const int32_t> tokens,
                               const StepInterest &interest) = 0;
+    // The step is evaluated, and its records have not come yet: others may compute meanwhile.
+    virtual void pause() noexcept {}
     // records, out: [sampled rows]
     virtual void sample(std::span<const SamplingControl> records, std::span<ds4_job_token> out) = 0;
     // The step has come to its end, whatever that was: what it held for sampling may go.
@@ -62,6 +64,7 @@ class StepLane {
     void await_work(std::unique_lock<std::mutex> &lock);
     void execute(State &state) noexcept;
     void evaluate(State &state);
+    void await_control(const State &state);
     void apply(State &state, std::unique_lock<std::mutex> &lock) noexcept;
 
     StepRunner &runner_;

@@ -171,10 +171,7 @@ void CpuLane::run(const StepPlan &plan, const StepRows &rows, Trace *trace, Brea
 uint64_t CpuLane::evaluate(const StepPlan &plan, std::span<const int32_t> tokens,
                            const StepInterest &interest) {
     const TraceSlot::Use trace(plan.trace);
-    if (means_.turns != nullptr) {
-        means_.turns->take(lane_);
-        has_turn_ = true;
-    }
+    take_turn();
     means_.model.check_files();
     const Clock::time_point begin = Clock::now();
     Breath breath(interest, lane_ == Lane::prefill ? means_.turns : nullptr, context_.shape.layers);
@@ -187,7 +184,21 @@ uint64_t CpuLane::evaluate(const StepPlan &plan, std::span<const int32_t> tokens
             .count());
 }
 
+void CpuLane::take_turn() {
+    if (means_.turns == nullptr || has_turn_) return;
+    means_.turns->take(lane_);
+    has_turn_ = true;
+}
+
+void CpuLane::give_turn_back() noexcept {
+    if (has_turn_) means_.turns->give_back(lane_);
+    has_turn_ = false;
+}
+
+void CpuLane::pause() noexcept { give_turn_back(); }
+
 void CpuLane::sample(std::span<const SamplingControl> records, std::span<ds4_job_token> out) {
+    take_turn();
     const size_t vocab = size_t(context_.shape.vocab);
     for (size_t i = 0; i < records.size(); i++) {
         if (records[i].samples) {
@@ -202,8 +213,7 @@ void CpuLane::sample(std::span<const SamplingControl> records, std::span<ds4_job
 
 void CpuLane::leave() noexcept {
     workspace_.end_step();
-    if (has_turn_) means_.turns->give_back(lane_);
-    has_turn_ = false;
+    give_turn_back();
 }
 
 void CpuLane::rest() noexcept {

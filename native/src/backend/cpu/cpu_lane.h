@@ -33,6 +33,7 @@ class CpuLane : public StepRunner {
 
     uint64_t evaluate(const StepPlan &plan, std::span<const int32_t> tokens,
                       const StepInterest &interest) override;
+    void pause() noexcept override;
     void sample(std::span<const SamplingControl> records, std::span<ds4_job_token> out) override;
     void leave() noexcept override;
     void rest() noexcept override;
@@ -50,6 +51,8 @@ class CpuLane : public StepRunner {
     // Ends a step that nobody wants between layers, and gives way between regions.
     struct Breath;
 
+    void take_turn();
+    void give_turn_back() noexcept;
     StepRows gather(const StepPlan &plan, std::span<const int32_t> tokens) const;
     void run(const StepPlan &plan, const StepRows &rows, Trace *trace, Breath &breath);
     void embed(const StepRows &rows, float *streams) const;
