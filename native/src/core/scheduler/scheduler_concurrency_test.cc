@@ -116,11 +116,10 @@ TEST("a job wakes once until it is polled, again after a poll, and always at its
     FakeSession session;
     const uint64_t job = scheduler.start(request(session, 1, 50, 77));
     while (wakes_of(77) == 0) std::this_thread::yield();
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    while (session.claimed) std::this_thread::yield();
     CHECK(wakes_of(77) == 1); // all steps have passed, nobody polled
-    const ds4_job_state state = poll(scheduler, job);
+    const ds4_job_state state = wait(scheduler, job);
     CHECK(state.generated == 50 && state.status == DS4_JOB_DONE);
-    scheduler.free(job);
 }
 
 TEST("cancelling a job alone in a long step ends it at once and leaves the session where it was") {
