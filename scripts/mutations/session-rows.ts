@@ -94,6 +94,20 @@ export const SESSION_ROWS: readonly Mutation[] = [
     tests: ["the sampler equals a plain full sort"],
   },
   {
+    name: "a nucleus goes on past the first weight below min_p",
+    file: "native/src/sampling/sampler.cc",
+    find: "control.min_p > 0.0f ? histogram_.sum_of_min_p() : histogram_.total()",
+    replace: "histogram_.total()",
+    tests: ["the sampler equals a plain full sort"],
+  },
+  {
+    name: "a place in the order of logits is the first of its bucket",
+    file: "native/src/sampling/weight_histogram.cc",
+    find: "if (before > amount) return {LogitOrder::id(key), before};",
+    replace: "return {LogitOrder::id(key), before};",
+    tests: ["rows whose weights crowd into few buckets"],
+  },
+  {
     name: "a lane without steps keeps its memory",
     file: "native/src/backend/step_lane.cc",
     find: "    runner_.rest();\n",

@@ -52,6 +52,7 @@ void measure_sampling(uint32_t vocab, int threads, bool json) {
                              {"min-p 0.05", 1, 1, 0.05f, 0, false},
                              {"top-p 0.95", 1, 0.95f, 0, 0, false},
                              {"top-p 0.95, T 0.6", 0.6f, 0.95f, 0, 0, false},
+                             {"top-p 0.95, T 100", 100, 0.95f, 0, 0, false},
                              {"top-k 40", 1, 1, 0, 40, false},
                              {"20 logprobs", 0, 1, 0, 0, true}}) {
         const double one = median_us(alone, rows, kind), many = median_us(together, rows, kind);

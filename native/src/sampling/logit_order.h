@@ -2,25 +2,18 @@
 // logit's bits in descending order above the id, so that sorting keys needs no comparison of
 // floats.
 #pragma once
+#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 namespace ds4 {
 
-class LogitOrder {
-  public:
+struct LogitOrder {
     static uint64_t key(float logit, int64_t id);
     static int32_t id(uint64_t key) { return int32_t(uint32_t(key)); }
 
-    // Sorts keys that came in ascending order of their ids.
-    void sort(std::vector<uint64_t> &keys);
-    // The first `count` keys of the finite logits, sorted, without sorting the others.
-    std::span<const uint64_t> sort_top(std::span<const float> logits, uint32_t count);
-
-  private:
-    void radix_sort(std::vector<uint64_t> &keys);
-    std::vector<uint64_t> keys_, spare_;
+    // Cuts keys to the first `count` of their order, which then are in any order.
+    static void cut(std::vector<uint64_t> &keys, size_t count);
 };
 
 } // namespace ds4

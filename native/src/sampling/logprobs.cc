@@ -14,7 +14,7 @@ void write_logprobs(std::span<const float> logits, int32_t chosen, uint32_t top_
     const int64_t vocab = int64_t(logits.size());
     std::vector<float> highest;
     blocks.values(vocab, highest, [&](int64_t begin, int64_t end) {
-        return weight_kernels().largest(logits.data() + begin, end - begin);
+        return weight_kernels().range(logits.data() + begin, end - begin).largest;
     });
     const double largest = double(*std::max_element(highest.begin(), highest.end()));
     std::vector<double> sums;

@@ -18,19 +18,25 @@ class RowBlocks {
     static int64_t count(int64_t ids) { return (ids + kWeightBlock - 1) / kWeightBlock; }
     int workers() const { return pool_ == nullptr ? 1 : pool_->threads(); }
 
+    // body(begin, end, worker) for the blocks begin..end-1 of each worker.
+    template <typename Body> void shares(int64_t ids, const Body &body) const {
+        const int64_t blocks = count(ids);
+        if (pool_ == nullptr || blocks < 2 * workers()) {
+            body(int64_t(0), blocks, 0);
+            return;
+        }
+        pool_->run([&](int worker, int workers) {
+            const WorkRange range = share(blocks, worker, workers);
+            body(range.begin, range.end, worker);
+        });
+    }
     // body(begin, end, block, worker) for every block of `ids` ids.
     template <typename Body> void each(int64_t ids, const Body &body) const {
-        const int64_t blocks = count(ids);
-        const auto some = [&](int worker, int workers) {
-            const WorkRange range = share(blocks, worker, workers);
-            for (int64_t block = range.begin; block < range.end; block++)
+        shares(ids, [&](int64_t first, int64_t last, int worker) {
+            for (int64_t block = first; block < last; block++)
                 body(block * kWeightBlock, std::min(ids, (block + 1) * kWeightBlock), block,
                      worker);
-        };
-        if (pool_ == nullptr || blocks < 2 * workers())
-            some(0, 1);
-        else
-            pool_->run(some);
+        });
     }
     // value(begin, end) of every block, in order. Valid until the next pass.
     template <typename T, typename Value>

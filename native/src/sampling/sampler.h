@@ -8,8 +8,8 @@
 
 #include "ds4.h"
 #include "sampling/control.h"
-#include "sampling/logit_order.h"
 #include "sampling/row_blocks.h"
+#include "sampling/weight_histogram.h"
 
 namespace ds4 {
 
@@ -27,32 +27,29 @@ class Sampler {
         float logit;
         int32_t id; // the lowest with this logit
     };
+    // A prefix of the order of logits, and what its weights add up to.
+    struct Nucleus {
+        size_t kept = 0;
+        uint64_t sum = 0;
+    };
     std::span<const float> masked(std::span<const float> logits, const SamplingControl &control);
     Best best_of(std::span<const float> logits);
-    WeightSums weigh(std::span<const float> logits, const SamplingControl &control, float min_p);
     int32_t draw(std::span<const float> logits, const SamplingControl &control);
     int32_t draw_in_id_order(std::span<const float> logits, const SamplingControl &control);
     int32_t draw_from_top(std::span<const float> logits, const SamplingControl &control);
     int32_t draw_from_nucleus(std::span<const float> logits, const SamplingControl &control);
-    int32_t draw_from_buckets(std::span<const float> logits, const SamplingControl &control,
-                              uint64_t total);
-    struct Place { // of an amount in the order of logits
-        int32_t id;
-        uint64_t through; // the sum of the weights up to this token and with it
-    };
-    Place locate(std::span<const float> logits, const SamplingControl &control, uint64_t amount);
-    // Keys of the finite logits within [floor, ceiling] that `wanted` takes, sorted.
-    template <typename Wanted>
-    std::span<const uint64_t> gather(std::span<const float> logits, float floor, float ceiling,
-                                     const Wanted &wanted);
+    // Fills keys_ with the first `count` keys of the finite logits, sorted.
+    void sort_top(std::span<const float> logits, size_t count);
+    Nucleus nucleus_of_top(std::span<const float> logits, const SamplingControl &control);
 
     RowBlocks blocks_;
-    LogitOrder order_;
+    WeightHistogram histogram_;
     Best best_{};
-    std::vector<float> masked_, weights_, largest_; // [vocab], [vocab], [blocks]
-    std::vector<WeightSums> sums_;                  // [blocks]
-    std::vector<std::vector<uint64_t>> found_;      // keys, one list a worker
-    std::vector<std::vector<uint64_t>> histograms_; // weights by bucket, one a worker
+    LogitRange range_{};
+    std::vector<float> masked_, weights_; // [vocab], [vocab] or [top_k]
+    std::vector<LogitRange> ranges_;      // [blocks]
+    std::vector<uint64_t> sums_;          // [blocks]
+    std::vector<uint64_t> keys_;          // of the first top_k
 };
 
 } // namespace ds4

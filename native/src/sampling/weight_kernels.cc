@@ -1,5 +1,6 @@
 #include "sampling/weight_kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -9,29 +10,63 @@
 namespace ds4 {
 namespace {
 
-float largest(const float *logits, int64_t count) {
-    float best = -std::numeric_limits<float>::infinity();
-    for (int64_t i = 0; i < count; i++)
-        if (std::isfinite(logits[i]) && logits[i] > best) best = logits[i];
-    return best;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+LogitRange range(const float *logits, int64_t count) {
+    LogitRange out{-kInfinity, kInfinity};
+    for (int64_t i = 0; i < count; i++) {
+        if (!std::isfinite(logits[i])) continue;
+        out.largest = std::max(out.largest, logits[i]);
+        out.smallest = std::min(out.smallest, logits[i]);
+    }
+    return out;
 }
 
-WeightSums weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
-                 float *out) {
-    WeightSums sums;
+uint64_t weigh(const float *logits, int64_t count, float largest, float temperature, float min_p,
+               float *out) {
+    uint64_t sum = 0;
     for (int64_t i = 0; i < count; i++) {
         const float weight =
             std::isfinite(logits[i]) ? exp_minus((largest - logits[i]) / temperature) : 0.0f;
         out[i] = weight < min_p ? 0.0f : weight;
-        sums.all += fixed_weight(out[i]);
-        if (out[i] >= kNearWeight) sums.near += fixed_weight(out[i]);
+        sum += fixed_weight(out[i]);
     }
-    return sums;
+    return sum;
+}
+
+float bucket(const float *logits, int64_t count, const WeightScale &scale, uint16_t *buckets,
+             uint64_t *histogram) {
+    float cut = -kInfinity;
+    for (int64_t i = 0; i < count; i++) {
+        const float d = (scale.largest - logits[i]) / scale.temperature;
+        const bool finite = std::isfinite(logits[i]), weighs = finite && d < kWeightReach;
+        const float weight = weighs ? exp_minus(d) : 0.0f;
+        if (finite && weight < scale.min_p) cut = std::max(cut, logits[i]);
+        const int place =
+            weighs ? std::min(int(d * scale.buckets_per_unit), kWeightBuckets - 1) : kWeightless;
+        buckets[i] = uint16_t(place);
+        histogram[place * kBucketLanes + i % kBucketLanes] += fixed_weight(weight);
+    }
+    return cut;
+}
+
+int64_t at_least(const float *logits, int64_t count, float floor, uint16_t *places) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (std::isfinite(logits[i]) && logits[i] >= floor) places[found++] = uint16_t(i);
+    return found;
+}
+
+int64_t in_bucket(const uint16_t *buckets, int64_t count, uint16_t bucket, uint16_t *places) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (buckets[i] == bucket) places[found++] = uint16_t(i);
+    return found;
 }
 
 } // namespace
 
-const WeightKernels kWeightKernelsGeneric = {largest, weigh};
+const WeightKernels kWeightKernelsGeneric = {range, weigh, bucket, at_least, in_bucket};
 
 const WeightKernels &weight_kernels() {
     static const WeightKernels &best = machine::has(Isa::avx512) ? kWeightKernelsAvx512
