@@ -17,6 +17,9 @@ interface Compilation {
 /** The object that a compilation writes, relative to its directory. */
 const objectOf = (each: Compilation): string => / -o (\S+)/.exec(each.command)?.[1] ?? ""
 
+const pathOf = (each: Compilation): string => resolve(each.directory, objectOf(each))
+const isOfTests = (each: Compilation): boolean => /\/(ds4|ktb)_tests\.dir\//.test(objectOf(each))
+
 const PARTS_OF = {
   ds4_tests: ["ds4_tests", "ds4_objects", "ds4_rows"],
   ktb_tests: ["ktb_tests", "ktb_objects", "ds4_rows"],
@@ -61,15 +64,18 @@ export class NativeTrials {
     return { mutation, outcome: "killed", detail: "" }
   }
 
+  /** Those of the latest build of the test programs; a later one may be of libraries only. */
   #readCompilations(): readonly Compilation[] {
-    const folders = ["ninja", "unity-ninja", "make", "unity-make"]
+    const age = (path: string): number => Bun.file(path).lastModified
+    const latest = ["ninja", "unity-ninja", "make", "unity-make"]
       .map((name) => join(this.#native, "build", name, "compile_commands.json"))
       .filter((path) => existsSync(path))
-    const age = (path: string): number => Bun.file(path).lastModified
-    const latest = folders.toSorted((a, b) => age(b) - age(a))[0]
+      .toSorted((a, b) => age(b) - age(a))
+      .map((path) => JSON.parse(readFileSync(path, "utf8")) as Compilation[])
+      .find((build) => build.every((each) => !isOfTests(each) || existsSync(pathOf(each))))
     if (latest === undefined)
-      throw new Error(`${this.#native} has no build: run \`bun native/build.ts tests\``)
-    return JSON.parse(readFileSync(latest, "utf8")) as Compilation[]
+      throw new Error(`${this.#native} has no test programs: run \`bun native/build.ts tests\``)
+    return latest
   }
 
   /** Compiles what the mutation changes and links the program; returns what went wrong, or "". */
@@ -84,7 +90,7 @@ export class NativeTrials {
     for (const each of this.#compilations) {
       const part = /CMakeFiles\/(\w+)\.dir\//.exec(objectOf(each))?.[1] ?? ""
       if (!parts.includes(part)) continue
-      const object = resolve(each.directory, objectOf(each))
+      const object = pathOf(each)
       if (!this.#filesOf(each.file).has(source)) {
         objects.push(object)
         continue

@@ -1,11 +1,10 @@
 // The embedded model from both of its containers: the safetensors that git holds and the GGUF that
-// the build derives. The lossless recipe keeps every value: in plain f32 the logits agree, and by
-// default the answers are the same.
+// the build derives. The lossless recipe keeps every value: in plain f32 the logits are equal, and
+// by default the answers are the same.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { EMBEDDED_MODEL_PATH, loadModel, type LoadedModel } from "@ds4/engine"
 import { renderChat } from "@ds4/chat"
-import { TOLERANCE } from "../tolerance.ts"
 import { largestDifference } from "./support/recorded.ts"
 
 const QUESTIONS = ["What is 48 + 27?", "How do I make a GGUF file?", "Hello!"]
@@ -68,13 +67,13 @@ describe("models/demo as safetensors and as demo.gguf", () => {
     expect([...fast.gguf.tokenizer.special]).toEqual([...fast.safetensors.tokenizer.special])
   })
 
-  test("plain numerics: the logits agree at every position, beyond the window too", () => {
+  test("plain numerics: the logits are equal at every position, beyond the window too", () => {
     const { vocab } = plain.safetensors.engine.model
     // the window holds 256
     const ids = Array.from({ length: 300 }, (_, index) => (index * 7919 + 13) % vocab)
     const [expected, found] = [logitsOf(plain.safetensors, ids), logitsOf(plain.gguf, ids)]
     expect(found).toHaveLength(ids.length * vocab)
-    expect(largestDifference(found, expected)).toBeLessThan(TOLERANCE.plainLogits)
+    expect(largestDifference(found, expected)).toBe(0)
   })
 
   test("default numerics: greedy answers are the same text", async () => {

@@ -56,12 +56,12 @@ function checkPrompt(
   const { vocab } = engine.model
   const last = logits.subarray((ids.length - 1) * vocab)
   expect(largestDifference(last, recorded.numbers(`${prompt}.logits_last_f64`))).toBeLessThan(
-    TOLERANCE.plainLogits,
+    TOLERANCE.plain.logits,
   )
   checkTopLogits(logits, vocab, recorded, prompt)
   if (recorded.has(`${prompt}.logits_all`)) {
     expect(largestDifference(logits, recorded.numbers(`${prompt}.logits_all`))).toBeLessThan(
-      TOLERANCE.plainLogits,
+      TOLERANCE.plain.logits,
     )
   }
   checkIntermediates(engine, recorded, prompt, ids.length)
@@ -79,7 +79,7 @@ function checkTopLogits(
   const topIds = recorded.numbers(`${prompt}.top5_ids`)
   const ours = topIds.map((id, i) => logits[Math.floor(i / 5) * vocab + id] ?? NaN)
   expect(largestDifference(ours, recorded.numbers(`${prompt}.top5_logits`))).toBeLessThan(
-    TOLERANCE.plainLogits,
+    TOLERANCE.plain.logits,
   )
 }
 
@@ -100,29 +100,31 @@ function checkIntermediates(
   for (let layer = 0; layer < layers; layer++) {
     const last = (name: string): Float32Array =>
       row(ours(`layer${layer}.${name}`), length, length - 1)
-    for (const [name, key] of [
-      ["streams", "layer_streams"],
-      ["mid_streams", "mid_streams"],
-      ["attn_in", "attn_in"],
-      ["attn_out", "attn_out"],
-      ["ffn_in", "ffn_in"],
-      ["ffn_out", "ffn_out"],
+    for (const [name, key, kind] of [
+      ["streams", "layer_streams", "streams"],
+      ["mid_streams", "mid_streams", "streams"],
+      ["attn_in", "attn_in", "blockInputs"],
+      ["attn_out", "attn_out", "blockOutputs"],
+      ["ffn_in", "ffn_in", "blockInputs"],
+      ["ffn_out", "ffn_out", "blockOutputs"],
     ] as const) {
-      expect(largestDifference(last(name), theirs(key, layer))).toBeLessThan(TOLERANCE.plainStreams)
+      expect(largestDifference(last(name), theirs(key, layer)), name).toBeLessThan(
+        TOLERANCE.plain[kind],
+      )
     }
     const mixes = (kind: "post" | "comb"): number[] => [
       ...last(`attn_${kind}`),
       ...last(`ffn_${kind}`),
     ]
     expect(largestDifference(mixes("post"), theirs("hc_post", layer))).toBeLessThan(
-      TOLERANCE.plainWeights,
+      TOLERANCE.plain.postWeights,
     )
     expect(largestDifference(mixes("comb"), theirs("hc_comb", layer))).toBeLessThan(
-      TOLERANCE.plainWeights,
+      TOLERANCE.plain.combWeights,
     )
     expect(
       largestDifference(last("route_logits"), theirs("route_logits_last", layer)),
-    ).toBeLessThan(TOLERANCE.plainStreams)
+    ).toBeLessThan(TOLERANCE.plain.routeLogits)
     checkRoutes(
       ours(`layer${layer}.route_ids`),
       ours(`layer${layer}.route_weights`),
@@ -137,13 +139,13 @@ function checkIntermediates(
       row(ours("hidden"), length, length - 1),
       recorded.numbers(`${prompt}.hidden_last`),
     ),
-  ).toBeLessThan(TOLERANCE.plainStreams)
+  ).toBeLessThan(TOLERANCE.plain.hidden)
   expect(
     largestDifference(
       row(ours("hc_head"), length, length - 1),
       recorded.numbers(`${prompt}.hc_head_last`),
     ),
-  ).toBeLessThan(TOLERANCE.plainStreams)
+  ).toBeLessThan(TOLERANCE.plain.collapsed)
 }
 
 /** Routes of every position: recorded ascending by id, ours in the order of choice. */
@@ -164,7 +166,7 @@ function checkRoutes(
       sorted.map((i) => weights[i] ?? NaN),
       expectedWeights,
     ),
-  ).toBeLessThan(TOLERANCE.plainWeights)
+  ).toBeLessThan(TOLERANCE.plain.routeWeights)
 }
 
 function checkSelection(
@@ -194,10 +196,10 @@ function checkSelection(
         engine.trace.read(`layer${layer}.index_scores`),
         recorded.numbers(`${prompt}.layer${layer}.index_scores_last`),
       ),
-    ).toBeLessThan(TOLERANCE.plainStreams)
+    ).toBeLessThan(TOLERANCE.plain.indexScores)
   }
   const tail = recorded.numbers(`${prompt}.layer${layer}.compressed_tail`)
   expect(
     largestDifference(engine.trace.read(`layer${layer}.compressed`).slice(-tail.length), tail),
-  ).toBeLessThan(TOLERANCE.plainStreams)
+  ).toBeLessThan(TOLERANCE.plain.compressed)
 }

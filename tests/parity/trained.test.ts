@@ -54,8 +54,7 @@ function checkPrompt(
   checkChoices(engine, recorded, name, ids.length)
   const [layers = 0, , hidden = 0] = recorded.tensor(`${name}.layer_streams`).shape
   const streams = recorded.numbers(`${name}.layer_streams`)
-  const bound =
-    TOLERANCE.trainedFloor + TOLERANCE.trainedSpreads * (float32_spread?.last_streams ?? 0)
+  const bound = TOLERANCE.trainedSpreads * (float32_spread?.last_streams ?? NaN)
   for (let layer = 0; layer < layers; layer++) {
     const width = streams.length / layers
     const ours = engine.trace.read(`layer${layer}.streams`).slice(-width)
@@ -77,9 +76,8 @@ function checkSpread(
   const spread = recorded.numbers(`${name}.spread`)
   const ids = recorded.numbers(`${name}.top5_ids`)
   const expected = recorded.numbers(`${name}.top5_logits`)
-  const bound = (t: number): number =>
-    TOLERANCE.trainedFloor + TOLERANCE.trainedSpreads * (spread[t] ?? NaN)
-  const beyond = spread.filter((_, t) =>
+  const bound = (t: number): number => TOLERANCE.trainedSpreads * (spread[t] ?? NaN)
+  const beyond = [...spread.keys()].filter((t) =>
     [0, 1, 2, 3, 4].some(
       (i) =>
         !(
@@ -88,8 +86,8 @@ function checkSpread(
           ) <= bound(t)
         ),
     ),
-  ).length
-  expect(beyond).toBeLessThanOrEqual(Math.floor(TOLERANCE.trainedBeyond * spread.length))
+  )
+  expect(beyond).toEqual([])
   expect(toLast).toBeLessThanOrEqual(bound(spread.length - 1))
 }
 

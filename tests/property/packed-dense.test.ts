@@ -4,11 +4,9 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { openEngine, type EngineOptions, type NativeEngine } from "@ds4/engine"
 import { openModelFile } from "@ds4/model-file"
 import { ggufOf } from "../parity/support/checkpoints.ts"
+import { TOLERANCE } from "../tolerance.ts"
 
 setDefaultTimeout(120_000)
-
-/** Relative RMS of logits at 7 positions whose roundings to int8 agree; 2.8e-7 was measured. */
-const TOLERANCE = 8e-7
 
 const tokens = (vocab: number, count: number): number[] =>
   Array.from({ length: count }, (_, i) => (i * 7919 + ((i * i) % 97) * 31 + 5) % vocab)
@@ -62,7 +60,7 @@ test("packed and mapped matrices give logits that differ by roundings of sums al
   const switches = { noKvRounding: true, noIndexRounding: true }
   const one = await open({ switches })
   const other = await open({ switches: { ...switches, mappedDense: true } })
-  expect(distance(logits(other, 7, 7), logits(one, 7, 7))).toBeLessThan(TOLERANCE)
+  expect(distance(logits(other, 7, 7), logits(one, 7, 7))).toBeLessThan(TOLERANCE.packedDense)
   await one.close()
   await other.close()
 })

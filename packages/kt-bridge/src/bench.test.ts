@@ -65,8 +65,11 @@ test.skipIf(!hasPeer)(
     expect(new Set(rowsOf(report, "peer").map((row) => `${row.task} ${row.buffers}`))).toEqual(
       new Set(["decode plain", "prefill plain", "decode repacked", "prefill repacked"]),
     )
-    for (const difference of numbersOf(report, "peer", "difference"))
-      expect(difference).toBeLessThan(2e-2)
+    // Both round to int8 alike when one token comes: measured 1.3e-3. Else 1.2e-2.
+    for (const { task, numerics, difference } of rowsOf(report, "peer"))
+      expect(Number(difference)).toBeLessThan(
+        task === "decode" && numerics === "int8" ? 3.9e-3 : 2e-2,
+      )
   },
   120_000,
 )

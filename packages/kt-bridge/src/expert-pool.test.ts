@@ -66,6 +66,7 @@ describe("the tiny model's experts", () => {
           shape,
           asked,
         )
+        // int8; measured 1.1e-2
         expect(relativeError(layer.forward(asked), expected)).toBeLessThan(2e-2)
       }
     }
@@ -165,10 +166,10 @@ test("every numerics and instruction set agrees with float64", async () => {
   const asked = call(9)
   const expected = referenceForward((expert, name) => weights(2, expert, name), shape, asked)
   for (const [numerics, bound] of [
-    ["int8", 2e-2],
-    ["bf16", 5e-3],
-    ["fp8ref", 7e-2],
-    ["f32", 2e-6],
+    ["int8", 2e-2], // measured 9.9e-3
+    ["bf16", 5e-3], // measured 2.8e-3
+    ["fp8ref", 7e-2], // measured 5.0e-2
+    ["f32", 4.9e-7], // measured 1.7e-7
   ] as const) {
     for (const isa of ["auto", "generic"] as const) {
       using pool = ExpertPool.open({ threads: 1, numerics, isa })
