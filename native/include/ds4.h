@@ -230,9 +230,9 @@ enum {
 /* Progress of ds4_engine_open, in the caller's memory. Other threads may read it and set cancel
  * while the call runs. */
 typedef struct ds4_load_progress {
-    uint64_t done_bytes;  /* expert weights packed so far */
+    uint64_t done_bytes;  /* weights packed so far: routed experts, then dense matrices */
     uint64_t total_bytes; /* 0 until it is known, and where nothing is packed */
-    uint32_t cancel;      /* set to 1: the call ends with DS4_ERR_CANCELLED at the next layer */
+    uint32_t cancel;      /* set to 1: DS4_ERR_CANCELLED at the next layer, or in a dense matrix */
     uint32_t reserved;    /* must be 0 */
 } ds4_load_progress;
 
@@ -266,8 +266,8 @@ DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *o
  * JSON object, at most capacity bytes with a NUL. *out_bytes is the length needed. "place" of the
  * routed experts is "packed", or "mapped" with a "reason". "experts_bytes", "rest_bytes",
  * "sessions_bytes" and "available_bytes" decide it; the last is null where the system does not
- * say. "memory" is the engine's account: weights by place, cache of a token and of a session,
- * workspace of the largest step. */
+ * say. "dense" tells the same of all other quantised matrices. "memory" is the engine's account:
+ * weights by place, cache of a token and of a session, workspace of the largest step. */
 DS4_API ds4_status ds4_engine_plan(ds4_model *model, const ds4_engine_options *options, char *text,
                                    uint64_t capacity, uint64_t *out_bytes);
 /* Thread: one. Stops the scheduler, cancels its jobs, joins its threads. A session that is still

@@ -77,7 +77,8 @@ KTB_API void ktb_engine_destroy(ktb_engine_t engine);
 KTB_API ktb_safetensor_t ktb_safetensor_open(const char *dir);
 /* A load that is reading the folder goes on, and ends as it would have. */
 KTB_API void ktb_safetensor_close(ktb_safetensor_t tensors);
-/* Bytes of one tensor; valid until close. false leaves both outputs untouched. Thread: any. */
+/* Bytes of one tensor; valid until close. false leaves both outputs untouched. Where its file has
+ * become shorter since, bytes read as zeros, and loading from them is KTB_ERR_IO. Thread: any. */
 KTB_API bool ktb_safetensor_get(ktb_safetensor_t tensors, const char *name, void **out_ptr,
                                 size_t *out_bytes);
 

@@ -84,8 +84,8 @@ describe.each([
       "writing: ",
       () => ["quantize", model, join(folder, "new.gguf"), "--force", "--experts", "Q8_0"],
     ],
-    ["packing", "packing experts: ", () => ["run", "-m", model, "hello", "-n", "1"]],
-    ["serve", "packing experts: ", () => ["serve", "-m", model, "--port", "0"]],
+    ["packing", "packing weights: ", () => ["run", "-m", model, "hello", "-n", "1"]],
+    ["serve", "packing weights: ", () => ["serve", "-m", model, "--port", "0"]],
   ] as const)("%s tells its bytes, rate and time left", async (_name, label, args) => {
     const first = await until(new RegExp(label), args(), isTerminal)
     expect(first.ms).toBeLessThan(FIRST_MS)

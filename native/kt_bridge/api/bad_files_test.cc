@@ -16,6 +16,33 @@ void check_refused(const std::string &bytes, const std::string &expected_in_mess
                           "\"" + message + "\" lacks \"" + expected_in_message + "\"");
 }
 
+// The matrices of layer 7 where ktb_safetensor_get says that they lie, by w1, w3, w2 and expert.
+struct MappedMatrices {
+    explicit MappedMatrices(ktb_safetensor_t tensors) {
+        const char *const names[3] = {"w1", "w3", "w2"};
+        for (int m = 0; m < 3; m++)
+            for (int expert = 0; expert < kFolderShape.experts; expert++) {
+                const std::string name =
+                    "layers.7.ffn.experts." + std::to_string(expert) + "." + names[m];
+                void *codes = nullptr, *scales = nullptr;
+                size_t code_bytes = 0, scale_bytes = 0;
+                CHECK(ktb_safetensor_get(tensors, (name + ".weight").c_str(), &codes, &code_bytes));
+                CHECK(
+                    ktb_safetensor_get(tensors, (name + ".scale").c_str(), &scales, &scale_bytes));
+                of[m].push_back({codes, scales, code_bytes, scale_bytes, KTB_FORMAT_FP4, 0});
+            }
+    }
+    int load(ktb_moe_t moe) const {
+        return ktb_moe_load_matrices(moe, of[0].data(), of[1].data(), of[2].data());
+    }
+    std::vector<ktb_matrix> of[3];
+};
+
+bool tells_lost_file(const std::string &path) {
+    const std::string text = ktb_last_error();
+    return text.find(path) != std::string::npos && text.find("truncated") != std::string::npos;
+}
+
 } // namespace
 
 TEST("wrong shards are refused with the tensor, what was expected and what came") {
@@ -116,4 +143,27 @@ TEST("a shard that becomes shorter after it was opened is an error, not a crash"
     ktb_safetensor_close(tensors);
     CHECK(CanonicalPointers(experts).load(layer.moe) == 0 &&
           ktb_status(layer.moe) == 0); // recovers
+}
+
+TEST("matrices in a mapped shard that becomes shorter are an error for loads and moves") {
+    const std::vector<CanonicalExpert> experts =
+        random_experts(kFolderShape.experts, kFolderShape.hidden, kFolderShape.intermediate, 26);
+    const TemporaryFolder folder;
+    const std::string whole = shard(layer_entries("layers.7", experts)),
+                      path = folder.path + "/a.safetensors";
+    folder.write("a.safetensors", whole);
+    ktb_safetensor_t tensors = ktb_safetensor_open(folder.path.c_str());
+    const MappedMatrices mapped(tensors);
+    TestLayer layer(options_for("auto", "int8", 2, 2), kFolderShape, experts);
+    CHECK(mapped.load(layer.moe) == 0);
+    std::filesystem::resize_file(path, 4096);
+    const size_t last = size_t(kFolderShape.experts - 1);
+    CHECK(ktb_moe_move_expert(layer.moe, int(last), int(last), &mapped.of[0][last],
+                              &mapped.of[1][last], &mapped.of[2][last], nullptr) == KTB_ERR_IO);
+    CHECK(tells_lost_file(path));
+    CHECK(ktb_status(layer.moe) == 0); // the old expert is still there
+    CHECK(mapped.load(layer.moe) == KTB_ERR_IO && tells_lost_file(path));
+    CHECK(ktb_status(layer.moe) == KTB_ERR_IO);
+    ktb_safetensor_close(tensors);
+    CHECK(CanonicalPointers(experts).load(layer.moe) == 0 && ktb_status(layer.moe) == 0);
 }

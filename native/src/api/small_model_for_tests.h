@@ -24,11 +24,12 @@ inline void expect_ok(ds4_status status) {
 }
 
 struct SmallModelOptions {
-    uint32_t type =
-        DS4_TYPE_F32;     // of matrices: F32, F16 or BF16; vectors are F32, the table is I64
+    // Matrices are F32, F16, BF16, or Q8_0 if wide; vectors are F32, the table is I64.
+    uint32_t type = DS4_TYPE_F32;
     uint64_t odd = 0;     // every tensor begins this many bytes past a multiple of 64
     uint64_t seed = 0;    // of the weights
     int64_t altered = -1; // the first byte of this tensor has another lowest bit; -1: of none
+    int32_t width = 0;    // of hidden rows, experts and ranks, a multiple of 128; 0: small ones
 };
 
 // The parts of a model before they are given to the library; a test may change them.
@@ -57,6 +58,9 @@ class SmallModel {
         shape.compress_rope_theta = 160000.0f, shape.yarn_factor = 16.0f,
         shape.yarn_beta_fast = 32.0f;
         shape.yarn_beta_slow = 1.0f, shape.yarn_original_tokens = 65536, shape.routed_scale = 1.5f;
+        if (options.width != 0)
+            shape.hidden = shape.q_lora_rank = shape.moe_intermediate_size =
+                uint32_t(options.width);
         const Shape facts = make_shape(shape, layers.data(), shape.layers);
         for (int kind = 0; kind < DS4_TENSOR_KIND_COUNT; kind++) {
             const TensorScope scope = expected_tensor(facts, kind, -1).scope;

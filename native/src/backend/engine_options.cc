@@ -4,6 +4,19 @@
 #include "ds4.h"
 
 namespace ds4 {
+namespace {
+
+void check_progress(const ds4_load_progress *progress) {
+    if (reinterpret_cast<uintptr_t>(progress) % alignof(ds4_load_progress) != 0)
+        fail(DS4_ERR_ARGUMENT, "ds4_load_progress must lie at a multiple of %zu bytes",
+             alignof(ds4_load_progress));
+    if (progress != nullptr && progress->reserved != 0)
+        fail(DS4_ERR_ARGUMENT, "ds4_load_progress: the reserved field is %u; expected 0",
+             progress->reserved);
+}
+
+} // namespace
+
 EngineOptions read_engine_options(const ds4_engine_options &raw) {
     constexpr uint32_t kKnownSwitches = DS4_SWITCH_NO_KV_ROUNDING | DS4_SWITCH_NO_INDEX_ROUNDING |
                                         DS4_SWITCH_NO_SHARED_CLAMP | DS4_SWITCH_F32_ACTIVATIONS |
@@ -19,12 +32,14 @@ EngineOptions read_engine_options(const ds4_engine_options &raw) {
     if (raw.threads > 1024) fail(DS4_ERR_ARGUMENT, "threads is %u; expected 0..1024", raw.threads);
     if (raw.max_step_tokens > 65536)
         fail(DS4_ERR_ARGUMENT, "max_step_tokens is %u; expected 0..65536", raw.max_step_tokens);
+    check_progress(raw.progress);
     EngineOptions options;
     options.numerics = raw.numerics;
     options.switches = raw.switches;
     options.cpu = {raw.isa, int(raw.threads)};
     options.session_tokens = raw.session_tokens;
     if (raw.max_step_tokens != 0) options.max_step_tokens = raw.max_step_tokens;
+    options.progress = raw.progress;
     options.experts = read_expert_options(raw);
     return options;
 }

@@ -19,6 +19,7 @@ struct EngineOptions {
     uint32_t switches = 0; // sum of DS4_SWITCH_*
     uint32_t max_step_tokens = 512;
     uint32_t session_tokens = 0; // length of the session that memory is left for; 0: a default
+    ds4_load_progress *progress = nullptr; // the caller's, alive until the engine is open
     ExpertOptions experts;
     CpuOptions cpu;
 };

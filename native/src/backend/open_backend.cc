@@ -2,6 +2,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/cpu_backend.h"
+#include "base/blocked_signals.h"
 #include "base/fail.h"
 #include "ds4.h"
 #include "model/model.h"
@@ -18,7 +19,15 @@ void check_sealed(const Model &model) {
 
 std::unique_ptr<Backend> open_backend(const Model &model, const EngineOptions &options) {
     check_sealed(model);
-    return cpu::open_cpu_backend(model, options);
+    const UnblockedFaults faults;
+    try {
+        std::unique_ptr<Backend> backend = cpu::open_cpu_backend(model, options);
+        check_unchanged(model.files()); // opening has read weights
+        return backend;
+    } catch (...) {
+        check_unchanged(model.files()); // lost or new bytes may look like any other fault
+        throw;
+    }
 }
 
 std::string plan_backend(const Model &model, const EngineOptions &options) {

@@ -93,6 +93,23 @@ TEST("pools come and go while their workers spin or sleep") {
     CHECK(is_refused);
 }
 
+TEST("workers take their own faults, whatever the thread that starts them blocks") {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    ThreadPool pool(3);
+    std::atomic<int> blocked_faults{0}, open_signals{0};
+    pool.run([&](int worker, int) {
+        sigset_t mask;
+        pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+        if (worker == 0) return;
+        blocked_faults += sigismember(&mask, SIGBUS) + sigismember(&mask, SIGSEGV);
+        open_signals += 1 - sigismember(&mask, SIGTERM);
+    });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    CHECK(blocked_faults == 0 && open_signals == 0);
+}
+
 TEST("workers take no signal of the process but those of their own faults") {
     ThreadPool pool(3);
     std::atomic<int> wrong{0};

@@ -4,19 +4,6 @@
 #include "ds4.h"
 
 namespace ds4 {
-namespace {
-
-void check_progress(const ds4_load_progress *progress) {
-    if (reinterpret_cast<uintptr_t>(progress) % alignof(ds4_load_progress) != 0)
-        fail(DS4_ERR_ARGUMENT, "ds4_load_progress must lie at a multiple of %zu bytes",
-             alignof(ds4_load_progress));
-    if (progress != nullptr && progress->reserved != 0)
-        fail(DS4_ERR_ARGUMENT, "ds4_load_progress: the reserved field is %u; expected 0",
-             progress->reserved);
-}
-
-} // namespace
-
 ExpertOptions read_expert_options(const ds4_engine_options &raw) {
     if (raw.experts > DS4_EXPERTS_MAPPED)
         fail(DS4_ERR_ARGUMENT, "experts is %u; expected 0 (auto), 1 (packed) or 2 (mapped)",
@@ -31,7 +18,6 @@ ExpertOptions read_expert_options(const ds4_engine_options &raw) {
         fail(DS4_ERR_ARGUMENT, "expert_parts is %u; expected 0..64", raw.expert_parts);
     if (raw.expert_layers > 65536)
         fail(DS4_ERR_ARGUMENT, "expert_layers is %u; expected 0..65536", raw.expert_layers);
-    check_progress(raw.progress);
     ExpertOptions options;
     options.place = raw.experts;
     options.numerics = raw.expert_numerics;
@@ -39,7 +25,6 @@ ExpertOptions read_expert_options(const ds4_engine_options &raw) {
     options.parts = int(raw.expert_parts);
     options.layers = int(raw.expert_layers);
     if (raw.expert_library != nullptr) options.library = raw.expert_library;
-    options.progress = raw.progress;
     return options;
 }
 

@@ -13,7 +13,6 @@ struct ExpertOptions {
     int parts = 0;       // slices of every expert, one per NUMA node; 0: one for each node
     int layers = 0;      // number of first layers to pack; 0: all
     std::string library; // path; empty: the library beside this one
-    ds4_load_progress *progress = nullptr; // the caller's, alive until the engine is open
 };
 
 // Checks the expert_ fields. Throws Error(DS4_ERR_ARGUMENT) with the field and its range.

@@ -96,7 +96,7 @@ ExpertPlacement place_experts(const PlacementInput &input, const PackingSetup &s
         return {nullptr, error.what()};
     }
     // From here on an error comes from the file or the machine, so mapping would not help.
-    placement.packed->load();
+    placement.packed->load(setup.progress);
     return placement;
 }
 

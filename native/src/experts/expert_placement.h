@@ -8,6 +8,7 @@
 
 namespace ds4 {
 
+class LoadProgress;
 class Model;
 class ThreadPool;
 struct MemoryAccount;
@@ -27,6 +28,7 @@ struct PackingSetup {
     // The library's arithmetic for DS4_EXPERT_NUMERICS_AUTO: "int8" or "f32", as the engine's own.
     const char *automatic_numerics;
     ThreadPool &pool; // outlives the packed experts
+    const LoadProgress &progress;
 };
 
 struct ExpertPlacement {

@@ -1,7 +1,6 @@
 #include "experts/packed_experts.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include <thread>
 
 #include "base/fail.h"
+#include "base/load_progress.h"
 #include "base/thread_pool.h"
 #include "ds4.h"
 #include "experts/expert_options.h"
@@ -71,16 +71,15 @@ uint64_t bytes_of(const LayerTensors &layer) {
 PackedExperts::PackedExperts(std::unique_ptr<ExpertLibrary> library, const Setup &setup,
                              ThreadPool &pool)
     : library_(std::move(library)), call_(library_->functions()), shape_(setup.shape),
-      tensors_(setup.tensors), files_(setup.files), pool_(pool), progress_(setup.options.progress),
-      numerics_(setup.numerics), isa_(setup.isa), layers_(setup.layers), engine_(start(setup)) {
+      tensors_(setup.tensors), files_(setup.files), pool_(pool), numerics_(setup.numerics),
+      isa_(setup.isa), layers_(setup.layers), engine_(start(setup)) {
     for (int l = 0; l < layers_; l++) moes_.push_back(create(l));
 }
 
 PackedExperts::PackedExperts(const PackedExperts &source, ThreadPool &pool)
     : library_(source.library_), call_(library_->functions()), shape_(source.shape_),
-      tensors_(source.tensors_), files_(nullptr), pool_(pool), progress_(nullptr),
-      numerics_(source.numerics_), isa_(source.isa_), layers_(source.layers_),
-      uses_engine_threads_(true),
+      tensors_(source.tensors_), files_(nullptr), pool_(pool), numerics_(source.numerics_),
+      isa_(source.isa_), layers_(source.layers_), uses_engine_threads_(true),
       engine_(start_on_pool(options_text({}, isa_.c_str(), numerics_.c_str(), pool.threads()))),
       packed_bytes_(source.packed_bytes_) {
     for (int l = 0; l < layers_; l++) {
@@ -123,24 +122,19 @@ PackedExperts::EngineHandle PackedExperts::start(const Setup &setup) {
     return EngineHandle(engine, Closer{&call_});
 }
 
-void PackedExperts::report(uint64_t done, uint64_t total) const {
-    if (progress_ == nullptr) return;
-    std::atomic_ref<uint64_t>(progress_->total_bytes).store(total, std::memory_order_relaxed);
-    std::atomic_ref<uint64_t>(progress_->done_bytes).store(done, std::memory_order_relaxed);
-}
-
-void PackedExperts::report_layer(uint64_t done, uint64_t layer_bytes, uint64_t total) const {
+void PackedExperts::report_layer(const LoadProgress &progress, uint64_t done,
+                                 uint64_t layer_bytes) const {
     uint64_t packed = 0, all = 0;
     if (call_.load_progress(engine_.get(), &packed, &all) != KTB_OK) return;
     // Until the library begins, its counts are those of the layer before, which is complete.
     if (packed < all)
-        report(done + uint64_t(double(layer_bytes) * double(packed) / double(all)), total);
+        progress.reach(done + uint64_t(double(layer_bytes) * double(packed) / double(all)));
 }
 
 // A layer takes seconds: a thread tells how far it is while this one waits for the library.
-int PackedExperts::load_layer(int layer, uint64_t done, uint64_t total) {
+int PackedExperts::load_layer(int layer, uint64_t done, const LoadProgress &progress) {
     if (!library_->has_extension()) return load_kt_kernel(layer);
-    if (progress_ == nullptr) return load_matrices(layer);
+    if (!progress.is_watched()) return load_matrices(layer);
     const uint64_t layer_bytes = bytes_of(tensors_[size_t(layer)]);
     std::mutex mutex;
     std::condition_variable_any wake;
@@ -148,7 +142,7 @@ int PackedExperts::load_layer(int layer, uint64_t done, uint64_t total) {
         std::unique_lock lock(mutex);
         while (!wake.wait_for(lock, stop, kReportPause, [] { return false; }) &&
                !stop.stop_requested())
-            report_layer(done, layer_bytes, total);
+            report_layer(progress, done, layer_bytes);
     });
     return load_matrices(layer);
 }
@@ -175,24 +169,24 @@ template <typename Advice> void PackedExperts::advise(int layer, const Advice &a
         for (const MappedFile &file : *files_) advice(file, begin, end);
 }
 
-void PackedExperts::load() {
+void PackedExperts::load(const LoadProgress &progress) {
     uint64_t total = 0, done = 0;
     for (int l = 0; l < layers_; l++) total += bytes_of(tensors_[size_t(l)]);
-    report(0, total);
+    progress.expect(total);
     for (int l = 0; l < layers_; l++) {
-        if (progress_ != nullptr &&
-            std::atomic_ref<uint32_t>(progress_->cancel).load(std::memory_order_relaxed) != 0)
+        if (progress.is_cancelled())
             fail(DS4_ERR_CANCELLED, "loading was cancelled at layer %d of %d", l, layers_);
         advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
             file.expect(begin, end);
         });
-        const int code = load_layer(l, done, total);
+        const int code = load_layer(l, done, progress);
+        if (files_ != nullptr) check_pages(*files_); // packing zeros may have failed as well
         if (code != KTB_OK) fail_at(l, code, "could not be packed");
         advise(l, [](const MappedFile &file, const uint8_t *begin, const uint8_t *end) {
             file.drop(begin, end);
         });
         done += bytes_of(tensors_[size_t(l)]);
-        report(done, total);
+        progress.reach(done);
     }
     packed_bytes_ = total;
 }

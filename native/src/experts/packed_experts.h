@@ -11,10 +11,9 @@
 
 #include "experts/expert_library.h"
 
-struct ds4_load_progress;
-
 namespace ds4 {
 
+class LoadProgress;
 class MappedFile;
 class ThreadPool;
 struct ExpertOptions;
@@ -46,9 +45,9 @@ class PackedExperts {
     bool can_share() const { return call_.moe_create_shared != nullptr && uses_engine_threads_; }
 
     // Packs the layers one after another and gives up the file's pages behind each. Throws
-    // DS4_ERR_FORMAT for a damaged scale, DS4_ERR_DEVICE_MEMORY, and DS4_ERR_CANCELLED when the
-    // caller's progress asks for it.
-    void load();
+    // DS4_ERR_FORMAT for a damaged scale, DS4_ERR_DEVICE_MEMORY, DS4_ERR_IO for a file that is no
+    // longer whole, and DS4_ERR_CANCELLED when the caller's progress asks for it.
+    void load(const LoadProgress &progress);
 
     bool has(int layer) const { return layer < layers_; }
     uint64_t bytes() const { return packed_bytes_; }
@@ -75,10 +74,9 @@ class PackedExperts {
     int load_matrices(int layer);
     int load_kt_kernel(int layer);
     [[noreturn]] void fail_at(int layer, int code, const char *what) const;
-    void report(uint64_t done, uint64_t total) const;
-    // Within a layer of so many bytes, of which the library packs some at a time.
-    void report_layer(uint64_t done, uint64_t layer_bytes, uint64_t total) const;
-    int load_layer(int layer, uint64_t done, uint64_t total);
+    // Within a layer of so many bytes, of which the library packs some at a time. done: before it.
+    void report_layer(const LoadProgress &progress, uint64_t done, uint64_t layer_bytes) const;
+    int load_layer(int layer, uint64_t done, const LoadProgress &progress);
     template <typename Advice>
     void advise(int layer, const Advice &advice) const; // advice(file, begin, end)
 
@@ -88,7 +86,6 @@ class PackedExperts {
     const std::vector<LayerTensors> &tensors_;
     const std::vector<MappedFile> *files_;
     ThreadPool &pool_;
-    ds4_load_progress *progress_;
     std::string numerics_, isa_;
     int layers_;
     bool uses_engine_threads_ = false;

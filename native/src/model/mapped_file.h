@@ -2,8 +2,9 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
-#include "model/lost_pages.h"
+#include "machine/lost_pages.h"
 
 namespace ds4 {
 
@@ -20,8 +21,11 @@ class MappedFile {
     const uint8_t *data() const { return data_; }
     uint64_t bytes() const { return bytes_; }
     // Whether a read has met a page that is no longer there: the file was truncated, or its disk
-    // failed. Such pages read as zeros.
+    // failed. That page and all that follow read as zeros.
     bool has_lost_pages() const { return guard_.has_lost_pages(); }
+    // Whether the mapped file has another size or time of modification than when it was opened.
+    // Another file in its place does not count.
+    bool has_changed() const;
     bool holds(const uint8_t *begin, const uint8_t *end) const {
         return data_ != nullptr && begin >= data_ && end <= data_ + bytes_ && begin < end;
     }
@@ -36,7 +40,14 @@ class MappedFile {
     std::string path_;
     const uint8_t *data_ = nullptr;
     uint64_t bytes_ = 0;
-    LostPageGuard guard_;
+    uint64_t device_ = 0, inode_ = 0;
+    int64_t modified_ = 0; // seconds: file systems differ in what they keep below
+    machine::LostPageGuard guard_;
 };
+
+// Throws Error(DS4_ERR_IO) with the path of a file that has lost pages.
+void check_pages(const std::vector<MappedFile> &files);
+// The same, and for a file that has been written to since it was opened.
+void check_unchanged(const std::vector<MappedFile> &files);
 
 } // namespace ds4

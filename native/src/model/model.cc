@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/blocked_signals.h"
 #include "base/fail.h"
 #include "ds4.h"
 #include "format/convert.h"
@@ -84,6 +85,7 @@ uint32_t Model::add_file(const std::string &path) {
 
 void Model::add_tensors(const ds4_tensor *tensors, uint64_t tensor_count, const char *names,
                         uint64_t names_bytes) {
+    const UnblockedFaults faults;
     if (sealed_) fail(DS4_ERR_ARGUMENT, "the model is sealed; no tensor can be added");
     if (names_bytes == 0 || names[names_bytes - 1] != '\0')
         fail(DS4_ERR_ARGUMENT, "the names must end with a NUL");
@@ -208,17 +210,8 @@ void Model::seal() {
                     fail(DS4_ERR_FORMAT, "expert %d of blk.%d.%s is missing", e, l, expected.name);
         }
     }
+    check_pages(files_); // routing tables have been read
     sealed_ = true;
-}
-
-void Model::check_files() const {
-    for (const MappedFile &file : files_)
-        if (file.has_lost_pages())
-            fail(
-                DS4_ERR_IO,
-                "%s has been truncated, or cannot be read, since it was opened; put the whole file "
-                "in its place and load the model again",
-                file.path().c_str());
 }
 
 uint64_t Model::mapped_bytes() const {

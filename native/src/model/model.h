@@ -56,8 +56,6 @@ class Model {
     const LayerTensors &layer(int index) const { return layers_[size_t(index)]; }
     const std::vector<LayerTensors> &layers() const { return layers_; }
     const std::vector<MappedFile> &files() const { return files_; }
-    // Throws Error(DS4_ERR_IO) with the path if pages of a file have been lost since it was opened.
-    void check_files() const;
     uint64_t mapped_bytes() const;                      // sizes of the files
     uint64_t used_bytes() const { return used_bytes_; } // sizes of the tensors
 

@@ -7,7 +7,7 @@ export {
   type LoadedModel,
   type LoadedWeights,
 } from "./load-model.ts"
-export { planEngine, type EnginePlan } from "./plan-engine.ts"
+export { planEngine, type DensePlace, type EnginePlan } from "./plan-engine.ts"
 export { expertOptions, type ExpertFlags } from "./expert-flags.ts"
 export { contextNote } from "./context-note.ts"
 export { memoryAccount, type MemoryAccount } from "./memory-account.ts"

@@ -6,7 +6,7 @@ import { memoryAccount, type MemoryAccount } from "./memory-account.ts"
 import { NativeModel } from "./native/native-model.ts"
 import type { EngineOptions } from "./types.ts"
 
-/** Where an engine would put the routed experts, and the sizes that decide it, in bytes. */
+/** Where an engine would put weights, and the sizes that decide it, in bytes. */
 export interface EnginePlan {
   readonly place: "packed" | "mapped"
   /** Why they are mapped. */
@@ -18,8 +18,14 @@ export interface EnginePlan {
   readonly sessionsBytes: number
   /** Undefined: the system does not say. */
   readonly availableBytes: number | undefined
+  /** All other quantised matrices: packed with so many bytes, or mapped for a reason. */
+  readonly dense: DensePlace
   readonly memory: MemoryAccount
 }
+
+export type DensePlace =
+  | { readonly place: "packed"; readonly bytes: number }
+  | { readonly place: "mapped"; readonly reason: string }
 
 interface NativePlan {
   readonly place: EnginePlan["place"]
@@ -28,11 +34,12 @@ interface NativePlan {
   readonly rest_bytes: number
   readonly sessions_bytes: number
   readonly available_bytes: number | null
+  readonly dense: DensePlace
   readonly memory: unknown
 }
 
 /**
- * Asks the engine where it would put a model's experts on this machine now. Files are mapped and
+ * Asks the engine where it would put a model's weights on this machine now. Files are mapped and
  * their tensors checked as openEngine checks them; no weight is read.
  * @throws EngineError for whatever the engine would refuse before it loads weights
  */
@@ -59,6 +66,7 @@ export async function planEngine(
     restBytes: plan.rest_bytes,
     sessionsBytes: plan.sessions_bytes,
     availableBytes: plan.available_bytes ?? undefined,
+    dense: plan.dense,
     memory: memoryAccount(plan.memory),
   }
 }

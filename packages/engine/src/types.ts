@@ -21,11 +21,11 @@ export interface EngineOptions {
   readonly switches?: EngineSwitches
   readonly experts?: ExpertOptions
   /**
-   * Called when a stage of loading begins, and a few times a second while experts are packed, which
+   * Called when a stage of loading begins, and a few times a second while weights are packed, which
    * takes minutes for a large model.
    */
   readonly onLoad?: (progress: LoadProgress) => void
-  /** Aborting ends loading, at its next layer, with EngineError CANCELLED. */
+  /** Aborting ends loading, at its next layer at the latest, with EngineError CANCELLED. */
   readonly signal?: AbortSignal
 }
 
@@ -62,9 +62,9 @@ export interface ExpertOptions {
 export interface LoadProgress {
   /**
    * file: headers are read and checked. vocabulary: the tokenizer is made. weights: files are
-   * mapped and the engine is set up. experts: routed experts are packed.
+   * mapped and the engine is set up. packing: routed experts, then dense matrices, are packed.
    */
-  readonly stage: "file" | "vocabulary" | "weights" | "experts"
+  readonly stage: "file" | "vocabulary" | "weights" | "packing"
   readonly doneBytes: number
   /** 0: not known in this stage. */
   readonly totalBytes: number

@@ -11,8 +11,8 @@ function screen(isTerminal: boolean) {
 
 test("bytes are told with their rate and the time left, tokens and items too", () => {
   const state = { done: 12.4e9, elapsedMs: 7000, rate: 1.85e9 }
-  expect(stageText({ label: "packing experts", unit: "bytes", total: 86.7e9 }, state)).toBe(
-    "packing experts: 12.4 of 86.7 GB (14 %), 1.85 GB/s, 0:40 left",
+  expect(stageText({ label: "packing weights", unit: "bytes", total: 86.7e9 }, state)).toBe(
+    "packing weights: 12.4 of 86.7 GB (14 %), 1.85 GB/s, 0:40 left",
   )
   expect(
     stageText({ label: "hashing", unit: "bytes", total: 16e6 }, { ...state, done: 8e6, rate: 4e6 }),
@@ -72,15 +72,15 @@ test("a pipe gets a line within a second, then few, without escape sequences", a
   const progress = new Progress(pipe)
   const report = reportLoad(progress)
   report({ stage: "file", doneBytes: 0, totalBytes: 0 })
-  report({ stage: "experts", doneBytes: 0, totalBytes: 4e9 })
+  report({ stage: "packing", doneBytes: 0, totalBytes: 4e9 })
   for (let step = 1; step <= 20; step++) {
     await Bun.sleep(60)
-    report({ stage: "experts", doneBytes: step * 1e8, totalBytes: 4e9 })
+    report({ stage: "packing", doneBytes: step * 1e8, totalBytes: 4e9 })
   }
   progress.stop()
   expect(written).toHaveLength(1)
   expect(written[0]).toMatch(
-    /^packing experts: [01]\.\d of 4\.0 GB \(\d+ %\), [\d.]+ GB\/s, 0:0\d left\n$/,
+    /^packing weights: [01]\.\d of 4\.0 GB \(\d+ %\), [\d.]+ GB\/s, 0:0\d left\n$/,
   )
 })
 

@@ -2,7 +2,7 @@ import type { Progress } from "./progress.ts"
 
 /** A step of loading a model, as the engine tells it. */
 interface LoadStep {
-  readonly stage: "file" | "vocabulary" | "weights" | "experts"
+  readonly stage: "file" | "vocabulary" | "weights" | "packing"
   readonly doneBytes: number
   /** 0: not known. */
   readonly totalBytes: number
@@ -12,7 +12,7 @@ const LABELS: Readonly<Record<LoadStep["stage"], string>> = {
   file: "opening the model",
   vocabulary: "reading the vocabulary",
   weights: "preparing the weights",
-  experts: "packing experts",
+  packing: "packing weights",
 }
 
 /** Shows the steps of loading a model, a stage each. */

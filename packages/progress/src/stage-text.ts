@@ -2,7 +2,7 @@ import { formatDuration, formatNumber } from "./figures.ts"
 
 /** Something that takes long enough to be watched. */
 export interface ProgressStage {
-  /** The work, as a person would say it: "packing experts". */
+  /** The work, as a person would say it: "packing weights". */
   readonly label: string
   /** How `done` and `total` are counted. */
   readonly unit?: "bytes" | "tokens" | "items"
@@ -29,7 +29,7 @@ function byteCount(done: number, total: number): string {
 }
 
 /**
- * One line about a stage: `packing experts: 12.4 of 86.7 GB (14 %), 1.85 GB/s, 0:40 left` or
+ * One line about a stage: `packing weights: 12.4 of 86.7 GB (14 %), 1.85 GB/s, 0:40 left` or
  * `reading 18432/65536 (28 %) 310 t/s, 2:30 left`.
  */
 export function stageText(

@@ -44,6 +44,7 @@ class ExpertSource {
     // For messages, without .weight or .scale.
     virtual std::string name(int expert, int matrix) const = 0;
     virtual ScaleFormat scale_format(int matrix) const = 0; // of all experts
+    // Before and after an expert is read. The second throws for bytes that were lost meanwhile.
     virtual void begin_expert(int) const {}
     virtual void end_expert(int) const {}
     const SourceShape &shape() const { return shape_; }

@@ -4,6 +4,7 @@
 
 #include "format/blocks.h"
 #include "format/encode.h"
+#include "machine/lost_pages.h"
 #include "pool/expert_error.h"
 
 namespace ds4::ktb {
@@ -149,6 +150,17 @@ const uint8_t *MemorySource::scales(int expert, int matrix, int begin, int rows,
                      scales_[matrix][size_t(expert)] + first * scale_format_bytes(format), count,
                      staging, label);
     return staging;
+}
+
+void MemorySource::end_expert(int expert) const {
+    for (int matrix = 0; matrix < 3; matrix++)
+        for (const uint8_t *bytes :
+             {codes_[matrix][size_t(expert)], scales_[matrix][size_t(expert)]})
+            if (const std::string path = machine::lost_file_at(bytes); !path.empty())
+                fail(KTB_ERR_IO,
+                     "%s: %s has been truncated, or cannot be read, since it was opened; put the "
+                     "whole file in its place, open the folder again and load from there",
+                     name(expert, matrix).c_str(), path.c_str());
 }
 
 std::string MemorySource::name(int expert, int matrix) const {

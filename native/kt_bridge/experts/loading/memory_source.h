@@ -24,6 +24,7 @@ class MemorySource : public ExpertSource {
     const uint8_t *scales(int expert, int matrix, int begin, int rows,
                           uint8_t *staging) const override;
     std::string name(int expert, int matrix) const override;
+    void end_expert(int expert) const override; // throws if a file of the library lost its bytes
     ScaleFormat scale_format(int matrix) const override { return stored_[matrix].scales; }
 
   private:

@@ -49,6 +49,7 @@ Safetensors::~Safetensors() { close(); }
 
 void Safetensors::close() {
     for (Shard &shard : shards_) {
+        shard.guard = {}; // before its addresses can belong to another mapping
         if (shard.map != nullptr) munmap(shard.map, shard.bytes);
         if (shard.file >= 0) ::close(shard.file);
     }
@@ -57,7 +58,7 @@ void Safetensors::close() {
 
 void Safetensors::open_shard(const std::string &path) {
     const int index = int(shards_.size());
-    shards_.push_back({path, -1, 0, nullptr});
+    shards_.push_back({path});
     Shard &shard = shards_.back();
     shard.file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
@@ -77,6 +78,7 @@ void Safetensors::open_shard(const std::string &path) {
     if (map == MAP_FAILED)
         fail(KTB_ERR_IO, "cannot map %s: %s", path.c_str(), std::strerror(errno));
     shard.map = static_cast<uint8_t *>(map);
+    shard.guard = machine::LostPageGuard(shard.map, shard.bytes, path);
 }
 
 std::string Safetensors::header_text(int index) const {

@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "machine/lost_pages.h"
+
 namespace ds4::ktb {
 
 struct Tensor {
@@ -31,7 +33,8 @@ class Safetensors {
     // Reads a whole range into `out`. Throws naming the file when it has become shorter. Thread:
     // any.
     void read(int shard, uint64_t offset, uint64_t bytes, uint8_t *out) const;
-    // Bytes of a tensor in a private mapping of its file.
+    // Bytes of a tensor in a private mapping of its file. Where the file has become shorter they
+    // read as zeros, and loads from there are refused.
     const uint8_t *mapped(const Tensor &tensor) const {
         return shards_[size_t(tensor.shard)].map + tensor.offset;
     }
@@ -46,6 +49,7 @@ class Safetensors {
         int file = -1;
         uint64_t bytes = 0;
         uint8_t *map = nullptr;
+        machine::LostPageGuard guard = {};
     };
     void open_shard(const std::string &path);
     std::string header_text(int shard) const;

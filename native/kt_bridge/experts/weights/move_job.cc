@@ -51,6 +51,7 @@ void MoveJob::begin() {
 }
 
 void MoveJob::open_slot() {
+    source_->end_expert(entering_);
     // Exports of the expert end before its bytes go.
     const std::lock_guard<std::mutex> lock(layer_.weights_lock);
     layer_.weights->vacate(slot_);
@@ -58,6 +59,7 @@ void MoveJob::open_slot() {
 }
 
 void MoveJob::close_slot() {
+    source_->end_expert(entering_);
     const std::lock_guard<std::mutex> lock(layer_.weights_lock);
     Slot filled{entering_, {}, folds_.load()};
     for (int matrix = 0; matrix < 3; matrix++)

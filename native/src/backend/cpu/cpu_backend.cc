@@ -1,5 +1,6 @@
 #include "backend/cpu/cpu_backend.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "backend/cache_options.h"
@@ -13,9 +14,11 @@
 #include "backend/cpu/weights.h"
 #include "backend/step_lane.h"
 #include "base/fail.h"
+#include "base/load_progress.h"
 #include "ds4.h"
 #include "experts/expert_placement.h"
 #include "machine/instruction_sets.h"
+#include "machine/memory.h"
 #include "machine/usable_cores.h"
 
 namespace ds4::cpu {
@@ -60,6 +63,7 @@ class CpuBackend : public Backend {
     std::string describe() const override;
 
   private:
+    void place_weights(const Model &model, const EngineOptions &options);
     void add_lane_of_its_own(const Model &model, const EngineOptions &options, int threads);
 
     Weights weights_;
@@ -99,6 +103,12 @@ LaneSetup::LaneSetup(const Model &model, const EngineOptions &options, int threa
     context.first_use = &first_use;
 }
 
+DenseWishes dense_wishes(const EngineOptions &options, Isa isa, Precision precision,
+                         const MemoryAccount &account) {
+    return {isa, precision, (options.switches & DS4_SWITCH_MAPPED_DENSE) == 0,
+            account.session(account.session_tokens) + account.workspace};
+}
+
 MemoryAccount account_of(const Model &model, const EngineOptions &options, const Context &context,
                          const PackedWeights &packed) {
     return memory_account(
@@ -110,22 +120,7 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     : weights_(model), first_(model, options, chosen_threads(options.cpu.threads, model.shape())) {
     Context &context = first_.context;
     pages_ = host_pages(context.cache, cache_identity(model, options));
-    // Where the caller named no instruction set, the expert library measures and chooses its own.
-    const char *isa = options.cpu.isa == DS4_ISA_AUTO ? "auto" : isa_name(context.isa);
-    const char *numerics = context.precision == Precision::int8 ? "int8" : "f32";
-    account_ = account_of(model, options, context, {.has_experts = true});
-    experts_ = place_experts({model, options.experts, account_}, {isa, numerics, first_.pool});
-    context.packed = experts_.packed.get();
-    PackedWeights packed{.has_experts = context.packed != nullptr};
-    if (packed.has_experts) packed.expert_bytes = context.packed->bytes();
-    account_ = account_of(model, options, context, packed);
-    dense_.pack(weights_, model.files(), first_.pool,
-                {context.isa, context.precision, (options.switches & DS4_SWITCH_MAPPED_DENSE) == 0,
-                 account_.session(account_.session_tokens) + account_.workspace});
-    context.precision = dense_.precision();
-    packed.dense_bytes = dense_.bytes();
-    account_ = account_of(model, options, context, packed);
-    model.check_files(); // packing has read the weights
+    place_weights(model, options);
     // A caller's number of threads is for both lanes together.
     if (options.cpu.threads == 0 && first_.pool.threads() * kLanes <= machine::usable_cores() &&
         (context.packed == nullptr || context.packed->can_share()))
@@ -137,6 +132,31 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
                             second_ != nullptr ? nullptr : &turns_}));
         lanes_.push_back(std::make_unique<StepLane>(*runners_.back()));
     }
+}
+
+void CpuBackend::place_weights(const Model &model, const EngineOptions &options) {
+    Context &context = first_.context;
+    const LoadProgress progress(options.progress);
+    // Where the caller named no instruction set, the expert library measures and chooses its own.
+    const char *isa = options.cpu.isa == DS4_ISA_AUTO ? "auto" : isa_name(context.isa);
+    const char *numerics = context.precision == Precision::int8 ? "int8" : "f32";
+    account_ = account_of(model, options, context, {.has_experts = true});
+    const auto wishes = [&] {
+        return dense_wishes(options, context.isa, context.precision, account_);
+    };
+    const uint64_t dense_bytes = plan_dense(model, wishes(), UINT64_MAX).bytes;
+    progress.expect(dense_bytes);
+    experts_ =
+        place_experts({model, options.experts, account_}, {isa, numerics, first_.pool, progress});
+    context.packed = experts_.packed.get();
+    PackedWeights packed{.has_experts = context.packed != nullptr};
+    if (packed.has_experts) packed.expert_bytes = context.packed->bytes();
+    account_ = account_of(model, options, context, packed);
+    dense_.pack(weights_, model.files(), first_.pool, wishes(), progress);
+    progress.forgo(dense_bytes - dense_.bytes());
+    context.precision = dense_.precision();
+    packed.dense_bytes = dense_.bytes();
+    account_ = account_of(model, options, context, packed);
 }
 
 void CpuBackend::add_lane_of_its_own(const Model &model, const EngineOptions &options,
@@ -180,17 +200,24 @@ std::unique_ptr<Backend> open_cpu_backend(const Model &model, const EngineOption
 }
 
 std::string plan_cpu_backend(const Model &model, const EngineOptions &options) {
-    chosen_isa(options.cpu.isa);
+    const Isa isa = chosen_isa(options.cpu.isa);
     const CacheLayout cache = cache_layout(model.shape(), options);
     const int threads = chosen_threads(options.cpu.threads, model.shape());
-    const WorkspaceFacts facts{cache, precision_of(options), true, threads};
+    WorkspaceFacts facts{cache, precision_of(options), true, threads};
     const ExpertPlan plan = plan_experts(
         {model, options.experts, memory_account(model, options, facts, {.has_experts = true})});
     PackedWeights packed{.has_experts = plan.is_packed};
     if (plan.is_packed) packed.expert_bytes = plan.expert_bytes;
-    const MemoryAccount account =
-        memory_account(model, options, {cache, facts.precision, plan.is_packed, threads}, packed);
-    return "{" + plan.members + ",\"memory\":" + account.describe() + "}";
+    facts.packs_experts = plan.is_packed;
+    const uint64_t available = machine::available_memory();
+    const DensePlan dense = plan_dense(
+        model,
+        dense_wishes(options, isa, facts.precision, memory_account(model, options, facts, packed)),
+        available - std::min(available, packed.expert_bytes));
+    packed.dense_bytes = dense.bytes;
+    facts.precision = dense.precision;
+    return "{" + plan.members + ",\"dense\":" + dense.describe() +
+           ",\"memory\":" + memory_account(model, options, facts, packed).describe() + "}";
 }
 
 } // namespace ds4::cpu

@@ -172,13 +172,13 @@ uint64_t CpuLane::evaluate(const StepPlan &plan, std::span<const int32_t> tokens
                            const StepInterest &interest) {
     const TraceSlot::Use trace(plan.trace);
     take_turn();
-    means_.model.check_files();
+    check_pages(means_.model.files());
     const Clock::time_point begin = Clock::now();
     Breath breath(interest, lane_ == Lane::prefill ? means_.turns : nullptr, context_.shape.layers);
     const Interlude::Scope scope(&breath);
     const StepRows rows = gather(plan, tokens);
     run(plan, rows, trace.get(), breath);
-    means_.model.check_files(); // some weights may have been read as zeros
+    check_pages(means_.model.files()); // some weights may have been read as zeros
     return uint64_t(
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin - breath.away)
             .count());

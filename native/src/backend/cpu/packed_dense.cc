@@ -5,13 +5,15 @@
 
 #include "backend/cpu/kernels/strips.h"
 #include "backend/cpu/weights.h"
+#include "base/fail.h"
 #include "base/json.h"
+#include "base/load_progress.h"
 #include "base/thread_pool.h"
 #include "ds4.h"
 #include "format/convert.h"
 #include "format/row_defect.h"
 #include "machine/memory.h"
-#include "model/mapped_file.h"
+#include "model/model.h"
 
 namespace ds4::cpu {
 namespace {
@@ -50,24 +52,82 @@ bool has_defect(const Matrix &matrix, int64_t strip) {
 }
 
 // false: some row has a defect, or a scale that strips cannot hold.
-bool pack_matrix(const Matrix &matrix, ThreadPool &pool, uint8_t *out) {
+bool pack_matrix(const Matrix &matrix, ThreadPool &pool, uint8_t *out,
+                 const LoadProgress &progress) {
     const int64_t strips = (matrix.rows + kStripRows - 1) / kStripRows,
                   strip_bytes = int64_t(bytes_of(matrix)) / strips;
     std::atomic<bool> defect{false};
+    std::atomic<int64_t> packed{0};
     pool.run([&](int worker, int workers) {
         const WorkRange range = share(strips, worker, workers);
-        for (int64_t strip = range.begin; strip < range.end && !defect; strip++) {
+        for (int64_t strip = range.begin; strip < range.end && !defect && !progress.is_cancelled();
+             strip++) {
             if (has_defect(matrix, strip)) defect = true;
             pack_strip(matrix, strip, out + strip * strip_bytes);
+            progress.add(uint64_t(strip_bytes));
+            packed.fetch_add(1, std::memory_order_relaxed);
         }
     });
+    if (progress.is_cancelled()) fail(DS4_ERR_CANCELLED, "loading was cancelled");
+    progress.add(uint64_t((strips - packed) * strip_bytes)); // of a matrix that stays mapped
     return !defect;
+}
+
+struct Packable {
+    uint64_t bytes = 0;
+    bool has_f8 = false;
+};
+// As much as dense_matrices take, by their shapes alone.
+Packable packable(const Model &model, Isa isa) {
+    Packable all;
+    const auto add = [&](const TensorView &tensor, int64_t parts) {
+        if (!tensor || !has_strips(tensor.type, isa)) return;
+        all.bytes += uint64_t(parts) * packed_bytes(tensor.type, tensor.rows / parts, tensor.cols);
+        all.has_f8 = all.has_f8 || tensor.type == DS4_TYPE_F8_E4M3;
+    };
+    for (const LayerTensors &layer : model.layers()) {
+        for (const int kind :
+             {DS4_TENSOR_ATTN_Q_A, DS4_TENSOR_ATTN_KV, DS4_TENSOR_ATTN_Q_B, DS4_TENSOR_INDEXER_Q_B,
+              DS4_TENSOR_ATTN_OUTPUT_B, DS4_TENSOR_SHARED_GATE, DS4_TENSOR_SHARED_UP,
+              DS4_TENSOR_SHARED_DOWN})
+            add(layer[kind], 1);
+        add(layer[DS4_TENSOR_ATTN_OUTPUT_A], model.shape().o_groups);
+    }
+    add(model.global(DS4_TENSOR_OUTPUT), 1);
+    return all;
+}
+
+// The reason why `total` bytes of matrices with a packed form stay mapped; empty: they do not.
+std::string reason_to_map(uint64_t total, const DenseWishes &wishes, uint64_t available) {
+    if (!wishes.wanted) return "asked for";
+    if (wishes.precision == Precision::f32) return "activations are f32";
+    if (total == 0) return "no matrix has a packed form here";
+    if (total + wishes.reserved_bytes <= available) return "";
+    return "dense matrices take " + std::to_string(total) + " bytes and a session " +
+           std::to_string(wishes.reserved_bytes) + "; " + std::to_string(available) +
+           " are available";
+}
+
+std::string mapped_description(const std::string &reason) {
+    return "{\"place\":\"mapped\",\"reason\":" + json_quoted(reason) + "}";
 }
 
 } // namespace
 
+DensePlan plan_dense(const Model &model, const DenseWishes &wishes, uint64_t available) {
+    const Packable all = packable(model, wishes.isa);
+    const std::string reason = reason_to_map(all.bytes, wishes, available);
+    if (!reason.empty()) return {0, wishes.precision, reason};
+    return {all.bytes, all.has_f8 ? Precision::int8_bf16 : wishes.precision, ""};
+}
+
+std::string DensePlan::describe() const {
+    if (!mapped_reason.empty()) return mapped_description(mapped_reason);
+    return "{\"place\":\"packed\",\"bytes\":" + std::to_string(bytes) + "}";
+}
+
 void PackedDense::pack(Weights &weights, const std::vector<MappedFile> &files, ThreadPool &pool,
-                       const Wishes &wishes) {
+                       const DenseWishes &wishes, const LoadProgress &progress) {
     std::vector<Matrix *> matrices;
     uint64_t total = 0;
     for (Matrix *matrix : dense_matrices(weights))
@@ -75,23 +135,15 @@ void PackedDense::pack(Weights &weights, const std::vector<MappedFile> &files, T
             matrices.push_back(matrix);
             total += bytes_of(*matrix);
         }
-    const uint64_t available = machine::available_memory();
-    if (!wishes.wanted)
-        mapped_reason_ = "asked for";
-    else if (wishes.precision == Precision::f32)
-        mapped_reason_ = "activations are f32";
-    else if (total == 0)
-        mapped_reason_ = "no matrix has a packed form here";
-    else if (total + wishes.reserved_bytes > available)
-        mapped_reason_ = "dense matrices take " + std::to_string(total) + " bytes and a session " +
-                         std::to_string(wishes.reserved_bytes) + "; " + std::to_string(available) +
-                         " are available";
+    mapped_reason_ = reason_to_map(total, wishes, machine::available_memory());
     precision_ = wishes.precision;
     if (!mapped_reason_.empty()) return;
     memory_ = machine::Mapping(total, {machine::kEveryNode, machine::HugePages::automatic});
     uint8_t *next = memory_.data();
     for (Matrix *matrix : matrices) {
-        if (pack_matrix(*matrix, pool, next)) {
+        const bool is_packed = pack_matrix(*matrix, pool, next, progress);
+        check_pages(files); // zeros in the place of lost bytes may have been packed
+        if (is_packed) {
             matrix->strips = next, matrices_++;
             if (matrix->type == DS4_TYPE_F8_E4M3) precision_ = Precision::int8_bf16;
         }
@@ -103,8 +155,7 @@ void PackedDense::pack(Weights &weights, const std::vector<MappedFile> &files, T
 }
 
 std::string PackedDense::describe() const {
-    if (!mapped_reason_.empty())
-        return "{\"place\":\"mapped\",\"reason\":" + json_quoted(mapped_reason_) + "}";
+    if (!mapped_reason_.empty()) return mapped_description(mapped_reason_);
     return "{\"place\":\"packed\",\"matrices\":" + std::to_string(matrices_) +
            ",\"bytes\":" + std::to_string(bytes()) + "}";
 }

@@ -9,7 +9,9 @@
 #include "machine/placed_memory.h"
 
 namespace ds4 {
+class LoadProgress;
 class MappedFile;
+class Model;
 class ThreadPool;
 } // namespace ds4
 
@@ -17,19 +19,31 @@ namespace ds4::cpu {
 
 struct Weights;
 
+struct DenseWishes {
+    Isa isa;
+    Precision precision;
+    bool wanted;             // false: the caller asked for mapped matrices
+    uint64_t reserved_bytes; // to leave to sessions
+};
+
+// Where the dense matrices of a model go, before any is read.
+struct DensePlan {
+    uint64_t bytes = 0;           // to be packed
+    Precision precision;          // the form of activations that the matrices need
+    std::string mapped_reason;    // empty: packed
+    std::string describe() const; // JSON object
+};
+// available: bytes of memory.
+DensePlan plan_dense(const Model &model, const DenseWishes &wishes, uint64_t available);
+
 class PackedDense {
   public:
-    struct Wishes {
-        Isa isa;
-        Precision precision;
-        bool wanted;             // false: the caller asked for mapped matrices
-        uint64_t reserved_bytes; // to leave to sessions
-    };
     // Packs if everything fits in the memory that is available, and gives up the file's pages
     // behind each matrix. A matrix with a damaged or extreme scale stays mapped, for FirstUse to
-    // report. Weights must stay where they are. Throws Error(DS4_ERR_DEVICE_MEMORY).
+    // report. Weights must stay where they are. Throws Error: DS4_ERR_DEVICE_MEMORY, DS4_ERR_IO for
+    // a file that is no longer whole, DS4_ERR_CANCELLED when the caller's progress asks for it.
     void pack(Weights &weights, const std::vector<MappedFile> &files, ThreadPool &pool,
-              const Wishes &wishes);
+              const DenseWishes &wishes, const LoadProgress &progress);
     // The form of activations that the matrices need, at least the wished one.
     Precision precision() const { return precision_; }
     uint64_t bytes() const { return memory_.bytes(); }

@@ -6,6 +6,8 @@
 #include "backend/cpu/kernels/weights_for_tests.h"
 #include "backend/cpu/weights.h"
 #include "base/contains_for_tests.h"
+#include "base/error.h"
+#include "base/load_progress.h"
 #include "base/test.h"
 #include "base/thread_pool.h"
 #include "ds4.h"
@@ -26,12 +28,13 @@ struct Case {
     }
     PackedDense packed(Isa isa, Precision precision, bool wanted, uint64_t reserved) {
         PackedDense dense;
-        dense.pack(weights, {}, pool, {isa, precision, wanted, reserved});
+        dense.pack(weights, {}, pool, {isa, precision, wanted, reserved}, LoadProgress(&progress));
         return dense;
     }
     test::Weights q_a, kv, output;
     ThreadPool pool;
     Weights weights;
+    ds4_load_progress progress{};
 };
 
 } // namespace
@@ -59,6 +62,7 @@ TEST("a matrix with a damaged scale stays mapped, so that its first use names it
     std::memcpy(c.output.codes.data() + 32 * 68 + 34, &infinity, 2); // the last block
     const PackedDense dense = c.packed(Isa::avx512, Precision::int8, true, 0);
     CHECK(contains(dense.describe(), "\"matrices\":1"));
+    CHECK(c.progress.done_bytes == dense.bytes()); // it counts, for whoever watches
     CHECK(c.weights.output.strips == nullptr);
     CHECK(c.weights.layers[0].q_a.strips != nullptr);
 }
@@ -74,6 +78,20 @@ TEST("packed E4M3 asks for bf16 activations; a matrix with an extreme scale stay
         CHECK((c.weights.layers[0].shared_gate.strips == nullptr) == extreme);
         CHECK(dense.precision() == (extreme ? Precision::int8 : Precision::int8_bf16));
     }
+}
+
+TEST("packing of dense matrices counts its bytes, and a cancel ends it before the next strip") {
+    Case c;
+    const uint64_t bytes = c.packed(Isa::avx512, Precision::int8, true, 0).bytes();
+    CHECK(bytes > 0 && c.progress.done_bytes == bytes);
+    c.progress.cancel = 1;
+    ds4_status status = DS4_OK;
+    try {
+        c.packed(Isa::avx512, Precision::int8, true, 0);
+    } catch (const Error &error) {
+        status = error.status();
+    }
+    CHECK(status == DS4_ERR_CANCELLED && c.progress.done_bytes == 0);
 }
 
 TEST("dense matrices stay mapped where memory, the wish, the numerics or the CPU say so") {

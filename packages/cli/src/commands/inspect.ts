@@ -69,6 +69,12 @@ function memoryLine({ groups }: ModelDescription, plan: EnginePlan | undefined):
     : `${sizes};${available} they are read from the file as they are used (${plan.reason})`
 }
 
+function denseLine({ dense }: EnginePlan): string {
+  return dense.place === "packed"
+    ? `  dense matrices take ${formatBytes(dense.bytes)} packed in memory`
+    : `  dense matrices are read from the file as they are used (${dense.reason})`
+}
+
 function summary(
   description: ModelDescription,
   tokenizer: TokenizerFacts | undefined,
@@ -85,7 +91,7 @@ function summary(
       `${description.tensorCount} tensors`,
     ...shapeLines(description),
     memoryLine(description, plan),
-    ...(plan === undefined ? [] : [`  ${memoryText(plan.memory)}`]),
+    ...(plan === undefined ? [] : [denseLine(plan), `  ${memoryText(plan.memory)}`]),
     tokenizer === undefined
       ? "  no vocabulary"
       : `  vocabulary of ${tokenizer.vocab}, ${tokenizer.specialTokens} control tokens, begins ` +

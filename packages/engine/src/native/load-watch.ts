@@ -18,7 +18,7 @@ export class LoadWatch implements Disposable {
         : setInterval(() => {
             const { done_bytes, total_bytes } = LOAD_PROGRESS.read(this.view)
             if (total_bytes > 0)
-              onLoad({ stage: "experts", doneBytes: done_bytes, totalBytes: total_bytes })
+              onLoad({ stage: "packing", doneBytes: done_bytes, totalBytes: total_bytes })
           }, PROGRESS_MS)
     this.signal = signal
     if (signal?.aborted === true) this.cancel()

@@ -8,6 +8,7 @@
 
 #include "backend/cpu/blocks/router.h"
 #include "backend/cpu/blocks/unit_model.h"
+#include "base/load_progress.h"
 #include "base/test.h"
 #include "experts/expert_library.h"
 #include "experts/expert_options.h"
@@ -73,7 +74,7 @@ TEST(
                     PackedExperts::Setup{bench.dims, tensors, nullptr, options, isa_name(isa),
                                          "f32", 1},
                     bench.pool);
-                library->load();
+                library->load(LoadProgress());
                 bench.context.packed = library.get();
             }
             Moe moe(bench.context);
