@@ -229,10 +229,11 @@ void PackedExperts::fail_at(int layer, int code, const char *what) const {
 }
 
 void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32_t *ids,
-                            const float *route_weights, float *out) {
+                            const float *route_weights, float *out, const RegionFunction &beside) {
     ktb_moe_t moe = moes_[size_t(layer)].get();
     const float limit = shape_.layer[size_t(layer)].swiglu_limit;
     if (!library_->has_extension()) {
+        pool_.run(beside);
         call_.moe_forward_f32(moe, int(rows), x, out, ids, route_weights, false, limit);
         return;
     }
@@ -243,9 +244,13 @@ void PackedExperts::forward(int layer, const float *x, int64_t rows, const int32
     int code = call_.moe_submit(moe, int(rows), x, KTB_IO_F32, out, KTB_IO_F32, ids, route_weights,
                                 0, limit, &ticket);
     if (code == KTB_OK && uses_engine_threads_) {
-        pool_.run([&](int worker, int) { call_.engine_work(engine_.get(), worker, ticket); });
+        pool_.run([&](int worker, int workers) {
+            beside(worker, workers);
+            call_.engine_work(engine_.get(), worker, ticket);
+        });
         code = call_.engine_wait(engine_.get(), ticket, 0);
     } else if (code == KTB_OK) {
+        pool_.run(beside);
         code = call_.engine_wait(engine_.get(), ticket, -1);
     }
     if (code != KTB_OK) fail_at(layer, code, "failed");

@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "experts/expert_library.h"
 
 namespace ds4 {
 
 class LoadProgress;
 class MappedFile;
-class ThreadPool;
 struct ExpertOptions;
 struct LayerTensors;
 struct Shape;
@@ -53,9 +53,9 @@ class PackedExperts {
     uint64_t bytes() const { return packed_bytes_; }
     // out [rows, hidden] f32 = sum over the routes of each row. x [rows, hidden] f32; ids,
     // route_weights [rows, experts per token]. Throws Error(DS4_ERR_INTERNAL) with the library's
-    // text.
+    // text. beside: other work, which the pool's threads do in the same region.
     void forward(int layer, const float *x, int64_t rows, const int32_t *ids,
-                 const float *route_weights, float *out);
+                 const float *route_weights, float *out, const RegionFunction &beside);
 
     std::string describe() const; // JSON object members, without braces
 

@@ -19,41 +19,35 @@ class Moe {
              int64_t rows, float *out, Trace *trace);
 
   private:
-    struct Chosen {
-        int32_t *ids;   // [rows, experts per token]
-        float *weights; // [rows, experts per token]
+    struct Step { // one call of run
+        int layer;
+        const LayerShape &facts;
+        const LayerWeights &weights;
+        const int32_t *tokens; // [rows]
+        int64_t rows;
+        int32_t *ids;         // [rows, experts per token], once the router has run
+        float *route_weights; // [rows, experts per token], likewise
+        Trace *trace;
     };
     // Routes grouped by expert: one line for each chosen expert of each token. The lines of an
     // expert are neighbours.
     struct Routes {
-        int64_t lines;     // 0: the routed experts are packed, and there are no arrays
+        int64_t lines;
         int32_t *token_of; // [lines] row of x
         int32_t *line_of;  // [rows, experts per token]
         float *weight_of;  // [lines]
         int32_t *begin;    // [experts + 1] first line of an expert
-        int64_t count_of(int expert) const {
-            return lines == 0 ? 0 : begin[expert + 1] - begin[expert];
-        }
+        int64_t count_of(int expert) const { return begin[expert + 1] - begin[expert]; }
     };
-    // Router values, gate and up projections; activate turns the gates into the inputs of the down
-    // projections.
-    struct Hidden {
-        float *router;                  // [rows, experts]
-        float *gate, *up;               // [lines, intermediate]
-        float *shared_gate, *shared_up; // [rows, intermediate]
-    };
-    Hidden project_unrouted(const LayerWeights &weights, const Activations &input);
-    Chosen choose(int layer, const LayerWeights &weights, const int32_t *tokens,
-                  const float *logits, int64_t rows, Trace *trace);
-    Routes group(const Chosen &chosen, int64_t rows);
     Activations prepare(const float *values, int64_t count, int64_t cols, Buffer &memory);
-    void project_up(const LayerWeights &weights, const Routes &routes, const Activations &input,
-                    Hidden &hidden);
-    void activate_all(const LayerShape &facts, const Routes &routes, const Hidden &hidden,
-                      int64_t rows);
-    // Adds the routed lines to the shared expert's output, in the order of each token's slots.
-    void project_down(const LayerWeights &weights, const Routes &routes, const Hidden &hidden,
-                      int64_t rows, float *out);
+    void project_unrouted(const Step &step, const Activations &input);
+    void run_packed(const Step &step, const float *x, float *out);
+    void run_mapped(const Step &step, const Activations &input, float *out);
+    Routes group(const Step &step);
+    float *project_up(const Step &step, const Routes &routes, const Activations &input);
+    void project_down(const Step &step, const Routes &routes, const float *gate, float *out);
+    void add_lines(const Routes &routes, const float *down, int64_t token, int64_t begin,
+                   int64_t count, float *out) const;
 
     const Context &context_;
     Workspace *memory_ = context_.workspace;

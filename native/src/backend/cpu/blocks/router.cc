@@ -13,14 +13,16 @@ float score_of(float z) {
     return std::sqrt(softplus);
 }
 
-// The expert with the largest value among those not taken, the smaller id on a tie.
-int best_free(const std::vector<float> &values, const int32_t *taken, int taken_count) {
-    int best = -1;
-    for (int e = 0; e < int(values.size()); e++) {
-        if (std::find(taken, taken + taken_count, e) != taken + taken_count) continue;
-        if (best < 0 || values[size_t(e)] > values[size_t(best)]) best = e;
+// The experts with the largest values, the smaller id on a tie.
+void choose_best(const float *values, int experts, int count, int32_t *ids) {
+    int chosen = 0;
+    for (int e = 0; e < experts; e++) {
+        if (chosen == count && !(values[e] > values[ids[count - 1]])) continue;
+        int place = chosen < count ? chosen++ : count - 1;
+        for (; place > 0 && values[e] > values[ids[place - 1]]; place--)
+            ids[place] = ids[place - 1];
+        ids[place] = e;
     }
-    return best;
 }
 
 } // namespace
@@ -34,7 +36,7 @@ void route_token(const Shape &shape, const LayerWeights &weights, const float *l
         std::vector<float> values(size_t(shape.experts)); // score + bias
         for (int e = 0; e < shape.experts; e++)
             values[size_t(e)] = score_of(logits[e]) + weights.router_bias[size_t(e)];
-        for (int i = 0; i < per_token; i++) ids[i] = best_free(values, ids, i);
+        choose_best(values.data(), shape.experts, per_token, ids);
     }
     float sum = 0.0f;
     for (int i = 0; i < per_token; i++) sum += chosen_weights[i] = score_of(logits[ids[i]]);

@@ -1,7 +1,7 @@
 #include "backend/cpu/kernels/matmul.h"
 
-#include <atomic>
-#include <vector>
+#include <algorithm>
+#include <utility>
 
 #include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/strips.h"
@@ -26,15 +26,6 @@ constexpr int64_t round_up(int64_t value, int64_t step) { return (value + step -
 
 int64_t row_groups(int64_t cols) { return round_up(cols, kGroupChannels) / kGroupChannels; }
 
-// A product cut into chunks of rows of about equal cost.
-struct Plan {
-    RowsTask task;
-    RowsFunction function;
-    int64_t row_cost; // bytes read, or the equivalent of its arithmetic
-    int64_t row_step, rows_per_chunk;
-    int64_t chunk_end; // number of chunks of all products up to this one, included
-};
-
 bool reads_strips(const Product &product) {
     if (product.weight.strips == nullptr) return false;
     return product.x->precision == Precision::int8_bf16 ||
@@ -47,32 +38,6 @@ RowsFunction choose(const Product &product, Isa isa) {
     DS4_ASSERT(kernels.f32 != nullptr);
     const bool int8 = product.x->precision != Precision::f32 && kernels.int8 != nullptr;
     return int8 ? kernels.int8 : kernels.f32;
-}
-
-Plan plan_product(const Product &product, Isa isa) {
-    const Matrix &weight = product.weight;
-    DS4_ASSERT(product.x->cols == weight.cols);
-    Plan plan{};
-    plan.function = choose(product, isa);
-    plan.task = {weight,        0,         weight.rows,     product.x, product.row_index,
-                 product.count, product.y, product.y_stride};
-    plan.row_step =
-        reads_strips(product) ? (product.count > kFewTokens ? kPanelRows : kStripRows) : kRowStep;
-    // One core reads about 20 bytes in the time of 256 multiply-adds.
-    plan.row_cost = int64_t(row_bytes(weight.type, uint64_t(weight.cols))) +
-                    product.count * weight.cols / 12 + 1;
-    return plan;
-}
-
-void run_chunk(const std::vector<Plan> &plans, size_t &hint, int64_t chunk) {
-    while (chunk >= plans[hint].chunk_end) hint++;
-    const Plan &plan = plans[hint];
-    const int64_t first = hint == 0 ? 0 : plans[hint - 1].chunk_end;
-    RowsTask task = plan.task;
-    task.row_begin = (chunk - first) * plan.rows_per_chunk;
-    task.row_end = task.row_begin + plan.rows_per_chunk;
-    if (task.row_end > task.weight.rows) task.row_end = task.weight.rows;
-    plan.function(task);
 }
 
 } // namespace
@@ -114,37 +79,89 @@ Activations prepare_activations(ThreadPool &pool, Isa isa, const float *values, 
     return x;
 }
 
-void multiply(ThreadPool &pool, Isa isa, std::span<const Product> products) {
-    std::vector<Plan> plans;
-    plans.reserve(products.size());
+// A product cut into chunks of rows of about equal cost.
+struct Multiplication::Plan {
+    RowsTask task;
+    RowsFunction function;
+    Epilogue *epilogue;
+    int64_t row_cost; // bytes read, or the equivalent of its arithmetic
+    int64_t row_step, rows_per_chunk;
+    int64_t chunk_end; // number of chunks of all products up to this one, included
+
+    Plan(const Product &product, Isa isa);
+};
+
+Multiplication::Plan::Plan(const Product &product, Isa isa)
+    : task{product.weight, 0,         product.weight.rows, product.x, product.row_index,
+           product.count,  product.y, product.y_stride},
+      function(choose(product, isa)), epilogue(product.epilogue) {
+    const Matrix &weight = product.weight;
+    DS4_ASSERT(product.x->cols == weight.cols);
+    row_step =
+        reads_strips(product) ? (product.count > kFewTokens ? kPanelRows : kStripRows) : kRowStep;
+    // One core reads about 20 bytes in the time of 256 multiply-adds.
+    row_cost = int64_t(row_bytes(weight.type, uint64_t(weight.cols))) +
+               product.count * weight.cols / 12 + 1;
+    rows_per_chunk = weight.rows, chunk_end = 0;
+    if (epilogue != nullptr) epilogue->expect(weight.rows);
+}
+
+Multiplication::Multiplication(int threads, Isa isa, std::span<const Product> products,
+                               SideWork side)
+    : side_(std::move(side)) {
+    plans_.reserve(products.size());
     int64_t total_cost = 0;
     for (const Product &product : products) {
         if (product.count == 0 || product.weight.rows == 0) continue;
-        plans.push_back(plan_product(product, isa));
-        total_cost += plans.back().row_cost * product.weight.rows;
+        plans_.emplace_back(product, isa);
+        total_cost += plans_.back().row_cost * product.weight.rows;
     }
-    if (plans.empty()) return;
-    const int workers = pool.threads();
-    if (workers == 1 || total_cost < kParallelCost) {
-        for (const Plan &plan : plans) plan.function(plan.task);
-        return;
+    is_small_ = threads == 1 || (total_cost < kParallelCost && side_.items <= 1);
+    cut(threads, total_cost);
+}
+
+Multiplication::~Multiplication() = default;
+
+// Chunks are small enough that workers end together, and large enough to stream.
+void Multiplication::cut(int threads, int64_t total_cost) {
+    const int64_t chunk_cost = std::min(kChunkCost, total_cost / (int64_t(threads) * 8));
+    chunks_ = side_.items;
+    for (Plan &plan : plans_) {
+        if (!is_small_)
+            plan.rows_per_chunk = round_up(chunk_cost / plan.row_cost + 1, plan.row_step);
+        chunks_ += (plan.task.weight.rows + plan.rows_per_chunk - 1) / plan.rows_per_chunk;
+        plan.chunk_end = chunks_;
     }
-    // Small enough that workers end together, large enough to stream.
-    int64_t chunk_cost = total_cost / (int64_t(workers) * 8);
-    if (chunk_cost > kChunkCost) chunk_cost = kChunkCost;
-    int64_t chunks = 0;
-    for (Plan &plan : plans) {
-        plan.rows_per_chunk = round_up(chunk_cost / plan.row_cost + 1, plan.row_step);
-        chunks += (plan.task.weight.rows + plan.rows_per_chunk - 1) / plan.rows_per_chunk;
-        plan.chunk_end = chunks;
+}
+
+void Multiplication::run_chunk(size_t &hint, int64_t chunk) const {
+    while (chunk >= plans_[hint].chunk_end) hint++;
+    const Plan &plan = plans_[hint];
+    const int64_t first = hint == 0 ? side_.items : plans_[hint - 1].chunk_end;
+    RowsTask task = plan.task;
+    task.row_begin = (chunk - first) * plan.rows_per_chunk;
+    task.row_end = std::min(task.row_begin + plan.rows_per_chunk, task.weight.rows);
+    plan.function(task);
+    if (plan.epilogue != nullptr) plan.epilogue->done(task.row_begin, task.row_end);
+}
+
+void Multiplication::work(int worker) {
+    size_t hint = 0;
+    for (int64_t chunk = next_.fetch_add(1, std::memory_order_relaxed); chunk < chunks_;
+         chunk = next_.fetch_add(1, std::memory_order_relaxed)) {
+        if (chunk < side_.items)
+            side_.run(chunk, worker);
+        else
+            run_chunk(hint, chunk);
     }
-    std::atomic<int64_t> next{0};
-    pool.run([&](int, int) {
-        size_t hint = 0;
-        for (int64_t chunk = next.fetch_add(1, std::memory_order_relaxed); chunk < chunks;
-             chunk = next.fetch_add(1, std::memory_order_relaxed))
-            run_chunk(plans, hint, chunk);
-    });
+}
+
+void multiply(ThreadPool &pool, Isa isa, std::span<const Product> products, SideWork side) {
+    Multiplication all(pool.threads(), isa, products, std::move(side));
+    if (all.is_small())
+        all.work(0);
+    else
+        pool.run([&](int worker, int) { all.work(worker); });
 }
 
 } // namespace ds4::cpu

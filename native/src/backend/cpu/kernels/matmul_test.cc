@@ -227,6 +227,39 @@ TEST("several products in one call and products without rows or tokens") {
     }
 }
 
+TEST("an epilogue runs once a group, after all of its rows, whatever the threads and products") {
+    const Weights first(DS4_TYPE_Q8_0, 4099, 96, 1), second(DS4_TYPE_F16, 1031, 96, 2);
+    const std::vector<float> x = random_values(3 * 96, 9);
+    for (const int threads : {1, 2, 5}) {
+        ThreadPool pool(threads);
+        for (const int64_t rows : {1, 100, 1031, 8192}) {
+            Activations exact;
+            exact.count = 3, exact.cols = 96, exact.values = x.data();
+            std::vector<float> y1(3 * 4099, kNan), y2(3 * 1031, kNan);
+            std::vector<std::atomic<int>> runs(size_t((4099 + rows - 1) / rows));
+            std::atomic<int> early{0}, beside{0};
+            Epilogue epilogue(rows, [&](int64_t group) {
+                runs[size_t(group)]++;
+                for (int64_t row = group * rows; row < (group + 1) * rows; row++)
+                    for (int64_t t = 0; t < 3; t++)
+                        early += (row < 4099 && std::isnan(y1[size_t(t * 4099 + row)])) ||
+                                 (row < 1031 && std::isnan(y2[size_t(t * 1031 + row)]));
+            });
+            const Product products[] = {
+                {first.matrix, &exact, nullptr, 3, y1.data(), 4099, &epilogue},
+                {second.matrix, &exact, nullptr, 3, y2.data(), 1031, &epilogue}};
+            const uint64_t before = pool.regions();
+            multiply(pool, machine::best_isa(), products,
+                     {7, [&](int64_t item, int worker) {
+                          beside += worker < threads ? 1 << (3 * int(item)) : 0;
+                      }});
+            CHECK(pool.regions() - before == (threads == 1 ? 0u : 1u));
+            CHECK(early == 0 && beside == 01111111);
+            for (const auto &count : runs) CHECK(count == 1);
+        }
+    }
+}
+
 TEST("extreme E8M0 scales keep their value") {
     for (const Isa isa : kIsas) {
         if (!machine::has(isa)) continue;
