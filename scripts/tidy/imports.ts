@@ -12,6 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   chat: ["engine", "model-file", "tokenizer"],
   options: [],
   progress: [],
+  "kv-store": [],
   server: ["chat", "engine", "model-file", "options", "progress", "tokenizer"],
   cli: ["chat", "engine", "kt-bridge", "model-file", "options", "progress", "tokenizer"],
 }

@@ -20,6 +20,7 @@ const PRINTED: Readonly<Record<string, readonly RegExp[]>> = {
   "packages/kt-bridge/README.md": [
     /(\d+) of \1 bytes\n[\s\S]*Float32Array\(4\) \[(?:\s*-?\d+\.\d+(?:e-\d+)?,){3}/,
   ],
+  "packages/kv-store/README.md": [/^4500 36672\n$/],
   "packages/model-file/README.md": [/^demo 7 \d+ \d+\n$/],
   "packages/options/README.md": [/^9000 4096 127\.0\.0\.1 \[\]\n$/],
   "packages/progress/README.md": [/^1010 MiB\n$/],

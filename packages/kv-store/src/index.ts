@@ -1,0 +1,14 @@
+export { compatibilityOf, type Compatibility } from "./format/compatibility.ts"
+export { KvStoreError, type KvStoreErrorCode } from "./kv-store-error.ts"
+export {
+  KvStore,
+  type CheckpointListing,
+  type KvStoreOptions,
+  type LookupOptions,
+  type Match,
+  type StoreStats,
+} from "./store/kv-store.ts"
+export type { ReadOptions } from "./store/read-checkpoint.ts"
+export type { Refusal, SaveResult } from "./store/save-checkpoint.ts"
+export type { SaveRequest, StateSource } from "./store/save-plan.ts"
+export type { Verification } from "./store/verify.ts"

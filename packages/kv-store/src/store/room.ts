@@ -1,0 +1,69 @@
+import { breath } from "../breath.ts"
+import { RECORD_BYTES } from "../index/use-log.ts"
+import { Candidates } from "./eviction.ts"
+import { Removal } from "./removal.ts"
+import type { StoreContext } from "./store-context.ts"
+import { synchronize } from "./synchronize.ts"
+
+const LEAST_LOG_BYTES = 65536
+
+/** Writes the log anew where most of it is old. The caller has the folder to itself. */
+export async function compactLog(store: StoreContext): Promise<void> {
+  const { catalog, uses } = store
+  const sound = await uses.isSound()
+  const enough = LEAST_LOG_BYTES + 4 * RECORD_BYTES * catalog.checkpoints.size
+  if (sound && uses.bytes < enough) return
+  const used = [...catalog.checkpoints.values()].filter((each) => each.uses.total > 0)
+  await uses.rewrite(
+    used.map(({ head, uses: { sum, last, total } }) => ({
+      kind: "sum",
+      key: head.key,
+      time: last,
+      sum,
+      total,
+    })),
+  )
+}
+
+/** Bytes that must go before so many more may come; zero or less when there is room. */
+async function excess(store: StoreContext, needed: number): Promise<number> {
+  const free = await store.files.freeBytes()
+  return Math.max(
+    store.catalog.bytes + needed - store.budgetBytes,
+    needed > 0 || free < store.minimumFreeBytes ? store.minimumFreeBytes + needed - free : 0,
+  )
+}
+
+/** Chooses the least valuable until so many bytes go. */
+async function chooseVictims(store: StoreContext, bytes: number): Promise<Removal> {
+  const removal = new Removal(store)
+  removal.addUnusedSegments()
+  if (removal.bytes >= bytes) return removal
+  const candidates = new Candidates(store)
+  await candidates.fill()
+  while (removal.bytes < bytes) {
+    const victim = candidates.takeLeast()
+    if (victim === undefined) break
+    removal.add(victim)
+    candidates.update(victim)
+    store.counts.evictions++
+    if (removal.checkpoints.length % 16 === 0) await breath()
+  }
+  return removal
+}
+
+/** "busy": another process did not let go of the folder in time. */
+type Room = "room" | "full" | "busy"
+
+/** Evicts until `needed` more bytes fit into the budget and leave the minimum free space. */
+export async function makeRoom(store: StoreContext, needed: number): Promise<Room> {
+  if (needed > store.budgetBytes) return "full"
+  if ((await excess(store, needed)) <= 0) return "room"
+  using lock = await store.lock.acquire("alone", store.lockWaitMs)
+  if (lock === undefined) return "busy"
+  await synchronize(store)
+  const bytes = await excess(store, needed)
+  if (bytes > 0) await (await chooseVictims(store, bytes)).run()
+  await compactLog(store)
+  return (await excess(store, needed)) <= 0 ? "room" : "full"
+}
