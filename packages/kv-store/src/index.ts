@@ -1,11 +1,10 @@
 export { compatibilityOf, type Compatibility } from "./format/compatibility.ts"
 export { KvStoreError, type KvStoreErrorCode } from "./kv-store-error.ts"
+export type { CheckpointListing, Match } from "./store/listing.ts"
 export {
   KvStore,
-  type CheckpointListing,
   type KvStoreOptions,
   type LookupOptions,
-  type Match,
   type StoreStats,
 } from "./store/kv-store.ts"
 export type { ReadOptions } from "./store/read-checkpoint.ts"

@@ -22,6 +22,10 @@ const newNode = <T>(): BlockNode<T> => ({ children: new Map(), tails: new TailTr
 export class PrefixIndex<T> {
   private readonly root: BlockNode<T> = newNode()
 
+  get isEmpty(): boolean {
+    return this.root.children.size === 0 && this.root.tails.isEmpty
+  }
+
   insert({ hashes, tail }: PrefixPlace, value: T): void {
     let node = this.root
     for (const hash of hashes) {

@@ -28,14 +28,24 @@ const errnoAt = (place: Parameters<typeof read.i32>[0] | null): number =>
 
 let libc: ReturnType<typeof openLibc> | undefined
 
+/** Closes it once: its number may be another file's by the second time. */
+function closing(fd: number): Disposable {
+  let isOpen = true
+  return {
+    [Symbol.dispose]: () => {
+      if (isOpen) closeSync(fd)
+      isOpen = false
+    },
+  }
+}
+
 /** Undefined when another open file has it. The kernel lets go when the process ends. */
 function tryFlock(path: string, operation: number): Disposable | undefined {
   libc ??= openLibc()
   const fd = openSync(path, "a", 0o600)
   let errno = 0
   do {
-    if (libc.flock(fd, operation | WITHOUT_WAITING) === 0)
-      return { [Symbol.dispose]: () => closeSync(fd) }
+    if (libc.flock(fd, operation | WITHOUT_WAITING) === 0) return closing(fd)
     errno = libc.errno()
   } while (errno === EINTR)
   closeSync(fd)

@@ -10,8 +10,8 @@ import { Catalog, isExact, type Checkpoint } from "../index/catalog.ts"
 import { UseLog } from "../index/use-log.ts"
 import { KvStoreError } from "../kv-store-error.ts"
 import { FlockLock } from "../lock/flock.ts"
-import type { FolderLock } from "../lock/folder-lock.ts"
-import { valueOf } from "./eviction.ts"
+import type { FolderLock, LockMode } from "../lock/folder-lock.ts"
+import { listingOf, matchOf, type CheckpointListing, type Match } from "./listing.ts"
 import { openFolder } from "./open-folder.ts"
 import { readCheckpoint, readExtra, type ReadOptions } from "./read-checkpoint.ts"
 import { Removal } from "./removal.ts"
@@ -49,41 +49,11 @@ export interface KvStoreOptions {
   readonly lock?: FolderLock
 }
 
-/** A checkpoint whose shown ids a prompt begins with. */
-export interface Match {
-  readonly key: string
-  /** Tokens of the prompt that it covers. */
-  readonly tokens: number
-  /** Tokens that its state holds. */
-  readonly position: number
-  /** Whether it holds exactly the ids that it shows. */
-  readonly isExact: boolean
-}
-
 export interface LookupOptions {
   /** Only those of more tokens: what the caller has already. */
   readonly above?: number
   /** Only those that hold exactly what they show. */
   readonly exact?: boolean
-}
-
-export interface CheckpointListing extends Match {
-  /** Its removal frees so many: its own file, and segments that nothing else needs. */
-  readonly ownBytes: number
-  /** With all segments of its chain. */
-  readonly bytes: number
-  /** Unix milliseconds. */
-  readonly created: number
-  /** Unix milliseconds; undefined when it was never read. */
-  readonly lastUsed: number | undefined
-  readonly uses: number
-  readonly reason: string
-  readonly label: string | undefined
-  readonly model: string | undefined
-  /** Seconds of prefill for each byte: the lowest goes first. */
-  readonly value: number
-  /** Whether it is of this store's model, tokenizer and numerics, with all its segments. */
-  readonly isUsable: boolean
 }
 
 export interface StoreStats extends Readonly<StoreCounts> {
@@ -226,13 +196,18 @@ export class KvStore {
 
   /** The rendered text with which it was saved, if any. @throws KvStoreError DAMAGED, MISSING */
   async text(key: string): Promise<string | undefined> {
-    const bytes = await readExtra(this.context, this.checkpoint(key), "text")
+    const bytes = await this.extra(key, "text")
     return bytes && Buffer.from(bytes).toString()
   }
 
   /** The bytes that the caller saved with it, if any. @throws KvStoreError DAMAGED, MISSING */
   async attachment(key: string): Promise<Uint8Array | undefined> {
-    return readExtra(this.context, this.checkpoint(key), "attachment")
+    return this.extra(key, "attachment")
+  }
+
+  private async extra(key: string, name: "text" | "attachment"): Promise<Uint8Array | undefined> {
+    const checkpoint = this.checkpoint(key)
+    return this.locked("read", (store) => readExtra(store, checkpoint, name))
   }
 
   /** Keeps it from eviction by this process until disposed. @throws KvStoreError MISSING */
@@ -326,42 +301,11 @@ export class KvStore {
     await this.close()
   }
 
-  private async locked<T>(
-    mode: "write" | "alone",
-    work: (store: StoreContext) => Promise<T>,
-  ): Promise<T> {
+  private async locked<T>(mode: LockMode, work: (store: StoreContext) => Promise<T>): Promise<T> {
     const store = this.context
     using lock = await store.lock.acquire(mode, store.lockWaitMs)
     if (lock === undefined)
       throw new KvStoreError("LOCKED", `another process kept the folder for ${store.lockWaitMs} ms`)
-    return work(store)
-  }
-}
-
-const matchOf = (checkpoint: Checkpoint): Match => ({
-  key: checkpoint.head.key,
-  tokens: checkpoint.head.tokens,
-  position: checkpoint.head.position,
-  isExact: isExact(checkpoint),
-})
-
-function listingOf(store: StoreContext, checkpoint: Checkpoint): CheckpointListing {
-  const { head, chain, uses } = checkpoint
-  const sum = (onlyOwn: boolean): number =>
-    chain
-      .filter(({ users }) => !onlyOwn || users.size === 1)
-      .reduce((bytes, segment) => bytes + (segment.bytes ?? 0), head.fileBytes)
-  return {
-    ...matchOf(checkpoint),
-    ownBytes: sum(true),
-    bytes: sum(false),
-    created: head.created,
-    lastUsed: uses.total > 0 ? uses.last : undefined,
-    uses: uses.total,
-    reason: head.info.reason,
-    label: head.info.label,
-    model: head.info.model,
-    value: valueOf(store, checkpoint),
-    isUsable: store.catalog.isListed(checkpoint),
+    return await work(store) // without await the lock would be let go at once
   }
 }

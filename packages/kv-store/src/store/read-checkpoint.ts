@@ -7,6 +7,7 @@ import { bytesOfIds, equalBytes, hexOf, PAGE_ID_BYTES, PAGE_TOKENS } from "../fo
 import type { Checkpoint, Segment } from "../index/catalog.ts"
 import { damaged, KvStoreError, systemCode } from "../kv-store-error.ts"
 import { decompressed } from "./compression.ts"
+import { note } from "./note.ts"
 import { quarantineCheckpoint, quarantineSegment } from "./quarantine.ts"
 import { checkpointName, segmentName, type StoreContext } from "./store-context.ts"
 
@@ -38,14 +39,15 @@ async function withFile<T>(
     }
   } catch (error) {
     const code = systemCode(error)
-    if (code === "ENOENT") {
-      if (isSegment) store.catalog.loseSegment(key)
-      else store.catalog.removeCheckpoint(key)
-      throw new KvStoreError("MISSING", `${name} is gone: another process removed it`)
-    }
     const isDamage = error instanceof KvStoreError && error.code === "DAMAGED"
     if (!isDamage && code === undefined) throw error
-    const problem = isDamage ? error.message : `cannot be read: ${code}`
+    if (!isDamage && code !== "EIO") {
+      if (isSegment) store.catalog.loseSegment(key)
+      else store.catalog.removeCheckpoint(key)
+      const reason = code === "ENOENT" ? "is gone: another process removed it" : `gives ${code}`
+      throw new KvStoreError("MISSING", `${name} ${reason}`)
+    }
+    const problem = isDamage ? error.message : "gives EIO"
     await (isSegment ? quarantineSegment : quarantineCheckpoint)(store, key, problem)
     throw new KvStoreError("DAMAGED", `${name} ${problem}`, { cause: error })
   }
@@ -204,12 +206,7 @@ export async function* readCheckpoint(
 async function countUse(store: StoreContext, { head, uses }: Checkpoint): Promise<void> {
   store.counts.loads++
   uses.add(store.now())
-  try {
-    await store.uses.append({ kind: "use", key: head.key, time: store.now() })
-  } catch (error) {
-    if (systemCode(error) === undefined) throw error
-    store.log(`kv store: a use could not be noted: ${error instanceof Error ? error.message : ""}`)
-  }
+  await note(store, "use", head.key)
 }
 
 /** A compressed section of a checkpoint; undefined when it was saved without one. */

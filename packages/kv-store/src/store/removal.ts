@@ -1,4 +1,5 @@
 import type { Checkpoint } from "../index/catalog.ts"
+import { note } from "./note.ts"
 import {
   checkpointName,
   CHECKPOINTS,
@@ -40,11 +41,11 @@ export class Removal {
 
   /** Checkpoints go first, and for good, so that none is ever left without its segments. */
   async run(): Promise<void> {
-    const { files, uses, now } = this.store
+    const { files } = this.store
     for (const key of this.checkpoints) await files.remove(checkpointName(key))
     if (this.checkpoints.length > 0) await files.syncFolder(CHECKPOINTS)
     for (const key of this.segments) await files.remove(segmentName(key))
     if (this.segments.length > 0) await files.syncFolder(SEGMENTS)
-    for (const key of this.checkpoints) await uses.append({ kind: "remove", key, time: now() })
+    for (const key of this.checkpoints) await note(this.store, "remove", key)
   }
 }

@@ -2,6 +2,7 @@ import { publish } from "../files/publish.ts"
 import { writeStoreFile } from "../format/write-store-file.ts"
 import { systemCode } from "../kv-store-error.ts"
 import { loadCheckpoints, loadSegment } from "./load-files.ts"
+import { note } from "./note.ts"
 import { makeRoom } from "./room.ts"
 import {
   planSave,
@@ -79,7 +80,7 @@ async function write(store: StoreContext, plan: SavePlan): Promise<SaveResult> {
   await writeFile(store, checkpointName(key), checkpoint)
   await store.files.syncFolder(CHECKPOINTS)
   await loadCheckpoints(store, [key])
-  await store.uses.append({ kind: "add", key, time: store.now() })
+  await note(store, "add", key)
   store.counts.saves++
   const bytesWritten = segments.bytes + checkpoint.bytes
   store.counts.bytesWritten += bytesWritten
@@ -118,7 +119,7 @@ async function saveIntoRoom(
   await synchronize(store)
   if (isSaved(store, plan.key, label))
     return { saved: true, key: plan.key, bytesWritten: 0, segmentsWritten: 0 }
-  return write(store, plan)
+  return await write(store, plan) // without await the lock would be let go at once
 }
 
 /** Two saves at once may together exceed the budget that each of them kept. */

@@ -45,7 +45,7 @@ function checkIds(store: StoreContext, segment: Segment, page: Uint8Array): void
     throw damaged("holds other token ids than its key names")
 }
 
-/** The problem of a file, which was moved away; a number of bytes when it is sound. */
+/** The problem of a file; a number of bytes when it is sound. Damaged files are moved away. */
 async function check(
   store: StoreContext,
   verify: () => Promise<number>,
@@ -59,7 +59,7 @@ async function check(
     const isDamage = error instanceof KvStoreError && error.code === "DAMAGED"
     if (!isDamage && code === undefined) throw error
     const problem = isDamage ? error.message : `cannot be read: ${code}`
-    await moveAway(problem)
+    if (isDamage || code === "EIO") await moveAway(problem)
     return problem
   }
 }

@@ -1,7 +1,7 @@
 import { dirname } from "node:path"
 import type { FileStatus, FileSystem, InputFile, OutputFile } from "../files/file-system.ts"
 
-const systemError = (code: string, name: string): Error =>
+export const systemError = (code: string, name: string): Error =>
   Object.assign(new Error(`${code}: ${name}`), { code })
 
 /** A folder in memory. */
