@@ -34,6 +34,7 @@ struct Options {
 struct Engine {
     ds4_engine *handle = nullptr;
     std::vector<float> logits;
+    double regions = 0; // parallel regions of the last step
 
     Engine(const bench::FlashWidthModel &model, const Options &options)
         : logits(size_t(model.shape().vocab) * 16) {
@@ -64,11 +65,21 @@ struct Engine {
             for (uint32_t i = 0; i < count; i++)
                 tokens.push_back(int32_t((seed * 7919 + tokens.size() * 131 + 13) % 4096));
         }
+        const double regions_before = total_regions();
         const Clock::time_point begin = Clock::now();
         expect_ok(ds4_engine_step(handle, items.data(), uint32_t(items.size()), tokens.data(),
                                   tokens.size(), logits.data(), logits.size()),
                   "ds4_engine_step");
-        return std::chrono::duration<double>(Clock::now() - begin).count();
+        const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        regions = total_regions() - regions_before;
+        return seconds;
+    }
+    double total_regions() const {
+        std::string text(ds4_engine_describe(handle, nullptr, 0) + 64, '\0');
+        ds4_engine_describe(handle, text.data(), text.size());
+        const std::string name = "\"parallel_regions\":";
+        const size_t at = text.find(name);
+        return at == text.npos ? 0.0 : std::atof(text.c_str() + at + name.size());
     }
     double median(const std::vector<ds4_session *> &sessions, uint32_t count, uint32_t repeats) {
         std::vector<double> times;
@@ -79,14 +90,18 @@ struct Engine {
 };
 
 void print(const Options &options, const char *suite, const char *key, uint32_t value,
-           double seconds, uint32_t tokens, double ratio) {
+           double seconds, uint32_t tokens, double ratio, double regions) {
+    const double of_layer = regions / options.layers;
     if (options.json)
         std::printf("{\"suite\":\"%s\",\"%s\":%u,\"threads\":%u,\"milliseconds\":%.3f,"
-                    "\"tokens_per_second\":%.2f,\"ratio\":%.3f}\n",
-                    suite, key, value, options.threads, seconds * 1e3, tokens / seconds, ratio);
+                    "\"tokens_per_second\":%.2f,\"ratio\":%.3f,\"regions_of_layer\":%.1f}\n",
+                    suite, key, value, options.threads, seconds * 1e3, tokens / seconds, ratio,
+                    of_layer);
     else
-        std::printf("%-8s %8u %s  %10.2f ms  %9.1f tokens/s  %6.2f of the first line\n", suite,
-                    value, key, seconds * 1e3, tokens / seconds, ratio);
+        std::printf(
+            "%-8s %8u %s  %10.2f ms  %9.1f tokens/s  %6.2f of the first line  %5.1f regions a "
+            "layer\n",
+            suite, value, key, seconds * 1e3, tokens / seconds, ratio, of_layer);
     std::fflush(stdout);
 }
 
@@ -103,7 +118,7 @@ void by_context(Engine &engine, const bench::FlashWidthModel &model, const Optio
         ds4_session *session = engine.open(snapshot, context + room);
         const double seconds = engine.median({session}, count, repeats);
         if (first == 0) first = seconds;
-        print(options, suite, "context", context, seconds, count, seconds / first);
+        print(options, suite, "context", context, seconds, count, seconds / first, engine.regions);
         ds4_session_close(session);
     }
 }
@@ -118,7 +133,8 @@ void by_sessions(Engine &engine, const bench::FlashWidthModel &model, const Opti
         while (sessions.size() < count) sessions.push_back(engine.open(snapshot, 4096));
         const double seconds = engine.median(sessions, 1, options.repeats);
         if (count == 1) one = seconds;
-        print(options, "sessions", "at once", count, seconds, count, count * one / seconds);
+        print(options, "sessions", "at once", count, seconds, count, count * one / seconds,
+              engine.regions);
     }
     for (ds4_session *session : sessions) ds4_session_close(session);
 }

@@ -1,4 +1,5 @@
 // The memory that ds4_engine_plan and ds4_engine_describe tell, against the memory that is taken.
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -48,13 +49,31 @@ void step(ds4_engine *engine, ds4_session *session, uint32_t count) {
     expect_ok(ds4_engine_step(engine, &item, 1, tokens.data(), count, logits.data(), 48));
 }
 
+// Steps of one token of as many sessions. In the last one their windows are full if there are so
+// many tokens, and they see all entries that queries share, which are 3.
+void steps_of_sessions(ds4_engine *engine, uint32_t count) {
+    std::vector<ds4_session *> sessions(count, nullptr);
+    std::vector<ds4_step_item> items;
+    for (ds4_session *&session : sessions) {
+        const ds4_session_options context{sizeof context, 100, nullptr};
+        expect_ok(ds4_session_open(engine, &context, &session));
+        items.push_back({session, 1, items.empty() ? DS4_LOGITS_LAST : DS4_LOGITS_NONE});
+    }
+    std::vector<float> logits(48);
+    const std::vector<int32_t> tokens(count, 3);
+    for (uint32_t i = 0; i < std::min(count, 13u); i++)
+        expect_ok(
+            ds4_engine_step(engine, items.data(), count, tokens.data(), count, logits.data(), 48));
+    for (ds4_session *session : sessions) ds4_session_close(session);
+}
+
 } // namespace
 
 TEST("the workspace that a plan counts is the one that a step of so many tokens takes") {
     const SmallModel parts;
     ds4_model *model = parts.open();
     for (const uint32_t numerics : {DS4_NUMERICS_FAST, DS4_NUMERICS_TRAINED, DS4_NUMERICS_PLAIN})
-        for (const uint32_t tokens : {1u, 7u, 64u, 700u}) {
+        for (const uint32_t tokens : {1u, 7u, 64u}) {
             const ds4_engine_options options = options_for(numerics, tokens);
             const double planned = number(plan(model, options), "\"memory\"", "workspace_bytes");
             ds4_engine *engine = nullptr;
@@ -64,6 +83,7 @@ TEST("the workspace that a plan counts is the one that a step of so many tokens 
             expect_ok(ds4_session_open(engine, &context, &session));
             CHECK(number(describe(engine), "{", "workspace_bytes") == 0);
             step(engine, session, tokens);
+            steps_of_sessions(engine, tokens);
             const std::string text = describe(engine);
             const double taken = number(text, "{", "workspace_bytes");
             CHECK(number(text, "\"memory\"", "workspace_bytes") == planned);

@@ -183,12 +183,15 @@ std::unique_ptr<SequenceState> CpuBackend::open_sequence(uint32_t context_tokens
 std::string CpuBackend::describe() const {
     uint64_t workspace = 0;
     for (const auto &runner : runners_) workspace += runner->workspace_bytes();
+    const uint64_t regions =
+        first_.pool.regions() + (second_ == nullptr ? 0 : second_->pool.regions());
     return std::string("\"backend\":\"cpu\",\"isa\":\"") + isa_name(first_.context.isa) +
            "\",\"threads\":" + std::to_string(first_.pool.threads()) + ",\"lanes\":\"" +
            (second_ != nullptr ? "at once" : "in turns") + "\",\"activations\":\"" +
            (first_.context.precision == Precision::f32 ? "f32" : "int8") +
            "\",\"cache_bytes\":" + std::to_string(pages_->bytes()) +
            ",\"workspace_bytes\":" + std::to_string(workspace) +
+           ",\"parallel_regions\":" + std::to_string(regions) +
            ",\"memory\":" + account_.describe() + ",\"dense\":" + dense_.describe() +
            ",\"experts\":" + experts_.describe();
 }

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/blocks/attend_heads.h"
 #include "backend/cpu/blocks/indexer.h"
+#include "backend/cpu/blocks/sequence_attention.h"
 #include "backend/cpu/buffer.h"
 #include "backend/cpu/kernels/matmul.h"
 
@@ -71,7 +72,11 @@ class Sum {
                       keys = std::min<int64_t>(window, shape_.sliding_window) +
                              std::min(kSliceRows, shared_entries_);
         bytes(tokens_ * cache_.kv.bytes());
-        floats(window * dim), floats(shared_entries_ * dim);
+        // Sequences of one token each load theirs together.
+        const int64_t windows = tokens_ * std::min<int64_t>(context_, shape_.sliding_window);
+        floats(std::max(window * dim, std::min(windows * dim, kLoadedFloats)));
+        floats(std::max(shared_entries_ * dim,
+                        std::min(tokens_ * shared_entries_ * dim, kLoadedFloats)));
         const int64_t heads = std::min<int64_t>(kHeadBlock, shape_.heads);
         for (int i = 0; i < threads_; i++) {
             floats(heads * (2 * partial_floats(shape_) + keys + dim));
@@ -83,7 +88,7 @@ class Sum {
     void add_indexer() {
         if (!selects()) return;
         const int64_t queries = std::min(tokens_, Indexer::queries_per_call(visible())),
-                      rows = queries * shape_.index_heads, dim = shape_.index_head_dim;
+                      rows = tokens_ * shape_.index_heads, dim = shape_.index_head_dim;
         floats(queries * visible()), floats(queries * shape_.index_top_k);
         floats(std::min<int64_t>(queries, 8) * shape_.index_top_k * shape_.head_dim);
         bytes(rows * dim), floats(rows * dim / 32), floats(rows * dim / 32), floats(rows);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace ds4::cpu {
 namespace {
@@ -48,46 +49,75 @@ Attention::Projections Attention::project(const LayerShape &layer, const LayerWe
     return p;
 }
 
-void Attention::finish_low(const LayerWeights &w, const float *angles, Projections &p,
-                           int64_t rows) {
+void Attention::finish_low(const LayerWeights &w, std::span<const SequenceRows> sequences,
+                           const float *angles, Projections &p, int64_t rows) {
     const Shape &shape = context_.shape;
-    const int64_t dim = shape.head_dim, rotary = shape.rope_dim;
+    const int64_t dim = shape.head_dim, rotary = shape.rope_dim, rank = shape.q_lora_rank;
     const float epsilon = shape.norm_epsilon;
-    context_.each(rows, [&](int64_t t) {
-        rms_norm(context_.vectors, p.q_low + t * shape.q_lora_rank, w.q_norm.data(),
-                 p.q_low + t * shape.q_lora_rank, shape.q_lora_rank, epsilon);
-        rms_norm_precise(p.kv + t * dim, w.kv_norm.data(), p.kv + t * dim, dim, epsilon);
-        rotate(p.kv + (t + 1) * dim - rotary, angles + t * rotary, int(rotary), false);
+    sequence_of_row_.clear();
+    for (size_t s = 0; s < sequences.size(); s++)
+        sequence_of_row_.insert(sequence_of_row_.end(), size_t(sequences[s].count), s);
+    context_.each_of_channels(rows, rank, [&](int64_t row) {
+        float *q = p.q_low + row * rank, *kv = p.kv + row * dim;
+        rms_norm(context_.vectors, q, w.q_norm.data(), q, rank, epsilon);
+        rms_norm_precise(kv, w.kv_norm.data(), kv, dim, epsilon);
+        rotate(kv + dim - rotary, angles + row * rotary, int(rotary), false);
+        const size_t sequence = sequence_of_row_[size_t(row)];
+        for (const Compression &compression : compressions_)
+            if (compression.sequence == sequence)
+                Compressor::add_position_bias(compression.in, row - sequences[sequence].first_row);
     });
     p.low = prepare_activations(
-        context_.pool, context_.isa, p.q_low, rows, shape.q_lora_rank, context_.precision,
-        low_forms_.get<uint8_t>(
-            int64_t(activation_bytes(rows, shape.q_lora_rank, context_.precision))));
+        context_.pool, context_.isa, p.q_low, rows, rank, context_.precision,
+        low_forms_.get<uint8_t>(int64_t(activation_bytes(rows, rank, context_.precision))));
 }
 
-// Queries of attention, and those of the indexer where some query has to select.
-void Attention::make_queries(const LayerWeights &w, const float *angles, bool selects,
-                             Projections &p, int64_t rows) {
+void Attention::finish_head(const float *angles, const Projections &p, int64_t row,
+                            int64_t head) const {
     const Shape &shape = context_.shape;
-    const int64_t dim = shape.head_dim, rotary = shape.rope_dim, width = shape.attention_width(),
-                  index_dim = shape.index_head_dim, index_heads = selects ? shape.index_heads : 0;
-    p.q = q_.get<float>(rows * width);
-    p.index_q = selects ? index_q_.get<float>(rows * index_heads * index_dim) : nullptr;
+    const int64_t dim = shape.head_dim, rotary = shape.rope_dim;
+    float *q = p.q + row * shape.attention_width() + head * dim;
+    rms_norm(context_.vectors, q, nullptr, q, dim, shape.norm_epsilon);
+    rotate(q + dim - rotary, angles + row * rotary, int(rotary), false);
+}
+
+void Attention::finish_index_head(const float *angles, const Projections &p, int64_t row,
+                                  int64_t head) {
+    const Shape &shape = context_.shape;
+    const int64_t dim = shape.index_head_dim, rotary = shape.rope_dim,
+                  at = row * shape.index_heads + head;
+    float *q = p.index_q + at * dim;
+    rotate(q + dim - rotary, angles + row * rotary, int(rotary), false);
+    if (context_.cache.index.storage == RowStorage::packed) round_index_row(q, int(dim));
+    sequence_attention_.indexer().pack(row, head, q, p.index_weights[at]);
+}
+
+// Queries of attention, and those of the indexer where some query has to select. Beside them the
+// windows that close become entries, and the rows of the caches are loaded.
+void Attention::make_queries(const LayerWeights &w, const float *angles, const Projections &p,
+                             int64_t rows, SideWork side) {
+    const Shape &shape = context_.shape;
+    const int64_t heads = shape.heads, index_heads = p.index_q == nullptr ? 0 : shape.index_heads;
+    Epilogue after(shape.head_dim, [&](int64_t head) {
+        for (int64_t t = 0; t < rows; t++) finish_head(angles, p, t, head);
+    });
+    Epilogue after_index(std::max(1, shape.index_head_dim), [&](int64_t head) {
+        for (int64_t t = 0; t < rows; t++) finish_index_head(angles, p, t, head);
+    });
+    const bool few = rows <= kEpilogueTokens;
     const Product products[] = {
-        {w.q_b, &p.low, nullptr, rows, p.q, width},
-        {w.index_q, &p.low, nullptr, rows, p.index_q, index_heads * index_dim}};
-    multiply(context_.pool, context_.isa, {products, size_t(selects ? 2 : 1)});
-    context_.each(rows * (shape.heads + index_heads), [&](int64_t item) {
-        if (item < rows * shape.heads) {
-            float *q = p.q + item * dim;
-            rms_norm(context_.vectors, q, nullptr, q, dim, shape.norm_epsilon);
-            rotate(q + dim - rotary, angles + item / shape.heads * rotary, int(rotary), false);
-            return;
-        }
-        const int64_t head = item - rows * shape.heads;
-        float *q = p.index_q + head * index_dim;
-        rotate(q + index_dim - rotary, angles + head / index_heads * rotary, int(rotary), false);
-        if (context_.cache.index.storage == RowStorage::packed) round_index_row(q, int(index_dim));
+        {w.q_b, &p.low, nullptr, rows, p.q, shape.attention_width(), few ? &after : nullptr},
+        {w.index_q, &p.low, nullptr, rows, p.index_q, index_heads * shape.index_head_dim,
+         few ? &after_index : nullptr}};
+    multiply(context_.pool, context_.isa, {products, size_t(index_heads > 0 ? 2 : 1)},
+             std::move(side));
+    if (few) return;
+    context_.each(rows * (heads + index_heads), [&](int64_t item) {
+        if (item < rows * heads)
+            finish_head(angles, p, item / heads, item % heads);
+        else
+            finish_index_head(angles, p, (item - rows * heads) / index_heads,
+                              (item - rows * heads) % index_heads);
     });
 }
 
@@ -99,42 +129,62 @@ bool Attention::some_select(const LayerShape &layer,
            });
 }
 
-void Attention::compress(int layer, const LayerWeights &w, const SequenceRows &rows,
-                         const Projections &p, Trace *trace) {
-    const Shape &shape = context_.shape;
-    const LayerShape &facts = shape.layer[size_t(layer)];
-    LayerCache &cache = rows.sequence->layer(layer);
+void Attention::plan_compression(const LayerShape &facts, int layer, const LayerWeights &w,
+                                 std::span<const SequenceRows> sequences, const Projections &p) {
     const int halves = facts.compressor_halves();
-    const Rope &rope = context_.compressed_rope;
-    const auto input = [&](const CompressorWeights &weights, float *values, float *gate, int dim) {
+    compressions_.clear(), closing_.clear();
+    const auto add = [&](size_t sequence, bool is_index, const CompressorWeights &weights,
+                         CompressorState &state, const float *values, float *gate, int dim) {
+        const SequenceRows &rows = sequences[sequence];
         const int64_t offset = rows.first_row * halves * dim;
-        return CompressorInput{rows.position,
-                               rows.count,
-                               values + offset,
-                               gate + offset,
-                               weights.norm.data(),
-                               weights.position_bias.data(),
-                               facts.compress_ratio,
-                               halves,
-                               dim};
+        const CompressorInput in{rows.position,
+                                 rows.count,
+                                 values + offset,
+                                 gate + offset,
+                                 weights.norm.data(),
+                                 weights.position_bias.data(),
+                                 facts.compress_ratio,
+                                 halves,
+                                 dim};
+        for (int64_t window = Compressor::first_window(in); window < Compressor::end_window(in);
+             window++)
+            closing_.push_back({compressions_.size(), window});
+        compressions_.push_back({in, &state, sequence, is_index});
     };
-    compressor_.run(input(w.compressor, p.compressor_values, p.compressor_gate, shape.head_dim),
-                    *cache.compressor, rope, [&](int64_t window, const float *entry) {
-                        context_.cache.kv.encode(entry, cache.compressed.row(window));
-                    });
-    if (facts.has_indexer())
-        compressor_.run(
-            input(w.index_compressor, p.index_values, p.index_gate, shape.index_head_dim),
-            *cache.index_compressor, rope, [&](int64_t window, float *entry) {
-                context_.cache.index.encode(entry, cache.index.row(window));
-            });
-    if (trace != nullptr) {
-        const int64_t begin = rows.position / facts.compress_ratio,
-                      end = (rows.position + rows.count) / facts.compress_ratio;
-        std::vector<float> entries(size_t((end - begin) * shape.head_dim));
+    for (size_t s = 0; s < sequences.size() && facts.compress_ratio != 0; s++) {
+        LayerCache &cache = sequences[s].sequence->layer(layer);
+        add(s, false, w.compressor, *cache.compressor, p.compressor_values, p.compressor_gate,
+            context_.shape.head_dim);
+        if (facts.has_indexer())
+            add(s, true, w.index_compressor, *cache.index_compressor, p.index_values, p.index_gate,
+                context_.shape.index_head_dim);
+    }
+}
+
+void Attention::close_window(int layer, const Closing &closing,
+                             std::span<const SequenceRows> sequences, int worker) {
+    const Compression &of = compressions_[closing.compression];
+    LayerCache &cache = sequences[of.sequence].sequence->layer(layer);
+    compressor_.close(
+        of.in, *of.state, context_.compressed_rope, closing.window, worker, [&](float *entry) {
+            if (of.is_index)
+                return context_.cache.index.encode(entry, cache.index.row(closing.window));
+            context_.cache.kv.encode(entry, cache.compressed.row(closing.window));
+            sequence_attention_.load_entry(of.sequence, closing.window);
+        });
+}
+
+void Attention::stage_compression(int layer, std::span<const SequenceRows> sequences,
+                                  Trace *trace) {
+    for (const Compression &compression : compressions_) {
+        Compressor::stage(compression.in, *compression.state);
+        if (trace == nullptr || compression.is_index) continue;
+        const LayerCache &cache = sequences[compression.sequence].sequence->layer(layer);
+        const int64_t begin = Compressor::first_window(compression.in),
+                      end = Compressor::end_window(compression.in), dim = context_.shape.head_dim;
+        std::vector<float> entries(size_t((end - begin) * dim));
         for (int64_t i = begin; i < end; i++)
-            context_.cache.kv.decode(cache.compressed.row(i),
-                                     entries.data() + (i - begin) * shape.head_dim);
+            context_.cache.kv.decode(cache.compressed.row(i), entries.data() + (i - begin) * dim);
         trace->put("compressed", layer, entries.data(), int64_t(entries.size()));
     }
 }
@@ -170,14 +220,27 @@ void Attention::run(int layer, const LayerWeights &weights, std::span<const Sequ
     const LayerShape &facts = shape.layer[size_t(layer)];
     const float *angles = facts.compress_ratio == 0 ? all_angles.window : all_angles.compressed;
     Projections p = project(facts, weights, x, rows);
-    finish_low(weights, angles, p, rows);
-    make_queries(weights, angles, some_select(facts, sequences), p, rows);
-    float *heads_out = heads_.get<float>(rows * shape.attention_width());
-    const AttentionInput input{p.q, p.kv, p.index_q, p.index_weights, angles, weights.sinks.data()};
-    for (const SequenceRows &sequence : sequences) {
-        if (facts.compress_ratio != 0) compress(layer, weights, sequence, p, trace);
-        sequence_attention_.run(layer, sequence, input, heads_out, rows, trace);
+    p.q = q_.get<float>(rows * shape.attention_width());
+    if (some_select(facts, sequences)) {
+        p.index_q = index_q_.get<float>(rows * shape.index_heads * shape.index_head_dim);
+        sequence_attention_.indexer().begin(rows);
     }
+    plan_compression(facts, layer, weights, sequences, p);
+    finish_low(weights, sequences, angles, p, rows);
+    float *heads_out = heads_.get<float>(rows * shape.attention_width());
+    sequence_attention_.begin(layer, sequences,
+                              {p.q, p.kv, p.index_q, p.index_weights, angles, weights.sinks.data()},
+                              heads_out, rows, trace);
+    const int64_t windows = int64_t(closing_.size());
+    make_queries(weights, angles, p, rows,
+                 {windows + sequence_attention_.loads(), [&](int64_t item, int worker) {
+                      if (item < windows)
+                          close_window(layer, closing_[size_t(item)], sequences, worker);
+                      else
+                          sequence_attention_.load(item - windows);
+                  }});
+    stage_compression(layer, sequences, trace);
+    sequence_attention_.finish();
     project_out(weights, heads_out, rows, out);
 }
 

@@ -2,6 +2,7 @@
 // (docs/numerics.md#attention).
 #pragma once
 #include <span>
+#include <vector>
 
 #include "backend/cpu/blocks/compressor.h"
 #include "backend/cpu/blocks/sequence_attention.h"
@@ -31,19 +32,38 @@ class Attention {
     };
     Projections project(const LayerShape &layer, const LayerWeights &weights, const float *x,
                         int64_t rows);
-    // Norm and rope of the low-rank queries and of the new rows.
-    void finish_low(const LayerWeights &weights, const float *angles, Projections &p, int64_t rows);
+    struct Compression { // of one sequence by one compressor
+        CompressorInput in;
+        CompressorState *state;
+        size_t sequence;
+        bool is_index;
+    };
+    struct Closing { // a window that closes
+        size_t compression;
+        int64_t window;
+    };
+    void plan_compression(const LayerShape &facts, int layer, const LayerWeights &weights,
+                          std::span<const SequenceRows> sequences, const Projections &p);
+    // Norm and rope of the low-rank queries and of the new rows, and the compressors' biases.
+    void finish_low(const LayerWeights &weights, std::span<const SequenceRows> sequences,
+                    const float *angles, Projections &p, int64_t rows);
     bool some_select(const LayerShape &layer, std::span<const SequenceRows> sequences) const;
-    void make_queries(const LayerWeights &weights, const float *angles, bool selects,
-                      Projections &p, int64_t rows);
-    void compress(int layer, const LayerWeights &weights, const SequenceRows &rows,
-                  const Projections &p, Trace *trace);
+    void make_queries(const LayerWeights &weights, const float *angles, const Projections &p,
+                      int64_t rows, SideWork side);
+    void finish_head(const float *angles, const Projections &p, int64_t row, int64_t head) const;
+    void finish_index_head(const float *angles, const Projections &p, int64_t row, int64_t head);
+    void close_window(int layer, const Closing &closing, std::span<const SequenceRows> sequences,
+                      int worker);
+    void stage_compression(int layer, std::span<const SequenceRows> sequences, Trace *trace);
     void project_out(const LayerWeights &weights, const float *heads_out, int64_t rows, float *out);
 
     const Context &context_;
     Workspace *memory_ = context_.workspace;
     Compressor compressor_;
     SequenceAttention sequence_attention_;
+    std::vector<Compression> compressions_; // of this call
+    std::vector<Closing> closing_;
+    std::vector<size_t> sequence_of_row_;
     Buffer q_low_{memory_}, q_{memory_}, kv_{memory_}, compressor_values_{memory_},
         compressor_gate_{memory_}, index_values_{memory_}, index_gate_{memory_},
         index_weights_{memory_}, index_q_{memory_};

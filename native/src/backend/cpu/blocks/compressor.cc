@@ -5,13 +5,17 @@
 
 namespace ds4::cpu {
 
-void Compressor::add_position_bias(const CompressorInput &in) const {
+void Compressor::add_position_bias(const CompressorInput &in, int64_t token) {
     const int64_t width = int64_t(in.halves) * in.dim;
-    context_.each(in.count, [&](int64_t t) {
-        const float *bias = in.position_bias + (in.first + t) % in.ratio * width;
-        float *gate = in.gate + t * width;
-        for (int64_t i = 0; i < width; i++) gate[i] += bias[i];
-    });
+    const float *bias = in.position_bias + (in.first + token) % in.ratio * width;
+    float *gate = in.gate + token * width;
+    for (int64_t i = 0; i < width; i++) gate[i] += bias[i];
+}
+
+void Compressor::stage(const CompressorInput &in, CompressorState &state) {
+    const int64_t stride = int64_t(in.halves) * in.dim * 4;
+    state.values.stage(in.first, in.count, reinterpret_cast<const uint8_t *>(in.values), stride);
+    state.scores.stage(in.first, in.count, reinterpret_cast<const uint8_t *>(in.gate), stride);
 }
 
 void Compressor::pool_window(const CompressorInput &in, const CompressorState &state,

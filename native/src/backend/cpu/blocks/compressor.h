@@ -20,36 +20,35 @@ struct CompressorInput {
     int ratio, halves, dim;
 };
 
-// Pools every window that closes within the tokens, and applies norm and rope. Passes each entry to
-// write(window, float entry[dim]), then stages the rows that later windows need.
+// The acts of one step, in this order: the bias of every token, the windows that close, and the
+// rows that later windows need.
 class Compressor {
   public:
     explicit Compressor(const Context &context)
         : context_(context), entries_(worker_buffers(context.workspace, context.pool.threads())),
           angles_(worker_buffers(context.workspace, context.pool.threads())) {}
 
-    template <typename Write>
-    void run(const CompressorInput &in, CompressorState &state, const Rope &rope,
-             const Write &write) {
-        add_position_bias(in);
-        const int64_t begin = in.first / in.ratio, end = (in.first + in.count) / in.ratio;
-        context_.each_with_worker(end - begin, [&](int64_t i, int worker) {
-            float *entry = entries_[size_t(worker)].get<float>(in.dim);
-            pool_window(in, state, begin + i, entry);
-            rms_norm_precise(entry, in.norm, entry, in.dim, context_.shape.norm_epsilon);
-            float *angles = angles_[size_t(worker)].get<float>(rope.dim());
-            rope.angles(uint32_t((begin + i) * in.ratio), angles);
-            rotate(entry + in.dim - rope.dim(), angles, rope.dim(), false);
-            write(begin + i, entry);
-        });
-        const int64_t stride = int64_t(in.halves) * in.dim * 4;
-        state.values.stage(in.first, in.count, reinterpret_cast<const uint8_t *>(in.values),
-                           stride);
-        state.scores.stage(in.first, in.count, reinterpret_cast<const uint8_t *>(in.gate), stride);
+    static void add_position_bias(const CompressorInput &in, int64_t token); // one of in.count
+    static int64_t first_window(const CompressorInput &in) { return in.first / in.ratio; }
+    static int64_t end_window(const CompressorInput &in) {
+        return (in.first + in.count) / in.ratio;
     }
+    // Pools a window that closes within the tokens, and applies norm and rope. Passes the entry to
+    // write(float entry[dim]). Threads: any, each with a worker of its own.
+    template <typename Write>
+    void close(const CompressorInput &in, const CompressorState &state, const Rope &rope,
+               int64_t window, int worker, const Write &write) {
+        float *entry = entries_[size_t(worker)].get<float>(in.dim);
+        pool_window(in, state, window, entry);
+        rms_norm_precise(entry, in.norm, entry, in.dim, context_.shape.norm_epsilon);
+        float *angles = angles_[size_t(worker)].get<float>(rope.dim());
+        rope.angles(uint32_t(window * in.ratio), angles);
+        rotate(entry + in.dim - rope.dim(), angles, rope.dim(), false);
+        write(entry);
+    }
+    static void stage(const CompressorInput &in, CompressorState &state);
 
   private:
-    void add_position_bias(const CompressorInput &in) const;
     static void pool_window(const CompressorInput &in, const CompressorState &state, int64_t window,
                             float *entry);
 

@@ -56,10 +56,13 @@ Entries compress(const Stream &stream, int64_t tokens, const LayerShape &layer,
                                  layer.compress_ratio,
                                  halves,
                                  kDim};
-        compressor.run(in, state, bench.context.compressed_rope,
-                       [&](int64_t window, const float *entry) {
-                           entries[window].assign(entry, entry + kDim);
-                       });
+        for (int64_t t = 0; t < size; t++) Compressor::add_position_bias(in, t);
+        for (int64_t window = Compressor::first_window(in); window < Compressor::end_window(in);
+             window++)
+            compressor.close(
+                in, state, bench.context.compressed_rope, window, 0,
+                [&](const float *entry) { entries[window].assign(entry, entry + kDim); });
+        Compressor::stage(in, state);
         state.values.commit(begin + size), state.scores.commit(begin + size);
         begin += size;
     }

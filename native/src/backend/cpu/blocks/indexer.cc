@@ -1,6 +1,7 @@
 #include "backend/cpu/blocks/indexer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/assert.h"
@@ -35,34 +36,36 @@ void Indexer::select(const IndexQueries &in, const PagedRows &keys, int64_t begi
     choose(in, begin, end, chosen);
 }
 
-// The queries are rounded to FP4 already, so their codes lose nothing.
-Indexer::PackedQueries Indexer::pack(const IndexQueries &in, int64_t begin, int64_t end) {
-    const Shape &shape = context_.shape;
+void Indexer::begin(int64_t rows) {
+    if (context_.cache.index.storage != RowStorage::packed) return;
+    const int64_t queries = rows * context_.shape.index_heads, dim = context_.shape.index_head_dim,
+                  groups = dim / kIndexGroupChannels;
+    packed_ = {codes_.get<int8_t>(queries * dim), sums_.get<int32_t>(queries * groups),
+               scales_.get<float>(queries * groups), weights_.get<float>(queries)};
+}
+
+// The query is rounded to FP4 already, so its codes lose nothing.
+void Indexer::pack(int64_t row, int64_t head, const float *query, float weight) {
     const IndexRowFormat &format = context_.cache.index;
-    const int64_t heads = shape.index_heads, dim = shape.index_head_dim,
-                  groups = dim / kIndexGroupChannels, rows = (end - begin) * heads,
-                  row_bytes = format.bytes();
-    const PackedQueries out{codes_.get<int8_t>(rows * dim), sums_.get<int32_t>(rows * groups),
-                            scales_.get<float>(rows * groups), weights_.get<float>(rows)};
-    const float scale = weight_scale();
-    context_.each_with_worker(rows, [&](int64_t i, int worker) {
-        uint8_t *row = scratch_[size_t(worker)].get<uint8_t>(row_bytes);
-        format.encode_transformed(in.queries + (begin * heads + i) * dim, row);
-        out.weights[i] = in.weights[begin * heads + i] * scale;
-        for (int64_t g = 0; g < groups; g++) {
-            int8_t *codes = out.codes + i * dim + g * kIndexGroupChannels;
-            int32_t sum = 0;
-            for (int j = 0; j < kIndexGroupChannels / 2; j++) {
-                const uint8_t pair = row[g * kIndexGroupChannels / 2 + j];
-                codes[j] = int8_t(e2m1_doubled(pair & 15u));
-                codes[kIndexGroupChannels / 2 + j] = int8_t(e2m1_doubled(uint32_t(pair >> 4)));
-                sum += codes[j] + codes[kIndexGroupChannels / 2 + j];
-            }
-            out.sums[i * groups + g] = 12 * sum;
-            out.scales[i * groups + g] = e8m0_as_exponent(row[dim / 2 + g]) * 0.25f;
+    if (format.storage != RowStorage::packed) return;
+    const int64_t dim = context_.shape.index_head_dim, groups = dim / kIndexGroupChannels,
+                  at = row * context_.shape.index_heads + head;
+    std::array<uint8_t, 256> bytes;
+    DS4_ASSERT(format.bytes() <= int64_t(bytes.size()));
+    format.encode_transformed(query, bytes.data());
+    packed_.weights[at] = weight * weight_scale();
+    for (int64_t g = 0; g < groups; g++) {
+        int8_t *codes = packed_.codes + at * dim + g * kIndexGroupChannels;
+        int32_t sum = 0;
+        for (int j = 0; j < kIndexGroupChannels / 2; j++) {
+            const uint8_t pair = bytes[size_t(g * kIndexGroupChannels / 2 + j)];
+            codes[j] = int8_t(e2m1_doubled(pair & 15u));
+            codes[kIndexGroupChannels / 2 + j] = int8_t(e2m1_doubled(uint32_t(pair >> 4)));
+            sum += codes[j] + codes[kIndexGroupChannels / 2 + j];
         }
-    });
-    return out;
+        packed_.sums[at * groups + g] = 12 * sum;
+        packed_.scales[at * groups + g] = e8m0_as_exponent(bytes[size_t(dim / 2 + g)]) * 0.25f;
+    }
 }
 
 void Indexer::score_packed(const IndexQueries &in, const PagedRows &keys, int64_t begin,
@@ -71,17 +74,17 @@ void Indexer::score_packed(const IndexQueries &in, const PagedRows &keys, int64_
     const int64_t heads = shape.index_heads, dim = shape.index_head_dim,
                   groups = dim / kIndexGroupChannels, queries = end - begin,
                   tiles = (stride_ + kTile - 1) / kTile;
-    const PackedQueries packed = pack(in, begin, end);
     context_.each(queries * tiles, [&](int64_t item) {
         const int64_t q = item % queries, first = item / queries * kTile;
         const int64_t count = std::min(kTile, visible(in.first + begin + q) - first);
         if (count <= 0) return; // entries that close later
+        const int64_t at = (in.first_row + begin + q) * heads;
         const IndexQuery query{int(heads),
                                int(groups),
-                               packed.codes + q * heads * dim,
-                               packed.sums + q * heads * groups,
-                               packed.scales + q * heads * groups,
-                               packed.weights + q * heads};
+                               packed_.codes + at * dim,
+                               packed_.sums + at * groups,
+                               packed_.scales + at * groups,
+                               packed_.weights + at};
         context_.cache_kernels.score_index_rows(query, keys.row(first), count,
                                                 scores_pointer_ + q * stride_ + first);
     });

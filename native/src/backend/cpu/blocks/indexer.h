@@ -14,6 +14,7 @@ namespace ds4::cpu {
 struct IndexQueries {
     int64_t first; // position of the first token
     int64_t count;
+    int64_t first_row;    // of the packed queries, which is that of the first token
     const float *queries; // [count, index_heads, index_head_dim] after rope (and rounding)
     const float *weights; // [count, index_heads], unscaled
 };
@@ -26,6 +27,11 @@ class Indexer {
 
     // Number of entries that a token may see: floor((position + 1) / 4).
     static int64_t visible(int64_t position) { return (position + 1) / 4; }
+    // Room for the packed queries of a step of so many rows.
+    void begin(int64_t rows);
+    // Threads: any. Packs a head's query, after rope and rounding, of one row of the step. Where
+    // index rows are stored plainly it does nothing.
+    void pack(int64_t row, int64_t head, const float *query, float weight);
     // Scores the queries begin..end-1 of `in` and selects for each the ids of its best index_top_k
     // entries, ascending: chosen [end - begin, index_top_k]. Only for queries that see more than
     // index_top_k entries.
@@ -38,13 +44,12 @@ class Indexer {
     static int64_t queries_per_call(int64_t visible);
 
   private:
-    // Queries as the integer products read them: [queries].
+    // Queries as the integer products read them: [rows, index_heads].
     struct PackedQueries {
         int8_t *codes;
         int32_t *sums;
         float *scales, *weights;
     };
-    PackedQueries pack(const IndexQueries &in, int64_t begin, int64_t end);
     void score_packed(const IndexQueries &in, const PagedRows &keys, int64_t begin, int64_t end);
     void score_plain(const IndexQueries &in, const PagedRows &keys, int64_t begin, int64_t end);
     void choose(const IndexQueries &in, int64_t begin, int64_t end, int32_t *chosen);
@@ -55,6 +60,7 @@ class Indexer {
     Workspace *memory_ = context_.workspace;
     Buffer keys_{memory_}, scores_{memory_}, codes_{memory_}, sums_{memory_}, scales_{memory_},
         weights_{memory_}, block_ids_{memory_}, block_scores_{memory_};
+    PackedQueries packed_{}; // of all rows of the step
     float *scores_pointer_ = nullptr;
     int64_t stride_ = 0;
     std::deque<Buffer> scratch_; // one a worker

@@ -86,7 +86,10 @@ void check(RowStorage storage, int64_t first, int64_t queries, int threads) {
     LongContext c(storage, visible, queries, threads);
     Indexer indexer(c.bench.context);
     std::vector<int32_t> chosen(size_t(queries * kTop), -1);
-    indexer.select({first, queries, c.queries.data(), c.weights.data()}, c.keys, 0, queries,
+    indexer.begin(queries + 3); // rows of other sequences come first
+    for (int64_t i = 0; i < queries * kHeads; i++)
+        indexer.pack(3 + i / kHeads, i % kHeads, c.queries.data() + i * kDim, c.weights[size_t(i)]);
+    indexer.select({first, queries, 3, c.queries.data(), c.weights.data()}, c.keys, 0, queries,
                    chosen.data());
     for (int64_t q = 0; q < queries; q++) {
         const int64_t seen = Indexer::visible(first + q);

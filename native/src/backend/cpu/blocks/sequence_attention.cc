@@ -1,10 +1,12 @@
 #include "backend/cpu/blocks/sequence_attention.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace ds4::cpu {
 namespace {
 
+constexpr int64_t kLoadRows = 16;   // rows of one work item
 constexpr int64_t kGatherBatch = 8; // queries whose selected entries are decoded at a time
 
 // The selections of all queries and the scores of the last one, for the trace.
@@ -21,157 +23,265 @@ struct SelectionTrace {
 } // namespace
 
 // A query selects entries if it sees more of them than the indexer keeps.
-bool SequenceAttention::selects(const Call &call, int64_t position) const {
-    return call.facts.has_indexer() &&
-           call.facts.visible_entries(position) > context_.shape.index_top_k;
+bool SequenceAttention::selects(const Sequence &sequence, int64_t position) const {
+    return sequence.facts->has_indexer() &&
+           sequence.facts->visible_entries(position) > context_.shape.index_top_k;
 }
 
-// Number of entries for queries that do not select: the first ones, which they all share.
-int64_t SequenceAttention::shared_entries(const Call &call) const {
-    if (selects(call, call.rows.position)) return 0;
-    const int64_t visible = call.facts.visible_entries(call.rows.position + call.rows.count - 1);
-    return call.facts.has_indexer() ? std::min<int64_t>(visible, context_.shape.index_top_k)
-                                    : visible;
+SequenceAttention::Sequence SequenceAttention::sequence_of(const SequenceRows &rows) const {
+    const LayerShape &facts = context_.shape.layer[size_t(step_.layer)];
+    Sequence out{};
+    out.rows = rows, out.facts = &facts, out.cache = &rows.sequence->layer(step_.layer);
+    out.window_first = std::max<int64_t>(0, rows.position - (context_.shape.sliding_window - 1));
+    out.in_window = rows.position - out.window_first + rows.count;
+    // Queries that do not select share the first entries.
+    const int64_t visible = facts.visible_entries(rows.position + rows.count - 1);
+    if (!selects(out, rows.position))
+        out.shared =
+            facts.has_indexer() ? std::min<int64_t>(visible, context_.shape.index_top_k) : visible;
+    return out;
 }
 
-// Decodes the kept rows of older positions and the shared entries; rounds the new rows by encoding
-// them, and stages them.
-void SequenceAttention::load_rows(Call &call) {
-    const SequenceRows &rows = call.rows;
-    const KvRowFormat &format = context_.cache.kv;
-    const int64_t dim = context_.shape.head_dim, row_bytes = format.bytes();
-    call.window_first = std::max<int64_t>(0, rows.position - (context_.shape.sliding_window - 1));
-    const int64_t kept = rows.position - call.window_first, in_window = kept + rows.count,
-                  shared = shared_entries(call);
-    float *window = window_.get<float>(in_window * dim),
-          *entries = entries_.get<float>(shared * dim);
-    uint8_t *encoded = kv_rows_.get<uint8_t>(rows.count * row_bytes);
-    context_.each(in_window + shared, [&](int64_t i) {
-        if (i >= in_window)
-            return context_.cache_kernels.decode_kv_row(
-                format, call.cache.compressed.row(i - in_window), entries + (i - in_window) * dim);
-        if (i < kept)
-            return context_.cache_kernels.decode_kv_row(
-                format, call.cache.window.row(call.window_first + i), window + i * dim);
-        uint8_t *row = encoded + (i - kept) * row_bytes;
-        format.encode(call.in.kv + (rows.first_row + i - kept) * dim, row);
-        context_.cache_kernels.decode_kv_row(format, row, window + i * dim);
-    });
-    call.cache.window.stage(rows.position, rows.count, encoded, row_bytes);
-    if (call.trace != nullptr)
-        call.trace->put("raw_rows", call.layer, window + kept * dim, rows.count * dim);
-    call.window = window, call.entries = entries;
+void SequenceAttention::begin(int layer, std::span<const SequenceRows> sequences,
+                              const AttentionInput &in, float *heads_out, int64_t total_rows,
+                              Trace *trace) {
+    step_ = {layer, in, heads_out, total_rows, trace};
+    sequences_.clear();
+    for (const SequenceRows &rows : sequences) sequences_.push_back(sequence_of(rows));
+    first_ = end_ = 0;
+    place_next();
+    add_loads(false);
 }
 
-// selected_entries: those of this query, or null for the shared ones.
-HeadsRows SequenceAttention::rows_of(const Call &call, int64_t query,
-                                     const float *selected_entries) const {
-    const int64_t position = call.rows.position + query,
-                  low = std::max<int64_t>(0, position - (context_.shape.sliding_window - 1));
-    const bool selected = selected_entries != nullptr;
-    return {call.window + (low - call.window_first) * context_.shape.head_dim, position - low + 1,
-            selected ? selected_entries : call.entries,
-            selected ? context_.shape.index_top_k : call.facts.visible_entries(position)};
+void SequenceAttention::place_next() {
+    const int64_t dim = context_.shape.head_dim, row_bytes = context_.cache.kv.bytes();
+    int64_t tokens = 0, windows = 0, entries = 0;
+    first_ = end_;
+    for (; end_ < sequences_.size(); end_++) {
+        const Sequence &next = sequences_[end_];
+        if (end_ > first_ && ((windows + next.in_window) * dim > kLoadedFloats ||
+                              (entries + next.shared) * dim > kLoadedFloats))
+            break;
+        tokens += next.rows.count, windows += next.in_window, entries += next.shared;
+    }
+    uint8_t *encoded = kv_rows_.get<uint8_t>(tokens * row_bytes);
+    float *window = window_.get<float>(windows * dim), *entry = entries_.get<float>(entries * dim);
+    for (size_t i = first_; i < end_; i++) {
+        Sequence &sequence = sequences_[i];
+        sequence.encoded = encoded, sequence.window = window, sequence.entries = entry;
+        encoded += sequence.rows.count * row_bytes, window += sequence.in_window * dim,
+            entry += sequence.shared * dim;
+    }
 }
 
-// Attention of the queries begin..end-1. selected_entries: [end - begin, index_top_k, head_dim], or
-// null for the shared ones.
-void SequenceAttention::attend(const Call &call, int64_t begin, int64_t end,
-                               const float *selected_entries) {
-    const Shape &shape = context_.shape;
-    const int64_t entries = shape.index_top_k * int64_t(shape.head_dim);
-    const HeadsInput in{shape, context_.vectors, call.in.sinks};
-    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock;
-    const auto keys_of = [&](int64_t t) {
-        return rows_of(call, t,
-                       selected_entries == nullptr ? nullptr
-                                                   : selected_entries + (t - begin) * entries);
+void SequenceAttention::add_loads(bool with_new_entries) {
+    loads_.clear();
+    const auto add = [&](const Sequence &sequence, bool is_window, int64_t rows) {
+        for (int64_t begin = 0; begin < rows; begin += kLoadRows)
+            loads_.push_back({&sequence, is_window, begin, std::min(rows, begin + kLoadRows)});
     };
-    if (end - begin == 1 && context_.pool.threads() > 1 && keys_of(begin).slices() > 1)
-        return attend_in_slices(call, begin, keys_of(begin));
-    context_.each_with_worker((end - begin) * blocks, [&](int64_t item, int worker) {
-        const int64_t t = begin + item / blocks, head = item % blocks * kHeadBlock,
-                      row = call.rows.first_row + t;
-        attend_heads(in, keys_of(t), call.in.q + row * shape.attention_width(),
-                     call.in.angles + row * shape.rope_dim, head,
+    for (size_t i = first_; i < end_; i++) {
+        const Sequence &sequence = sequences_[i];
+        const int64_t older = sequence.facts->visible_entries(sequence.rows.position - 1);
+        add(sequence, true, sequence.in_window);
+        add(sequence, false, with_new_entries ? sequence.shared : std::min(older, sequence.shared));
+    }
+}
+
+void SequenceAttention::load(int64_t item) {
+    const Load &load = loads_[size_t(item)];
+    if (load.is_window) return load_window(*load.sequence, load.begin, load.end);
+    for (int64_t i = load.begin; i < load.end; i++)
+        context_.cache_kernels.decode_kv_row(context_.cache.kv,
+                                             load.sequence->cache->compressed.row(i),
+                                             load.sequence->entries + i * context_.shape.head_dim);
+}
+
+void SequenceAttention::load_window(const Sequence &sequence, int64_t begin, int64_t end) {
+    const KvRowFormat &format = context_.cache.kv;
+    const int64_t dim = context_.shape.head_dim, kept = sequence.in_window - sequence.rows.count;
+    for (int64_t i = begin; i < end; i++) {
+        const uint8_t *row = nullptr;
+        if (i < kept) {
+            row = sequence.cache->window.row(sequence.window_first + i);
+        } else {
+            uint8_t *encoded = sequence.encoded + (i - kept) * format.bytes();
+            format.encode(step_.in.kv + (sequence.rows.first_row + i - kept) * dim, encoded);
+            row = encoded;
+        }
+        context_.cache_kernels.decode_kv_row(format, row, sequence.window + i * dim);
+    }
+}
+
+void SequenceAttention::load_entry(size_t sequence, int64_t entry) {
+    if (sequence >= end_ || entry >= sequences_[sequence].shared) return;
+    context_.cache_kernels.decode_kv_row(
+        context_.cache.kv, sequences_[sequence].cache->compressed.row(entry),
+        sequences_[sequence].entries + entry * context_.shape.head_dim);
+}
+
+void SequenceAttention::stage_loaded() {
+    const int64_t dim = context_.shape.head_dim;
+    for (size_t i = first_; i < end_; i++) {
+        const Sequence &sequence = sequences_[i];
+        const int64_t count = sequence.rows.count;
+        sequence.cache->window.stage(sequence.rows.position, count, sequence.encoded,
+                                     context_.cache.kv.bytes());
+        if (step_.trace != nullptr)
+            step_.trace->put("raw_rows", step_.layer,
+                             sequence.window + (sequence.in_window - count) * dim, count * dim);
+    }
+}
+
+HeadsRows SequenceAttention::rows_of(const Query &query) const {
+    const Sequence &sequence = *query.sequence;
+    const int64_t position = sequence.rows.position + query.token,
+                  low = std::max<int64_t>(0, position - (context_.shape.sliding_window - 1));
+    const bool selected = query.selected != nullptr;
+    return {sequence.window + (low - sequence.window_first) * context_.shape.head_dim,
+            position - low + 1, selected ? query.selected : sequence.entries,
+            selected ? context_.shape.index_top_k : sequence.facts->visible_entries(position)};
+}
+
+HeadsOutput SequenceAttention::output_of(const Query &query) const {
+    return {step_.heads_out, query.sequence->rows.first_row + query.token, step_.total_rows};
+}
+
+void SequenceAttention::attend(std::span<const Query> queries) {
+    const Shape &shape = context_.shape;
+    const HeadsInput in{shape, context_.vectors, step_.in.sinks};
+    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock,
+                  items = int64_t(queries.size()) * blocks, threads = context_.pool.threads();
+    const auto is_long = [&](const Query &query) { return rows_of(query).slices() > 1; };
+    if (threads > 1 && items < 4 * threads && std::any_of(queries.begin(), queries.end(), is_long))
+        return attend_in_slices(queries);
+    context_.each_with_worker(items, [&](int64_t item, int worker) {
+        const Query &query = queries[size_t(item / blocks)];
+        const int64_t head = item % blocks * kHeadBlock;
+        const HeadsOutput out = output_of(query);
+        attend_heads(in, rows_of(query), step_.in.q + out.row * shape.attention_width(),
+                     step_.in.angles + out.row * shape.rope_dim, head,
                      std::min<int64_t>(head + kHeadBlock, shape.heads), scores_[size_t(worker)],
-                     HeadsOutput{call.heads_out, row, call.total_rows});
+                     out);
     });
 }
 
-// One query over so many entries that head blocks alone do not occupy all threads.
-void SequenceAttention::attend_in_slices(const Call &call, int64_t query, const HeadsRows &keys) {
+// Queries over so many entries that head blocks alone do not occupy all threads. The thread that
+// ends the last slice of a block writes its heads.
+void SequenceAttention::attend_in_slices(std::span<const Query> queries) {
+    struct Slice {
+        size_t query;
+        int64_t slice, slices, block, partials; // partials: where the query's begin
+    };
     const Shape &shape = context_.shape;
-    const HeadsInput in{shape, context_.vectors, call.in.sinks};
-    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock, slices = keys.slices(),
-                  floats = partial_floats(shape), stride = shape.heads * floats,
-                  row = call.rows.first_row + query;
-    const float *q = call.in.q + row * shape.attention_width(),
-                *angles = call.in.angles + row * shape.rope_dim;
-    float *partials = partials_.get<float>(slices * stride);
-    context_.each_with_worker(slices * blocks, [&](int64_t item, int worker) {
-        const int64_t slice = item / blocks, head = item % blocks * kHeadBlock,
+    const HeadsInput in{shape, context_.vectors, step_.in.sinks};
+    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock,
+                  floats = partial_floats(shape), stride = shape.heads * floats;
+    std::vector<Slice> items;
+    std::vector<std::atomic<int64_t>> missing(queries.size() * size_t(blocks)); // slices of a block
+    int64_t total = 0;
+    for (size_t q = 0; q < queries.size(); q++) {
+        const int64_t slices = rows_of(queries[q]).slices();
+        for (int64_t item = 0; item < slices * blocks; item++)
+            items.push_back({q, item / blocks, slices, item % blocks, total});
+        for (int64_t block = 0; block < blocks; block++)
+            missing[q * size_t(blocks) + size_t(block)].store(slices);
+        total += slices * stride;
+    }
+    float *const all = partials_.get<float>(total);
+    context_.each_with_worker(int64_t(items.size()), [&](int64_t i, int worker) {
+        const Slice &item = items[size_t(i)];
+        const Query &query = queries[item.query];
+        const HeadsRows keys = rows_of(query);
+        const HeadsOutput out = output_of(query);
+        const int64_t head = item.block * kHeadBlock,
                       end = std::min<int64_t>(head + kHeadBlock, shape.heads);
-        attend_slice(in, keys, slice, q, head, end,
-                     scores_[size_t(worker)].get<float>(slice_floats(shape, keys, end - head)),
-                     partials + slice * stride + head * floats);
+        float *partials = all + item.partials;
+        attend_slice(in, keys, item.slice, step_.in.q + out.row * shape.attention_width(), head,
+                     end, scores_[size_t(worker)].get<float>(slice_floats(shape, keys, end - head)),
+                     partials + item.slice * stride + head * floats);
+        std::atomic<int64_t> &left = missing[item.query * size_t(blocks) + size_t(item.block)];
+        if (left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        for (int64_t h = head; h < end; h++)
+            finish_head(in, partials + h * floats, item.slices, stride,
+                        step_.in.angles + out.row * shape.rope_dim, h, out);
     });
-    context_.each(shape.heads, [&](int64_t head) {
-        finish_head(in, partials + head * floats, slices, stride, angles, head,
-                    HeadsOutput{call.heads_out, row, call.total_rows});
-    });
+}
+
+// Queries begin..end-1 over the entries that are chosen for each, [end - begin, index_top_k].
+void SequenceAttention::attend_chosen(const Sequence &sequence, int64_t begin, int64_t end,
+                                      const int32_t *chosen) {
+    const int64_t dim = context_.shape.head_dim, top_k = context_.shape.index_top_k;
+    for (; begin < end; chosen += kGatherBatch * top_k, begin += kGatherBatch) {
+        const int64_t count = std::min(kGatherBatch, end - begin);
+        float *gathered = gathered_.get<float>(count * top_k * dim);
+        context_.each(count * top_k, [&](int64_t i) {
+            context_.cache_kernels.decode_kv_row(
+                context_.cache.kv, sequence.cache->compressed.row(chosen[i]), gathered + i * dim);
+        });
+        std::vector<Query> queries;
+        for (int64_t i = 0; i < count; i++)
+            queries.push_back({&sequence, begin + i, gathered + i * top_k * dim});
+        attend(queries);
+    }
 }
 
 // Attention of the queries from begin on, each over the entries that the indexer selects for it.
-void SequenceAttention::attend_selected(const Call &call, int64_t begin) {
+void SequenceAttention::attend_selected(const Sequence &sequence, int64_t begin) {
     const Shape &shape = context_.shape;
-    const SequenceRows &rows = call.rows;
-    const int64_t dim = shape.head_dim, top_k = shape.index_top_k,
-                  last = rows.position + rows.count - 1,
+    const SequenceRows &rows = sequence.rows;
+    const int64_t top_k = shape.index_top_k, last = rows.position + rows.count - 1,
                   index_width = int64_t(shape.index_heads) * shape.index_head_dim;
     const float *index_q =
-        call.in.index_q == nullptr ? nullptr : call.in.index_q + rows.first_row * index_width;
+        step_.in.index_q == nullptr ? nullptr : step_.in.index_q + rows.first_row * index_width;
     SelectionTrace record;
     for (int64_t t = begin; t < rows.count;) {
         // Index keys are decoded once for all queries whose scores fit in the budget together.
         const int64_t scored =
             std::min(rows.count, t + Indexer::queries_per_call(Indexer::visible(last)));
         int32_t *chosen = chosen_.get<int32_t>((scored - t) * top_k);
-        indexer_.select({rows.position, rows.count, index_q,
-                         call.in.index_weights + rows.first_row * shape.index_heads},
-                        call.cache.index, t, scored, chosen);
-        if (call.trace != nullptr) {
+        indexer_.select({rows.position, rows.count, rows.first_row, index_q,
+                         step_.in.index_weights + rows.first_row * shape.index_heads},
+                        sequence.cache->index, t, scored, chosen);
+        if (step_.trace != nullptr) {
             record.chosen.insert(record.chosen.end(), chosen, chosen + (scored - t) * top_k);
             if (scored == rows.count) {
                 const float *scores = indexer_.scores(scored - t - 1);
-                record.scores.assign(scores, scores + call.facts.visible_entries(last));
+                record.scores.assign(scores, scores + sequence.facts->visible_entries(last));
             }
         }
-        for (; t < scored; chosen += std::min(kGatherBatch, scored - t) * top_k,
-                           t = std::min(scored, t + kGatherBatch)) {
-            const int64_t end = std::min(scored, t + kGatherBatch);
-            float *gathered = gathered_.get<float>((end - t) * top_k * dim);
-            context_.each((end - t) * top_k, [&](int64_t i) {
-                context_.cache_kernels.decode_kv_row(
-                    context_.cache.kv, call.cache.compressed.row(chosen[i]), gathered + i * dim);
-            });
-            attend(call, t, end, gathered);
-        }
+        attend_chosen(sequence, t, scored, chosen);
+        t = scored;
     }
-    if (call.trace != nullptr && call.facts.has_indexer())
-        record.write(*call.trace, call.layer, index_q, rows.count * index_width);
+    if (step_.trace != nullptr && sequence.facts->has_indexer())
+        record.write(*step_.trace, step_.layer, index_q, rows.count * index_width);
 }
 
-void SequenceAttention::run(int layer, const SequenceRows &rows, const AttentionInput &in,
-                            float *heads_out, int64_t total_rows, Trace *trace) {
-    Call call{layer, context_.shape.layer[size_t(layer)], rows, in, heads_out, total_rows,
-              trace, rows.sequence->layer(layer)};
-    load_rows(call);
-    int64_t first_selecting = 0;
-    while (first_selecting < rows.count && !selects(call, rows.position + first_selecting))
-        first_selecting++;
-    if (first_selecting > 0) attend(call, 0, first_selecting, nullptr);
-    attend_selected(call, first_selecting);
+void SequenceAttention::attend_loaded() {
+    std::vector<Query> queries;
+    std::vector<int64_t> first_selecting;
+    for (size_t i = first_; i < end_; i++) {
+        const Sequence &sequence = sequences_[i];
+        int64_t token = 0;
+        for (; token < sequence.rows.count && !selects(sequence, sequence.rows.position + token);
+             token++)
+            queries.push_back({&sequence, token, nullptr});
+        first_selecting.push_back(token);
+    }
+    attend(queries);
+    for (size_t i = first_; i < end_; i++)
+        attend_selected(sequences_[i], first_selecting[i - first_]);
+}
+
+void SequenceAttention::finish() {
+    for (;;) {
+        stage_loaded();
+        attend_loaded();
+        if (end_ == sequences_.size()) return;
+        place_next();
+        add_loads(true);
+        context_.each(loads(), [&](int64_t item) { load(item); });
+    }
 }
 
 } // namespace ds4::cpu

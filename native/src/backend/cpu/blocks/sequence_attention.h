@@ -1,7 +1,8 @@
-// Attention of one sequence's new tokens over its window and its compressed entries
+// Attention of the sequences' new tokens over their windows and compressed entries
 // (docs/numerics.md#attention).
 #pragma once
 #include <deque>
+#include <span>
 #include <vector>
 
 #include "backend/cpu/blocks/attend_heads.h"
@@ -24,44 +25,82 @@ struct AttentionInput {
     const float *sinks;         // [heads]
 };
 
+// Sequences are loaded and attended together as long as their rows are no more floats than this, of
+// either kind. A sequence that has more is alone.
+constexpr int64_t kLoadedFloats = int64_t(1) << 20;
+
+// The acts of one layer: begin, then the loads of the first sequences beside other work, then
+// finish.
 class SequenceAttention {
   public:
     explicit SequenceAttention(const Context &context)
         : context_(context), indexer_(context),
           scores_(worker_buffers(context.workspace, context.pool.threads())) {}
 
-    // Stages the window rows of the new tokens in the sequence and writes the heads' outputs of its
-    // rows to heads_out, [o_groups, total_rows, group_width]. The sequence's compressed entries are
-    // up to date.
-    void run(int layer, const SequenceRows &rows, const AttentionInput &in, float *heads_out,
-             int64_t total_rows, Trace *trace);
+    // in: kv is there; the others are when finish is called. heads_out: [o_groups, total_rows,
+    // group_width].
+    void begin(int layer, std::span<const SequenceRows> sequences, const AttentionInput &in,
+               float *heads_out, int64_t total_rows, Trace *trace);
+    // Decode rows of the caches that are older than the step, and round the new window rows.
+    int64_t loads() const { return int64_t(loads_.size()); }
+    void load(int64_t item);
+    // Decodes an entry that this step has added to the compressed rows of a sequence.
+    void load_entry(size_t sequence, int64_t entry);
+    // Stages the window rows of the new tokens in the sequences, and writes the heads' outputs.
+    void finish();
+
+    Indexer &indexer() { return indexer_; }
 
   private:
-    // One call of run, with the f32 keys that its queries share.
-    struct Call {
+    struct Step {
         int layer;
-        const LayerShape &facts;
-        const SequenceRows &rows;
-        const AttentionInput &in;
+        AttentionInput in;
         float *heads_out;
         int64_t total_rows;
         Trace *trace;
-        LayerCache &cache;
-        const float *window = nullptr; // from position window_first to the last new token
-        int64_t window_first = 0;
-        const float *entries = nullptr; // the first compressed entries; none if all queries select
     };
-    bool selects(const Call &call, int64_t position) const;
-    int64_t shared_entries(const Call &call) const;
-    void load_rows(Call &call);
-    HeadsRows rows_of(const Call &call, int64_t query, const float *selected_entries) const;
-    void attend(const Call &call, int64_t begin, int64_t end, const float *selected_entries);
-    void attend_in_slices(const Call &call, int64_t query, const HeadsRows &keys);
-    void attend_selected(const Call &call, int64_t begin);
+    struct Sequence { // with the f32 keys that its queries share
+        SequenceRows rows;
+        LayerCache *cache;
+        const LayerShape *facts;
+        int64_t window_first;       // position of the first row of the window
+        int64_t in_window;          // rows, the new ones included
+        int64_t shared;             // entries, the first ones
+        uint8_t *encoded = nullptr; // [count] new rows
+        float *window = nullptr, *entries = nullptr;
+    };
+    struct Load { // rows begin..end-1 of a sequence's window or shared entries
+        const Sequence *sequence;
+        bool is_window;
+        int64_t begin, end;
+    };
+    struct Query {
+        const Sequence *sequence;
+        int64_t token;         // of the sequence's new ones
+        const float *selected; // [index_top_k, head_dim], or null for the shared entries
+    };
+    Sequence sequence_of(const SequenceRows &rows) const;
+    bool selects(const Sequence &sequence, int64_t position) const;
+    // Chooses the next sequences that are loaded together, and their memory.
+    void place_next();
+    void add_loads(bool with_new_entries);
+    void load_window(const Sequence &sequence, int64_t begin, int64_t end);
+    void stage_loaded();
+    void attend_loaded();
+    HeadsRows rows_of(const Query &query) const;
+    HeadsOutput output_of(const Query &query) const;
+    void attend(std::span<const Query> queries);
+    void attend_in_slices(std::span<const Query> queries);
+    void attend_selected(const Sequence &sequence, int64_t begin);
+    void attend_chosen(const Sequence &sequence, int64_t begin, int64_t end, const int32_t *chosen);
 
     const Context &context_;
     Workspace *memory_ = context_.workspace;
     Indexer indexer_;
+    Step step_{};
+    std::vector<Sequence> sequences_;
+    size_t first_ = 0, end_ = 0; // those that are loaded
+    std::vector<Load> loads_;
     Buffer kv_rows_{memory_}, window_{memory_}, entries_{memory_}, gathered_{memory_},
         chosen_{memory_}, partials_{memory_};
     std::deque<Buffer> scores_; // one a worker
