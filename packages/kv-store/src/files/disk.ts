@@ -2,6 +2,13 @@ import { mkdir, open, readdir, rename, rm, stat, statfs, type FileHandle } from 
 import { join } from "node:path"
 import type { FileStatus, FileSystem, InputFile, OutputFile } from "./file-system.ts"
 
+/**
+ * Bytes of one call. The runtime spends time on the calling thread in proportion to them. It is
+ * 0.4 ms for a write of 1 MiB, and 0.7 ms for a read of 8 MiB.
+ */
+const WRITE_BYTES = 2 ** 20
+const READ_BYTES = 2 ** 23
+
 const orWhenMissing = async <T>(work: Promise<T>, otherwise: T): Promise<T> => {
   try {
     return await work
@@ -15,7 +22,7 @@ class DiskOutput implements OutputFile {
   constructor(private readonly handle: FileHandle) {}
   async write(bytes: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
-      const rest = bytes.length - done
+      const rest = Math.min(WRITE_BYTES, bytes.length - done)
       const { bytesWritten } = await this.handle.write(bytes, done, rest, position + done)
       done += bytesWritten
     }
@@ -36,7 +43,7 @@ class DiskInput implements InputFile {
   async read(target: Uint8Array, position: number): Promise<number> {
     let done = 0
     while (done < target.length) {
-      const rest = target.length - done
+      const rest = Math.min(READ_BYTES, target.length - done)
       const { bytesRead } = await this.handle.read(target, done, rest, position + done)
       if (bytesRead === 0) break
       done += bytesRead

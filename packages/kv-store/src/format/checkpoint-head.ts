@@ -17,6 +17,8 @@ export interface CheckpointInfo {
   readonly label?: string
   /** The model's name, for lists. */
   readonly model?: string
+  /** A few words of the conversation, for lists. */
+  readonly preview?: string
 }
 
 /** All of a checkpoint that an index needs: its file's small sections. */
@@ -88,11 +90,12 @@ function infoOf(bytes: Uint8Array): CheckpointInfo {
     if (field === undefined || typeof field === "string") return field
     throw damaged(`has info whose ${name} is no text`)
   }
-  const [label, model] = [text("label"), text("model")]
+  const [label, model, preview] = [text("label"), text("model"), text("preview")]
   return {
     reason: text("reason") ?? "unknown",
     ...(label !== undefined && { label }),
     ...(model !== undefined && { model }),
+    ...(preview !== undefined && { preview }),
   }
 }
 

@@ -48,8 +48,12 @@ const KINDS: ReadonlyMap<number, FileKind> = new Map(
 const textAt = (bytes: Uint8Array, begin: number, length: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset + begin, length).toString("latin1")
 
-async function readWhole(file: InputFile, length: number, position: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length)
+async function readWhole(
+  file: InputFile,
+  bytes: Uint8Array,
+  position: number,
+): Promise<Uint8Array> {
+  const { length } = bytes
   const got = await file.read(bytes, position)
   if (got !== length) throw damaged(`ends at byte ${position + got}, ${length - got} too early`)
   return bytes
@@ -84,6 +88,11 @@ function checkFooter(footer: Uint8Array, fileBytes: number, headChecksum: bigint
     throw damaged("has another checksum of its section table than its footer says")
 }
 
+function readFooter(file: InputFile, beginning: Uint8Array): Uint8Array | Promise<Uint8Array> {
+  if (beginning.length === file.bytes) return beginning.subarray(-FOOTER_BYTES)
+  return readWhole(file, new Uint8Array(FOOTER_BYTES), file.bytes - FOOTER_BYTES)
+}
+
 /** Sections lie in the table's order, inside the file, and do not overlap. */
 function readTable(table: Uint8Array, end: number): Map<SectionName, SectionPlace> {
   const view = viewOf(table)
@@ -110,18 +119,23 @@ function readTable(table: Uint8Array, end: number): Map<SectionName, SectionPlac
 /**
  * Header, section table and footer, all checked; no section's content.
  *
+ * @param buffer where the file's begin is read; if the file fits, sections lie in it
  * @throws KvStoreError DAMAGED; INCOMPATIBLE for another version
  */
-export async function readFileHead(file: InputFile, kind: FileKind): Promise<FileHead> {
+export async function readFileHead(
+  file: InputFile,
+  kind: FileKind,
+  buffer: Uint8Array = new Uint8Array(BEGINNING_BYTES),
+): Promise<FileHead> {
   const fileBytes = file.bytes
   if (fileBytes < HEADER_BYTES + TABLE_ENTRY_BYTES + FOOTER_BYTES)
     throw damaged(`has ${fileBytes} bytes, too few for a header and a footer`)
-  const beginning = await readWhole(file, Math.min(fileBytes, BEGINNING_BYTES), 0)
+  const beginning = await readWhole(file, buffer.subarray(0, fileBytes), 0)
   const count = checkHeader(beginning, kind)
   const headBytes = HEADER_BYTES + count * TABLE_ENTRY_BYTES
   if (fileBytes < headBytes + FOOTER_BYTES)
     throw damaged(`has ${fileBytes} bytes, too few for ${count} sections`)
-  const footer = await readWhole(file, FOOTER_BYTES, fileBytes - FOOTER_BYTES)
+  const footer = await readFooter(file, beginning)
   const head = beginning.subarray(0, headBytes)
   checkFooter(footer, fileBytes, checksumOf(head))
   return {
@@ -144,24 +158,17 @@ export function sectionOf(head: FileHead, name: SectionName): SectionPlace {
 /**
  * The content of a section, checked. Its length was checked against the file's before.
  *
- * @param into where to read it, if it is long enough; else memory of its own
  * @throws KvStoreError DAMAGED
  */
 export async function readSection(
   file: InputFile,
   head: FileHead,
   name: SectionName,
-  into?: Uint8Array,
 ): Promise<Uint8Array> {
   const { offset, length, checksum } = sectionOf(head, name)
-  let bytes: Uint8Array
-  if (offset + length <= head.beginning.length) {
-    bytes = head.beginning.subarray(offset, offset + length)
-  } else {
-    bytes =
-      into !== undefined && into.length >= length
-        ? into.subarray(0, length)
-        : new Uint8Array(length)
+  let bytes = head.beginning.subarray(offset, offset + length)
+  if (bytes.length < length) {
+    bytes = new Uint8Array(length)
     const got = await file.read(bytes, offset)
     if (got !== length) throw damaged(`ends within section ${name}`)
   }

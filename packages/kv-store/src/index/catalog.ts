@@ -126,6 +126,11 @@ export class Catalog {
     return this.prefixes.prefixesOf(ids)
   }
 
+  /** Listed checkpoints that may agree with these ids for longest. */
+  nearest(ids: Int32Array, most: number): { value: Checkpoint; common: number }[] {
+    return this.prefixes.nearest(ids, most)
+  }
+
   /** Whether a lookup may find it. */
   isListed({ head, missing }: Checkpoint): boolean {
     return missing === 0 && head.compatibility === this.compatibility

@@ -53,8 +53,8 @@ export class PrefixIndex<T> {
     return isRemoved
   }
 
-  /** Values of all lists that these ids begin with, the whole list included; longest first. */
-  *prefixesOf(ids: Int32Array): Generator<T, void, undefined> {
+  /** Nodes on the way of these ids' whole blocks, from the root on. */
+  private pathOf(ids: Int32Array): BlockNode<T>[] {
     const path = [this.root]
     const bytes = bytesOfIds(ids)
     const blocks = Math.floor(ids.length / PAGE_TOKENS)
@@ -65,7 +65,42 @@ export class PrefixIndex<T> {
       if (child === undefined) break
       path.push(child)
     }
+    return path
+  }
+
+  /** Values of all lists that these ids begin with, the whole list included; longest first. */
+  *prefixesOf(ids: Int32Array): Generator<T, void, undefined> {
+    const path = this.pathOf(ids)
     for (let depth = path.length - 1; depth >= 0; depth--)
       yield* path[depth]?.tails.prefixesOf(ids, depth * PAGE_TOKENS) ?? []
   }
+
+  /**
+   * Lists that may agree with these ids for longest: they agree in `common` ids at least. Where
+   * only a block's hash is known, each of up to `most` different blocks is one candidate.
+   */
+  nearest(ids: Int32Array, most: number): { value: T; common: number }[] {
+    const path = this.pathOf(ids)
+    const begin = (path.length - 1) * PAGE_TOKENS
+    const node = path.at(-1)
+    if (node === undefined) return []
+    const tail = node.tails.nearest(ids, begin)
+    const candidates = tail === undefined ? [] : [{ ...tail, common: begin + tail.common }]
+    for (const child of node.children.values()) {
+      if (candidates.length >= most) break
+      const value = firstValue(child)
+      if (value !== undefined) candidates.push({ value, common: begin })
+    }
+    return candidates
+  }
+}
+
+/** Any value at or below a node. */
+function firstValue<T>(node: BlockNode<T>): T | undefined {
+  for (let at: BlockNode<T> | undefined = node; at !== undefined; ) {
+    const { first } = at.tails
+    if (first !== undefined) return first
+    at = at.children.values().next().value
+  }
+  return undefined
 }

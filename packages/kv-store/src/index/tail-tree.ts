@@ -87,4 +87,35 @@ export class TailTree<T> {
     }
     return found.reverse()
   }
+
+  /** A list that agrees with the ids at `from` for longest; the tree is not empty. */
+  nearest(ids: Int32Array, from: number): { value: T; common: number } | undefined {
+    let node = this.root
+    let at = from
+    for (;;) {
+      const child: Node<T> | undefined =
+        at < ids.length ? node.children.get(ids[at] ?? 0) : undefined
+      if (child === undefined) break
+      const common = commonLength(child.edge, ids, at)
+      at += common
+      node = child
+      if (common < child.edge.length) break
+    }
+    const value = firstValue(node)
+    return value === undefined ? undefined : { value, common: at - from }
+  }
+
+  /** Any value. */
+  get first(): T | undefined {
+    return firstValue(this.root)
+  }
+}
+
+/** Any value at or below a node. */
+function firstValue<T>(node: Node<T>): T | undefined {
+  for (let at: Node<T> | undefined = node; at !== undefined; ) {
+    if (at.values.length > 0) return at.values[0]
+    at = at.children.values().next().value
+  }
+  return undefined
 }

@@ -28,6 +28,15 @@ const errnoAt = (place: Parameters<typeof read.i32>[0] | null): number =>
 
 let libc: ReturnType<typeof openLibc> | undefined
 
+function openLockFile(path: string): number {
+  try {
+    return openSync(path, "a", 0o600)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new KvStoreError("FOLDER", `the store's folder cannot be locked: ${reason}`)
+  }
+}
+
 /** Closes it once: its number may be another file's by the second time. */
 function closing(fd: number): Disposable {
   let isOpen = true
@@ -42,7 +51,7 @@ function closing(fd: number): Disposable {
 /** Undefined when another open file has it. The kernel lets go when the process ends. */
 function tryFlock(path: string, operation: number): Disposable | undefined {
   libc ??= openLibc()
-  const fd = openSync(path, "a", 0o600)
+  const fd = openLockFile(path)
   let errno = 0
   do {
     if (libc.flock(fd, operation | WITHOUT_WAITING) === 0) return closing(fd)

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test"
 import { MemoryFiles } from "../testing/memory-files.ts"
 import { longer, NO_LOCK, openTestStore, saveIds } from "../testing/open-test-store.ts"
 import { collect, tokenIds, withOther } from "../testing/synthetic-state.ts"
-import type { KvStore, KvStoreOptions } from "./kv-store.ts"
+import type { KvStore } from "./kv-store.ts"
+import type { KvStoreOptions } from "./open-store.ts"
 
 const HOUR = 3_600_000
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { KvStore } from "../index.ts"
 import {
@@ -229,6 +229,46 @@ test("uses outlive the process, and a missing or damaged log costs nothing else"
     await collect(store.read(store.lookup(longer(ids))?.key ?? ""))
     expect(uses(store)).toBe(1)
   }
+})
+
+test("two saves at once write the pages that both need once, and the third waits", async () => {
+  const folder = temporaryFolder()
+  await using store = await open(folder)
+  const ids = tokenIds(20_480, 16)
+  const forks = [20, 21, 22].map((seed) => withOther(ids, ids.length, 2048, seed))
+  const saves = forks.map((fork) => save(store, fork))
+  expect(store.stats.pendingSaves).toBe(3)
+  const written = (await Promise.all(saves)).map((each) => (each.saved ? each.segmentsWritten : -1))
+  expect(written.reduce((sum, each) => sum + each, 0)).toBe(13)
+  expect(store.stats).toMatchObject({ pendingSaves: 0, checkpoints: 3, segments: 13 })
+})
+
+test("closing waits for saves", async () => {
+  const folder = temporaryFolder()
+  const ids = tokenIds(9000, 17)
+  const store = await open(folder)
+  const saves = [4000, 6000, 9000].map((length) => save(store, ids.subarray(0, length)))
+  await store.close()
+  for (const each of await Promise.all(saves)) expect(each).toMatchObject({ saved: true })
+})
+
+test("a folder that somebody removes costs its contents, and no error but a refusal", async () => {
+  const folder = temporaryFolder()
+  await using store = await open(folder)
+  const ids = tokenIds(3000, 18)
+  await save(store, ids)
+  rmSync(folder, { recursive: true })
+  expect(await save(store, tokenIds(50, 19))).toMatchObject({ saved: false, reason: "failed" })
+  const key = store.lookup(longer(ids))?.key ?? ""
+  expect(await codeOf(collect(store.read(key)))).toBe("FOLDER")
+})
+
+test("a preview comes back in lists, cut to a size that a head can hold", async () => {
+  await using store = await open(temporaryFolder())
+  const shown = tokenIds(10, 23)
+  const preview = "é".repeat(5000)
+  await store.save(new SyntheticState(shown), { shown, reason: "turn", preview, model: "demo" })
+  expect(store.list()).toMatchObject([{ preview: "é".repeat(1000), model: "demo" }])
 })
 
 test("a closed store says so", async () => {

@@ -1,53 +1,18 @@
-import { DiskFiles } from "../files/disk.ts"
-import type { FileSystem } from "../files/file-system.ts"
-import { TEMPORARY } from "../files/publish.ts"
-import {
-  compatibilityId,
-  compatibilityPrefix,
-  type Compatibility,
-} from "../format/compatibility.ts"
-import { Catalog, isExact, type Checkpoint } from "../index/catalog.ts"
-import { UseLog } from "../index/use-log.ts"
+import { isExact, type Checkpoint } from "../index/catalog.ts"
 import { KvStoreError } from "../kv-store-error.ts"
-import { FlockLock } from "../lock/flock.ts"
-import type { FolderLock, LockMode } from "../lock/folder-lock.ts"
+import type { LockMode } from "../lock/folder-lock.ts"
+import { explainMiss, type Divergence } from "./explain-miss.ts"
 import { listingOf, matchOf, type CheckpointListing, type Match } from "./listing.ts"
-import { openFolder } from "./open-folder.ts"
+import { lockedOut, openStore, type KvStoreOptions } from "./open-store.ts"
 import { readCheckpoint, readExtra, type ReadOptions } from "./read-checkpoint.ts"
 import { Removal } from "./removal.ts"
-import { compactLog, makeRoom } from "./room.ts"
+import { compactLog, makeRoom, tidyLog } from "./room.ts"
 import type { SaveRequest, StateSource } from "./save-plan.ts"
 import type { SaveResult } from "./save-checkpoint.ts"
 import { SaveQueue } from "./save-queue.ts"
-import {
-  CHECKPOINTS,
-  QUARANTINE,
-  SEGMENTS,
-  type StoreContext,
-  type StoreCounts,
-} from "./store-context.ts"
+import type { StoreContext, StoreCounts } from "./store-context.ts"
 import { scanFolder, synchronize } from "./synchronize.ts"
 import { verifyStore, type Verification } from "./verify.ts"
-
-export interface KvStoreOptions {
-  readonly folder: string
-  readonly compatibility: Compatibility
-  /** Most bytes of all files. */
-  readonly budgetBytes: number
-  /** Bytes of the disk that stay free; 5 GiB unless given. */
-  readonly minimumFreeBytes?: number
-  /** The measured rate, for the value of a checkpoint. */
-  readonly prefillTokensPerSecond?: () => number
-  /** One line for each problem; nothing of any conversation. */
-  readonly log?: (line: string) => void
-  /** Unix milliseconds. */
-  readonly now?: () => number
-  /** How long an operation waits for other processes; 10 s unless given. */
-  readonly lockWaitMs?: number
-  /** In place of the folder's own. */
-  readonly files?: FileSystem
-  readonly lock?: FolderLock
-}
 
 export interface LookupOptions {
   /** Only those of more tokens: what the caller has already. */
@@ -64,55 +29,6 @@ export interface StoreStats extends Readonly<StoreCounts> {
   /** Unix milliseconds until which saving pauses after the disk failed. */
   readonly pausedUntil: number | undefined
   readonly pendingSaves: number
-}
-
-const LEAST_FREE_BYTES = 5 * 2 ** 30
-
-function contextOf(options: KvStoreOptions): StoreContext {
-  const { folder, compatibility } = options
-  const files = options.files ?? new DiskFiles(folder)
-  const root = compatibilityId(compatibility)
-  return {
-    files,
-    lock: options.lock ?? new FlockLock(folder),
-    catalog: new Catalog(compatibilityPrefix(root)),
-    uses: new UseLog(files),
-    compatibility,
-    root,
-    budgetBytes: options.budgetBytes,
-    minimumFreeBytes: options.minimumFreeBytes ?? LEAST_FREE_BYTES,
-    prefillTokensPerSecond: options.prefillTokensPerSecond ?? (() => 100),
-    lockWaitMs: options.lockWaitMs ?? 10_000,
-    log: options.log ?? (() => undefined),
-    now: options.now ?? Date.now,
-    counts: {
-      saves: 0,
-      refusals: 0,
-      bytesWritten: 0,
-      loads: 0,
-      bytesRead: 0,
-      evictions: 0,
-      damagedFiles: 0,
-    },
-    spared: new Set(),
-  }
-}
-
-/** Folders, left-over temporary files, the log; then the index from the heads of all files. */
-async function load(store: StoreContext): Promise<void> {
-  const { files, lock, lockWaitMs } = store
-  using alone = await lock.acquire("alone", lockWaitMs)
-  if (alone === undefined)
-    throw new KvStoreError(
-      "LOCKED",
-      `another process kept the folder for ${lockWaitMs} ms: wait for it, or name another folder`,
-    )
-  for (const folder of [TEMPORARY, QUARANTINE, SEGMENTS, CHECKPOINTS])
-    await files.makeFolder(folder)
-  for (const name of await files.list(TEMPORARY)) await files.remove(`${TEMPORARY}/${name}`)
-  await scanFolder(store)
-  await synchronize(store)
-  await compactLog(store)
 }
 
 /**
@@ -132,11 +48,7 @@ export class KvStore {
    *   another process keeps it
    */
   static async open(options: KvStoreOptions): Promise<KvStore> {
-    if (options.files === undefined)
-      await openFolder(options.folder, options.log ?? (() => undefined))
-    const store = contextOf(options)
-    await load(store)
-    return new KvStore(store)
+    return new KvStore(await openStore(options))
   }
 
   private get context(): StoreContext {
@@ -158,6 +70,16 @@ export class KvStore {
       if (each.head.tokens < prompt.length && (!exact || isExact(each))) return matchOf(each)
     }
     return undefined
+  }
+
+  /**
+   * Where a prompt leaves the checkpoint that it agrees with for longest, for logs. It reads ids
+   * from disk where the index has only their hash. Undefined where nothing agrees at all.
+   *
+   * @throws KvStoreError DAMAGED, LOCKED; an error of the disk
+   */
+  async explain(prompt: Int32Array): Promise<Divergence | undefined> {
+    return this.locked("read", (store) => explainMiss(store, prompt))
   }
 
   /** Whether prompts may find it: it is there, whole, and of this model. */
@@ -290,11 +212,12 @@ export class KvStore {
     }
   }
 
-  /** Waits for saves that were begun. Idempotent. */
+  /** Waits for saves that were begun, and compacts a long log. Idempotent. */
   async close(): Promise<void> {
     if (this.isClosed) return
     this.isClosed = true
     await this.saves.idle()
+    await tidyLog(this.store)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -304,8 +227,7 @@ export class KvStore {
   private async locked<T>(mode: LockMode, work: (store: StoreContext) => Promise<T>): Promise<T> {
     const store = this.context
     using lock = await store.lock.acquire(mode, store.lockWaitMs)
-    if (lock === undefined)
-      throw new KvStoreError("LOCKED", `another process kept the folder for ${store.lockWaitMs} ms`)
+    if (lock === undefined) throw lockedOut(store.lockWaitMs)
     return await work(store) // without await the lock would be let go at once
   }
 }

@@ -26,6 +26,7 @@ export interface CheckpointListing extends Match {
   readonly reason: string
   readonly label: string | undefined
   readonly model: string | undefined
+  readonly preview: string | undefined
   /** Seconds of prefill for each byte: the lowest goes first. */
   readonly value: number
   /** Whether it is of this store's model, tokenizer and numerics, with all its segments. */
@@ -55,6 +56,7 @@ export function listingOf(store: StoreContext, checkpoint: Checkpoint): Checkpoi
     reason: head.info.reason,
     label: head.info.label,
     model: head.info.model,
+    preview: head.info.preview,
     value: valueOf(store, checkpoint),
     isUsable: store.catalog.isListed(checkpoint),
   }

@@ -25,6 +25,7 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, un
 async function withFile<T>(
   store: StoreContext,
   owner: Checkpoint | Segment,
+  buffer: Uint8Array | undefined,
   work: (file: InputFile, head: FileHead) => Promise<T>,
 ): Promise<T> {
   const isSegment = "key" in owner
@@ -33,7 +34,10 @@ async function withFile<T>(
   try {
     const file = await store.files.open(name)
     try {
-      return await work(file, await readFileHead(file, isSegment ? "segment" : "checkpoint"))
+      return await work(
+        file,
+        await readFileHead(file, isSegment ? "segment" : "checkpoint", buffer),
+      )
     } finally {
       await file.close()
     }
@@ -59,11 +63,13 @@ async function readSegment(
   segment: Segment,
   buffer: { bytes: Uint8Array },
 ): Promise<Uint8Array> {
-  return withFile(store, segment, async (file, head) => {
+  // The whole file in one read: its size is that of a file which was there.
+  const fileBytes = segment.bytes ?? 0
+  if (buffer.bytes.length < fileBytes) buffer.bytes = new Uint8Array(fileBytes)
+  return withFile(store, segment, buffer.bytes, async (file, head) => {
     const { length } = sectionOf(head, "page")
     if (length < PAGE_ID_BYTES) throw damaged(`has a page of ${length} bytes, too few for its ids`)
-    if (buffer.bytes.length < length) buffer.bytes = new Uint8Array(length)
-    const page = await readSection(file, head, "page", buffer.bytes)
+    const page = await readSection(file, head, "page")
     const previous =
       segment.previous === undefined ? store.root : Uint8Array.fromHex(segment.previous)
     if (hexOf(segmentKey(previous, page.subarray(0, PAGE_ID_BYTES))) !== segment.key)
@@ -72,27 +78,32 @@ async function readSegment(
   })
 }
 
-/** Pages in order. The next one is read while the present one is taken. */
+/** Pages that are read while one is taken. */
+const AHEAD = 2
+
+/** Pages in order. */
 async function* pagesOf(
   store: StoreContext,
   chain: readonly Segment[],
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const buffers = [{ bytes: new Uint8Array(0) }, { bytes: new Uint8Array(0) }] as const
-  const begin = (index: number): Promise<Uint8Array> | undefined => {
-    const segment = chain[index]
-    const page = segment && readSegment(store, segment, index % 2 === 0 ? buffers[0] : buffers[1])
-    page?.catch(() => undefined) // whoever awaits it sees the error
-    return page
+  const buffers = Array.from({ length: AHEAD + 1 }, () => ({ bytes: new Uint8Array(0) }))
+  const reading: Promise<Uint8Array>[] = []
+  const begin = (index: number): void => {
+    const [segment, buffer] = [chain[index], buffers[index % buffers.length]]
+    if (segment === undefined || buffer === undefined) return
+    const page = readSegment(store, segment, buffer)
+    page.catch(() => undefined) // whoever awaits it sees the error
+    reading.push(page)
   }
-  let next = begin(0)
+  for (let index = 0; index < AHEAD; index++) begin(index)
   try {
-    for (let index = 0; next !== undefined; index++) {
-      const page = await next
-      next = begin(index + 1)
-      yield page
+    for (let index = 0; index < chain.length; index++) {
+      const page = await reading.shift()
+      begin(index + AHEAD)
+      if (page !== undefined) yield page
     }
   } finally {
-    await next?.catch(() => undefined)
+    await Promise.allSettled(reading)
   }
 }
 
@@ -105,7 +116,7 @@ interface Opened {
 }
 
 async function openCheckpoint(store: StoreContext, checkpoint: Checkpoint): Promise<Opened> {
-  return withFile(store, checkpoint, async (file, head) => {
+  return withFile(store, checkpoint, undefined, async (file, head) => {
     if (head.key !== checkpoint.head.key) throw damaged(`says that its key is ${head.key}`)
     const header = await readSection(file, head, "header")
     const { position } = checkpoint.head
@@ -215,7 +226,7 @@ export async function readExtra(
   checkpoint: Checkpoint,
   name: "text" | "attachment",
 ): Promise<Uint8Array | undefined> {
-  return withFile(store, checkpoint, async (file, head) =>
+  return withFile(store, checkpoint, undefined, async (file, head) =>
     head.sections.has(name) ? decompressed(await readSection(file, head, name)) : undefined,
   )
 }

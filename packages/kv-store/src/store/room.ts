@@ -1,5 +1,6 @@
 import { breath } from "../breath.ts"
 import { RECORD_BYTES } from "../index/use-log.ts"
+import { KvStoreError, systemCode } from "../kv-store-error.ts"
 import { Candidates } from "./eviction.ts"
 import { Removal } from "./removal.ts"
 import type { StoreContext } from "./store-context.ts"
@@ -7,12 +8,18 @@ import { synchronize } from "./synchronize.ts"
 
 const LEAST_LOG_BYTES = 65536
 
+/** Makes a log where there is none that can be read. The caller has the folder to itself. */
+export async function makeLog({ uses }: StoreContext): Promise<void> {
+  if (!(await uses.isSound())) await uses.rewrite([])
+}
+
+const isLogLong = ({ catalog, uses }: StoreContext): boolean =>
+  uses.bytes >= LEAST_LOG_BYTES + 4 * RECORD_BYTES * catalog.checkpoints.size
+
 /** Writes the log anew where most of it is old. The caller has the folder to itself. */
 export async function compactLog(store: StoreContext): Promise<void> {
   const { catalog, uses } = store
-  const sound = await uses.isSound()
-  const enough = LEAST_LOG_BYTES + 4 * RECORD_BYTES * catalog.checkpoints.size
-  if (sound && uses.bytes < enough) return
+  if (!isLogLong(store) && (await uses.isSound())) return
   const used = [...catalog.checkpoints.values()].filter((each) => each.uses.total > 0)
   await uses.rewrite(
     used.map(({ head, uses: { sum, last, total } }) => ({
@@ -23,6 +30,25 @@ export async function compactLog(store: StoreContext): Promise<void> {
       total,
     })),
   )
+}
+
+/** Compacts a long log when nobody else is in the folder; else another time will do. */
+export async function tidyLog(store: StoreContext): Promise<void> {
+  try {
+    {
+      using shared = await store.lock.acquire("read", 0)
+      if (shared === undefined) return
+      await synchronize(store)
+    }
+    if (!isLogLong(store)) return
+    using alone = await store.lock.acquire("alone", 0)
+    if (alone === undefined) return
+    await synchronize(store)
+    await compactLog(store)
+  } catch (error) {
+    if (systemCode(error) === undefined && !(error instanceof KvStoreError)) throw error
+    store.log(`kv store: the log was not compacted: ${error instanceof Error ? error.message : ""}`)
+  }
 }
 
 /** Bytes that must go before so many more may come; zero or less when there is room. */

@@ -1,6 +1,6 @@
 import { publish } from "../files/publish.ts"
 import { writeStoreFile } from "../format/write-store-file.ts"
-import { systemCode } from "../kv-store-error.ts"
+import { KvStoreError, systemCode } from "../kv-store-error.ts"
 import { loadCheckpoints, loadSegment } from "./load-files.ts"
 import { note } from "./note.ts"
 import { makeRoom } from "./room.ts"
@@ -40,6 +40,29 @@ export type SaveResult =
 const writeFile = (store: StoreContext, name: string, planned: PlannedFile): Promise<void> =>
   publish(store.files, name, (file) => writeStoreFile(file, planned.identity, planned.sections))
 
+/** Writes a segment, unless another save is writing it just now: then that one's will do. */
+async function writeSegment(
+  store: StoreContext,
+  segment: SavePlan["segments"][number],
+): Promise<boolean> {
+  const { key, bytes } = segment
+  const other = store.writing.get(key)
+  if (other !== undefined && (await other)) return false
+  const work = writeFile(store, segmentName(key), segment)
+  const isWritten = work.then(
+    () => true,
+    () => false,
+  )
+  store.writing.set(key, isWritten)
+  try {
+    await work
+    store.catalog.addSegment(key, bytes)
+    return true
+  } finally {
+    if (store.writing.get(key) === isWritten) store.writing.delete(key)
+  }
+}
+
 /** Whether the file is there: another process may have removed it, or written it. */
 async function isOnDisk(store: StoreContext, key: string): Promise<boolean> {
   const known = store.catalog.segments.get(key)?.bytes
@@ -58,8 +81,7 @@ async function writeSegments(
   let [written, bytes] = [0, 0]
   for (const segment of segments) {
     if (await isOnDisk(store, segment.key)) continue
-    await writeFile(store, segmentName(segment.key), segment)
-    store.catalog.addSegment(segment.key, segment.bytes)
+    if (!(await writeSegment(store, segment))) continue
     written++
     bytes += segment.bytes
   }
@@ -132,9 +154,10 @@ async function trim(store: StoreContext): Promise<void> {
   }
 }
 
-/** An error of the disk as a refusal; any other error is thrown again. */
+/** An error of the disk, or of the folder, as a refusal; any other error is thrown again. */
 function refusalOf(error: unknown): SaveResult {
-  const code = systemCode(error)
+  const isFolder = error instanceof KvStoreError && error.code === "FOLDER"
+  const code = isFolder ? error.code : systemCode(error)
   if (code === undefined) throw error
   const message = error instanceof Error ? error.message : code
   return refusal(code === "ENOSPC" || code === "EDQUOT" ? "no-space" : "failed", message)

@@ -42,6 +42,8 @@ export interface SaveRequest {
   readonly reason: string
   readonly label?: string
   readonly model?: string
+  /** A few words of the conversation, for lists. */
+  readonly preview?: string
   /** The rendered text. */
   readonly text?: string
   /** Whatever else the caller wants back with the checkpoint. */
@@ -69,15 +71,23 @@ function commonLength(a: Int32Array, b: Int32Array): number {
   return length
 }
 
-function checkState(
-  store: StoreContext,
-  state: StateSource,
-  { shown, held = shown }: SaveRequest,
-): void {
+/** A state whose sizes were asked for once. */
+class FixedSizes implements StateSource {
+  readonly position: number
+  readonly regionBytes: readonly number[]
+  constructor(private readonly source: StateSource) {
+    this.position = source.position
+    this.regionBytes = source.regionBytes
+  }
+  readRegion(region: number): Uint8Array {
+    return this.source.readRegion(region)
+  }
+}
+
+function checkState(store: StoreContext, state: StateSource, held: Int32Array): void {
   const refuse = (message: string): never => {
     throw new KvStoreError("ARGUMENT", message)
   }
-  if (shown.length === 0) refuse("a checkpoint of no tokens cannot be found again")
   if (held.length !== state.position)
     refuse(`the state holds ${state.position} tokens, ${held.length} ids were given`)
   const regions = Math.ceil(held.length / PAGE_TOKENS) + 2
@@ -136,11 +146,16 @@ async function extraSections(request: SaveRequest): Promise<SectionSource[]> {
   return sections
 }
 
-function infoOf({ reason, label, model }: SaveRequest): CheckpointInfo {
+/** Texts that a head may hold; longer ones are cut. */
+const MOST_CHARACTERS = 1000
+
+function infoOf({ reason, label, model, preview }: SaveRequest): CheckpointInfo {
+  const cut = (text: string): string => text.slice(0, MOST_CHARACTERS)
   return {
-    reason,
-    ...(label !== undefined && { label }),
-    ...(model !== undefined && { model }),
+    reason: cut(reason),
+    ...(label !== undefined && { label: cut(label) }),
+    ...(model !== undefined && { model: cut(model) }),
+    ...(preview !== undefined && { preview: cut(preview) }),
   }
 }
 
@@ -151,11 +166,15 @@ function infoOf({ reason, label, model }: SaveRequest): CheckpointInfo {
  */
 export async function planSave(
   store: StoreContext,
-  state: StateSource,
+  source: StateSource,
   request: SaveRequest,
 ): Promise<SavePlan> {
-  checkState(store, state, request)
   const { shown, held = shown } = request
+  if (shown.length === 0)
+    throw new KvStoreError("ARGUMENT", "a checkpoint of no tokens cannot be found again")
+  // A mark asks the engine for its sizes each time.
+  const state = new FixedSizes(source)
+  checkState(store, state, held)
   const { root } = store
   const compatibility = compatibilityPrefix(root)
   const chain = await segmentChain(root, held)

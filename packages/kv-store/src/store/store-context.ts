@@ -37,6 +37,8 @@ export interface StoreContext {
   readonly counts: StoreCounts
   /** Keys of the segments and checkpoints that saves in flight will need. */
   readonly spared: Set<string>
+  /** Segments that are being written; false when that failed. */
+  readonly writing: Map<string, Promise<boolean>>
 }
 
 export const SEGMENTS = "segments"

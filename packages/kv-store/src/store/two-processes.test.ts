@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { FlockLock } from "../lock/flock.ts"
 import { longer, openTestStore, saveIds } from "../testing/open-test-store.ts"
 import { collect, tokenIds } from "../testing/synthetic-state.ts"
 import { temporaryFolder } from "../testing/temporary-folder.ts"
@@ -92,6 +93,24 @@ test("one store writes anew what another one evicted without its knowing", async
   await collect(a.read(a.list()[0]?.key ?? "", { prompt: longer(ids) }))
 })
 
+test("a store that closes compacts a long log, unless somebody is in the folder", async () => {
+  const folder = temporaryFolder()
+  const ids = tokenIds(100, 4)
+  const size = (): number => statSync(join(folder, "index.log")).size
+  const store = await openTestStore(folder)
+  await saveIds(store, ids)
+  for (let i = 0; i < 1000; i++) await collect(store.read(store.list()[0]?.key ?? ""))
+  const again = await openTestStore(folder)
+  using _ = await new FlockLock(folder).acquire("read", 0)
+  await store.close()
+  expect(size()).toBeGreaterThan(72_000)
+  _?.[Symbol.dispose]()
+  await again.close()
+  expect(size()).toBe(24 + 72)
+  await using last = await openTestStore(folder)
+  expect(last.list()[0]?.uses).toBe(1000)
+})
+
 test("a compacted log is read anew, with all uses", async () => {
   const folder = temporaryFolder()
   await using a = await openTestStore(folder)
@@ -101,6 +120,7 @@ test("a compacted log is read anew, with all uses", async () => {
   for (let i = 0; i < 1000; i++) await collect(a.read(key))
   await using b = await openTestStore(folder)
   expect(b.list()[0]?.uses).toBe(1000)
+  await b.gc()
   expect(statSync(join(folder, "index.log")).size).toBe(24 + 72)
   await collect(a.read(key))
   await a.refresh()

@@ -1,4 +1,5 @@
-import { KvStore, type KvStoreOptions } from "../store/kv-store.ts"
+import { KvStore } from "../store/kv-store.ts"
+import type { KvStoreOptions } from "../store/open-store.ts"
 import { KvStoreError } from "../kv-store-error.ts"
 import { SyntheticState, TEST_MODEL, withOther } from "./synthetic-state.ts"
 

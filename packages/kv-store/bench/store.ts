@@ -1,8 +1,11 @@
-// Look-ups among many checkpoints, and saving and reading one large state.
-// Usage: bun bench/lookup.ts [checkpoints] [megabytes a page] [folder]
-import { mkdtempSync, rmSync } from "node:fs"
+// Look-ups among many checkpoints, saving and reading one large state, opening a large folder.
+// Usage: bun bench/store.ts [checkpoints] [megabytes a page] [folder]
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { open } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { DiskFiles } from "../src/files/disk.ts"
+import type { OutputFile } from "../src/files/file-system.ts"
 import { headOfIds } from "../src/testing/head-of-ids.ts"
 import { Catalog } from "../src/index/catalog.ts"
 import { KvStore } from "../src/store/kv-store.ts"
@@ -55,6 +58,53 @@ function lookups(): void {
   console.log({ indexMs: build })
 }
 
+/** The same files in the same pieces, without checks and without a store. */
+async function readRaw(folder: string): Promise<void> {
+  const buffer = new Uint8Array((pageMegabytes + 1) * 2 ** 20)
+  for (const name of readdirSync(join(folder, "segments"))) {
+    const file = await open(join(folder, "segments", name), "r")
+    await file.read(buffer, 0, buffer.length, 0)
+    await file.close()
+  }
+}
+
+/** Opening a folder of many checkpoints: ten in each conversation of five pages. */
+async function opening(): Promise<void> {
+  const folder = mkdtempSync(join(parent, "ds4-kv-bench-"))
+  try {
+    const options = { folder, compatibility: TEST_MODEL, budgetBytes: 1e12, minimumFreeBytes: 0 }
+    const store = await KvStore.open({ ...options, files: new Unsynced(folder) })
+    for (let seed = 0; seed < checkpoints / 10; seed++) {
+      const ids = tokenIds(10_300, seed)
+      for (let part = 1; part <= 10; part++) {
+        const shown = ids.subarray(0, 1030 * part)
+        const state = new SyntheticState(shown, { bytesPerToken: 0, recentBytes: 40 })
+        await store.save(state, { shown, reason: "bench" })
+      }
+    }
+    const { checkpoints: count, segments } = store.stats
+    await store.close()
+    const begin = performance.now()
+    await (await KvStore.open(options)).close()
+    console.log({ opened: count, segments, openMs: performance.now() - begin })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** Makes the folder fast; nothing of it must last. */
+class Unsynced extends DiskFiles {
+  override async syncFolder(): Promise<void> {}
+  override async create(name: string): Promise<OutputFile> {
+    const file = await super.create(name)
+    return {
+      write: (bytes, position) => file.write(bytes, position),
+      sync: async () => undefined,
+      close: () => file.close(),
+    }
+  }
+}
+
 async function transfers(): Promise<void> {
   const folder = mkdtempSync(join(parent, "ds4-kv-bench-"))
   try {
@@ -89,6 +139,12 @@ async function transfers(): Promise<void> {
       console.log({ readGBs: rate(begin), read, longestPauseMs: longest })
     }
     clearInterval(timer)
+    const beginRaw = performance.now()
+    await readRaw(folder)
+    console.log({ plainReadGBs: rate(beginRaw) })
+    const beginOpen = performance.now()
+    await (await KvStore.open(options)).close()
+    console.log({ openMs: performance.now() - beginOpen })
     await store.close()
   } finally {
     rmSync(folder, { recursive: true })
@@ -97,3 +153,4 @@ async function transfers(): Promise<void> {
 
 lookups()
 await transfers()
+await opening()
