@@ -278,6 +278,9 @@ DS4_API void ds4_engine_close(ds4_engine *engine);
  * most capacity bytes with a NUL and returns the length needed. */
 DS4_API uint64_t ds4_engine_describe(ds4_engine *engine, char *text, uint64_t capacity);
 
+/* Thread: any. Host bytes of all pages and recent rows of sessions and marks, each counted once. */
+DS4_API uint64_t ds4_engine_cache_bytes(ds4_engine *engine);
+
 typedef struct ds4_session_options {
     uint32_t struct_bytes;
     uint32_t context_tokens; /* 1..1048576; memory is allocated as the context fills */
@@ -332,6 +335,8 @@ DS4_API void ds4_mark_close(ds4_mark *mark);
 DS4_API uint32_t ds4_mark_position(const ds4_mark *mark);
 /* Host bytes that it holds: its recent rows and its pages, whoever shares them. */
 DS4_API uint64_t ds4_mark_bytes(const ds4_mark *mark);
+/* Closing it would free so many of these bytes now: nobody else holds them. */
+DS4_API uint64_t ds4_mark_own_bytes(const ds4_mark *mark);
 /* A snapshot is the regions of a mark, one after another. Each ends with its own checksum. A page
  * of 2,048 tokens is a region, with equal bytes in every snapshot of the same beginning. */
 DS4_API uint32_t ds4_mark_region_count(const ds4_mark *mark);
@@ -441,6 +446,15 @@ typedef struct ds4_job_options {
     /* With tool_zones: the tools whose calls count, each name followed by a line feed. NULL: any.
      */
     const char *tool_names;
+    /* Marks that the job takes while it goes on. mark_offsets: [mark_count] numbers of prompt
+     * tokens, ascending, each 1..prompt_count - 1. mark_interval: also at every position that is a
+     * multiple of it; 0: none. mark_end 1: also at the end of a job that does not fail. A mark for
+     * which there is no memory is left out. */
+    const uint32_t *mark_offsets;
+    uint32_t mark_count;
+    uint32_t mark_interval;
+    uint32_t mark_end;
+    uint32_t mark_reserved; /* must be 0 */
 } ds4_job_options;
 
 enum { DS4_JOB_RUNNING = 1, DS4_JOB_DONE = 0, DS4_JOB_CANCELLED = 2, DS4_JOB_FAILED = 3 };
@@ -464,6 +478,8 @@ typedef struct ds4_job_state {
     uint32_t stop_string;      /* index of the stop string that ended it, or 0xffffffff */
     ds4_status error;          /* of a DS4_JOB_FAILED job */
     uint64_t prefill_us, decode_us;
+    uint32_t pending_marks; /* taken by the job, and not yet by ds4_job_take_mark */
+    uint32_t reserved;
 } ds4_job_state;
 /* One produced token. top_* hold top_count entries; the rest is 0. */
 typedef struct ds4_job_token {
@@ -486,6 +502,9 @@ DS4_API ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session,
 /* Thread: any. Blocks only while it copies. */
 DS4_API ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tokens,
                                 uint32_t capacity, ds4_job_state *out_state);
+/* Thread: any. The oldest mark that has not been handed over; NULL if there is none. Marks that
+ * are left go with the job. */
+DS4_API ds4_status ds4_job_take_mark(ds4_engine *engine, uint64_t job, ds4_mark **out_mark);
 /* Thread: any. The text of a failed job, copied with a NUL. */
 DS4_API uint64_t ds4_job_error(ds4_engine *engine, uint64_t job, char *text, uint64_t capacity);
 DS4_API ds4_status ds4_job_cancel(ds4_engine *engine, uint64_t job);

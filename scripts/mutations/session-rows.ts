@@ -17,6 +17,13 @@ export const SESSION_ROWS: readonly Mutation[] = [
     tests: ["a lane that waits for its records keeps nobody"],
   },
   {
+    name: "a step runs ahead of a mark",
+    file: "native/src/core/scheduler/generation_job.cc",
+    find: "if (mark_plan_.is_due(taken_position())) return {};",
+    replace: "",
+    tests: ["a job marks its session behind given prompt tokens"],
+  },
+  {
     name: "a session may be taken between the leave for a step and the step",
     file: "native/src/core/engine.cc",
     find: "session->granted = !must_wait;",

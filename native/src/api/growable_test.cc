@@ -217,7 +217,7 @@ TEST("job options of an older or a newer header are accepted, their sampling wit
     Sized<ds4_job_options> newer(options, sizeof options + 8);
     newer.byte(sizeof options) = 1;
     CHECK(start(newer.get()).first == DS4_ERR_ARGUMENT);
-    CHECK(contains(start(newer.get()).second, "ds4_job_options has 88 bytes, and byte 80 is 1"));
+    CHECK(contains(start(newer.get()).second, "ds4_job_options has 112 bytes, and byte 104 is 1"));
 
     options.sampling.struct_bytes = 8; // temperature alone
     options.sampling.reserved = 9;     // garbage behind the end of a short struct
@@ -227,7 +227,8 @@ TEST("job options of an older or a newer header are accepted, their sampling wit
     options.sampling.struct_bytes = 0;
     CHECK(contains(start(&options).second, "ds4_sampling: struct_bytes is 0"));
     options = job_options(1), options.reserved = 1;
-    CHECK(contains(start(&options).second, "reserved fields of job and sampling are 1 and 0"));
+    CHECK(contains(start(&options).second,
+                   "reserved fields of job, marks and sampling are 1, 0 and 0"));
 }
 
 TEST("a job's state fills what the caller's struct has, and no byte behind it") {

@@ -1,6 +1,7 @@
 // ds4_job_*, and the calls that prepare for jobs: the vocabulary's bytes and the waker.
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "api/boundary.h"
 #include "api/copy_text.h"
 #include "api/growable.h"
+#include "api/mark_handle.h"
 #include "core/engine.h"
 #include "core/sampling/tool_tags.h"
 #include "core/scheduler/generation_request.h"
@@ -48,6 +50,12 @@ static std::vector<std::string> split_strings(const uint8_t *bytes, const uint32
         begin += lengths[i];
     }
     return strings;
+}
+
+static std::vector<uint32_t> read_marks(const ds4_job_options &options) {
+    if (options.mark_count == 0) return {};
+    require_pointer(options.mark_offsets, "mark_offsets");
+    return {options.mark_offsets, options.mark_offsets + options.mark_count};
 }
 
 static ds4_job_options read_options(const ds4_job_options *options) {
@@ -98,6 +106,7 @@ ds4_status ds4_job_start(ds4_engine *engine, ds4_session *session, const ds4_job
             .stop_tokens = {stop_tokens, stop_tokens + read.stop_token_count},
             .stop_strings = split_strings(stop_strings, stop_string_lengths, stop_string_count),
             .tool_names = ds4::read_tool_names(read.tool_names),
+            .mark_offsets = read_marks(read),
         });
     });
 }
@@ -117,6 +126,16 @@ ds4_status ds4_job_poll(ds4_engine *engine, uint64_t job, ds4_job_token *out_tok
             poll_apart(engine, job, out_tokens, capacity, state);
         ds4::api::narrow(layout, &state, sizeof state.struct_bytes, out_state,
                          out_state->struct_bytes);
+    });
+}
+
+ds4_status ds4_job_take_mark(ds4_engine *engine, uint64_t job, ds4_mark **out_mark) {
+    return guarded([&] {
+        require_pointer(engine, "engine");
+        require_pointer(out_mark, "out_mark");
+        auto handle = std::make_unique<ds4_mark>();
+        handle->mark = engine->scheduler().take_mark(job);
+        *out_mark = handle->mark == nullptr ? nullptr : handle.release();
     });
 }
 

@@ -24,6 +24,10 @@ uint32_t ds4_mark_position(const ds4_mark *mark) {
 
 uint64_t ds4_mark_bytes(const ds4_mark *mark) { return mark == nullptr ? 0 : mark->mark->bytes(); }
 
+uint64_t ds4_mark_own_bytes(const ds4_mark *mark) {
+    return mark == nullptr ? 0 : mark->mark->own_bytes();
+}
+
 uint32_t ds4_mark_region_count(const ds4_mark *mark) {
     return mark == nullptr ? 0 : ds4::snapshot_region_count(mark->mark->position());
 }

@@ -97,6 +97,9 @@ constexpr StructField kJobOptions[] = {
     DS4_FIELD(ds4_job_options, stop_token_count),  DS4_FIELD(ds4_job_options, reasoning_budget),
     DS4_FIELD(ds4_job_options, think_close_token), DS4_FIELD(ds4_job_options, reserved),
     DS4_FIELD(ds4_job_options, sampling),          DS4_FIELD(ds4_job_options, tool_names),
+    DS4_FIELD(ds4_job_options, mark_offsets),      DS4_FIELD(ds4_job_options, mark_count),
+    DS4_FIELD(ds4_job_options, mark_interval),     DS4_FIELD(ds4_job_options, mark_end),
+    DS4_FIELD(ds4_job_options, mark_reserved),
 };
 constexpr StructField kJobState[] = {
     DS4_FIELD(ds4_job_state, struct_bytes),   DS4_FIELD(ds4_job_state, status),
@@ -105,6 +108,7 @@ constexpr StructField kJobState[] = {
     DS4_FIELD(ds4_job_state, generated),      DS4_FIELD(ds4_job_state, stop_token),
     DS4_FIELD(ds4_job_state, stop_string),    DS4_FIELD(ds4_job_state, error),
     DS4_FIELD(ds4_job_state, prefill_us),     DS4_FIELD(ds4_job_state, decode_us),
+    DS4_FIELD(ds4_job_state, pending_marks),  DS4_FIELD(ds4_job_state, reserved),
 };
 constexpr StructField kJobToken[] = {
     DS4_FIELD(ds4_job_token, id),           DS4_FIELD(ds4_job_token, logprob),

@@ -83,6 +83,24 @@ void Engine::release_claim(ds4_session *session) noexcept {
     sessions_changed();
 }
 
+std::shared_ptr<const Mark> Engine::mark(ds4_session *session) noexcept {
+    {
+        const std::lock_guard lock(sessions_mutex_);
+        if (!sessions_.contains(session) || session->busy || session->steps > 0) return nullptr;
+        session->busy = true;
+    }
+    std::shared_ptr<const Mark> mark;
+    try {
+        mark = session->state->mark();
+    } catch (const std::exception &) {
+        mark = nullptr; // no memory: the job goes on without
+    }
+    const std::lock_guard lock(sessions_mutex_);
+    session->busy = false;
+    sessions_changed();
+    return mark;
+}
+
 CancelWatch Engine::watch(const ds4_session *session) const {
     std::lock_guard lock(sessions_mutex_);
     check_open(session);

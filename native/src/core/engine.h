@@ -34,6 +34,7 @@ class Engine : public Executor {
     void release_claim(ds4_session *session) noexcept override;
     bool may_step(ds4_session *session, StepListener &listener) noexcept override;
     void end_planning() noexcept override;
+    std::shared_ptr<const Mark> mark(ds4_session *session) noexcept override;
     CancelWatch watch(const ds4_session *session) const override;
     uint32_t vocab() const override { return uint32_t(model_.shape().vocab); }
     uint32_t max_step_tokens() const override { return options_.max_step_tokens; }
@@ -62,6 +63,8 @@ class Engine : public Executor {
     SnapshotReader snapshot_reader() const {
         return {backend_->pages().shared_from_this(), model_.shape().context_tokens};
     }
+    // Bytes of all pages and recent rows, each counted once.
+    uint64_t cache_bytes() const { return backend_->pages().bytes(); }
     Scheduler &scheduler() { return scheduler_; }
     std::string describe() const; // JSON
 

@@ -17,4 +17,11 @@ bool Mark::begins(const PageTable &table, uint32_t position) const {
     return true;
 }
 
+uint64_t Mark::own_bytes() const {
+    uint64_t bytes = recent_.bytes();
+    for (const std::shared_ptr<Page> &page : pages_)
+        if (page.use_count() == 1) bytes += pool_->page_bytes();
+    return bytes;
+}
+
 } // namespace ds4

@@ -23,6 +23,8 @@ class Mark {
     uint64_t recent_bytes() const { return recent_.bytes(); }
     // Its recent rows and its pages, shared or not.
     uint64_t bytes() const { return recent_.bytes() + pages_.size() * pool_->page_bytes(); }
+    // Its recent rows, and those of its pages that nobody else holds at this moment.
+    uint64_t own_bytes() const;
     PagePool &pool() const { return *pool_; }
     // Does a sequence of `position` tokens begin with the tokens of this mark?
     bool begins(const PageTable &table, uint32_t position) const;

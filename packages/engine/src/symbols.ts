@@ -25,6 +25,7 @@ export const DS4_SYMBOLS = {
   ds4_engine_plan: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   ds4_engine_close: { args: ["ptr"], returns: "void" },
   ds4_engine_describe: { args: ["ptr", "ptr", "u64"], returns: "u64" },
+  ds4_engine_cache_bytes: { args: ["ptr"], returns: "u64" },
   ds4_session_open: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   ds4_session_close: { args: ["ptr"], returns: "void" },
   ds4_session_position: { args: ["ptr"], returns: "u32" },
@@ -39,6 +40,7 @@ export const DS4_SYMBOLS = {
   ds4_mark_close: { args: ["ptr"], returns: "void" },
   ds4_mark_position: { args: ["ptr"], returns: "u32" },
   ds4_mark_bytes: { args: ["ptr"], returns: "u64" },
+  ds4_mark_own_bytes: { args: ["ptr"], returns: "u64" },
   ds4_mark_region_count: { args: ["ptr"], returns: "u32" },
   ds4_mark_region_bytes: { args: ["ptr", "u32"], returns: "u64" },
   ds4_mark_read_region: { args: ["ptr", "u32", "ptr", "u64", "ptr"], returns: "i32" },
@@ -66,6 +68,7 @@ export const DS4_SYMBOLS = {
     returns: "i32",
   },
   ds4_job_poll: { args: ["ptr", "u64", "ptr", "u32", "ptr"], returns: "i32" },
+  ds4_job_take_mark: { args: ["ptr", "u64", "ptr"], returns: "i32" },
   ds4_job_error: { args: ["ptr", "u64", "ptr", "u64"], returns: "u64" },
   ds4_job_cancel: { args: ["ptr", "u64"], returns: "i32" },
   ds4_job_free: { args: ["ptr", "u64"], returns: "i32" },
@@ -185,6 +188,11 @@ export const JOB_OPTIONS = struct("ds4_job_options", {
   reserved: "u32",
   sampling: SAMPLING,
   tool_names: "ptr",
+  mark_offsets: "ptr",
+  mark_count: "u32",
+  mark_interval: "u32",
+  mark_end: "u32",
+  mark_reserved: "u32",
 })
 export const JOB_STATE = struct("ds4_job_state", {
   struct_bytes: "u32",
@@ -199,6 +207,8 @@ export const JOB_STATE = struct("ds4_job_state", {
   error: "i32",
   prefill_us: "u64",
   decode_us: "u64",
+  pending_marks: "u32",
+  reserved: "u32",
 })
 export const JOB_TOKEN = struct("ds4_job_token", {
   id: "i32",

@@ -25,7 +25,7 @@ void BatchPlanner::add_prompts(Batch &batch, std::vector<GenerationJob *> prompt
         const uint32_t share = std::max(1u, room / uint32_t(prompts.size() - i));
         const uint32_t count = std::min(prompts[i]->prompt_left(), share);
         batch.push_back({prompts[i], prompts[i]->first(prompts[i]->next_share(), count)});
-        room -= count;
+        room -= batch.back().share.count;
     }
 }
 

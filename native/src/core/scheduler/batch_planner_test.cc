@@ -15,11 +15,11 @@ using Input = GenerationJob::Input;
 const auto always = [](GenerationJob &) { return true; };
 
 std::unique_ptr<GenerationJob> job_with(uint32_t prompt_tokens) {
-    GenerationRequest request{nullptr, {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}, {}};
+    GenerationRequest request{nullptr, {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}, {}, {}};
     request.options.max_tokens = 1'000'000;
     request.options.think_close_token = -1;
     request.options.sampling = {sizeof(ds4_sampling), 0.0f, 1.0f, 0.0f, 0, 0, 1};
-    return std::make_unique<GenerationJob>(1, std::move(request), 10'000'000, nullptr);
+    return std::make_unique<GenerationJob>(1, std::move(request), 0, 10'000'000, nullptr);
 }
 
 // The share has been evaluated; the token after it is 1.

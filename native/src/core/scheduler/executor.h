@@ -7,6 +7,7 @@
 
 #include "backend/step.h"
 #include "base/cancellation.h"
+#include "kv/mark.h"
 
 struct ds4_session;
 
@@ -43,6 +44,9 @@ class Executor {
     virtual bool may_step(ds4_session *session, StepListener &listener) noexcept = 0;
     // Whatever may_step allowed has been submitted, or will not be.
     virtual void end_planning() noexcept = 0;
+    // The state of a session that a job owns and no step uses. Null if there is no memory for it,
+    // or if another call uses the session at this moment.
+    virtual std::shared_ptr<const Mark> mark(ds4_session *session) noexcept = 0;
     // A watch for the next step's item. Requests that come from now on cancel it.
     virtual CancelWatch watch(const ds4_session *session) const = 0;
     // May be called from any thread. A step of this session alone whose watch was taken before then

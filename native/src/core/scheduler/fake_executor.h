@@ -75,6 +75,10 @@ class FakeExecutor : public Executor {
         return !FakeSession::of(session)->stays_busy;
     }
     void end_planning() noexcept override {}
+    std::shared_ptr<const Mark> mark(ds4_session *session) noexcept override {
+        marked.push_back(FakeSession::of(session)->position());
+        return nullptr;
+    }
     CancelWatch watch(const ds4_session *session) const override {
         return FakeSession::of(session)->cancel.watch();
     }
@@ -104,6 +108,7 @@ class FakeExecutor : public Executor {
         return (lane == Lane::decode ? decode_ : prefill_).steps;
     }
 
+    std::vector<uint32_t> marked; // positions, as they were asked for; read it as steps()
     uint32_t budget = 512;
     uint32_t claimed_vocab = kVocab; // logits beyond kVocab are -8
     std::chrono::microseconds step_time{0}, prompt_token_time{0};

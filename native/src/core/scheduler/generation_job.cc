@@ -7,11 +7,13 @@
 
 namespace ds4 {
 
-GenerationJob::GenerationJob(uint64_t id, GenerationRequest request, uint32_t room,
-                             std::shared_ptr<const Vocabulary> vocabulary)
+GenerationJob::GenerationJob(uint64_t id, GenerationRequest request, uint32_t position,
+                             uint32_t room, std::shared_ptr<const Vocabulary> vocabulary)
     : id(id), session(request.session), tag(request.options.tag), options_(request.options),
       prompt_(std::move(request.prompt)), stop_tokens_(std::move(request.stop_tokens)),
-      vocabulary_(std::move(vocabulary)), room_(room), sampling_(request.options.sampling),
+      vocabulary_(std::move(vocabulary)), begin_(position),
+      mark_plan_(position, std::move(request.mark_offsets), request.options.mark_interval),
+      room_(room), sampling_(request.options.sampling),
       stop_strings_(std::move(request.stop_strings)), zones_(std::move(request.tool_names)) {}
 
 GenerationJob::Phase GenerationJob::phase() const {
@@ -36,13 +38,15 @@ GenerationJob::Share GenerationJob::next_share() const {
         return in_flight > 0 ? Share{} : first({Input::Prompt, 0, false}, prompt_left());
     if (in_flight == 0) return {Input::Token, 1, finish_ == DS4_FINISH_NONE};
     if (in_flight > 1 || !sample_in_flight_ || finish_ != DS4_FINISH_NONE) return {};
+    if (mark_plan_.is_due(taken_position())) return {}; // nothing runs ahead of a mark
     return {Input::Follow, 1, has_room(generated_ + 1)};
 }
 
 GenerationJob::Share GenerationJob::first(Share share, uint32_t count) const {
     if (share.input != Input::Prompt) return share;
-    share.count = count;
-    share.samples = count == prompt_left() && has_room(0);
+    share.count =
+        uint32_t(std::min<uint64_t>(count, mark_plan_.next(taken_position()) - taken_position()));
+    share.samples = share.count == prompt_left() && has_room(0);
     return share;
 }
 
@@ -52,13 +56,13 @@ const int32_t *GenerationJob::tokens_of(const Share &share) const {
 }
 
 void GenerationJob::take(const Share &share) {
-    if (share.input == Input::Prompt) prompt_taken_ += share.count;
+    (share.input == Input::Prompt ? prompt_taken_ : answer_taken_) += share.count;
     sample_in_flight_ = share.samples;
     in_flight++;
 }
 
 void GenerationJob::put_back(const Share &share, bool controlled) {
-    if (share.input == Input::Prompt) prompt_taken_ -= share.count;
+    (share.input == Input::Prompt ? prompt_taken_ : answer_taken_) -= share.count;
     if (controlled && has_drawn_) sampling_.undo();
     if (controlled) has_drawn_ = false;
     sample_in_flight_ = share.input == Input::Follow;
@@ -193,6 +197,26 @@ void GenerationJob::fail(ds4_status status, const char *text) noexcept {
     }
 }
 
+bool GenerationJob::wants_mark() const {
+    if (in_flight > 0) return false;
+    if (phase() == Phase::Terminal)
+        return options_.mark_end != 0 && status_ != DS4_JOB_FAILED && !is_end_marked_;
+    return taken_position() > marked_ && mark_plan_.is_due(taken_position());
+}
+
+void GenerationJob::add_mark(std::shared_ptr<const Mark> mark) {
+    marked_ = taken_position();
+    is_end_marked_ = phase() == Phase::Terminal;
+    if (mark != nullptr) marks_.push_back(std::move(mark));
+}
+
+std::shared_ptr<const Mark> GenerationJob::take_mark() {
+    if (marks_.empty()) return nullptr;
+    std::shared_ptr<const Mark> mark = std::move(marks_.front());
+    marks_.pop_front();
+    return mark;
+}
+
 void GenerationJob::drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state) {
     const uint32_t count = uint32_t(std::min<size_t>(capacity, produced_.size()));
     std::copy_n(produced_.begin(), count, tokens);
@@ -217,6 +241,7 @@ void GenerationJob::drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_stat
     state.error = error_;
     state.prefill_us = microseconds(decode_begin - started_);
     state.decode_us = microseconds(end - decode_begin);
+    state.pending_marks = uint32_t(marks_.size());
 }
 
 } // namespace ds4

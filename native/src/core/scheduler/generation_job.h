@@ -10,18 +10,20 @@
 #include <vector>
 
 #include "core/scheduler/generation_request.h"
+#include "core/scheduler/mark_plan.h"
 #include "core/scheduler/vocabulary.h"
 #include "core/sampling/request_sampling.h"
 #include "core/sampling/stop_strings.h"
 #include "core/sampling/zone_tracker.h"
+#include "kv/mark.h"
 #include "ds4.h"
 
 namespace ds4 {
 
 class GenerationJob {
   public:
-    // room: number of tokens that the session can still take, the prompt included.
-    GenerationJob(uint64_t id, GenerationRequest request, uint32_t room,
+    // position: of the session. room: tokens that it can still take, the prompt included.
+    GenerationJob(uint64_t id, GenerationRequest request, uint32_t position, uint32_t room,
                   std::shared_ptr<const Vocabulary> vocabulary);
 
     // By the steps that have ended. Prefill: the prompt is being read. Decode: tokens are sampled.
@@ -40,7 +42,7 @@ class GenerationJob {
         bool samples = false; // a token is sampled after it
     };
     Share next_share() const;
-    // A part of it: the first `count` tokens.
+    // A part of it: the first `count` tokens, or fewer where a mark is due before them.
     Share first(Share share, uint32_t count) const;
     const int32_t *tokens_of(const Share &share) const; // null for a token that follows
     // A step takes the share; it comes back by advance or put_back.
@@ -58,6 +60,13 @@ class GenerationJob {
     // End the job without a DS4_FINISH_* value.
     void cancel();
     void fail(ds4_status status, const char *text) noexcept;
+
+    // Whether the session is to be marked now, before its next step.
+    bool wants_mark() const;
+    // The mark that was wanted; null if it could not be had. Throws std::bad_alloc.
+    void add_mark(std::shared_ptr<const Mark> mark);
+    // The oldest mark that has not been handed over, or null.
+    std::shared_ptr<const Mark> take_mark();
 
     // Moves up to `capacity` tokens produced since the last drain into tokens, and fills state.
     void drain(ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state);
@@ -81,6 +90,7 @@ class GenerationJob {
 
     void report(const ds4_job_token &token);
     bool goes_on() const;
+    uint64_t taken_position() const { return begin_ + prompt_taken_ + answer_taken_; }
     bool has_room(uint32_t generated) const;
     uint32_t read_token(int32_t token);
     uint32_t read_answer(std::span<const uint8_t> bytes);
@@ -92,6 +102,8 @@ class GenerationJob {
     const std::vector<int32_t> prompt_;
     const std::vector<int32_t> stop_tokens_;
     const std::shared_ptr<const Vocabulary> vocabulary_; // may be null without those two
+    const uint64_t begin_;                               // position of the session at the start
+    const MarkPlan mark_plan_;
     uint32_t room_;
     RequestSampling sampling_;
     StopStrings stop_strings_;
@@ -101,6 +113,10 @@ class GenerationJob {
     uint32_t finish_ = DS4_FINISH_NONE;
     ds4_status error_ = DS4_OK;
     uint32_t prompt_taken_ = 0, prompt_processed_ = 0;
+    uint32_t answer_taken_ = 0; // tokens of the answer that steps were given
+    uint64_t marked_ = 0;       // position of the last mark that was wanted
+    bool is_end_marked_ = false;
+    std::deque<std::shared_ptr<const Mark>> marks_;
     bool sample_in_flight_ = false; // the step submitted last samples
     bool has_drawn_ = false;        // the last record took a number of the generator
     uint32_t generated_ = 0;

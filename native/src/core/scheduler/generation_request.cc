@@ -20,6 +20,20 @@ void check_ids(const std::vector<int32_t> &ids, const char *what, uint32_t vocab
     }
 }
 
+void check_marks(const GenerationRequest &request) {
+    uint32_t before = 0;
+    for (const uint32_t offset : request.mark_offsets) {
+        if (offset <= before || offset >= request.prompt.size())
+            fail(DS4_ERR_ARGUMENT,
+                 "mark offset %u comes after %u in a prompt of %zu tokens; offsets ascend from 1 "
+                 "and end before the last token",
+                 offset, before, request.prompt.size());
+        before = offset;
+    }
+    if (request.options.mark_end > 1)
+        fail(DS4_ERR_ARGUMENT, "mark_end is %u; expected 0 or 1", request.options.mark_end);
+}
+
 } // namespace
 
 void check_request(const GenerationRequest &request, uint32_t vocab) {
@@ -46,9 +60,11 @@ void check_request(const GenerationRequest &request, uint32_t vocab) {
     if (options.top_logprobs > 0 && options.logprobs == 0)
         fail(DS4_ERR_ARGUMENT, "top_logprobs is %u but logprobs is 0; set logprobs to 1",
              options.top_logprobs);
-    if (options.reserved != 0 || options.sampling.reserved != 0)
-        fail(DS4_ERR_ARGUMENT, "the reserved fields of job and sampling are %u and %u; expected 0",
-             options.reserved, options.sampling.reserved);
+    if (options.reserved != 0 || options.mark_reserved != 0 || options.sampling.reserved != 0)
+        fail(DS4_ERR_ARGUMENT,
+             "the reserved fields of job, marks and sampling are %u, %u and %u; expected 0",
+             options.reserved, options.mark_reserved, options.sampling.reserved);
+    check_marks(request);
     if (options.think_close_token >= 0)
         check_ids({options.think_close_token}, "think_close_token", vocab);
     if (options.reasoning_budget > 0 && options.think_close_token < 0)

@@ -15,6 +15,7 @@ struct GenerationRequest {
     std::vector<int32_t> stop_tokens;
     std::vector<std::string> stop_strings;
     std::vector<std::string> tool_names; // of options.tool_names, which must not be read later
+    std::vector<uint32_t> mark_offsets;  // likewise
 
     // Whether the job cannot do without the bytes of its tokens, which needs the vocabulary.
     bool reads_bytes() const { return !stop_strings.empty() || options.tool_zones != 0; }

@@ -16,7 +16,7 @@ namespace ds4::test {
 inline GenerationRequest request(FakeSession &session, size_t prompt_tokens, uint32_t max_tokens,
                                  uint32_t tag = 0) {
     GenerationRequest made{
-        session.handle(), {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}, {}};
+        session.handle(), {}, std::vector<int32_t>(prompt_tokens, 1), {}, {}, {}, {}};
     made.options.struct_bytes = sizeof(ds4_job_options);
     made.options.tag = tag;
     made.options.max_tokens = max_tokens;

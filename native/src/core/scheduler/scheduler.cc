@@ -69,7 +69,7 @@ uint64_t Scheduler::start(GenerationRequest request) {
         fail(DS4_ERR_ARGUMENT, "stop strings and tool zones need ds4_engine_set_vocabulary first");
     const uint64_t id = next_id_;
     ds4_session *const session = request.session;
-    auto job = std::make_unique<GenerationJob>(id, std::move(request), room, vocabulary_);
+    auto job = std::make_unique<GenerationJob>(id, std::move(request), position, room, vocabulary_);
     if (!thread_.joinable()) {
         const BlockedSignals blocked;
         thread_ = std::thread([this] { run(); });
@@ -112,6 +112,11 @@ void Scheduler::poll(uint64_t id, ds4_job_token *tokens, uint32_t capacity, ds4_
     job.drain(tokens, capacity, state);
 }
 
+std::shared_ptr<const Mark> Scheduler::take_mark(uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    return find(id).take_mark();
+}
+
 std::string Scheduler::error(uint64_t id) {
     const std::lock_guard lock(mutex_);
     const GenerationJob &job = find(id);
@@ -129,8 +134,7 @@ void Scheduler::cancel(uint64_t id) {
             executor_.cancel(job.session);
         } else {
             job.cancel();
-            retire(job);
-            request_wake(job);
+            end_if_over(job);
         }
     }
     send_wakes();
@@ -370,7 +374,18 @@ void Scheduler::land(Lane lane, Flight &flight) noexcept {
     flight.step.reset();
     for (const BatchEntry &entry : flight.batch) {
         request_wake(*entry.job);
+        mark_if_due(*entry.job);
         end_if_over(*entry.job);
+    }
+}
+
+// The step that brought the job here is gone, and none runs ahead of a mark.
+void Scheduler::mark_if_due(GenerationJob &job) noexcept {
+    if (!job.wants_mark()) return;
+    try {
+        job.add_mark(executor_.mark(job.session));
+    } catch (const std::bad_alloc &) {
+        return; // the mark is left out
     }
 }
 
@@ -399,6 +414,7 @@ void Scheduler::put_back(Flight &flight) noexcept {
 
 void Scheduler::end_if_over(GenerationJob &job) noexcept {
     if (job.phase() != Phase::Terminal || job.in_flight > 0) return;
+    mark_if_due(job);
     request_wake(job);
     retire(job);
 }

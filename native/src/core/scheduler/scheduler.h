@@ -27,6 +27,7 @@ struct ds4_session;
 namespace ds4 {
 
 class Executor;
+class Mark;
 class Vocabulary;
 struct GenerationRequest;
 
@@ -44,6 +45,7 @@ class Scheduler : private StepListener {
     uint64_t start(GenerationRequest request);
     // tokens: [capacity]. Clears the job's wake-up before it drains, so that no wake-up is lost.
     void poll(uint64_t job, ds4_job_token *tokens, uint32_t capacity, ds4_job_state &state);
+    std::shared_ptr<const Mark> take_mark(uint64_t job); // null if none is left
     std::string error(uint64_t job);
     void cancel(uint64_t job);
     void free(uint64_t job);
@@ -73,6 +75,7 @@ class Scheduler : private StepListener {
     void put_back(Flight &flight) noexcept;
     void fail_newest() noexcept;
     void retire(GenerationJob &job) noexcept;
+    void mark_if_due(GenerationJob &job) noexcept;
     void end_if_over(GenerationJob &job) noexcept;
     static void request_wake(GenerationJob &job) noexcept;
     void send_wakes();

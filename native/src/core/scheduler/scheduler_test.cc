@@ -35,7 +35,7 @@ void set_letters(Scheduler &scheduler) {
 }
 
 GenerationRequest request(FakeSession &session, std::vector<int32_t> prompt, uint32_t max_tokens) {
-    GenerationRequest made{session.handle(), {}, std::move(prompt), {}, {}, {}};
+    GenerationRequest made{session.handle(), {}, std::move(prompt), {}, {}, {}, {}};
     made.options.struct_bytes = sizeof(ds4_job_options);
     made.options.max_tokens = max_tokens;
     made.options.think_close_token = -1;

@@ -124,6 +124,12 @@ export class EngineHandle implements Disposable {
     )
   }
 
+  /** Bytes of the states of all sessions and marks, each counted once. */
+  get cacheBytes(): number {
+    if (this.handle === undefined) return 0
+    return Number(engineLibrary().symbols.ds4_engine_cache_bytes(this.pointer))
+  }
+
   /** Records intermediates of following steps; `false` drops what was kept. */
   setTracing(isEnabled: boolean): void {
     const { symbols, check } = engineLibrary()

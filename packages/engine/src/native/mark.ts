@@ -53,6 +53,11 @@ export class MarkHandle implements Disposable {
     return Number(engineLibrary().symbols.ds4_mark_bytes(this.pointer))
   }
 
+  /** Closing it would free so many of these now: nobody else holds them. */
+  get ownBytes(): number {
+    return Number(engineLibrary().symbols.ds4_mark_own_bytes(this.pointer))
+  }
+
   /** Bytes of each region of its snapshot, in order. Their sum is the size of the snapshot. */
   get regionBytes(): number[] {
     const { symbols } = engineLibrary()
