@@ -99,8 +99,8 @@ export const PACKAGE_ROWS: readonly Mutation[] = [
   {
     name: "one request more than allowed waits for a session",
     file: "packages/engine/src/session-pool.ts",
-    find: "if (this.queue.length >= this.options.maxQueue) {",
-    replace: "if (this.queue.length > this.options.maxQueue) {",
+    find: "if (this.queue.length > this.options.maxQueue) {",
+    replace: "if (this.queue.length > this.options.maxQueue + 1) {",
     tests: ["packages/engine/src/session-pool.test.ts"],
   },
   {
@@ -125,10 +125,24 @@ export const PACKAGE_ROWS: readonly Mutation[] = [
     tests: ["packages/engine/src/check-request.test.ts"],
   },
   {
-    name: "a request that leaves the queue does not let the next one in",
+    name: "what another request is about to read is read again",
     file: "packages/engine/src/session-pool.ts",
-    find: "      resolve(undefined)\n      this.serveQueue()",
-    replace: "      resolve(undefined)",
+    find: "(isSettling ? 1 : MIN_AWAITED_TOKENS)) return true",
+    replace: "(isSettling ? 1 : Infinity)) return true",
     tests: ["packages/engine/src/session-pool.test.ts"],
+  },
+  {
+    name: "a shorter beginning of a prompt is found before a longer one",
+    file: "packages/engine/src/prefix-cache/prefix-tree.ts",
+    find: "return found.reverse()",
+    replace: "return found",
+    tests: ["packages/engine/src/prefix-cache/prefix-tree.test.ts"],
+  },
+  {
+    name: "a state is worth no less when a shorter one spares most of the reading",
+    file: "packages/engine/src/prefix-cache/prefix-cache.ts",
+    find: "place.end - (this.tree.before(place)?.end ?? 0)",
+    replace: "place.end",
+    tests: ["packages/engine/src/prefix-cache/prefix-cache.test.ts"],
   },
 ]

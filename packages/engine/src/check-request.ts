@@ -6,6 +6,9 @@ import type { EngineModel, GenerateRequest, SamplingOptions } from "./types.ts"
 
 const DEFAULT_SAMPLING = { temperature: 1, topP: 1, topK: 0, minP: 0.05 } as const
 
+/** A page of the cache: marks at its multiples share whole pages, and are smallest. */
+const MARK_INTERVAL = 2048
+
 const refuse = (message: string): never => {
   throw new EngineError("ARGUMENT", message)
 }
@@ -27,6 +30,12 @@ function checkIds(ids: readonly number[], vocab: number, name: string): void {
     if (!Number.isInteger(id) || id < 0 || id >= vocab)
       refuse(`${name}[${i}] is ${id}; this model's ids are 0..${vocab - 1}`)
   }
+}
+
+function checkBegins(begins: readonly number[], promptTokens: number): void {
+  for (let i = 0, last = -1; i < begins.length; last = begins[i++] ?? -1)
+    if (whole(begins[i] ?? -1, 0, promptTokens, `messageBegins[${i}]`) <= last)
+      refuse(`messageBegins[${i}] is ${begins[i]} and follows ${last}; expected rising numbers`)
 }
 
 function seedOf(seed: number | bigint | undefined): bigint {
@@ -57,6 +66,7 @@ export function checkRequest(
         `prompt and answer together`,
     )
   }
+  checkBegins(request.messageBegins ?? [], promptTokens.length)
   for (const [i, text] of stopStrings.entries())
     if (text === "") refuse(`stopStrings[${i}] is empty`)
   const topLogprobs = whole(request.topLogprobs ?? 0, 0, MAX_TOP_LOGPROBS, "topLogprobs")
@@ -74,6 +84,8 @@ export function checkRequest(
     toolNames: request.toolNames,
     reasoningBudget: whole(request.reasoningBudget ?? 0, 0, 0xffffffff, "reasoningBudget"),
     thinkCloseToken,
+    markOffsets: [],
+    markInterval: MARK_INTERVAL,
     sampling: checkSampling(request.sampling ?? {}),
   }
 }

@@ -1,6 +1,6 @@
 // The engine as other packages use it: a loaded model with generations as async iterables.
 // JavaScript never blocks here: the native scheduler wakes a promise, and a poll takes its output.
-import { availableParallelism } from "node:os"
+import { availableParallelism, totalmem } from "node:os"
 import type { ModelFile } from "@ds4/model-file"
 import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "./check-request.ts"
@@ -14,6 +14,9 @@ import { NativeModel } from "./native/native-model.ts"
 import { MarkHandle } from "./native/mark.ts"
 import { SessionHandle } from "./native/session.ts"
 import { KeepAlive } from "./native/wake-up.ts"
+import { memoryAccount } from "./memory-account.ts"
+import { planMarks } from "./prefix-cache/plan-marks.ts"
+import { PrefixCache } from "./prefix-cache/prefix-cache.ts"
 import { type Lease, SessionPool } from "./session-pool.ts"
 import { Transcript } from "./transcript.ts"
 import type {
@@ -51,7 +54,8 @@ export class NativeEngine implements InferenceEngine {
   private readonly nativeModel: NativeModel
   private readonly eos: number
   private readonly maxStepTokens: number
-  private readonly pool: SessionPool<SessionHandle>
+  private readonly cache: PrefixCache<MarkHandle>
+  private readonly pool: SessionPool<SessionHandle, MarkHandle>
   private readonly keepAlive = new KeepAlive()
   private readonly closing = new AbortController()
   /** Generations that hold a session, until the session is back in the pool. */
@@ -84,11 +88,18 @@ export class NativeEngine implements InferenceEngine {
       names: () => engine.traceNames(),
       read: (name) => engine.traceRead(name),
     }
+    const { kvBytesPerToken } = memoryAccount(description.memory)
+    this.cache = new PrefixCache({
+      usedBytes: () => engine.cacheBytes,
+      budgetBytes:
+        options.cacheBytes ?? defaultCacheBytes(totalmem(), kvBytesPerToken * contextTokens),
+      contextTokens,
+    })
     this.pool = new SessionPool({
-      open: () => SessionHandle.open(engine, contextTokens),
+      open: (mark) => SessionHandle.open(engine, contextTokens, mark),
+      cache: this.cache,
       maxSessions: options.maxSessions ?? DEFAULT_MAX_SESSIONS,
       maxQueue: options.maxQueue ?? DEFAULT_MAX_QUEUE,
-      contextTokens,
     })
   }
 
@@ -126,7 +137,7 @@ export class NativeEngine implements InferenceEngine {
   readonly stats = (): EngineStats => ({
     running: this.pool.running,
     queued: this.pool.queued,
-    sessions: this.pool.sessions,
+    prefixCache: this.cache.stats,
   })
 
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
@@ -136,24 +147,30 @@ export class NativeEngine implements InferenceEngine {
         ? this.closing.signal
         : AbortSignal.any([request.signal, this.closing.signal])
     using _ = this.keepAlive.hold()
-    const lease = await this.pool.acquire(job.prompt, request.sessionHint, signal)
+    const tokens = Int32Array.from(job.prompt)
+    const lease = await this.pool.acquire(tokens, request.sessionHint, signal)
     if (lease === undefined) {
       yield cancelledWhileWaiting(job.prompt.length)
       return
     }
     const prompt = promptToRead(job)
-    if (prompt.length <= lease.cachedTokens) {
-      lease.releaseUnused()
-      yield alreadyRead(job.prompt.length, lease.cachedTokens)
+    const { cachedTokens } = lease
+    if (prompt.length <= cachedTokens) {
+      lease.release()
+      yield alreadyRead(job.prompt.length, cachedTokens)
       return
     }
+    const marks = planMarks(request.messageBegins ?? [], cachedTokens, prompt.length)
+    lease.expect(marks)
+    const markOffsets = marks.map((offset) => offset - cachedTokens)
     const transcript = new Transcript(lease, prompt, request.shownAs)
-    yield* this.start({ ...job, prompt }, lease, transcript).events(signal, this.closing.signal)
+    const generation = this.start({ ...job, prompt, markOffsets }, lease, transcript)
+    yield* generation.events(signal, this.closing.signal)
   }
 
   private start(
     request: JobRequest,
-    lease: Lease<SessionHandle>,
+    lease: Lease<SessionHandle, MarkHandle>,
     transcript: Transcript,
   ): Generation {
     const promptTokens = request.prompt.length
@@ -163,7 +180,7 @@ export class NativeEngine implements InferenceEngine {
       const onRetired = (settled: Promise<void>) => void this.track(settled)
       return new Generation({ job, lease, transcript, promptTokens, onRetired })
     } catch (error) {
-      lease.releaseUnused()
+      lease.release()
       throw error
     }
   }
@@ -257,6 +274,11 @@ function alreadyRead(promptTokens: number, cachedTokens: number): GenerateEvent 
 function cancelledWhileWaiting(promptTokens: number): GenerateEvent {
   const usage = { promptTokens, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
   return { type: "end", reason: "cancelled", usage }
+}
+
+/** Memory for states: a share of the machine's, and room for two whole sessions at least. */
+function defaultCacheBytes(memoryBytes: number, sessionBytes: number): number {
+  return Math.min(memoryBytes / 2, Math.max(memoryBytes / 20, 2 * sessionBytes))
 }
 
 function contextTokensOf({ config }: ModelFile, { contextTokens }: EngineOptions): number {

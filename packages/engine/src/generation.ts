@@ -1,5 +1,6 @@
 // Runs one job on a leased session, from its first event to the release of the session.
 import type { Job } from "./native/job.ts"
+import type { MarkHandle } from "./native/mark.ts"
 import type { SessionHandle } from "./native/session.ts"
 import type { Lease } from "./session-pool.ts"
 import type { Transcript } from "./transcript.ts"
@@ -7,7 +8,7 @@ import type { GenerateEvent, Usage } from "./types.ts"
 
 interface GenerationParts {
   readonly job: Job
-  readonly lease: Lease<SessionHandle>
+  readonly lease: Lease<SessionHandle, MarkHandle>
   readonly transcript: Transcript
   /** Tokens of the whole prompt, cached ones included. */
   readonly promptTokens: number
@@ -61,6 +62,7 @@ export class Generation {
       if (this.isRetired) return yield { type: "end", reason: "cancelled", usage: this.usage() }
       const tokens = job.poll()
       for (const { id } of tokens) transcript.push(id)
+      this.keepMarks()
       if (job.state.prompt_processed > this.processedTokens) {
         this.processedTokens = job.state.prompt_processed
         yield this.progress()
@@ -112,18 +114,26 @@ export class Generation {
     const { job, lease, transcript, onRetired } = this.parts
     if (job.endReason === undefined && !job.isTerminal) job.cancel()
     else
-      lease.settling(
+      lease.settling([
         transcript.heldUpTo(transcript.length),
-        transcript.shownUpTo(transcript.length),
-      )
+        ...transcript.shownUpTo(transcript.length),
+      ])
     onRetired(this.settle())
   }
 
   private async settle(): Promise<void> {
     const { job, lease, transcript } = this.parts
     for (const { id } of await job.finish()) transcript.push(id)
-    // The session of a cancelled or failed job holds fewer tokens than were produced.
-    const { position } = lease.session
-    lease.release(transcript.heldUpTo(position), transcript.shownUpTo(position))
+    this.keepMarks()
+    lease.release()
+  }
+
+  /** Gives the marks that have come to the cache, with the ids that lead to them. */
+  private keepMarks(): void {
+    const { job, lease, transcript } = this.parts
+    for (const mark of job.takeMarks()) {
+      const { position } = mark
+      lease.keep(mark, transcript.heldUpTo(position), transcript.shownUpTo(position))
+    }
   }
 }

@@ -37,6 +37,7 @@ export type {
   GenerateRequest,
   InferenceEngine,
   LoadProgress,
+  PrefixCacheStats,
   SamplingOptions,
   Usage,
 } from "./types.ts"

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { Transcript } from "./transcript.ts"
 
-const FRESH = { heldTokens: [], cachedTokens: 0 }
+const FRESH = { heldTokens: new Int32Array(), cachedTokens: 0 }
 const THINK_CLOSE = 7
 /** Leaves out the last id of the prompt and everything before the close. */
 const shownAs = (generated: readonly number[]) =>
@@ -14,32 +14,44 @@ function made(transcript: Transcript, ids: readonly number[]): Transcript {
   return transcript
 }
 
+const heldOf = (turn: Transcript, position: number): number[] => [...turn.heldUpTo(position)]
+const shownOf = (turn: Transcript, position: number): number[][] =>
+  turn.shownUpTo(position).map((ids) => [...ids])
+
 test(
-  "a turn is shown without what its function leaves out, and a cut one as far as it " + "is held",
+  "a turn is shown without what its function leaves out, and a cut one as far as it is " + "held",
   () => {
     const turn = made(new Transcript(FRESH, [1, 2, 3], shownAs), [5, 6, THINK_CLOSE, 8, 9])
     expect(turn.length).toBe(8)
-    expect(turn.heldUpTo(8)).toEqual([1, 2, 3, 5, 6, THINK_CLOSE, 8, 9])
-    expect(turn.shownUpTo(8)).toEqual([1, 2, THINK_CLOSE, 8, 9])
-    expect([turn.heldUpTo(7), turn.shownUpTo(7)]).toEqual([
-      [1, 2, 3, 5, 6, THINK_CLOSE, 8],
-      [1, 2, THINK_CLOSE, 8],
-    ])
+    expect(heldOf(turn, 8)).toEqual([1, 2, 3, 5, 6, THINK_CLOSE, 8, 9])
+    expect(shownOf(turn, 8)).toEqual([[1, 2, THINK_CLOSE, 8, 9]])
+    expect(heldOf(turn, 7)).toEqual([1, 2, 3, 5, 6, THINK_CLOSE, 8])
+    expect(shownOf(turn, 7)).toEqual([[1, 2, THINK_CLOSE, 8]])
     // it was still thinking: prompts show it as it is, if at all
-    expect(turn.shownUpTo(5)).toBeUndefined()
-    expect(turn.shownUpTo(2)).toBeUndefined()
+    expect(shownOf(turn, 5)).toEqual([])
+    expect(shownOf(turn, 2)).toEqual([])
   },
 )
 
 test("after something was left out, every later turn is shown by its prompt", () => {
-  const before = { heldTokens: [1, 2, 3, 5, 6, THINK_CLOSE, 8, 9], cachedTokens: 5 }
+  const heldTokens = Int32Array.of(1, 2, 3, 5, 6, THINK_CLOSE, 8, 9)
+  const before = { heldTokens, cachedTokens: 5 }
   const turn = made(new Transcript(before, [1, 2, THINK_CLOSE, 8, 9, 4], undefined), [10, 11])
-  expect(turn.heldUpTo(turn.length)).toEqual([...before.heldTokens, 4, 10, 11])
-  expect(turn.shownUpTo(turn.length)).toEqual([1, 2, THINK_CLOSE, 8, 9, 4, 10, 11])
-  expect(turn.shownUpTo(turn.length - 2)).toEqual([1, 2, THINK_CLOSE, 8, 9, 4])
-  expect(turn.shownUpTo(before.heldTokens.length)).toEqual([1, 2, THINK_CLOSE, 8, 9])
+  expect(heldOf(turn, turn.length)).toEqual([...heldTokens, 4, 10, 11])
+  expect(shownOf(turn, turn.length)).toEqual([[1, 2, THINK_CLOSE, 8, 9, 4, 10, 11]])
+  expect(shownOf(turn, turn.length - 2)).toEqual([[1, 2, THINK_CLOSE, 8, 9, 4]])
+  expect(shownOf(turn, heldTokens.length)).toEqual([[1, 2, THINK_CLOSE, 8, 9]])
+})
+
+test("a turn that leaves more out is also shown as this prompt and its answer", () => {
+  const before = { heldTokens: Int32Array.of(1, 9, 2), cachedTokens: 2 }
+  const turn = made(new Transcript(before, [1, 2, 3], shownAs), [5, THINK_CLOSE, 8])
+  expect(shownOf(turn, turn.length)).toEqual([
+    [1, 2, THINK_CLOSE, 8],
+    [1, 2, 3, 5, THINK_CLOSE, 8],
+  ])
 })
 
 test("where nothing is left out there is one form", () => {
-  expect(made(new Transcript(FRESH, [1, 2], undefined), [3]).shownUpTo(3)).toBeUndefined()
+  expect(shownOf(made(new Transcript(FRESH, [1, 2], undefined), [3]), 3)).toEqual([])
 })

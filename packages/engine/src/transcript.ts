@@ -3,7 +3,7 @@ import type { GenerateRequest } from "./types.ts"
 
 /** Ids that a session held before the request, and the prompt tokens that they cover. */
 interface Beginning {
-  readonly heldTokens: readonly number[]
+  readonly heldTokens: Int32Array
   readonly cachedTokens: number
 }
 
@@ -30,19 +30,22 @@ export class Transcript {
   }
 
   /** The first `position` ids: a session that was cancelled holds fewer than were made. */
-  heldUpTo(position: number): number[] {
-    return this.held.slice(0, position)
+  heldUpTo(position: number): Int32Array {
+    return Int32Array.from(this.held.slice(0, position))
   }
 
   /**
-   * The ids by which prompts show these, where they are not the same: something has been left out.
+   * The lists of ids by which prompts may show these, where they are not the same. This prompt has
+   * left something out, or later ones will.
    */
-  shownUpTo(position: number): readonly number[] | undefined {
+  shownUpTo(position: number): Int32Array[] {
     const missing = this.held.length - position
     const kept = this.generated.length - missing
-    const shown = kept > 0 ? this.shownAs?.(this.generated.slice(0, kept)) : undefined
-    if (shown !== undefined) return shown
-    const whole = [...this.prompt, ...this.generated]
-    return whole.length === this.held.length ? undefined : whole.slice(0, whole.length - missing)
+    const later = kept > 0 ? this.shownAs?.(this.generated.slice(0, kept)) : undefined
+    const shown = later === undefined ? [] : [Int32Array.from(later)]
+    const whole = this.prompt.length + this.generated.length
+    if (whole === this.held.length) return shown
+    const now = [...this.prompt, ...this.generated].slice(0, whole - missing)
+    return [...shown, Int32Array.from(now)]
   }
 }

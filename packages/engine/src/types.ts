@@ -14,6 +14,11 @@ export interface EngineOptions {
   readonly maxStepTokens?: number
   /** Tokens of one session, capped at what the model was made for, which is also the default. */
   readonly contextTokens?: number
+  /**
+   * Memory for the states of sessions, in bytes. Default: 5% of the machine's, or room for two
+   * sessions of the whole context; never more than half of it.
+   */
+  readonly cacheBytes?: number
   /** Generations at once (default 4); later ones wait in order of arrival. */
   readonly maxSessions?: number
   /** How many may wait (default 64) before generate() throws BUSY. */
@@ -126,7 +131,12 @@ export interface GenerateRequest {
   /** Aborting ends the answer with reason "cancelled", at once. */
   readonly signal?: AbortSignal
   /**
-   * Requests of one conversation give the same one: between sessions that serve equally well it
+   * Offsets of promptTokens where messages begin, rising. Later prompts that share the messages
+   * before one continue from there.
+   */
+  readonly messageBegins?: readonly number[]
+  /**
+   * Requests of one conversation give the same one: between states that serve equally well it
    * decides.
    */
   readonly sessionHint?: string
@@ -193,7 +203,20 @@ export interface EngineModel {
 export interface EngineStats {
   readonly running: number
   readonly queued: number
-  readonly sessions: number
+  readonly prefixCache: PrefixCacheStats
+}
+
+export interface PrefixCacheStats {
+  /** States from which later prompts can continue. */
+  readonly prefixes: number
+  /** Bytes of all states, those of running requests included, and the limit. */
+  readonly bytes: number
+  readonly budgetBytes: number
+  /** Requests that continued from a state, and those that found none. */
+  readonly hits: number
+  readonly misses: number
+  /** States that were dropped for want of room. */
+  readonly evictions: number
 }
 
 export interface InferenceEngine {

@@ -35,6 +35,8 @@ export function printModel(
     `context  ${contextTokens} tokens, ${options.parallel} sessions at once, ` +
       `${options["max-queue"]} may wait`,
   )
+  const { budgetBytes } = chat.engine.stats().prefixCache
+  print(`         ${formatBytes(budgetBytes)} for the states that prompts continue from`)
   const note = contextNote(options.ctx, chat.engine.model)
   if (note !== undefined) print(`         ${note}`)
   print(

@@ -1,7 +1,7 @@
 // Runs one answer in the engine: a prompt in, a stream of events out.
 import type { GenerateEvent, GenerateRequest, InferenceEngine } from "@ds4/engine"
 import type { Tokenizer } from "@ds4/tokenizer"
-import { THINK_CLOSE, THINK_OPEN } from "@ds4/tokenizer/special-tokens"
+import { ASSISTANT, THINK_CLOSE, THINK_OPEN, USER } from "@ds4/tokenizer/special-tokens"
 import type { AssistantMessage } from "../template/conversation.ts"
 import { thinkingLeftOut } from "../template/past-thinking.ts"
 import type { AnswerEvent, AnswerUsage, FinishEvent } from "./answer-event.ts"
@@ -131,6 +131,12 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
   }
 }
 
+/** Offsets of the markers that begin a user's or an assistant's message. */
+function messageBegins(tokens: readonly number[], { special }: Tokenizer): number[] {
+  const markers = new Set([special.get(USER), special.get(ASSISTANT)])
+  return tokens.flatMap((id, offset) => (markers.has(id) ? [offset] : []))
+}
+
 function engineRequest(
   { tokenizer }: AnswerParts,
   { tokens, isThinking, tools }: Prompt,
@@ -139,11 +145,15 @@ function engineRequest(
 ): GenerateRequest {
   const hasTools = tools.length > 0
   const thinkClose = tokenizer.special.get(THINK_CLOSE)
-  // With tools prompts show all reasoning, so that nothing is left out.
+  // With tools prompts show the reasoning that clients send back; not all of them do.
   const shownAs =
-    hasTools || options.keepReasoning === false
+    options.keepReasoning === false
       ? undefined
-      : thinkingLeftOut(tokens, tokenizer.special.get(THINK_OPEN), thinkClose)
+      : thinkingLeftOut(tokens, {
+          open: tokenizer.special.get(THINK_OPEN),
+          close: thinkClose,
+          hasTools,
+        })
   const { sampling, topLogprobs, reasoningBudget, sessionHint } = options
   // Stop strings are the parser's: inside the arguments of a call they do not count.
   return {
@@ -157,6 +167,7 @@ function engineRequest(
     ...(isThinking && thinkClose !== undefined ? { thinkCloseToken: thinkClose } : {}),
     ...(isThinking && reasoningBudget !== undefined ? { reasoningBudget } : {}),
     ...(shownAs === undefined ? {} : { shownAs }),
+    messageBegins: messageBegins(tokens, tokenizer),
     ...(sessionHint === undefined ? {} : { sessionHint }),
   }
 }

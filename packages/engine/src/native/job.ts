@@ -7,6 +7,8 @@ import { FINISH, JOB, JOB_OPTIONS, JOB_STATE, JOB_TOKEN } from "../symbols.ts"
 import type { EndReason, GeneratedToken } from "../types.ts"
 import { steadyBytes } from "./background.ts"
 import type { EngineHandle } from "./engine-handle.ts"
+import { OutHandle } from "./handle.ts"
+import { MarkHandle } from "./mark.ts"
 import type { SessionHandle } from "./session.ts"
 import { WakeUp } from "./wake-up.ts"
 
@@ -23,6 +25,10 @@ export interface JobRequest {
   readonly toolNames: readonly string[] | undefined
   readonly reasoningBudget: number
   readonly thinkCloseToken: number
+  /** Prompt tokens behind which the session is marked, ascending. */
+  readonly markOffsets: readonly number[]
+  /** It is also marked at the multiples of so many tokens. */
+  readonly markInterval: number
   readonly sampling: {
     readonly temperature: number
     readonly topP: number
@@ -50,7 +56,19 @@ export function toolNameLines(names: readonly string[]): Uint8Array<ArrayBuffer>
   return cString(lines.join(""))
 }
 
-function optionsOf(request: JobRequest, tag: WakeUp["tag"], names: Uint8Array | undefined) {
+function steadyWords(numbers: readonly number[]): Uint32Array {
+  const steady = new Uint32Array(new ArrayBuffer(numbers.length * 4))
+  steady.set(numbers)
+  return steady
+}
+
+/** Memory that the start of a job reads. */
+interface JobMemory {
+  readonly names: Uint8Array | undefined
+  readonly marks: Uint32Array | undefined
+}
+
+function optionsOf(request: JobRequest, tag: WakeUp["tag"], { names, marks }: JobMemory) {
   const { sampling } = request
   return {
     tag,
@@ -62,6 +80,9 @@ function optionsOf(request: JobRequest, tag: WakeUp["tag"], names: Uint8Array | 
     reasoning_budget: request.reasoningBudget,
     think_close_token: request.thinkCloseToken,
     ...(names === undefined ? {} : { tool_names: ptr(names) }),
+    ...(marks === undefined ? {} : { mark_offsets: ptr(marks), mark_count: marks.length }),
+    mark_interval: request.markInterval,
+    mark_end: 1,
     sampling: {
       temperature: sampling.temperature,
       top_p: sampling.topP,
@@ -79,8 +100,8 @@ export class Job {
   private readonly stateBytes = JOB_STATE.create()
   private readonly stateView = new DataView(this.stateBytes.buffer)
   private readonly id: bigint
-  /** Memory that the start of the job reads. */
-  private readonly toolNames: Uint8Array | undefined
+  private readonly memory: JobMemory
+  private readonly marks: MarkHandle[] = []
   state: JobState
   private isFreed = false
 
@@ -92,9 +113,12 @@ export class Job {
   ) {
     const { symbols, check } = engineLibrary()
     const strings = request.stopStrings.map((text) => new TextEncoder().encode(text))
-    if (request.toolNames !== undefined)
-      this.toolNames = steadyBytes(toolNameLines(request.toolNames))
-    const options = JOB_OPTIONS.create(optionsOf(request, this.wakeUp.tag, this.toolNames))
+    const { toolNames, markOffsets } = request
+    this.memory = {
+      names: toolNames === undefined ? undefined : steadyBytes(toolNameLines(toolNames)),
+      marks: markOffsets.length === 0 ? undefined : steadyWords(markOffsets),
+    }
+    const options = JOB_OPTIONS.create(optionsOf(request, this.wakeUp.tag, this.memory))
     const tokens = new Int32Array([...request.prompt, ...request.stopTokens])
     const out = new BigUint64Array(1)
     try {
@@ -156,7 +180,20 @@ export class Job {
       this.state = JOB_STATE.read(this.stateView)
       for (let i = 0; i < this.state.token_count; i++) tokens.push(this.token(i * JOB_TOKEN.bytes))
     } while (this.state.pending_tokens > 0)
+    for (let i = this.state.pending_marks; i > 0; i--) this.collectMark()
     return tokens
+  }
+
+  private collectMark(): void {
+    const { symbols, check } = engineLibrary()
+    const out = new OutHandle()
+    check("ds4_job_take_mark", symbols.ds4_job_take_mark(this.engine.pointer, this.id, out.memory))
+    this.marks.push(new MarkHandle(out.pointer))
+  }
+
+  /** The marks that polls have brought. Their tokens have been given. The caller closes them. */
+  takeMarks(): MarkHandle[] {
+    return this.marks.splice(0)
   }
 
   private token(offset: number): GeneratedToken {

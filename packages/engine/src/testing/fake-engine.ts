@@ -2,10 +2,18 @@
 // keeps the real one's rules for requests, queueing, session reuse, stopping and cancellation.
 import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "../check-request.ts"
-import { SessionPool } from "../session-pool.ts"
+import { planMarks } from "../prefix-cache/plan-marks.ts"
+import { PrefixCache } from "../prefix-cache/prefix-cache.ts"
+import { type Lease, SessionPool } from "../session-pool.ts"
 import { Transcript } from "../transcript.ts"
 import type { JobRequest } from "../native/job.ts"
-import type { EngineModel, GenerateEvent, GenerateRequest, InferenceEngine } from "../types.ts"
+import type {
+  EngineModel,
+  EngineStats,
+  GenerateEvent,
+  GenerateRequest,
+  InferenceEngine,
+} from "../types.ts"
 import { Answer } from "./scripted-answer.ts"
 
 /**
@@ -39,7 +47,14 @@ export interface FakeEngine extends InferenceEngine {
   readonly isClosed: boolean
 }
 
-const session = { reset: (): void => {}, close: (): void => {} }
+const session = { close: (): void => {} }
+
+/** A state of the fake: the number of its tokens. */
+interface FakeMark {
+  readonly position: number
+  readonly ownBytes: number
+  close(): void
+}
 
 /** Resolves after the time, or at once when the signal aborts. */
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
@@ -88,14 +103,28 @@ interface Turn {
   readonly signal: AbortSignal
   readonly run: Run
   readonly transcript: Transcript
-  readonly release: () => void
+  readonly lease: FakeLease
+}
+
+type FakeLease = Lease<typeof session, FakeMark>
+
+/** Keeps a state behind the first `position` ids. */
+function keep(lease: FakeLease, transcript: Transcript, position: number): void {
+  const mark = { position, ownBytes: 1, close: () => {} }
+  lease.keep(mark, transcript.heldUpTo(position), transcript.shownUpTo(position))
+}
+
+function release(lease: FakeLease, transcript: Transcript): void {
+  if (transcript.length > 0) keep(lease, transcript, transcript.length)
+  lease.release()
 }
 
 class ScriptedEngine implements FakeEngine {
   readonly model: EngineModel
   readonly requests: GenerateRequest[] = []
   readonly cancelled: GenerateRequest[] = []
-  private readonly pool: SessionPool<typeof session>
+  private readonly cache: PrefixCache<FakeMark>
+  private readonly pool: SessionPool<typeof session, FakeMark>
   private readonly closing = new AbortController()
 
   constructor(private readonly options: FakeEngineOptions) {
@@ -109,8 +138,14 @@ class ScriptedEngine implements FakeEngine {
       isDemo: false,
       ...options.model,
     }
+    this.cache = new PrefixCache({
+      usedBytes: () => 0,
+      budgetBytes: 1,
+      contextTokens: this.model.contextTokens,
+    })
     this.pool = new SessionPool({
       open: () => session,
+      cache: this.cache,
       maxSessions: options.maxSessions ?? 4,
       maxQueue: options.maxQueue ?? 64,
     })
@@ -120,10 +155,10 @@ class ScriptedEngine implements FakeEngine {
     return this.closing.signal.aborted
   }
 
-  readonly stats = () => ({
+  readonly stats = (): EngineStats => ({
     running: this.pool.running,
     queued: this.pool.queued,
-    sessions: this.pool.sessions,
+    prefixCache: this.cache.stats,
   })
 
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
@@ -132,34 +167,36 @@ class ScriptedEngine implements FakeEngine {
       request.signal === undefined
         ? this.closing.signal
         : AbortSignal.any([request.signal, this.closing.signal])
-    const acquired = this.pool.acquire(job.prompt, request.sessionHint, signal)
+    const acquired = this.pool.acquire(Int32Array.from(job.prompt), request.sessionHint, signal)
     this.requests.push(request)
     const lease = await acquired
-    const beginning = lease ?? { heldTokens: [], cachedTokens: 0 }
-    const transcript = new Transcript(beginning, job.prompt, request.shownAs)
-    const run = new Run(job.prompt.length, beginning.cachedTokens)
-    const release = (): void =>
-      lease?.release(
-        transcript.heldUpTo(transcript.length),
-        transcript.shownUpTo(transcript.length),
-      )
+    const run = new Run(job.prompt.length, lease?.cachedTokens ?? 0)
+    if (lease === undefined) {
+      this.cancelled.push(request)
+      return yield run.end({ reason: "cancelled" })
+    }
+    const transcript = new Transcript(lease, job.prompt, request.shownAs)
     try {
-      if (lease !== undefined)
-        yield* this.answer({ request, job, signal, run, transcript, release })
+      yield* this.answer({ request, job, signal, run, transcript, lease })
       if (!run.hasEnded) yield run.end({ reason: "cancelled" })
     } finally {
       if (!run.hasEnded) this.cancelled.push(request)
-      release()
+      release(lease, transcript)
     }
   }
 
   /** Yields the scripted answer, until its end or until the signal aborts. */
   private async *answer(turn: Turn): AsyncGenerator<GenerateEvent, void, undefined> {
-    const { request, job, signal, run, transcript, release } = turn
+    const { request, job, signal, run, transcript, lease } = turn
     yield run.progress(run.cachedTokens)
     const script = await this.options.script(request)
     await pause(this.options.prefillMs ?? 0, signal)
-    if (!signal.aborted) yield run.progress(job.prompt.length)
+    if (!signal.aborted) {
+      const marks = planMarks(request.messageBegins ?? [], lease.cachedTokens, job.prompt.length)
+      for (const offset of marks)
+        keep(lease, transcript, transcript.length - (job.prompt.length - offset))
+      yield run.progress(job.prompt.length)
+    }
     run.beginDecode()
     const tokens = this.tokensOf(script)
     const answer = new Answer(this.options.tokenizer, job, tokens, this.model.contextTokens)
@@ -174,7 +211,7 @@ class ScriptedEngine implements FakeEngine {
         throw script.error
       if (answer.end === undefined) continue
       run.hasEnded = true
-      release()
+      release(lease, transcript)
       return yield run.end(answer.end)
     }
   }

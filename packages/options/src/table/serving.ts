@@ -8,7 +8,17 @@ export const SERVING_OPTIONS = {
     min: 1,
     max: 256,
     default: 4,
-    help: "requests that run at once, each with its own session",
+    help: "requests that run at once",
+    commands: ["serve"],
+  },
+  "kv-host-mb": {
+    kind: "integer",
+    value: "MB",
+    min: 0,
+    max: 16_777_216,
+    help:
+      "memory in MiB for the states that prompts continue from; default: 5% of the machine's, or " +
+      "room for two whole sessions if that is more",
     commands: ["serve"],
   },
   "max-queue": {

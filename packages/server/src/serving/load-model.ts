@@ -20,6 +20,7 @@ export async function loadServedModel(
 ): Promise<LoadedModel> {
   const path = options.model === undefined || options.model === "demo" ? undefined : options.model
   const chunk = options["prefill-chunk"]
+  const cacheMib = options["kv-host-mb"]
   const loaded = await loadModel(path, {
     numerics: options.numerics,
     threads: options.threads,
@@ -31,6 +32,7 @@ export async function loadServedModel(
     onLoad,
     signal,
     ...(chunk === undefined ? {} : { maxStepTokens: chunk }),
+    ...(cacheMib === undefined ? {} : { cacheBytes: cacheMib * 2 ** 20 }),
   })
   const { engine } = loaded
   const model: ServedModel = {

@@ -1,5 +1,7 @@
 // Counters, gauges and histograms of the server; printed as Prometheus text and as JSON.
 
+import type { PrefixCacheStats } from "@ds4/engine"
+
 /** A histogram with fixed upper bounds; counts are per bucket, cumulated when printed. */
 export class Histogram {
   private readonly counts: number[]
@@ -56,13 +58,20 @@ export interface Gauges {
   active: number
   running: number
   queued: number
-  sessions: number
+  prefixCache: PrefixCacheStats
   residentBytes: number
 }
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const
 const RATES = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000] as const
 const MINUTE_MS = 60_000
+
+/** The members of the prefix cache's figures that only rise. */
+const COUNTED: ReadonlySet<string> = new Set(["hits", "misses", "evictions"])
+
+function prefixCacheJson({ budgetBytes, ...rest }: PrefixCacheStats) {
+  return { ...rest, budget_bytes: budgetBytes }
+}
 
 export class Statistics {
   private readonly startedAtMs = Date.now()
@@ -134,7 +143,7 @@ export class Statistics {
       active: gauges.active,
       running: gauges.running,
       queued: gauges.queued,
-      sessions: gauges.sessions,
+      prefix_cache: prefixCacheJson(gauges.prefixCache),
       resident_bytes: gauges.residentBytes,
     }
   }
@@ -163,7 +172,11 @@ export class Statistics {
     metric("ds4_active_requests", "gauge", [`ds4_active_requests ${gauges.active}`])
     metric("ds4_running", "gauge", [`ds4_running ${gauges.running}`])
     metric("ds4_queued", "gauge", [`ds4_queued ${gauges.queued}`])
-    metric("ds4_sessions", "gauge", [`ds4_sessions ${gauges.sessions}`])
+    for (const [name, value] of Object.entries(prefixCacheJson(gauges.prefixCache))) {
+      const isCounter = COUNTED.has(name)
+      const full = `ds4_prefix_cache_${name}${isCounter ? "_total" : ""}`
+      metric(full, isCounter ? "counter" : "gauge", [`${full} ${value}`])
+    }
     metric("ds4_resident_bytes", "gauge", [`ds4_resident_bytes ${gauges.residentBytes}`])
     metric("ds4_ttft_seconds", "histogram", this.ttft.lines("ds4_ttft_seconds"))
     metric("ds4_queue_seconds", "histogram", this.queueTime.lines("ds4_queue_seconds"))

@@ -11,11 +11,23 @@ const Counters = Type.Object(
     active: Type.Integer(),
     running: Type.Integer(),
     queued: Type.Integer(),
-    sessions: Type.Integer(),
+    prefix_cache: Type.Object(
+      {
+        prefixes: Type.Integer(),
+        bytes: Type.Integer(),
+        budget_bytes: Type.Integer(),
+        hits: Type.Integer(),
+        misses: Type.Integer(),
+        evictions: Type.Integer(),
+      },
+      { additionalProperties: true },
+    ),
     resident_bytes: Type.Integer(),
   },
   { additionalProperties: true },
 )
+
+const EMPTY = { prefixes: 0, bytes: 0, budgetBytes: 0, hits: 0, misses: 0, evictions: 0 }
 
 /** Counters and gauges of the server, as JSON and as Prometheus text. */
 export const statistics = (
@@ -25,7 +37,7 @@ export const statistics = (
 ) => {
   const gauges = (): Gauges => ({
     active: registry.size,
-    ...(state.model?.chat.engine.stats() ?? { running: 0, queued: 0, sessions: 0 }),
+    ...(state.model?.chat.engine.stats() ?? { running: 0, queued: 0, prefixCache: EMPTY }),
     residentBytes: process.memoryUsage.rss(),
   })
   const prometheus = () =>
