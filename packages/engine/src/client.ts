@@ -15,7 +15,6 @@ import { MarkHandle } from "./native/mark.ts"
 import { SessionHandle } from "./native/session.ts"
 import { KeepAlive } from "./native/wake-up.ts"
 import { memoryAccount } from "./memory-account.ts"
-import { planMarks } from "./prefix-cache/plan-marks.ts"
 import { PrefixCache } from "./prefix-cache/prefix-cache.ts"
 import { type Lease, SessionPool } from "./session-pool.ts"
 import { Transcript } from "./transcript.ts"
@@ -147,8 +146,14 @@ export class NativeEngine implements InferenceEngine {
         ? this.closing.signal
         : AbortSignal.any([request.signal, this.closing.signal])
     using _ = this.keepAlive.hold()
-    const tokens = Int32Array.from(job.prompt)
-    const lease = await this.pool.acquire(tokens, request.sessionHint, signal)
+    const lease = await this.pool.acquire(
+      {
+        prompt: Int32Array.from(job.prompt),
+        hint: request.sessionHint,
+        messageBegins: request.messageBegins,
+      },
+      signal,
+    )
     if (lease === undefined) {
       yield cancelledWhileWaiting(job.prompt.length)
       return
@@ -160,9 +165,9 @@ export class NativeEngine implements InferenceEngine {
       yield alreadyRead(job.prompt.length, cachedTokens)
       return
     }
-    const marks = planMarks(request.messageBegins ?? [], cachedTokens, prompt.length)
-    lease.expect(marks)
-    const markOffsets = marks.map((offset) => offset - cachedTokens)
+    const markOffsets = lease.promptMarks
+      .map((offset) => offset - cachedTokens)
+      .filter((offset) => offset < prompt.length - cachedTokens)
     const transcript = new Transcript(lease, prompt, request.shownAs)
     const generation = this.start({ ...job, prompt, markOffsets }, lease, transcript)
     yield* generation.events(signal, this.closing.signal)

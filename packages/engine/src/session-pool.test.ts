@@ -36,9 +36,9 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, ind
 async function lease(
   pool: SessionPool<TestSession, TestMark>,
   prompt: number[],
-  signal?: AbortSignal,
+  messageBegins: number[] = [],
 ): Promise<TestLease> {
-  const got = await pool.acquire(list(prompt), undefined, signal)
+  const got = await pool.acquire({ prompt: list(prompt), messageBegins })
   if (got === undefined) throw new Error("no lease")
   return got
 }
@@ -85,7 +85,7 @@ test("requests wait in order, and one more than may wait is refused as BUSY", as
   const order: string[] = []
   const second = lease(pool, [2]).then((got) => (order.push("second"), got))
   const third = lease(pool, [3]).then((got) => (order.push("third"), got))
-  const refused = await pool.acquire(list([4]), undefined, undefined).catch((e: unknown) => e)
+  const refused = await pool.acquire({ prompt: list([4]) }).catch((e: unknown) => e)
   expect(refused).toBeInstanceOf(EngineError)
   expect((refused as EngineError).code).toBe("BUSY")
   expect(pool.queued).toBe(2)
@@ -100,13 +100,13 @@ test("who aborts leaves the queue without a session", async () => {
   const { pool } = makePool(1)
   const held = await lease(pool, [1])
   const leaving = new AbortController()
-  const gone = pool.acquire(list([2]), undefined, leaving.signal)
+  const gone = pool.acquire({ prompt: list([2]) }, leaving.signal)
   const patient = lease(pool, [3])
   leaving.abort()
   expect(await gone).toBeUndefined()
   held.release()
   expect((await patient).cachedTokens).toBe(0)
-  expect(await pool.acquire(list([4]), undefined, AbortSignal.abort())).toBeUndefined()
+  expect(await pool.acquire({ prompt: list([4]) }, AbortSignal.abort())).toBeUndefined()
 })
 
 test(
@@ -137,8 +137,7 @@ test("a settling session that leaves no state keeps nobody waiting", async () =>
 
 test("a long beginning that is being read is waited for, a short one is not", async () => {
   const { pool } = makePool(4)
-  const reading = await lease(pool, [...range(1000), 5])
-  reading.expect([100, 600])
+  const reading = await lease(pool, [...range(1000), 5], [100, 600])
   const sharing = lease(pool, [...range(700), 8])
   expect(await isSettled(sharing)).toBe(false)
   expect((await lease(pool, [...range(300), 8])).cachedTokens).toBe(0) // 100 are soon read
@@ -150,8 +149,7 @@ test("a long beginning that is being read is waited for, a short one is not", as
 
 test("who reads a long beginning and leaves lets those read it who waited", async () => {
   const { pool } = makePool(4)
-  const reading = await lease(pool, [...range(1000), 5])
-  reading.expect([600])
+  const reading = await lease(pool, [...range(1000), 5], [600])
   const sharing = [lease(pool, [...range(700), 8]), lease(pool, [...range(700), 9])]
   reading.release()
   expect((await Promise.all(sharing)).map(({ cachedTokens }) => cachedTokens)).toEqual([0, 0])
@@ -169,9 +167,9 @@ test("a session that cannot be opened fails its request alone", async () => {
     maxSessions: 1,
     maxQueue: 1,
   })
-  expect(pool.acquire(list([1]), undefined, undefined)).rejects.toThrow("no memory")
+  expect(pool.acquire({ prompt: list([1]) }, undefined)).rejects.toThrow("no memory")
   canOpen = true
-  expect(await pool.acquire(list([1]), undefined, undefined)).toBeDefined()
+  expect(await pool.acquire({ prompt: list([1]) }, undefined)).toBeDefined()
 })
 
 test("where memory is short the cache gives way, but for the state that is needed", async () => {
@@ -190,23 +188,23 @@ test("where memory is short the cache gives way, but for the state that is neede
     [1, 2],
     [3, 4],
   ]) {
-    const held = await pool.acquire(list([1]), undefined, undefined)
+    const held = await pool.acquire({ prompt: list([1]) })
     held?.keep({ position: 2, ownBytes: 1, close: () => {} }, list(tokens), [])
     held?.release()
   }
   isShort = true
-  expect((await pool.acquire(list([1, 2, 3]), undefined, undefined))?.cachedTokens).toBe(2)
+  expect((await pool.acquire({ prompt: list([1, 2, 3]) }, undefined))?.cachedTokens).toBe(2)
   expect(cache.stats.prefixes).toBe(1)
 })
 
 test("closing turns away who waits and empties the cache", async () => {
   const { pool, opened, cache } = makePool(1)
   const held = await lease(pool, [1])
-  const waiting = pool.acquire(list([2]), undefined, undefined).catch((error: unknown) => error)
+  const waiting = pool.acquire({ prompt: list([2]) }).catch((error: unknown) => error)
   pool.refuse()
   end(held, [1])
   pool.close()
   expect(((await waiting) as EngineError).code).toBe("CANCELLED")
   expect([opened[0]?.isClosed, cache.stats.prefixes]).toEqual([true, 0])
-  expect(pool.acquire(list([3]), undefined, undefined)).rejects.toThrow("closed")
+  expect(pool.acquire({ prompt: list([3]) }, undefined)).rejects.toThrow("closed")
 })

@@ -3,6 +3,7 @@
 // for a running one that will soon leave it a longer beginning.
 import { EngineError } from "./errors.ts"
 import type { CachedMark, PrefixCache } from "./prefix-cache/prefix-cache.ts"
+import { planMarks } from "./prefix-cache/plan-marks.ts"
 import { commonLength } from "./prefix-cache/prefix-tree.ts"
 
 /** The part of a session that the pool uses. */
@@ -17,8 +18,8 @@ export interface Lease<S extends PooledSession, M extends CachedMark> {
   readonly cachedTokens: number
   /** All ids that the session holds: more than those where the prompt leaves something out. */
   readonly heldTokens: Int32Array
-  /** Announces marks behind so many tokens of the prompt, ascending. */
-  expect(promptOffsets: readonly number[]): void
+  /** Tokens of the prompt behind which the session is to be marked, ascending. */
+  readonly promptMarks: readonly number[]
   /** Announces that the session will soon be released with a mark behind these tokens. */
   settling(tokenLists: readonly Int32Array[]): void
   /** Gives a mark of the session to the cache. `shown`: lists that stand for the held one. */
@@ -36,9 +37,17 @@ interface PoolOptions<S extends PooledSession, M extends CachedMark> {
   readonly maxQueue: number
 }
 
-interface Waiter<S extends PooledSession, M extends CachedMark> {
+/** A request for a session. */
+export interface Wish {
   readonly prompt: Int32Array
-  readonly hint: string | undefined
+  /** Requests of one conversation give the same one. */
+  readonly hint?: string | undefined
+  /** Offsets of the prompt where messages begin. */
+  readonly messageBegins?: readonly number[] | undefined
+}
+
+interface Waiter<S extends PooledSession, M extends CachedMark> {
+  readonly wish: Wish
   readonly resolve: (lease: Lease<S, M>) => void
   readonly reject: (error: Error) => void
 }
@@ -76,15 +85,11 @@ export class SessionPool<S extends PooledSession, M extends CachedMark> {
    * @returns undefined if the signal aborted while waiting
    * @throws EngineError BUSY when too many wait already, or what opening a session throws
    */
-  async acquire(
-    prompt: Int32Array,
-    hint: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<Lease<S, M> | undefined> {
+  async acquire(wish: Wish, signal?: AbortSignal): Promise<Lease<S, M> | undefined> {
     if (this.isClosed) throw new EngineError("CANCELLED", "the engine has been closed")
     if (signal?.aborted === true) return undefined
     const { promise, resolve, reject } = Promise.withResolvers<Lease<S, M> | undefined>()
-    const waiter: Waiter<S, M> = { prompt, hint, resolve, reject }
+    const waiter: Waiter<S, M> = { wish, resolve, reject }
     this.queue.push(waiter)
     this.serveQueue()
     if (!this.queue.includes(waiter)) return await promise
@@ -120,13 +125,14 @@ export class SessionPool<S extends PooledSession, M extends CachedMark> {
     for (const waiter of [...this.queue]) {
       if (this.leases.size >= this.options.maxSessions) return
       if (!this.queue.includes(waiter)) continue
-      const cached = this.options.cache.find(waiter.prompt, waiter.hint)?.length ?? 0
-      if (this.mustWait(waiter.prompt, cached)) continue
+      const { wish, resolve, reject } = waiter
+      const cached = this.options.cache.find(wish.prompt, wish.hint)?.length ?? 0
+      if (this.mustWait(wish.prompt, cached)) continue
       this.queue.splice(this.queue.indexOf(waiter), 1)
       try {
-        waiter.resolve(this.lease(waiter.prompt, waiter.hint))
+        resolve(this.lease(wish))
       } catch (error) {
-        waiter.reject(error instanceof Error ? error : new Error(String(error)))
+        reject(error instanceof Error ? error : new Error(String(error)))
       }
     }
   }
@@ -142,19 +148,20 @@ export class SessionPool<S extends PooledSession, M extends CachedMark> {
     return false
   }
 
-  private lease(prompt: Int32Array, hint: string | undefined): Lease<S, M> {
+  private lease({ prompt, hint, messageBegins = [] }: Wish): Lease<S, M> {
     const { cache } = this.options
     const found = cache.find(prompt, hint)
     const session = this.open(found?.mark)
     cache.record(found)
-    const running: Running = { isSettling: false, coming: [] }
+    const cachedTokens = found?.length ?? 0
+    const promptMarks = planMarks(messageBegins, cachedTokens, prompt.length)
+    const coming = [{ tokens: prompt, ends: promptMarks }]
+    const running: Running = { isSettling: false, coming }
     const lease: Lease<S, M> = {
       session,
-      cachedTokens: found?.length ?? 0,
+      cachedTokens,
       heldTokens: found?.held ?? new Int32Array(),
-      expect: (promptOffsets) => {
-        running.coming = [{ tokens: prompt, ends: promptOffsets }]
-      },
+      promptMarks,
       settling: (tokenLists) => {
         running.isSettling = true
         running.coming = tokenLists.map((tokens) => ({ tokens, ends: [tokens.length] }))

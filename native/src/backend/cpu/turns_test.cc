@@ -40,7 +40,8 @@ TEST("a long step of the prefill lane gives way between blocks, and both lanes g
     Clock::duration away{};
     const auto begin = Clock::now();
     turns.take(Lane::prefill);
-    for (; Clock::now() - begin < milliseconds(400); blocks++) {
+    // A busy machine needs longer for as many turns.
+    for (; (blocks < 120 || decoded < 40) && Clock::now() - begin < milliseconds(20000); blocks++) {
         alone([] { compute(milliseconds(1)); });
         away += turns.give_way();
     }
@@ -49,8 +50,8 @@ TEST("a long step of the prefill lane gives way between blocks, and both lanes g
     stop = true;
     decode.join();
     CHECK(wrong == 0);
-    CHECK(decoded >= 10 && blocks >= 40);
-    CHECK(share > 0.25 && share < 0.75);
+    CHECK(decoded >= 40 && blocks >= 120);
+    CHECK(share > 0.2 && share < 0.8);
 }
 
 TEST("with the other lane idle a lane takes its turns at once") {

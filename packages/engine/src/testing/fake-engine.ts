@@ -2,7 +2,6 @@
 // keeps the real one's rules for requests, queueing, session reuse, stopping and cancellation.
 import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "../check-request.ts"
-import { planMarks } from "../prefix-cache/plan-marks.ts"
 import { PrefixCache } from "../prefix-cache/prefix-cache.ts"
 import { type Lease, SessionPool } from "../session-pool.ts"
 import { Transcript } from "../transcript.ts"
@@ -167,7 +166,9 @@ class ScriptedEngine implements FakeEngine {
       request.signal === undefined
         ? this.closing.signal
         : AbortSignal.any([request.signal, this.closing.signal])
-    const acquired = this.pool.acquire(Int32Array.from(job.prompt), request.sessionHint, signal)
+    const { sessionHint: hint, messageBegins } = request
+    const prompt = Int32Array.from(job.prompt)
+    const acquired = this.pool.acquire({ prompt, hint, messageBegins }, signal)
     this.requests.push(request)
     const lease = await acquired
     const run = new Run(job.prompt.length, lease?.cachedTokens ?? 0)
@@ -192,8 +193,7 @@ class ScriptedEngine implements FakeEngine {
     const script = await this.options.script(request)
     await pause(this.options.prefillMs ?? 0, signal)
     if (!signal.aborted) {
-      const marks = planMarks(request.messageBegins ?? [], lease.cachedTokens, job.prompt.length)
-      for (const offset of marks)
+      for (const offset of lease.promptMarks)
         keep(lease, transcript, transcript.length - (job.prompt.length - offset))
       yield run.progress(job.prompt.length)
     }
