@@ -38,7 +38,7 @@ interface PoolOptions<S extends PooledSession, M extends CachedMark> {
 }
 
 /** A request for a session. */
-export interface Wish {
+interface Wish {
   readonly prompt: Int32Array
   /** Requests of one conversation give the same one. */
   readonly hint?: string | undefined
@@ -122,7 +122,7 @@ export class SessionPool<S extends PooledSession, M extends CachedMark> {
 
   /** Serves requests in order of arrival, past those that wait for a beginning. */
   private serveQueue(): void {
-    for (const waiter of [...this.queue]) {
+    for (const waiter of this.queue.slice()) {
       if (this.leases.size >= this.options.maxSessions) return
       if (!this.queue.includes(waiter)) continue
       const { wish, resolve, reject } = waiter

@@ -167,7 +167,7 @@ export class PrefixCache<M extends CachedMark> {
 
   /** Closes every state but one: memory is short. */
   clear(kept?: M): void {
-    for (const entry of [...this.entries]) if (entry.mark !== kept) this.drop(entry)
+    for (const entry of this.entries) if (entry.mark !== kept) this.drop(entry)
   }
 }
 
