@@ -3,7 +3,8 @@
 // beside a document, and the choice of a token. Times are medians.
 //
 //   engine_bench [decode|prefill|sessions|serving|sampler]... [--threads N] [--layers N]
-//   [--repeats N] [--contexts N,N,...] [--chunk N] [--isa auto|generic|avx2|avx512] [--json]
+//   [--repeats N] [--contexts N,N,...] [--chunk N] [--isa auto|generic|avx2|avx512]
+//   [--mapped-dense] [--json]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -26,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
     bool decode = false, prefill = false, sessions = false, serving = false, sampler = false,
-         json = false;
+         mapped_dense = false, json = false;
     uint32_t threads = 1, layers = 6, repeats = 9, chunk = 512, isa = DS4_ISA_AUTO;
     std::vector<uint32_t> contexts{0, 8192, 65536, 262144, 1000000};
 };
@@ -41,6 +42,7 @@ struct Engine {
         ds4_engine_options raw{};
         raw.struct_bytes = sizeof raw, raw.threads = options.threads, raw.isa = options.isa;
         raw.experts = DS4_EXPERTS_PACKED, raw.session_tokens = 1024;
+        raw.switches = options.mapped_dense ? DS4_SWITCH_MAPPED_DENSE : 0;
         expect_ok(ds4_engine_open(model.model(), &raw, &handle), "ds4_engine_open");
     }
     ~Engine() { ds4_engine_close(handle); }
@@ -172,7 +174,7 @@ std::vector<uint32_t> numbers(const char *text) {
                  "engine_bench: %s is not understood; engine_bench "
                  "[decode|prefill|sessions|serving|sampler]... "
                  "[--threads N] [--layers N] [--repeats N] [--contexts N,N,...] [--chunk N] "
-                 "[--isa auto|generic|avx2|avx512] [--json]\n",
+                 "[--isa auto|generic|avx2|avx512] [--mapped-dense] [--json]\n",
                  word);
     std::exit(2);
 }
@@ -192,6 +194,8 @@ Options read_options(int argc, char **argv) {
             options.serving = true;
         else if (word == "sampler")
             options.sampler = true;
+        else if (word == "--mapped-dense")
+            options.mapped_dense = true;
         else if (word == "--json")
             options.json = true;
         else if (word == "--threads")
