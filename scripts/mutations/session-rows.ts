@@ -121,4 +121,11 @@ export const SESSION_ROWS: readonly Mutation[] = [
     replace: "",
     tests: ["a lane without steps rests once"],
   },
+  {
+    name: "a job takes its room from before another caller's step",
+    file: "native/src/core/scheduler/scheduler.cc",
+    find: "if (!job.has_begun())",
+    replace: "if (false)",
+    tests: ["has the room that the step leaves"],
+  },
 ]

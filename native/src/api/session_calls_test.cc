@@ -108,6 +108,37 @@ TEST("a job cancelled while its step waits for another caller's is cancelled, no
     ds4_session_close(session);
 }
 
+TEST("a job started while another caller's step runs has the room that the step leaves") {
+    const SmallModel parts;
+    const SmallEngine engine(parts);
+    constexpr uint32_t kContext = 16;
+    ds4_session *session = engine.open_session(kContext);
+    struct : StepListener {
+        void step_done() noexcept override {}
+    } nobody;
+    std::vector<int32_t> tokens{1, 2, 3, 4};
+    std::thread caller;
+    uint64_t job = 0;
+    {
+        const StepsHeldBack held(engine.engine);
+        caller = std::thread([&] {
+            const ds4_step_item item{session, uint32_t(tokens.size()), DS4_LOGITS_NONE};
+            expect_ok(
+                ds4_engine_step(engine.engine, &item, 1, tokens.data(), tokens.size(), nullptr, 0));
+        });
+        Engine &core = *engine.engine->engine;
+        for (; core.may_step(session, nobody); rest()) core.end_planning();
+        job = engine.start(session, {5, 6, 7, 8, 9}, 1000);
+    }
+    caller.join();
+    const ds4_job_state state = finish(engine, job);
+    CHECK(state.status == DS4_JOB_DONE);
+    CHECK(state.finish == DS4_FINISH_CONTEXT);
+    CHECK(ds4_session_position(session) == kContext);
+    expect_ok(ds4_job_free(engine.engine, job));
+    ds4_session_close(session);
+}
+
 TEST("calls that wait for a session are served in the order in which they came") {
     const SmallModel parts;
     const SmallEngine engine(parts);

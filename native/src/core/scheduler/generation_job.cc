@@ -29,7 +29,7 @@ bool GenerationJob::goes_on() const {
 
 // Whether one more token may be sampled after `generated` tokens.
 bool GenerationJob::has_room(uint32_t generated) const {
-    return generated < options_.max_tokens && generated < room_ - prompt_.size();
+    return generated < options_.max_tokens && prompt_.size() + generated < room_;
 }
 
 GenerationJob::Share GenerationJob::next_share() const {
@@ -123,7 +123,7 @@ void GenerationJob::report(const ds4_job_token &token) {
     const uint32_t end = read_token(token.id);
     if (end != DS4_FINISH_NONE) return finish(end);
     if (generated_ >= options_.max_tokens) return finish(DS4_FINISH_LENGTH);
-    if (generated_ >= room_ - prompt_.size()) return finish(DS4_FINISH_CONTEXT);
+    if (!has_room(generated_)) return finish(DS4_FINISH_CONTEXT);
 }
 
 // Stop strings and tool blocks count in the answer only, never in the thinking before it. Returns

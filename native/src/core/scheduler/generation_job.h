@@ -31,6 +31,10 @@ class GenerationJob {
     enum class Phase { Prefill, Decode, Settle, Terminal };
     Phase phase() const;
     ds4_status error() const { return error_; } // DS4_OK unless the job has failed
+    // Some of the prompt is in the session or in a step.
+    bool has_begun() const { return prompt_taken_ > 0; }
+    // Before it has begun: the number of tokens that the session can still take.
+    void set_room(uint32_t room) { room_ = room; }
     uint32_t prompt_left() const { return uint32_t(prompt_.size()) - prompt_taken_; }
 
     // The input that a step can take of this job now. Prompt: up to `count` of its next tokens.

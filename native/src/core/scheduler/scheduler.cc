@@ -238,6 +238,15 @@ bool Scheduler::advance() noexcept {
     return launch(Lane::prefill) || progressed;
 }
 
+// Whether a step of the job may be submitted now. Before its first step other callers may have
+// moved the session; from then on the job alone does.
+bool Scheduler::may_step(GenerationJob &job) {
+    if (!executor_.may_step(job.session, *this)) return false;
+    if (!job.has_begun())
+        job.set_room(executor_.capacity(job.session) - executor_.position(job.session));
+    return true;
+}
+
 // The batch of the lane's next step, or none.
 std::optional<Batch> Scheduler::plan(Lane lane) {
     const auto alone = std::find_if(active_.begin(), active_.end(),
@@ -245,8 +254,7 @@ std::optional<Batch> Scheduler::plan(Lane lane) {
     const bool isolates = alone != active_.end();
     if (lane == Lane::decode && isolates) {
         GenerationJob &job = **alone;
-        if (!decode_.empty() || job.in_flight > 0 || !executor_.may_step(job.session, *this))
-            return std::nullopt;
+        if (!decode_.empty() || job.in_flight > 0 || !may_step(job)) return std::nullopt;
         const uint32_t count = std::min(job.next_share().count, executor_.max_step_tokens());
         return Batch{{&job, job.first(job.next_share(), count)}};
     }
@@ -256,7 +264,7 @@ std::optional<Batch> Scheduler::plan(Lane lane) {
         if (job.next_share().input == Input::Follow &&
             (decode_.empty() || decode_.back().number != job.flight))
             return false;
-        return executor_.may_step(job.session, *this);
+        return may_step(job);
     };
     Batch batch = lane == Lane::decode ? planner_.plan_decode(active_, may)
                                        : planner_.plan_prefill(active_, may);

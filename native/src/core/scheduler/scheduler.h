@@ -67,6 +67,7 @@ class Scheduler : private StepListener {
     void run();
     bool advance() noexcept;
     bool launch(Lane lane) noexcept;
+    bool may_step(GenerationJob &job);
     std::optional<Batch> plan(Lane lane);
     Flight prepare(Lane lane, const Batch &batch);
     void control(Flight &flight) noexcept;
