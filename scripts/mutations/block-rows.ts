@@ -14,8 +14,8 @@ export const BLOCK_ROWS: readonly Mutation[] = [
   {
     name: "of equal router scores the larger expert wins",
     file: `${BLOCKS}/router.cc`,
-    find: "values[size_t(e)] > values[size_t(best)]",
-    replace: "values[size_t(e)] >= values[size_t(best)]",
+    find: "for (; place > 0 && values[e] > values[ids[place - 1]]; place--)",
+    replace: "for (; place > 0 && values[e] >= values[ids[place - 1]]; place--)",
     tests: ["equal scores go to the smaller expert"],
   },
   {
@@ -37,8 +37,8 @@ export const BLOCK_ROWS: readonly Mutation[] = [
   {
     name: "the position bias of a compressor counts from the step's first token",
     file: `${BLOCKS}/compressor.cc`,
-    find: "(in.first + t) % in.ratio",
-    replace: "t % in.ratio",
+    find: "(in.first + token) % in.ratio",
+    replace: "token % in.ratio",
     tests: ["the position bias is that of the window's positions"],
   },
   {
@@ -107,15 +107,15 @@ export const BLOCK_ROWS: readonly Mutation[] = [
   {
     name: "the shared expert is clamped by the limit of the routed ones",
     file: `${BLOCKS}/moe.cc`,
-    find: "context_.shared_clamp ? facts.shared_swiglu_limit : 0.0f",
-    replace: "context_.shared_clamp ? facts.swiglu_limit : 0.0f",
+    find: "context_.shared_clamp ? step.facts.shared_swiglu_limit : 0.0f",
+    replace: "context_.shared_clamp ? step.facts.swiglu_limit : 0.0f",
     tests: ["the shared expert is clamped by its own limit"],
   },
   {
     name: "the switch that turns the shared expert's clamp off does nothing",
     file: `${BLOCKS}/moe.cc`,
-    find: "context_.shared_clamp ? facts.shared_swiglu_limit : 0.0f",
-    replace: "facts.shared_swiglu_limit",
+    find: "context_.shared_clamp ? step.facts.shared_swiglu_limit : 0.0f",
+    replace: "step.facts.shared_swiglu_limit",
     tests: ["the shared expert is clamped by its own limit"],
   },
   {
@@ -142,8 +142,8 @@ export const BLOCK_ROWS: readonly Mutation[] = [
   {
     name: "routed experts count for a little too much, ten times their error",
     file: `${BLOCKS}/moe.cc`,
-    find: "add_scaled(out + t * size, 1.0f,\n",
-    replace: "add_scaled(out + t * size, 1.0f + 3e-5f,\n",
+    find: "add_scaled(out + token * size + begin, 1.0f,",
+    replace: "add_scaled(out + token * size + begin, 1.0f + 3e-5f,",
     tests: ["a layer of experts equals the recorded one, routed by score"],
   },
 ]
