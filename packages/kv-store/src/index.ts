@@ -1,4 +1,21 @@
 export { compatibilityOf, type Compatibility } from "./format/compatibility.ts"
+export { KvcFile, writeKvcFile, type KvcContent, type KvcTool } from "./kvc/file.ts"
+export {
+  importKvcFile,
+  kvcKey,
+  listKvcFolder,
+  type KvcImport,
+  type KvcListing,
+} from "./kvc/folder.ts"
+export type { KvcFlags, KvcHeader } from "./kvc/header.ts"
+export {
+  encodeKvcCounts,
+  encodeKvcShape,
+  kvcPayloadBytes,
+  kvcPieces,
+  type KvcPiece,
+  type KvcShape,
+} from "./kvc/payload.ts"
 export { KvStoreError, type KvStoreErrorCode } from "./kv-store-error.ts"
 export type { CheckpointListing, Match } from "./store/listing.ts"
 export type { Divergence } from "./store/explain-miss.ts"
