@@ -6,6 +6,7 @@ import { LOADING_ROWS } from "./loading-rows.ts"
 import type { Mutation } from "./mutation.ts"
 import { PACKAGE_ROWS } from "./package-rows.ts"
 import { SESSION_ROWS } from "./session-rows.ts"
+import { STORE_ROWS } from "./store-rows.ts"
 
 export const MUTATIONS: readonly Mutation[] = [
   ...ATTENTION_ROWS,
@@ -14,4 +15,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...LOADING_ROWS,
   ...PACKAGE_ROWS,
   ...SESSION_ROWS,
+  ...STORE_ROWS,
 ]

@@ -157,6 +157,8 @@ test("two conversations that share a beginning free only what is their own", asy
   await saveIds(store, fork)
   const page = 2048 * 8 + 8 + 4096 + 24
   for (const each of store.list()) expect(alone - each.ownBytes).toBe(3 * page)
+  // Each saves 8,192 tokens at 100 a second, for the bytes that its removal frees.
+  for (const each of store.list()) expect(each.value * each.ownBytes).toBeCloseTo(81.92, 6)
 })
 
 test("a save that was interrupted leaves segments that go first", async () => {
