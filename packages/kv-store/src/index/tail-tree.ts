@@ -23,12 +23,13 @@ export class TailTree<T> {
     return this.root.values.length === 0 && this.root.children.size === 0
   }
 
+  /** @param ids stay as they are from now on: the tree keeps parts of them */
   insert(ids: Int32Array, value: T): void {
     let node = this.root
     for (let at = 0; at < ids.length; ) {
       const child = node.children.get(ids[at] ?? 0)
       if (child === undefined) {
-        const leaf = newNode<T>(ids.slice(at))
+        const leaf = newNode<T>(ids.subarray(at))
         node.children.set(ids[at] ?? 0, leaf)
         node = leaf
         break
@@ -42,9 +43,9 @@ export class TailTree<T> {
 
   /** Puts a node between the two, `length` ids below the upper one. */
   private split(parent: Node<T>, child: Node<T>, length: number): Node<T> {
-    const middle = newNode<T>(child.edge.slice(0, length))
+    const middle = newNode<T>(child.edge.subarray(0, length))
     parent.children.set(child.edge[0] ?? 0, middle)
-    child.edge = child.edge.slice(length)
+    child.edge = child.edge.subarray(length)
     middle.children.set(child.edge[0] ?? 0, child)
     return middle
   }

@@ -67,6 +67,19 @@ test("who wants to be alone waits for readers, and writers wait behind it", asyn
   expect(order).toEqual(["alone", "write"])
 })
 
+test("a store opens beside a process that saves, and leaves its temporary file", async () => {
+  const { folder } = lockedFolder()
+  await (await openTestStore(folder)).close()
+  const temporary = join(folder, "tmp", "being-written")
+  await Bun.write(temporary, "x")
+  const other = await holder(folder, "write")
+  await (await openTestStore(folder, { lockWaitMs: 50 })).close()
+  expect(await Bun.file(temporary).exists()).toBe(true)
+  await other.kill()
+  await (await openTestStore(folder, { lockWaitMs: 1000 })).close()
+  expect(await Bun.file(temporary).exists()).toBe(false)
+})
+
 test("a store that another process keeps is refused with advice", async () => {
   const { folder } = lockedFolder()
   const other = await holder(folder, "alone")

@@ -75,18 +75,24 @@ export const lockedOut = (waitMs: number): KvStoreError =>
     `another process kept the store's folder for ${waitMs} ms: wait for it, or name another folder`,
   )
 
-/** Folders, left-over temporary files, the log; then the index from the heads of all files. */
+/** How long opening waits to be alone. A large save by another process takes longer. */
+const ALONE_WAIT_MS = 1000
+
+/** Left-over temporary files go, and a log is made, if nobody else is at work in the folder. */
+async function tidyFolder(store: StoreContext): Promise<void> {
+  const { files, lock, lockWaitMs } = store
+  using alone = await lock.acquire("alone", Math.min(ALONE_WAIT_MS, lockWaitMs))
+  if (alone === undefined) return
+  for (const name of await files.list(TEMPORARY)) await files.remove(`${TEMPORARY}/${name}`)
+  await makeLog(store)
+}
+
+/** The index, from the heads of all files. */
 async function load(store: StoreContext): Promise<void> {
   const { files, lock, lockWaitMs } = store
-  {
-    using alone = await lock.acquire("alone", lockWaitMs)
-    if (alone === undefined) throw lockedOut(lockWaitMs)
-    for (const folder of [TEMPORARY, QUARANTINE, SEGMENTS, CHECKPOINTS])
-      await files.makeFolder(folder)
-    for (const name of await files.list(TEMPORARY)) await files.remove(`${TEMPORARY}/${name}`)
-    await makeLog(store)
-  }
-  // Heads are read beside other processes, which do not wait for that.
+  for (const folder of [TEMPORARY, QUARANTINE, SEGMENTS, CHECKPOINTS])
+    await files.makeFolder(folder)
+  await tidyFolder(store)
   using shared = await lock.acquire("write", lockWaitMs)
   if (shared === undefined) throw lockedOut(lockWaitMs)
   await scanFolder(store)
