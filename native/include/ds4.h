@@ -329,6 +329,8 @@ DS4_API ds4_status ds4_session_mark(ds4_session *session, ds4_mark **out_mark);
 /* Thread: one. Back to a mark at a position that the session has passed with the same tokens. Any
  * other mark is DS4_ERR_ARGUMENT, and so is a session that a job owns. */
 DS4_API ds4_status ds4_session_cut(ds4_session *session, const ds4_mark *mark);
+/* Thread: any. Another handle of the same mark, to be closed by itself. */
+DS4_API ds4_status ds4_mark_share(const ds4_mark *mark, ds4_mark **out_mark);
 /* Thread: one. */
 DS4_API void ds4_mark_close(ds4_mark *mark);
 /* Thread: any, and so of the functions that read a mark. Tokens before it. */
@@ -337,6 +339,8 @@ DS4_API uint32_t ds4_mark_position(const ds4_mark *mark);
 DS4_API uint64_t ds4_mark_bytes(const ds4_mark *mark);
 /* Closing it would free so many of these bytes now: nobody else holds them. */
 DS4_API uint64_t ds4_mark_own_bytes(const ds4_mark *mark);
+/* Token ids before it. tokens: [capacity], which is at least its position. */
+DS4_API ds4_status ds4_mark_tokens(const ds4_mark *mark, int32_t *tokens, uint64_t capacity);
 /* A snapshot is the regions of a mark, one after another. Each ends with its own checksum. A page
  * of 2,048 tokens is a region, with equal bytes in every snapshot of the same beginning. */
 DS4_API uint32_t ds4_mark_region_count(const ds4_mark *mark);

@@ -149,6 +149,28 @@ TEST("bytes that only a mark holds are its own, and all of them are the engine's
     CHECK(ds4_engine_cache_bytes(engine.engine) == 0);
 }
 
+TEST("a mark tells its tokens, and a second handle keeps it when the first is closed") {
+    SmallModel parts;
+    parts.shape.context_tokens = 8192;
+    const SmallEngine engine(parts);
+    for (const uint32_t at : {0u, 5u, 2048u, 4100u}) {
+        ds4_session *session = engine.open_session(8192);
+        const std::vector<int32_t> prompt = tokens_of(at);
+        for (uint32_t begin = 0; begin < at; begin += 64)
+            engine.step(session, {prompt.begin() + begin,
+                                  prompt.begin() + std::min(begin + 64, at)});
+        ds4_mark *mark = nullptr, *second = nullptr;
+        expect_ok(ds4_session_mark(session, &mark));
+        expect_ok(ds4_mark_share(mark, &second));
+        ds4_mark_close(mark), ds4_session_close(session);
+        std::vector<int32_t> tokens(at + 1, -7);
+        expect_ok(ds4_mark_tokens(second, tokens.data(), at + 1));
+        CHECK(std::equal(prompt.begin(), prompt.end(), tokens.begin()) && tokens[at] == -7);
+        CHECK(at == 0 || ds4_mark_tokens(second, tokens.data(), at - 1) == DS4_ERR_ARGUMENT);
+        ds4_mark_close(second);
+    }
+}
+
 TEST("mark offsets outside the prompt or out of order are refused") {
     const SmallModel parts;
     const SmallEngine engine(parts);

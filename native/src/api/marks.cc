@@ -16,7 +16,27 @@ struct ds4_mark_import {
     ds4::SnapshotReader reader;
 };
 
+ds4_status ds4_mark_share(const ds4_mark *mark, ds4_mark **out_mark) {
+    return guarded([&] {
+        require_pointer(mark, "mark");
+        require_pointer(out_mark, "out_mark");
+        *out_mark = new ds4_mark(*mark);
+    });
+}
+
 void ds4_mark_close(ds4_mark *mark) { delete mark; }
+
+ds4_status ds4_mark_tokens(const ds4_mark *mark, int32_t *tokens, uint64_t capacity) {
+    return guarded([&] {
+        require_pointer(mark, "mark");
+        const uint32_t count = mark->mark->position();
+        if (capacity < count)
+            fail(DS4_ERR_ARGUMENT, "the mark has %u tokens; the array has room for %llu", count,
+                 (unsigned long long)capacity);
+        if (count > 0) require_pointer(tokens, "tokens");
+        mark->mark->copy_tokens(tokens);
+    });
+}
 
 uint32_t ds4_mark_position(const ds4_mark *mark) {
     return mark == nullptr ? 0 : mark->mark->position();

@@ -17,6 +17,15 @@ bool Mark::begins(const PageTable &table, uint32_t position) const {
     return true;
 }
 
+void Mark::copy_tokens(int32_t *out) const {
+    uint32_t left = position_;
+    for (const std::shared_ptr<Page> &page : pages_) {
+        const uint32_t count = std::min(left, uint32_t(PageLayout::kTokens));
+        out = std::copy_n(page->tokens.data(), count, out);
+        left -= count;
+    }
+}
+
 uint64_t Mark::own_bytes() const {
     uint64_t bytes = recent_.bytes();
     for (const std::shared_ptr<Page> &page : pages_)

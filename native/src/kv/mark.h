@@ -18,6 +18,7 @@ class Mark {
           recent_(std::move(recent)) {}
 
     uint32_t position() const { return position_; }
+    void copy_tokens(int32_t *out) const; // out: [position]
     const PageRefs &pages() const { return pages_; }
     const uint8_t *recent() const { return recent_.data(); }
     uint64_t recent_bytes() const { return recent_.bytes(); }

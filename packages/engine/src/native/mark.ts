@@ -58,6 +58,25 @@ export class MarkHandle implements Disposable {
     return Number(engineLibrary().symbols.ds4_mark_own_bytes(this.pointer))
   }
 
+  /** Ids of the tokens before the mark. */
+  get tokens(): Int32Array {
+    const { symbols, check } = engineLibrary()
+    const tokens = new Int32Array(Math.max(1, this.position))
+    check(
+      "ds4_mark_tokens",
+      symbols.ds4_mark_tokens(this.pointer, tokens, BigInt(tokens.length)),
+    )
+    return tokens.subarray(0, this.position)
+  }
+
+  /** Another handle of the same mark, to be closed by itself. */
+  share(): MarkHandle {
+    const { symbols, check } = engineLibrary()
+    const out = new OutHandle()
+    check("ds4_mark_share", symbols.ds4_mark_share(this.pointer, out.memory))
+    return new MarkHandle(out.pointer)
+  }
+
   /** Bytes of each region of its snapshot, in order. Their sum is the size of the snapshot. */
   get regionBytes(): number[] {
     const { symbols } = engineLibrary()
