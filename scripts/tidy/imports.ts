@@ -8,7 +8,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "model-file": [],
   tokenizer: ["model-file"],
   "kt-bridge": ["ffi", "native"],
-  engine: ["kt-bridge", "ffi", "model-file", "tokenizer", "native"],
+  engine: ["kt-bridge", "kv-store", "ffi", "model-file", "tokenizer", "native"],
   chat: ["engine", "model-file", "tokenizer"],
   options: [],
   progress: [],

@@ -157,8 +157,8 @@ TEST("a mark tells its tokens, and a second handle keeps it when the first is cl
         ds4_session *session = engine.open_session(8192);
         const std::vector<int32_t> prompt = tokens_of(at);
         for (uint32_t begin = 0; begin < at; begin += 64)
-            engine.step(session, {prompt.begin() + begin,
-                                  prompt.begin() + std::min(begin + 64, at)});
+            engine.step(session,
+                        {prompt.begin() + begin, prompt.begin() + std::min(begin + 64, at)});
         ds4_mark *mark = nullptr, *second = nullptr;
         expect_ok(ds4_session_mark(session, &mark));
         expect_ok(ds4_mark_share(mark, &second));

@@ -14,6 +14,7 @@ import { NativeModel } from "./native/native-model.ts"
 import { MarkHandle } from "./native/mark.ts"
 import { SessionHandle } from "./native/session.ts"
 import { KeepAlive } from "./native/wake-up.ts"
+import { Checkpoints, type KvDiskOptions } from "./checkpoints/checkpoints.ts"
 import { memoryAccount } from "./memory-account.ts"
 import { PrefixCache } from "./prefix-cache/prefix-cache.ts"
 import { type Lease, SessionPool } from "./session-pool.ts"
@@ -55,6 +56,7 @@ export class NativeEngine implements InferenceEngine {
   private readonly maxStepTokens: number
   private readonly cache: PrefixCache<MarkHandle>
   private readonly pool: SessionPool<SessionHandle, MarkHandle>
+  private checkpoints: Checkpoints<MarkHandle> | undefined
   private readonly keepAlive = new KeepAlive()
   private readonly closing = new AbortController()
   /** Generations that hold a session, until the session is back in the pool. */
@@ -116,8 +118,11 @@ export class NativeEngine implements InferenceEngine {
     try {
       const engine = await EngineHandle.open(nativeModel, options)
       try {
-        if (tokenizer !== undefined) engine.setVocabulary(tokenizer, file.config.vocab)
-        return new NativeEngine({ file, nativeModel, engine, isDemo, options })
+        const vocabulary =
+          tokenizer === undefined ? "" : engine.setVocabulary(tokenizer, file.config.vocab)
+        const made = new NativeEngine({ file, nativeModel, engine, isDemo, options })
+        if (options.kvDisk !== undefined) await made.openCheckpoints(options.kvDisk, vocabulary)
+        return made
       } catch (error) {
         engine.close()
         throw error
@@ -126,6 +131,20 @@ export class NativeEngine implements InferenceEngine {
       nativeModel.close()
       throw error
     }
+  }
+
+  private async openCheckpoints(options: KvDiskOptions, tokenizer: string): Promise<void> {
+    using empty = SessionHandle.open(this.engine, 1)
+    using mark = empty.mark()
+    this.checkpoints = await Checkpoints.open(options, {
+      header: mark.readRegion(0),
+      tokenizer,
+      model: this.model.name,
+      bytesPerToken: memoryAccount(this.engine.describe().memory).kvBytesPerToken,
+      importMark: (chunks) => MarkHandle.import(this.engine, chunks),
+      keep: (loaded, shown) =>
+        this.cache.add({ mark: loaded, held: loaded.tokens, shown: [shown], hint: undefined }),
+    })
   }
 
   /** The library's description of the engine: kernel set, threads, bytes mapped. */
@@ -137,6 +156,7 @@ export class NativeEngine implements InferenceEngine {
     running: this.pool.running,
     queued: this.pool.queued,
     prefixCache: this.cache.stats,
+    ...(this.checkpoints === undefined ? {} : { kvStore: this.checkpoints.stats }),
   })
 
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
@@ -146,14 +166,12 @@ export class NativeEngine implements InferenceEngine {
         ? this.closing.signal
         : AbortSignal.any([request.signal, this.closing.signal])
     using _ = this.keepAlive.hold()
-    const lease = await this.pool.acquire(
-      {
-        prompt: Int32Array.from(job.prompt),
-        hint: request.sessionHint,
-        messageBegins: request.messageBegins,
-      },
-      signal,
-    )
+    const tokens = Int32Array.from(job.prompt)
+    const hint = request.sessionHint
+    if (this.checkpoints !== undefined)
+      await this.checkpoints.restore(tokens, this.cache.find(tokens, hint)?.length ?? 0)
+    const { messageBegins } = request
+    const lease = await this.pool.acquire({ prompt: tokens, hint, messageBegins }, signal)
     if (lease === undefined) {
       yield cancelledWhileWaiting(job.prompt.length)
       return
@@ -183,7 +201,8 @@ export class NativeEngine implements InferenceEngine {
     try {
       const job = new Job(this.engine, lease.session, rest)
       const onRetired = (settled: Promise<void>) => void this.track(settled)
-      return new Generation({ job, lease, transcript, promptTokens, onRetired })
+      const { checkpoints } = this
+      return new Generation({ job, lease, transcript, promptTokens, onRetired, checkpoints })
     } catch (error) {
       lease.release()
       throw error
@@ -257,6 +276,7 @@ export class NativeEngine implements InferenceEngine {
       await Promise.all(this.active)
       await Bun.sleep(0)
     }
+    await this.checkpoints?.close()
     this.pool.close()
     this.engine.close()
     this.nativeModel.close()

@@ -1,4 +1,5 @@
 // Runs one job on a leased session, from its first event to the release of the session.
+import type { Checkpoints } from "./checkpoints/checkpoints.ts"
 import type { Job } from "./native/job.ts"
 import type { MarkHandle } from "./native/mark.ts"
 import type { SessionHandle } from "./native/session.ts"
@@ -14,7 +15,12 @@ interface GenerationParts {
   readonly promptTokens: number
   /** Told of the work that goes on after the last event: the session is back when it resolves. */
   readonly onRetired: (settled: Promise<void>) => void
+  /** Where states are saved. */
+  readonly checkpoints: Checkpoints<MarkHandle> | undefined
 }
+
+/** The time of fewer tokens is mostly that of one step. */
+const LEAST_MEASURED_TOKENS = 64
 
 export class Generation {
   private isRetired = false
@@ -126,14 +132,36 @@ export class Generation {
     for (const { id } of await job.finish()) transcript.push(id)
     this.keepMarks()
     lease.release()
+    this.parts.checkpoints?.worth.prefill.add(
+      job.state.prompt_processed,
+      job.state.prefill_us / 1e6,
+      LEAST_MEASURED_TOKENS,
+    )
   }
 
   /** Gives the marks that have come to the cache, with the ids that lead to them. */
   private keepMarks(): void {
-    const { job, lease, transcript } = this.parts
+    const { job, lease, transcript, checkpoints } = this.parts
     for (const mark of job.takeMarks()) {
       const { position } = mark
-      lease.keep(mark, transcript.heldUpTo(position), transcript.shownUpTo(position))
+      const held = transcript.heldUpTo(position)
+      const shown = transcript.shownUpTo(position)
+      const reason = this.reasonOf(position)
+      // Clients may send back what the model thought, or not.
+      for (const list of reason === "turn" ? [held, ...shown] : [shown[0] ?? held])
+        if (reason !== undefined) checkpoints?.consider({ mark, held, shown: list, reason })
+      lease.keep(mark, held, shown)
     }
+  }
+
+  /** Why the state at a position of the session may be worth saving. */
+  private reasonOf(position: number): "anchor" | "turn" | "interval" | undefined {
+    const { job, lease, promptTokens } = this.parts
+    const promptBegin = lease.heldTokens.length - lease.cachedTokens
+    if (job.isTerminal && position >= promptBegin + promptTokens - 1) return "turn"
+    const [first] = lease.promptMarks
+    if (lease.cachedTokens < (first ?? 0) && position === promptBegin + (first ?? 0))
+      return "anchor"
+    return position % job.markInterval === 0 ? "interval" : undefined
   }
 }

@@ -9,6 +9,7 @@ export {
 } from "./load-model.ts"
 export { planEngine, type DensePlace, type EnginePlan } from "./plan-engine.ts"
 export { expertOptions, type ExpertFlags } from "./expert-flags.ts"
+export type { KvDiskOptions } from "./checkpoints/checkpoints.ts"
 export { contextNote } from "./context-note.ts"
 export { memoryAccount, type MemoryAccount } from "./memory-account.ts"
 export { expertsText } from "./experts-text.ts"

@@ -1,6 +1,9 @@
 // The types of an engine that other packages see. The native client and the fake of
 // `@ds4/engine/testing` implement them.
 
+import type { StoreStats } from "@ds4/kv-store"
+import type { KvDiskOptions } from "./checkpoints/checkpoints.ts"
+
 export interface EngineOptions {
   /**
    * fast: the default arithmetic; trained: f32 with the trained-in roundings; plain: f32 without
@@ -19,6 +22,8 @@ export interface EngineOptions {
    * sessions of the whole context; never more than half of it.
    */
   readonly cacheBytes?: number
+  /** Keeps states on disk too, so that they outlast the process. Default: not. */
+  readonly kvDisk?: KvDiskOptions
   /** Generations at once (default 4); later ones wait in order of arrival. */
   readonly maxSessions?: number
   /** How many may wait (default 64) before generate() throws BUSY. */
@@ -204,6 +209,8 @@ export interface EngineStats {
   readonly running: number
   readonly queued: number
   readonly prefixCache: PrefixCacheStats
+  /** States on disk, where they are kept. */
+  readonly kvStore?: StoreStats
 }
 
 export interface PrefixCacheStats {

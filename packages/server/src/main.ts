@@ -113,7 +113,7 @@ async function load(
     report(step)
   }
   try {
-    const loaded = await loadServedModel(options, onLoad, signal)
+    const loaded = await loadServedModel(options, onLoad, signal, print)
     progress.stop()
     state.ready(loaded.model)
     if (!options.quiet) {

@@ -21,13 +21,19 @@ export interface OpenedApp {
  * with EngineError or ModelFileError.
  */
 export async function openApp(given: Partial<ServeOptions> = {}): Promise<OpenedApp> {
-  const options: ServeOptions = { ...defaultOptions("serve"), ...given }
+  // A program's conversations go to disk where it says so, and nowhere else.
+  const options: ServeOptions = { ...defaultOptions("serve"), "kv-disk-dir": "none", ...given }
   const settings = settingsOf(options, await readApiKeys(options))
   const state = new ServingState()
   const registry = new RequestRegistry(settings.admission)
   const statistics = new Statistics()
   const app = createApp({ state, settings, registry, statistics, log: SILENT_LOG })
-  const { model } = await loadServedModel(options, () => {}, new AbortController().signal)
+  const { model } = await loadServedModel(
+    options,
+    () => {},
+    new AbortController().signal,
+    () => {},
+  )
   state.ready(model)
   const drainMs = options["drain-seconds"] * 1000
   return { app, close: () => shutDown(app, state, registry, drainMs) }

@@ -35,8 +35,13 @@ export function printModel(
     `context  ${contextTokens} tokens, ${options.parallel} sessions at once, ` +
       `${options["max-queue"]} may wait`,
   )
-  const { budgetBytes } = chat.engine.stats().prefixCache
-  print(`         ${formatBytes(budgetBytes)} for the states that prompts continue from`)
+  const { prefixCache, kvStore } = chat.engine.stats()
+  print(`states   ${formatBytes(prefixCache.budgetBytes)} of memory for what prompts continue from`)
+  if (kvStore !== undefined)
+    print(
+      `         ${formatBytes(kvStore.bytes)} of ${formatBytes(kvStore.budgetBytes)} on disk, ` +
+        `${kvStore.checkpoints} checkpoints`,
+    )
   const note = contextNote(options.ctx, chat.engine.model)
   if (note !== undefined) print(`         ${note}`)
   print(

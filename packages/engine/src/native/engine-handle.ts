@@ -50,9 +50,9 @@ export class EngineHandle implements Disposable {
 
   /**
    * Gives the bytes of every token, which stop strings and tool zones need. Ids without a token
-   * have none.
+   * have none. Returns a hash of them.
    */
-  setVocabulary(tokenizer: Tokenizer, vocab: number): void {
+  setVocabulary(tokenizer: Tokenizer, vocab: number): string {
     if (tokenizer.vocab > vocab) {
       throw new EngineError(
         "FORMAT",
@@ -81,6 +81,7 @@ export class EngineHandle implements Disposable {
         vocab,
       ),
     )
+    return new Bun.CryptoHasher("blake2b256").update(joined).update(offsets).digest("hex")
   }
 
   describe(): EngineDescription {

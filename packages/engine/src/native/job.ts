@@ -158,6 +158,11 @@ export class Job {
     return this.state.status === JOB.CANCELLED ? "cancelled" : REASONS.get(this.state.finish)
   }
 
+  /** The session is marked at multiples of so many tokens. */
+  get markInterval(): number {
+    return this.request.markInterval
+  }
+
   get stopString(): string | undefined {
     return this.request.stopStrings[this.state.stop_string]
   }

@@ -62,10 +62,7 @@ export class MarkHandle implements Disposable {
   get tokens(): Int32Array {
     const { symbols, check } = engineLibrary()
     const tokens = new Int32Array(Math.max(1, this.position))
-    check(
-      "ds4_mark_tokens",
-      symbols.ds4_mark_tokens(this.pointer, tokens, BigInt(tokens.length)),
-    )
+    check("ds4_mark_tokens", symbols.ds4_mark_tokens(this.pointer, tokens, BigInt(tokens.length)))
     return tokens.subarray(0, this.position)
   }
 

@@ -21,6 +21,23 @@ export const SERVING_OPTIONS = {
       "room for two whole sessions if that is more",
     commands: ["serve"],
   },
+  "kv-disk-dir": {
+    kind: "text",
+    value: "DIR",
+    refusesEmpty: true,
+    help:
+      "folder for the states that prompts continue from; none: they end with the server; " +
+      "default: ds4/kv in the user's cache folder, none for the embedded model",
+    commands: ["serve"],
+  },
+  "kv-disk-space-mb": {
+    kind: "integer",
+    value: "MB",
+    min: 0,
+    max: 1_073_741_824,
+    help: "most MiB in that folder; default: 10% of the free space, at most 64 GiB",
+    commands: ["serve"],
+  },
   "max-queue": {
     kind: "integer",
     value: "N",

@@ -1,6 +1,7 @@
 import { type AnswerMemoryLimits, chatWith } from "@ds4/chat"
 import { expertOptions, expertsText, loadModel, type LoadProgress } from "@ds4/engine"
 import type { ServeOptions } from "../settings.ts"
+import { kvDiskOptions } from "./kv-disk.ts"
 import type { ServedModel } from "./serving-state.ts"
 
 /** Context of a session where no --ctx is given and the model allows more. */
@@ -12,14 +13,20 @@ export interface LoadedModel {
   readonly experts: string
 }
 
-/** Loads the model that options name, or the embedded one. Rejects when `signal` is aborted. */
+/**
+ * Loads the model that options name, or the embedded one. Rejects when `signal` is aborted.
+ *
+ * @param log told of problems while the model serves
+ */
 export async function loadServedModel(
   options: ServeOptions,
   onLoad: (progress: LoadProgress) => void,
   signal: AbortSignal,
+  log: (line: string) => void,
 ): Promise<LoadedModel> {
   const path = options.model === undefined || options.model === "demo" ? undefined : options.model
   const chunk = options["prefill-chunk"]
+  const kvDisk = kvDiskOptions(options, log)
   const cacheMib = options["kv-host-mb"]
   const loaded = await loadModel(path, {
     numerics: options.numerics,
@@ -32,6 +39,7 @@ export async function loadServedModel(
     onLoad,
     signal,
     ...(chunk === undefined ? {} : { maxStepTokens: chunk }),
+    ...(kvDisk === undefined ? {} : { kvDisk }),
     ...(cacheMib === undefined ? {} : { cacheBytes: cacheMib * 2 ** 20 }),
   })
   const { engine } = loaded

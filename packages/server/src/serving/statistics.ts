@@ -1,6 +1,6 @@
 // Counters, gauges and histograms of the server; printed as Prometheus text and as JSON.
 
-import type { PrefixCacheStats } from "@ds4/engine"
+import type { EngineStats, PrefixCacheStats } from "@ds4/engine"
 
 /** A histogram with fixed upper bounds; counts are per bucket, cumulated when printed. */
 export class Histogram {
@@ -59,6 +59,7 @@ export interface Gauges {
   running: number
   queued: number
   prefixCache: PrefixCacheStats
+  kvStore?: NonNullable<EngineStats["kvStore"]>
   residentBytes: number
 }
 
@@ -66,11 +67,38 @@ const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 const RATES = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000] as const
 const MINUTE_MS = 60_000
 
-/** The members of the prefix cache's figures that only rise. */
-const COUNTED: ReadonlySet<string> = new Set(["hits", "misses", "evictions"])
+/** The members of the caches' figures that only rise. */
+const COUNTED: ReadonlySet<string> = new Set([
+  "hits",
+  "misses",
+  "evictions",
+  "saves",
+  "refusals",
+  "loads",
+  "bytes_written",
+  "bytes_read",
+  "damaged_files",
+])
 
 function prefixCacheJson({ budgetBytes, ...rest }: PrefixCacheStats) {
   return { ...rest, budget_bytes: budgetBytes }
+}
+
+function kvStoreJson(stats: NonNullable<EngineStats["kvStore"]>) {
+  return {
+    checkpoints: stats.checkpoints,
+    segments: stats.segments,
+    bytes: stats.bytes,
+    budget_bytes: stats.budgetBytes,
+    pending_saves: stats.pendingSaves,
+    saves: stats.saves,
+    refusals: stats.refusals,
+    loads: stats.loads,
+    bytes_written: stats.bytesWritten,
+    bytes_read: stats.bytesRead,
+    evictions: stats.evictions,
+    damaged_files: stats.damagedFiles,
+  }
 }
 
 export class Statistics {
@@ -144,6 +172,7 @@ export class Statistics {
       running: gauges.running,
       queued: gauges.queued,
       prefix_cache: prefixCacheJson(gauges.prefixCache),
+      ...(gauges.kvStore === undefined ? {} : { kv_store: kvStoreJson(gauges.kvStore) }),
       resident_bytes: gauges.residentBytes,
     }
   }
@@ -172,11 +201,15 @@ export class Statistics {
     metric("ds4_active_requests", "gauge", [`ds4_active_requests ${gauges.active}`])
     metric("ds4_running", "gauge", [`ds4_running ${gauges.running}`])
     metric("ds4_queued", "gauge", [`ds4_queued ${gauges.queued}`])
-    for (const [name, value] of Object.entries(prefixCacheJson(gauges.prefixCache))) {
-      const isCounter = COUNTED.has(name)
-      const full = `ds4_prefix_cache_${name}${isCounter ? "_total" : ""}`
-      metric(full, isCounter ? "counter" : "gauge", [`${full} ${value}`])
+    const figures = (prefix: string, values: Readonly<Record<string, number>>): void => {
+      for (const [name, value] of Object.entries(values)) {
+        const isCounter = COUNTED.has(name)
+        const full = `${prefix}_${name}${isCounter ? "_total" : ""}`
+        metric(full, isCounter ? "counter" : "gauge", [`${full} ${value}`])
+      }
     }
+    figures("ds4_prefix_cache", prefixCacheJson(gauges.prefixCache))
+    if (gauges.kvStore !== undefined) figures("ds4_kv_store", kvStoreJson(gauges.kvStore))
     metric("ds4_resident_bytes", "gauge", [`ds4_resident_bytes ${gauges.residentBytes}`])
     metric("ds4_ttft_seconds", "histogram", this.ttft.lines("ds4_ttft_seconds"))
     metric("ds4_queue_seconds", "histogram", this.queueTime.lines("ds4_queue_seconds"))

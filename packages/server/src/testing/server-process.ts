@@ -16,6 +16,8 @@ export const LACKING: readonly string[] = [LIBRARY, join(TINY, "config.json")].f
 
 export const MAIN = join(import.meta.dir, "../main.ts")
 
+const FLAGS = ["--port", "0", "-m", TINY, "--ctx", "4096", "--kv-disk-dir", "none"]
+
 export interface Running {
   process: Bun.Subprocess<"ignore", "pipe", "pipe">
   url: string
@@ -24,10 +26,11 @@ export interface Running {
 
 /** Starts main.ts on a free port and waits until it prints its address. */
 export async function start(...flags: string[]): Promise<Running> {
-  const child = Bun.spawn(
-    [process.execPath, MAIN, "--port", "0", "-m", TINY, "--ctx", "4096", ...flags],
-    { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
-  )
+  const child = Bun.spawn([process.execPath, MAIN, ...FLAGS, ...flags], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  })
   let printed = ""
   const found = Promise.withResolvers<string>()
   void (async () => {

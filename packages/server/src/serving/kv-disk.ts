@@ -1,0 +1,51 @@
+// Where the server keeps states of sessions on disk, and how many bytes of them.
+import { statfsSync } from "node:fs"
+import { homedir } from "node:os"
+import { dirname, join } from "node:path"
+import type { KvDiskOptions } from "@ds4/engine"
+import type { ServeOptions } from "../settings.ts"
+
+const MOST_BYTES = 64 * 2 ** 30
+const SHARE_OF_FREE = 0.1
+
+type DiskFlags = Pick<ServeOptions, "kv-disk-dir" | "kv-disk-space-mb" | "model">
+
+/**
+ * The folder and limits that options ask for; undefined: states stay in memory. Without a folder it
+ * is the user's cache folder, but for the embedded model, which reads any prompt in no time.
+ *
+ * @param environment has XDG_CACHE_HOME, if that is set
+ */
+export function kvDiskOptions(
+  options: DiskFlags,
+  log: (line: string) => void,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): KvDiskOptions | undefined {
+  const asked = options["kv-disk-dir"]
+  const isEmbedded = options.model === undefined || options.model === "demo"
+  if (asked === "none" || (asked === undefined && isEmbedded)) return undefined
+  const cache = environment["XDG_CACHE_HOME"] ?? join(homedir(), ".cache")
+  const folder = asked ?? join(cache, "ds4", "kv")
+  const mib = options["kv-disk-space-mb"]
+  return {
+    folder,
+    budgetBytes: mib === undefined ? defaultBudget(folder) : mib * 2 ** 20,
+    isOptional: asked === undefined,
+    log,
+  }
+}
+
+function defaultBudget(folder: string): number {
+  return Math.min(MOST_BYTES, Math.floor(freeBytes(folder) * SHARE_OF_FREE))
+}
+
+/** Free bytes of the disk of a folder that may not be there yet. */
+function freeBytes(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize
+  } catch {
+    const parent = dirname(folder)
+    return parent === folder ? 0 : freeBytes(parent)
+  }
+}
