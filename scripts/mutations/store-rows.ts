@@ -59,13 +59,13 @@ export const STORE_ROWS: readonly Mutation[] = [
   {
     name: "a section's checksum is not compared",
     file: `${SOURCE}/format/file-head.ts`,
-    find: "if (checksumOf(bytes) !== checksum)",
-    replace: "if (checksum === 0n)",
+    find: "if (checksumOf(bytes) === checksum)",
+    replace: "if (checksum !== 0n)",
     tests: [DAMAGE],
   },
   {
     name: "a page of other token ids is taken",
-    file: `${STORE}/read-checkpoint.ts`,
+    file: `${STORE}/segment-pages.ts`,
     find: "PAGE_ID_BYTES))) !== segment.key)",
     replace: "PAGE_ID_BYTES))) === '')",
     tests: [DAMAGE],
@@ -93,9 +93,9 @@ export const STORE_ROWS: readonly Mutation[] = [
   },
   {
     name: "the buffer of a page is used again while the page is taken",
-    file: `${STORE}/read-checkpoint.ts`,
-    find: "{ length: AHEAD + 1 }",
-    replace: "{ length: AHEAD }",
+    file: `${STORE}/segment-pages.ts`,
+    find: "index % 2 === 0 ? buffers[1] : buffers[0]",
+    replace: "buffers[0]",
     tests: [`${STORE}/read-checkpoint.test.ts`],
   },
   {

@@ -48,12 +48,8 @@ const KINDS: ReadonlyMap<number, FileKind> = new Map(
 const textAt = (bytes: Uint8Array, begin: number, length: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset + begin, length).toString("latin1")
 
-async function readWhole(
-  file: InputFile,
-  bytes: Uint8Array,
-  position: number,
-): Promise<Uint8Array> {
-  const { length } = bytes
+async function readWhole(file: InputFile, length: number, position: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length)
   const got = await file.read(bytes, position)
   if (got !== length) throw damaged(`ends at byte ${position + got}, ${length - got} too early`)
   return bytes
@@ -88,11 +84,6 @@ function checkFooter(footer: Uint8Array, fileBytes: number, headChecksum: bigint
     throw damaged("has another checksum of its section table than its footer says")
 }
 
-function readFooter(file: InputFile, beginning: Uint8Array): Uint8Array | Promise<Uint8Array> {
-  if (beginning.length === file.bytes) return beginning.subarray(-FOOTER_BYTES)
-  return readWhole(file, new Uint8Array(FOOTER_BYTES), file.bytes - FOOTER_BYTES)
-}
-
 /** Sections lie in the table's order, inside the file, and do not overlap. */
 function readTable(table: Uint8Array, end: number): Map<SectionName, SectionPlace> {
   const view = viewOf(table)
@@ -119,23 +110,20 @@ function readTable(table: Uint8Array, end: number): Map<SectionName, SectionPlac
 /**
  * Header, section table and footer, all checked; no section's content.
  *
- * @param buffer where the file's begin is read; if the file fits, sections lie in it
+ * @param beginning the file's begin with the whole table at least
+ * @param footer its last 24 bytes
  * @throws KvStoreError DAMAGED; INCOMPATIBLE for another version
  */
-export async function readFileHead(
-  file: InputFile,
+function headOf(
   kind: FileKind,
-  buffer: Uint8Array = new Uint8Array(BEGINNING_BYTES),
-): Promise<FileHead> {
-  const fileBytes = file.bytes
-  if (fileBytes < HEADER_BYTES + TABLE_ENTRY_BYTES + FOOTER_BYTES)
-    throw damaged(`has ${fileBytes} bytes, too few for a header and a footer`)
-  const beginning = await readWhole(file, buffer.subarray(0, fileBytes), 0)
+  beginning: Uint8Array,
+  footer: Uint8Array,
+  fileBytes: number,
+): FileHead {
   const count = checkHeader(beginning, kind)
   const headBytes = HEADER_BYTES + count * TABLE_ENTRY_BYTES
   if (fileBytes < headBytes + FOOTER_BYTES)
     throw damaged(`has ${fileBytes} bytes, too few for ${count} sections`)
-  const footer = await readFooter(file, beginning)
   const head = beginning.subarray(0, headBytes)
   checkFooter(footer, fileBytes, checksumOf(head))
   return {
@@ -148,11 +136,36 @@ export async function readFileHead(
   }
 }
 
+function checkSize(fileBytes: number): void {
+  if (fileBytes < HEADER_BYTES + TABLE_ENTRY_BYTES + FOOTER_BYTES)
+    throw damaged(`has ${fileBytes} bytes, too few for a header and a footer`)
+}
+
+/** The head of a file that lies on disk. @throws KvStoreError DAMAGED, INCOMPATIBLE */
+export async function readFileHead(file: InputFile, kind: FileKind): Promise<FileHead> {
+  const { bytes } = file
+  checkSize(bytes)
+  const beginning = await readWhole(file, Math.min(bytes, BEGINNING_BYTES), 0)
+  const footer = await readWhole(file, FOOTER_BYTES, bytes - FOOTER_BYTES)
+  return headOf(kind, beginning, footer, bytes)
+}
+
+/** The head of a file that lies in memory whole. @throws KvStoreError DAMAGED, INCOMPATIBLE */
+export function fileHeadOf(file: Uint8Array, kind: FileKind): FileHead {
+  checkSize(file.length)
+  return headOf(kind, file, file.subarray(-FOOTER_BYTES), file.length)
+}
+
 /** @throws KvStoreError DAMAGED when there is none */
 export function sectionOf(head: FileHead, name: SectionName): SectionPlace {
   const place = head.sections.get(name)
   if (place === undefined) throw damaged(`has no section ${name}`)
   return place
+}
+
+function checked(bytes: Uint8Array, name: SectionName, checksum: bigint): Uint8Array {
+  if (checksumOf(bytes) === checksum) return bytes
+  throw damaged(`has another checksum of section ${name} than it says`)
 }
 
 /**
@@ -166,13 +179,15 @@ export async function readSection(
   name: SectionName,
 ): Promise<Uint8Array> {
   const { offset, length, checksum } = sectionOf(head, name)
-  let bytes = head.beginning.subarray(offset, offset + length)
-  if (bytes.length < length) {
-    bytes = new Uint8Array(length)
-    const got = await file.read(bytes, offset)
-    if (got !== length) throw damaged(`ends within section ${name}`)
-  }
-  if (checksumOf(bytes) !== checksum)
-    throw damaged(`has another checksum of section ${name} than it says`)
-  return bytes
+  if (offset + length <= head.beginning.length) return sectionIn(head, name)
+  const bytes = new Uint8Array(length)
+  const got = await file.read(bytes, offset)
+  if (got !== length) throw damaged(`ends within section ${name}`)
+  return checked(bytes, name, checksum)
+}
+
+/** The content of a section that lies in the bytes which the head was read from, checked. */
+export function sectionIn(head: FileHead, name: SectionName): Uint8Array {
+  const { offset, length, checksum } = sectionOf(head, name)
+  return checked(head.beginning.subarray(offset, offset + length), name, checksum)
 }

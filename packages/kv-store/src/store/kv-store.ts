@@ -218,6 +218,7 @@ export class KvStore {
     this.isClosed = true
     await this.saves.idle()
     await tidyLog(this.store)
+    this.store.buffers.clear()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

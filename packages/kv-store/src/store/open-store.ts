@@ -1,3 +1,4 @@
+import { BufferPool } from "../files/buffer-pool.ts"
 import { DiskFiles } from "../files/disk.ts"
 import type { FileSystem } from "../files/file-system.ts"
 import { TEMPORARY } from "../files/publish.ts"
@@ -47,6 +48,7 @@ function contextOf(options: KvStoreOptions): StoreContext {
     lock: options.lock ?? new FlockLock(folder),
     catalog: new Catalog(compatibilityPrefix(root)),
     uses: new UseLog(files),
+    buffers: new BufferPool(),
     compatibility,
     root,
     budgetBytes: options.budgetBytes,

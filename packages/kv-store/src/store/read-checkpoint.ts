@@ -1,15 +1,15 @@
 import { breath } from "../breath.ts"
 import type { InputFile } from "../files/file-system.ts"
 import { readSnapshotHeader } from "../format/compatibility.ts"
-import { readFileHead, readSection, sectionOf, type FileHead } from "../format/file-head.ts"
-import { segmentKey } from "../format/keys.ts"
-import { bytesOfIds, equalBytes, hexOf, PAGE_ID_BYTES, PAGE_TOKENS } from "../format/layout.ts"
-import type { Checkpoint, Segment } from "../index/catalog.ts"
-import { damaged, KvStoreError, systemCode } from "../kv-store-error.ts"
+import { readFileHead, readSection, type FileHead } from "../format/file-head.ts"
+import { bytesOfIds, equalBytes, PAGE_ID_BYTES, PAGE_TOKENS } from "../format/layout.ts"
+import type { Checkpoint } from "../index/catalog.ts"
+import { damaged, KvStoreError } from "../kv-store-error.ts"
 import { decompressed } from "./compression.ts"
+import { guarded } from "./guarded.ts"
 import { note } from "./note.ts"
-import { quarantineCheckpoint, quarantineSegment } from "./quarantine.ts"
-import { checkpointName, segmentName, type StoreContext } from "./store-context.ts"
+import { segmentPages } from "./segment-pages.ts"
+import type { StoreContext } from "./store-context.ts"
 
 /** Bytes that are given at once, so that who takes them keeps the thread for milliseconds only. */
 const CHUNK_BYTES = 2 ** 22
@@ -21,91 +21,19 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, un
   }
 }
 
-/** Runs `work` on a file; its damage moves the file away, its absence drops it from the index. */
-async function withFile<T>(
+const withCheckpoint = <T>(
   store: StoreContext,
-  owner: Checkpoint | Segment,
-  buffer: Uint8Array | undefined,
+  checkpoint: Checkpoint,
   work: (file: InputFile, head: FileHead) => Promise<T>,
-): Promise<T> {
-  const isSegment = "key" in owner
-  const key = isSegment ? owner.key : owner.head.key
-  const name = isSegment ? segmentName(key) : checkpointName(key)
-  try {
+): Promise<T> =>
+  guarded(store, checkpoint, async (name) => {
     const file = await store.files.open(name)
     try {
-      return await work(
-        file,
-        await readFileHead(file, isSegment ? "segment" : "checkpoint", buffer),
-      )
+      return await work(file, await readFileHead(file, "checkpoint"))
     } finally {
       await file.close()
     }
-  } catch (error) {
-    const code = systemCode(error)
-    const isDamage = error instanceof KvStoreError && error.code === "DAMAGED"
-    if (!isDamage && code === undefined) throw error
-    if (!isDamage && code !== "EIO") {
-      if (isSegment) store.catalog.loseSegment(key)
-      else store.catalog.removeCheckpoint(key)
-      const reason = code === "ENOENT" ? "is gone: another process removed it" : `gives ${code}`
-      throw new KvStoreError("MISSING", `${name} ${reason}`)
-    }
-    const problem = isDamage ? error.message : "gives EIO"
-    await (isSegment ? quarantineSegment : quarantineCheckpoint)(store, key, problem)
-    throw new KvStoreError("DAMAGED", `${name} ${problem}`, { cause: error })
-  }
-}
-
-/** The rows of a page. Its token ids are those that its key names. */
-async function readSegment(
-  store: StoreContext,
-  segment: Segment,
-  buffer: { bytes: Uint8Array },
-): Promise<Uint8Array> {
-  // The whole file in one read: its size is that of a file which was there.
-  const fileBytes = segment.bytes ?? 0
-  if (buffer.bytes.length < fileBytes) buffer.bytes = new Uint8Array(fileBytes)
-  return withFile(store, segment, buffer.bytes, async (file, head) => {
-    const { length } = sectionOf(head, "page")
-    if (length < PAGE_ID_BYTES) throw damaged(`has a page of ${length} bytes, too few for its ids`)
-    const page = await readSection(file, head, "page")
-    const previous =
-      segment.previous === undefined ? store.root : Uint8Array.fromHex(segment.previous)
-    if (hexOf(segmentKey(previous, page.subarray(0, PAGE_ID_BYTES))) !== segment.key)
-      throw damaged("holds other token ids than its key names")
-    return page
   })
-}
-
-/** Pages that are read while one is taken. */
-const AHEAD = 2
-
-/** Pages in order. */
-async function* pagesOf(
-  store: StoreContext,
-  chain: readonly Segment[],
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const buffers = Array.from({ length: AHEAD + 1 }, () => ({ bytes: new Uint8Array(0) }))
-  const reading: Promise<Uint8Array>[] = []
-  const begin = (index: number): void => {
-    const [segment, buffer] = [chain[index], buffers[index % buffers.length]]
-    if (segment === undefined || buffer === undefined) return
-    const page = readSegment(store, segment, buffer)
-    page.catch(() => undefined) // whoever awaits it sees the error
-    reading.push(page)
-  }
-  for (let index = 0; index < AHEAD; index++) begin(index)
-  try {
-    for (let index = 0; index < chain.length; index++) {
-      const page = await reading.shift()
-      begin(index + AHEAD)
-      if (page !== undefined) yield page
-    }
-  } finally {
-    await Promise.allSettled(reading)
-  }
-}
 
 /** A checkpoint's own large sections, checked. */
 interface Opened {
@@ -116,7 +44,7 @@ interface Opened {
 }
 
 async function openCheckpoint(store: StoreContext, checkpoint: Checkpoint): Promise<Opened> {
-  return withFile(store, checkpoint, undefined, async (file, head) => {
+  return withCheckpoint(store, checkpoint, async (file, head) => {
     if (head.key !== checkpoint.head.key) throw damaged(`says that its key is ${head.key}`)
     const header = await readSection(file, head, "header")
     const { position } = checkpoint.head
@@ -191,7 +119,7 @@ export async function* readCheckpoint(
     check.compare(own.shownRest, head.common, head.tokens)
     yield own.header
     let position = 0
-    for await (const page of pagesOf(store, chain)) {
+    for await (const page of segmentPages(store, chain)) {
       check.compareHeld(page.subarray(0, PAGE_ID_BYTES), position)
       position += PAGE_TOKENS
       yield* chunksOf(page)
@@ -226,7 +154,7 @@ export async function readExtra(
   checkpoint: Checkpoint,
   name: "text" | "attachment",
 ): Promise<Uint8Array | undefined> {
-  return withFile(store, checkpoint, undefined, async (file, head) =>
+  return withCheckpoint(store, checkpoint, async (file, head) =>
     head.sections.has(name) ? decompressed(await readSection(file, head, name)) : undefined,
   )
 }

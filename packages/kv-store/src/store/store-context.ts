@@ -1,3 +1,4 @@
+import type { BufferPool } from "../files/buffer-pool.ts"
 import type { FileSystem } from "../files/file-system.ts"
 import type { Compatibility } from "../format/compatibility.ts"
 import type { Catalog } from "../index/catalog.ts"
@@ -24,6 +25,7 @@ export interface StoreContext {
   readonly lock: FolderLock
   readonly catalog: Catalog
   readonly uses: UseLog
+  readonly buffers: BufferPool
   readonly compatibility: Compatibility
   /** The compatibility id: root of the chains of keys. */
   readonly root: Uint8Array
