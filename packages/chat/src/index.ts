@@ -16,6 +16,7 @@ export type {
 } from "./answer/answer-request.ts"
 export type { AnswerStream } from "./answer/answer-stream.ts"
 export { ContextOverflowError, outputLimit } from "./answer/context-overflow.ts"
+export { ReplayLog } from "./template/replay-log.ts"
 export { renderChat } from "./template/chat-template.ts"
 export { segmentsText } from "./template/segment-writer.ts"
 export type { Conversation, Message, ToolCall, ToolDeclaration } from "./template/conversation.ts"

@@ -28,6 +28,20 @@ interface ReplayHit {
 export interface ToolReplayLimits {
   readonly maxIds?: number
   readonly maxBytes?: number
+  /** A file of earlier blocks, to which new ones are added. */
+  readonly log?: ReplayFile
+}
+
+/** A turn's block and the ids of its calls. */
+export interface ReplayLine {
+  readonly ids: readonly string[]
+  readonly block: ReplayBlock
+}
+
+interface ReplayFile {
+  /** The lines of earlier processes, the oldest first; once. */
+  takeLines(): readonly ReplayLine[]
+  append(line: ReplayLine): void
 }
 
 interface Entry {
@@ -59,11 +73,14 @@ export class ToolReplay {
   private bytes = 0
   private readonly maxIds: number
   private readonly maxBytes: number
+  private readonly log: ReplayFile | undefined
 
   /** Defaults: 100000 ids and 512 MiB, counting two bytes a character and eight a token. */
   constructor(limits: ToolReplayLimits = {}) {
     this.maxIds = limits.maxIds ?? 100_000
     this.maxBytes = limits.maxBytes ?? 512 * 2 ** 20
+    this.log = limits.log
+    for (const { ids, block } of limits.log?.takeLines() ?? []) this.keep(ids, block, "disk")
   }
 
   get usage(): { ids: number; bytes: number } {
@@ -79,9 +96,13 @@ export class ToolReplay {
   /**
    * Keeps one turn's block under all its call ids. A block beyond the limits by itself is not kept.
    */
-  remember(ids: readonly string[], block: ReplayBlock, origin: ReplayOrigin = "memory"): void {
+  remember(ids: readonly string[], block: ReplayBlock): void {
+    if (this.keep(ids, block, "memory")) this.log?.append({ ids, block })
+  }
+
+  private keep(ids: readonly string[], block: ReplayBlock, origin: ReplayOrigin): boolean {
     const [first] = ids
-    if (first === undefined) return
+    if (first === undefined) return false
     if (ids.length !== block.calls.length)
       throw new Error(`${ids.length} ids for ${block.calls.length} calls of one turn`)
     for (const id of ids) {
@@ -89,7 +110,7 @@ export class ToolReplay {
       if (old !== undefined) this.remove(old)
     }
     const entry = { ids: [...ids], block, origin, bytes: sizeOf(ids, block) }
-    if (entry.ids.length > this.maxIds || entry.bytes > this.maxBytes) return
+    if (entry.ids.length > this.maxIds || entry.bytes > this.maxBytes) return false
     this.entries.set(first, entry)
     for (const id of ids) this.entryOfId.set(id, entry)
     this.bytes += entry.bytes
@@ -97,6 +118,7 @@ export class ToolReplay {
       if (this.entryOfId.size <= this.maxIds && this.bytes <= this.maxBytes) break
       this.remove(oldest)
     }
+    return true
   }
 
   /**
@@ -127,11 +149,6 @@ export class ToolReplay {
       segments: lead === "" ? [sampled] : [{ text: lead, control: false }, sampled],
       origin: entry.origin,
     }
-  }
-
-  /** All entries, least recently used first, for a store that keeps them beside the KV rows. */
-  *snapshot(): IterableIterator<{ ids: readonly string[]; block: ReplayBlock }> {
-    for (const { ids, block } of this.entries.values()) yield { ids, block }
   }
 }
 

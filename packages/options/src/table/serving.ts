@@ -38,6 +38,15 @@ export const SERVING_OPTIONS = {
     help: "most MiB in that folder; default: 10% of the free space, at most 64 GiB",
     commands: ["serve"],
   },
+  "kv-disk-min-seconds": {
+    kind: "number",
+    value: "S",
+    min: 0,
+    max: 86_400,
+    default: 0.5,
+    help: "states that spare less reading than this are not written",
+    commands: ["serve"],
+  },
   "max-queue": {
     kind: "integer",
     value: "N",

@@ -8,7 +8,10 @@ import type { ServeOptions } from "../settings.ts"
 const MOST_BYTES = 64 * 2 ** 30
 const SHARE_OF_FREE = 0.1
 
-type DiskFlags = Pick<ServeOptions, "kv-disk-dir" | "kv-disk-space-mb" | "model">
+type DiskFlags = Pick<
+  ServeOptions,
+  "kv-disk-dir" | "kv-disk-space-mb" | "kv-disk-min-seconds" | "model"
+>
 
 /**
  * The folder and limits that options ask for; undefined: states stay in memory. Without a folder it
@@ -30,6 +33,7 @@ export function kvDiskOptions(
   return {
     folder,
     budgetBytes: mib === undefined ? defaultBudget(folder) : mib * 2 ** 20,
+    leastSeconds: options["kv-disk-min-seconds"],
     isOptional: asked === undefined,
     log,
   }

@@ -1,5 +1,13 @@
-import { type AnswerMemoryLimits, chatWith } from "@ds4/chat"
-import { expertOptions, expertsText, loadModel, type LoadProgress } from "@ds4/engine"
+import { join } from "node:path"
+import { type AnswerMemoryLimits, chatWith, ReplayLog } from "@ds4/chat"
+import {
+  expertOptions,
+  expertsText,
+  type KvDiskOptions,
+  loadModel,
+  type LoadProgress,
+} from "@ds4/engine"
+import type { Tokenizer } from "@ds4/tokenizer"
 import type { ServeOptions } from "../settings.ts"
 import { kvDiskOptions } from "./kv-disk.ts"
 import type { ServedModel } from "./serving-state.ts"
@@ -43,13 +51,27 @@ export async function loadServedModel(
     ...(cacheMib === undefined ? {} : { cacheBytes: cacheMib * 2 ** 20 }),
   })
   const { engine } = loaded
+  const memory = servedMemory(options["tool-memory-max-ids"])
+  const calls = engine.stats().kvStore && kvDisk && (await savedCalls(kvDisk, loaded.tokenizer))
   const model: ServedModel = {
     id: options["model-id"] ?? listedName(engine.model.name),
-    chat: chatWith(loaded, servedMemory(options["tool-memory-max-ids"])),
+    chat: chatWith(loaded, {
+      ...memory,
+      toolCalls: { ...memory.toolCalls, ...(calls === undefined ? {} : { log: calls }) },
+    }),
     created: Math.floor(Date.now() / 1000),
     fingerprint: `ds4-${options.numerics}`,
   }
   return { model, experts: expertsText(engine.describe()) }
+}
+
+/** The calls that earlier servers sampled, beside the states that hold them. */
+async function savedCalls(
+  { folder, log }: KvDiskOptions,
+  tokenizer: Tokenizer,
+): Promise<ReplayLog> {
+  const told = log === undefined ? {} : { log }
+  return await ReplayLog.open({ path: join(folder, "tool-calls.log"), tokenizer, ...told })
 }
 
 /**
