@@ -267,7 +267,8 @@ DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *o
  * routed experts is "packed", or "mapped" with a "reason". "experts_bytes", "rest_bytes",
  * "sessions_bytes" and "available_bytes" decide it; the last is null where the system does not
  * say. "dense" tells the same of all other quantised matrices. "memory" is the engine's account:
- * weights by place, cache of a token and of a session, workspace of the largest step. */
+ * weights by place, cache of a token and of a session, and workspace. That is of the largest step
+ * with a short one beside it. */
 DS4_API ds4_status ds4_engine_plan(ds4_model *model, const ds4_engine_options *options, char *text,
                                    uint64_t capacity, uint64_t *out_bytes);
 /* Thread: one. Stops the scheduler, cancels its jobs, joins its threads. A session that is still

@@ -3,6 +3,7 @@ import { ATTENTION_ROWS } from "./attention-rows.ts"
 import { BLOCK_ROWS } from "./block-rows.ts"
 import { KV_ROWS } from "./kv-rows.ts"
 import { LOADING_ROWS } from "./loading-rows.ts"
+import { MEMORY_ROWS } from "./memory-rows.ts"
 import type { Mutation } from "./mutation.ts"
 import { PACKAGE_ROWS } from "./package-rows.ts"
 import { SESSION_ROWS } from "./session-rows.ts"
@@ -13,6 +14,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...BLOCK_ROWS,
   ...KV_ROWS,
   ...LOADING_ROWS,
+  ...MEMORY_ROWS,
   ...PACKAGE_ROWS,
   ...SESSION_ROWS,
   ...STORE_ROWS,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "api/small_model_for_tests.h"
 #include "base/test.h"
@@ -41,6 +42,27 @@ std::string plan(ds4_model *model, const ds4_engine_options &options) {
     return text;
 }
 
+// A prompt that the decode lane reads, and a token after it.
+void answer(ds4_engine *engine, ds4_session *session, uint32_t prompt_tokens) {
+    std::vector<int32_t> tokens(prompt_tokens, 3);
+    ds4_job_options options{};
+    options.struct_bytes = sizeof options, options.max_tokens = 2, options.think_close_token = -1;
+    options.sampling.struct_bytes = sizeof options.sampling;
+    options.sampling.temperature = 1.0f, options.sampling.seed = 7;
+    uint64_t job = 0;
+    expect_ok(ds4_job_start(engine, session, &options, tokens.data(), prompt_tokens, nullptr,
+                            nullptr, 0, &job));
+    ds4_job_state state{};
+    do {
+        state.struct_bytes = sizeof state;
+        ds4_job_token token;
+        expect_ok(ds4_job_poll(engine, job, &token, 1, &state));
+        std::this_thread::yield();
+    } while (state.status == DS4_JOB_RUNNING || state.pending_tokens > 0);
+    CHECK(state.status != DS4_JOB_FAILED);
+    expect_ok(ds4_job_free(engine, job));
+}
+
 void step(ds4_engine *engine, ds4_session *session, uint32_t count) {
     std::vector<int32_t> tokens(count);
     for (uint32_t i = 0; i < count; i++) tokens[i] = int32_t(i * 7 % 48);
@@ -67,34 +89,81 @@ void steps_of_sessions(ds4_engine *engine, uint32_t count) {
     for (ds4_session *session : sessions) ds4_session_close(session);
 }
 
+// Bytes of rows that many sessions of one token load together, and that fewer do not need. These
+// are windows of 8 rows and 3 shared entries, 128 floats each. Both lanes have at most 4 MiB of
+// either.
+double loaded_together(uint32_t step_tokens) {
+    const auto bytes = [](double tokens, double rows) {
+        return std::min(tokens * rows * 128 * 4, double(4 << 20));
+    };
+    const double shortest = std::min(step_tokens, 64u);
+    return bytes(step_tokens, 8) + bytes(step_tokens, 3) + bytes(shortest, 8) + bytes(shortest, 3);
+}
+
 } // namespace
 
-TEST("the workspace that a plan counts is the one that a step of so many tokens takes") {
+TEST("the workspace that a plan counts is the one that a long step and an answer beside it take") {
     const SmallModel parts;
     ds4_model *model = parts.open();
     for (const uint32_t numerics : {DS4_NUMERICS_FAST, DS4_NUMERICS_TRAINED, DS4_NUMERICS_PLAIN})
-        for (const uint32_t tokens : {1u, 7u, 64u}) {
+        for (const uint32_t tokens : {17u, 64u, 2048u}) {
             const ds4_engine_options options = options_for(numerics, tokens);
             const double planned = number(plan(model, options), "\"memory\"", "workspace_bytes");
             ds4_engine *engine = nullptr;
             expect_ok(ds4_engine_open(model, &options, &engine));
-            const ds4_session_options context{sizeof context, 2000, nullptr};
-            ds4_session *session = nullptr;
+            const ds4_session_options context{sizeof context, 4000, nullptr};
+            ds4_session *session = nullptr, *beside = nullptr;
             expect_ok(ds4_session_open(engine, &context, &session));
+            expect_ok(ds4_session_open(engine, &context, &beside));
             CHECK(number(describe(engine), "{", "workspace_bytes") == 0);
             step(engine, session, tokens);
-            steps_of_sessions(engine, tokens);
+            for (const uint32_t sessions : {17u, 16u}) // in the prefill lane, and in the other
+                steps_of_sessions(engine, sessions);
             const std::string text = describe(engine);
-            const double taken = number(text, "{", "workspace_bytes");
             CHECK(number(text, "\"memory\"", "workspace_bytes") == planned);
-            // Workers without work in a short step have no buffers.
-            CHECK(taken <= planned && planned <= taken * 1.01 + 12000);
-            // A session also stages the rows of a step, at most as many as its rings hold.
             const double session_planned = number(text, "\"memory\"", "session_bytes"),
                          base = number(text, "\"memory\"", "session_base_bytes"),
                          held = double(ds4_session_bytes(session));
             CHECK(session_planned <= held && held <= session_planned + base);
+            const double first = number(text, "{", "workspace_bytes");
+            answer(engine, beside, std::min(tokens, 64u) - 1);
+            const double taken = number(describe(engine), "{", "workspace_bytes");
+            CHECK(first <= taken && taken <= planned);
+            CHECK(planned <= taken * 1.025 + 50000 + loaded_together(tokens));
             ds4_session_close(session);
+            ds4_session_close(beside);
+            ds4_engine_close(engine);
+        }
+    ds4_model_close(model);
+}
+
+TEST("with packed experts a plan counts the workspace of their library too") {
+    const SmallModel parts({.type = DS4_TYPE_Q8_0, .width = 256});
+    ds4_model *model = parts.open();
+    // Lanes that the engine gives cores of their own, each with a library's workspace; and in
+    // turns.
+    for (const uint32_t threads : {0u, 2u})
+        for (const uint32_t tokens : {64u, 2048u}) {
+            ds4_engine_options options = options_for(DS4_NUMERICS_FAST, tokens);
+            options.threads = threads;
+            options.experts = DS4_EXPERTS_PACKED;
+            const double planned = number(plan(model, options), "\"memory\"", "workspace_bytes");
+            ds4_engine *engine = nullptr;
+            expect_ok(ds4_engine_open(model, &options, &engine));
+            const ds4_session_options context{sizeof context, 4000, nullptr};
+            ds4_session *session = nullptr, *beside = nullptr;
+            expect_ok(ds4_session_open(engine, &context, &session));
+            expect_ok(ds4_session_open(engine, &context, &beside));
+            step(engine, session, tokens);
+            answer(engine, beside, 63);
+            const std::string text = describe(engine);
+            const double taken = number(text, "{", "workspace_bytes"),
+                         library = number(text, "\"library\"", "workspace_bytes");
+            CHECK(library > 0 && library < taken);
+            CHECK(taken <= planned);
+            CHECK(planned <= taken * 1.03 + 500000 + loaded_together(tokens));
+            ds4_session_close(session);
+            ds4_session_close(beside);
             ds4_engine_close(engine);
         }
     ds4_model_close(model);

@@ -21,6 +21,8 @@ class SequenceState;
 // time. The decode lane goes first where they compete.
 enum class Lane : uint8_t { decode, prefill };
 constexpr int kLanes = 2;
+// Prompts of so many tokens are read in the decode lane, beside the tokens of the streams.
+constexpr uint32_t kShortPromptTokens = 64;
 
 struct StepSequence {
     SequenceState *state;

@@ -14,7 +14,8 @@ struct MemoryAccount {
     uint64_t page_bytes = 0;
     uint32_t session_tokens = 0; // length of the session that memory is left for
     uint32_t step_tokens = 0;    // the largest step
-    uint64_t workspace = 0;      // of such a step, that of packed experts included
+    // One such step, and a short one in the other lane beside it; that of packed experts included.
+    uint64_t workspace = 0;
 
     uint64_t session(uint64_t tokens) const {
         return session_base + (tokens + page_tokens - 1) / page_tokens * page_bytes;

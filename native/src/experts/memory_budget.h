@@ -20,8 +20,16 @@ struct MemoryNeeds {
 MemoryNeeds memory_needs(const std::vector<LayerTensors> &layers, int packed_layers,
                          uint64_t used_bytes, const MemoryAccount &account);
 
-// An upper bound on the expert library's own workspace for steps of so many tokens.
-uint64_t library_workspace_bytes(const Shape &shape, uint64_t step_tokens);
+// How the expert library computes.
+struct LibraryFacts {
+    const Shape &shape;
+    uint32_t type;        // of the gate matrices, DS4_TYPE_*
+    std::string numerics; // as expert_numerics names them
+    int threads;
+};
+// Bytes of the library's own workspace for steps of so many tokens: what it takes, or a little
+// more.
+uint64_t library_workspace_bytes(const LibraryFacts &facts, uint64_t step_tokens);
 
 // The reason why the needs exceed `available` bytes, or empty if they fit. must_hold_rest counts
 // the mapped weights too: then nothing is read from disk while the engine decodes.

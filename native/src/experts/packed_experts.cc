@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -262,10 +263,23 @@ std::string PackedExperts::describe() const {
                       numerics_ + "\",\"threads\":\"" + (uses_engine_threads_ ? "engine" : "own") +
                       "\"";
     if (!library_->has_extension()) return out + ",\"library\":\"kt-kernel\"";
+    const std::string library = library_description();
+    return library.empty() ? out : out + ",\"library\":" + library;
+}
+
+std::string PackedExperts::library_description() const {
     std::vector<char> text(size_t(std::max(call_.engine_describe(engine_.get(), nullptr, 0), 0)) +
                            4096); // numbers may grow in between
     const int length = call_.engine_describe(engine_.get(), text.data(), text.size());
-    return length > 0 && size_t(length) < text.size() ? out + ",\"library\":" + text.data() : out;
+    return length > 0 && size_t(length) < text.size() ? text.data() : "";
+}
+
+uint64_t PackedExperts::workspace_bytes() const {
+    if (!library_->has_extension()) return 0;
+    const std::string text = library_description(), name = "\"workspace_bytes\":";
+    const size_t at = text.find(name);
+    return at == std::string::npos ? 0
+                                   : std::strtoull(text.c_str() + at + name.size(), nullptr, 10);
 }
 
 } // namespace ds4

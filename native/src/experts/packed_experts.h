@@ -51,6 +51,8 @@ class PackedExperts {
 
     bool has(int layer) const { return layer < layers_; }
     uint64_t bytes() const { return packed_bytes_; }
+    // Bytes that the library holds for its forwards now; 0 if it does not say. From any thread.
+    uint64_t workspace_bytes() const;
     // out [rows, hidden] f32 = sum over the routes of each row. x [rows, hidden] f32; ids,
     // route_weights [rows, experts per token]. Throws Error(DS4_ERR_INTERNAL) with the library's
     // text. beside: other work, which the pool's threads do in the same region.
@@ -71,6 +73,7 @@ class PackedExperts {
     EngineHandle start(const Setup &setup);
     EngineHandle start_on_pool(const std::string &options);
     LayerHandle create(int layer);
+    std::string library_description() const; // JSON; empty if it does not say
     int load_matrices(int layer);
     int load_kt_kernel(int layer);
     [[noreturn]] void fail_at(int layer, int code, const char *what) const;

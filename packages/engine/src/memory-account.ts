@@ -8,7 +8,7 @@ export interface MemoryAccount {
   /** Length of the session that the engine leaves memory for, and its bytes when it is full. */
   readonly sessionTokens: number
   readonly sessionBytes: number
-  /** The largest step, and the workspace that it takes. */
+  /** The largest step, and the workspace that it takes with a short step beside it. */
   readonly stepTokens: number
   readonly workspaceBytes: number
 }

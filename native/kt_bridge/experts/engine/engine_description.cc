@@ -131,6 +131,7 @@ std::string ExpertEngine::describe() const {
     if (!facts.slots.empty()) members.push_back(member("slots", list(facts.slots)));
     members.push_back(member("calibration", list(facts.calibrations)));
     members.push_back(member("parts", parts_json(facts)));
+    members.push_back(number("workspace_bytes", int64_t(workspace_.bytes())));
     members.push_back(number("resident_bytes", int64_t(use.resident_bytes)));
     members.push_back(number("huge_page_bytes", int64_t(use.huge_bytes)));
     members.push_back(member("last_forward_us", object({number("prepare", times_.prepare.load()),

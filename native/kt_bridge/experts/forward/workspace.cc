@@ -117,12 +117,13 @@ void Workspace::prepare(const WorkerPool &pool, const ForwardPlan &plan, HugePag
         carve(pool, plan, part, first_worker, memory_[size_t(part)].data());
         first_worker += pool.part_workers(part);
     }
+    count();
 }
 
-uint64_t Workspace::bytes() const {
+void Workspace::count() {
     uint64_t sum = 0;
     for (const Mapping &mapping : memory_) sum += mapping.bytes();
-    return sum;
+    bytes_.store(sum, std::memory_order_relaxed);
 }
 
 } // namespace ds4::ktb

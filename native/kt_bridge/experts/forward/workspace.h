@@ -41,7 +41,7 @@ class Workspace {
     void prepare(const WorkerPool &pool, const ForwardPlan &plan, HugePages huge);
     const PartBuffers &part(int index) const { return parts_[size_t(index)]; }
     const WorkerBuffers &worker(int global_index) const { return workers_[size_t(global_index)]; }
-    uint64_t bytes() const;
+    uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); } // from any thread
     struct alignas(64) Counter {
         std::atomic<int> next{0};
     };
@@ -55,7 +55,9 @@ class Workspace {
     void review();
     size_t carve(const WorkerPool &pool, const ForwardPlan &plan, int part, int first_worker,
                  uint8_t *base);
+    void count();
     std::vector<Mapping> memory_; // per part
+    std::atomic<uint64_t> bytes_{0};
     std::vector<PartBuffers> parts_;
     std::vector<WorkerBuffers> workers_;
     std::deque<Counter> counters_;

@@ -109,11 +109,18 @@ DenseWishes dense_wishes(const EngineOptions &options, Isa isa, Precision precis
             account.session(account.session_tokens) + account.workspace};
 }
 
+// A caller's number of threads is for both lanes together.
+bool have_cores_each(const EngineOptions &options, int threads) {
+    return options.cpu.threads == 0 && threads * kLanes <= machine::usable_cores();
+}
+
 MemoryAccount account_of(const Model &model, const EngineOptions &options, const Context &context,
-                         const PackedWeights &packed) {
-    return memory_account(
-        model, options,
-        {context.cache, context.precision, packed.has_experts, context.pool.threads()}, packed);
+                         bool packs_experts, const PackedWeights &packed) {
+    const int threads = context.pool.threads();
+    return memory_account(model, options,
+                          {context.cache, context.precision, packs_experts, threads,
+                           have_cores_each(options, threads)},
+                          packed);
 }
 
 CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
@@ -121,8 +128,7 @@ CpuBackend::CpuBackend(const Model &model, const EngineOptions &options)
     Context &context = first_.context;
     pages_ = host_pages(context.cache, cache_identity(model, options));
     place_weights(model, options);
-    // A caller's number of threads is for both lanes together.
-    if (options.cpu.threads == 0 && first_.pool.threads() * kLanes <= machine::usable_cores() &&
+    if (have_cores_each(options, first_.pool.threads()) &&
         (context.packed == nullptr || context.packed->can_share()))
         add_lane_of_its_own(model, options, first_.pool.threads());
     for (const Lane lane : {Lane::decode, Lane::prefill}) {
@@ -140,7 +146,7 @@ void CpuBackend::place_weights(const Model &model, const EngineOptions &options)
     // Where the caller named no instruction set, the expert library measures and chooses its own.
     const char *isa = options.cpu.isa == DS4_ISA_AUTO ? "auto" : isa_name(context.isa);
     const char *numerics = context.precision == Precision::int8 ? "int8" : "f32";
-    account_ = account_of(model, options, context, {.has_experts = true});
+    account_ = account_of(model, options, context, true, {});
     const auto wishes = [&] {
         return dense_wishes(options, context.isa, context.precision, account_);
     };
@@ -149,14 +155,15 @@ void CpuBackend::place_weights(const Model &model, const EngineOptions &options)
     experts_ =
         place_experts({model, options.experts, account_}, {isa, numerics, first_.pool, progress});
     context.packed = experts_.packed.get();
-    PackedWeights packed{.has_experts = context.packed != nullptr};
-    if (packed.has_experts) packed.expert_bytes = context.packed->bytes();
-    account_ = account_of(model, options, context, packed);
+    const bool packs_experts = context.packed != nullptr;
+    PackedWeights packed;
+    if (packs_experts) packed.expert_bytes = context.packed->bytes();
+    account_ = account_of(model, options, context, packs_experts, packed);
     dense_.pack(weights_, model.files(), first_.pool, wishes(), progress);
     progress.forgo(dense_bytes - dense_.bytes());
     context.precision = dense_.precision();
     packed.dense_bytes = dense_.bytes();
-    account_ = account_of(model, options, context, packed);
+    account_ = account_of(model, options, context, packs_experts, packed);
 }
 
 void CpuBackend::add_lane_of_its_own(const Model &model, const EngineOptions &options,
@@ -185,6 +192,9 @@ std::string CpuBackend::describe() const {
     for (const auto &runner : runners_) workspace += runner->workspace_bytes();
     const uint64_t regions =
         first_.pool.regions() + (second_ == nullptr ? 0 : second_->pool.regions());
+    for (const LaneSetup *lane : std::initializer_list<const LaneSetup *>{&first_, second_.get()})
+        if (lane != nullptr && lane->context.packed != nullptr)
+            workspace += lane->context.packed->workspace_bytes();
     return std::string("\"backend\":\"cpu\",\"isa\":\"") + isa_name(first_.context.isa) +
            "\",\"threads\":" + std::to_string(first_.pool.threads()) + ",\"lanes\":\"" +
            (second_ != nullptr ? "at once" : "in turns") + "\",\"activations\":\"" +
@@ -206,10 +216,11 @@ std::string plan_cpu_backend(const Model &model, const EngineOptions &options) {
     const Isa isa = chosen_isa(options.cpu.isa);
     const CacheLayout cache = cache_layout(model.shape(), options);
     const int threads = chosen_threads(options.cpu.threads, model.shape());
-    WorkspaceFacts facts{cache, precision_of(options), true, threads};
-    const ExpertPlan plan = plan_experts(
-        {model, options.experts, memory_account(model, options, facts, {.has_experts = true})});
-    PackedWeights packed{.has_experts = plan.is_packed};
+    WorkspaceFacts facts{cache, precision_of(options), true, threads,
+                         have_cores_each(options, threads)};
+    const ExpertPlan plan =
+        plan_experts({model, options.experts, memory_account(model, options, facts, {})});
+    PackedWeights packed;
     if (plan.is_packed) packed.expert_bytes = plan.expert_bytes;
     facts.packs_experts = plan.is_packed;
     const uint64_t available = machine::available_memory();

@@ -155,14 +155,15 @@ void CpuLane::run(const StepPlan &plan, const StepRows &rows, Trace *trace, Brea
     if (!rows.logits_rows.empty()) {
         const size_t vocab = size_t(context_.shape.vocab);
         const bool samples = plan.sampled_rows() > 0;
-        if (samples) logits_.resize(rows.logits_rows.size() * vocab);
-        head(rows, streams, samples ? logits_.data() : plan.logits, trace);
+        float *logits = plan.logits;
+        if (samples) logits = logits_.get<float>(int64_t(rows.logits_rows.size() * vocab));
+        head(rows, streams, logits, trace);
         float *out = plan.logits;
         for (size_t row = 0; samples && row < rows.is_sampled.size(); row++) {
             if (rows.is_sampled[row] != 0)
                 sampled_rows_.push_back(int32_t(row));
             else
-                out = std::copy_n(logits_.data() + row * vocab, vocab, out);
+                out = std::copy_n(logits + row * vocab, vocab, out);
         }
     }
     breath.check(context_.shape.layers);
@@ -200,10 +201,11 @@ void CpuLane::pause() noexcept { give_turn_back(); }
 void CpuLane::sample(std::span<const SamplingControl> records, std::span<ds4_job_token> out) {
     take_turn();
     const size_t vocab = size_t(context_.shape.vocab);
+    const float *logits = logits_.get<float>(0); // as the step left them
     for (size_t i = 0; i < records.size(); i++) {
         if (records[i].samples) {
-            out[i] = sampler_.sample({logits_.data() + size_t(sampled_rows_[i]) * vocab, vocab},
-                                     records[i]);
+            out[i] =
+                sampler_.sample({logits + size_t(sampled_rows_[i]) * vocab, vocab}, records[i]);
         } else {
             out[i] = {};
             out[i].id = -1;
@@ -216,10 +218,7 @@ void CpuLane::leave() noexcept {
     give_turn_back();
 }
 
-void CpuLane::rest() noexcept {
-    workspace_.release();
-    std::vector<float>().swap(logits_);
-}
+void CpuLane::rest() noexcept { workspace_.release(); }
 
 void CpuLane::commit(const StepPlan &plan, std::span<const int32_t> tokens,
                      std::span<const uint32_t> kept) {

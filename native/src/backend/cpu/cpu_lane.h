@@ -73,7 +73,7 @@ class CpuLane : public StepRunner {
     Buffer streams_{&workspace_}, x_{&workspace_}, sublayer_{&workspace_}, post_{&workspace_},
         comb_{&workspace_}, window_angles_{&workspace_}, compressed_angles_{&workspace_},
         head_{&workspace_}, head_forms_{&workspace_};
-    std::vector<float> logits_;         // [logits rows, vocab] of the last step that samples
+    Buffer logits_{&workspace_};        // [logits rows, vocab] f32 of a step that samples
     std::vector<int32_t> sampled_rows_; // rows of logits_
 };
 

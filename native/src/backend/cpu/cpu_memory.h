@@ -10,7 +10,6 @@ namespace ds4::cpu {
 
 // Bytes of weights that have been copied, and that are no longer read from the files.
 struct PackedWeights {
-    bool has_experts = false;
     uint64_t expert_bytes = 0, dense_bytes = 0;
 };
 

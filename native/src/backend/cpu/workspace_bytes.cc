@@ -50,7 +50,8 @@ class Sum {
         floats(n * shape_.streams), floats(n * shape_.streams * shape_.streams);
         floats(n * shape_.rope_dim), floats(n * shape_.rope_dim);
         floats(n * shape_.hc_mix());
-        floats(hidden), forms(1, hidden); // the row whose logits are asked for
+        floats(hidden), forms(1, hidden); // the row whose logits are sampled
+        floats(shape_.vocab);
     }
     void add_projections() {
         const int64_t n = tokens_, groups = shape_.o_groups, low = groups * shape_.o_lora_rank;

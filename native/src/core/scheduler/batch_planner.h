@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "backend/step.h"
 #include "core/scheduler/generation_job.h"
 
 namespace ds4 {
@@ -19,7 +20,7 @@ class BatchPlanner {
   public:
     // A prompt of so many tokens is read between the tokens of other jobs; a longer one in the
     // other lane.
-    static constexpr uint32_t kShortPrompt = 64;
+    static constexpr uint32_t kShortPrompt = kShortPromptTokens;
 
     explicit BatchPlanner(uint32_t max_step_tokens);
 
