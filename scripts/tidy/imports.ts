@@ -14,7 +14,16 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   progress: [],
   "kv-store": [],
   server: ["chat", "engine", "model-file", "options", "progress", "tokenizer"],
-  cli: ["chat", "engine", "kt-bridge", "model-file", "options", "progress", "tokenizer"],
+  cli: [
+    "chat",
+    "engine",
+    "kt-bridge",
+    "kv-store",
+    "model-file",
+    "options",
+    "progress",
+    "tokenizer",
+  ],
 }
 /** Pairs that may name each other's types and nothing else. */
 const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = { cli: ["server"] }

@@ -12,6 +12,7 @@ export const COMMAND_NAMES = [
   "quantize",
   "bench",
   "eval",
+  "kv",
   "doctor",
   "config",
   "version",

@@ -13,6 +13,11 @@ export function xdgFolder(environment: Environment, variable: string, fallback: 
   return join(isUsable ? value : join(environment.HOME ?? homedir(), fallback), "ds4")
 }
 
+/** The folder in which the server keeps states of conversations, unless it is told another. */
+export function kvFolder(environment: Environment): string {
+  return join(xdgFolder(environment, "XDG_CACHE_HOME", ".cache"), "kv")
+}
+
 /** The folder of ds4.toml. */
 export function configFolder(environment: Environment): string {
   return xdgFolder(environment, "XDG_CONFIG_HOME", ".config")

@@ -8,7 +8,7 @@ export {
   type OptionSources,
   withConfigFile,
 } from "./effective-options.ts"
-export { type Environment, xdgFolder } from "./folders.ts"
+export { type Environment, kvFolder, xdgFolder } from "./folders.ts"
 export { helpOf } from "./help.ts"
 export { nearestName } from "./nearest-name.ts"
 export { impliedCommand } from "./old-spellings.ts"

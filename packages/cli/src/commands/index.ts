@@ -7,6 +7,7 @@ import { detokenize } from "./detokenize.ts"
 import { doctor } from "./doctor.ts"
 import { evaluate } from "./eval.ts"
 import { inspect } from "./inspect.ts"
+import { kv } from "./kv.ts"
 import { logits } from "./logits.ts"
 import { quantize } from "./quantize.ts"
 import { render } from "./render.ts"
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   quantize,
   bench,
   evaluate,
+  kv,
   doctor,
   config,
   version,

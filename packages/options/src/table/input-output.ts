@@ -54,6 +54,7 @@ export const INPUT_OUTPUT_OPTIONS = {
       "quantize",
       "bench",
       "eval",
+      "kv",
       "doctor",
       "config",
       "version",

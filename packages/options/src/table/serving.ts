@@ -28,7 +28,10 @@ export const SERVING_OPTIONS = {
     help:
       "folder for the states that prompts continue from; none: they end with the server; " +
       "default: ds4/kv in the user's cache folder, none for the embedded model",
-    commands: ["serve"],
+    commands: ["serve", "kv"],
+    perCommand: {
+      kv: { help: "the server's folder of states; default: ds4/kv in the user's cache folder" },
+    },
   },
   "kv-disk-space-mb": {
     kind: "integer",
@@ -36,7 +39,10 @@ export const SERVING_OPTIONS = {
     min: 0,
     max: 1_073_741_824,
     help: "most MiB in that folder; default: 10% of the free space, at most 64 GiB",
-    commands: ["serve"],
+    commands: ["serve", "kv"],
+    perCommand: {
+      kv: { help: "with gc: most MiB that stay, what is worth least goes first; default: any" },
+    },
   },
   "kv-disk-min-seconds": {
     kind: "number",

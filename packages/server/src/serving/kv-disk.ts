@@ -1,8 +1,8 @@
 // Where the server keeps states of sessions on disk, and how many bytes of them.
 import { statfsSync } from "node:fs"
-import { homedir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname } from "node:path"
 import type { KvDiskOptions } from "@ds4/engine"
+import { kvFolder } from "@ds4/options"
 import type { ServeOptions } from "../settings.ts"
 
 const MOST_BYTES = 64 * 2 ** 30
@@ -27,8 +27,7 @@ export function kvDiskOptions(
   const asked = options["kv-disk-dir"]
   const isEmbedded = options.model === undefined || options.model === "demo"
   if (asked === "none" || (asked === undefined && isEmbedded)) return undefined
-  const cache = environment["XDG_CACHE_HOME"] ?? join(homedir(), ".cache")
-  const folder = asked ?? join(cache, "ds4", "kv")
+  const folder = asked ?? kvFolder(environment)
   const mib = options["kv-disk-space-mb"]
   return {
     folder,
