@@ -1,6 +1,7 @@
 // The facts that all blocks of a CPU step share: shape, threads, kernels, precision.
 #pragma once
 #include <cstdint>
+#include <functional>
 
 #include "backend/cpu/first_use.h"
 #include "backend/cpu/kernels/cache_kernels.h"
@@ -17,6 +18,12 @@ class PackedExperts;
 namespace ds4::cpu {
 
 class Workspace;
+
+constexpr int64_t kChannelBlock = 256; // channels that one thread takes at a time
+
+// Called for channels begin..begin+count-1 of a row of a sublayer's output when they are final.
+// Threads: any. It may be empty.
+using ChannelsDone = std::function<void(int64_t row, int64_t begin, int64_t count)>;
 
 struct Context {
     const Shape &shape;
@@ -54,6 +61,17 @@ struct Context {
         constexpr int64_t kAloneChannels = 8192;
         if (count * channels > kAloneChannels) return each(count, body);
         for (int64_t i = 0; i < count; i++) body(i);
+    }
+    // Calls body(row, begin, count) for blocks of the channels of every row. A block's streams stay
+    // in the first-level cache.
+    template <typename Body>
+    void each_block(int64_t rows, int64_t channels, const Body &body) const {
+        const int64_t blocks = (channels + kChannelBlock - 1) / kChannelBlock;
+        each_of_channels(rows * blocks, kChannelBlock, [&](int64_t item) {
+            const int64_t begin = item % blocks * kChannelBlock;
+            body(item / blocks, begin,
+                 channels - begin < kChannelBlock ? channels - begin : kChannelBlock);
+        });
     }
     template <typename Body> void each(int64_t count, const Body &body) const {
         each_with_worker(count, [&](int64_t i, int) { body(i); });

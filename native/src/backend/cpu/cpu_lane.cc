@@ -109,16 +109,18 @@ void CpuLane::run_layer(int layer, const StepRows &rows, const StepAngles &angle
         trace->put((prefix + "_post").c_str(), layer, post, count * shape.streams);
         trace->put((prefix + "_comb").c_str(), layer, comb, count * shape.streams * shape.streams);
     };
+    // The streams take up a sublayer's output as it becomes final.
+    const ChannelsDone expand = [&](int64_t row, int64_t begin, int64_t channels) {
+        mixing_.expand_block(y, post, comb, row, begin, channels, streams);
+    };
     enter(w.attention_mix, w.attention_norm, "attn");
-    attention_.run(layer, w, rows.sequences, angles, x, count, y, trace);
+    attention_.run(layer, w, rows.sequences, angles, x, count, y, trace, expand);
     if (trace != nullptr) trace->put("attn_out", layer, y, count * hidden);
-    mixing_.expand(y, post, comb, count, streams);
     if (trace != nullptr) trace->put("mid_streams", layer, streams, count * shape.hc_width());
     breath.check(layer);
     enter(w.ffn_mix, w.ffn_norm, "ffn");
-    moe_.run(layer, w, rows.tokens.data(), x, count, y, trace);
+    moe_.run(layer, w, rows.tokens.data(), x, count, y, trace, expand);
     if (trace != nullptr) trace->put("ffn_out", layer, y, count * hidden);
-    mixing_.expand(y, post, comb, count, streams);
     if (trace != nullptr) trace->put("streams", layer, streams, count * shape.hc_width());
 }
 

@@ -189,8 +189,8 @@ void Attention::stage_compression(int layer, std::span<const SequenceRows> seque
     }
 }
 
-void Attention::project_out(const LayerWeights &w, const float *heads_out, int64_t rows,
-                            float *out) {
+void Attention::project_out(const LayerWeights &w, const float *heads_out, int64_t rows, float *out,
+                            const ChannelsDone &done) {
     const Shape &shape = context_.shape;
     const int64_t groups = shape.o_groups, width = shape.group_width(), rank = shape.o_lora_rank,
                   low_width = groups * rank;
@@ -209,13 +209,21 @@ void Attention::project_out(const LayerWeights &w, const float *heads_out, int64
     const Activations joined = prepare_activations(
         context_.pool, context_.isa, low, rows, low_width, context_.precision,
         group_forms_.get<uint8_t>(int64_t(activation_bytes(rows, low_width, context_.precision))));
-    const Product product{w.output_b, &joined, nullptr, rows, out, shape.hidden};
+    const bool few = rows <= kEpilogueTokens;
+    Epilogue after(kChannelBlock, [&](int64_t block) {
+        const int64_t begin = block * kChannelBlock;
+        for (int64_t t = 0; t < rows; t++)
+            done(t, begin, std::min(kChannelBlock, shape.hidden - begin));
+    });
+    const Product product{
+        w.output_b, &joined, nullptr, rows, out, shape.hidden, few && done ? &after : nullptr};
     multiply(context_.pool, context_.isa, {&product, 1});
+    if (!few && done) context_.each_block(rows, shape.hidden, done);
 }
 
 void Attention::run(int layer, const LayerWeights &weights, std::span<const SequenceRows> sequences,
                     const StepAngles &all_angles, const float *x, int64_t rows, float *out,
-                    Trace *trace) {
+                    Trace *trace, const ChannelsDone &done) {
     const Shape &shape = context_.shape;
     const LayerShape &facts = shape.layer[size_t(layer)];
     const float *angles = facts.compress_ratio == 0 ? all_angles.window : all_angles.compressed;
@@ -241,7 +249,7 @@ void Attention::run(int layer, const LayerWeights &weights, std::span<const Sequ
                   }});
     stage_compression(layer, sequences, trace);
     sequence_attention_.finish();
-    project_out(weights, heads_out, rows, out);
+    project_out(weights, heads_out, rows, out, done);
 }
 
 } // namespace ds4::cpu

@@ -22,7 +22,8 @@ class Attention {
     // x [rows, hidden] after the attention norm -> out [rows, hidden], f32. Stages the new cache
     // rows in the sequences.
     void run(int layer, const LayerWeights &weights, std::span<const SequenceRows> sequences,
-             const StepAngles &angles, const float *x, int64_t rows, float *out, Trace *trace);
+             const StepAngles &angles, const float *x, int64_t rows, float *out, Trace *trace,
+             const ChannelsDone &done = {});
 
   private:
     struct Projections { // of all rows of the step; null where the layer has no such projection
@@ -55,7 +56,8 @@ class Attention {
     void close_window(int layer, const Closing &closing, std::span<const SequenceRows> sequences,
                       int worker);
     void stage_compression(int layer, std::span<const SequenceRows> sequences, Trace *trace);
-    void project_out(const LayerWeights &weights, const float *heads_out, int64_t rows, float *out);
+    void project_out(const LayerWeights &weights, const float *heads_out, int64_t rows, float *out,
+                     const ChannelsDone &done);
 
     const Context &context_;
     Workspace *memory_ = context_.workspace;

@@ -113,28 +113,22 @@ void HyperConnections::collapse(const MixWeights &weights, const float *norm, co
     });
 }
 
-void HyperConnections::expand(const float *y, const float *post, const float *comb, int64_t count,
-                              float *streams) const {
+void HyperConnections::expand_block(const float *y, const float *post, const float *comb,
+                                    int64_t token, int64_t begin, int64_t count,
+                                    float *streams) const {
     const int n = context_.shape.streams;
     const int64_t hidden = context_.shape.hidden;
-    constexpr int64_t kBlock =
-        256; // channels of one work item: all streams of a block stay in the first-level cache
-    const int64_t blocks = (hidden + kBlock - 1) / kBlock;
-    context_.each_of_channels(count * blocks, kBlock, [&](int64_t item) {
-        const int64_t t = item / blocks, begin = item % blocks * kBlock,
-                      width = std::min(kBlock, hidden - begin);
-        float old[kMaxStreams * kBlock];
-        float *state = streams + t * n * hidden + begin;
-        for (int j = 0; j < n; j++) std::copy_n(state + j * hidden, width, old + j * kBlock);
-        for (int k = 0; k < n; k++) {
-            float *out = state + k * hidden;
-            const float share = post[t * n + k];
-            for (int64_t d = 0; d < width; d++) out[d] = share * y[t * hidden + begin + d];
-            for (int j = 0; j < n; j++)
-                context_.vectors.add_scaled(out, comb[(t * n + j) * n + k], old + j * kBlock,
-                                            width);
-        }
-    });
+    float old[kMaxStreams * kChannelBlock];
+    float *state = streams + token * n * hidden + begin;
+    for (int j = 0; j < n; j++) std::copy_n(state + j * hidden, count, old + j * kChannelBlock);
+    for (int k = 0; k < n; k++) {
+        float *out = state + k * hidden;
+        const float share = post[token * n + k];
+        for (int64_t d = 0; d < count; d++) out[d] = share * y[token * hidden + begin + d];
+        for (int j = 0; j < n; j++)
+            context_.vectors.add_scaled(out, comb[(token * n + j) * n + k], old + j * kChannelBlock,
+                                        count);
+    }
 }
 
 void HyperConnections::collapse_head(const MixWeights &weights, const float *streams,

@@ -21,9 +21,10 @@ class HyperConnections {
     // null: none.
     void collapse(const MixWeights &weights, const float *norm, const float *streams, int64_t count,
                   const Collapsed &out);
-    // streams_k <- post_k y + sum_j comb[j][k] streams_j, in place.
-    void expand(const float *y, const float *post, const float *comb, int64_t count,
-                float *streams) const;
+    // streams_k <- post_k y + sum_j comb[j][k] streams_j, in place, for channels begin..
+    // begin+count-1 of one token. count <= kChannelBlock. Threads: any.
+    void expand_block(const float *y, const float *post, const float *comb, int64_t token,
+                      int64_t begin, int64_t count, float *streams) const;
     // The sum ahead of the output projection: x [count, hidden] of rows rows[i] of the streams.
     void collapse_head(const MixWeights &weights, const float *streams, const int32_t *rows,
                        int64_t count, float *x);

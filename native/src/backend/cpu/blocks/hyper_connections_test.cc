@@ -40,7 +40,11 @@ TEST("hyper-connections collapse, mix and expand as recorded") {
         check_close(x, file["collapsed"].floats(), 2e-5);
         check_close(post, file["post"].floats(), 1e-5);
         check_close(comb, file["comb"].floats(), 1e-5);
-        mixing.expand(file["sublayer_out"].floats(), post.data(), comb.data(), 6, streams.data());
+        bench.context.each_block(
+            6, bench.dims.hidden, [&](int64_t t, int64_t begin, int64_t count) {
+                mixing.expand_block(file["sublayer_out"].floats(), post.data(), comb.data(), t,
+                                    begin, count, streams.data());
+            });
         check_close(streams, file["new_streams"].floats(), 2e-5);
     }
 }

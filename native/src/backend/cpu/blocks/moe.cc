@@ -11,8 +11,6 @@
 
 namespace ds4::cpu {
 
-constexpr int64_t kActivatedChannels = 256; // that one thread finishes at a time
-
 void activate(float *gate, const float *up, int64_t n, float limit, float weight) {
     for (int64_t i = 0; i < n; i++) {
         float g = gate[i], u = up[i];
@@ -38,9 +36,8 @@ void Moe::project_unrouted(const Step &step, const Activations &input) {
     Epilogue routing(shape.experts, [&](int64_t) {
         for (int64_t t = 0; t < rows; t++) route(t);
     });
-    Epilogue activation(kActivatedChannels, [&](int64_t group) {
-        const int64_t begin = group * kActivatedChannels,
-                      count = std::min(kActivatedChannels, width - begin);
+    Epilogue activation(kChannelBlock, [&](int64_t group) {
+        const int64_t begin = group * kChannelBlock, count = std::min(kChannelBlock, width - begin);
         for (int64_t t = 0; t < rows; t++)
             activate(gate + t * width + begin, up + t * width + begin, count, limit, 1.0f);
     });
@@ -103,9 +100,9 @@ float *Moe::project_up(const Step &step, const Routes &routes, const Activations
         const int64_t first = routes.begin[e], end = routes.begin[e + 1], count = end - first;
         if (count == 0) continue;
         const int32_t *tokens = routes.token_of + first;
-        Epilogue &after = activations.emplace_back(kActivatedChannels, [=](int64_t group) {
-            const int64_t begin = group * kActivatedChannels,
-                          channels = std::min(kActivatedChannels, width - begin);
+        Epilogue &after = activations.emplace_back(kChannelBlock, [=](int64_t group) {
+            const int64_t begin = group * kChannelBlock,
+                          channels = std::min(kChannelBlock, width - begin);
             for (int64_t i = first; i < end; i++)
                 activate(gate + i * width + begin, up + i * width + begin, channels, limit,
                          routes.weight_of[i]);
@@ -144,10 +141,13 @@ void Moe::project_down(const Step &step, const Routes &routes, const float *gate
     float *down = down_.get<float>(lines * size);
     int32_t *line = lines_.get<int32_t>(lines);
     std::iota(line, line + lines, 0);
-    Epilogue adding(kActivatedChannels, [&](int64_t group) {
-        const int64_t begin = group * kActivatedChannels;
-        for (int64_t t = 0; t < rows; t++)
-            add_lines(routes, down, t, begin, std::min(kActivatedChannels, size - begin), out);
+    const auto add = [&](int64_t t, int64_t begin, int64_t count) {
+        add_lines(routes, down, t, begin, count, out);
+        if (step.done) step.done(t, begin, count);
+    };
+    Epilogue adding(kChannelBlock, [&](int64_t block) {
+        const int64_t begin = block * kChannelBlock;
+        for (int64_t t = 0; t < rows; t++) add(t, begin, std::min(kChannelBlock, size - begin));
     });
     const bool few = rows <= kEpilogueTokens;
     Epilogue *const after = few ? &adding : nullptr;
@@ -158,7 +158,7 @@ void Moe::project_down(const Step &step, const Routes &routes, const float *gate
                                 down + routes.begin[e] * size, size, after});
     products.push_back({step.weights.shared_down, &shared, nullptr, rows, out, size, after});
     multiply(context_.pool, context_.isa, products);
-    if (!few) context_.each(rows, [&](int64_t t) { add_lines(routes, down, t, 0, size, out); });
+    if (!few) context_.each_block(rows, size, add);
 }
 
 void Moe::run_mapped(const Step &step, const Activations &input, float *out) {
@@ -181,13 +181,14 @@ void Moe::run_packed(const Step &step, const float *x, float *out) {
     float *routed = down_.get<float>(rows * size);
     context_.packed->forward(step.layer, x, rows, step.ids, step.route_weights, routed,
                              [&](int worker, int) { down.work(worker); });
-    context_.each_of_channels(rows, size, [&](int64_t t) {
-        context_.vectors.add_scaled(out + t * size, 1.0f, routed + t * size, size);
+    context_.each_block(rows, size, [&](int64_t t, int64_t begin, int64_t count) {
+        context_.vectors.add_scaled(out + t * size + begin, 1.0f, routed + t * size + begin, count);
+        if (step.done) step.done(t, begin, count);
     });
 }
 
 void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
-              int64_t rows, float *out, Trace *trace) {
+              int64_t rows, float *out, Trace *trace, const ChannelsDone &done) {
     const Shape &shape = context_.shape;
     const Step step{layer,
                     shape.layer[size_t(layer)],
@@ -196,7 +197,8 @@ void Moe::run(int layer, const LayerWeights &weights, const int32_t *tokens, con
                     rows,
                     ids_.get<int32_t>(rows * shape.experts_per_token),
                     weights_.get<float>(rows * shape.experts_per_token),
-                    trace};
+                    trace,
+                    done};
     const Activations input = prepare(x, rows, shape.hidden, x_forms_);
     project_unrouted(step, input);
     if (context_.packed != nullptr && context_.packed->has(layer))

@@ -16,7 +16,7 @@ class Moe {
     explicit Moe(const Context &context) : context_(context) {}
     // x [rows, hidden] after the FFN norm, tokens [rows] -> out [rows, hidden].
     void run(int layer, const LayerWeights &weights, const int32_t *tokens, const float *x,
-             int64_t rows, float *out, Trace *trace);
+             int64_t rows, float *out, Trace *trace, const ChannelsDone &done = {});
 
   private:
     struct Step { // one call of run
@@ -28,6 +28,7 @@ class Moe {
         int32_t *ids;         // [rows, experts per token], once the router has run
         float *route_weights; // [rows, experts per token], likewise
         Trace *trace;
+        const ChannelsDone &done;
     };
     // Routes grouped by expert: one line for each chosen expert of each token. The lines of an
     // expert are neighbours.
