@@ -17,6 +17,7 @@ import { KeepAlive } from "./native/wake-up.ts"
 import { Checkpoints, type KvDiskOptions } from "./checkpoints/checkpoints.ts"
 import { memoryAccount } from "./memory-account.ts"
 import { PrefixCache } from "./prefix-cache/prefix-cache.ts"
+import { promptToRead } from "./prompt-to-read.ts"
 import { type Lease, SessionPool } from "./session-pool.ts"
 import { Transcript } from "./transcript.ts"
 import type {
@@ -281,14 +282,6 @@ export class NativeEngine implements InferenceEngine {
     this.engine.close()
     this.nativeModel.close()
   }
-}
-
-/**
- * The tokens that a job gives to its session. A job without output fills the session for a later
- * one: it leaves out the last token, which that one needs for its first logits.
- */
-function promptToRead({ prompt, maxTokens }: JobRequest): readonly number[] {
-  return maxTokens === 0 ? prompt.slice(0, -1) : prompt
 }
 
 function alreadyRead(promptTokens: number, cachedTokens: number): GenerateEvent {

@@ -3,6 +3,7 @@
 import type { Tokenizer } from "@ds4/tokenizer"
 import { checkRequest } from "../check-request.ts"
 import { PrefixCache } from "../prefix-cache/prefix-cache.ts"
+import { promptToRead } from "../prompt-to-read.ts"
 import { type Lease, SessionPool } from "../session-pool.ts"
 import { Transcript } from "../transcript.ts"
 import type { JobRequest } from "../native/job.ts"
@@ -99,6 +100,8 @@ class Run {
 interface Turn {
   readonly request: GenerateRequest
   readonly job: JobRequest
+  /** Tokens of the prompt that its session holds when it has been read. */
+  readonly read: readonly number[]
   readonly signal: AbortSignal
   readonly run: Run
   readonly transcript: Transcript
@@ -176,9 +179,15 @@ class ScriptedEngine implements FakeEngine {
       this.cancelled.push(request)
       return yield run.end({ reason: "cancelled" })
     }
-    const transcript = new Transcript(lease, job.prompt, request.shownAs)
+    const read = promptToRead(job)
+    if (read.length <= lease.cachedTokens) {
+      run.hasEnded = true
+      lease.release()
+      return yield run.end({ reason: "length" })
+    }
+    const transcript = new Transcript(lease, read, request.shownAs)
     try {
-      yield* this.answer({ request, job, signal, run, transcript, lease })
+      yield* this.answer({ request, job, read, signal, run, transcript, lease })
       if (!run.hasEnded) yield run.end({ reason: "cancelled" })
     } finally {
       if (!run.hasEnded) this.cancelled.push(request)
@@ -188,13 +197,14 @@ class ScriptedEngine implements FakeEngine {
 
   /** Yields the scripted answer, until its end or until the signal aborts. */
   private async *answer(turn: Turn): AsyncGenerator<GenerateEvent, void, undefined> {
-    const { request, job, signal, run, transcript, lease } = turn
+    const { request, job, read, signal, run, transcript, lease } = turn
     yield run.progress(run.cachedTokens)
     const script = await this.options.script(request)
     await pause(this.options.prefillMs ?? 0, signal)
     if (!signal.aborted) {
       for (const offset of lease.promptMarks)
-        keep(lease, transcript, transcript.length - (job.prompt.length - offset))
+        if (offset < read.length)
+          keep(lease, transcript, transcript.length - (read.length - offset))
       yield run.progress(job.prompt.length)
     }
     run.beginDecode()
