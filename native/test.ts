@@ -5,19 +5,28 @@ import { join } from "node:path"
 import { buildTargets, SANITIZERS, sanitizedFolder, type Sanitizer } from "./package/build-tree.ts"
 import { DIST } from "./package/index.ts"
 
-const USAGE = `usage: bun native/test.ts [--sanitize SANITIZER] [--only TEXT] [--times]
+const USAGE = `usage: bun native/test.ts [--sanitize SANITIZER] [--only TEXT]
+                           [--shard I/N] [--times]
   --sanitize  build and run under one of ${Object.keys(SANITIZERS).join(", ")}:
               AddressSanitizer with UndefinedBehaviorSanitizer, or ThreadSanitizer
   --only      only tests whose sentence contains TEXT; a program without one is no failure
+  --shard     only every N-th test from the I-th on, so that N calls run them all
   --times     a line per test with its seconds (always with --sanitize)`
 
 interface Options {
   sanitizer?: Sanitizer
   only?: string
+  shard?: string
   isTimed: boolean
 }
 
 const isSanitizer = (name: string): name is Sanitizer => Object.hasOwn(SANITIZERS, name)
+
+/** I/N with 1 <= I <= N. */
+function isShard(text = ""): boolean {
+  const [, index, count] = /^([1-9]\d*)\/([1-9]\d*)$/.exec(text) ?? []
+  return index !== undefined && Number(index) <= Number(count)
+}
 
 function parse(flags: readonly string[]): Options {
   const options: Options = { isTimed: false }
@@ -26,6 +35,7 @@ function parse(flags: readonly string[]): Options {
     const value = flags[at + 1]
     if (flag === "--times") options.isTimed = true
     else if (flag === "--only" && value !== undefined) options.only = flags[++at]
+    else if (flag === "--shard" && isShard(value)) options.shard = flags[++at]
     else if (flag === "--sanitize" && value !== undefined && isSanitizer(value)) {
       options.sanitizer = value
       options.isTimed = true // minutes without a line look like a hang
@@ -54,6 +64,7 @@ function run(program: string): string | undefined {
   if (!existsSync(path)) return "is missing although there are tests"
   const flags = [
     ...(options.only === undefined ? [] : ["--only", options.only]),
+    ...(options.shard === undefined ? [] : ["--shard", options.shard]),
     ...(options.isTimed ? ["--times"] : []),
   ]
   const { exitCode, signalCode } = Bun.spawnSync(

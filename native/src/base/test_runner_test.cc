@@ -11,6 +11,7 @@ struct Arguments {
     const char *report = nullptr; // where the JUnit report goes
     const char *only = nullptr;   // part of the sentences of the tests to run
     bool times = false;           // a line per test, begun before it runs
+    size_t shard = 1, shards = 1; // test number `shard` of each `shards` that --only leaves
 };
 
 std::string escaped(const std::string &text) {
@@ -30,6 +31,12 @@ std::string escaped(const std::string &text) {
     return out;
 }
 
+bool read_shard(const char *text, Arguments &out) {
+    char rest = 0;
+    return std::sscanf(text, "%zu/%zu%c", &out.shard, &out.shards, &rest) == 2 && out.shard >= 1 &&
+           out.shard <= out.shards;
+}
+
 bool read_arguments(int argc, char **argv, Arguments &out) {
     for (int i = 1; i < argc; i++) {
         const bool has_value = i + 1 < argc;
@@ -37,7 +44,9 @@ bool read_arguments(int argc, char **argv, Arguments &out) {
             out.times = true;
         else if (std::strcmp(argv[i], "--only") == 0 && has_value)
             out.only = argv[++i];
-        else if (argv[i][0] != '-' && out.report == nullptr)
+        else if (std::strcmp(argv[i], "--shard") == 0 && has_value) {
+            if (!read_shard(argv[++i], out)) return false;
+        } else if (argv[i][0] != '-' && out.report == nullptr)
             out.report = argv[i];
         else
             return false;
@@ -59,14 +68,16 @@ void run(const Case &test) {
 int run_all(int argc, char **argv) {
     Arguments arguments;
     if (!read_arguments(argc, argv, arguments)) {
-        std::fprintf(stderr, "usage: %s [REPORT.xml] [--only TEXT] [--times]\n", argv[0]);
+        std::fprintf(stderr, "usage: %s [REPORT.xml] [--only TEXT] [--shard I/N] [--times]\n",
+                     argv[0]);
         return 2;
     }
     std::string body;
-    size_t ran = 0, failed = 0;
+    size_t ran = 0, failed = 0, met = 0;
     for (const Case &test : cases()) {
         if (arguments.only != nullptr && std::strstr(test.name, arguments.only) == nullptr)
             continue;
+        if (met++ % arguments.shards != arguments.shard - 1) continue;
         ran++;
         if (arguments.times) std::printf("%s ... ", test.name), std::fflush(stdout);
         const auto begin = std::chrono::steady_clock::now();
@@ -97,7 +108,7 @@ int run_all(int argc, char **argv) {
                      ran, failed, body.c_str());
         std::fclose(report);
     }
-    if (ran == 0 && arguments.only != nullptr) return 3;
+    if (ran == 0 && (arguments.only != nullptr || arguments.shards > 1)) return 3;
     return failed == 0 && ran != 0 ? 0 : 1;
 }
 
