@@ -31,6 +31,7 @@ export { JsonError } from "./json/json-lexer.ts"
 export {
   JsonLimitError,
   type JsonLimits,
+  jsonSourceOf,
   parseJson,
   parseJsonInSlices,
 } from "./json/json-value.ts"

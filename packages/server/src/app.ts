@@ -23,6 +23,8 @@ import type { RequestRegistry } from "./serving/request-registry.ts"
 import type { ServingState } from "./serving/serving-state.ts"
 import type { Statistics } from "./serving/statistics.ts"
 import type { ServerSettings } from "./settings.ts"
+import { ResponseFolder } from "./stored-responses/response-folder.ts"
+import { ResponseStore } from "./stored-responses/response-store.ts"
 
 export interface AppDependencies {
   state: ServingState
@@ -48,6 +50,7 @@ export interface App {
 export function createApp(dependencies: AppDependencies): App {
   const { settings } = dependencies
   const contexts = new RequestContexts()
+  const store = storeOf(dependencies)
   const bodies = new JsonBodies(settings.maxBodyBytes)
   const registered: Registered = { routes: () => [] }
   let table: RouteTable | undefined
@@ -72,7 +75,7 @@ export function createApp(dependencies: AppDependencies): App {
     .onAfterResponse(({ request, set, response }) =>
       record(dependencies, contexts.of(request), routes(), statusOf(set.status, response)),
     )
-    .use(endpoints(dependencies, contexts))
+    .use(endpoints(dependencies, contexts, store))
     .use(
       apiPage(
         () => registered.routes(),
@@ -90,7 +93,11 @@ export function createApp(dependencies: AppDependencies): App {
   return {
     handle: async (request) => app.handle(request),
     listen: async (address) => listener.listen(address),
-    stop: async (closeActiveConnections) => listener.stop(closeActiveConnections),
+    stop: async (closeActiveConnections) => {
+      const stopped = await listener.stop(closeActiveConnections)
+      await store.idle()
+      return stopped
+    },
     get server() {
       return listener.address
     },
@@ -117,8 +124,18 @@ function admit(
   return undefined
 }
 
+/** Where responses are kept. */
+function storeOf({ settings, log }: AppDependencies): ResponseStore {
+  const { storedResponses, storedResponsesFolder: path } = settings
+  const note = (line: string) => log.note(line)
+  return new ResponseStore(
+    storedResponses,
+    path === undefined ? undefined : new ResponseFolder(path, note),
+  )
+}
+
 /** Every endpoint but the API page. */
-function endpoints(dependencies: AppDependencies, contexts: RequestContexts) {
+function endpoints(dependencies: AppDependencies, contexts: RequestContexts, store: ResponseStore) {
   const { state, settings, registry } = dependencies
   const answers = new Answers(dependencies, contexts)
   return new Elysia({ name: "api" })
@@ -127,7 +144,7 @@ function endpoints(dependencies: AppDependencies, contexts: RequestContexts) {
     .use(chatCompletions(answers))
     .use(completions(answers))
     .use(messages(answers))
-    .use(responses(answers))
+    .use(responses(answers, store, settings.access))
     .use(tokens(answers))
     .use(requests(registry))
     .use(statistics(registry, dependencies.statistics, state))

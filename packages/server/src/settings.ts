@@ -1,10 +1,13 @@
 // The server's settings as the routes read them.
 import { hostname } from "node:os"
+import { join } from "node:path"
 import type { Effort } from "@ds4/chat"
 import type { CommandOptions } from "@ds4/options"
 import { type AccessRules, isLoopbackAddress } from "./http/guards.ts"
 import type { AdmissionLimits } from "./serving/request-registry.ts"
 import type { GenerationTiming } from "./serving/generation.ts"
+import { kvDiskFolder } from "./serving/kv-disk.ts"
+import type { StoredResponseLimits } from "./stored-responses/response-store.ts"
 
 export type ServeOptions = CommandOptions<"serve">
 
@@ -33,6 +36,9 @@ export interface ServerSettings {
   timing: GenerationTiming & { stallMs: number }
   answers: AnswerDefaults
   toolMemoryMaxIds: number
+  storedResponses: StoredResponseLimits
+  /** Undefined: they are kept in memory alone. */
+  storedResponsesFolder: string | undefined
 }
 
 /** Output of this many milliseconds shares a frame; a fast model would else cost one per token. */
@@ -40,6 +46,7 @@ const FRAME_INTERVAL_MS = 8
 
 /** The settings that options ask for. Clients must send one of `apiKeys`, if there are any. */
 export function settingsOf(options: ServeOptions, apiKeys: readonly string[] = []): ServerSettings {
+  const folder = kvDiskFolder(options)
   return {
     access: {
       apiKeys,
@@ -69,5 +76,10 @@ export function settingsOf(options: ServeOptions, apiKeys: readonly string[] = [
       strictModel: options["strict-model"],
     },
     toolMemoryMaxIds: options["tool-memory-max-ids"],
+    storedResponses: {
+      count: options["stored-responses"],
+      bytes: options["stored-responses-mb"] * 2 ** 20,
+    },
+    storedResponsesFolder: folder === undefined ? undefined : join(folder, "responses"),
   }
 }

@@ -113,11 +113,18 @@ describe("responses", () => {
     expect(conversation.tools?.map(({ name }) => name)).toEqual(["found"])
   })
 
-  test("a call known otherwise may be answered alone", () => {
-    const body = { input: [{ type: "function_call_output", call_id: "1", output: "x" }] }
-    expect(
-      responsesRequest(body, { isKnownCall: (id) => id === "1" }).conversation.messages,
-    ).toHaveLength(1)
+  test("a call of the history may be answered alone; instructions stand before the history", () => {
+    const body = {
+      instructions: "Now this.",
+      input: [{ type: "function_call_output", call_id: "1", output: "x" }],
+    }
+    const history = [{ role: "user", content: "hi" }, call]
+    expect(responsesRequest(body, { history }).conversation.messages).toEqual([
+      { role: "system", content: "Now this." },
+      { role: "user", content: "hi" },
+      { role: "assistant", content: "", toolCalls: [{ id: "1", name: "f", arguments: "{}" }] },
+      { role: "tool", toolCallId: "1", content: "x" },
+    ])
     expect(refusal(() => responsesRequest(body)).message).toContain('"1"')
   })
 

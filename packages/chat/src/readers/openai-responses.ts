@@ -26,10 +26,8 @@ import { RequestError } from "./request-error.ts"
 import { CUSTOM_INPUT, type ToolIdentity, readResponseTools } from "./response-tools.ts"
 
 interface ReadResponsesOptions extends ReadOptions {
-  /**
-   * Whether a call that is not among the input items is known otherwise, as from a stored response.
-   */
-  readonly isKnownCall?: (callId: string) => boolean
+  /** Items that come before the input, as of stored responses. */
+  readonly history?: readonly unknown[]
 }
 
 interface ReadResponses extends ReadRequest {
@@ -243,7 +241,7 @@ class ItemReader {
   private output(path: string, item: Fields): void {
     this.flush()
     const callId = stringAt(`${path}.call_id`, item.call_id ?? item.id)
-    if (!this.callIds.has(callId) && this.options.isKnownCall?.(callId) !== true) {
+    if (!this.callIds.has(callId)) {
       throw new RequestError(
         `${path}.call_id: no call has the id ${JSON.stringify(callId)}; send the call together ` +
           `with its output`,
@@ -279,6 +277,7 @@ export const responsesRequest = (
   const reader = new ItemReader(options)
   const instructions = optionalStringAt("instructions", fields.instructions) ?? ""
   if (instructions !== "") reader.messages.push({ role: "system", content: instructions })
+  options.history?.forEach((item, index) => reader.read(`history[${index}]`, item))
   items.forEach((item, index) => reader.read(`input[${index}]`, item))
   reader.flush()
   const { tools, names } = readResponseTools(

@@ -39,7 +39,10 @@ const TOKENS = "answers are given as text only"
 const LOGPROBS =
   "log-probabilities are given by chat completions and completions, of the answer only"
 const HOSTED = "tools run on the client's side only; declare functions in tools"
-const STORED = "nothing is stored on this server; send the whole conversation as `input`"
+const CONVERSATION =
+  "conversations have no names here; continue a response of /v1/responses by previous_response_id"
+const CONTINUED =
+  "only responses of /v1/responses can be continued there; send the whole conversation"
 const SPEECH = "answers are text only"
 const TEMPLATE = "prompts are written by the model's own template"
 const CUT = "nothing is ever cut silently; shorten the conversation"
@@ -161,14 +164,14 @@ const INPUT = {
 
 const SERVING = {
   background: switchedOff("an answer is read from its own connection; use stream"),
-  previous_response_id: refused(STORED),
-  conversation: refused(STORED),
+  previous_response_id: refused(CONTINUED),
+  conversation: refused(CONVERSATION),
   priority: number("requests are served in the order of their arrival", 0),
   cache_salt: refused("sessions are shared by all clients of this server", [""]),
   kv_transfer_params: refused("sessions cannot be moved to another server"),
   lora: list("the model is served as it was loaded"),
   lora_path: list("the model is served as it was loaded"),
-  store: ignored("nothing is stored"),
+  store: ignored("only responses of /v1/responses are stored"),
   metadata: ignored("labels for the client's own use"),
   service_tier: ignored("there is one tier"),
   verbosity: ignored("the model has no such setting"),

@@ -67,9 +67,8 @@ export function checkOrigin(
 /** Accepts `Authorization: Bearer K` or `x-api-key: K`, compared in constant time. */
 export function checkKey(headers: Headers, rules: AccessRules): void {
   if (rules.apiKeys.length === 0) return
-  const bearer = /^Bearer\s+(.+)$/i.exec(headers.get("authorization") ?? "")?.[1]
-  const given = bearer ?? headers.get("x-api-key")
-  if (given !== null && given !== undefined && isOneOf(given.trim(), rules.apiKeys)) return
+  const given = sentKey(headers)
+  if (given !== null && isOneOf(given, rules.apiKeys)) return
   throw new ApiError(
     "UNAUTHENTICATED",
     given === null
@@ -80,6 +79,20 @@ export function checkKey(headers: Headers, rules: AccessRules): void {
       headers: { "www-authenticate": "Bearer" },
     },
   )
+}
+
+/**
+ * The one who may read what a request leaves on this server: a digest of its key, from which the
+ * key cannot be read. Without keys everybody is the same one.
+ */
+export function ownerOf(headers: Headers, rules: AccessRules): string {
+  const key = rules.apiKeys.length === 0 ? null : sentKey(headers)
+  return key === null ? "" : new Bun.CryptoHasher("sha256").update(`owner\n${key}`).digest("hex")
+}
+
+function sentKey(headers: Headers): string | null {
+  const bearer = /^Bearer\s+(.+)$/i.exec(headers.get("authorization") ?? "")?.[1]
+  return (bearer ?? headers.get("x-api-key"))?.trim() ?? null
 }
 
 /**

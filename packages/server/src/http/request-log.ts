@@ -29,9 +29,11 @@ interface GenerationLine {
 
 export interface RequestLog {
   write(line: RequestLine): void
+  /** A sentence about the server itself. */
+  note(text: string): void
 }
 
-export const SILENT_LOG: RequestLog = { write() {} }
+export const SILENT_LOG: RequestLog = { write() {}, note() {} }
 
 /** Stacks of an error and of what caused it. */
 function causesOf(error: unknown): string {
@@ -87,6 +89,11 @@ export function stderrLog(format: "text" | "json", isQuiet = false): RequestLog 
           ? JSON.stringify({ time: new Date().toISOString(), ...facts, failure: causes })
           : textLine(line) + (causes === undefined ? "" : `\n${line.id} failed: ${causes}`)
       process.stderr.write(`${text}\n`)
+    },
+    note(text) {
+      const time = new Date().toISOString()
+      const line = format === "json" ? JSON.stringify({ time, note: text }) : `${time} ${text}`
+      process.stderr.write(`${line}\n`)
     },
   }
 }

@@ -56,7 +56,7 @@ describe.skipIf(CHROMIUM === null)("the API page in Chromium", () => {
     const complaints: string[] = []
     const page = await pageOf(open, complaints)
     const blocks = await page.$$(".opblock")
-    expect(blocks).toHaveLength(17)
+    expect(blocks).toHaveLength(19)
     for (const block of blocks) {
       const [name, status] = await execute(page, block)
       const isAbsent = /\/v1\/(responses|requests)\/\W*\{id\}/.test(name)

@@ -37,6 +37,8 @@ interface OperationParts {
   /** A status whose body is the same as that of a 200, and when it is answered. */
   sameAt?: { status: 503; when: string }
   errors?: "Error" | "AnthropicError"
+  /** Parameters behind the path's question mark; all of them may be left out. */
+  query?: readonly { name: string; description: string; schema: TSchema }[]
   /** The meaning of the path's `id`, and one that can be tried. */
   id?: { description: string; example: string }
 }
@@ -49,7 +51,7 @@ type Responses = Record<string, ResponseObject>
 
 /** The description of a route, for its `detail`. */
 export function operation(parts: OperationParts): DocumentDecoration {
-  const { summary, description, tag, id } = parts
+  const { summary, description, tag, id, query = [] } = parts
   const parameter = {
     name: "id",
     in: "path",
@@ -57,11 +59,15 @@ export function operation(parts: OperationParts): DocumentDecoration {
     schema: { type: "string" },
     ...id,
   }
+  const parameters = [
+    ...(id === undefined ? [] : [parameter]),
+    ...query.map(({ schema, ...each }) => ({ ...each, in: "query", schema: schemaObject(schema) })),
+  ]
   return {
     summary,
     ...(description === undefined ? {} : { description }),
     tags: [tag],
-    ...(id === undefined ? {} : { parameters: [parameter] }),
+    ...(parameters.length === 0 ? {} : { parameters }),
     responses: { "200": success(parts), ...failures(parts), ...sameAnswer(parts) },
   } as DocumentDecoration
 }

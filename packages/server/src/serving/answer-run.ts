@@ -12,6 +12,11 @@ export interface PreparedAnswer {
   plan: GenerationPlan
   stream: StreamWriter | undefined
   whole(answer: Transcript, outcome: Outcome): Record<string, unknown>
+  /**
+   * Keeps the answer for later requests. It is called when the answer has ended, before the client
+   * is told the end, and again when the request is settled.
+   */
+  keep?(failure: unknown): Promise<void>
   /** Parts of the request that were left out, for the log. */
   warnings?: readonly string[]
 }

@@ -116,6 +116,7 @@ export class Answers {
       throw error
     }
     const body = run.prepared.whole(run.transcript, run.generation.outcome)
+    await run.prepared.keep?.(undefined)
     this.settle(run, undefined)
     return Response.json(body)
   }
@@ -148,13 +149,19 @@ export class Answers {
       yield* stall.guard(first)
       for await (const step of run.generation.steps())
         yield* stall.guard(this.frameOf(step, run, writer))
-      yield* stall.guard(writer.close(run.generation.outcome))
+      const last = writer.close(run.generation.outcome)
+      await run.prepared.keep?.(undefined)
+      yield* stall.guard(last)
       failure = undefined
     } catch (error) {
       failure = error
       // Nobody would take the frame of a client that is gone.
       const isGone = error instanceof ApiError && error.code === "CLIENT_GONE"
-      if (!isGone) yield* stall.guard(writer.fail(publicMessage(error, run.context.id)))
+      if (!isGone) {
+        const last = writer.fail(publicMessage(error, run.context.id))
+        await run.prepared.keep?.(error)
+        yield* stall.guard(last)
+      }
     } finally {
       stall.stop()
       this.settle(run, failure)
@@ -187,6 +194,7 @@ export class Answers {
     if (run.isSettled) return
     run.isSettled = true
     run.generation.dispose()
+    void run.prepared.keep?.(failure)
     this.dependencies.registry.finish(run.active)
     recordAnswer(run, failure, this.dependencies)
   }

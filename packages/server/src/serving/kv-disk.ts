@@ -2,38 +2,47 @@
 import { statfsSync } from "node:fs"
 import { dirname } from "node:path"
 import type { KvDiskOptions } from "@ds4/engine"
-import { kvFolder } from "@ds4/options"
-import type { ServeOptions } from "../settings.ts"
+import { type CommandOptions, kvFolder } from "@ds4/options"
 
 const MOST_BYTES = 64 * 2 ** 30
 const SHARE_OF_FREE = 0.1
 
 type DiskFlags = Pick<
-  ServeOptions,
+  CommandOptions<"serve">,
   "kv-disk-dir" | "kv-disk-space-mb" | "kv-disk-min-seconds" | "model"
 >
 
+type Environment = Readonly<Record<string, string | undefined>>
+
 /**
- * The folder and limits that options ask for; undefined: states stay in memory. Without a folder it
- * is the user's cache folder, but for the embedded model, which reads any prompt in no time.
+ * The folder that options ask for; undefined: nothing is kept on disk. Without one it is the user's
+ * cache folder, but for the embedded model, which reads any prompt in no time.
  *
  * @param environment has XDG_CACHE_HOME, if that is set
  */
+export function kvDiskFolder(
+  { model, "kv-disk-dir": asked }: Pick<DiskFlags, "kv-disk-dir" | "model">,
+  environment: Environment = process.env,
+): string | undefined {
+  const isEmbedded = model === undefined || model === "demo"
+  if (asked === "none" || (asked === undefined && isEmbedded)) return undefined
+  return asked ?? kvFolder(environment)
+}
+
+/** The folder and limits that options ask for; undefined: states stay in memory. */
 export function kvDiskOptions(
   options: DiskFlags,
   log: (line: string) => void,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: Environment = process.env,
 ): KvDiskOptions | undefined {
-  const asked = options["kv-disk-dir"]
-  const isEmbedded = options.model === undefined || options.model === "demo"
-  if (asked === "none" || (asked === undefined && isEmbedded)) return undefined
-  const folder = asked ?? kvFolder(environment)
+  const folder = kvDiskFolder(options, environment)
+  if (folder === undefined) return undefined
   const mib = options["kv-disk-space-mb"]
   return {
     folder,
     budgetBytes: mib === undefined ? defaultBudget(folder) : mib * 2 ** 20,
     leastSeconds: options["kv-disk-min-seconds"],
-    isOptional: asked === undefined,
+    isOptional: options["kv-disk-dir"] === undefined,
     log,
   }
 }

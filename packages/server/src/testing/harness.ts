@@ -34,6 +34,8 @@ export interface Harness {
   registry: RequestRegistry
   statistics: Statistics
   lines: RequestLine[]
+  /** Lines of the log about the server itself. */
+  notes: string[]
   engine: FakeEngine
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
   get(path: string, headers?: Record<string, string>): Promise<Response>
@@ -52,9 +54,13 @@ export function harness(options: HarnessOptions = {}): Harness {
   const registry = new RequestRegistry(settings.admission)
   const statistics = new Statistics()
   const lines: RequestLine[] = []
-  const log = { write: (line: RequestLine) => void lines.push(line) }
+  const notes: string[] = []
+  const log = {
+    write: (line: RequestLine) => void lines.push(line),
+    note: (text: string) => void notes.push(text),
+  }
   const app = createApp({ state, settings, registry, statistics, log })
-  return { app, state, registry, statistics, lines, engine, ...callers(app) }
+  return { app, state, registry, statistics, lines, notes, engine, ...callers(app) }
 }
 
 function scriptedEngine(options: HarnessOptions, { admission }: ServerSettings): FakeEngine {

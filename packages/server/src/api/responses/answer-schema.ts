@@ -1,7 +1,8 @@
 import { Type } from "@sinclair/typebox"
 import { responsesUsage } from "../../answer/answer-schemas.ts"
 
-const status = Type.Union([Type.Literal("completed"), Type.Literal("incomplete")])
+const ITEM_STATUSES = [Type.Literal("completed"), Type.Literal("incomplete")] as const
+const status = Type.Union([...ITEM_STATUSES])
 const item = { id: Type.String(), status }
 
 const outputItem = Type.Union([
@@ -47,12 +48,15 @@ export const ResponseObject = Type.Object(
     id: Type.String(),
     object: Type.Literal("response"),
     created_at: Type.Integer(),
-    status,
+    // Only stored responses have failed or been cancelled.
+    status: Type.Union([...ITEM_STATUSES, Type.Literal("failed"), Type.Literal("cancelled")]),
     model: Type.String(),
-    error: Type.Null(),
+    error: Type.Union([Type.Object({ code: Type.String(), message: Type.String() }), Type.Null()]),
     incomplete_details: Type.Union([Type.Object({ reason: Type.String() }), Type.Null()]),
     output: Type.Array(outputItem),
-    usage: responsesUsage,
+    usage: Type.Union([responsesUsage, Type.Null()]),
+    previous_response_id: Type.Union([Type.String(), Type.Null()]),
+    store: Type.Boolean(),
   },
   { additionalProperties: true },
 )
@@ -61,4 +65,10 @@ export const CancelledResponse = Type.Object({
   id: Type.String(),
   object: Type.Literal("response"),
   status: Type.Literal("cancelled"),
+})
+
+export const DeletedResponse = Type.Object({
+  id: Type.String(),
+  object: Type.Literal("response"),
+  deleted: Type.Literal(true),
 })

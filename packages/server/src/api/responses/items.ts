@@ -32,6 +32,34 @@ export function reasoningItem(
   }
 }
 
+/** Reasoning as it is kept: all of it, whatever the client is shown. */
+export function keptReasoning(
+  id: string,
+  text: string,
+  status: ItemStatus,
+): Record<string, unknown> {
+  const content = [{ type: "reasoning_text", text }]
+  return { id, type: "reasoning", status, summary: [], content }
+}
+
+/** A kept item as the client is shown it; undefined where it is shown none of it. */
+export function shownItem(
+  item: Record<string, unknown>,
+  shape: ReasoningShape,
+): Record<string, unknown> | undefined {
+  const { id, type, status, content } = item as unknown as KeptReasoning
+  if (type !== "reasoning" || content === undefined) return item
+  if (!shape.showSummary && !shape.includeEncrypted) return undefined
+  return reasoningItem(id, content.map(({ text }) => text).join("\n"), status, shape)
+}
+
+interface KeptReasoning {
+  id: string
+  type: string
+  status: ItemStatus
+  content?: readonly { text: string }[]
+}
+
 export function textPart(text: string): Record<string, unknown> {
   return { type: "output_text", text, annotations: [] }
 }

@@ -3,6 +3,8 @@ import { responsesRequest } from "@ds4/chat"
 import type { PreparedAnswer } from "../../serving/answer-run.ts"
 import type { ServedModel } from "../../serving/serving-state.ts"
 import { refuseUnsupported } from "../../fields/refuse-unsupported.ts"
+import { continuationOf, type Shelf } from "./continuation.ts"
+import { isStored, keeperOf } from "./keep-answer.ts"
 import { RESPONSES_FIELDS, type ResponsesRequest } from "./schema.ts"
 import { type ResponseIdentity, ResponseStreamWriter } from "./writer.ts"
 import { randomId } from "../../answer/random-id.ts"
@@ -16,18 +18,30 @@ import {
 } from "../../answer/policy.ts"
 import { chatPlan, type PrepareContext, renderPrompt, sessionHintOf } from "../../answer/prompt.ts"
 
+/** Who asks, and by which headers. */
+interface Caller {
+  headers: Headers
+  shelf: Shelf
+}
+
 export async function prepareResponse(
   body: ResponsesRequest,
-  headers: Headers,
+  { headers, shelf }: Caller,
   model: ServedModel,
   context: PrepareContext,
 ): Promise<PreparedAnswer> {
   refuseUnsupported(RESPONSES_FIELDS, body)
   const name = resolveModelName(body.model, model, context.defaults)
-  const { tools: _dropped, ...withoutTools } = body
-  const read = responsesRequest(toolsAllowed(body.tool_choice) ? body : withoutTools, {
-    profile: context.defaults.template,
-  })
+  const continuation = await continuationOf(body, shelf)
+  const { tools, ...withoutTools } = body
+  const read = responsesRequest(
+    {
+      ...withoutTools,
+      ...(toolsAllowed(body.tool_choice) ? { tools } : {}),
+      input: continuation.input.map(({ item }) => item),
+    },
+    { profile: context.defaults.template, history: continuation.history },
+  )
   const thinking = resolveThinking(body, context.defaults)
   const prompt = await renderPrompt(read, thinking, model, context)
   const plan = chatPlan(
@@ -46,7 +60,8 @@ export async function prepareResponse(
     model,
     context.defaults,
   )
-  const identity = identityOf(body, name, read.toolNames, context)
+  const store = isStored(body.store, continuation, shelf)
+  const identity = identityOf({ ...body, store }, name, read.toolNames, context)
   const writer = new ResponseStreamWriter(identity)
   return {
     id: identity.id,
@@ -54,6 +69,7 @@ export async function prepareResponse(
     warnings: read.warnings,
     stream: body.stream === true ? writer : undefined,
     whole: (answer, outcome) => writer.wholeOf(answer, outcome),
+    ...(store ? { keep: keeperOf(continuation, shelf, identity, writer) } : {}),
   }
 }
 
@@ -77,12 +93,12 @@ function identityOf(
       max_output_tokens: body.max_output_tokens ?? null,
       metadata: body.metadata ?? {},
       parallel_tool_calls: body.parallel_tool_calls ?? true,
-      previous_response_id: null,
+      previous_response_id: body.previous_response_id ?? null,
       reasoning: {
         effort: body.reasoning?.effort ?? null,
         summary: body.reasoning?.summary ?? null,
       },
-      store: false,
+      store: body.store === true,
       temperature: body.temperature ?? null,
       text: { format: { type: "text" } },
       tool_choice: body.tool_choice ?? "auto",

@@ -20,7 +20,16 @@ import { withUnsupported } from "../../fields/unsupported-fields.ts"
 export const RESPONSES_FIELDS = withUnsupported({
   input: required(
     Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_ITEMS })]),
-    "text, or the whole conversation as items",
+    "text or items: the whole conversation, or what is new after previous_response_id",
+  ),
+  previous_response_id: read(
+    Type.String({ maxLength: 256 }),
+    "the stored response that this one continues: its input and output come first, its " +
+      "instructions and tools do not",
+  ),
+  store: read(
+    Type.Boolean(),
+    "false: the response cannot be continued or asked for later; default true",
   ),
   instructions: read(Type.String(), "system text before all else"),
   model: modelField,
@@ -72,13 +81,9 @@ export const RESPONSES_FIELDS = withUnsupported({
   ...SESSION_FIELDS,
 })
 
-export const ResponsesRequest = bodySchema(
-  RESPONSES_FIELDS,
-  "OpenAI Responses; nothing is stored",
-  {
-    input: "What is 12 + 30?",
-    max_output_tokens: 100,
-  },
-)
+export const ResponsesRequest = bodySchema(RESPONSES_FIELDS, "OpenAI Responses", {
+  input: "What is 12 + 30?",
+  max_output_tokens: 100,
+})
 
 export type ResponsesRequest = Static<typeof ResponsesRequest>

@@ -1,7 +1,7 @@
 import type { Outcome } from "../../answer/outcome.ts"
 
 /** The usage object of the Responses API. */
-export function responsesUsage({ usage }: Outcome): Record<string, unknown> {
+function responsesUsage({ usage }: Outcome): Record<string, unknown> {
   return {
     input_tokens: usage.promptTokens,
     input_tokens_details: {
@@ -11,5 +11,19 @@ export function responsesUsage({ usage }: Outcome): Record<string, unknown> {
     output_tokens: usage.completionTokens,
     output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
     total_tokens: usage.promptTokens + usage.completionTokens,
+  }
+}
+
+/** The members of a response object that are known at its end. */
+export function endingOf(outcome: Outcome): Record<string, unknown> {
+  const { finish, detail } = outcome
+  const details =
+    detail === undefined
+      ? { reason: "max_output_tokens" }
+      : { reason: detail.type, message: detail.message }
+  const isTold = finish === "length" || detail !== undefined
+  return {
+    ...(isTold ? { incomplete_details: details } : {}),
+    usage: responsesUsage(outcome),
   }
 }

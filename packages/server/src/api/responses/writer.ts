@@ -8,8 +8,10 @@ import type { Transcript } from "../../answer/transcript.ts"
 import {
   callItem,
   CustomInputReader,
+  keptReasoning,
   messageItem,
   reasoningItem,
+  shownItem,
   textPart,
   type CallItem,
   type ItemStatus,
@@ -19,7 +21,7 @@ import {
 import { randomId } from "../../answer/random-id.ts"
 import { eventFrame } from "../../answer/sse.ts"
 import { eventsOf } from "./transcript-events.ts"
-import { responsesUsage } from "./usage.ts"
+import { endingOf } from "./usage.ts"
 
 export interface ResponseIdentity {
   /** "resp_…" */
@@ -32,6 +34,9 @@ export interface ResponseIdentity {
   reasoning: ReasoningShape
   tools: ToolNames
 }
+
+/** The index of an item that the client is not shown. */
+const NOT_SHOWN = -1
 
 interface OpenText {
   kind: "reasoning" | "message"
@@ -51,11 +56,16 @@ export class ResponseStreamWriter implements StreamWriter {
   private sequence = 0
   private openItem: OpenText | OpenCall | undefined
   private itemCount = 0
-  private readonly items: Record<string, unknown>[] = []
+  /** All items so far, with the reasoning that is not shown. */
+  readonly items: Record<string, unknown>[] = []
+  /** The whole object as it was told last, once the answer has ended. */
+  private last: Record<string, unknown> | undefined
+  private isOpen = false
 
   constructor(private readonly identity: ResponseIdentity) {}
 
   open(_usage: OpeningUsage): string {
+    this.isOpen = true
     const response = this.response("in_progress", {})
     return (
       this.frame("response.created", { response }) +
@@ -70,45 +80,42 @@ export class ResponseStreamWriter implements StreamWriter {
   }
 
   close(outcome: Outcome): string {
-    const isCut = outcome.finish === "length"
-    const frames = this.closeItem(isCut ? "incomplete" : "completed")
-    const status = isCut ? "incomplete" : "completed"
-    return (
-      frames +
-      this.frame(`response.${status}`, { response: this.response(status, this.ending(outcome)) })
-    )
+    const status = outcome.finish === "length" ? "incomplete" : "completed"
+    const frames = this.closeItem(status)
+    this.last = this.response(status, endingOf(outcome))
+    return frames + this.frame(`response.${status}`, { response: this.last })
   }
 
   /** The whole response object of an answer that was not streamed. */
   wholeOf(answer: Transcript, outcome: Outcome): Record<string, unknown> {
     this.write({ events: eventsOf(answer), logprobs: undefined })
-    const isCut = outcome.finish === "length"
-    this.closeItem(isCut ? "incomplete" : "completed")
-    return this.response(isCut ? "incomplete" : "completed", this.ending(outcome))
+    const status = outcome.finish === "length" ? "incomplete" : "completed"
+    this.closeItem(status)
+    return (this.last = this.response(status, endingOf(outcome)))
   }
 
   fail(message: string): string {
     const frames = this.closeItem("incomplete")
     const error = { code: "server_error", message }
-    return frames + this.frame("response.failed", { response: this.response("failed", { error }) })
+    this.last = this.response("failed", { error })
+    return frames + this.frame("response.failed", { response: this.last })
+  }
+
+  /**
+   * The object of an answer that has ended, for later requests. Undefined where the client never
+   * learnt its id.
+   * @param isCancelled somebody ended it, or its client is gone
+   */
+  finalObject(isCancelled: boolean): Record<string, unknown> | undefined {
+    if (this.last === undefined && !this.isOpen) return undefined
+    this.closeItem("incomplete")
+    const told = this.last ?? this.response("cancelled", {})
+    return isCancelled ? { ...told, status: "cancelled", error: null } : told
   }
 
   /** A data frame: Codex has an idle timer that comments do not reset. */
   keepAlive(_note: string): string {
     return this.frame("response.in_progress", { response: this.response("in_progress", {}) })
-  }
-
-  private ending(outcome: Outcome): Record<string, unknown> {
-    const { finish, detail } = outcome
-    const details =
-      detail === undefined
-        ? { reason: "max_output_tokens" }
-        : { reason: detail.type, message: detail.message }
-    const isTold = finish === "length" || detail !== undefined
-    return {
-      ...(isTold ? { incomplete_details: details } : {}),
-      usage: responsesUsage(outcome),
-    }
   }
 
   private response(status: string, extra: Record<string, unknown>): Record<string, unknown> {
@@ -122,7 +129,7 @@ export class ResponseStreamWriter implements StreamWriter {
       error: null,
       incomplete_details: null,
       ...echo,
-      output: [...this.items],
+      output: this.items.flatMap((item) => shownItem(item, this.identity.reasoning) ?? []),
       usage: null,
       ...extra,
     }
@@ -145,17 +152,19 @@ export class ResponseStreamWriter implements StreamWriter {
 
   private reasoning(text: string): string {
     const { showSummary, includeEncrypted } = this.identity.reasoning
-    if (!showSummary && !includeEncrypted) return ""
+    const isShown = showSummary || includeEncrypted
     let frames = ""
     let open = this.openItem
     if (open?.kind !== "reasoning") {
       frames += this.closeItem("completed")
-      open = { kind: "reasoning", id: randomId("rs_"), index: this.itemCount++, text: "" }
+      const index = isShown ? this.itemCount++ : NOT_SHOWN
+      open = { kind: "reasoning", id: randomId("rs_"), index, text: "" }
       this.openItem = open
-      frames += this.added(
-        open.index,
-        reasoningItem(open.id, "", "in_progress", this.identity.reasoning),
-      )
+      if (isShown)
+        frames += this.added(
+          index,
+          reasoningItem(open.id, "", "in_progress", this.identity.reasoning),
+        )
       if (showSummary)
         frames += this.summary("part.added", open, { part: { type: "summary_text", text: "" } })
     }
@@ -232,7 +241,10 @@ export class ResponseStreamWriter implements StreamWriter {
     this.openItem = undefined
     const { frames, item } = this.endItem(open, status)
     this.items.push(item)
-    return frames + this.frame("response.output_item.done", { output_index: open.index, item })
+    const shown = shownItem(item, this.identity.reasoning)
+    return shown === undefined
+      ? frames
+      : frames + this.frame("response.output_item.done", { output_index: open.index, item: shown })
   }
 
   private endItem(
@@ -260,7 +272,7 @@ export class ResponseStreamWriter implements StreamWriter {
         this.part("content_part.done", open, { part: textPart(open.text) })
       return { frames, item: messageItem(open.id, open.text, status) }
     }
-    const item = reasoningItem(open.id, open.text, status, this.identity.reasoning)
+    const item = keptReasoning(open.id, open.text, status)
     if (!this.identity.reasoning.showSummary) return { frames: "", item }
     const frames =
       this.summary("text.done", open, { text: open.text }) +
