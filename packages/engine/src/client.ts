@@ -3,7 +3,9 @@
 import { availableParallelism, totalmem } from "node:os"
 import type { ModelFile } from "@ds4/model-file"
 import type { Tokenizer } from "@ds4/tokenizer"
+import { CacheInquiry, MUCH_TO_READ, TOLD_IDS } from "./cache-inquiry.ts"
 import { checkRequest } from "./check-request.ts"
+import { alreadyRead, cancelledWhileWaiting } from "./end-events.ts"
 import { EMBEDDED_MODEL_NOTE } from "./embedded-model.ts"
 import { invariant } from "./errors.ts"
 import { logitsOf, type LogitsOptions, type LogitsRow } from "./logits.ts"
@@ -15,6 +17,8 @@ import { MarkHandle } from "./native/mark.ts"
 import { SessionHandle } from "./native/session.ts"
 import { KeepAlive } from "./native/wake-up.ts"
 import { Checkpoints, type KvDiskOptions } from "./checkpoints/checkpoints.ts"
+import { EngineFiles } from "./checkpoints/engine-files.ts"
+import type { KvFiles } from "./checkpoints/kv-files.ts"
 import { memoryAccount } from "./memory-account.ts"
 import { PrefixCache } from "./prefix-cache/prefix-cache.ts"
 import { promptToRead } from "./prompt-to-read.ts"
@@ -148,6 +152,12 @@ export class NativeEngine implements InferenceEngine {
     })
   }
 
+  /** States on disk, where they are kept. */
+  get kv(): KvFiles | undefined {
+    const { checkpoints, pool } = this
+    return checkpoints && new EngineFiles(checkpoints, (prompt) => pool.acquire({ prompt }))
+  }
+
   /** The library's description of the engine: kernel set, threads, bytes mapped. */
   describe(): EngineDescription {
     return { ...this.engine.describe(), cores: availableParallelism() }
@@ -169,8 +179,8 @@ export class NativeEngine implements InferenceEngine {
     using _ = this.keepAlive.hold()
     const tokens = Int32Array.from(job.prompt)
     const hint = request.sessionHint
-    if (this.checkpoints !== undefined)
-      await this.checkpoints.restore(tokens, this.cache.find(tokens, hint)?.length ?? 0)
+    const known = this.cache.find(tokens, hint)?.length ?? 0
+    const loadedTokens = (await this.checkpoints?.restore(tokens, known)) ?? 0
     const { messageBegins } = request
     const lease = await this.pool.acquire({ prompt: tokens, hint, messageBegins }, signal)
     if (lease === undefined) {
@@ -179,23 +189,45 @@ export class NativeEngine implements InferenceEngine {
     }
     const prompt = promptToRead(job)
     const { cachedTokens } = lease
+    const isAsked = request.explainCache === true
+    const inquiry = this.inquire(tokens, cachedTokens, loadedTokens, isAsked)
+    if (isAsked) await inquiry.settled
     if (prompt.length <= cachedTokens) {
       lease.release()
-      yield alreadyRead(job.prompt.length, cachedTokens)
+      yield alreadyRead(job.prompt.length, cachedTokens, inquiry.report)
       return
     }
     const markOffsets = lease.promptMarks
       .map((offset) => offset - cachedTokens)
       .filter((offset) => offset < prompt.length - cachedTokens)
     const transcript = new Transcript(lease, prompt, request.shownAs)
-    const generation = this.start({ ...job, prompt, markOffsets }, lease, transcript)
+    const generation = this.start({ ...job, prompt, markOffsets }, lease, transcript, inquiry)
     yield* generation.events(signal, this.closing.signal)
+  }
+
+  /** Finds out where the prompt leaves what is known. */
+  private inquire(
+    prompt: Int32Array,
+    cachedTokens: number,
+    loadedTokens: number,
+    isAsked: boolean,
+  ): CacheInquiry {
+    const files = this.checkpoints?.files
+    const asksDisk = isAsked || prompt.length - cachedTokens > MUCH_TO_READ
+    return new CacheInquiry({
+      prompt,
+      cachedTokens,
+      loadedTokens,
+      inMemory: this.cache.nearest(prompt, TOLD_IDS),
+      explain: files !== undefined && asksDisk ? () => files.explain(prompt) : undefined,
+    })
   }
 
   private start(
     request: JobRequest,
     lease: Lease<SessionHandle, MarkHandle>,
     transcript: Transcript,
+    inquiry: CacheInquiry,
   ): Generation {
     const promptTokens = request.prompt.length
     const rest = { ...request, prompt: request.prompt.slice(lease.cachedTokens) }
@@ -203,7 +235,15 @@ export class NativeEngine implements InferenceEngine {
       const job = new Job(this.engine, lease.session, rest)
       const onRetired = (settled: Promise<void>) => void this.track(settled)
       const { checkpoints } = this
-      return new Generation({ job, lease, transcript, promptTokens, onRetired, checkpoints })
+      return new Generation({
+        job,
+        lease,
+        transcript,
+        promptTokens,
+        inquiry,
+        onRetired,
+        checkpoints,
+      })
     } catch (error) {
       lease.release()
       throw error
@@ -282,16 +322,6 @@ export class NativeEngine implements InferenceEngine {
     this.engine.close()
     this.nativeModel.close()
   }
-}
-
-function alreadyRead(promptTokens: number, cachedTokens: number): GenerateEvent {
-  const usage = { promptTokens, cachedTokens, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
-  return { type: "end", reason: "length", usage }
-}
-
-function cancelledWhileWaiting(promptTokens: number): GenerateEvent {
-  const usage = { promptTokens, cachedTokens: 0, generatedTokens: 0, prefillMs: 0, decodeMs: 0 }
-  return { type: "end", reason: "cancelled", usage }
 }
 
 /** Memory for states: a share of the machine's, and room for two whole sessions at least. */

@@ -1,4 +1,5 @@
 // Runs one job on a leased session, from its first event to the release of the session.
+import type { CacheInquiry } from "./cache-inquiry.ts"
 import type { Checkpoints } from "./checkpoints/checkpoints.ts"
 import type { Job } from "./native/job.ts"
 import type { MarkHandle } from "./native/mark.ts"
@@ -13,6 +14,7 @@ interface GenerationParts {
   readonly transcript: Transcript
   /** Tokens of the whole prompt, cached ones included. */
   readonly promptTokens: number
+  readonly inquiry: CacheInquiry
   /** Told of the work that goes on after the last event: the session is back when it resolves. */
   readonly onRetired: (settled: Promise<void>) => void
   /** Where states are saved. */
@@ -103,13 +105,14 @@ export class Generation {
   }
 
   private usage(): Usage {
-    const { job, lease, promptTokens } = this.parts
+    const { job, lease, promptTokens, inquiry } = this.parts
     return {
       promptTokens,
       cachedTokens: lease.cachedTokens,
       generatedTokens: job.state.generated,
       prefillMs: job.state.prefill_us / 1000,
       decodeMs: job.state.decode_us / 1000,
+      cache: inquiry.report,
     }
   }
 

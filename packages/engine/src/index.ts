@@ -10,6 +10,8 @@ export {
 export { planEngine, type DensePlace, type EnginePlan } from "./plan-engine.ts"
 export { expertOptions, type ExpertFlags } from "./expert-flags.ts"
 export type { KvDiskOptions } from "./checkpoints/checkpoints.ts"
+export type { KvFiles, SavedAs, StateSaved } from "./checkpoints/kv-files.ts"
+export { KvStoreError, type CheckpointListing, type KvStoreErrorCode } from "@ds4/kv-store"
 export { contextNote } from "./context-note.ts"
 export { memoryAccount, type MemoryAccount } from "./memory-account.ts"
 export { expertsText } from "./experts-text.ts"
@@ -27,6 +29,7 @@ export {
 } from "./quantize/quantize.ts"
 export { RECIPES, type Recipe, type RecipeName } from "./quantize/recipe.ts"
 export type {
+  CacheReport,
   EndReason,
   EngineModel,
   EngineOptions,

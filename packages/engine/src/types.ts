@@ -3,6 +3,7 @@
 
 import type { StoreStats } from "@ds4/kv-store"
 import type { KvDiskOptions } from "./checkpoints/checkpoints.ts"
+import type { KvFiles } from "./checkpoints/kv-files.ts"
 
 export interface EngineOptions {
   /**
@@ -151,6 +152,8 @@ export interface GenerateRequest {
    * prompt continues the session as it is: the model goes on seeing what the prompt leaves out.
    */
   readonly shownAs?: (generated: readonly number[]) => readonly number[] | undefined
+  /** Look on disk too for the nearest known prompt, however little there is to read. */
+  readonly explainCache?: boolean
 }
 
 export interface GeneratedToken {
@@ -167,6 +170,23 @@ export interface Usage {
   readonly generatedTokens: number
   readonly prefillMs: number
   readonly decodeMs: number
+  readonly cache?: CacheReport
+}
+
+/** Where a request went on from, and where its prompt leaves what was known. */
+export interface CacheReport {
+  readonly source: "memory" | "disk" | "none"
+  /** The known tokens that the prompt shares most with; absent: it shares none. */
+  readonly nearest?: NearestPrefix
+}
+
+export interface NearestPrefix {
+  readonly tier: "memory" | "disk"
+  /** Tokens that both begin with. */
+  readonly shared: number
+  /** A few ids behind those: of what is known, and of the prompt. None where it ends. */
+  readonly known: readonly number[]
+  readonly prompted: readonly number[]
 }
 
 export type EndReason = "stop" | "length" | "context" | "stop-string" | "cancelled"
@@ -236,6 +256,8 @@ export interface InferenceEngine {
    */
   generate(request: GenerateRequest): AsyncIterable<GenerateEvent>
   readonly stats: () => EngineStats
+  /** States on disk, where they are kept. */
+  readonly kv?: KvFiles | undefined
   /** Cancels what runs and waits for it. Idempotent. */
   close(): Promise<void>
 }

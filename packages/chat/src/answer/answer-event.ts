@@ -1,3 +1,4 @@
+import type { CacheReport } from "@ds4/engine"
 import type { OutputEvent } from "../parser/events.ts"
 import type { AssistantMessage } from "../template/conversation.ts"
 
@@ -24,6 +25,8 @@ export interface AnswerUsage {
   readonly reasoningTokens: number
   readonly prefillMs: number
   readonly decodeMs: number
+  /** Where the prompt went on from and left what was known; with the finish event. */
+  readonly cache?: CacheReport
 }
 
 export interface TokenLogprob {

@@ -45,6 +45,8 @@ export interface AnswerOptions {
   readonly newCallId?: () => string
   /** Requests of one conversation give the same hint: it decides between equal sessions. */
   readonly sessionHint?: string
+  /** Look on disk too for what the prompt shares with earlier ones, for the usage's report. */
+  readonly explainCache?: boolean
   /** Aborting ends the answer with reason "cancelled". */
   readonly signal?: AbortSignal
 }

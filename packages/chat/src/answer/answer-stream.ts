@@ -29,7 +29,11 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
   /** The output limit is the room that the context leaves: reaching it fills the session. */
   private readonly isLimitRoom: boolean
   private readonly ending = new AbortController()
-  private engineUsage = { cachedTokens: 0, prefillMs: 0, decodeMs: 0 }
+  private engineUsage: Pick<AnswerUsage, "cachedTokens" | "prefillMs" | "decodeMs" | "cache"> = {
+    cachedTokens: 0,
+    prefillMs: 0,
+    decodeMs: 0,
+  }
   private isStarted = false
 
   /** @throws ContextOverflowError when the prompt leaves no room for an answer */
@@ -89,7 +93,7 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
     const { processed, total, cached } = event
     this.phase = "prefill"
     this.processedTokens = processed
-    this.engineUsage.cachedTokens = cached
+    this.engineUsage = { ...this.engineUsage, cachedTokens: cached }
     return {
       type: "progress",
       processedTokens: processed,
@@ -99,8 +103,8 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
   }
 
   private readEnd(event: Extract<GenerateEvent, { type: "end" }>): AnswerEvent[] {
-    const { cachedTokens, prefillMs, decodeMs } = event.usage
-    this.engineUsage = { cachedTokens, prefillMs, decodeMs }
+    const { cachedTokens, prefillMs, decodeMs, cache } = event.usage
+    this.engineUsage = { cachedTokens, prefillMs, decodeMs, ...(cache && { cache }) }
     const isFull = event.reason === "length" && this.isLimitRoom
     const rest = this.reader.end(isFull ? "context" : event.reason)
     this.parts.memory.remember(this.reader, this.prompt)
@@ -169,5 +173,6 @@ function engineRequest(
     ...(shownAs === undefined ? {} : { shownAs }),
     messageBegins: messageBegins(tokens, tokenizer),
     ...(sessionHint === undefined ? {} : { sessionHint }),
+    ...(options.explainCache === true ? { explainCache: true } : {}),
   }
 }

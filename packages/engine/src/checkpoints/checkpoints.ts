@@ -1,11 +1,18 @@
 // States of sessions on disk: which are saved, and which come back for a prompt. It never fails a
 // request: what cannot be saved or loaded is read again.
-import { compatibilityOf, KvStore, KvStoreError, type StoreStats } from "@ds4/kv-store"
+import {
+  compatibilityOf,
+  KvStore,
+  KvStoreError,
+  type SaveResult,
+  type StoreStats,
+} from "@ds4/kv-store"
 import { EngineError } from "../errors.ts"
+import type { SavedAs } from "./kv-files.ts"
 import { Worth } from "./worth.ts"
 
 /** The part of a mark that is saved. */
-interface SavedMark {
+export interface SavedMark {
   readonly position: number
   readonly bytes: number
   readonly regionBytes: readonly number[]
@@ -113,16 +120,19 @@ export class Checkpoints<M extends SavedMark> {
    * Requests that want the same one at once share its loading.
    *
    * @param above tokens that need no reading as it is
+   * @returns tokens of the prompt that a loaded state covers; 0: none was loaded
    */
-  async restore(prompt: Int32Array, above: number): Promise<void> {
+  async restore(prompt: Int32Array, above: number): Promise<number> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const match = this.store.lookup(prompt, { above })
-      if (match === undefined) return
+      if (match === undefined) return 0
       const { key, tokens, position } = match
       const bytes = position * this.parts.bytesPerToken
-      if (!this.worth.isWorthLoading(tokens - above, bytes)) return
-      if (await (this.loading.get(key) ?? this.load(key, prompt.slice(0, tokens), prompt))) return
+      if (!this.worth.isWorthLoading(tokens - above, bytes)) return 0
+      const loading = this.loading.get(key) ?? this.load(key, prompt.slice(0, tokens), prompt)
+      if (await loading) return tokens
     }
+    return 0
   }
 
   private load(key: string, shown: Int32Array, prompt: Int32Array): Promise<boolean> {
@@ -146,6 +156,32 @@ export class Checkpoints<M extends SavedMark> {
       // Without memory for it, or with a fault of the engine, another try would not help.
       return !(error instanceof KvStoreError)
     }
+  }
+
+  /**
+   * Loads a state, whether a prompt asks for it or not. Returns the tokens by which it is shown.
+   *
+   * @throws KvStoreError, EngineError
+   */
+  async loadByKey(key: string): Promise<number> {
+    using _ = this.store.pin(key)
+    const mark = await this.parts.importMark(this.store.read(key))
+    try {
+      const shown = await this.store.shown(key, mark.tokens)
+      this.parts.keep(mark, shown)
+      return shown.length
+    } catch (error) {
+      mark.close()
+      throw error
+    }
+  }
+
+  /** Saves a state by hand: worth and measured rates do not count. @throws KvStoreError */
+  async saveAs(
+    mark: M,
+    request: { readonly held: Int32Array; readonly shown: Int32Array } & SavedAs,
+  ): Promise<SaveResult> {
+    return await this.store.save(mark, { ...request, reason: "saved", model: this.parts.model })
   }
 
   /** Saves the state in the background if that is worth it. */

@@ -78,6 +78,11 @@ export class PrefixCache<M extends CachedMark> {
     return undefined
   }
 
+  /** Where a prompt leaves the known token list that it shares most with, and `count` ids of it. */
+  nearest(prompt: Int32Array, count: number): { shared: number; next: number[] } {
+    return this.tree.nearest(prompt, count)
+  }
+
   /** Counts a look-up whose result was used, or that found nothing. */
   record(found: CachedPrefix<M> | undefined): void {
     if (found === undefined) {

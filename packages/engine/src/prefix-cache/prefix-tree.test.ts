@@ -69,3 +69,23 @@ test("long lists are compared to the token", () => {
   }
   expect(commonLength(a, 0, a.slice(0, 700), 0)).toBe(700)
 })
+
+test("the nearest list shares as much as any, and its next tokens are those of one", () => {
+  const random = randomOf(11)
+  for (let round = 0; round < 300; round++) {
+    const tree = new PrefixTree<number>()
+    const randomList = (): Int32Array => Int32Array.from({ length: random(9) }, () => random(2))
+    const lists = Array.from({ length: random(6) }, randomList)
+    for (const [value, tokens] of lists.entries()) tree.insert(tokens, value)
+    const prompt = randomList()
+    const shares = lists.map((tokens) => commonLength(tokens, 0, prompt, 0))
+    const { shared, next } = tree.nearest(prompt, 3)
+    expect(shared).toBe(Math.max(0, ...shares))
+    const sharing = lists.filter((_, at) => shares[at] === shared)
+    const isOfOne = sharing.some((tokens) =>
+      Bun.deepEquals([...tokens.subarray(shared, shared + 3)], next),
+    )
+    expect(isOfOne || lists.length === 0).toBe(true)
+    if (next.length > 0) expect(next[0]).not.toBe(prompt[shared])
+  }
+})

@@ -66,14 +66,21 @@ export class PrefixTree<T> {
     return node
   }
 
-  /** Tokens along the prompt's beginning that any list in the tree shares with it. */
-  sharedLength(prompt: Int32Array): number {
+  /**
+   * How many tokens of the prompt's beginning a list in the tree shares at most, and the next ones
+   * of such a list. There are none where the prompt goes on behind its end.
+   */
+  nearest(prompt: Int32Array, count: number): { shared: number; next: number[] } {
     let node = this.root
     for (;;) {
       const child = node.children.get(prompt[node.end] ?? -1)
-      if (child === undefined) return node.end
+      if (child === undefined) return { shared: node.end, next: tokensBelow(node, count) }
       const common = commonLength(child.edge, 0, prompt, node.end)
-      if (common < child.edge.length) return node.end + common
+      if (common < child.edge.length) {
+        const rest = [...child.edge.subarray(common, common + count)]
+        const next = [...rest, ...tokensBelow(child, count - rest.length)]
+        return { shared: node.end + common, next }
+      }
       node = child
     }
   }
@@ -97,6 +104,14 @@ export class PrefixTree<T> {
 function nodeOf<T>(edge: Int32Array, parent: Node<T> | undefined): Node<T> {
   const end = (parent?.end ?? 0) + edge.length
   return { end, values: [], edge, parent, children: new Map() }
+}
+
+/** The first tokens of some list that goes on behind a node. */
+function tokensBelow<T>(node: Node<T>, count: number): number[] {
+  const [child] = node.children.values()
+  if (count <= 0 || child === undefined) return []
+  const tokens = [...child.edge.subarray(0, count)]
+  return [...tokens, ...tokensBelow(child, count - tokens.length)]
 }
 
 /** Puts a node between a node and its parent, behind the first `length` tokens of its edge. */

@@ -1,6 +1,7 @@
 // The one fake engine, for tests of the layers above an engine. It answers with scripted text and
 // keeps the real one's rules for requests, queueing, session reuse, stopping and cancellation.
 import type { Tokenizer } from "@ds4/tokenizer"
+import { CacheInquiry, TOLD_IDS } from "../cache-inquiry.ts"
 import { checkRequest } from "../check-request.ts"
 import { PrefixCache } from "../prefix-cache/prefix-cache.ts"
 import { promptToRead } from "../prompt-to-read.ts"
@@ -14,6 +15,7 @@ import type {
   GenerateRequest,
   InferenceEngine,
 } from "../types.ts"
+import { FakeFiles } from "./fake-files.ts"
 import { Answer } from "./scripted-answer.ts"
 
 /**
@@ -37,6 +39,8 @@ export interface FakeEngineOptions {
   readonly batchMs?: number
   /** Tokens of one event, default 1. */
   readonly batchTokens?: number
+  /** Keeps saved states, as an engine with a folder does. Default: not. */
+  readonly hasDisk?: boolean
 }
 
 export interface FakeEngine extends InferenceEngine {
@@ -45,6 +49,7 @@ export interface FakeEngine extends InferenceEngine {
   /** The requests that were cancelled or left early before their end. */
   readonly cancelled: readonly GenerateRequest[]
   readonly isClosed: boolean
+  readonly kv: FakeFiles | undefined
 }
 
 const session = { close: (): void => {} }
@@ -78,6 +83,7 @@ class Run {
   constructor(
     private readonly promptTokens: number,
     readonly cachedTokens: number,
+    private readonly inquiry: CacheInquiry,
   ) {}
 
   beginDecode(): void {
@@ -92,7 +98,9 @@ class Run {
     const { promptTokens, cachedTokens, generatedTokens, beginMs, decodeBeginMs } = this
     const prefillMs = decodeBeginMs - beginMs
     const decodeMs = performance.now() - decodeBeginMs
-    const usage = { promptTokens, cachedTokens, generatedTokens, prefillMs, decodeMs }
+    const times = { prefillMs, decodeMs }
+    const cache = this.inquiry.report
+    const usage = { promptTokens, cachedTokens, generatedTokens, ...times, cache }
     return { type: "end", ...fields, usage }
   }
 }
@@ -110,10 +118,11 @@ interface Turn {
 
 type FakeLease = Lease<typeof session, FakeMark>
 
+const fakeMark = (position: number): FakeMark => ({ position, ownBytes: 1, close: () => {} })
+
 /** Keeps a state behind the first `position` ids. */
 function keep(lease: FakeLease, transcript: Transcript, position: number): void {
-  const mark = { position, ownBytes: 1, close: () => {} }
-  lease.keep(mark, transcript.heldUpTo(position), transcript.shownUpTo(position))
+  lease.keep(fakeMark(position), transcript.heldUpTo(position), transcript.shownUpTo(position))
 }
 
 function release(lease: FakeLease, transcript: Transcript): void {
@@ -128,6 +137,7 @@ class ScriptedEngine implements FakeEngine {
   private readonly cache: PrefixCache<FakeMark>
   private readonly pool: SessionPool<typeof session, FakeMark>
   private readonly closing = new AbortController()
+  readonly kv: FakeFiles | undefined
 
   constructor(private readonly options: FakeEngineOptions) {
     this.model = {
@@ -151,6 +161,13 @@ class ScriptedEngine implements FakeEngine {
       maxSessions: options.maxSessions ?? 4,
       maxQueue: options.maxQueue ?? 64,
     })
+    const { cache, pool } = this
+    if (options.hasDisk === true)
+      this.kv = new FakeFiles(
+        (prompt) => pool.acquire({ prompt }),
+        (held, shown) =>
+          cache.add({ mark: fakeMark(held.length), held, shown: [shown], hint: undefined }),
+      )
   }
 
   get isClosed(): boolean {
@@ -161,6 +178,7 @@ class ScriptedEngine implements FakeEngine {
     running: this.pool.running,
     queued: this.pool.queued,
     prefixCache: this.cache.stats,
+    ...(this.kv === undefined ? {} : { kvStore: this.kv.stats }),
   })
 
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
@@ -174,7 +192,15 @@ class ScriptedEngine implements FakeEngine {
     const acquired = this.pool.acquire({ prompt, hint, messageBegins }, signal)
     this.requests.push(request)
     const lease = await acquired
-    const run = new Run(job.prompt.length, lease?.cachedTokens ?? 0)
+    const cachedTokens = lease?.cachedTokens ?? 0
+    const inquiry = new CacheInquiry({
+      prompt,
+      cachedTokens,
+      loadedTokens: 0,
+      inMemory: this.cache.nearest(prompt, TOLD_IDS),
+      explain: undefined,
+    })
+    const run = new Run(job.prompt.length, cachedTokens, inquiry)
     if (lease === undefined) {
       this.cancelled.push(request)
       return yield run.end({ reason: "cancelled" })

@@ -4,7 +4,7 @@ import type { LockMode } from "../lock/folder-lock.ts"
 import { explainMiss, type Divergence } from "./explain-miss.ts"
 import { listingOf, matchOf, type CheckpointListing, type Match } from "./listing.ts"
 import { lockedOut, openStore, type KvStoreOptions } from "./open-store.ts"
-import { readCheckpoint, readExtra, type ReadOptions } from "./read-checkpoint.ts"
+import { readCheckpoint, readExtra, type ReadOptions, readShown } from "./read-checkpoint.ts"
 import { Removal } from "./removal.ts"
 import { compactLog, makeRoom, tidyLog } from "./room.ts"
 import type { SaveRequest, StateSource } from "./save-plan.ts"
@@ -125,6 +125,16 @@ export class KvStore {
   /** The bytes that the caller saved with it, if any. @throws KvStoreError DAMAGED, MISSING */
   async attachment(key: string): Promise<Uint8Array | undefined> {
     return this.extra(key, "attachment")
+  }
+
+  /**
+   * The ids by which prompts show it. A mark of its snapshot tells those that it holds.
+   *
+   * @throws KvStoreError DAMAGED, MISSING, LOCKED
+   */
+  async shown(key: string, held: Int32Array): Promise<Int32Array> {
+    const checkpoint = this.checkpoint(key)
+    return this.locked("read", (store) => readShown(store, checkpoint, held))
   }
 
   private async extra(key: string, name: "text" | "attachment"): Promise<Uint8Array | undefined> {

@@ -2,8 +2,8 @@ import { breath } from "../breath.ts"
 import type { InputFile } from "../files/file-system.ts"
 import { readSnapshotHeader } from "../format/compatibility.ts"
 import { readFileHead, readSection, type FileHead } from "../format/file-head.ts"
-import { bytesOfIds, equalBytes, PAGE_ID_BYTES, PAGE_TOKENS } from "../format/layout.ts"
-import type { Checkpoint } from "../index/catalog.ts"
+import { bytesOfIds, equalBytes, idsOfBytes, PAGE_ID_BYTES, PAGE_TOKENS } from "../format/layout.ts"
+import { isExact, type Checkpoint } from "../index/catalog.ts"
 import { damaged, KvStoreError } from "../kv-store-error.ts"
 import { decompressed } from "./compression.ts"
 import { guarded } from "./guarded.ts"
@@ -157,4 +157,20 @@ export async function readExtra(
   return withCheckpoint(store, checkpoint, async (file, head) =>
     head.sections.has(name) ? decompressed(await readSection(file, head, name)) : undefined,
   )
+}
+
+/** The ids by which prompts show a checkpoint. `held`: those of its state. */
+export async function readShown(
+  store: StoreContext,
+  checkpoint: Checkpoint,
+  held: Int32Array,
+): Promise<Int32Array> {
+  const { common, tokens } = checkpoint.head
+  if (isExact(checkpoint)) return held
+  return withCheckpoint(store, checkpoint, async (file, head) => {
+    const shown = new Int32Array(tokens)
+    shown.set(held.subarray(0, common))
+    shown.set(idsOfBytes(await readSection(file, head, "shownIds")), common)
+    return shown
+  })
 }
