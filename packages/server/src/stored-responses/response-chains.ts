@@ -73,10 +73,12 @@ export class ResponseChains {
 
   /** Makes a response and all before it the most recently used ones. */
   use(id: string): void {
-    for (const { id: each } of this.chainOf(id) ?? []) {
-      if (!this.visible.delete(each)) continue
-      this.visible.add(each)
-    }
+    this.arrange((this.chainOf(id) ?? []).map((stored) => stored.id))
+  }
+
+  /** Makes these the most recently used ones, the last of them the very last. */
+  arrange(ids: readonly string[]): void {
+    for (const id of ids) if (this.visible.delete(id)) this.visible.add(id)
   }
 
   /** Adds one that is not there yet; the one that it continues must be there already. */

@@ -98,7 +98,7 @@ export class ResponseStore {
     if (this.folder === undefined) return
     const found = inChainOrder(await this.folder.readAll(READ_SHARE * this.limits.bytes))
     for (const { stored } of found) this.chains.add(stored)
-    for (const id of byLastUse(found)) this.chains.use(id)
+    this.chains.arrange(byLastUse(found))
     for (const { stored } of found)
       if (stored.response === undefined)
         for (const id of this.chains.dropUnused(stored.id)) void this.folder.remove(id)

@@ -12,6 +12,9 @@ import {
 
 afterEach(endAll)
 
+/** Tokens after which an answer to "weather?" is within the arguments of its call. */
+const CUT_IN_CALL = 110
+
 const INSTRUCTIONS = "You help whoever asks. ".repeat(40)
 
 /** The share of an earlier conversation, prompt and answer, that was not read again. */
@@ -157,4 +160,20 @@ test("an answer that a limit cut is stored as it ended, its reasoning too", asyn
   expect((await client.responses.retrieve(cut.id)).status).toBe("incomplete")
   await client.responses.create({ ...common, input: "Go on.", previous_response_id: cut.id })
   expect(lastPrompt(served)).toMatch(/<think>Consider<\/think>.*Go on\./s)
+})
+
+test("a call that a limit cut is shown, and left out where the conversation goes on", async () => {
+  const served = serve()
+  const { client } = served
+  const common = { model, tools: WEATHER }
+  const stream = client.responses.stream({
+    ...common,
+    input: "weather?",
+    max_output_tokens: CUT_IN_CALL,
+  })
+  const cut = await stream.finalResponse()
+  const { output } = await client.responses.retrieve(cut.id)
+  expect(output.at(-1)).toMatchObject({ type: "function_call", status: "incomplete" })
+  await client.responses.create({ ...common, input: "Go on.", previous_response_id: cut.id })
+  expect(lastPrompt(served)).toMatch(/Let me see\.<｜end▁of▁sentence｜><｜User｜>Go on\./)
 })

@@ -10,7 +10,7 @@ import { CancelledResponse, DeletedResponse, ResponseObject } from "./answer-sch
 import { INPUT_ITEM_QUERY, InputItemList, inputItemPage } from "./input-items.ts"
 import { prepareResponse } from "./plan.ts"
 import { ResponsesRequest } from "./schema.ts"
-import { decodeItems, shownOutput } from "./stored-items.ts"
+import { decodeItems, decodeObject, shownOutput } from "./stored-items.ts"
 
 const ID = { description: "the id of the response", example: `resp_${"0".repeat(32)}` }
 
@@ -104,7 +104,7 @@ function described(summary: string, answer: TSchema, more: Described = {}) {
 
 async function wholeResponse({ items }: StoredResponse, response: Uint8Array) {
   const output = shownOutput(await decodeItems(items))
-  return { ...(JSON.parse(Buffer.from(response).toString()) as object), output }
+  return { ...(await decodeObject(response)), output }
 }
 
 function notFound(id: string, why = "it was not stored, still runs, was deleted or had to go") {

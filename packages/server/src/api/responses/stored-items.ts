@@ -1,6 +1,7 @@
 // The items of a response as they are stored: what came in, as it was received, and what went out.
-import { jsonSourceOf, parseJsonInSlices } from "@ds4/chat"
+import { JsonError, jsonSourceOf, parseJsonInSlices } from "@ds4/chat"
 import { randomId } from "../../answer/random-id.ts"
+import { ApiError } from "../../http/api-error.ts"
 import { type ReasoningShape, shownItem } from "./items.ts"
 
 type Item = Record<string, unknown>
@@ -52,9 +53,9 @@ export function inputBytes(input: readonly InputItem[]): number {
 
 const UNLIMITED = { values: Infinity, containers: Infinity, members: Infinity }
 
+/** @throws ApiError 404 for bytes that this server did not write */
 export async function decodeItems(bytes: Uint8Array): Promise<StoredItems> {
-  const value = await parseJsonInSlices(Buffer.from(bytes).toString(), UNLIMITED)
-  const fields = isItem(value) ? value : {}
+  const fields = await decodeObject(bytes)
   const { input, output, reasoning } = fields
   const ids = Array.isArray(fields["input_ids"]) ? (fields["input_ids"] as unknown[]) : []
   const shape = isItem(reasoning) ? reasoning : {}
@@ -68,6 +69,22 @@ export async function decodeItems(bytes: Uint8Array): Promise<StoredItems> {
       includeEncrypted: shape["includeEncrypted"] === true,
     },
   }
+}
+
+/**
+ * The JSON object of a stored part.
+ * @throws ApiError 404 where it is none: its file has the right checksum and is not this server's
+ */
+export async function decodeObject(bytes: Uint8Array): Promise<Item> {
+  try {
+    const value = await parseJsonInSlices(Buffer.from(bytes).toString(), UNLIMITED)
+    if (isItem(value)) return value
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+  }
+  throw new ApiError("NOT_FOUND", "the stored response cannot be read; delete it", {
+    reason: "response_not_found",
+  })
 }
 
 /** Output items as the client was shown them. */

@@ -1,8 +1,9 @@
 // Responses that are asked for, listed, deleted and kept, as the openai client does it.
 import { afterEach, expect, test } from "bun:test"
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { ServerSettings } from "../../settings.ts"
+import { encodeResponseFile } from "../../stored-responses/response-file.ts"
 import {
   endAll,
   failureOf,
@@ -169,4 +170,28 @@ test("responses are there after a restart, in private files, and go on", async (
   const late = await before.client.responses.create({ model, input: "late?" })
   expect((await after.client.responses.retrieve(late.id)).id).toBe(late.id)
   expect([...before.server.notes, ...after.server.notes]).toEqual([])
+})
+
+test("a foreign file of the right checksum is not found; it can be deleted", async () => {
+  const folder = temporaryFolder()
+  const { client } = serve((settings) => void (settings.storedResponsesFolder = folder))
+  const made = await client.responses.create({ model, input: "one?" })
+  for (const [name, items, response] of [
+    ["items", "[".repeat(1000), "{}"],
+    ["response", '{"input":[]}', "no JSON"],
+  ] as const) {
+    const id = `resp_${(name === "items" ? "a" : "b").repeat(32)}`
+    const parts = { items: Buffer.from(items), response: Buffer.from(response) }
+    const stored = { id, previous: made.id, owner: "", itemIds: [], ...parts }
+    writeFileSync(join(folder, `${id}.response`), encodeResponseFile(stored))
+    expect(await failureOf(client.responses.retrieve(id))).toMatchObject({ status: 404 })
+    if (name === "items")
+      for (const work of [
+        client.responses.create({ model, input: "a", previous_response_id: id }),
+        client.responses.inputItems.list(id),
+      ])
+        expect(await failureOf(work)).toMatchObject({ status: 404 })
+    await client.responses.delete(id)
+  }
+  expect(readdirSync(folder)).toEqual([`${made.id}.response`])
 })
