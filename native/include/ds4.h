@@ -281,6 +281,9 @@ DS4_API uint64_t ds4_engine_describe(ds4_engine *engine, char *text, uint64_t ca
 
 /* Thread: any. Host bytes of all pages and recent rows of sessions and marks, each counted once. */
 DS4_API uint64_t ds4_engine_cache_bytes(ds4_engine *engine);
+/* Thread: any. Bytes by which they may grow before the rest of the process lacks memory;
+ * UINT64_MAX: the system does not say. */
+DS4_API uint64_t ds4_engine_cache_room(ds4_engine *engine);
 
 typedef struct ds4_session_options {
     uint32_t struct_bytes;

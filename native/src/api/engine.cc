@@ -74,6 +74,13 @@ uint64_t ds4_engine_cache_bytes(ds4_engine *engine) {
     });
 }
 
+uint64_t ds4_engine_cache_room(ds4_engine *engine) {
+    return guarded_value(uint64_t(0), [&] {
+        require_pointer(engine, "engine");
+        return engine->engine->cache_room();
+    });
+}
+
 ds4_status ds4_engine_step(ds4_engine *engine, const ds4_step_item *first_item, uint32_t item_count,
                            const int32_t *tokens, uint64_t token_count, float *out_logits,
                            uint64_t logits_capacity) {

@@ -65,6 +65,8 @@ class Engine : public Executor {
     }
     // Bytes of all pages and recent rows, each counted once.
     uint64_t cache_bytes() const { return backend_->pages().bytes(); }
+    // Bytes by which they may grow.
+    uint64_t cache_room() const { return backend_->pages().room(); }
     Scheduler &scheduler() { return scheduler_; }
     std::string describe() const; // JSON
 

@@ -26,10 +26,15 @@ std::shared_ptr<Page> PagePool::allocate(uint64_t writer) {
     return std::make_shared<Page>(shared_from_this(), uint64_t(pages.bytes()), writer);
 }
 
-void PagePool::check_room(uint64_t bytes, int64_t tokens) const {
-    if (bytes == 0) return;
+uint64_t PagePool::room() const {
     const uint64_t left = memory_->available();
-    if (bytes <= left && left - bytes >= kSpareBytes) return;
+    if (left == UINT64_MAX) return left;
+    return left < kSpareBytes ? 0 : left - kSpareBytes;
+}
+
+void PagePool::check_room(uint64_t bytes, int64_t tokens) const {
+    if (bytes == 0 || bytes <= room()) return;
+    const uint64_t left = memory_->available();
     fail(DS4_ERR_DEVICE_MEMORY,
          "the cache of a sequence of %lld tokens needs %llu MiB more; %llu MiB of memory are "
          "available",

@@ -76,6 +76,8 @@ class PagePool : public std::enable_shared_from_this<PagePool> {
     // leave too little to the rest of the process. The system would promise that memory and end
     // the process when it is written.
     void check_room(uint64_t bytes, int64_t tokens) const;
+    // The most bytes that check_room lets pass; UINT64_MAX where the system does not say.
+    uint64_t room() const;
     // Bytes of all blocks: every page and mark once, however many share it.
     uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 

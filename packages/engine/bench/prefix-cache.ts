@@ -9,7 +9,12 @@ const SYSTEM_TOKENS = 5000
 const TURN_TOKENS = 300
 const LOOK_UPS = 4000
 
-const cache = new PrefixCache({ usedBytes: () => 0, budgetBytes: 1, contextTokens: 2 ** 20 })
+const cache = new PrefixCache({
+  usedBytes: () => 0,
+  roomBytes: () => Infinity,
+  budgetBytes: 1,
+  contextTokens: 2 ** 20,
+})
 
 /** The tokens of a conversation of so many turns. */
 function conversation(index: number, turns: number): Int32Array {

@@ -33,6 +33,11 @@ import type {
   InferenceEngine,
 } from "./types.ts"
 
+/** The cache gives way to the prompt of a request and to so much of its answer. */
+const ANSWER_ROOM_TOKENS = 4096
+/** Recent rows and pages that are not full. */
+const ROOM_BYTES = 64 * 2 ** 20
+
 const DEFAULT_MAX_SESSIONS = 4
 const DEFAULT_MAX_QUEUE = 64
 
@@ -59,6 +64,7 @@ export class NativeEngine implements InferenceEngine {
   private readonly nativeModel: NativeModel
   private readonly eos: number
   private readonly maxStepTokens: number
+  private readonly kvBytesPerToken: number
   private readonly cache: PrefixCache<MarkHandle>
   private readonly pool: SessionPool<SessionHandle, MarkHandle>
   private checkpoints: Checkpoints<MarkHandle> | undefined
@@ -95,8 +101,10 @@ export class NativeEngine implements InferenceEngine {
       read: (name) => engine.traceRead(name),
     }
     const { kvBytesPerToken } = memoryAccount(description.memory)
+    this.kvBytesPerToken = kvBytesPerToken
     this.cache = new PrefixCache({
       usedBytes: () => engine.cacheBytes,
+      roomBytes: () => engine.cacheRoom,
       budgetBytes:
         options.cacheBytes ?? defaultCacheBytes(totalmem(), kvBytesPerToken * contextTokens),
       contextTokens,
@@ -145,7 +153,7 @@ export class NativeEngine implements InferenceEngine {
       header: mark.readRegion(0),
       tokenizer,
       model: this.model.name,
-      bytesPerToken: memoryAccount(this.engine.describe().memory).kvBytesPerToken,
+      bytesPerToken: this.kvBytesPerToken,
       importMark: (chunks) => MarkHandle.import(this.engine, chunks),
       keep: (loaded, shown) =>
         this.cache.add({ mark: loaded, held: loaded.tokens, shown: [shown], hint: undefined }),
@@ -231,19 +239,15 @@ export class NativeEngine implements InferenceEngine {
   ): Generation {
     const promptTokens = request.prompt.length
     const rest = { ...request, prompt: request.prompt.slice(lease.cachedTokens) }
+    const growth = rest.prompt.length + Math.min(request.maxTokens, ANSWER_ROOM_TOKENS)
+    this.cache.makeRoom(growth * this.kvBytesPerToken + ROOM_BYTES)
     try {
       const job = new Job(this.engine, lease.session, rest)
       const onRetired = (settled: Promise<void>) => void this.track(settled)
       const { checkpoints } = this
-      return new Generation({
-        job,
-        lease,
-        transcript,
-        promptTokens,
-        inquiry,
-        onRetired,
-        checkpoints,
-      })
+      const onMemoryShort = (): void => this.cache.clear()
+      const hooks = { onRetired, onMemoryShort, checkpoints, inquiry }
+      return new Generation({ job, lease, transcript, promptTokens, ...hooks })
     } catch (error) {
       lease.release()
       throw error

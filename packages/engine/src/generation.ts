@@ -17,6 +17,8 @@ interface GenerationParts {
   readonly inquiry: CacheInquiry
   /** Told of the work that goes on after the last event: the session is back when it resolves. */
   readonly onRetired: (settled: Promise<void>) => void
+  /** Told when the job lacked memory: the next one shall have it. */
+  readonly onMemoryShort: () => void
   /** Where states are saved. */
   readonly checkpoints: Checkpoints<MarkHandle> | undefined
 }
@@ -77,6 +79,7 @@ export class Generation {
       }
       if (tokens.length > 0) yield { type: "tokens", tokens }
       const failure = job.failure()
+      if (failure?.code === "DEVICE_MEMORY") this.parts.onMemoryShort()
       if (failure !== undefined) throw failure
       const reason = signal.aborted ? (job.endReason ?? "cancelled") : job.endReason
       if (reason !== undefined) return yield this.end(reason)

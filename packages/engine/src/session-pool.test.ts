@@ -24,6 +24,7 @@ function makePool(maxSessions: number, maxQueue = 8) {
   }
   const cache = new PrefixCache<TestMark>({
     usedBytes: () => 0,
+    roomBytes: () => Infinity,
     budgetBytes: 1,
     contextTokens: 1000,
   })

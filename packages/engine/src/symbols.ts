@@ -26,6 +26,7 @@ export const DS4_SYMBOLS = {
   ds4_engine_close: { args: ["ptr"], returns: "void" },
   ds4_engine_describe: { args: ["ptr", "ptr", "u64"], returns: "u64" },
   ds4_engine_cache_bytes: { args: ["ptr"], returns: "u64" },
+  ds4_engine_cache_room: { args: ["ptr"], returns: "u64" },
   ds4_session_open: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   ds4_session_close: { args: ["ptr"], returns: "void" },
   ds4_session_position: { args: ["ptr"], returns: "u32" },

@@ -131,6 +131,11 @@ export class EngineHandle implements Disposable {
     return Number(engineLibrary().symbols.ds4_engine_cache_bytes(this.pointer))
   }
 
+  /** Bytes by which they may grow; more than any number where the system does not say. */
+  get cacheRoom(): number {
+    return Number(engineLibrary().symbols.ds4_engine_cache_room(this.pointer))
+  }
+
   /** Records intermediates of following steps; `false` drops what was kept. */
   setTracing(isEnabled: boolean): void {
     const { symbols, check } = engineLibrary()

@@ -12,11 +12,14 @@ const list = (...tokens: number[]): Int32Array => Int32Array.from(tokens)
 const range = (count: number, first = 0): number[] =>
   Array.from({ length: count }, (_, index) => first + index)
 
-function makeCache(budgetBytes = Infinity, contextTokens = 1000) {
+function makeCache(budgetBytes = Infinity, contextTokens = 1000, memoryBytes = Infinity) {
   const marks: Mark[] = []
+  const usedBytes = (): number =>
+    marks.reduce((sum, mark) => sum + (mark.isClosed ? 0 : mark.ownBytes), 0)
   let time = 0
   const cache = new PrefixCache<Mark>({
-    usedBytes: () => marks.reduce((sum, mark) => sum + (mark.isClosed ? 0 : mark.ownBytes), 0),
+    usedBytes,
+    roomBytes: () => memoryBytes - usedBytes(),
     budgetBytes,
     contextTokens,
     now: () => time,
@@ -122,6 +125,17 @@ test("a clock that goes back makes no state worth more than one that is used now
   const b = add([2, ...range(60)], { bytes: 10 })
   add([3, ...range(70)], { bytes: 10 })
   expect([a.isClosed, b.isClosed]).toEqual([true, false])
+})
+
+test("states give way to a session that needs the memory, those that spare least first", () => {
+  const { cache, add } = makeCache(Infinity, 1000, 35)
+  const marks = [range(100), range(50, 500), range(70, 900)].map((held) => add(held, { bytes: 10 }))
+  cache.makeRoom(5)
+  expect(marks.map(({ isClosed }) => isClosed)).toEqual([false, false, false])
+  cache.makeRoom(20)
+  expect(marks.map(({ isClosed }) => isClosed)).toEqual([false, true, true])
+  cache.makeRoom(1000)
+  expect(cache.stats.prefixes).toBe(0)
 })
 
 test("clearing closes all but the one that is needed", () => {

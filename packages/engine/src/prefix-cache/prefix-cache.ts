@@ -43,6 +43,8 @@ interface PrefixCacheOptions {
   /** Bytes of all states, those of running sessions included. */
   readonly usedBytes: () => number
   readonly budgetBytes: number
+  /** Bytes by which they may grow. */
+  readonly roomBytes: () => number
   /** Context of one session in tokens. */
   readonly contextTokens: number
   /** Milliseconds; default: the clock of the machine. */
@@ -138,9 +140,18 @@ export class PrefixCache<M extends CachedMark> {
     }
   }
 
+  /** Closes states until so many bytes are free for a session, or none is left. */
+  makeRoom(bytes: number): void {
+    this.dropWhile(() => this.options.roomBytes() < bytes, undefined)
+  }
+
   /** Closes states until the budget holds; `spared` stays. */
   private shrink(spared: Entry<M> | undefined): void {
-    while (this.options.usedBytes() > this.options.budgetBytes) {
+    this.dropWhile(() => this.options.usedBytes() > this.options.budgetBytes, spared)
+  }
+
+  private dropWhile(isShort: () => boolean, spared: Entry<M> | undefined): void {
+    while (isShort()) {
       const least = this.leastValuable(spared)
       if (least === undefined) return
       this.drop(least)

@@ -152,6 +152,7 @@ class ScriptedEngine implements FakeEngine {
     }
     this.cache = new PrefixCache({
       usedBytes: () => 0,
+      roomBytes: () => Infinity,
       budgetBytes: 1,
       contextTokens: this.model.contextTokens,
     })
