@@ -21,13 +21,24 @@ type LibraryPackage = (typeof LIBRARY_PACKAGES)[number]
 
 /** The exported declarations of a package, in the order of its index. */
 function packageDeclarations(name: LibraryPackage): Declaration[] {
-  const index = join(ROOT, "packages", name, "src/index.ts")
-  return exportsOf(index).map(({ name: exported, from }) => {
-    const path = join(dirname(index), from)
-    const found = declarationsOf(path).find((each) => each.name === exported)
-    if (found === undefined) throw new Error(`${path} does not declare ${exported}`)
-    return found
-  })
+  const index = indexOf(name)
+  return exportsOf(index).map((exported) => declarationOf(index, exported))
+}
+
+const indexOf = (name: string): string => join(ROOT, "packages", name, "src/index.ts")
+
+/** The declaration behind an export, which may come through the index of another package. */
+function declarationOf(index: string, { name, from }: { name: string; from: string }): Declaration {
+  if (from.startsWith("@ds4/")) {
+    const other = indexOf(from.slice("@ds4/".length))
+    const exported = exportsOf(other).find((each) => each.name === name)
+    if (exported === undefined) throw new Error(`${other} does not export ${name}`)
+    return declarationOf(other, exported)
+  }
+  const path = join(dirname(index), from)
+  const found = declarationsOf(path).find((each) => each.name === name)
+  if (found === undefined) throw new Error(`${path} does not declare ${name}`)
+  return found
 }
 
 /** Types of the package that these declarations name, and that the index does not export. */
