@@ -3,6 +3,7 @@ import { Elysia } from "elysia"
 import { chatCompletions } from "./api/chat-completions/route.ts"
 import { completions } from "./api/completions/route.ts"
 import { health } from "./api/health/route.ts"
+import { kv } from "./api/kv/route.ts"
 import { messages } from "./api/messages/route.ts"
 import { models } from "./api/models/route.ts"
 import { requests } from "./api/requests/route.ts"
@@ -147,6 +148,7 @@ function endpoints(dependencies: AppDependencies, contexts: RequestContexts, sto
     .use(responses(answers, store, settings.access))
     .use(tokens(answers))
     .use(requests(registry))
+    .use(kv(answers))
     .use(statistics(registry, dependencies.statistics, state))
 }
 

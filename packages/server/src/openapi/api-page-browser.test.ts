@@ -56,10 +56,10 @@ describe.skipIf(CHROMIUM === null)("the API page in Chromium", () => {
     const complaints: string[] = []
     const page = await pageOf(open, complaints)
     const blocks = await page.$$(".opblock")
-    expect(blocks).toHaveLength(19)
+    expect(blocks).toHaveLength(25)
     for (const block of blocks) {
       const [name, status] = await execute(page, block)
-      const isAbsent = /\/v1\/(responses|requests)\/\W*\{id\}/.test(name)
+      const isAbsent = /\/v1\/(responses|requests|kv)\/\W*\{id\}/.test(name)
       expect([name, status]).toEqual([name, isAbsent ? "404" : "200"])
     }
     // An answer of 404 is no failed request, and nothing else failed.

@@ -9,6 +9,7 @@ const REASONS = {
   401: "the key is missing or wrong",
   403: "the Host header or the web page's origin is not allowed",
   404: "there is none of this name",
+  409: "another process holds the folder, or the state is of no use to this model",
   413: "the body is larger than --max-body",
   415: "the content-encoding of the body is not known",
   429: "too many requests wait already; try again later",

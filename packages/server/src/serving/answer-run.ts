@@ -11,7 +11,10 @@ export interface PreparedAnswer {
   id: string
   plan: GenerationPlan
   stream: StreamWriter | undefined
-  whole(answer: Transcript, outcome: Outcome): Record<string, unknown>
+  whole(
+    answer: Transcript,
+    outcome: Outcome,
+  ): Record<string, unknown> | Promise<Record<string, unknown>>
   /**
    * Keeps the answer for later requests. It is called when the answer has ended, before the client
    * is told the end, and again when the request is settled.

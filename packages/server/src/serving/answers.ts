@@ -108,14 +108,15 @@ export class Answers {
   }
 
   private async whole(run: AnswerRun): Promise<Response> {
+    let body: Record<string, unknown>
     try {
       for await (const step of run.generation.steps())
         if (step.type === "output") run.transcript.add(step.batch)
+      body = await run.prepared.whole(run.transcript, run.generation.outcome)
     } catch (error) {
       this.settle(run, error)
       throw error
     }
-    const body = run.prepared.whole(run.transcript, run.generation.outcome)
     await run.prepared.keep?.(undefined)
     this.settle(run, undefined)
     return Response.json(body)

@@ -1,6 +1,7 @@
 // Counters, gauges and histograms of the server; printed as Prometheus text and as JSON.
 
-import type { EngineStats, PrefixCacheStats } from "@ds4/engine"
+import type { PrefixCacheStats } from "@ds4/engine"
+import { COUNTED, kvStoreJson, type KvStoreFigures, prefixCacheJson } from "./cache-figures.ts"
 
 /** A histogram with fixed upper bounds; counts are per bucket, cumulated when printed. */
 export class Histogram {
@@ -59,47 +60,13 @@ export interface Gauges {
   running: number
   queued: number
   prefixCache: PrefixCacheStats
-  kvStore?: NonNullable<EngineStats["kvStore"]>
+  kvStore?: KvStoreFigures
   residentBytes: number
 }
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const
 const RATES = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000] as const
 const MINUTE_MS = 60_000
-
-/** The members of the caches' figures that only rise. */
-const COUNTED: ReadonlySet<string> = new Set([
-  "hits",
-  "misses",
-  "evictions",
-  "saves",
-  "refusals",
-  "loads",
-  "bytes_written",
-  "bytes_read",
-  "damaged_files",
-])
-
-function prefixCacheJson({ budgetBytes, ...rest }: PrefixCacheStats) {
-  return { ...rest, budget_bytes: budgetBytes }
-}
-
-function kvStoreJson(stats: NonNullable<EngineStats["kvStore"]>) {
-  return {
-    checkpoints: stats.checkpoints,
-    segments: stats.segments,
-    bytes: stats.bytes,
-    budget_bytes: stats.budgetBytes,
-    pending_saves: stats.pendingSaves,
-    saves: stats.saves,
-    refusals: stats.refusals,
-    loads: stats.loads,
-    bytes_written: stats.bytesWritten,
-    bytes_read: stats.bytesRead,
-    evictions: stats.evictions,
-    damaged_files: stats.damagedFiles,
-  }
-}
 
 export class Statistics {
   private readonly startedAtMs = Date.now()

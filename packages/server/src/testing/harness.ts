@@ -24,6 +24,8 @@ interface HarnessOptions {
   /** Milliseconds that the prompt takes. */
   prefillMs?: number
   contextTokens?: number
+  /** States are kept on disk; default true. */
+  hasDisk?: boolean
   settings?: (defaults: ServerSettings) => void
   isLoading?: boolean
 }
@@ -71,6 +73,7 @@ function scriptedEngine(options: HarnessOptions, { admission }: ServerSettings):
     batchMs: options.tokenMs ?? 0,
     batchTokens: options.batchTokens ?? 1,
     prefillMs: options.prefillMs ?? 0,
+    hasDisk: options.hasDisk ?? true,
     model: { contextTokens: options.contextTokens ?? 100_000 },
   })
 }

@@ -64,8 +64,8 @@ export async function prepareCompletion(
 }
 
 /** One text or one list of token ids, bare or in an array. */
-async function readPrompt(
-  { prompt, special }: CompletionRequest,
+export async function readPrompt(
+  { prompt, special }: Pick<CompletionRequest, "prompt" | "special">,
   model: ServedModel,
 ): Promise<RawPrompt> {
   const { tokenizer } = model.chat
