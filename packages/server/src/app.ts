@@ -148,7 +148,7 @@ function endpoints(dependencies: AppDependencies, contexts: RequestContexts, sto
     .use(responses(answers, store, settings.access))
     .use(tokens(answers))
     .use(requests(registry))
-    .use(kv(answers))
+    .use(kv(answers, settings.access))
     .use(statistics(registry, dependencies.statistics, state))
 }
 

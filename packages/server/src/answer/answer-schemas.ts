@@ -7,6 +7,30 @@ const cachedDetails = Type.Object({
 })
 const reasoningDetails = Type.Object({ reasoning_tokens: Type.Integer() })
 
+const tokensJson = Type.Object({ ids: Type.Array(Type.Integer()), text: Type.String() })
+
+/** With the header x-ds4-explain-cache: 1. */
+export const cacheExplanation = Type.Optional(
+  Type.Object(
+    {
+      source: Type.String({ description: "memory, disk or none" }),
+      cached_tokens: Type.Integer(),
+      reason: Type.String(),
+      nearest: Type.Union([
+        Type.Object({
+          source: Type.String({ description: "memory or disk" }),
+          shared_tokens: Type.Integer(),
+          byte_offset: Type.Integer({ description: "in the rendered prompt" }),
+          known: tokensJson,
+          prompt: tokensJson,
+        }),
+        Type.Null(),
+      ]),
+    },
+    { description: "with the header x-ds4-explain-cache: 1" },
+  ),
+)
+
 /** OpenAI's usage of the two completion APIs. */
 export const completionUsage = Type.Object({
   prompt_tokens: Type.Integer(),
@@ -14,6 +38,7 @@ export const completionUsage = Type.Object({
   total_tokens: Type.Integer(),
   prompt_tokens_details: cachedDetails,
   completion_tokens_details: reasoningDetails,
+  cache_explanation: cacheExplanation,
 })
 
 export const responsesUsage = Type.Object({
@@ -22,6 +47,7 @@ export const responsesUsage = Type.Object({
   output_tokens: Type.Integer(),
   output_tokens_details: reasoningDetails,
   total_tokens: Type.Integer(),
+  cache_explanation: cacheExplanation,
 })
 
 /** Counts, milliseconds and tokens per second of prompt and answer. */

@@ -11,7 +11,7 @@ export interface CompletionIdentity {
 }
 
 /** OpenAI's usage object; cache_write_tokens is an extension: prompt tokens computed now. */
-export function openaiUsage({ usage }: Outcome): Record<string, unknown> {
+export function openaiUsage({ usage, cache }: Outcome): Record<string, unknown> {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
@@ -21,6 +21,7 @@ export function openaiUsage({ usage }: Outcome): Record<string, unknown> {
       cache_write_tokens: usage.promptTokens - usage.cachedTokens,
     },
     completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+    ...(cache === undefined ? {} : { cache_explanation: cache }),
   }
 }
 

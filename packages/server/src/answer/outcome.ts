@@ -1,4 +1,5 @@
 import type { AnswerUsage, FinishEvent } from "@ds4/chat"
+import type { CacheExplanation } from "./cache-explanation.ts"
 
 type Finish = "stop" | "stop-string" | "length" | "tool-calls"
 
@@ -34,7 +35,7 @@ export function detailOf(end: Pick<FinishEvent, "reason" | "detail"> | undefined
 }
 
 /** Token counts of one request. Prompt = cached + computed now; completion includes reasoning. */
-type TokenUsage = Omit<AnswerUsage, "prefillMs" | "decodeMs">
+type TokenUsage = Omit<AnswerUsage, "prefillMs" | "decodeMs" | "cache">
 
 export interface Outcome {
   finish: Finish
@@ -44,6 +45,8 @@ export interface Outcome {
   /** Sentences about tool calls that could not be read; for the log. */
   warnings?: readonly string[]
   usage: TokenUsage
+  /** For clients that ask for it. */
+  cache?: CacheExplanation | undefined
   prefillMs: number
   decodeMs: number
 }

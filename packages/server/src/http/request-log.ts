@@ -23,6 +23,10 @@ interface GenerationLine {
   prefillMs: number
   decodeMs: number
   finish: string
+  /** The tier from which the prompt went on; undefined: it did not come to that. */
+  cacheSource: "memory" | "disk" | "none" | undefined
+  /** A sentence about known tokens that were read again, where they are many. */
+  cacheMiss: string | undefined
   /** Parts of the request that were left out, and calls that could not be read. */
   warnings: readonly string[]
 }
@@ -65,6 +69,8 @@ function textLine({ id, method, path, status, durationMs, generation }: RequestL
     prefillMs,
     decodeMs,
     finish,
+    cacheSource,
+    cacheMiss,
     warnings,
   } = generation
   return (
@@ -73,6 +79,8 @@ function textLine({ id, method, path, status, durationMs, generation }: RequestL
     ` ttft=${ttftMs === undefined ? "-" : `${Math.round(ttftMs)}ms`} prefill=` +
     `${rate(prefilledTokens, prefillMs)}t/s` +
     ` decode=${rate(completionTokens, decodeMs)}t/s finish=${finish}` +
+    (cacheSource === undefined ? "" : ` cache=${cacheSource}`) +
+    (cacheMiss === undefined ? "" : ` miss=${JSON.stringify(cacheMiss)}`) +
     `${warnings.map((warning) => ` warning=${JSON.stringify(warning)}`).join("")}`
   )
 }

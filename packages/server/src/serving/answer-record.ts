@@ -1,3 +1,4 @@
+import { missReason } from "../answer/cache-explanation.ts"
 import { ApiError } from "../http/api-error.ts"
 import type { RequestLog } from "../http/request-log.ts"
 import type { AnswerRun } from "./answer-run.ts"
@@ -10,7 +11,9 @@ export function recordAnswer(
   { statistics, log }: { statistics: Statistics; log: RequestLog },
 ): void {
   const { usage, finish, detail, warnings = [], prefillMs, decodeMs } = generation.outcome
-  const { ttftMs, queueMs } = generation
+  const { ttftMs, queueMs, cacheReport } = generation
+  const { tokens } = prepared.plan.prompt
+  const { cachedTokens } = usage
   const status = failure === undefined ? 200 : failure instanceof ApiError ? failure.status : 500
   const isCancelled = active.controller.signal.aborted
   const prefilledTokens = Math.max(0, active.processedTokens - usage.cachedTokens)
@@ -31,6 +34,8 @@ export function recordAnswer(
       ...figures,
       finish:
         failure === undefined ? (detail?.type ?? finish) : isCancelled ? "cancelled" : "error",
+      cacheSource: cacheReport?.source,
+      cacheMiss: cacheReport && missReason(cacheReport, { tokens, cachedTokens }),
       warnings: [
         ...(prepared.warnings ?? []),
         ...warnings,

@@ -5,13 +5,14 @@ import type { RequestContexts } from "../http/request-context.ts"
 import type { RequestLog } from "../http/request-log.ts"
 import type { PrepareContext } from "../answer/prompt.ts"
 import type { ServerSettings } from "../settings.ts"
+import { explainsCache } from "../answer/cache-explanation.ts"
 import type { StreamWriter } from "../answer/stream-writer.ts"
 import { Transcript } from "../answer/transcript.ts"
 import { commentFrame, SSE_HEADERS } from "../answer/sse.ts"
 import { recordAnswer } from "./answer-record.ts"
 import type { AnswerRun, PreparedAnswer } from "./answer-run.ts"
 import { cancelError } from "./generation-error.ts"
-import { Generation, type GenerationStep } from "./generation.ts"
+import { type CacheExplaining, Generation, type GenerationStep } from "./generation.ts"
 import { type ActiveRequest, CancelReason, type RequestRegistry } from "./request-registry.ts"
 import type { ServedModel, ServingState } from "./serving-state.ts"
 import { StallWatch } from "./stall-watch.ts"
@@ -89,7 +90,13 @@ export class Answers {
       return {
         context,
         active,
-        generation: new Generation(model, prepared.plan, active, settings.timing),
+        generation: new Generation(
+          model,
+          prepared.plan,
+          active,
+          settings.timing,
+          explaining(request.headers, settings),
+        ),
         prepared,
         transcript: new Transcript(),
         isSettled: false,
@@ -199,6 +206,12 @@ export class Answers {
     this.dependencies.registry.finish(run.active)
     recordAnswer(run, failure, this.dependencies)
   }
+}
+
+/** Whether and how the client is told where its prompt went on from. */
+function explaining(headers: Headers, { access }: ServerSettings): CacheExplaining | undefined {
+  if (!explainsCache(headers)) return undefined
+  return access.apiKeys.length > 1 ? "privately" : "openly"
 }
 
 function throwIfGone(active: ActiveRequest): void {

@@ -1,6 +1,9 @@
 // Reads one answer at the pace of HTTP: frames are joined and silences noticed, and a failure
 // becomes an API error. It knows no interface.
 import type { AnswerEvent, AnswerOptions, AnswerStream, FinishEvent, Prompt } from "@ds4/chat"
+import type { CacheReport } from "@ds4/engine"
+import type { Tokenizer } from "@ds4/tokenizer"
+import { cacheExplanation, type CacheExplanation } from "../answer/cache-explanation.ts"
 import { detailOf, finishOf, type OpeningUsage, type Outcome } from "../answer/outcome.ts"
 import { batchOf, type OutputBatch } from "../answer/output-batch.ts"
 import { cancelError, engineFailure } from "./generation-error.ts"
@@ -24,6 +27,9 @@ export type GenerationStep =
   | { type: "output"; batch: OutputBatch }
   | { type: "idle" }
 
+/** The client asks where its prompt went on from; privately: others use the server too. */
+export type CacheExplaining = "openly" | "privately"
+
 type Batch = readonly AnswerEvent[]
 
 /** How long an engine error may still become an HTTP status instead of an error frame. */
@@ -31,6 +37,7 @@ const EARLY_ERROR_MS = 50
 
 export class Generation {
   private readonly answer: AnswerStream
+  private readonly tokenizer: Tokenizer
   private readonly batches: AsyncIterator<Batch>
   private readonly ending = new AbortController()
   private pending: Promise<IteratorResult<Batch>>
@@ -47,13 +54,17 @@ export class Generation {
    */
   constructor(
     { chat }: ServedModel,
-    { prompt, options }: GenerationPlan,
+    private readonly plan: GenerationPlan,
     private readonly active: ActiveRequest,
     private readonly timing: GenerationTiming,
+    private readonly explains?: CacheExplaining,
   ) {
+    const { prompt, options } = plan
+    this.tokenizer = chat.tokenizer
     active.promptTokens = prompt.tokens.length
     const signal = AbortSignal.any([active.controller.signal, this.ending.signal])
-    this.answer = chat.start(prompt, { ...options, signal })
+    const explainCache = explains !== undefined
+    this.answer = chat.start(prompt, { ...options, signal, explainCache })
     this.batches = this.answer.batches()
     this.pending = this.next()
   }
@@ -75,16 +86,30 @@ export class Generation {
 
   /** Counts so far; complete once `steps` ended. */
   get outcome(): Outcome {
-    const { prefillMs, decodeMs, ...usage } = this.answer.usage
+    const { prefillMs, decodeMs, cache: _report, ...usage } = this.answer.usage
     return {
       finish: finishOf(this.finish),
       detail: detailOf(this.finish),
       warnings: this.finish?.warnings ?? [],
       stopString: this.finish?.stopString,
       usage,
+      cache: this.explained,
       prefillMs,
       decodeMs,
     }
+  }
+
+  /** The engine's report on the cache, once the answer has ended. */
+  get cacheReport(): CacheReport | undefined {
+    return this.answer.usage.cache
+  }
+
+  private get explained(): CacheExplanation | undefined {
+    const { explains, answer, tokenizer } = this
+    const { cache, cachedTokens } = answer.usage
+    if (explains === undefined || cache === undefined) return undefined
+    const { tokens } = this.plan.prompt
+    return cacheExplanation(cache, { tokens, cachedTokens }, tokenizer, explains === "privately")
   }
 
   /**

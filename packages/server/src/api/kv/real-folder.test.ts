@@ -13,8 +13,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const start = (): Promise<OpenedApp> =>
   openApp({ model: TINY, ctx: 4096, "kv-disk-dir": folder, "kv-disk-min-seconds": 3600 })
 
+const EXPLAIN = { "x-ds4-explain-cache": "1" }
+
 async function call<T>({ app }: OpenedApp, path: string, body?: object): Promise<T> {
-  const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }
+  const sent = { method: "POST", body: JSON.stringify(body), headers: EXPLAIN }
+  const init = body === undefined ? {} : sent
   const answer = await app.handle(new Request(`http://localhost${path}`, init))
   expect([path, answer.status]).toEqual([path, 200])
   return (await answer.json()) as T
@@ -25,7 +28,11 @@ interface Listed {
 }
 interface Answered {
   choices: { message: { content: string } }[]
-  usage: { prompt_tokens: number; prompt_tokens_details: { cached_tokens: number } }
+  usage: {
+    prompt_tokens: number
+    prompt_tokens_details: { cached_tokens: number }
+    cache_explanation: { source: string; nearest: { source: string; shared_tokens: number } }
+  }
 }
 
 const messages = [
@@ -59,7 +66,19 @@ test.skipIf(LACKING.length > 0)(
     expect(answer.choices).toEqual(expected.choices)
     const checked = await call<{ files: number; damaged: object[] }>(second, "/v1/kv/verify", {})
     expect(checked).toMatchObject({ files: 1, damaged: [] })
+    expect(answer.usage.cache_explanation.source).toBe("memory")
     await second.close()
+
+    const third = await start()
+    const [system] = messages
+    const other = { ...chat, messages: [system, { role: "user", content: "Why is it blue?" }] }
+    const { cache_explanation: miss } = (await call<Answered>(third, "/v1/chat/completions", other))
+      .usage
+    expect(miss).toMatchObject({ source: "none", nearest: { source: "disk" } })
+    expect(miss.nearest.shared_tokens).toBeLessThan(tokens)
+    const found = await call<Answered>(third, "/v1/chat/completions", chat)
+    expect(found.usage.cache_explanation.source).toBe("disk")
+    await third.close()
   },
   60_000,
 )

@@ -1,5 +1,6 @@
 import type { CheckpointListing, InferenceEngine, KvFiles } from "@ds4/engine"
 import { Elysia } from "elysia"
+import type { AccessRules } from "../../http/guards.ts"
 import { ApiError, invalid } from "../../http/api-error.ts"
 import { operation } from "../../openapi/operation.ts"
 import type { Answers } from "../../serving/answers.ts"
@@ -19,7 +20,8 @@ import {
 
 const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000)
 
-const listed = (each: CheckpointListing) => ({
+/** @param isPrivate several people use the server: they do not see each other's words */
+const listed = (each: CheckpointListing, isPrivate: boolean) => ({
   key: each.key,
   tokens: each.tokens,
   bytes: each.bytes,
@@ -30,13 +32,14 @@ const listed = (each: CheckpointListing) => ({
   reason: each.reason,
   label: each.label ?? null,
   model: each.model ?? null,
-  preview: each.preview ?? null,
+  preview: isPrivate ? null : (each.preview ?? null),
   usable: each.isUsable,
 })
 
 /** Lists the disk, with totals of disk and memory. Without a folder the list is empty. */
-async function list({ kv: files, stats }: InferenceEngine) {
-  const data = files === undefined ? [] : (await onFolder(() => files.list())).map(listed)
+async function list({ kv: files, stats }: InferenceEngine, isPrivate: boolean) {
+  const found = files === undefined ? [] : await onFolder(() => files.list())
+  const data = found.map((each) => listed(each, isPrivate))
   const { kvStore, prefixCache } = stats()
   const disk = kvStore === undefined ? null : kvStoreJson(kvStore)
   return { object: "list", data, disk, memory: prefixCacheJson(prefixCache) }
@@ -116,7 +119,7 @@ const COLLECT = operation({
 })
 
 /** The states of conversations on disk. */
-export const kv = (answers: Answers) => {
+export const kv = (answers: Answers, { apiKeys }: AccessRules) => {
   const files = (): KvFiles => {
     const found = answers.model.chat.engine.kv
     if (found === undefined) throw nothingKept()
@@ -127,7 +130,7 @@ export const kv = (answers: Answers) => {
       prepareSave(body, model, context),
     )
   return new Elysia({ name: "api/kv" })
-    .get("/v1/kv", () => list(answers.model.chat.engine), { detail: LIST })
+    .get("/v1/kv", () => list(answers.model.chat.engine, apiKeys.length > 1), { detail: LIST })
     .delete("/v1/kv/:id", ({ params }) => remove(files(), params.id), { detail: REMOVE })
     .post("/v1/kv/save", save, { body: SaveRequest, detail: SAVE })
     .post("/v1/kv/load", ({ body }) => load(files(), body), { body: LoadRequest, detail: LOAD })

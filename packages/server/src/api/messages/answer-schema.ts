@@ -1,4 +1,5 @@
 import { Type } from "@sinclair/typebox"
+import { cacheExplanation } from "../../answer/answer-schemas.ts"
 
 const block = Type.Union([
   Type.Object({
@@ -34,6 +35,7 @@ export const AnthropicMessage = Type.Object({
     cache_creation_input_tokens: Type.Integer(),
     cache_read_input_tokens: Type.Integer(),
     output_tokens: Type.Integer(),
+    cache_explanation: cacheExplanation,
   }),
 })
 

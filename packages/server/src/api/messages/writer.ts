@@ -48,6 +48,11 @@ function anthropicUsage(usage: OpeningUsage, outputTokens: number): Record<strin
   }
 }
 
+function finalUsage({ usage, cache }: Outcome): Record<string, unknown> {
+  const counts = anthropicUsage(usage, usage.completionTokens)
+  return cache === undefined ? counts : { ...counts, cache_explanation: cache }
+}
+
 /**
  * The `input` object of a call. Arguments that are no JSON object become one field, as when
  * rendered.
@@ -94,7 +99,7 @@ export function anthropicMessage(
     model: identity.model,
     content,
     ...endFields(outcome),
-    usage: anthropicUsage(outcome.usage, outcome.usage.completionTokens),
+    usage: finalUsage(outcome),
   }
 }
 
@@ -136,7 +141,7 @@ export class MessageStreamWriter implements StreamWriter {
       frames += this.openAs("text", { type: "text", text: "" }) + this.closeBlock()
     frames += frame("message_delta", {
       delta: endFields(outcome),
-      usage: anthropicUsage(outcome.usage, outcome.usage.completionTokens),
+      usage: finalUsage(outcome),
     })
     return frames + frame("message_stop", {})
   }

@@ -1,7 +1,7 @@
 import type { Outcome } from "../../answer/outcome.ts"
 
 /** The usage object of the Responses API. */
-function responsesUsage({ usage }: Outcome): Record<string, unknown> {
+function responsesUsage({ usage, cache }: Outcome): Record<string, unknown> {
   return {
     input_tokens: usage.promptTokens,
     input_tokens_details: {
@@ -11,6 +11,7 @@ function responsesUsage({ usage }: Outcome): Record<string, unknown> {
     output_tokens: usage.completionTokens,
     output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
     total_tokens: usage.promptTokens + usage.completionTokens,
+    ...(cache === undefined ? {} : { cache_explanation: cache }),
   }
 }
 
