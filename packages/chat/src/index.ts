@@ -14,6 +14,7 @@ export type {
   Prompt,
   PromptRequest,
 } from "./answer/answer-request.ts"
+export { firstWords, promptPreview } from "./answer/prompt-preview.ts"
 export type { AnswerStream } from "./answer/answer-stream.ts"
 export { ContextOverflowError, outputLimit } from "./answer/context-overflow.ts"
 export { ReplayLog } from "./template/replay-log.ts"

@@ -9,7 +9,7 @@ import { alreadyRead, cancelledWhileWaiting } from "./end-events.ts"
 import { EMBEDDED_MODEL_NOTE } from "./embedded-model.ts"
 import { invariant } from "./errors.ts"
 import { logitsOf, type LogitsOptions, type LogitsRow } from "./logits.ts"
-import { Generation } from "./generation.ts"
+import { Generation, type GenerationParts } from "./generation.ts"
 import { EngineHandle, type EngineDescription, type StepItem } from "./native/engine-handle.ts"
 import { Job, type JobRequest } from "./native/job.ts"
 import { NativeModel } from "./native/native-model.ts"
@@ -22,7 +22,7 @@ import type { KvFiles } from "./checkpoints/kv-files.ts"
 import { memoryAccount } from "./memory-account.ts"
 import { PrefixCache } from "./prefix-cache/prefix-cache.ts"
 import { promptToRead } from "./prompt-to-read.ts"
-import { type Lease, SessionPool } from "./session-pool.ts"
+import { SessionPool } from "./session-pool.ts"
 import { Transcript } from "./transcript.ts"
 import type {
   EngineModel,
@@ -209,7 +209,10 @@ export class NativeEngine implements InferenceEngine {
       .map((offset) => offset - cachedTokens)
       .filter((offset) => offset < prompt.length - cachedTokens)
     const transcript = new Transcript(lease, prompt, request.shownAs)
-    const generation = this.start({ ...job, prompt, markOffsets }, lease, transcript, inquiry)
+    const generation = this.start(
+      { ...job, prompt, markOffsets },
+      { lease, transcript, inquiry, preview: request.preview },
+    )
     yield* generation.events(signal, this.closing.signal)
   }
 
@@ -233,10 +236,9 @@ export class NativeEngine implements InferenceEngine {
 
   private start(
     request: JobRequest,
-    lease: Lease<SessionHandle, MarkHandle>,
-    transcript: Transcript,
-    inquiry: CacheInquiry,
+    parts: Pick<GenerationParts, "lease" | "transcript" | "inquiry" | "preview">,
   ): Generation {
+    const { lease } = parts
     const promptTokens = request.prompt.length
     const rest = { ...request, prompt: request.prompt.slice(lease.cachedTokens) }
     const growth = rest.prompt.length + Math.min(request.maxTokens, ANSWER_ROOM_TOKENS)
@@ -246,8 +248,8 @@ export class NativeEngine implements InferenceEngine {
       const onRetired = (settled: Promise<void>) => void this.track(settled)
       const { checkpoints } = this
       const onMemoryShort = (): void => this.cache.clear()
-      const hooks = { onRetired, onMemoryShort, checkpoints, inquiry }
-      return new Generation({ job, lease, transcript, promptTokens, ...hooks })
+      const hooks = { onRetired, onMemoryShort, checkpoints }
+      return new Generation({ ...parts, ...hooks, job, promptTokens })
     } catch (error) {
       lease.release()
       throw error

@@ -8,13 +8,15 @@ import type { Lease } from "./session-pool.ts"
 import type { Transcript } from "./transcript.ts"
 import type { GenerateEvent, Usage } from "./types.ts"
 
-interface GenerationParts {
+export interface GenerationParts {
   readonly job: Job
   readonly lease: Lease<SessionHandle, MarkHandle>
   readonly transcript: Transcript
   /** Tokens of the whole prompt, cached ones included. */
   readonly promptTokens: number
   readonly inquiry: CacheInquiry
+  /** A few words of the conversation, for lists of states. */
+  readonly preview: string | undefined
   /** Told of the work that goes on after the last event: the session is back when it resolves. */
   readonly onRetired: (settled: Promise<void>) => void
   /** Told when the job lacked memory: the next one shall have it. */
@@ -147,7 +149,7 @@ export class Generation {
 
   /** Gives the marks that have come to the cache, with the ids that lead to them. */
   private keepMarks(): void {
-    const { job, lease, transcript, checkpoints } = this.parts
+    const { job, lease, transcript, checkpoints, preview } = this.parts
     for (const mark of job.takeMarks()) {
       const { position } = mark
       const held = transcript.heldUpTo(position)
@@ -155,7 +157,8 @@ export class Generation {
       const reason = this.reasonOf(position)
       // Clients may send back what the model thought, or not.
       for (const list of reason === "turn" ? [held, ...shown] : [shown[0] ?? held])
-        if (reason !== undefined) checkpoints?.consider({ mark, held, shown: list, reason })
+        if (reason !== undefined)
+          checkpoints?.consider({ mark, held, shown: list, reason, preview })
       lease.keep(mark, held, shown)
     }
   }

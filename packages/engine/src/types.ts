@@ -152,6 +152,8 @@ export interface GenerateRequest {
    * prompt continues the session as it is: the model goes on seeing what the prompt leaves out.
    */
   readonly shownAs?: (generated: readonly number[]) => readonly number[] | undefined
+  /** A few words of the conversation, for lists of states on disk. */
+  readonly preview?: string
   /** Look on disk too for the nearest known prompt, however little there is to read. */
   readonly explainCache?: boolean
 }

@@ -8,6 +8,7 @@ import type { AnswerEvent, AnswerUsage, FinishEvent } from "./answer-event.ts"
 import type { AnswerMemory } from "./answer-memory.ts"
 import { AnswerReader } from "./answer-reader.ts"
 import type { AnswerOptions, Prompt } from "./answer-request.ts"
+import { promptPreview } from "./prompt-preview.ts"
 import { outputLimit } from "./context-overflow.ts"
 
 interface AnswerParts {
@@ -143,10 +144,12 @@ function messageBegins(tokens: readonly number[], { special }: Tokenizer): numbe
 
 function engineRequest(
   { tokenizer }: AnswerParts,
-  { tokens, isThinking, tools }: Prompt,
+  prompt: Prompt,
   options: AnswerOptions,
   ending: AbortSignal,
 ): GenerateRequest {
+  const { tokens, isThinking, tools } = prompt
+  const preview = promptPreview(prompt)
   const hasTools = tools.length > 0
   const thinkClose = tokenizer.special.get(THINK_CLOSE)
   // With tools prompts show the reasoning that clients send back; not all of them do.
@@ -173,6 +176,7 @@ function engineRequest(
     ...(shownAs === undefined ? {} : { shownAs }),
     messageBegins: messageBegins(tokens, tokenizer),
     ...(sessionHint === undefined ? {} : { sessionHint }),
+    ...(preview === undefined ? {} : { preview }),
     ...(options.explainCache === true ? { explainCache: true } : {}),
   }
 }

@@ -81,8 +81,19 @@ test("the shared beginning of another conversation is there too", async () => {
   const folder = newFolder()
   const system = stream(2, 700)
   await withEngine(folder, (ask) =>
-    ask({ promptTokens: [...system, ...stream(3, 100)], messageBegins: [700] }),
+    ask({
+      promptTokens: [...system, ...stream(3, 100)],
+      messageBegins: [700],
+      preview: "Why is it so?",
+    }),
   )
+  await withEngine(folder, async (_, engine) => {
+    const list = (await engine.kv?.list()) ?? []
+    const words = list.map(({ reason, preview }) => `${reason} ${preview}`)
+    expect(words).toContain("anchor undefined")
+    expect(words).toContain("turn Why is it so?")
+    expect(words).toHaveLength(2)
+  })
   await withEngine(folder, async (ask) => {
     const other = [...system, ...stream(4, 90)]
     const { ids, cached } = await ask({ promptTokens: other })

@@ -33,6 +33,8 @@ interface Candidate<M extends SavedMark> {
    * place in a long prompt.
    */
   readonly reason: "anchor" | "turn" | "interval"
+  /** A few words of the conversation. The anchor is shared by others, and goes without. */
+  readonly preview?: string | undefined
 }
 
 /** Folder and limits of the states on disk. */
@@ -198,11 +200,12 @@ export class Checkpoints<M extends SavedMark> {
     this.saving.add(work)
   }
 
-  private async save({ mark, held, shown, reason }: Candidate<M>): Promise<void> {
+  private async save({ mark, held, shown, reason, preview }: Candidate<M>): Promise<void> {
     const own = mark.share()
     const begin = performance.now()
     try {
-      const request = { held, shown, reason, model: this.parts.model }
+      const words = preview === undefined || reason === "anchor" ? {} : { preview }
+      const request = { held, shown, reason, model: this.parts.model, ...words }
       const result = await this.store.save(own, request)
       const seconds = (performance.now() - begin) / 1000
       if (result.saved) this.worth.written.add(result.bytesWritten, seconds, 2 ** 20)

@@ -106,6 +106,7 @@ test("what is shown finds what is held", async () => {
     expect(store.lookup(longer(shown), { exact: true })).toBeUndefined()
     const bytes = await collect(store.read(match?.key ?? "", { prompt: longer(shown) }))
     expect(Buffer.compare(bytes, new SyntheticState(held).snapshot())).toBe(0)
+    expect(await store.shown(match?.key ?? "", held)).toEqual(shown)
   }
 })
 

@@ -1,5 +1,5 @@
 // POST /v1/kv/save: reads what nobody has read of a prompt, and saves its state under a name.
-import type { Prompt } from "@ds4/chat"
+import { firstWords, type Prompt, promptPreview } from "@ds4/chat"
 import type { KvFiles } from "@ds4/engine"
 import { outputLimit, resolveModelName } from "../../answer/policy.ts"
 import type { PrepareContext } from "../../answer/prompt.ts"
@@ -12,18 +12,12 @@ import { readPrompt } from "../completions/plan.ts"
 import { nothingKept, onFolder } from "./kv-error.ts"
 import type { SaveRequest } from "./schema.ts"
 
-const PREVIEW_CHARACTERS = 80
-
 interface NamedPrompt {
   readonly prompt: Prompt
   /** The field that it came from. */
   readonly param: "messages" | "prompt"
-  readonly preview: string
+  readonly preview: string | undefined
 }
-
-/** A few words on one line. */
-const previewOf = (text: string): string =>
-  text.replace(/\s+/g, " ").trim().slice(0, PREVIEW_CHARACTERS)
 
 /** The prompt ends with its last message: what follows depends on who goes on. */
 async function namedPrompt(
@@ -35,13 +29,12 @@ async function namedPrompt(
   if (messages !== undefined && messages !== null) {
     const ending = { add_generation_prompt: body.add_generation_prompt ?? false }
     const prompt = await renderChatBody({ ...body, messages, ...ending }, model, context)
-    const asked = prompt.messages?.findLast(({ role }) => role === "user")
-    return { prompt, param: "messages", preview: previewOf(asked?.content ?? "") }
+    return { prompt, param: "messages", preview: promptPreview(prompt) }
   }
   if (raw === undefined || raw === null) throw invalid("missing messages or prompt", "messages")
   const { text, tokens } = await readPrompt({ prompt: raw, special: body.special }, model)
   const prompt = { segments: [], tokens, isThinking: false, tools: [] }
-  return { prompt, param: "prompt", preview: previewOf(text) }
+  return { prompt, param: "prompt", preview: firstWords(text) }
 }
 
 /** Removes other states of this name and model; one that cannot be removed now stays. */
@@ -60,7 +53,7 @@ async function replaceOthers(files: KvFiles, label: string, key: string): Promis
 }
 
 async function save(files: KvFiles, label: string, { prompt, preview }: NamedPrompt) {
-  const as = preview === "" ? { label } : { label, preview }
+  const as = preview === undefined ? { label } : { label, preview }
   const result = await files.save(prompt.tokens, as)
   if (!result.saved) {
     const code = result.reason === "busy" ? "CONFLICT" : "UNAVAILABLE"
