@@ -32,13 +32,13 @@ class CountingMemory : public CacheMemory {
         ::operator delete(block, std::align_val_t(64));
     }
     void copy(uint8_t *to, const uint8_t *from, uint64_t bytes) override {
-        std::memcpy(to, from, bytes);
+        if (bytes > 0) std::memcpy(to, from, bytes);
     }
     void read(const uint8_t *from, void *to_host, uint64_t bytes) const override {
         if (bytes > 0) std::memcpy(to_host, from, bytes);
     }
     void write(uint8_t *to, const void *from_host, uint64_t bytes) override {
-        std::memcpy(to, from_host, bytes);
+        if (bytes > 0) std::memcpy(to, from_host, bytes);
     }
     uint64_t available() const override { return counts_.available; }
 

@@ -58,7 +58,7 @@ void WeightHistogram::fill(std::span<const float> logits, const LogitRange &rang
 int WeightHistogram::bucket_of(float logit) const {
     const float d = (scale_.largest - logit) / scale_.temperature;
     if (!(d < kWeightReach)) return kWeightless;
-    return std::min(int(d * scale_.buckets_per_unit), kWeightBuckets - 1);
+    return int(std::min(d * scale_.buckets_per_unit, float(kWeightBuckets - 1)));
 }
 
 uint64_t WeightHistogram::sum_before(int bucket) const {

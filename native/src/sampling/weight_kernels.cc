@@ -34,6 +34,11 @@ uint64_t weigh(const float *logits, int64_t count, float largest, float temperat
     return sum;
 }
 
+// Clamped before it is converted, since an int does not hold every product.
+int place_of(float d, const WeightScale &scale) {
+    return int(std::min(d * scale.buckets_per_unit, float(kWeightBuckets - 1)));
+}
+
 float bucket(const float *logits, int64_t count, const WeightScale &scale, uint16_t *buckets,
              uint64_t *histogram) {
     float cut = -kInfinity;
@@ -42,8 +47,7 @@ float bucket(const float *logits, int64_t count, const WeightScale &scale, uint1
         const bool finite = std::isfinite(logits[i]), weighs = finite && d < kWeightReach;
         const float weight = weighs ? exp_minus(d) : 0.0f;
         if (finite && weight < scale.min_p) cut = std::max(cut, logits[i]);
-        const int place =
-            weighs ? std::min(int(d * scale.buckets_per_unit), kWeightBuckets - 1) : kWeightless;
+        const int place = weighs ? place_of(d, scale) : kWeightless;
         buckets[i] = uint16_t(place);
         histogram[place * kBucketLanes + i % kBucketLanes] += fixed_weight(weight);
     }

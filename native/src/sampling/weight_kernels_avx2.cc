@@ -128,9 +128,8 @@ float bucket(const float *logits, int64_t count, const WeightScale &scale, uint1
         const __m256 below = _mm256_and_ps(
             w.finite, _mm256_cmp_ps(w.weight, _mm256_set1_ps(scale.min_p), _CMP_LT_OQ));
         cut = _mm256_max_ps(cut, _mm256_blendv_ps(nothing, x, below));
-        const __m256i within =
-            _mm256_min_epi32(_mm256_cvttps_epi32(_mm256_mul_ps(w.distance, per_unit)),
-                             _mm256_set1_epi32(kWeightBuckets - 1));
+        const __m256i within = _mm256_cvttps_epi32(_mm256_min_ps(
+            _mm256_mul_ps(w.distance, per_unit), _mm256_set1_ps(float(kWeightBuckets - 1))));
         const __m256i place = _mm256_blendv_epi8(_mm256_set1_epi32(kWeightless), within,
                                                  _mm256_castps_si256(w.weighs));
         _mm256_store_si256(reinterpret_cast<__m256i *>(places), place);

@@ -102,9 +102,8 @@ float bucket(const float *logits, int64_t count, const WeightScale &scale, uint1
         const __mmask16 below =
             _mm512_mask_cmp_ps_mask(w.finite, w.weight, _mm512_set1_ps(scale.min_p), _CMP_LT_OQ);
         cut = _mm512_mask_max_ps(cut, below, cut, x);
-        const __m512i within =
-            _mm512_min_epi32(_mm512_cvttps_epi32(_mm512_mul_ps(w.distance, per_unit)),
-                             _mm512_set1_epi32(kWeightBuckets - 1));
+        const __m512i within = _mm512_cvttps_epi32(_mm512_min_ps(
+            _mm512_mul_ps(w.distance, per_unit), _mm512_set1_ps(float(kWeightBuckets - 1))));
         const __m512i place =
             _mm512_mask_mov_epi32(_mm512_set1_epi32(kWeightless), w.weighs, within);
         _mm512_mask_cvtepi32_storeu_epi16(buckets + i, inside, place);

@@ -8,6 +8,7 @@
 
 #include "base/test.h"
 #include "machine/instruction_sets.h"
+#include "sampling/weight.h"
 
 using namespace ds4;
 
@@ -87,6 +88,14 @@ TEST("buckets of weights are the same in all instruction sets, and add up to the
                 const Bucketed expected(kWeightKernelsGeneric, logits, scale);
                 for (const WeightKernels *set : vector_sets())
                     CHECK(Bucketed(*set, logits, scale) == expected);
+                // Under a scale whose products no int holds, the last bucket takes the others.
+                for (size_t i = 0; i < logits.size() && per_unit == 1e9f; i++) {
+                    const float d = (largest - logits[i]) / 1.3f;
+                    const bool weighs = std::isfinite(logits[i]) && d < kWeightReach;
+                    CHECK(expected.buckets[i] == (!weighs     ? kWeightless
+                                                  : d == 0.0f ? 0
+                                                              : kWeightBuckets - 1));
+                }
                 std::vector<float> weights(logits.size());
                 const uint64_t sum = kWeightKernelsGeneric.weigh(logits.data(), count, largest,
                                                                  1.3f, 0.0f, weights.data());
