@@ -170,3 +170,21 @@ test("what is quickly read is not saved, and a folder that cannot be used is tol
     },
   )
 }, 60_000)
+
+test("closing while states are loaded ends the loads, and later requests are told", async () => {
+  const folder = newFolder()
+  const prompt = stream(9, 2400)
+  await withEngine(folder, (ask) => ask({ promptTokens: prompt }))
+  for (let round = 0; round < 5; round++) {
+    const kvDisk = { folder, budgetBytes: 1e9, minimumFreeBytes: 0 }
+    const engine = await openEngine(loaded.file, loaded.tokenizer, { kvDisk })
+    const asked = [1, 2, 3].map(async (last) =>
+      collect(engine, { promptTokens: [...prompt, last] }).catch((error: unknown) => error),
+    )
+    await Bun.sleep(round)
+    await engine.close()
+    for (const answer of await Promise.all(asked))
+      expect(answer instanceof Error ? answer.message : "ended").toMatch(/closed|ended/)
+    expect(collect(engine, { promptTokens: [1] })).rejects.toThrow("closed")
+  }
+}, 60_000)

@@ -4,6 +4,7 @@ import {
   compatibilityOf,
   KvStore,
   KvStoreError,
+  type KvStoreErrorCode,
   type SaveResult,
   type StoreStats,
 } from "@ds4/kv-store"
@@ -68,10 +69,19 @@ interface CheckpointParts<M extends SavedMark> {
 /** So many tokens of a long prompt are read again at most after a crash. */
 const INTERVAL_TOKENS = 8192
 const MOST_TRIES = 4
+/** After these the store no longer finds the state, and a shorter one may be there. */
+const DROPPED: ReadonlySet<KvStoreErrorCode> = new Set([
+  "DAMAGED",
+  "MISSING",
+  "MISMATCH",
+  "INCOMPATIBLE",
+])
 
 export class Checkpoints<M extends SavedMark> {
   private readonly loading = new Map<string, Promise<boolean>>()
-  private readonly saving = new Set<Promise<void>>()
+  /** Saves, and loads by name. */
+  private readonly working = new Set<Promise<unknown>>()
+  private isClosed = false
 
   private constructor(
     private readonly store: KvStore,
@@ -125,7 +135,7 @@ export class Checkpoints<M extends SavedMark> {
    * @returns tokens of the prompt that a loaded state covers; 0: none was loaded
    */
   async restore(prompt: Int32Array, above: number): Promise<number> {
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
+    for (let tries = 0; tries < MOST_TRIES && !this.isClosed; tries++) {
       const match = this.store.lookup(prompt, { above })
       if (match === undefined) return 0
       const { key, tokens, position } = match
@@ -148,15 +158,35 @@ export class Checkpoints<M extends SavedMark> {
     const begin = performance.now()
     try {
       using _ = this.store.pin(key)
-      const mark = await this.parts.importMark(this.store.read(key, { prompt }))
+      const mark = await this.parts.importMark(this.untilClosed(this.store.read(key, { prompt })))
       const seconds = (performance.now() - begin) / 1000
       this.worth.read.add(mark.bytes, seconds, 2 ** 20)
       this.parts.keep(mark, shown)
       return true
     } catch (error) {
       this.log(`a saved state was not loaded: ${messageOf(error)}`)
-      // Without memory for it, or with a fault of the engine, another try would not help.
-      return !(error instanceof KvStoreError)
+      // Else the store would give the same one again.
+      return !(error instanceof KvStoreError && DROPPED.has(error.code))
+    }
+  }
+
+  /** The engine closes as soon as nothing is being imported. */
+  private async *untilClosed(
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of chunks) {
+      if (this.isClosed) throw new EngineError("CANCELLED", "the engine has been closed")
+      yield chunk
+    }
+  }
+
+  /** Closing waits for this work. */
+  private async track<T>(work: Promise<T>): Promise<T> {
+    this.working.add(work)
+    try {
+      return await work
+    } finally {
+      this.working.delete(work)
     }
   }
 
@@ -166,8 +196,12 @@ export class Checkpoints<M extends SavedMark> {
    * @throws KvStoreError, EngineError
    */
   async loadByKey(key: string): Promise<number> {
+    return await this.track(this.importByKey(key))
+  }
+
+  private async importByKey(key: string): Promise<number> {
     using _ = this.store.pin(key)
-    const mark = await this.parts.importMark(this.store.read(key))
+    const mark = await this.parts.importMark(this.untilClosed(this.store.read(key)))
     try {
       const shown = await this.store.shown(key, mark.tokens)
       this.parts.keep(mark, shown)
@@ -183,11 +217,13 @@ export class Checkpoints<M extends SavedMark> {
     mark: M,
     request: { readonly held: Int32Array; readonly shown: Int32Array } & SavedAs,
   ): Promise<SaveResult> {
-    return await this.store.save(mark, { ...request, reason: "saved", model: this.parts.model })
+    const named = { ...request, reason: "saved", model: this.parts.model }
+    return await this.track(this.store.save(mark, named))
   }
 
   /** Saves the state in the background if that is worth it. */
   consider(candidate: Candidate<M>): void {
+    if (this.isClosed) return
     const { held, shown, reason } = candidate
     // One token more, so that the state itself counts as saved already.
     const longer = new Int32Array(shown.length + 1).fill(-1)
@@ -196,8 +232,7 @@ export class Checkpoints<M extends SavedMark> {
     if (fresh <= 0 || (reason === "interval" && fresh < INTERVAL_TOKENS)) return
     const newBytes = (candidate.mark.bytes * fresh) / Math.max(1, held.length)
     if (!this.worth.isWorthSaving(fresh, newBytes)) return
-    const work = this.save(candidate).finally(() => this.saving.delete(work))
-    this.saving.add(work)
+    void this.track(this.save(candidate))
   }
 
   private async save({ mark, held, shown, reason, preview }: Candidate<M>): Promise<void> {
@@ -216,9 +251,10 @@ export class Checkpoints<M extends SavedMark> {
     }
   }
 
-  /** Waits for what is being saved. Idempotent. */
+  /** Ends loads, and waits for what is being saved. Idempotent. */
   async close(): Promise<void> {
-    await Promise.all(this.saving)
+    this.isClosed = true
+    await Promise.allSettled([...this.working, ...this.loading.values()])
     await this.store.close()
   }
 }
