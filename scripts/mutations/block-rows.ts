@@ -51,8 +51,8 @@ export const BLOCK_ROWS: readonly Mutation[] = [
   {
     name: "the mixing matrix of hyper-connections is transposed",
     file: `${BLOCKS}/hyper_connections.cc`,
-    find: "comb[(t * n + j) * n + k]",
-    replace: "comb[(t * n + k) * n + j]",
+    find: "comb[(token * n + j) * n + k]",
+    replace: "comb[(token * n + k) * n + j]",
     tests: ["hyper-connections collapse, mix and expand as recorded"],
   },
   {

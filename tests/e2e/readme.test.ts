@@ -93,13 +93,15 @@ describe("README.md", () => {
 
   const clients = commands.filter((command) => command.includes(":8000"))
   test("the commands that ask a server are answered", async () => {
-    const server = await serve("./ds4 serve")
+    const server = await serve("./ds4 serve --kv-disk-dir states")
     expect(clients.length).toBeGreaterThan(1)
     for (const command of clients) {
       const child = start(command)
       const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()])
       expect([command, await child.exited, err]).toEqual([command, 0, err])
-      if (command.startsWith("curl")) expect(out).toContain("data: [DONE]")
+      if (command.includes('"stream": true')) expect(out).toContain("data: [DONE]")
+      if (command.includes("/v1/kv/save"))
+        expect(JSON.parse(out)).toMatchObject({ label: "handbook" })
     }
     await end(server)
   })

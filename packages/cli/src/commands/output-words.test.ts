@@ -48,6 +48,7 @@ const CASES: readonly Case[] = [
   { args: ["bench", ...SMALL, "-c", "64k"] },
   { args: ["eval", "fact"] },
   { args: ["doctor"] },
+  { args: ["kv", "ls", "--json", "--kv-disk-dir", "states"], isData: true },
   { args: ["config"] },
   { args: ["config", "--config", "ds4.toml"] },
   { args: ["version"] },
