@@ -332,7 +332,7 @@ export class NativeEngine implements InferenceEngine {
 
 /** Memory for states: a share of the machine's, and room for two whole sessions at least. */
 function defaultCacheBytes(memoryBytes: number, sessionBytes: number): number {
-  return Math.min(memoryBytes / 2, Math.max(memoryBytes / 20, 2 * sessionBytes))
+  return Math.floor(Math.min(memoryBytes / 2, Math.max(memoryBytes / 20, 2 * sessionBytes)))
 }
 
 function contextTokensOf({ config }: ModelFile, { contextTokens }: EngineOptions): number {

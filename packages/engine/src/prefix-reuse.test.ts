@@ -2,7 +2,16 @@
 // answers must be those of an engine that has read everything.
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { loadModel, openEngine, type LoadedModel, type NativeEngine } from "./index.ts"
-import { collect, GREEDY, idle, plainGreedy, TINY_MODEL } from "./testing/tiny-engine.ts"
+import {
+  ANSWER,
+  askGreedily,
+  collect,
+  GREEDY,
+  idle,
+  plainGreedy,
+  stream,
+  TINY_MODEL,
+} from "./testing/tiny-engine.ts"
 import type { GenerateRequest } from "./types.ts"
 
 let loaded: LoadedModel
@@ -15,23 +24,15 @@ afterAll(async () => {
   await engine.close()
 })
 
-/** Tokens that no other stream of the tests begins with. */
-const stream = (first: number, count: number): number[] =>
-  Array.from({ length: count }, (_, index) =>
-    index === 0 ? first : (index * 31 + first * 7 + Math.floor(index / 9)) % 200,
-  )
-
-const ANSWER = 3
-async function ask(request: Partial<GenerateRequest> & { promptTokens: readonly number[] }) {
-  const { ids, end } = await collect(engine, {
-    sampling: GREEDY,
-    stopTokens: [],
-    maxTokens: ANSWER,
-    ...request,
-  })
-  await idle(engine)
-  return { ids, cached: end.usage.cachedTokens }
+async function ask(request: GenerateRequest) {
+  const { ids, cached } = await askGreedily(engine, request)
+  return { ids, cached }
 }
+
+test("the memory for states is a whole number of bytes, as the API describes it", () => {
+  const { budgetBytes } = engine.stats().prefixCache
+  expect(Number.isInteger(budgetBytes) && budgetBytes > 0).toBe(true)
+})
 
 test("asking again, asking otherwise and going on read only what is new", async () => {
   const system = stream(1, 300)

@@ -4,7 +4,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { loadModel, openEngine, type LoadedModel, type NativeEngine } from "../index.ts"
-import { collect, GREEDY, idle, plainGreedy, TINY_MODEL } from "../testing/tiny-engine.ts"
+import {
+  ANSWER,
+  askGreedily,
+  collect,
+  plainGreedy,
+  stream,
+  TINY_MODEL,
+} from "../testing/tiny-engine.ts"
 import type { EngineOptions, GenerateRequest } from "../types.ts"
 
 let loaded: LoadedModel
@@ -23,19 +30,11 @@ const newFolder = (): string => {
   return folder
 }
 
-const stream = (first: number, count: number): number[] =>
-  Array.from({ length: count }, (_, index) =>
-    index === 0 ? first : (index * 31 + first * 7 + Math.floor(index / 9)) % 200,
-  )
-
-const ANSWER = 3
 /** Work with an engine that keeps its states in a folder, as a process of its own would. */
 async function withEngine<T>(
   folder: string,
   work: (
-    ask: (
-      request: Partial<GenerateRequest> & { promptTokens: readonly number[] },
-    ) => Promise<{ ids: number[]; cached: number }>,
+    ask: (request: GenerateRequest) => Promise<{ ids: number[]; cached: number }>,
     engine: NativeEngine,
     lines: string[],
   ) => Promise<T>,
@@ -48,14 +47,8 @@ async function withEngine<T>(
   try {
     return await work(
       async (request) => {
-        const { ids, end } = await collect(engine, {
-          sampling: GREEDY,
-          stopTokens: [],
-          maxTokens: ANSWER,
-          ...request,
-        })
-        await idle(engine)
-        return { ids, cached: end.usage.cachedTokens }
+        const { ids, cached } = await askGreedily(engine, request)
+        return { ids, cached }
       },
       engine,
       lines,

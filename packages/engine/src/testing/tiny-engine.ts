@@ -3,7 +3,7 @@ import { expect } from "bun:test"
 import { resolve } from "node:path"
 import type { NativeEngine } from "../client.ts"
 import { EngineError } from "../errors.ts"
-import type { GenerateEvent, GenerateRequest, InferenceEngine } from "../types.ts"
+import type { GenerateEvent, GenerateRequest, InferenceEngine, Usage } from "../types.ts"
 
 /** Random weights: an answer says nothing, but each step is real. */
 export const TINY_MODEL = resolve(import.meta.dir, "../../../../models/tiny")
@@ -31,6 +31,31 @@ export async function collect(
   if (end?.type !== "end") throw new Error("the last event is not an end")
   return { ids, events, end }
 }
+
+/** Tokens of an answer of askGreedily. */
+export const ANSWER = 3
+
+/** Asks for a few likeliest tokens, and waits until the session is back. */
+export async function askGreedily(
+  engine: InferenceEngine,
+  request: GenerateRequest,
+): Promise<{ ids: number[]; cached: number; cache: Usage["cache"] }> {
+  const { ids, end } = await collect(engine, {
+    sampling: GREEDY,
+    stopTokens: [],
+    maxTokens: ANSWER,
+    ...request,
+  })
+  await idle(engine)
+  const { cachedTokens: cached, cache } = end.usage
+  return { ids, cached, cache }
+}
+
+/** Tokens that no stream with another first token begins with. */
+export const stream = (first: number, count: number): number[] =>
+  Array.from({ length: count }, (_, index) =>
+    index === 0 ? first : (index * 31 + first * 7 + Math.floor(index / 9)) % 200,
+  )
 
 /** The code of the error that refuses a request, or "none". */
 export const codeOf = async (engine: InferenceEngine, request: GenerateRequest): Promise<string> =>
