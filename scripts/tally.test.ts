@@ -2,7 +2,14 @@ import { expect, test } from "bun:test"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { clearReports, countReport, isGreen, tallyLine, tallyReports } from "./tally.ts"
+import {
+  clearReports,
+  countReport,
+  failedTests,
+  isGreen,
+  tallyLine,
+  tallyReports,
+} from "./tally.ts"
 
 const report = (attributes: string) =>
   `<?xml version="1.0"?>\n<testsuites name="bun test" ${attributes} time="1">\n<testsuite ` +
@@ -49,4 +56,16 @@ test("reports of packages, native and tests are summed, and cleared before a run
   } finally {
     rmSync(root, { recursive: true })
   }
+})
+
+test("failed tests are named with file, group and what they said", () => {
+  const xml = `<testsuites><testsuite name="a"><testcase name="good" file="a.test.ts" />
+<testcase name="is &gt; 1 &amp; &quot;so&quot;" classname="group" file="a.test.ts" line="3">
+<failure type="AssertionError" message="expected&#10;  &lt;2&gt;">long text</failure></testcase>
+<testcase name="late" classname="" file="b.test.ts"><failure message="test timed out" />
+</testcase><testcase name="left out" file="b.test.ts"><skipped /></testcase></testsuite>`
+  expect(failedTests(xml)).toEqual([
+    'a.test.ts: group: is > 1 & "so": expected <2>',
+    "b.test.ts: late: test timed out",
+  ])
 })

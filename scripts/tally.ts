@@ -44,6 +44,48 @@ export async function tallyReports(root: string): Promise<Tally> {
   return sum
 }
 
+/** Names the failed tests of one report, each with its file and the first line of what it said. */
+export function failedTests(xml: string): string[] {
+  const found: string[] = []
+  for (const piece of xml.split("<testcase").slice(1)) {
+    const [attributes = "", ...inside] = piece.split(/(?=<(?:failure|error)\b)/)
+    const failure = /^(?:[^>"]|"[^"]*")*/.exec(inside[0] ?? "")?.[0] ?? ""
+    if (failure === "") continue
+    const read = (name: string, from: string) =>
+      textOf(new RegExp(`\\b${name}="([^"]*)"`).exec(from)?.[1] ?? "")
+    const path = [read("file", attributes), read("classname", attributes), read("name", attributes)]
+    const words = read("message", failure).replaceAll(/\s+/g, " ").trim().slice(0, 300)
+    found.push([...path.filter(Boolean), words].join(": "))
+  }
+  return found
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  apos: "'",
+  amp: "&",
+}
+
+function textOf(escaped: string): string {
+  return escaped.replaceAll(/&(?:#(\d+)|(\w+));/g, (whole, code?: string, name?: string) =>
+    code === undefined ? (ENTITIES[name ?? ""] ?? whole) : String.fromCodePoint(Number(code)),
+  )
+}
+
+/** The failed tests of all reports under a checkout, each with its package's folder. */
+export async function failuresOf(root: string): Promise<string[]> {
+  const all = await Promise.all(
+    reportPaths(root).map(async (path) =>
+      failedTests(await Bun.file(join(root, path)).text()).map(
+        (line) => `${path.slice(0, path.indexOf("/.reports"))}: ${line}`,
+      ),
+    ),
+  )
+  return all.flat()
+}
+
 /** Deletes the reports of earlier runs: a package that no longer reports must not be counted. */
 export function clearReports(root: string): void {
   for (const path of reportPaths(root)) rmSync(join(root, path))

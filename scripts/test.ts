@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url"
 import { checkBunVersion, prepareModules } from "./prepare-modules.ts"
 import { prepareTinyModels } from "./prepare-tiny-models.ts"
-import { clearReports, isGreen, tallyLine, tallyReports } from "./tally.ts"
+import { clearReports, failuresOf, isGreen, tallyLine, tallyReports } from "./tally.ts"
 import { turbo } from "./turbo.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
@@ -48,5 +48,7 @@ if (process.env.CI === "true" && flags.length === 0)
     stage("mutations", () => script("scripts/mutations.ts", "--changed", "--seconds", "120")),
   )
 const tally = await tallyReports(ROOT)
+// told again at the end: what a package printed may lie thousands of lines above
+for (const line of await failuresOf(ROOT)) console.log(`\nfailed: ${line}`)
 console.log(`\n${tallyLine(tally)}`)
 process.exit(stages.every(Boolean) && isGreen(tally) ? 0 : 1)

@@ -57,7 +57,7 @@ beforeAll(async () => {
     if (url !== "" && /^ready/m.test(said)) return
   }
   throw new Error(`the server ended: ${said}`)
-}, 60_000)
+}, 240_000)
 
 afterAll(() => {
   server.kill("SIGKILL")

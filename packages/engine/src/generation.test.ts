@@ -157,7 +157,7 @@ test("closing does not wait for a consumer that stopped asking, and that one sti
     const rest = await Array.fromAsync(each)
     expect(rest.at(-1)).toMatchObject({ type: "end", reason: "cancelled" })
   }
-}, 10_000)
+}, 120_000)
 
 test("a process ends by itself while an answer is awaited, and only after it", async () => {
   const { pathname } = new URL("./index.ts", import.meta.url)
@@ -171,4 +171,4 @@ test("a process ends by itself while an answer is awaited, and only after it", a
     console.log(count)`
   const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "pipe" })
   expect([await new Response(child.stdout).text(), await child.exited]).toEqual(["30\n", 0])
-}, 20_000)
+}, 120_000)

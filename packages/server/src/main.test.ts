@@ -9,7 +9,7 @@ test("a model that is not there ends the process with 3 and says so", async () =
   })
   expect(await new Response(child.stderr).text()).toContain("cannot load the model: ")
   expect(await child.exited).toBe(3)
-}, 30_000)
+}, 120_000)
 
 test("a bad flag ends the process with 2", async () => {
   const child = Bun.spawn([process.execPath, MAIN, "--port", "high"], {
@@ -19,7 +19,7 @@ test("a bad flag ends the process with 2", async () => {
   })
   expect(await new Response(child.stderr).text()).toContain('--port is "high"')
   expect(await child.exited).toBe(2)
-}, 30_000)
+}, 120_000)
 
 test.skipIf(LACKING.length > 0)(
   "a port that is taken ends the process with 1 instead of sharing it",

@@ -212,10 +212,10 @@ describe("merging", () => {
         isLinear: true,
       })
     }
-  }, 60_000)
+  }, 240_000)
 
   test("ten megabytes on one line finish", () => {
     const text = "QmFzZTY0IGJsb2I".repeat(700_000)
     expect(real.decode(real.encode(text)) === text).toBe(true)
-  }, 60_000)
+  }, 240_000)
 })

@@ -114,7 +114,7 @@ describe("a call in another spelling", () => {
             })
             expect({ text, shows: shows(answer) }).toEqual({ text, shows: false })
           }
-    }, 30_000)
+    }, 120_000)
 })
 
 describe("a text that is no call", () => {
@@ -158,7 +158,7 @@ describe("a call that was cut", () => {
         const thought = readEveryWay(text, { finish: "cut", thinking: true }, 1)
         expect([thought.reasoning, thought.calls]).toEqual([text, []])
       }
-  }, 30_000)
+  }, 120_000)
 
   test("by the model itself shows no markup, and is called or told", () => {
     for (const spelling of spellings)
@@ -171,7 +171,7 @@ describe("a call that was cut", () => {
         expect(answer.finish).toBe(answer.calls.length > 0 ? "tool_calls" : "stop")
         expect(answer.warnings.length).toBe(isTold ? 1 : 0)
       }
-  }, 30_000)
+  }, 120_000)
 })
 
 describe("a bad call beside good ones", () => {

@@ -68,11 +68,11 @@ describe("random conversations, rendered as by the vendor's encoder", () => {
 
   test("5,000 that clients send to chat completions", () => {
     compare(20260731, false, (messages) => chatRequest(clientBody(messages)).conversation)
-  }, 60_000)
+  }, 240_000)
 
   test("5,000 with tasks, developer turns and reminders", () => {
     compare(42, true, conversationOf)
-  }, 60_000)
+  }, 240_000)
 })
 
 interface RecordedCase {

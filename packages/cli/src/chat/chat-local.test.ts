@@ -53,7 +53,7 @@ test(
     const startMs = performance.now()
     program.type("\x03")
     await program.until("the question is back in the line")
-    expect(performance.now() - startMs).toBeLessThan(1000)
+    expect(performance.now() - startMs).toBeLessThan(10_000)
     await program.until("#699")
     program.type("\x03/quit\r") // Ctrl+C clears the line
     expect(await program.exit()).toBe(0)

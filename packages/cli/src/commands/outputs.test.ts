@@ -61,7 +61,7 @@ describe.each(Object.entries(WRITERS))("%s", (_, writer) => {
     expect(readdirSync(work.folder)).toEqual(before)
     expect(readFileSync(work.path("file"), "utf8")).toBe("old")
     expect(lstatSync(work.path("pipe")).isFIFO()).toBe(true)
-  }, 60_000)
+  }, 240_000)
 
   test("writes through links and into devices, which stay", async () => {
     using work = workplace()
@@ -80,7 +80,7 @@ describe.each(Object.entries(WRITERS))("%s", (_, writer) => {
     expect(piped.code).toBe(0)
     expect(Buffer.byteLength(piped.out)).toBeGreaterThan(20)
     expect(work.files()).toEqual(["file", "ids.json", "questions.jsonl"])
-  }, 60_000)
+  }, 240_000)
 })
 
 test("a GGUF file on standard output is the same file, and the report is beside it", async () => {
@@ -93,4 +93,4 @@ test("a GGUF file on standard output is the same file, and the report is beside 
   expect(Buffer.compare(readFileSync(work.path("a.gguf")), readFileSync(work.path("b.gguf")))).toBe(
     0,
   )
-}, 60_000)
+}, 240_000)

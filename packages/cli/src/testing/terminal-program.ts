@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 // named, so that no test builds anything: the library is there before tests run
 const LIBRARY = fileURLToPath(new URL("../../../../native/dist/libds4.so", import.meta.url))
 const ENTRY = fileURLToPath(new URL("../../bin/ds4.ts", import.meta.url))
-const WAIT_MS = 4000 // below the time limit of a test, so that the screen is shown
+const WAIT_MS = 60_000 // below the time limit of a test, so that the screen is shown
 
 interface ProgramOptions {
   readonly columns?: number

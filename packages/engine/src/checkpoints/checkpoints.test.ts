@@ -68,7 +68,7 @@ test("after a restart a conversation goes on where it was, bit for bit", async (
     expect(await ask({ promptTokens: next })).toEqual({ ids: expected, cached: 2300 + ANSWER })
     expect(engine.stats().kvStore).toMatchObject({ loads: 1 })
   })
-}, 60_000)
+}, 240_000)
 
 test("the shared beginning of another conversation is there too", async () => {
   const folder = newFolder()
@@ -93,7 +93,7 @@ test("the shared beginning of another conversation is there too", async () => {
     expect(cached).toBe(700)
     expect(ids).toEqual(plainGreedy(loaded.engine, other, ANSWER))
   })
-}, 60_000)
+}, 240_000)
 
 test("a prompt that leaves out what was thought continues after a restart", async () => {
   const folder = newFolder()
@@ -108,7 +108,7 @@ test("a prompt that leaves out what was thought continues after a restart", asyn
     const whole = [...prompt, ...first.ids, 7, 6]
     expect((await ask({ promptTokens: whole })).cached).toBe(300 + ANSWER)
   })
-}, 60_000)
+}, 240_000)
 
 test("a damaged file is told and passed over: what it spared is read", async () => {
   const folder = newFolder()
@@ -129,7 +129,7 @@ test("a damaged file is told and passed over: what it spared is read", async () 
     expect({ ids, cached }).toEqual({ ids: plainGreedy(loaded.engine, next, ANSWER), cached: 0 })
     expect(lines.join("\n")).toContain("not loaded")
   })
-}, 60_000)
+}, 240_000)
 
 test("states of other numerics are left alone", async () => {
   const folder = newFolder()
@@ -140,7 +140,7 @@ test("states of other numerics are left alone", async () => {
     async (ask) => expect((await ask({ promptTokens: [...prompt, 1] })).cached).toBe(0),
     { numerics: "plain" },
   )
-}, 60_000)
+}, 240_000)
 
 test("what is quickly read is not saved, and a folder that cannot be used is told", async () => {
   const folder = newFolder()
@@ -162,7 +162,7 @@ test("what is quickly read is not saved, and a folder that cannot be used is tol
       kvDisk: { ...kvDisk, ...told },
     },
   )
-}, 60_000)
+}, 240_000)
 
 test("closing while states are loaded ends the loads, and later requests are told", async () => {
   const folder = newFolder()
@@ -180,4 +180,4 @@ test("closing while states are loaded ends the loads, and later requests are tol
       expect(answer instanceof Error ? answer.message : "ended").toMatch(/closed|ended/)
     expect(collect(engine, { promptTokens: [1] })).rejects.toThrow("closed")
   }
-}, 60_000)
+}, 240_000)

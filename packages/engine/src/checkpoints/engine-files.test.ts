@@ -80,7 +80,7 @@ test("a state outlasts the process by its name, with what prompts leave out", as
   await second.kv?.remove(key)
   expect([await second.kv?.list(), await codeOf(second.kv?.load(key))]).toEqual([[], "MISSING"])
   await second.close()
-}, 60_000)
+}, 240_000)
 
 test("what nobody has read cannot be saved, and without a folder there are no files", async () => {
   const engine = await open(newFolder())
@@ -101,7 +101,7 @@ test("a request tells where its prompt leaves what is in memory", async () => {
   expect(cache?.nearest).toMatchObject({ tier: "memory", shared: 390, prompted: [201, 202, 203] })
   expect(cache?.nearest?.known.slice(0, 8)).toEqual(prompt.slice(390, 398))
   await engine.close()
-}, 60_000)
+}, 240_000)
 
 test("after a restart it tells the same of the disk, when it is asked", async () => {
   const folder = newFolder()
@@ -121,4 +121,4 @@ test("after a restart it tells the same of the disk, when it is asked", async ()
   expect([whole.cached, whole.cache?.source]).toEqual([603, "disk"])
   await second.close()
   await third.close()
-}, 60_000)
+}, 240_000)

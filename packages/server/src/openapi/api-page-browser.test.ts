@@ -16,7 +16,7 @@ describe.skipIf(CHROMIUM === null)("the API page in Chromium", () => {
   const locked = listen({ settings: ({ access }) => void (access.apiKeys = [KEY]) })
   beforeAll(async () => {
     browser = await puppeteer.launch({ executablePath: CHROMIUM ?? "", args: FLAGS })
-  }, 60_000)
+  }, 240_000)
   afterAll(async () => {
     await browser.close()
     await open.stop()
@@ -65,7 +65,7 @@ describe.skipIf(CHROMIUM === null)("the API page in Chromium", () => {
     // An answer of 404 is no failed request, and nothing else failed.
     expect(complaints).toEqual([])
     expect(await page.$(".errors-wrapper")).toBeNull()
-  }, 120_000)
+  }, 480_000)
 
   test("opens with a key set, which Authorize takes", async () => {
     const page = await pageOf(locked, [])
@@ -83,5 +83,5 @@ describe.skipIf(CHROMIUM === null)("the API page in Chromium", () => {
     await page.reload() // the page keeps the key
     await page.waitForSelector(".opblock")
     expect(await listed()).toBe("200")
-  }, 120_000)
+  }, 480_000)
 })

@@ -75,7 +75,7 @@ test("chat completions, with the openai client", async () => {
     }
   })
   expect(share).toBeLessThan(0.01)
-}, 60_000)
+}, 240_000)
 
 test("responses, with the openai client and with what it sends of reasoning", async () => {
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 })
@@ -99,7 +99,7 @@ test("responses, with the openai client and with what it sends of reasoning", as
     }
   })
   expect(share).toBeLessThan(0.01)
-}, 60_000)
+}, 240_000)
 
 test("messages, with the Anthropic client", async () => {
   const client = new Anthropic({ baseURL: server.url, apiKey: "any", maxRetries: 0 })
@@ -124,4 +124,4 @@ test("messages, with the Anthropic client", async () => {
     return { prompt, cached, answer: usage.output_tokens }
   })
   expect(share).toBeLessThan(0.01)
-}, 60_000)
+}, 240_000)

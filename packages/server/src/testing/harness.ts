@@ -109,7 +109,7 @@ export function listen(options: HarnessOptions = {}): Listening {
 }
 
 /** Waits until `condition` holds, at most `limitMs`. */
-export async function until(condition: () => boolean, limitMs = 2000): Promise<void> {
+export async function until(condition: () => boolean, limitMs = 20_000): Promise<void> {
   const deadline = performance.now() + limitMs
   while (!condition()) {
     if (performance.now() > deadline)
