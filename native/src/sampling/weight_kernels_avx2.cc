@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "base/exp_minus_avx2.h"
 #include "sampling/weight.h"
 #include "sampling/weight_kernels.h"
 
@@ -45,17 +46,6 @@ LogitRange range(const float *logits, int64_t count) {
         negated = _mm256_max_ps(negated, _mm256_blendv_ps(nothing, _mm256_xor_ps(x, sign), some));
     }
     return {largest_lane(largest), -largest_lane(negated)};
-}
-
-__m256 exp_minus_lanes(__m256 d) {
-    const __m256 rounder = _mm256_set1_ps(kRounder), log2e = _mm256_set1_ps(kLog2E);
-    const __m256 n = _mm256_sub_ps(_mm256_fnmadd_ps(d, log2e, rounder), rounder);
-    const __m256 f = _mm256_fnmadd_ps(d, _mm256_set1_ps(kLog2ERest), _mm256_fnmsub_ps(d, log2e, n));
-    __m256 p = _mm256_set1_ps(kExp2[6]);
-    for (int i = 5; i >= 0; i--) p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(kExp2[i]));
-    const __m256i exponent =
-        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127)), 23);
-    return _mm256_mul_ps(p, _mm256_castsi256_ps(exponent));
 }
 
 struct Weighed {                             // 8 logits

@@ -8,18 +8,6 @@ namespace {
 
 constexpr int64_t kHighest = 0, kTotal = 1, kSums = 2; // places in a partial
 
-// Scales scores by head_dim^(-1/2) and turns them into weights. sink: minus infinity if it counts
-// in another slice.
-void soften(float *scores, int64_t count, int64_t dim, float sink, float *partial) {
-    const float scale = float(1.0 / std::sqrt(double(dim)));
-    float highest = sink;
-    for (int64_t i = 0; i < count; i++) scores[i] *= scale, highest = std::max(highest, scores[i]);
-    float total = std::exp(sink - highest); // the sink adds to the denominator only
-    for (int64_t i = 0; i < count; i++)
-        scores[i] = std::exp(scores[i] - highest), total += scores[i];
-    partial[kHighest] = highest, partial[kTotal] = total;
-}
-
 // Adds the sums of a later slice to those of the earlier ones.
 void merge(float *sum, const float *slice, int64_t dim) {
     const float highest = std::max(sum[kHighest], slice[kHighest]),
@@ -61,9 +49,12 @@ void attend_slice(const HeadsInput &in, const HeadsRows &keys, int64_t slice, co
     if (compressed > 0)
         in.vectors.score_rows(scores + window, count, q + begin * dim, entries, heads, compressed,
                               dim);
-    for (int64_t h = 0; h < heads; h++)
-        soften(scores + h * count, count, dim, slice == 0 ? in.sinks[begin + h] : -INFINITY,
-               partials + h * stride);
+    const float scale = float(1.0 / std::sqrt(double(dim)));
+    for (int64_t h = 0; h < heads; h++) { // the sink adds to the denominator only, and once
+        const Softening row = in.vectors.soften(scores + h * count, count, scale,
+                                                slice == 0 ? in.sinks[begin + h] : -INFINITY);
+        partials[h * stride + kHighest] = row.highest, partials[h * stride + kTotal] = row.total;
+    }
     std::fill_n(sums, heads * dim, 0.0f);
     if (window > 0) in.vectors.weighted_rows(sums, scores, count, keys.window, heads, window, dim);
     if (compressed > 0)

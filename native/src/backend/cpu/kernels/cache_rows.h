@@ -10,6 +10,7 @@ namespace {
 constexpr int kGroupWords = 4;     // 4-byte words of a group's 16 code bytes
 constexpr int kMaxIndexGroups = 8; // of the rows held in one block
 constexpr int kHeadsAtOnce = 4;
+constexpr int kRowsAhead = 2;        // vectors of rows between a prefetch and its use
 constexpr int kKvScaleChannels = 64; // channels of a KV row that share a scale
 
 // The rows of one vector, channel by channel: word w of group g of every row, as code + 12.
@@ -24,7 +25,10 @@ inline void load_keys(KeyBlock<Ops> &keys, const uint8_t *rows, int64_t count, i
     const int64_t code_bytes = int64_t(groups) * kIndexGroupChannels / 2,
                   row_bytes = code_bytes + groups;
     const uint8_t *row[Ops::kWidth];
-    for (int i = 0; i < Ops::kWidth; i++) row[i] = rows + (i < count ? i : count - 1) * row_bytes;
+    for (int i = 0; i < Ops::kWidth; i++) {
+        row[i] = rows + (i < count ? i : count - 1) * row_bytes;
+        __builtin_prefetch(rows + (i + kRowsAhead * Ops::kWidth) * row_bytes);
+    }
     for (int g = 0; g < groups; g++) {
         alignas(64) float scales[Ops::kWidth];
         for (int i = 0; i < Ops::kWidth; i++) scales[i] = e8m0_as_exponent(row[i][code_bytes + g]);

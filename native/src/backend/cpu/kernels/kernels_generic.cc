@@ -7,6 +7,7 @@
 
 #include "backend/cpu/kernels/groups.h"
 #include "backend/cpu/kernels/vector_kernels.h"
+#include "base/exp_minus.h"
 #include "format/blocks.h"
 #include "format/convert.h"
 #include "format/scalar.h"
@@ -48,6 +49,20 @@ void score_rows(float *s, int64_t s_stride, const float *q, const float *k, int6
     for (int64_t row = 0; row < rows; row++)
         for (int64_t h = 0; h < heads; h++)
             s[h * s_stride + row] = dot(q + h * dim, k + row * dim, dim);
+}
+
+Softening soften(float *scores, int64_t count, float scale, float sink) {
+    float highest = sink;
+    for (int64_t i = 0; i < count; i++) {
+        scores[i] *= scale;
+        if (scores[i] > highest) highest = scores[i];
+    }
+    float total = exp_minus_or_nan(highest - sink);
+    for (int64_t i = 0; i < count; i++) {
+        scores[i] = exp_minus_or_nan(highest - scores[i]);
+        total += scores[i];
+    }
+    return {highest, total};
 }
 
 BlockRow block_row(const Matrix &weight, int64_t row) {
@@ -163,6 +178,7 @@ void quantise_generic(const float *values, int64_t cols, ActivationGroup *out) {
     }
 }
 
-const VectorKernels kVectorKernelsGeneric = {add_scaled, sum_squares, weighted_rows, score_rows};
+const VectorKernels kVectorKernelsGeneric = {add_scaled, sum_squares, weighted_rows, score_rows,
+                                             soften};
 
 } // namespace ds4::cpu

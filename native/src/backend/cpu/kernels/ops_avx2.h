@@ -3,6 +3,7 @@
 #pragma once
 #include "backend/cpu/kernels/intrinsics.h"
 #include "backend/cpu/kernels/operands.h"
+#include "base/exp_minus_avx2.h"
 
 #include <cstdint>
 
@@ -45,6 +46,14 @@ struct Avx2 {
     static inline void store(float *to, Lanes value) { _mm256_storeu_ps(to, value); }
     static inline Lanes add(Lanes a, Lanes b) { return _mm256_add_ps(a, b); }
     static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return _mm256_fmadd_ps(a, b, c); }
+    static inline Lanes subtract(Lanes a, Lanes b) { return _mm256_sub_ps(a, b); }
+    static inline Lanes multiply(Lanes a, Lanes b) { return _mm256_mul_ps(a, b); }
+    // b where a is a NaN
+    static inline Lanes larger(Lanes a, Lanes b) { return _mm256_max_ps(a, b); }
+    static inline Lanes exp_minus(Lanes d) {
+        const __m256 beyond = _mm256_cmp_ps(d, _mm256_set1_ps(kExpReach), _CMP_GE_OQ);
+        return _mm256_andnot_ps(beyond, exp_minus_lanes(d));
+    }
 
     // Four scales of a group, each in its block's lanes.
     static inline __m256 spread(__m128 four, int half) {

@@ -3,6 +3,7 @@
 #pragma once
 #include "backend/cpu/kernels/intrinsics.h"
 #include "backend/cpu/kernels/operands.h"
+#include "base/exp_minus_avx512.h"
 
 #include <cstdint>
 
@@ -44,6 +45,14 @@ struct Avx512 {
     static inline void store(float *to, Lanes value) { _mm512_storeu_ps(to, value); }
     static inline Lanes add(Lanes a, Lanes b) { return _mm512_add_ps(a, b); }
     static inline Lanes fma(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
+    static inline Lanes subtract(Lanes a, Lanes b) { return _mm512_sub_ps(a, b); }
+    static inline Lanes multiply(Lanes a, Lanes b) { return _mm512_mul_ps(a, b); }
+    // b where a is a NaN
+    static inline Lanes larger(Lanes a, Lanes b) { return _mm512_max_ps(a, b); }
+    static inline Lanes exp_minus(Lanes d) {
+        const __mmask16 beyond = _mm512_cmp_ps_mask(d, _mm512_set1_ps(kExpReach), _CMP_GE_OQ);
+        return _mm512_maskz_mov_ps(__mmask16(~beyond), exp_minus_lanes(d));
+    }
 
     static inline Activation activation(const ActivationGroup &group) {
         const __m512i lane_block =

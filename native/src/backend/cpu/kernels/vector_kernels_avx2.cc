@@ -4,6 +4,6 @@
 namespace ds4::cpu {
 
 const VectorKernels kVectorKernelsAvx2 = {add_scaled<Avx2>, sum_squares<Avx2>, weighted_rows<Avx2>,
-                                          score_rows<Avx2>};
+                                          score_rows<Avx2>, soften<Avx2>};
 
 } // namespace ds4::cpu

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -104,6 +105,39 @@ TEST(
                         }
                     }
                 }
+    }
+}
+
+TEST("softened scores agree with double, a far one weighs nothing and a NaN does not vanish") {
+    for (const Isa isa : kIsas) {
+        if (!machine::has(isa)) continue;
+        const VectorKernels &kernels = vector_kernels(isa);
+        for (const int64_t n : {0, 1, 7, 16, 17, 33, 640})
+            for (const float size : {1e-3f, 1.0f, 50.0f})
+                for (const float sink : {-INFINITY, -3.0f, 0.25f, 40.0f}) {
+                    if (n == 0 && sink < -100.0f) continue; // no score at all
+                    const Floats scores(n, 8);
+                    for (int64_t i = 0; i < n; i++) scores.data()[i] *= size;
+                    const std::vector<float> given(scores.data(), scores.data() + n);
+                    const float scale = 0.75f;
+                    double highest = sink, total = 0.0;
+                    for (const float s : given) highest = std::max(highest, double(scale * s));
+                    const Softening row = kernels.soften(scores.data(), n, scale, sink);
+                    CHECK(row.highest == highest);
+                    for (int64_t i = 0; i < n; i++) {
+                        const double below = highest - double(scale * given[size_t(i)]);
+                        const double weight = below < 28.0 ? std::exp(-below) : 0.0;
+                        // Half a last bit of a distance of up to 28 is the larger part of it.
+                        CHECK(std::fabs(scores.data()[i] - weight) <= weight * 1.4e-6 + 1e-12);
+                        total += scores.data()[i];
+                    }
+                    if (highest - sink < 28.0) total += std::exp(sink - highest);
+                    CHECK(std::fabs(row.total - total) <= total * 3e-6);
+                }
+        float damaged[20] = {};
+        damaged[3] = NAN, damaged[18] = NAN;
+        CHECK(std::isnan(kernels.soften(damaged, 20, 1.0f, 0.0f).total));
+        CHECK(std::isnan(damaged[3]) && std::isnan(damaged[18]) && damaged[4] == 1.0f);
     }
 }
 

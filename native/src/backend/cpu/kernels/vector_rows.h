@@ -3,6 +3,7 @@
 // past the last whole vector.
 #pragma once
 #include "backend/cpu/kernels/vector_kernels.h"
+#include "base/exp_minus.h"
 
 namespace ds4::cpu {
 namespace {
@@ -133,6 +134,39 @@ void score_rows(float *s, int64_t s_stride, const float *q, const float *k, int6
     for (; row + 4 <= rows; row += 4)
         score_heads<Ops, 4>(s + row, s_stride, q, k + row * dim, heads, dim);
     for (; row < rows; row++) score_heads<Ops, 1>(s + row, s_stride, q, k + row * dim, heads, dim);
+}
+
+// Weights are added like products: lanes, then pairs, then the scores past the last whole vector.
+template <typename Ops> Softening soften(float *scores, int64_t count, float scale, float sink) {
+    typename Ops::Lanes largest = Ops::all(sink);
+    float highest = sink;
+    int64_t i = 0;
+    for (; i + Ops::kWidth <= count; i += Ops::kWidth) {
+        const typename Ops::Lanes scaled = Ops::multiply(Ops::load(scores + i), Ops::all(scale));
+        Ops::store(scores + i, scaled);
+        largest = Ops::larger(scaled, largest);
+    }
+    for (; i < count; i++) {
+        scores[i] *= scale;
+        if (scores[i] > highest) highest = scores[i];
+    }
+    alignas(64) float lanes[Ops::kWidth];
+    Ops::store(lanes, largest);
+    for (int lane = 0; lane < Ops::kWidth; lane++)
+        if (lanes[lane] > highest) highest = lanes[lane];
+    typename Ops::Lanes sums = Ops::zero();
+    for (i = 0; i + Ops::kWidth <= count; i += Ops::kWidth) {
+        const typename Ops::Lanes weight =
+            Ops::exp_minus(Ops::subtract(Ops::all(highest), Ops::load(scores + i)));
+        Ops::store(scores + i, weight);
+        sums = Ops::add(sums, weight);
+    }
+    float total = exp_minus_or_nan(highest - sink) + Ops::total(sums);
+    for (; i < count; i++) {
+        scores[i] = exp_minus_or_nan(highest - scores[i]);
+        total += scores[i];
+    }
+    return {highest, total};
 }
 
 } // namespace
