@@ -5,9 +5,12 @@
 #include <thread>
 
 #include "api/small_model_for_tests.h"
+#include "backend/cpu/blocks/attend_heads.h"
 #include "base/test.h"
 #include "ds4.h"
+#include "machine/instruction_sets.h"
 
+using namespace ds4;
 using namespace ds4::test;
 
 namespace {
@@ -90,14 +93,19 @@ void steps_of_sessions(ds4_engine *engine, uint32_t count) {
 }
 
 // Bytes of rows that many sessions of one token load together, and that fewer do not need. These
-// are windows of 8 rows and 3 shared entries, 128 floats each. Both lanes have at most 4 MiB of
-// either.
-double loaded_together(uint32_t step_tokens) {
-    const auto bytes = [](double tokens, double rows) {
-        return std::min(tokens * rows * 128 * 4, double(4 << 20));
+// are windows of 8 rows and 3 shared entries, 128 floats each. On tile registers they are chunks,
+// two for a window. Both lanes have at most 4 MiB of either.
+double loaded_together(uint32_t step_tokens, uint32_t numerics) {
+    const bool tiled = numerics != DS4_NUMERICS_PLAIN &&
+                       cpu::tile_attention(machine::best_isa(), {128, 64, RowStorage::packed});
+    const double window = double(cpu::key_bytes(tiled ? 39 : 8, 128, tiled)),
+                 shared = double(cpu::key_bytes(3, 128, tiled));
+    const auto bytes = [](double tokens, double each) {
+        return std::min(tokens * each, double(4 << 20));
     };
     const double shortest = std::min(step_tokens, 64u);
-    return bytes(step_tokens, 8) + bytes(step_tokens, 3) + bytes(shortest, 8) + bytes(shortest, 3);
+    return bytes(step_tokens, window) + bytes(step_tokens, shared) + bytes(shortest, window) +
+           bytes(shortest, shared);
 }
 
 } // namespace
@@ -130,7 +138,7 @@ TEST("the workspace that a plan counts is the one that a long step and an answer
             answer(engine, beside, std::min(tokens, 64u) - 1);
             const double taken = number(describe(engine), "{", "workspace_bytes");
             CHECK(first <= taken && taken <= planned);
-            CHECK(planned <= taken * 1.025 + 50000 + loaded_together(tokens));
+            CHECK(planned <= taken * 1.025 + 50000 + loaded_together(tokens, numerics));
             ds4_session_close(session);
             ds4_session_close(beside);
             ds4_engine_close(engine);
@@ -163,7 +171,7 @@ TEST("with packed experts a plan counts the workspace of their library too") {
                          library = number(text, "\"library\"", "workspace_bytes");
             CHECK(library > 0 && library < taken);
             CHECK(taken <= planned);
-            CHECK(planned <= taken * 1.03 + 500000 + loaded_together(tokens));
+            CHECK(planned <= taken * 1.03 + 500000 + loaded_together(tokens, DS4_NUMERICS_FAST));
             ds4_session_close(session);
             ds4_session_close(beside);
             ds4_engine_close(engine);

@@ -119,7 +119,8 @@ MemoryAccount account_of(const Model &model, const EngineOptions &options, const
     const int threads = context.pool.threads();
     return memory_account(model, options,
                           {context.cache, context.precision, packs_experts, threads,
-                           have_cores_each(options, threads)},
+                           have_cores_each(options, threads),
+                           tile_attention(context.isa, context.cache.kv) != nullptr},
                           packed);
 }
 
@@ -216,8 +217,12 @@ std::string plan_cpu_backend(const Model &model, const EngineOptions &options) {
     const Isa isa = chosen_isa(options.cpu.isa);
     const CacheLayout cache = cache_layout(model.shape(), options);
     const int threads = chosen_threads(options.cpu.threads, model.shape());
-    WorkspaceFacts facts{cache, precision_of(options), true, threads,
-                         have_cores_each(options, threads)};
+    WorkspaceFacts facts{cache,
+                         precision_of(options),
+                         true,
+                         threads,
+                         have_cores_each(options, threads),
+                         tile_attention(isa, cache.kv) != nullptr};
     const ExpertPlan plan =
         plan_experts({model, options.experts, memory_account(model, options, facts, {})});
     PackedWeights packed;

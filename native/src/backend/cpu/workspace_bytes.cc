@@ -16,8 +16,8 @@ class Sum {
   public:
     Sum(const WorkspaceFacts &facts, int64_t tokens, int64_t context)
         : shape_(facts.cache.shape), cache_(facts.cache), precision_(facts.precision),
-          threads_(facts.threads), packs_(facts.packs_experts), tokens_(tokens),
-          context_(std::max(context, tokens)) {
+          threads_(facts.threads), packs_(facts.packs_experts), tiled_(facts.is_tiled),
+          tokens_(tokens), context_(std::max(context, tokens)) {
         for (const LayerShape &layer : shape_.layer) {
             halves_ = std::max<int64_t>(halves_,
                                         layer.compress_ratio == 0 ? 0 : layer.compressor_halves());
@@ -71,16 +71,19 @@ class Sum {
         const int64_t dim = shape_.head_dim,
                       window = std::min<int64_t>(context_, shape_.sliding_window - 1 + tokens_),
                       keys = std::min<int64_t>(window, shape_.sliding_window) +
-                             std::min(kSliceRows, shared_entries_);
+                             std::min(kSliceRows, shared_entries_),
+                      spare = tiled_ ? kChunkRows - 1 : 0; // ahead of a window, in its first chunk
         bytes(tokens_ * cache_.kv.bytes());
         // Sequences of one token each load theirs together.
-        const int64_t windows = tokens_ * std::min<int64_t>(context_, shape_.sliding_window);
-        floats(std::max(window * dim, std::min(windows * dim, kLoadedFloats)));
-        floats(std::max(shared_entries_ * dim,
-                        std::min(tokens_ * shared_entries_ * dim, kLoadedFloats)));
-        const int64_t heads = std::min<int64_t>(kHeadBlock, shape_.heads);
+        const int64_t one = key_bytes(std::min<int64_t>(context_, shape_.sliding_window) + spare,
+                                      dim, tiled_),
+                      shared = key_bytes(shared_entries_, dim, tiled_);
+        bytes(std::max(key_bytes(window + spare, dim, tiled_),
+                       std::min(tokens_ * one, kLoadedBytes)));
+        bytes(std::max(shared, std::min(tokens_ * shared, kLoadedBytes)));
+        const int64_t heads = std::min<int64_t>(tiled_ ? kMaxTiledHeads : kHeadBlock, shape_.heads);
         for (int i = 0; i < threads_; i++) {
-            floats(heads * (2 * partial_floats(shape_) + keys + dim));
+            floats(heads * 2 * partial_floats(shape_) + slice_floats(dim, keys, heads, tiled_));
             floats(dim), floats(shape_.rope_dim); // of a compressor
         }
     }
@@ -91,7 +94,8 @@ class Sum {
         const int64_t queries = std::min(tokens_, Indexer::queries_per_call(visible())),
                       rows = tokens_ * shape_.index_heads, dim = shape_.index_head_dim;
         floats(queries * visible()), floats(queries * shape_.index_top_k);
-        floats(std::min<int64_t>(queries, 8) * shape_.index_top_k * shape_.head_dim);
+        bytes(std::min<int64_t>(queries, 8) *
+              key_bytes(shape_.index_top_k, shape_.head_dim, tiled_));
         bytes(rows * dim), floats(rows * dim / 32), floats(rows * dim / 32), floats(rows);
     }
     void add_experts() {
@@ -109,7 +113,7 @@ class Sum {
     const CacheLayout &cache_;
     const Precision precision_;
     const int threads_;
-    const bool packs_;
+    const bool packs_, tiled_;
     const int64_t tokens_, context_;
     int64_t halves_ = 0, shared_entries_ = 0; // of the layer with the most
     bool has_indexer_ = false;

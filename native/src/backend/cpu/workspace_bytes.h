@@ -13,6 +13,7 @@ struct WorkspaceFacts {
     bool packs_experts; // routed experts run in the library, whose own memory is not counted here
     int threads;
     bool lanes_at_once; // each lane has threads of its own
+    bool is_tiled;      // attention runs on tile registers
 };
 
 // Bytes of all buffers after steps of `tokens` tokens of one sequence, up to `context` tokens. A

@@ -8,6 +8,23 @@ namespace {
 
 constexpr int64_t kHighest = 0, kTotal = 1, kSums = 2; // places in a partial
 
+float score_scale(const Shape &shape) { return float(1.0 / std::sqrt(double(shape.head_dim))); }
+
+// attend_slice on tile registers.
+void attend_tiles(const HeadsInput &in, const HeadsRows &keys, int64_t slice, const float *q,
+                  int64_t begin, int64_t end, float *scratch, float *partials) {
+    const int64_t dim = in.shape.head_dim, first = slice * kSliceRows;
+    const TiledRows window{static_cast<const uint8_t *>(keys.window), keys.window_first,
+                           slice == 0 ? keys.window_count : 0},
+        compressed{static_cast<const uint8_t *>(keys.compressed), first,
+                   std::min(kSliceRows, keys.compressed_count - first)};
+    const uintptr_t place = reinterpret_cast<uintptr_t>(scratch);
+    in.tiles->attend({q + begin * dim, end - begin, dim, score_scale(in.shape),
+                      slice == 0 ? in.sinks + begin : nullptr},
+                     window, compressed, reinterpret_cast<uint8_t *>((place + 63) / 64 * 64),
+                     partials, partial_floats(in.shape));
+}
+
 // Adds the sums of a later slice to those of the earlier ones.
 void merge(float *sum, const float *slice, int64_t dim) {
     const float highest = std::max(sum[kHighest], slice[kHighest]),
@@ -31,32 +48,33 @@ void write_head(const HeadsInput &in, const float *partial, const float *angles,
 
 } // namespace
 
-int64_t slice_floats(const Shape &shape, const HeadsRows &keys, int64_t heads) {
-    const int64_t compressed = std::min(kSliceRows, keys.compressed_count);
-    return heads * (keys.window_count + compressed + shape.head_dim);
+int64_t slice_floats(const HeadsInput &in, const HeadsRows &keys, int64_t heads) {
+    const int64_t rows = keys.window_count + std::min(kSliceRows, keys.compressed_count);
+    return slice_floats(in.shape.head_dim, rows, heads, in.tiles != nullptr);
 }
 
 void attend_slice(const HeadsInput &in, const HeadsRows &keys, int64_t slice, const float *q,
                   int64_t begin, int64_t end, float *scratch, float *partials) {
+    if (in.tiles != nullptr) return attend_tiles(in, keys, slice, q, begin, end, scratch, partials);
     const int64_t dim = in.shape.head_dim, heads = end - begin, stride = partial_floats(in.shape);
     const int64_t window = slice == 0 ? keys.window_count : 0, first = slice * kSliceRows,
                   compressed = std::min(kSliceRows, keys.compressed_count - first),
                   count = window + compressed;
-    const float *entries = keys.compressed + first * dim;
+    const float *recent = static_cast<const float *>(keys.window),
+                *entries = static_cast<const float *>(keys.compressed) + first * dim;
     float *scores = scratch, *sums = scores + heads * count;
     if (window > 0)
-        in.vectors.score_rows(scores, count, q + begin * dim, keys.window, heads, window, dim);
+        in.vectors.score_rows(scores, count, q + begin * dim, recent, heads, window, dim);
     if (compressed > 0)
         in.vectors.score_rows(scores + window, count, q + begin * dim, entries, heads, compressed,
                               dim);
-    const float scale = float(1.0 / std::sqrt(double(dim)));
     for (int64_t h = 0; h < heads; h++) { // the sink adds to the denominator only, and once
-        const Softening row = in.vectors.soften(scores + h * count, count, scale,
+        const Softening row = in.vectors.soften(scores + h * count, count, score_scale(in.shape),
                                                 slice == 0 ? in.sinks[begin + h] : -INFINITY);
         partials[h * stride + kHighest] = row.highest, partials[h * stride + kTotal] = row.total;
     }
     std::fill_n(sums, heads * dim, 0.0f);
-    if (window > 0) in.vectors.weighted_rows(sums, scores, count, keys.window, heads, window, dim);
+    if (window > 0) in.vectors.weighted_rows(sums, scores, count, recent, heads, window, dim);
     if (compressed > 0)
         in.vectors.weighted_rows(sums, scores + window, count, entries, heads, compressed, dim);
     for (int64_t h = 0; h < heads; h++)
@@ -73,7 +91,7 @@ void finish_head(const HeadsInput &in, float *partials, int64_t slices, int64_t 
 void attend_heads(const HeadsInput &in, const HeadsRows &keys, const float *q, const float *angles,
                   int64_t begin, int64_t end, Buffer &scratch, const HeadsOutput &out) {
     const int64_t stride = partial_floats(in.shape), heads = end - begin;
-    float *sums = scratch.get<float>(2 * heads * stride + slice_floats(in.shape, keys, heads)),
+    float *sums = scratch.get<float>(2 * heads * stride + slice_floats(in, keys, heads)),
           *slice_sums = sums + heads * stride, *rest = slice_sums + heads * stride;
     attend_slice(in, keys, 0, q, begin, end, rest, sums);
     for (int64_t slice = 1; slice < keys.slices(); slice++) {

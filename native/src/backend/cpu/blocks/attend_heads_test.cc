@@ -43,8 +43,8 @@ std::vector<float> run(const Case &c, Isa isa) {
     std::vector<float> angles(64, 0.0f), out(kHeads * kDim, NAN);
     std::fill_n(angles.begin(), 32, 1.0f);
     Buffer scratch;
-    const HeadsInput in{shape, vector_kernels(isa), c.sinks.data()};
-    attend_heads(in, {c.window.data(), c.window_count, c.compressed.data(), c.compressed_count},
+    const HeadsInput in{shape, vector_kernels(isa), c.sinks.data(), nullptr};
+    attend_heads(in, {c.window.data(), 0, c.window_count, c.compressed.data(), c.compressed_count},
                  c.q.data(), angles.data(), 0, kHeads, scratch, {out.data(), 0, 1});
     return out;
 }
@@ -94,12 +94,13 @@ TEST("attention over window and compressed rows equals a float64 loop for every 
 TEST("slices summed apart and merged afterwards give the bits of one call") {
     const Case c = make_case(128, 3 * kSliceRows + 5, 0.3f);
     const Shape shape = unit::shape();
-    const HeadsInput in{shape, vector_kernels(machine::best_isa()), c.sinks.data()};
-    const HeadsRows keys{c.window.data(), c.window_count, c.compressed.data(), c.compressed_count};
+    const HeadsInput in{shape, vector_kernels(machine::best_isa()), c.sinks.data(), nullptr};
+    const HeadsRows keys{c.window.data(), 0, c.window_count, c.compressed.data(),
+                         c.compressed_count};
     CHECK(keys.slices() == 4);
     const int64_t floats = partial_floats(shape), stride = kHeads * floats;
     std::vector<float> partials(size_t(keys.slices() * stride)), angles(64, 0.0f),
-        out(kHeads * kDim, NAN), scratch(size_t(slice_floats(shape, keys, kHeads)));
+        out(kHeads * kDim, NAN), scratch(size_t(slice_floats(in, keys, kHeads)));
     std::fill_n(angles.begin(), 32, 1.0f);
     for (int64_t slice = keys.slices() - 1; slice >= 0; slice--)
         attend_slice(in, keys, slice, c.q.data(), 0, kHeads, scratch.data(),
@@ -108,6 +109,51 @@ TEST("slices summed apart and merged afterwards give the bits of one call") {
         finish_head(in, partials.data() + head * floats, keys.slices(), stride, angles.data(), head,
                     {out.data(), 0, 1});
     CHECK(out == run(c, machine::best_isa()));
+}
+
+TEST("slices on tile registers give the bits of one call and agree with a float64 loop") {
+    const KvRowFormat format{kDim, 64, RowStorage::packed};
+    const TileAttention *tiles = tile_attention(machine::best_isa(), format);
+    if (tiles == nullptr) return;
+    Case c = make_case(128, 3 * kSliceRows + 5, 0.3f);
+    const Shape shape = unit::shape();
+    const HeadsInput in{shape, vector_kernels(machine::best_isa()), c.sinks.data(), tiles};
+    constexpr int64_t kFirst = 7; // of the window, in its first chunk
+    const auto load = [&](std::vector<float> &rows, int64_t first, Buffer &memory) {
+        const int64_t count = int64_t(rows.size()) / kDim, end = first + count,
+                      bytes = tiled_rows_bytes(end, kDim);
+        uint8_t *chunks = memory.get<uint8_t>(bytes);
+        std::vector<uint8_t> row(size_t(format.bytes()));
+        for (int64_t i = 0; i < (end + kChunkRows - 1) / kChunkRows * kChunkRows; i++) {
+            if (i < first || i >= end) {
+                tiles->clear_row(format, chunks, i);
+                continue;
+            }
+            format.encode(rows.data() + (i - first) * kDim, row.data());
+            format.decode(row.data(), rows.data() + (i - first) * kDim);
+            tiles->load_row(format, row.data(), chunks, i);
+        }
+        return chunks;
+    };
+    Buffer window, compressed, scratch;
+    const HeadsRows keys{load(c.window, kFirst, window), kFirst, c.window_count,
+                         load(c.compressed, 0, compressed), c.compressed_count};
+    std::vector<float> angles(64, 0.0f), whole(kHeads * kDim, NAN), out(kHeads * kDim, NAN);
+    std::fill_n(angles.begin(), 32, 1.0f);
+    attend_heads(in, keys, c.q.data(), angles.data(), 0, kHeads, scratch, {whole.data(), 0, 1});
+    const int64_t floats = partial_floats(shape), stride = kHeads * floats;
+    std::vector<float> partials(size_t(keys.slices() * stride));
+    for (int64_t slice = keys.slices() - 1; slice >= 0; slice--)
+        for (int64_t head = kHeads - 1; head >= 0; head--)
+            attend_slice(in, keys, slice, c.q.data(), head, head + 1,
+                         scratch.get<float>(slice_floats(in, keys, 1)),
+                         partials.data() + slice * stride + head * floats);
+    for (int64_t head = 0; head < kHeads; head++)
+        finish_head(in, partials.data() + head * floats, keys.slices(), stride, angles.data(), head,
+                    {out.data(), 0, 1});
+    CHECK(out == whole);
+    const std::vector<double> reference = expected(c);
+    for (size_t i = 0; i < out.size(); i++) CHECK_CLOSE(out[i], reference[i], 3.4e-7);
 }
 
 TEST("a sink of minus infinity is no sink, and a huge sink leaves almost nothing") {

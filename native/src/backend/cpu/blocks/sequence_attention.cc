@@ -34,6 +34,9 @@ SequenceAttention::Sequence SequenceAttention::sequence_of(const SequenceRows &r
     out.rows = rows, out.facts = &facts, out.cache = &rows.sequence->layer(step_.layer);
     out.window_first = std::max<int64_t>(0, rows.position - (context_.shape.sliding_window - 1));
     out.in_window = rows.position - out.window_first + rows.count;
+    // Rows share a chunk by their positions, so that sums do not depend on the step.
+    out.window_start =
+        tiles_ == nullptr ? out.window_first : out.window_first / kChunkRows * kChunkRows;
     // Queries that do not select share the first entries.
     const int64_t visible = facts.visible_entries(rows.position + rows.count - 1);
     if (!selects(out, rows.position))
@@ -53,83 +56,100 @@ void SequenceAttention::begin(int layer, std::span<const SequenceRows> sequences
     add_loads(false);
 }
 
+int64_t SequenceAttention::window_rows(const Sequence &sequence) const {
+    return row_count(sequence.window_first - sequence.window_start + sequence.in_window);
+}
+
+void SequenceAttention::put_row(uint8_t *keys, int64_t i, const uint8_t *row) const {
+    const KvRowFormat &format = context_.cache.kv;
+    if (tiles_ == nullptr)
+        context_.cache_kernels.decode_kv_row(format, row,
+                                             reinterpret_cast<float *>(keys) + i * format.channels);
+    else if (row == nullptr)
+        tiles_->clear_row(format, keys, i);
+    else
+        tiles_->load_row(format, row, keys, i);
+}
+
 void SequenceAttention::place_next() {
-    const int64_t dim = context_.shape.head_dim, row_bytes = context_.cache.kv.bytes();
-    int64_t tokens = 0, windows = 0, entries = 0;
+    const int64_t row_bytes = context_.cache.kv.bytes();
+    int64_t tokens = 0, windows = 0, entries = 0; // the last two in bytes
     first_ = end_;
     for (; end_ < sequences_.size(); end_++) {
         const Sequence &next = sequences_[end_];
-        if (end_ > first_ && ((windows + next.in_window) * dim > kLoadedFloats ||
-                              (entries + next.shared) * dim > kLoadedFloats))
+        const int64_t window = rows_bytes(window_rows(next)), shared = rows_bytes(next.shared);
+        if (end_ > first_ && (windows + window > kLoadedBytes || entries + shared > kLoadedBytes))
             break;
-        tokens += next.rows.count, windows += next.in_window, entries += next.shared;
+        tokens += next.rows.count, windows += window, entries += shared;
     }
-    uint8_t *encoded = kv_rows_.get<uint8_t>(tokens * row_bytes);
-    float *window = window_.get<float>(windows * dim), *entry = entries_.get<float>(entries * dim);
+    uint8_t *encoded = kv_rows_.get<uint8_t>(tokens * row_bytes),
+            *window = window_.get<uint8_t>(windows), *entry = entries_.get<uint8_t>(entries);
     for (size_t i = first_; i < end_; i++) {
         Sequence &sequence = sequences_[i];
         sequence.encoded = encoded, sequence.window = window, sequence.entries = entry;
-        encoded += sequence.rows.count * row_bytes, window += sequence.in_window * dim,
-            entry += sequence.shared * dim;
+        encoded += sequence.rows.count * row_bytes, window += rows_bytes(window_rows(sequence)),
+            entry += rows_bytes(sequence.shared);
     }
 }
 
 void SequenceAttention::add_loads(bool with_new_entries) {
     loads_.clear();
-    const auto add = [&](const Sequence &sequence, bool is_window, int64_t rows) {
-        for (int64_t begin = 0; begin < rows; begin += kLoadRows)
-            loads_.push_back({&sequence, is_window, begin, std::min(rows, begin + kLoadRows)});
+    const auto add = [&](const Sequence &sequence, bool is_window, int64_t begin, int64_t end) {
+        for (; begin < end; begin += kLoadRows)
+            loads_.push_back({&sequence, is_window, begin, std::min(end, begin + kLoadRows)});
     };
     for (size_t i = first_; i < end_; i++) {
         const Sequence &sequence = sequences_[i];
-        const int64_t older = sequence.facts->visible_entries(sequence.rows.position - 1);
-        add(sequence, true, sequence.in_window);
-        add(sequence, false, with_new_entries ? sequence.shared : std::min(older, sequence.shared));
+        const int64_t shared = sequence.shared,
+                      older = sequence.facts->visible_entries(sequence.rows.position - 1);
+        add(sequence, true, 0, window_rows(sequence));
+        add(sequence, false, 0, with_new_entries ? shared : std::min(older, shared));
+        add(sequence, false, shared, row_count(shared));
     }
 }
 
 void SequenceAttention::load(int64_t item) {
     const Load &load = loads_[size_t(item)];
-    if (load.is_window) return load_window(*load.sequence, load.begin, load.end);
+    const Sequence &sequence = *load.sequence;
     for (int64_t i = load.begin; i < load.end; i++)
-        context_.cache_kernels.decode_kv_row(context_.cache.kv,
-                                             load.sequence->cache->compressed.row(i),
-                                             load.sequence->entries + i * context_.shape.head_dim);
+        if (load.is_window)
+            put_row(sequence.window, i, window_row(sequence, i));
+        else
+            put_row(sequence.entries, i,
+                    i < sequence.shared ? sequence.cache->compressed.row(i) : nullptr);
 }
 
-void SequenceAttention::load_window(const Sequence &sequence, int64_t begin, int64_t end) {
+// Row i of a window in memory. New rows are encoded.
+const uint8_t *SequenceAttention::window_row(const Sequence &sequence, int64_t i) {
     const KvRowFormat &format = context_.cache.kv;
-    const int64_t dim = context_.shape.head_dim, kept = sequence.in_window - sequence.rows.count;
-    for (int64_t i = begin; i < end; i++) {
-        const uint8_t *row = nullptr;
-        if (i < kept) {
-            row = sequence.cache->window.row(sequence.window_first + i);
-        } else {
-            uint8_t *encoded = sequence.encoded + (i - kept) * format.bytes();
-            format.encode(step_.in.kv + (sequence.rows.first_row + i - kept) * dim, encoded);
-            row = encoded;
-        }
-        context_.cache_kernels.decode_kv_row(format, row, sequence.window + i * dim);
-    }
+    const int64_t at = i - (sequence.window_first - sequence.window_start),
+                  token = at - (sequence.in_window - sequence.rows.count);
+    if (at < 0 || at >= sequence.in_window) return nullptr;
+    if (token < 0) return sequence.cache->window.row(sequence.window_first + at);
+    uint8_t *encoded = sequence.encoded + token * format.bytes();
+    format.encode(step_.in.kv + (sequence.rows.first_row + token) * format.channels, encoded);
+    return encoded;
 }
 
 void SequenceAttention::load_entry(size_t sequence, int64_t entry) {
     if (sequence >= end_ || entry >= sequences_[sequence].shared) return;
-    context_.cache_kernels.decode_kv_row(
-        context_.cache.kv, sequences_[sequence].cache->compressed.row(entry),
-        sequences_[sequence].entries + entry * context_.shape.head_dim);
+    put_row(sequences_[sequence].entries, entry, sequences_[sequence].cache->compressed.row(entry));
+}
+
+void SequenceAttention::trace_new_rows(const Sequence &sequence) const {
+    const KvRowFormat &format = context_.cache.kv;
+    std::vector<float> rows(size_t(sequence.rows.count * format.channels));
+    for (int64_t i = 0; i < sequence.rows.count; i++)
+        format.decode(sequence.encoded + i * format.bytes(), rows.data() + i * format.channels);
+    step_.trace->put("raw_rows", step_.layer, rows.data(), int64_t(rows.size()));
 }
 
 void SequenceAttention::stage_loaded() {
-    const int64_t dim = context_.shape.head_dim;
     for (size_t i = first_; i < end_; i++) {
         const Sequence &sequence = sequences_[i];
-        const int64_t count = sequence.rows.count;
-        sequence.cache->window.stage(sequence.rows.position, count, sequence.encoded,
+        sequence.cache->window.stage(sequence.rows.position, sequence.rows.count, sequence.encoded,
                                      context_.cache.kv.bytes());
-        if (step_.trace != nullptr)
-            step_.trace->put("raw_rows", step_.layer,
-                             sequence.window + (sequence.in_window - count) * dim, count * dim);
+        if (step_.trace != nullptr) trace_new_rows(sequence);
     }
 }
 
@@ -138,9 +158,18 @@ HeadsRows SequenceAttention::rows_of(const Query &query) const {
     const int64_t position = sequence.rows.position + query.token,
                   low = std::max<int64_t>(0, position - (context_.shape.sliding_window - 1));
     const bool selected = query.selected != nullptr;
-    return {sequence.window + (low - sequence.window_first) * context_.shape.head_dim,
-            position - low + 1, selected ? query.selected : sequence.entries,
+    const int64_t first = low - sequence.window_start;
+    return {sequence.window + (tiles_ == nullptr ? rows_bytes(first) : 0),
+            tiles_ == nullptr ? 0 : first, position - low + 1,
+            selected ? query.selected : sequence.entries,
             selected ? context_.shape.index_top_k : sequence.facts->visible_entries(position)};
+}
+
+// Heads of one work item. Two groups of 16 on tile registers share the rows that they load.
+int64_t SequenceAttention::head_block(int64_t queries) const {
+    if (tiles_ == nullptr) return kHeadBlock;
+    const int64_t pairs = (context_.shape.heads + kMaxTiledHeads - 1) / kMaxTiledHeads;
+    return queries * pairs >= context_.pool.threads() ? kMaxTiledHeads : kTileHeads;
 }
 
 HeadsOutput SequenceAttention::output_of(const Query &query) const {
@@ -149,19 +178,20 @@ HeadsOutput SequenceAttention::output_of(const Query &query) const {
 
 void SequenceAttention::attend(std::span<const Query> queries) {
     const Shape &shape = context_.shape;
-    const HeadsInput in{shape, context_.vectors, step_.in.sinks};
-    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock,
+    const HeadsInput in{shape, context_.vectors, step_.in.sinks, tiles_};
+    const int64_t block_heads = head_block(int64_t(queries.size())),
+                  blocks = (shape.heads + block_heads - 1) / block_heads,
                   items = int64_t(queries.size()) * blocks, threads = context_.pool.threads();
     const auto is_long = [&](const Query &query) { return rows_of(query).slices() > 1; };
     if (threads > 1 && items < 4 * threads && std::any_of(queries.begin(), queries.end(), is_long))
         return attend_in_slices(queries);
     context_.each_with_worker(items, [&](int64_t item, int worker) {
         const Query &query = queries[size_t(item / blocks)];
-        const int64_t head = item % blocks * kHeadBlock;
+        const int64_t head = item % blocks * block_heads;
         const HeadsOutput out = output_of(query);
         attend_heads(in, rows_of(query), step_.in.q + out.row * shape.attention_width(),
                      step_.in.angles + out.row * shape.rope_dim, head,
-                     std::min<int64_t>(head + kHeadBlock, shape.heads), scores_[size_t(worker)],
+                     std::min<int64_t>(head + block_heads, shape.heads), scores_[size_t(worker)],
                      out);
     });
 }
@@ -174,8 +204,9 @@ void SequenceAttention::attend_in_slices(std::span<const Query> queries) {
         int64_t slice, slices, block, partials; // partials: where the query's begin
     };
     const Shape &shape = context_.shape;
-    const HeadsInput in{shape, context_.vectors, step_.in.sinks};
-    const int64_t blocks = (shape.heads + kHeadBlock - 1) / kHeadBlock,
+    const HeadsInput in{shape, context_.vectors, step_.in.sinks, tiles_};
+    const int64_t block_heads = tiles_ == nullptr ? kHeadBlock : kTileHeads,
+                  blocks = (shape.heads + block_heads - 1) / block_heads,
                   floats = partial_floats(shape), stride = shape.heads * floats;
     std::vector<Slice> items;
     std::vector<std::atomic<int64_t>> missing(queries.size() * size_t(blocks)); // slices of a block
@@ -194,11 +225,11 @@ void SequenceAttention::attend_in_slices(std::span<const Query> queries) {
         const Query &query = queries[item.query];
         const HeadsRows keys = rows_of(query);
         const HeadsOutput out = output_of(query);
-        const int64_t head = item.block * kHeadBlock,
-                      end = std::min<int64_t>(head + kHeadBlock, shape.heads);
+        const int64_t head = item.block * block_heads,
+                      end = std::min<int64_t>(head + block_heads, shape.heads);
         float *partials = all + item.partials;
         attend_slice(in, keys, item.slice, step_.in.q + out.row * shape.attention_width(), head,
-                     end, scores_[size_t(worker)].get<float>(slice_floats(shape, keys, end - head)),
+                     end, scores_[size_t(worker)].get<float>(slice_floats(in, keys, end - head)),
                      partials + item.slice * stride + head * floats);
         std::atomic<int64_t> &left = missing[item.query * size_t(blocks) + size_t(item.block)];
         if (left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
@@ -208,20 +239,38 @@ void SequenceAttention::attend_in_slices(std::span<const Query> queries) {
     });
 }
 
+// Loads rows from `begin` on of the entries that are chosen. They lie far apart, so that each is
+// fetched some rows ahead.
+void SequenceAttention::gather(const Sequence &sequence, const int32_t *chosen, int64_t begin,
+                               uint8_t *keys) const {
+    constexpr int64_t kRowsAhead = 4;
+    const int64_t top_k = context_.shape.index_top_k, row_bytes = context_.cache.kv.bytes(),
+                  end = std::min(begin + kLoadRows, row_count(top_k));
+    const PagedRows &rows = sequence.cache->compressed;
+    for (int64_t i = begin; i < end; i++) {
+        if (i + kRowsAhead < top_k) {
+            const uint8_t *next = rows.row(chosen[i + kRowsAhead]);
+            for (int64_t at = 0; at < row_bytes; at += 64) __builtin_prefetch(next + at);
+        }
+        put_row(keys, i, i < top_k ? rows.row(chosen[i]) : nullptr);
+    }
+}
+
 // Queries begin..end-1 over the entries that are chosen for each, [end - begin, index_top_k].
 void SequenceAttention::attend_chosen(const Sequence &sequence, int64_t begin, int64_t end,
                                       const int32_t *chosen) {
-    const int64_t dim = context_.shape.head_dim, top_k = context_.shape.index_top_k;
+    const int64_t top_k = context_.shape.index_top_k, bytes = rows_bytes(top_k),
+                  blocks = (row_count(top_k) + kLoadRows - 1) / kLoadRows;
     for (; begin < end; chosen += kGatherBatch * top_k, begin += kGatherBatch) {
         const int64_t count = std::min(kGatherBatch, end - begin);
-        float *gathered = gathered_.get<float>(count * top_k * dim);
-        context_.each(count * top_k, [&](int64_t i) {
-            context_.cache_kernels.decode_kv_row(
-                context_.cache.kv, sequence.cache->compressed.row(chosen[i]), gathered + i * dim);
+        uint8_t *gathered = gathered_.get<uint8_t>(count * bytes);
+        context_.each(count * blocks, [&](int64_t item) {
+            gather(sequence, chosen + item / blocks * top_k, item % blocks * kLoadRows,
+                   gathered + item / blocks * bytes);
         });
         std::vector<Query> queries;
         for (int64_t i = 0; i < count; i++)
-            queries.push_back({&sequence, begin + i, gathered + i * top_k * dim});
+            queries.push_back({&sequence, begin + i, gathered + i * bytes});
         attend(queries);
     }
 }

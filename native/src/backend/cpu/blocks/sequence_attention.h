@@ -25,17 +25,17 @@ struct AttentionInput {
     const float *sinks;         // [heads]
 };
 
-// Sequences are loaded and attended together as long as their rows are no more floats than this, of
+// Sequences are loaded and attended together as long as their rows are no more bytes than this, of
 // either kind. A sequence that has more is alone.
-constexpr int64_t kLoadedFloats = int64_t(1) << 20;
+constexpr int64_t kLoadedBytes = int64_t(4) << 20;
 
 // The acts of one layer: begin, then the loads of the first sequences beside other work, then
 // finish.
 class SequenceAttention {
   public:
     explicit SequenceAttention(const Context &context)
-        : context_(context), indexer_(context),
-          scores_(worker_buffers(context.workspace, context.pool.threads())) {}
+        : context_(context), tiles_(tile_attention(context.isa, context.cache.kv)),
+          indexer_(context), scores_(worker_buffers(context.workspace, context.pool.threads())) {}
 
     // in: kv is there; the others are when finish is called. heads_out: [o_groups, total_rows,
     // group_width].
@@ -59,32 +59,45 @@ class SequenceAttention {
         int64_t total_rows;
         Trace *trace;
     };
-    struct Sequence { // with the f32 keys that its queries share
+    struct Sequence { // with the keys that its queries share
         SequenceRows rows;
         LayerCache *cache;
         const LayerShape *facts;
         int64_t window_first;       // position of the first row of the window
         int64_t in_window;          // rows, the new ones included
+        int64_t window_start;       // position of row 0 in memory, which begins a chunk
         int64_t shared;             // entries, the first ones
         uint8_t *encoded = nullptr; // [count] new rows
-        float *window = nullptr, *entries = nullptr;
+        uint8_t *window = nullptr, *entries = nullptr;
     };
-    struct Load { // rows begin..end-1 of a sequence's window or shared entries
+    struct Load { // rows begin..end-1 of a sequence's window or shared entries, in memory
         const Sequence *sequence;
         bool is_window;
         int64_t begin, end;
     };
     struct Query {
         const Sequence *sequence;
-        int64_t token;         // of the sequence's new ones
-        const float *selected; // [index_top_k, head_dim], or null for the shared entries
+        int64_t token;           // of the sequence's new ones
+        const uint8_t *selected; // index_top_k rows, or null for the shared entries
     };
     Sequence sequence_of(const SequenceRows &rows) const;
     bool selects(const Sequence &sequence, int64_t position) const;
+    // Keys in memory: f32 [head_dim], or chunks with rows of zeros up to the end.
+    int64_t row_count(int64_t rows) const {
+        return tiles_ == nullptr ? rows : (rows + kChunkRows - 1) / kChunkRows * kChunkRows;
+    }
+    int64_t rows_bytes(int64_t rows) const {
+        return key_bytes(rows, context_.shape.head_dim, tiles_ != nullptr);
+    }
+    // row: in the cache's form; null: row i belongs to no position
+    void put_row(uint8_t *keys, int64_t i, const uint8_t *row) const;
+    int64_t window_rows(const Sequence &sequence) const;
+    int64_t head_block(int64_t queries) const;
     // Chooses the next sequences that are loaded together, and their memory.
     void place_next();
     void add_loads(bool with_new_entries);
-    void load_window(const Sequence &sequence, int64_t begin, int64_t end);
+    const uint8_t *window_row(const Sequence &sequence, int64_t i);
+    void trace_new_rows(const Sequence &sequence) const;
     void stage_loaded();
     void attend_loaded();
     HeadsRows rows_of(const Query &query) const;
@@ -92,9 +105,12 @@ class SequenceAttention {
     void attend(std::span<const Query> queries);
     void attend_in_slices(std::span<const Query> queries);
     void attend_selected(const Sequence &sequence, int64_t begin);
+    void gather(const Sequence &sequence, const int32_t *chosen, int64_t begin,
+                uint8_t *keys) const;
     void attend_chosen(const Sequence &sequence, int64_t begin, int64_t end, const int32_t *chosen);
 
     const Context &context_;
+    const TileAttention *tiles_; // null: keys are f32
     Workspace *memory_ = context_.workspace;
     Indexer indexer_;
     Step step_{};

@@ -3,42 +3,19 @@
 // output rows.
 #include "backend/cpu/kernels/e4m3_bf16.h"
 #include "backend/cpu/kernels/strips.h"
+#include "backend/cpu/kernels/tile_registers.h"
 
 namespace ds4::cpu {
 namespace {
 
 constexpr int kBlockTokens = 16;
+// Registers 0 to 3 hold sums and 4 and 5 activations, both of some tokens; 6 and 7 weights.
+constexpr int kOperands = 6;
 constexpr int64_t kGroupBytes = 1024; // a decoded group of 32 inputs
 constexpr int64_t kBlockTiles = 8;    // of 64 inputs: decoded, a pair of strips takes 32 KB
 constexpr int64_t kPanelTokens = 256;
 constexpr int64_t kSumStride = 32 * sizeof(float); // of a token: a pair of strips
 constexpr int64_t kPrefetchBytes = 8 * kF8TileBytes;
-
-template <int t> void zero() { __asm__ volatile("tilezero %%tmm%c0" ::"n"(t)); }
-template <int t> void load(const void *address, int64_t stride) {
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(address), "r"(stride), "n"(t)
-                     : "memory");
-}
-template <int t> void store(void *address, int64_t stride) {
-    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(address), "r"(stride), "n"(t)
-                     : "memory");
-}
-template <int c, int a, int b> void dot() {
-    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"n"(c), "n"(a), "n"(b));
-}
-
-// Registers 0 to 3 hold sums and 4 and 5 activations, both of `tokens` rows; 6 and 7 weights.
-void configure(int tokens) {
-    struct alignas(64) Configuration {
-        uint8_t palette = 1, start_row = 0, reserved[14] = {};
-        uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-        uint8_t rows[16] = {};
-    };
-    static_assert(sizeof(Configuration) == 64);
-    Configuration configuration;
-    for (int t = 0; t < 8; t++) configuration.rows[t] = uint8_t(t < 6 ? tokens : 16);
-    __asm__ volatile("ldtilecfg %0" ::"m"(configuration));
-}
 
 // Two strips, or one twice where the second lies outside of the rows.
 struct Strips {
@@ -101,24 +78,24 @@ void few_tokens(const RowsTask &task, int64_t token, int count) {
             if (strips.second != nullptr)
                 decode_tile(strips.second, strips.scales, i, decoded[i % 2] + 2 * kGroupBytes);
         };
-        zero<0>(), zero<1>();
+        tile_zero<0>(), tile_zero<1>();
         decode(0);
         for (int64_t i = 0; i < strips.tiles; i++) {
             const uint8_t *weights = decoded[i % 2], *values = activations(task, token, i);
-            load<4>(values, kRowStride), load<5>(values + 64, kRowStride);
-            load<6>(weights, 64);
-            dot<0, 4, 6>();
-            load<7>(weights + kGroupBytes, 64);
-            dot<0, 5, 7>();
+            tile_load<4>(values, kRowStride), tile_load<5>(values + 64, kRowStride);
+            tile_load<6>(weights, 64);
+            tile_dot<0, 4, 6>();
+            tile_load<7>(weights + kGroupBytes, 64);
+            tile_dot<0, 5, 7>();
             if (strips.second != nullptr) {
-                load<6>(weights + 2 * kGroupBytes, 64);
-                dot<1, 4, 6>();
-                load<7>(weights + 3 * kGroupBytes, 64);
-                dot<1, 5, 7>();
+                tile_load<6>(weights + 2 * kGroupBytes, 64);
+                tile_dot<1, 4, 6>();
+                tile_load<7>(weights + 3 * kGroupBytes, 64);
+                tile_dot<1, 5, 7>();
             }
             if (i + 1 < strips.tiles) decode(i + 1);
         }
-        store<0>(sums, kSumStride), store<1>(sums + kStripRows, kSumStride);
+        tile_store<0>(sums, kSumStride), tile_store<1>(sums + kStripRows, kSumStride);
         copy_out(task, token, count, row, sums, 2 * kStripRows);
         if (strips.second != nullptr)
             copy_out(task, token, count, row + kStripRows, sums + kStripRows, 2 * kStripRows);
@@ -128,9 +105,9 @@ void few_tokens(const RowsTask &task, int64_t token, int count) {
 
 template <int t> void load_sums(const float *sums, bool starts) {
     if (starts)
-        zero<t>();
+        tile_zero<t>();
     else
-        load<t>(sums, kSumStride);
+        tile_load<t>(sums, kSumStride);
 }
 
 // Two blocks of 16 tokens times two strips over `groups` decoded groups.
@@ -140,14 +117,14 @@ void two_by_two(const uint8_t *values, const uint8_t *weights, const uint8_t *se
     load_sums<0>(sums, starts), load_sums<1>(sums + kStripRows, starts);
     load_sums<2>(next, starts), load_sums<3>(next + kStripRows, starts);
     for (int64_t g = 0; g < groups; g++, values += 64) {
-        load<4>(values, kRowStride);
-        load<5>(values + kBlockTokens * kRowStride, kRowStride);
-        load<6>(weights + g * kGroupBytes, 64);
-        load<7>(second + g * kGroupBytes, 64);
-        dot<0, 4, 6>(), dot<1, 4, 7>(), dot<2, 5, 6>(), dot<3, 5, 7>();
+        tile_load<4>(values, kRowStride);
+        tile_load<5>(values + kBlockTokens * kRowStride, kRowStride);
+        tile_load<6>(weights + g * kGroupBytes, 64);
+        tile_load<7>(second + g * kGroupBytes, 64);
+        tile_dot<0, 4, 6>(), tile_dot<1, 4, 7>(), tile_dot<2, 5, 6>(), tile_dot<3, 5, 7>();
     }
-    store<0>(sums, kSumStride), store<1>(sums + kStripRows, kSumStride);
-    store<2>(next, kSumStride), store<3>(next + kStripRows, kSumStride);
+    tile_store<0>(sums, kSumStride), tile_store<1>(sums + kStripRows, kSumStride);
+    tile_store<2>(next, kSumStride), tile_store<3>(next + kStripRows, kSumStride);
 }
 
 // One block of 16 tokens.
@@ -155,12 +132,12 @@ void one_by_two(const uint8_t *values, const uint8_t *weights, const uint8_t *se
                 int64_t groups, float *sums, bool starts) {
     load_sums<0>(sums, starts), load_sums<1>(sums + kStripRows, starts);
     for (int64_t g = 0; g < groups; g++, values += 64) {
-        load<4>(values, kRowStride);
-        load<6>(weights + g * kGroupBytes, 64);
-        load<7>(second + g * kGroupBytes, 64);
-        dot<0, 4, 6>(), dot<1, 4, 7>();
+        tile_load<4>(values, kRowStride);
+        tile_load<6>(weights + g * kGroupBytes, 64);
+        tile_load<7>(second + g * kGroupBytes, 64);
+        tile_dot<0, 4, 6>(), tile_dot<1, 4, 7>();
     }
-    store<0>(sums, kSumStride), store<1>(sums + kStripRows, kSumStride);
+    tile_store<0>(sums, kSumStride), tile_store<1>(sums + kStripRows, kSumStride);
 }
 
 // Places of a panel: strips in pairs, and the sums of each pair for all tokens.
@@ -241,19 +218,19 @@ void strips_f8_amx(const RowsTask &task) {
         const int run = run_of(task, token), whole = run / kBlockTokens * kBlockTokens,
                   rest = run - whole;
         if (whole > 0) {
-            configure(kBlockTokens);
+            configure_tiles(kOperands, kBlockTokens);
             if (whole == kBlockTokens)
                 few_tokens(task, token, whole);
             else
                 many_tokens(task, token, whole);
         }
         if (rest > 0) {
-            configure(rest);
+            configure_tiles(kOperands, rest);
             few_tokens(task, token + whole, rest);
         }
         token += run;
     }
-    __asm__ volatile("tilerelease" ::: "memory");
+    release_tiles();
 }
 
 } // namespace ds4::cpu
