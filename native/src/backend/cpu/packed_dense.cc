@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "backend/cpu/kernels/strips.h"
 #include "backend/cpu/weights.h"
@@ -31,9 +32,26 @@ std::vector<Matrix *> dense_matrices(Weights &weights) {
     return all;
 }
 
-uint64_t bytes_of(const Matrix &matrix) {
-    return packed_bytes(matrix.type, matrix.rows, matrix.cols);
+// Matrices whose inputs are always f32, so that strips would not be read.
+std::vector<Matrix *> exact_matrices(Weights &weights) {
+    std::vector<Matrix *> all;
+    for (LayerWeights &w : weights.layers)
+        for (Matrix *matrix : {&w.compressor.values, &w.compressor.gate, &w.index_compressor.values,
+                               &w.index_compressor.gate, &w.index_weights})
+            all.push_back(matrix);
+    return all;
 }
+
+// Types without scales have no strips. Their rows are copied, since a stream through small pages of
+// a file is half as fast as one through huge pages.
+bool is_copied(uint32_t type) { return type == DS4_TYPE_F16 || type == DS4_TYPE_BF16; }
+
+uint64_t bytes_of(uint32_t type, int64_t rows, int64_t cols) {
+    if (is_copied(type)) return (uint64_t(rows) * row_bytes(type, uint64_t(cols)) + 63) / 64 * 64;
+    return packed_bytes(type, rows, cols);
+}
+
+uint64_t bytes_of(const Matrix &matrix) { return bytes_of(matrix.type, matrix.rows, matrix.cols); }
 
 uint64_t stored_row_bytes(const Matrix &matrix) {
     return row_bytes(matrix.type, uint64_t(matrix.cols));
@@ -73,16 +91,31 @@ bool pack_matrix(const Matrix &matrix, ThreadPool &pool, uint8_t *out,
     return !defect;
 }
 
+void copy_rows(const Matrix &matrix, ThreadPool &pool, uint8_t *out, const LoadProgress &progress) {
+    const int64_t bytes = int64_t(stored_row_bytes(matrix));
+    pool.run([&](int worker, int workers) {
+        const WorkRange range = share(matrix.rows, worker, workers);
+        for (int64_t row = range.begin; row < range.end && !progress.is_cancelled(); row++)
+            std::memcpy(out + row * bytes, matrix.data + row * bytes, size_t(bytes));
+    });
+    const bool is_whole = !progress.is_cancelled();
+    if (!is_whole) fail(DS4_ERR_CANCELLED, "loading was cancelled");
+    progress.add(bytes_of(matrix));
+}
+
 struct Packable {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, strip_bytes = 0; // with copied rows, and without
     bool has_f8 = false;
 };
 // As much as dense_matrices take, by their shapes alone.
 Packable packable(const Model &model, Isa isa) {
     Packable all;
     const auto add = [&](const TensorView &tensor, int64_t parts) {
-        if (!tensor || !has_strips(tensor.type, isa)) return;
-        all.bytes += uint64_t(parts) * packed_bytes(tensor.type, tensor.rows / parts, tensor.cols);
+        if (!tensor || !(has_strips(tensor.type, isa) || is_copied(tensor.type))) return;
+        const uint64_t bytes =
+            uint64_t(parts) * bytes_of(tensor.type, tensor.rows / parts, tensor.cols);
+        all.bytes += bytes;
+        if (!is_copied(tensor.type)) all.strip_bytes += bytes;
         all.has_f8 = all.has_f8 || tensor.type == DS4_TYPE_F8_E4M3;
     };
     for (const LayerTensors &layer : model.layers()) {
@@ -92,16 +125,22 @@ Packable packable(const Model &model, Isa isa) {
               DS4_TENSOR_SHARED_DOWN})
             add(layer[kind], 1);
         add(layer[DS4_TENSOR_ATTN_OUTPUT_A], model.shape().o_groups);
+        for (const int kind : {DS4_TENSOR_COMPRESSOR_KV, DS4_TENSOR_COMPRESSOR_GATE,
+                               DS4_TENSOR_INDEXER_COMPRESSOR_KV, DS4_TENSOR_INDEXER_COMPRESSOR_GATE,
+                               DS4_TENSOR_INDEXER_PROJ})
+            if (is_copied(layer[kind].type)) add(layer[kind], 1);
     }
     add(model.global(DS4_TENSOR_OUTPUT), 1);
     return all;
 }
 
-// The reason why `total` bytes of matrices with a packed form stay mapped; empty: they do not.
-std::string reason_to_map(uint64_t total, const DenseWishes &wishes, uint64_t available) {
+// The reason why `total` bytes of matrices stay mapped, of which some have strips; empty: they do
+// not.
+std::string reason_to_map(uint64_t total, uint64_t strip_bytes, const DenseWishes &wishes,
+                          uint64_t available) {
     if (!wishes.wanted) return "asked for";
     if (wishes.precision == Precision::f32) return "activations are f32";
-    if (total == 0) return "no matrix has a packed form here";
+    if (strip_bytes == 0) return "no matrix has a packed form here";
     if (total + wishes.reserved_bytes <= available) return "";
     return "dense matrices take " + std::to_string(total) + " bytes and a session " +
            std::to_string(wishes.reserved_bytes) + "; " + std::to_string(available) +
@@ -116,7 +155,7 @@ std::string mapped_description(const std::string &reason) {
 
 DensePlan plan_dense(const Model &model, const DenseWishes &wishes, uint64_t available) {
     const Packable all = packable(model, wishes.isa);
-    const std::string reason = reason_to_map(all.bytes, wishes, available);
+    const std::string reason = reason_to_map(all.bytes, all.strip_bytes, wishes, available);
     if (!reason.empty()) return {0, wishes.precision, reason};
     return {all.bytes, all.has_f8 ? Precision::int8_bf16 : wishes.precision, ""};
 }
@@ -129,29 +168,46 @@ std::string DensePlan::describe() const {
 void PackedDense::pack(Weights &weights, const std::vector<MappedFile> &files, ThreadPool &pool,
                        const DenseWishes &wishes, const LoadProgress &progress) {
     std::vector<Matrix *> matrices;
-    uint64_t total = 0;
+    uint64_t total = 0, strip_bytes = 0;
+    const auto add = [&](Matrix *matrix) {
+        matrices.push_back(matrix), total += bytes_of(*matrix);
+        if (!is_copied(matrix->type)) strip_bytes += bytes_of(*matrix);
+    };
     for (Matrix *matrix : dense_matrices(weights))
-        if (matrix->data != nullptr && has_strips(matrix->type, wishes.isa)) {
-            matrices.push_back(matrix);
-            total += bytes_of(*matrix);
-        }
-    mapped_reason_ = reason_to_map(total, wishes, machine::available_memory());
+        if (matrix->data != nullptr &&
+            (has_strips(matrix->type, wishes.isa) || is_copied(matrix->type)))
+            add(matrix);
+    for (Matrix *matrix : exact_matrices(weights))
+        if (matrix->data != nullptr && is_copied(matrix->type)) add(matrix);
+    mapped_reason_ = reason_to_map(total, strip_bytes, wishes, machine::available_memory());
     precision_ = wishes.precision;
     if (!mapped_reason_.empty()) return;
     memory_ = machine::Mapping(total, {machine::kEveryNode, machine::HugePages::automatic});
     uint8_t *next = memory_.data();
     for (Matrix *matrix : matrices) {
-        const bool is_packed = pack_matrix(*matrix, pool, next, progress);
-        check_pages(files); // zeros in the place of lost bytes may have been packed
-        if (is_packed) {
-            matrix->strips = next, matrices_++;
-            if (matrix->type == DS4_TYPE_F8_E4M3) precision_ = Precision::int8_bf16;
-        }
+        take(*matrix, files, pool, next, progress);
         next += bytes_of(*matrix);
-        const uint8_t *end = matrix->data + uint64_t(matrix->rows) * stored_row_bytes(*matrix);
-        if (matrix->strips != nullptr)
-            for (const MappedFile &file : files) file.drop(matrix->data, end);
     }
+}
+
+void PackedDense::take(Matrix &matrix, const std::vector<MappedFile> &files, ThreadPool &pool,
+                       uint8_t *out, const LoadProgress &progress) {
+    const uint8_t *begin = matrix.data,
+                  *end = begin + uint64_t(matrix.rows) * stored_row_bytes(matrix);
+    bool is_taken = true;
+    if (is_copied(matrix.type))
+        copy_rows(matrix, pool, out, progress);
+    else
+        is_taken = pack_matrix(matrix, pool, out, progress);
+    check_pages(files); // zeros in the place of lost bytes may have been packed
+    if (!is_taken) return;
+    matrices_++;
+    if (is_copied(matrix.type))
+        matrix.data = out;
+    else
+        matrix.strips = out;
+    if (matrix.type == DS4_TYPE_F8_E4M3) precision_ = Precision::int8_bf16;
+    for (const MappedFile &file : files) file.drop(begin, end);
 }
 
 std::string PackedDense::describe() const {

@@ -1,5 +1,6 @@
 // Packs dense matrices into strips (kernels/strips.h) when an engine opens: every quantised matrix
-// but routed experts, in huge pages spread over the NUMA nodes.
+// but routed experts, in huge pages spread over the NUMA nodes. Beside them go the F16 and BF16
+// rows of attention, as they are.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -50,6 +51,10 @@ class PackedDense {
     std::string describe() const; // JSON object
 
   private:
+    // Packs or copies one matrix to `out`.
+    void take(Matrix &matrix, const std::vector<MappedFile> &files, ThreadPool &pool, uint8_t *out,
+              const LoadProgress &progress);
+
     machine::Mapping memory_;
     Precision precision_ = Precision::f32;
     int matrices_ = 0;

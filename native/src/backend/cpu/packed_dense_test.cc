@@ -20,10 +20,12 @@ using ds4::test::contains;
 // A layer whose matrices are Q8_0 but for one, and an output matrix.
 struct Case {
     Case()
-        : q_a(DS4_TYPE_Q8_0, 40, 96, 1), kv(DS4_TYPE_F16, 16, 96, 2),
+        : q_a(DS4_TYPE_Q8_0, 40, 96, 1), kv(DS4_TYPE_F16, 16, 96, 2), up(DS4_TYPE_F32, 16, 96, 5),
           output(DS4_TYPE_Q8_0, 33, 64, 3), pool(2) {
         weights.layers.resize(1);
         weights.layers[0].q_a = q_a.matrix, weights.layers[0].kv = kv.matrix;
+        weights.layers[0].compressor.values = q_a.matrix;
+        weights.layers[0].compressor.gate = kv.matrix, weights.layers[0].shared_up = up.matrix;
         weights.output = output.matrix;
     }
     PackedDense packed(Isa isa, Precision precision, bool wanted, uint64_t reserved) {
@@ -31,7 +33,7 @@ struct Case {
         dense.pack(weights, {}, pool, {isa, precision, wanted, reserved}, LoadProgress(&progress));
         return dense;
     }
-    test::Weights q_a, kv, output;
+    test::Weights q_a, kv, up, output;
     ThreadPool pool;
     Weights weights;
     ds4_load_progress progress{};
@@ -39,13 +41,20 @@ struct Case {
 
 } // namespace
 
-TEST("dense matrices with a packed form are packed, and the others stay mapped") {
+TEST("dense matrices are packed, F16 rows copied, and the others stay mapped") {
     Case c;
     const PackedDense dense = c.packed(Isa::avx512, Precision::int8, true, 0);
-    CHECK(dense.bytes() ==
-          packed_bytes(DS4_TYPE_Q8_0, 40, 96) + packed_bytes(DS4_TYPE_Q8_0, 33, 64));
-    CHECK(contains(dense.describe(), "\"place\":\"packed\",\"matrices\":2"));
-    CHECK(c.weights.layers[0].kv.strips == nullptr);
+    CHECK(dense.bytes() == packed_bytes(DS4_TYPE_Q8_0, 40, 96) +
+                               packed_bytes(DS4_TYPE_Q8_0, 33, 64) + 2 * 16 * 96 * 2);
+    CHECK(contains(dense.describe(), "\"place\":\"packed\",\"matrices\":4"));
+    // Rows of F16 are copied, and F32 and quantised ones with exact inputs are not.
+    const LayerWeights &w = c.weights.layers[0];
+    for (const Matrix *copied : {&w.kv, &w.compressor.gate}) {
+        CHECK(copied->strips == nullptr && copied->data != c.kv.matrix.data);
+        CHECK(std::memcmp(copied->data, c.kv.matrix.data, 16 * 96 * 2) == 0);
+    }
+    CHECK(w.compressor.values.data == c.q_a.matrix.data && w.compressor.values.strips == nullptr);
+    CHECK(w.shared_up.data == c.up.matrix.data && w.shared_up.strips == nullptr);
     for (const Matrix *matrix : {&c.weights.layers[0].q_a, &c.weights.output}) {
         const int64_t strips = (matrix->rows + kStripRows - 1) / kStripRows,
                       bytes = int64_t(packed_bytes(matrix->type, matrix->rows, matrix->cols));
@@ -61,7 +70,7 @@ TEST("a matrix with a damaged scale stays mapped, so that its first use names it
     const uint16_t infinity = 0x7c00;
     std::memcpy(c.output.codes.data() + 32 * 68 + 34, &infinity, 2); // the last block
     const PackedDense dense = c.packed(Isa::avx512, Precision::int8, true, 0);
-    CHECK(contains(dense.describe(), "\"matrices\":1"));
+    CHECK(contains(dense.describe(), "\"matrices\":3"));
     CHECK(c.progress.done_bytes == dense.bytes()); // it counts, for whoever watches
     CHECK(c.weights.output.strips == nullptr);
     CHECK(c.weights.layers[0].q_a.strips != nullptr);
