@@ -181,6 +181,13 @@ int64_t add_chunks(const TiledRows &rows, int64_t dim, Chunk *out, int64_t count
     return count;
 }
 
+// Tiles are columns of chunks, a line in each row, which no prefetcher of the CPU foresees.
+constexpr int64_t kChunksAhead = 2;
+template <int64_t kRows> inline void prefetch_rows(const uint8_t *place, int64_t stride) {
+#pragma GCC unroll 4
+    for (int64_t row = 0; row < kRows; row++) __builtin_prefetch(place + row * stride);
+}
+
 // Scores of the 32 rows of a chunk with one or two groups of heads.
 template <bool kPair> void score_chunk(const Call &call, int64_t index) {
     const int64_t stride = tile_key_stride(call.query.dim);
@@ -188,7 +195,9 @@ template <bool kPair> void score_chunk(const Call &call, int64_t index) {
                   *second = call.query_tile(1);
     tile_zero<0>(), tile_zero<1>();
     if constexpr (kPair) tile_zero<2>(), tile_zero<3>();
+    const uint8_t *next = index + 1 < call.chunks ? call.chunk[index + 1].keys : keys;
     for (int64_t k = 0; k < call.query.dim / 32; k++) {
+        prefetch_rows<kChunkRows>(next + k * 64, stride);
         tile_load<4>(keys + k * 64, stride);
         tile_load<5>(keys + 16 * stride + k * 64, stride);
         for (int64_t t = 0; t < kTerms; t++) {
@@ -291,6 +300,9 @@ template <bool kPair> void weigh_channels(const Call &call, int64_t channel) {
     for (int64_t c = 0; c < call.chunks; c++) {
         const uint8_t *values = call.chunk[c].values + channel * 4, *first = call.weights_of(c, 0),
                       *second = call.weights_of(c, 1);
+        const int64_t ahead = c + kChunksAhead < call.chunks ? c + kChunksAhead : c;
+        prefetch_rows<kChunkRows / 2>(call.chunk[ahead].values + channel * 4, stride);
+        prefetch_rows<kChunkRows / 2>(call.chunk[ahead].values + channel * 4 + 64, stride);
         tile_load<6>(values, stride);
         tile_load<7>(values + 64, stride);
         for (int64_t t = 0; t < kTermsBytes; t += kTileBytes) {
