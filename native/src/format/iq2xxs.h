@@ -2,19 +2,14 @@
 #pragma once
 #include <cstdint>
 
+#include "format/iq2xxs_levels.h"
+
 namespace ds4 {
 
 struct Iq2XxsGrid {
     uint64_t rows[256]; // eight bytes each, coordinate 0 in the low byte
 };
 extern const Iq2XxsGrid kIq2XxsGrid;
-
-// The same rows as eight 2-bit levels, coordinate k in bits 2k and 2k + 1; levels 0, 1, 2 are 8,
-// 25, 43.
-struct Iq2XxsLevels {
-    alignas(64) uint16_t rows[256];
-};
-extern const Iq2XxsLevels kIq2XxsLevels;
 
 // Sign masks of all 128 indices, and the same as eight bytes of 1 or -1.
 struct Iq2XxsSigns {
