@@ -86,6 +86,7 @@ let hasRun = false
 for (const [program, sources] of [
   ["ds4_tests", "src"],
   ["ktb_tests", "kt_bridge"],
+  ["gpu_tests", "src/kernels"],
 ] as const) {
   const hasTests =
     [...new Bun.Glob("**/*_test.cc").scanSync(join(import.meta.dir, sources))].length > 0

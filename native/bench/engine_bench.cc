@@ -4,7 +4,7 @@
 //
 //   engine_bench [decode|prefill|sessions|serving|sampler]... [--threads N] [--layers N]
 //   [--repeats N] [--contexts N,N,...] [--chunk N] [--isa auto|generic|avx2|avx512]
-//   [--mapped-dense] [--json]
+//   [--mapped-dense] [--backend cpu|cuda] [--recipe small|q2|q4|mxfp4] [--json]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -28,7 +28,9 @@ using Clock = std::chrono::steady_clock;
 struct Options {
     bool decode = false, prefill = false, sessions = false, serving = false, sampler = false,
          mapped_dense = false, json = false;
-    uint32_t threads = 1, layers = 6, repeats = 9, chunk = 512, isa = DS4_ISA_AUTO;
+    uint32_t threads = 1, layers = 6, repeats = 9, chunk = 512, isa = DS4_ISA_AUTO,
+             backend = DS4_BACKEND_CPU;
+    bench::FlashWidthOptions model;
     std::vector<uint32_t> contexts{0, 8192, 65536, 262144, 1000000};
 };
 
@@ -41,7 +43,9 @@ struct Engine {
         : logits(size_t(model.shape().vocab) * 16) {
         ds4_engine_options raw{};
         raw.struct_bytes = sizeof raw, raw.threads = options.threads, raw.isa = options.isa;
-        raw.experts = DS4_EXPERTS_PACKED, raw.session_tokens = 1024;
+        raw.backend = options.backend, raw.max_step_tokens = options.chunk;
+        raw.experts = options.backend == DS4_BACKEND_CUDA ? DS4_EXPERTS_AUTO : DS4_EXPERTS_PACKED;
+        raw.session_tokens = 1024;
         raw.switches = options.mapped_dense ? DS4_SWITCH_MAPPED_DENSE : 0;
         expect_ok(ds4_engine_open(model.model(), &raw, &handle), "ds4_engine_open");
     }
@@ -169,12 +173,29 @@ std::vector<uint32_t> numbers(const char *text) {
     return out;
 }
 
+// The routed experts of a whole model of Flash: q2 as in the 2-bit files, q4, or the vendor's own.
+// small: some of a few layers.
+bool read_recipe(const std::string &name, bench::FlashWidthOptions &model) {
+    if (name == "small") return true;
+    model.experts = 256, model.vocab = 129280;
+    if (name == "q2")
+        model.gate_up_type = DS4_TYPE_IQ2_XXS, model.down_type = DS4_TYPE_Q2_K;
+    else if (name == "q4")
+        model.gate_up_type = model.down_type = DS4_TYPE_Q4_K;
+    else if (name == "mxfp4")
+        model.expert_banks = 24; // what a GPU of 141 GB holds
+    else
+        return false;
+    return true;
+}
+
 [[noreturn]] void usage(const char *word) {
     std::fprintf(stderr,
                  "engine_bench: %s is not understood; engine_bench "
                  "[decode|prefill|sessions|serving|sampler]... "
                  "[--threads N] [--layers N] [--repeats N] [--contexts N,N,...] [--chunk N] "
-                 "[--isa auto|generic|avx2|avx512] [--mapped-dense] [--json]\n",
+                 "[--isa auto|generic|avx2|avx512] [--mapped-dense] [--backend cpu|cuda] "
+                 "[--recipe small|q2|q4|mxfp4] [--json]\n",
                  word);
     std::exit(2);
 }
@@ -208,7 +229,14 @@ Options read_options(int argc, char **argv) {
             options.chunk = uint32_t(std::atoi(value)), i++;
         else if (word == "--contexts")
             options.contexts = numbers(value), i++;
-        else if (word == "--isa") {
+        else if (word == "--backend")
+            options.backend = std::strcmp(value, "cuda") == 0 ? uint32_t(DS4_BACKEND_CUDA)
+                                                              : uint32_t(DS4_BACKEND_CPU),
+            i++;
+        else if (word == "--recipe") {
+            if (!read_recipe(value, options.model)) usage(value);
+            i++;
+        } else if (word == "--isa") {
             const std::string name = value;
             options.isa = name == "generic"  ? uint32_t(DS4_ISA_GENERIC)
                           : name == "avx2"   ? uint32_t(DS4_ISA_AVX2)
@@ -219,7 +247,7 @@ Options read_options(int argc, char **argv) {
             usage(argv[i]);
     }
     if (options.threads == 0 || options.layers == 0 || options.repeats == 0 || options.chunk == 0 ||
-        options.chunk > 512 || options.contexts.empty())
+        options.chunk > 16384 || options.contexts.empty())
         usage("a number out of range");
     if (!options.decode && !options.prefill && !options.sessions && !options.serving &&
         !options.sampler)
@@ -234,7 +262,9 @@ int main(int argc, char **argv) {
     const Options options = read_options(argc, argv);
     if (options.sampler) bench::measure_sampling(129280, int(options.threads), options.json);
     if (!options.decode && !options.prefill && !options.sessions && !options.serving) return 0;
-    const bench::FlashWidthModel model(options.layers, 32, 16384);
+    bench::FlashWidthOptions shape = options.model;
+    shape.layers = options.layers;
+    const bench::FlashWidthModel model(shape);
     Engine engine(model, options);
     if (options.decode) by_context(engine, model, options, "decode", 1);
     if (options.prefill) by_context(engine, model, options, "prefill", options.chunk);

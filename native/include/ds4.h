@@ -227,6 +227,10 @@ enum {
     DS4_EXPERT_NUMERICS_F32 = 4
 };
 
+/* Where the model runs. AUTO: on the CPU. CUDA: the whole model on one GPU; DS4_ERR_DEVICE if none
+ * can be used, DS4_ERR_DEVICE_MEMORY if it does not fit. */
+enum { DS4_BACKEND_AUTO = 0, DS4_BACKEND_CPU = 1, DS4_BACKEND_CUDA = 2 };
+
 /* Progress of ds4_engine_open, in the caller's memory. Other threads may read it and set cancel
  * while the call runs. */
 typedef struct ds4_load_progress {
@@ -258,6 +262,8 @@ typedef struct ds4_engine_options {
     /* sizeof of the structs in arrays that this engine is given or fills */
     uint32_t step_item_bytes; /* 0: 16 */
     uint32_t job_token_bytes; /* 0: 172 */
+    uint32_t backend;         /* DS4_BACKEND_* */
+    uint32_t reserved;        /* must be 0 */
 } ds4_engine_options;
 
 DS4_API ds4_status ds4_engine_open(ds4_model *model, const ds4_engine_options *options,

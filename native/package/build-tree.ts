@@ -1,4 +1,5 @@
 // Configures the CMake tree and builds targets of it into dist/.
+import { existsSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 import { BuildProgress } from "./build-progress.ts"
 
@@ -8,7 +9,9 @@ const TREE = join(import.meta.dir, "..")
 const TARGETS = {
   libraries: ["ds4", "kt_bridge"],
   benchmarks: ["matvec_bench", "kt_moe_bench", "engine_bench"],
-  tests: ["ds4_tests", "ktb_tests"],
+  tests: ["ds4_tests", "ktb_tests", "gpu_tests", "ds4_emulated"],
+  /** For a machine with a GPU; they need nvcc. */
+  cuda: ["ds4", "kt_bridge", "cuda_tests", "engine_bench"],
 } as const
 type TargetGroup = keyof typeof TARGETS
 
@@ -25,6 +28,56 @@ export type Sanitizer = keyof typeof SANITIZERS
 export const sanitizedFolder = (sanitizer: Sanitizer): string =>
   join(TREE, "build", `sanitize-${sanitizer}`)
 
+const CUDA_FOLDERS = ["/usr/local/cuda/bin", "/opt/cuda/bin"] as const
+
+/** nvcc, where it is: on PATH, or where its installer leaves it. */
+function findNvcc(): string | undefined {
+  const names = [process.env.CUDACXX, "nvcc", ...CUDA_FOLDERS.map((folder) => `${folder}/nvcc`)]
+  for (const name of names) {
+    const found = name === undefined ? null : Bun.which(name)
+    if (found !== null) return realpathSync(found) // through a link it does not find its headers
+  }
+  return undefined
+}
+
+/**
+ * Settings for the CUDA backend. DS4_CUDA says ON or OFF; without it the backend is built where
+ * nvcc and a driver are, for this machine's GPUs. DS4_CUDA_ARCHITECTURES names others: "80;90a".
+ */
+function cudaSettings(isWanted: boolean): string[] {
+  const asked = process.env.DS4_CUDA ?? ""
+  const nvcc = findNvcc()
+  const hasDriver = existsSync("/proc/driver/nvidia/version")
+  if (asked === "OFF" || (asked !== "ON" && !isWanted && (nvcc === undefined || !hasDriver)))
+    return ["-DDS4_CUDA=OFF"]
+  if (nvcc === undefined) {
+    console.error(
+      "native build: nvcc is not installed; install the CUDA toolkit, or set DS4_CUDA=OFF",
+    )
+    process.exit(1)
+  }
+  const architectures = process.env.DS4_CUDA_ARCHITECTURES ?? presentArchitectures() ?? "90a"
+  return [
+    "-DDS4_CUDA=ON",
+    `-DCMAKE_CUDA_COMPILER=${nvcc}`,
+    `-DDS4_CUDA_ARCHITECTURES=${architectures}`,
+  ]
+}
+
+/** Architectures of this machine's GPUs, as nvcc names them: "90a", "86;89". */
+function presentArchitectures(): string | undefined {
+  if (Bun.which("nvidia-smi") === null) return undefined
+  const query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+  const { stdout, exitCode } = Bun.spawnSync(query)
+  const found = stdout.toString().match(/\d+\.\d+/g)
+  if (exitCode !== 0 || found === null) return undefined
+  const names = found.map((version) => architectureName(Number(version.replace(".", ""))))
+  return [...new Set(names)].join(";")
+}
+
+/** From 9.0 on the forms of one architecture are used, which carry an "a". */
+const architectureName = (version: number): string => (version >= 90 ? `${version}a` : `${version}`)
+
 /** The commands that configure the tree and build groups of targets. */
 function commandsOf(groups: readonly TargetGroup[], sanitizer: Sanitizer | undefined): string[][] {
   const hasNinja = Bun.which("ninja") !== null
@@ -37,6 +90,7 @@ function commandsOf(groups: readonly TargetGroup[], sanitizer: Sanitizer | undef
     "-DCMAKE_BUILD_TYPE=Release",
     `-DDS4_UNITY=${isUnity ? "ON" : "OFF"}`,
     `-DDS4_SANITIZE=${sanitize}`,
+    ...cudaSettings(groups.includes("cuda")),
   ]
   const targets = groups.flatMap((group) => TARGETS[group])
   const jobs = String(navigator.hardwareConcurrency)

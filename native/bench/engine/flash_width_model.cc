@@ -16,11 +16,27 @@ namespace {
 
 constexpr uint64_t kAlign = 4096;
 
-uint32_t stored_type(const ExpectedTensor &tensor, int kind) {
+constexpr uint64_t kSpareRows = 64; // behind the experts, for layers that begin some rows later
+
+// The first layer with the same kind of attention.
+int first_alike(int layer) { return layer < 2 ? layer : 2 + layer % 2; }
+
+} // namespace
+
+void expect_ok(ds4_status status, const char *call) {
+    if (status == DS4_OK) return;
+    std::fprintf(stderr, "%s: %s\n", call, ds4_last_error());
+    std::exit(1);
+}
+
+uint32_t FlashWidthModel::stored_type(int kind, int layer) const {
+    const ExpectedTensor tensor = expected_tensor(shape_, kind, layer);
     if (tensor.use == TensorUse::table) return DS4_TYPE_I32;
     if (tensor.use == TensorUse::vector) return DS4_TYPE_F32;
-    if (tensor.scope == TensorScope::expert) return DS4_TYPE_MXFP4;
     switch (kind) {
+    case DS4_TENSOR_EXPERT_GATE:
+    case DS4_TENSOR_EXPERT_UP: return options_.gate_up_type;
+    case DS4_TENSOR_EXPERT_DOWN: return options_.down_type;
     case DS4_TENSOR_OUTPUT:
     case DS4_TENSOR_ATTN_Q_A:
     case DS4_TENSOR_ATTN_Q_B:
@@ -34,15 +50,8 @@ uint32_t stored_type(const ExpectedTensor &tensor, int kind) {
     }
 }
 
-} // namespace
-
-void expect_ok(ds4_status status, const char *call) {
-    if (status == DS4_OK) return;
-    std::fprintf(stderr, "%s: %s\n", call, ds4_last_error());
-    std::exit(1);
-}
-
-FlashWidthModel::FlashWidthModel(uint32_t layers, uint32_t experts, uint32_t vocab) {
+FlashWidthModel::FlashWidthModel(const FlashWidthOptions &options) : options_(options) {
+    const uint32_t layers = options.layers, experts = options.experts, vocab = options.vocab;
     raw_.struct_bytes = sizeof raw_;
     raw_.layers = layers, raw_.hidden = 4096, raw_.vocab = vocab;
     raw_.heads = 64, raw_.head_dim = 512, raw_.rope_dim = 64, raw_.q_lora_rank = 1024;
@@ -83,8 +92,8 @@ void FlashWidthModel::lay_out() {
         std::perror("mmap");
         std::exit(1);
     }
-    for (const ds4_tensor &tensor : tensors_)
-        fill(tensor, static_cast<uint8_t *>(mapped) + tensor.offset);
+    for (const size_t tensor : filled_)
+        fill(tensors_[tensor], static_cast<uint8_t *>(mapped) + tensors_[tensor].offset);
     ::munmap(mapped, bytes_);
     const std::string path = "/proc/self/fd/" + std::to_string(file_);
     uint32_t index = 0;
@@ -101,16 +110,28 @@ void FlashWidthModel::add(int kind, int layer) {
     if (!expected.present) return;
     ds4_tensor tensor{};
     tensor.kind = uint32_t(kind), tensor.layer = layer, tensor.expert = -1;
-    tensor.type = stored_type(expected, kind);
+    tensor.type = stored_type(kind, layer);
     tensor.rows = uint64_t(expected.rows), tensor.cols = uint64_t(expected.cols);
     tensor.depth = expected.scope == TensorScope::expert ? uint64_t(shape_.experts) : 1;
     tensor.bytes = row_bytes(tensor.type, tensor.cols) * tensor.rows * tensor.depth;
-    tensor.offset = (bytes_ + kAlign - 1) / kAlign * kAlign;
-    bytes_ = tensor.offset + tensor.bytes;
+    tensor.offset = place(tensor, kind, layer);
     tensor.name_offset = uint32_t(names_.size());
     names_ += expected.name;
     names_ += '\0';
     tensors_.push_back(tensor);
+}
+
+uint64_t FlashWidthModel::place(const ds4_tensor &tensor, int kind, int layer) {
+    const bool is_expert = tensor.depth > 1;
+    const std::pair key(kind, is_expert ? 0 : first_alike(layer));
+    const uint64_t row = tensor.bytes / (tensor.rows * tensor.depth),
+                   shift = is_expert ? uint64_t(layer) % options_.expert_banks * row : 0;
+    if (const auto found = places_.find(key); found != places_.end()) return found->second + shift;
+    const uint64_t offset = (bytes_ + kAlign - 1) / kAlign * kAlign;
+    bytes_ = offset + tensor.bytes + (is_expert ? kSpareRows * row : 0);
+    places_[key] = offset;
+    filled_.push_back(tensors_.size());
+    return offset;
 }
 
 void FlashWidthModel::fill(const ds4_tensor &tensor, uint8_t *bytes) const {
@@ -126,9 +147,10 @@ void FlashWidthModel::fill(const ds4_tensor &tensor, uint8_t *bytes) const {
             values[i] = 0.5f + 0.03125f * float(i % 16);
         return;
     }
-    bench::fill(bytes, tensor.bytes);
-    if (tensor.type != DS4_TYPE_F16)
-        return set_scales(tensor.type, bytes, tensor.bytes, nullptr, 0);
+    const uint64_t row = tensor.bytes / (tensor.rows * tensor.depth),
+                   all = tensor.bytes + (tensor.depth > 1 ? kSpareRows * row : 0);
+    bench::fill(bytes, all);
+    if (tensor.type != DS4_TYPE_F16) return set_scales(tensor.type, bytes, all, nullptr, 0);
     // a random sign and mantissa under one exponent: magnitudes from 2^-6 to 2^-5
     for (uint64_t i = 0; i + 2 <= tensor.bytes; i += 2) {
         uint16_t bits;

@@ -2,7 +2,9 @@
 // of every type have scales near 2^-8, so that products take the time of a real model's.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ds4.h"
@@ -10,11 +12,20 @@
 
 namespace ds4::bench {
 
+struct FlashWidthOptions {
+    uint32_t layers = 6, experts = 32, vocab = 16384;
+    uint32_t gate_up_type = DS4_TYPE_MXFP4, down_type = DS4_TYPE_MXFP4;
+    // Layers whose experts have different bytes. The experts of all layers overlap in the file,
+    // each layer some rows further; layers this far apart have the same.
+    uint32_t expert_banks = 64;
+};
+
 class FlashWidthModel {
   public:
     // Layers 0 and 1 have a window only, then ratios 4 and 128 alternate, as in the release. Dense
-    // matrices are Q8_0, experts MXFP4, all else as in the published GGUF files.
-    FlashWidthModel(uint32_t layers, uint32_t experts, uint32_t vocab);
+    // matrices are Q8_0, all but experts else as in the published GGUF files. Layers of the same
+    // kind share their bytes, so that the file stays small.
+    explicit FlashWidthModel(const FlashWidthOptions &options);
     ~FlashWidthModel();
     FlashWidthModel(const FlashWidthModel &) = delete;
     FlashWidthModel &operator=(const FlashWidthModel &) = delete;
@@ -25,8 +36,13 @@ class FlashWidthModel {
   private:
     void lay_out();
     void add(int kind, int layer);
+    uint32_t stored_type(int kind, int layer) const;
+    uint64_t place(const ds4_tensor &tensor, int kind, int layer);
     void fill(const ds4_tensor &tensor, uint8_t *bytes) const;
 
+    const FlashWidthOptions options_;
+    std::map<std::pair<int, int>, uint64_t> places_; // by kind and the first layer with these bytes
+    std::vector<size_t> filled_;                     // tensors whose bytes others share
     ds4_shape raw_{};
     std::vector<ds4_layer_options> layers_;
     Shape shape_;

@@ -73,6 +73,7 @@ constexpr StructField kEngineOptions[] = {
     DS4_FIELD(ds4_engine_options, expert_layers),   DS4_FIELD(ds4_engine_options, session_tokens),
     DS4_FIELD(ds4_engine_options, expert_library),  DS4_FIELD(ds4_engine_options, progress),
     DS4_FIELD(ds4_engine_options, step_item_bytes), DS4_FIELD(ds4_engine_options, job_token_bytes),
+    DS4_FIELD(ds4_engine_options, backend),         DS4_FIELD(ds4_engine_options, reserved),
 };
 constexpr StructField kSessionOptions[] = {
     DS4_FIELD(ds4_session_options, struct_bytes),

@@ -32,8 +32,15 @@ EngineOptions read_engine_options(const ds4_engine_options &raw) {
     if (raw.threads > 1024) fail(DS4_ERR_ARGUMENT, "threads is %u; expected 0..1024", raw.threads);
     if (raw.max_step_tokens > 65536)
         fail(DS4_ERR_ARGUMENT, "max_step_tokens is %u; expected 0..65536", raw.max_step_tokens);
+    if (raw.backend > DS4_BACKEND_CUDA)
+        fail(DS4_ERR_ARGUMENT, "backend is %u; expected 0 (auto), 1 (CPU) or 2 (CUDA)",
+             raw.backend);
+    if (raw.reserved != 0)
+        fail(DS4_ERR_ARGUMENT, "ds4_engine_options: the reserved field is %u; expected 0",
+             raw.reserved);
     check_progress(raw.progress);
     EngineOptions options;
+    options.backend = raw.backend;
     options.numerics = raw.numerics;
     options.switches = raw.switches;
     options.cpu = {raw.isa, int(raw.threads)};

@@ -15,6 +15,7 @@ struct CpuOptions {
 
 // Those of every backend, then a member for each.
 struct EngineOptions {
+    uint32_t backend = DS4_BACKEND_AUTO;
     uint32_t numerics = DS4_NUMERICS_FAST;
     uint32_t switches = 0; // sum of DS4_SWITCH_*
     uint32_t max_step_tokens = 512;
