@@ -9,6 +9,17 @@ export const OTHER_VARIABLES: readonly { readonly name: string; readonly meaning
   },
   { name: "DS4_TEST_VECTORS", meaning: "native tests: folder of the recorded vectors" },
   { name: "CUDA_VISIBLE_DEVICES", meaning: "the GPUs that CUDA shows to the process" },
+  { name: "CUDACXX", meaning: "nvcc for the native build, where it is not on PATH" },
+  {
+    name: "DS4_CUDA",
+    meaning:
+      "ON or OFF: the native build has the CUDA backend; default: where nvcc and a driver are",
+  },
+  {
+    name: "DS4_CUDA_ARCHITECTURES",
+    meaning:
+      'GPUs that the native build is for, as nvcc names them ("80;90a"); default: present ones',
+  },
   { name: "CI", meaning: "`true`: the test command also tries mutations of what changed" },
   { name: "CC", meaning: "build time: C compiler" },
   { name: "CXX", meaning: "build time: C++ compiler" },

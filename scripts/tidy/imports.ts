@@ -36,6 +36,8 @@ const LAYERS: readonly { readonly name: string; readonly prefix: string }[] = [
   { name: "model", prefix: "native/src/model/" },
   { name: "kv", prefix: "native/src/kv/" },
   { name: "sampling", prefix: "native/src/sampling/" },
+  { name: "device", prefix: "native/src/device/" },
+  { name: "GPU kernels", prefix: "native/src/kernels/" },
   { name: "experts", prefix: "native/src/experts/" },
   { name: "kernels", prefix: "native/src/backend/cpu/kernels/" },
   { name: "backend", prefix: "native/src/backend/" },

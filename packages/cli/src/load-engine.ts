@@ -7,7 +7,6 @@ import type {
   NativeEngine,
 } from "@ds4/engine"
 import type { ModelOptionName, OptionValues } from "@ds4/options"
-import { usageError } from "./errors.ts"
 import { reportLoad } from "@ds4/progress"
 import { dim, noteOnce, type Io } from "./io.ts"
 import { modelPath } from "./model-path.ts"
@@ -17,16 +16,10 @@ type EngineModule = typeof import("@ds4/engine")
 
 export type ModelFlags = OptionValues<ModelOptionName>
 
-/**
- * The engine options that the model flags ask for. Throws a usage error for a backend that this
- * build lacks.
- */
+/** The engine options that the model flags ask for. */
 function engineOptions(flags: ModelFlags): EngineOptions {
-  if (flags.backend === "cuda")
-    throw usageError(
-      "--backend cuda: this build runs on the CPU only; leave the flag out or say --backend cpu",
-    )
   return {
+    backend: flags.backend,
     numerics: flags.numerics,
     threads: flags.threads,
     isa: flags.isa,

@@ -142,6 +142,6 @@ export function gpuCheck(machine: unknown): Check {
     name: "gpus",
     verdict: "ok",
     found: [none, ...driver].join("; "),
-    advice: "nothing to do: this build runs on the CPU only",
+    advice: "nothing to do: the CPU runs the model",
   }
 }

@@ -15,6 +15,7 @@ export function expertsText(description: EngineDescription): string {
   const { experts } = description
   if (typeof experts !== "object" || experts === null) return "not told"
   const { place, reason, numerics, library } = experts as Readonly<Record<string, unknown>>
+  if (place === "gpu") return "on the GPU"
   if (place !== "packed") return `from the mapped file (${String(reason)})`
   if (typeof library !== "object" || library === null)
     return `packed in the expert library, ${String(numerics)}`

@@ -8,7 +8,7 @@ import type { EngineOptions } from "./types.ts"
 
 /** Where an engine would put weights, and the sizes that decide it, in bytes. */
 export interface EnginePlan {
-  readonly place: "packed" | "mapped"
+  readonly place: "packed" | "mapped" | "gpu"
   /** Why they are mapped. */
   readonly reason: string | undefined
   readonly expertsBytes: number
@@ -24,7 +24,7 @@ export interface EnginePlan {
 }
 
 export type DensePlace =
-  | { readonly place: "packed"; readonly bytes: number }
+  | { readonly place: "packed" | "gpu"; readonly bytes: number }
   | { readonly place: "mapped"; readonly reason: string }
 
 interface NativePlan {

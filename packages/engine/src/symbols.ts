@@ -158,6 +158,8 @@ export const ENGINE_OPTIONS = struct("ds4_engine_options", {
   progress: "ptr",
   step_item_bytes: "u32",
   job_token_bytes: "u32",
+  backend: "u32",
+  reserved: "u32",
 })
 export const SESSION_OPTIONS = struct("ds4_session_options", {
   struct_bytes: "u32",
@@ -249,6 +251,7 @@ export const STATUS = {
 } as const
 export const NUMERICS = { fast: 0, trained: 1, plain: 2 } as const
 export const ISA = { auto: 0, generic: 1, avx2: 2, avx512: 3 } as const
+export const BACKEND = { auto: 0, cpu: 1, cuda: 2 } as const
 export const EXPERTS = { auto: 0, packed: 1, mapped: 2 } as const
 export const EXPERT_NUMERICS = { auto: 0, int8: 1, bf16: 2, fp8ref: 3, f32: 4 } as const
 export const SWITCHES = {

@@ -7,6 +7,11 @@ import type { KvFiles } from "./checkpoints/kv-files.ts"
 
 export interface EngineOptions {
   /**
+   * cuda: the whole model on one NVIDIA GPU, an error where none can be used. auto (default): the
+   * CPU.
+   */
+  readonly backend?: "auto" | "cpu" | "cuda"
+  /**
    * fast: the default arithmetic; trained: f32 with the trained-in roundings; plain: f32 without
    * them.
    */

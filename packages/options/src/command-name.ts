@@ -21,11 +21,8 @@ export const COMMAND_NAMES = [
 
 export type CommandName = (typeof COMMAND_NAMES)[number]
 
-/** Commands that load a model into the engine of their own process. */
-export const LOCAL_ENGINE_COMMANDS = ["chat", "run", "logits", "bench", "eval"] as const
-
 /** The same, and the server. */
-export const ENGINE_COMMANDS = [...LOCAL_ENGINE_COMMANDS, "serve"] as const
+export const ENGINE_COMMANDS = ["chat", "run", "logits", "bench", "eval", "serve"] as const
 
 /** Commands that answer a person. */
 export const ANSWER_COMMANDS = ["chat", "run"] as const

@@ -54,5 +54,10 @@ export async function openCheckpoint(
   options: EngineOptions,
 ): Promise<NativeEngine> {
   const path = container === "gguf" ? await ggufOf(name, "lossless") : CHECKPOINTS[name]
-  return await openEngine(await openModelFile(path), undefined, { threads: 1, ...options })
+  const backend = process.env.DS4_TEST_BACKEND === "cuda" ? "cuda" : "cpu"
+  return await openEngine(await openModelFile(path), undefined, {
+    threads: 1,
+    backend,
+    ...options,
+  })
 }

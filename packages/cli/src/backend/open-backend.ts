@@ -27,7 +27,8 @@ export async function openBackend(
 }
 
 /** Where answers are made, in a few words; ds4 doctor and ds4 bench say more. */
-function placeText({ experts }: EngineDescription): string {
+function placeText({ backend, experts }: EngineDescription): string {
+  if (backend === "cuda") return "on the GPU"
   const isPacked =
     typeof experts === "object" &&
     experts !== null &&

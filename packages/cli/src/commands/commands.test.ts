@@ -22,7 +22,6 @@ describe("exit codes", () => {
       [["srve"], 2, "did you mean ds4 serve?"],
       [["run", "--tmep", "1", "x"], 2, "did you mean --temp?"],
       [["version", "extra"], 2, 'unexpected argument "extra"'],
-      [["run", "x", "--backend", "cuda"], 2, "runs on the CPU only"],
       [["run", "x", "--config", "bad.toml"], 2, 'did you mean "temp"?'],
       [["logits"], 2, "--ids FILE is missing"],
       [["bench", "memory"], 2, 'there is no benchmark "memory"'],

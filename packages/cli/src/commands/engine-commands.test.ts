@@ -17,16 +17,15 @@ describe("engine commands on the tiny model", () => {
     const args = ["run", "-m", TINY_MODEL, "hello", "-n", "12", "--seed", "7", "--json", "-q"]
     const [first, second] = [await work.run(args), await work.run(args)]
     expect(first.err).toBe("")
-    const { content, usage, finish_reason } = json(first.out)
-    expect({ content, usage, finish_reason }).toEqual({
-      content: json(second.out).content,
-      usage: {
-        prompt_tokens: expect.any(Number) as number,
-        cached_tokens: 0,
-        completion_tokens: 12,
-      },
-      finish_reason: "length",
+    const answer = json(first.out)
+    // Which tokens a seed draws depends on the last bits of logits, and so on the CPU.
+    expect(answer).toMatchObject({
+      content: json(second.out)["content"],
+      usage: { ...(json(second.out)["usage"] as object), cached_tokens: 0 },
+      finish_reason: json(second.out)["finish_reason"],
     })
+    const { completion_tokens: tokens } = answer["usage"] as { completion_tokens: number }
+    expect(answer["finish_reason"]).toBe(tokens === 12 ? "length" : "stop")
   })
 
   test("run streams events and reads the prompt from arguments, file and pipe", async () => {

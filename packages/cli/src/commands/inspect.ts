@@ -64,13 +64,14 @@ function memoryLine({ groups }: ModelDescription, plan: EnginePlan | undefined):
     plan.availableBytes === undefined
       ? ""
       : ` ${formatBytes(plan.availableBytes)} of memory are available:`
+  if (plan.place === "gpu") return `${sizes};${available} all of it goes to the GPU`
   return plan.place === "packed"
     ? `${sizes};${available} they can be packed in memory`
     : `${sizes};${available} they are read from the file as they are used (${plan.reason})`
 }
 
 function denseLine({ dense }: EnginePlan): string {
-  return dense.place === "packed"
+  return dense.place !== "mapped"
     ? `  dense matrices take ${formatBytes(dense.bytes)} packed in memory`
     : `  dense matrices are read from the file as they are used (${dense.reason})`
 }

@@ -1,7 +1,15 @@
 // ds4_engine_options of an EngineOptions.
 import { ptr } from "bun:ffi"
 import { cString } from "@ds4/ffi"
-import { ENGINE_OPTIONS, EXPERT_NUMERICS, EXPERTS, ISA, NUMERICS, SWITCHES } from "../symbols.ts"
+import {
+  BACKEND,
+  ENGINE_OPTIONS,
+  EXPERT_NUMERICS,
+  EXPERTS,
+  ISA,
+  NUMERICS,
+  SWITCHES,
+} from "../symbols.ts"
 import type { EngineOptions, EngineSwitches } from "../types.ts"
 import { steadyBytes } from "./background.ts"
 
@@ -18,6 +26,7 @@ export function optionsMemory(
     experts.libraryPath === undefined ? undefined : steadyBytes(cString(experts.libraryPath))
   const memory = steadyBytes(
     ENGINE_OPTIONS.create({
+      backend: BACKEND[options.backend ?? "auto"],
       numerics: NUMERICS[options.numerics ?? "fast"],
       isa: ISA[options.isa ?? "auto"],
       switches: switchBits(options.switches ?? {}),

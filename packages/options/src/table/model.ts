@@ -1,4 +1,4 @@
-import { ENGINE_COMMANDS, LOCAL_ENGINE_COMMANDS } from "../command-name.ts"
+import { ENGINE_COMMANDS } from "../command-name.ts"
 import type { OptionSpec } from "../option-spec.ts"
 
 /** The model and the engine that runs it. */
@@ -33,8 +33,8 @@ export const MODEL_OPTIONS = {
     value: "NAME",
     choices: ["auto", "cpu", "cuda"],
     default: "auto",
-    help: "where the model runs; never falls back silently",
-    commands: LOCAL_ENGINE_COMMANDS,
+    help: "where the model runs; auto: on the CPU; cuda: all of it on one GPU",
+    commands: ENGINE_COMMANDS,
   },
   numerics: {
     kind: "choice",

@@ -37,6 +37,7 @@ export async function loadServedModel(
   const kvDisk = kvDiskOptions(options, log)
   const cacheMib = options["kv-host-mb"]
   const loaded = await loadModel(path, {
+    backend: options.backend,
     numerics: options.numerics,
     threads: options.threads,
     isa: options.isa,
