@@ -1,45 +1,14 @@
 #include "backend/cpu/weights.h"
 
-#include <cstring>
-
 #include "backend/cpu/context.h"
 #include "ds4.h"
-#include "format/convert.h"
+#include "model/tensor_values.h"
 
 namespace ds4::cpu {
 namespace {
 
-// Decodes a small tensor to f32, [rows * cols].
-Floats floats_of(const TensorView &view) {
-    Floats out(size_t(view.rows * view.cols));
-    const uint64_t bytes = row_bytes(view.type, uint64_t(view.cols));
-    for (int64_t r = 0; r < view.rows; r++) {
-        const uint8_t *scales =
-            view.scales == nullptr
-                ? nullptr
-                : view.slice_rows(view.type == DS4_TYPE_F8_E4M3 ? r / 128 * 128 : r, 1).scales;
-        decode_row(view.type, view.data + uint64_t(r) * bytes, scales, out.data() + r * view.cols,
-                   view.cols);
-    }
-    return out;
-}
-
 MixWeights mix_of(const TensorView &fn, const TensorView &base, const TensorView &scale) {
     return {matrix_of(fn), floats_of(base), floats_of(scale)};
-}
-
-std::vector<int32_t> table_of(const TensorView &view) {
-    std::vector<int32_t> out(size_t(view.rows * view.cols));
-    for (size_t i = 0; i < out.size(); i++) {
-        if (view.type == DS4_TYPE_I64) {
-            int64_t id;
-            std::memcpy(&id, view.data + i * 8, 8);
-            out[i] = int32_t(id);
-        } else {
-            std::memcpy(&out[i], view.data + i * 4, 4);
-        }
-    }
-    return out;
 }
 
 std::vector<Matrix> matrices_of(const std::vector<TensorView> &views) {
@@ -78,7 +47,7 @@ LayerWeights layer_of(const Shape &shape, const LayerShape &layer, const LayerTe
     }
     w.router = matrix_of(t[DS4_TENSOR_ROUTER]);
     if (layer.hash_routed)
-        w.router_table = table_of(t[DS4_TENSOR_ROUTER_TABLE]);
+        w.router_table = ids_of(t[DS4_TENSOR_ROUTER_TABLE]);
     else
         w.router_bias = floats_of(t[DS4_TENSOR_ROUTER_BIAS]);
     w.gate = matrices_of(t.gate), w.up = matrices_of(t.up), w.down = matrices_of(t.down);

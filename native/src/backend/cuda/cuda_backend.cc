@@ -95,8 +95,7 @@ std::string CudaBackend::describe() const {
     const device::Facts facts = device::facts(kOrdinal);
     return "\"backend\":\"cuda\",\"gpu\":\"" + facts.name +
            "\",\"architecture\":" + std::to_string(facts.architecture) + ",\"activations\":\"" +
-           (plan_.account.packed_weights != 0 && runners_[0]->rounds_activations() ? "int8"
-                                                                                   : "f32") +
+           (runners_[0]->rounds_activations() ? "int8" : "f32") +
            "\",\"cache_bytes\":" + std::to_string(pages_->bytes()) +
            ",\"workspace_bytes\":" + std::to_string(workspace) +
            ",\"memory\":" + plan_.account.describe() + "," + places(plan_.weights);

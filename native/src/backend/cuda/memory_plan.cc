@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend/cache_options.h"
 #include "backend/cuda/forward.h"
 #include "backend/step.h"
 #include "base/fail.h"
@@ -26,8 +27,7 @@ unsigned long long megabytes(uint64_t bytes) { return (bytes + (1u << 20) - 1) >
 MemoryPlan plan_memory(const Model &model, const EngineOptions &options, const PagePool &pages) {
     const Shape &shape = model.shape();
     const RecentLayout recent(pages);
-    const bool rounds = options.numerics == DS4_NUMERICS_FAST &&
-                        (options.switches & DS4_SWITCH_F32_ACTIVATIONS) == 0;
+    const bool rounds = reduces_activations(options);
     const Context context{shape, nullptr, pages.layout, recent, nullptr, 0, rounds, true};
     MemoryPlan plan;
     plan.weights = packed_weight_bytes(model);

@@ -8,6 +8,7 @@
 #include "ds4.h"
 #include "format/convert.h"
 #include "format/row_defect.h"
+#include "model/tensor_values.h"
 
 namespace ds4::cuda {
 namespace {
@@ -75,18 +76,7 @@ const float *WeightUpload::floats(const std::vector<float> &values) {
     return reinterpret_cast<const float *>(to);
 }
 
-const float *WeightUpload::floats(const TensorView &view) {
-    std::vector<float> values(size_t(view.rows * view.cols));
-    const uint64_t row = row_bytes(view.type, uint64_t(view.cols));
-    for (int64_t r = 0; r < view.rows; r++) {
-        const int64_t scale_row = view.type == DS4_TYPE_F8_E4M3 ? r / kPartRows * kPartRows : r;
-        const uint8_t *scales =
-            view.scales == nullptr ? nullptr : view.slice_rows(scale_row, 1).scales;
-        decode_row(view.type, view.data + uint64_t(r) * row, scales, values.data() + r * view.cols,
-                   view.cols);
-    }
-    return floats(values);
-}
+const float *WeightUpload::floats(const TensorView &view) { return floats(floats_of(view)); }
 
 const int32_t *WeightUpload::ints(std::vector<int32_t> values) {
     uint8_t *to = place(values.size() * sizeof(int32_t));

@@ -35,7 +35,6 @@ class WeightUpload {
     // Packs and copies all that was added. Throws Error(DS4_ERR_FORMAT) with tensor and row of a
     // scale that is no number, and Error(DS4_ERR_CANCELLED).
     void run(ThreadPool &pool, const LoadProgress &progress);
-    uint64_t stored_bytes() const { return stored_bytes_; }
 
   private:
     struct Job {

@@ -1,6 +1,5 @@
 #include "backend/cuda/weights.h"
 
-#include <cstring>
 #include <set>
 #include <span>
 
@@ -9,6 +8,7 @@
 #include "ds4.h"
 #include "model/expected_tensors.h"
 #include "model/rope.h"
+#include "model/tensor_values.h"
 
 namespace ds4::cuda {
 namespace {
@@ -35,20 +35,6 @@ struct Source {
         return {matrix(values), matrix(gate), floats(bias), floats(norm)};
     }
 };
-
-std::vector<int32_t> table_of(const TensorView &view) {
-    std::vector<int32_t> out(size_t(view.rows * view.cols));
-    for (size_t i = 0; i < out.size(); i++) {
-        if (view.type == DS4_TYPE_I64) {
-            int64_t id;
-            std::memcpy(&id, view.data + i * 8, 8);
-            out[i] = int32_t(id);
-        } else {
-            std::memcpy(&out[i], view.data + i * 4, 4);
-        }
-    }
-    return out;
-}
 
 uint64_t bytes_of(const TensorView &view) {
     return kernels::packed_bytes(view.type, view.rows, view.cols);
@@ -136,7 +122,7 @@ void add_experts(const Source &t, std::span<const LayerWeights> made, LayerWeigh
     w.ffn_mix = t.mix(DS4_TENSOR_HC_FFN_FN, DS4_TENSOR_HC_FFN_BASE, DS4_TENSOR_HC_FFN_SCALE);
     w.ffn_norm = t.floats(DS4_TENSOR_FFN_NORM);
     w.router = t.matrix(DS4_TENSOR_ROUTER);
-    w.router_table = hashes ? t.upload.ints(table_of(t.view(DS4_TENSOR_ROUTER_TABLE))) : nullptr;
+    w.router_table = hashes ? t.upload.ints(ids_of(t.view(DS4_TENSOR_ROUTER_TABLE))) : nullptr;
     w.router_bias = hashes ? nullptr : t.floats(DS4_TENSOR_ROUTER_BIAS);
     w.bank = bank_of(t, made);
     w.first_expert = t.model.layer(t.layer).gate[0].data;
